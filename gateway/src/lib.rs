@@ -1,1 +1,3 @@
-//! x
+//! An API gateway whose policies are sandboxed WebAssembly components.
+
+pub mod config;

@@ -1,0 +1,482 @@
+//! The typed configuration: what the loader hands to the rest of the gateway.
+//!
+//! Past this module nothing is a string that means something else. Every value was checked and every
+//! reference resolved to something that exists; whoever builds a snapshot need not look for mistakes.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use indexmap::IndexMap;
+use ipnet::IpNet;
+
+use super::units::Secret;
+
+/// One whole configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The process.
+    pub server: Server,
+    /// The admin listener; off unless given.
+    pub admin: Option<Admin>,
+    /// Where shared state lives.
+    pub state: State,
+    /// Secrets by name.
+    pub secrets: BTreeMap<Arc<str>, Secret>,
+    /// Where clients connect; at least one.
+    pub listeners: Vec<Listener>,
+    /// Plugins by name.
+    pub plugins: IndexMap<Arc<str>, Plugin>,
+    /// Upstreams by name.
+    pub upstreams: IndexMap<Arc<str>, Upstream>,
+    /// Routes in the order of the files.
+    pub routes: Vec<Route>,
+    /// Every file that was read for it (configuration, includes, `{ file = .. }`, certificates), absolute,
+    /// for the watcher. Plugin artifacts are not among them.
+    pub files: Vec<PathBuf>,
+    /// The configuration as it was written, secrets masked, defaults filled in: for `GET /config`.
+    pub masked: serde_json::Value,
+}
+
+/// `[server]`.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Data threads; never 0 here.
+    pub workers: usize,
+    /// How long a drain may take.
+    pub grace: Duration,
+    /// The access log.
+    pub access_log: AccessLog,
+    /// Where compiled plugins are kept; `None` switches the cache off. Default: the user's cache directory.
+    pub compile_cache: Option<PathBuf>,
+}
+
+/// `server.access_log`.
+#[derive(Debug, Clone)]
+pub struct AccessLog {
+    /// How a line looks.
+    pub format: AccessLogFormat,
+    /// Where it goes.
+    pub path: AccessLogPath,
+    /// The share of exchanges that is logged, 0.0 to 1.0. Failures (5xx) are always logged.
+    pub sample: f64,
+}
+
+/// `server.access_log.format`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessLogFormat {
+    /// One JSON object a line.
+    Json,
+    /// The combined log format of Apache and nginx.
+    Combined,
+    /// A template of `{field}` and text.
+    Template(String),
+    /// Nothing is written.
+    Off,
+}
+
+/// `server.access_log.path`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessLogPath {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// A file, appended to.
+    File(PathBuf),
+}
+
+/// `[admin]`.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Loopback, unless `token` is set.
+    pub address: SocketAddr,
+    /// What `Authorization: Bearer` must carry, if set.
+    pub token: Option<Secret>,
+}
+
+/// `[state]`. Only `memory` in this version.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// Entries before the least recently used ones go.
+    pub max_entries: usize,
+}
+
+/// `[[listeners]]`.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// Unique name.
+    pub name: Arc<str>,
+    /// Where it listens; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// HTTP/1.1 is spoken.
+    pub h1: bool,
+    /// HTTP/2 is spoken: by ALPN with TLS, else as h2c by prior knowledge.
+    pub h2: bool,
+    /// Peers whose `X-Forwarded-*` and `Forwarded` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// TLS, if it is spoken.
+    pub tls: Option<Tls>,
+    /// What one client may take.
+    pub limits: Limits,
+}
+
+/// `listeners.tls`. Certificates are read and matched with their keys by the loader.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// At least one; the first is the default, SNI picks by the names in the certificate.
+    pub certificates: Vec<Certificate>,
+    /// The lowest version.
+    pub min_version: TlsVersion,
+}
+
+/// One certificate chain and its key.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    /// Chain and key, ready for rustls.
+    pub key: Arc<rustls::sign::CertifiedKey>,
+    /// The DNS names it covers, lower case, `*.example.com` for wildcards.
+    pub names: Vec<String>,
+}
+
+/// `tls.min_version`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    V1_2,
+    /// TLS 1.3.
+    V1_3,
+}
+
+/// `listeners.limits`, with its defaults.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Open connections of the listener, over all workers (10,000).
+    pub connections: usize,
+    /// Bytes of a request head (32 KiB): beyond it 431, or 414 when the target alone is larger.
+    pub header_bytes: usize,
+    /// Fields of a request head (100): beyond it 431.
+    pub header_count: usize,
+    /// Bytes of a request body (10 MiB): beyond it 413. 0 is no limit.
+    pub body: u64,
+    /// Time for a head to arrive whole (10 s): beyond it 408.
+    pub header_timeout: Duration,
+    /// Time between two pieces of a request body, and for a client to take a piece of the response (30 s).
+    pub body_idle: Duration,
+    /// Time a kept-alive connection may wait for its next request (75 s).
+    pub idle: Duration,
+    /// Concurrent streams of an HTTP/2 connection (100).
+    pub h2_streams: u32,
+}
+
+/// `[plugins.NAME]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plugin {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// The component, absolute.
+    pub path: PathBuf,
+    /// What the file must hash to, if pinned.
+    pub sha256: Option<[u8; 32]>,
+    /// What the client gets when the plugin fails.
+    pub on_error: OnError,
+    /// Linear memory of one instance, bytes (16 MiB).
+    pub memory: usize,
+    /// Guest time of one call (10 ms).
+    pub cpu: Duration,
+    /// Wall time of one call, sub-requests included (2 s).
+    pub timeout: Duration,
+    /// The largest body it may hold, and the largest answer of a sub-request (1 MiB).
+    pub body_limit: usize,
+    /// What happens to a body over `body_limit`.
+    pub body_overflow: BodyOverflow,
+    /// How instances are kept.
+    pub instances: Instances,
+    /// What it may do.
+    pub grants: Grants,
+    /// The default configuration, as JSON (`{}` unless given).
+    pub config: serde_json::Value,
+}
+
+/// `plugins.NAME.on_error`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnError {
+    /// The client gets 500, never a bypass.
+    Closed,
+    /// The plugin is skipped.
+    Open,
+}
+
+/// `plugins.NAME.body_overflow`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyOverflow {
+    /// 413 for a request, 502 for a response.
+    Refuse,
+    /// The plugin is called without a body.
+    Skip,
+}
+
+/// `plugins.NAME.instances`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Instances {
+    /// A new instance for every exchange.
+    pub fresh: bool,
+    /// How many may be in use at once, over all workers (1,000); a call beyond it fails at once.
+    pub max: usize,
+    /// Calls after which an instance is replaced (100,000).
+    pub recycle_after: u64,
+}
+
+/// `plugins.NAME.grants`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grants {
+    /// Upstreams that sub-requests and `set-upstream` may name. Empty: none.
+    pub upstreams: Vec<Arc<str>>,
+    /// Secrets it may read.
+    pub secrets: Vec<Arc<str>>,
+    /// Whether it may use the key-value state. The limiter needs no grant.
+    pub state: bool,
+    /// Request fields it may read (all unless given).
+    pub read_request_headers: HeaderPatterns,
+    /// Request fields it may write (all unless given).
+    pub write_request_headers: HeaderPatterns,
+    /// Response fields it may read (all unless given).
+    pub read_response_headers: HeaderPatterns,
+    /// Response fields it may write (all unless given).
+    pub write_response_headers: HeaderPatterns,
+}
+
+/// A list of field names, each exact or a prefix with `*`; lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeaderPatterns {
+    /// `["*"]`
+    All,
+    /// Exact names, and prefixes without their `*`.
+    Some {
+        /// Names.
+        exact: Vec<HeaderName>,
+        /// Prefixes.
+        prefixes: Vec<String>,
+    },
+}
+
+impl HeaderPatterns {
+    /// Whether a lower-case field name is covered.
+    pub fn covers(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some { exact, prefixes } => {
+                exact.iter().any(|exact| exact.as_str() == name)
+                    || prefixes
+                        .iter()
+                        .any(|prefix| name.starts_with(prefix.as_str()))
+            }
+        }
+    }
+}
+
+/// `[upstreams.NAME]`. HTTP/1.1 over TCP in this version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// Its name.
+    pub name: Arc<str>,
+    /// At least one, in round robin.
+    pub endpoints: Vec<SocketAddr>,
+    /// Connecting (1 s).
+    pub connect_timeout: Duration,
+    /// From the request sent to the head of the response (15 s).
+    pub first_byte_timeout: Duration,
+    /// Between two pieces of the response body (60 s).
+    pub idle_timeout: Duration,
+    /// The keep-alive pool.
+    pub pool: Pool,
+}
+
+/// `upstreams.NAME.pool`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    /// Idle connections a worker keeps per endpoint (64).
+    pub idle_per_worker: usize,
+    /// How long one may idle (60 s).
+    pub idle_timeout: Duration,
+    /// Open connections over all workers (1,024); beyond it 503.
+    pub max_connections: usize,
+}
+
+/// `[[routes]]`.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// Unique name.
+    pub name: Arc<str>,
+    /// Listeners it serves on, by index into [`Config::listeners`]; empty: all.
+    pub listeners: Vec<usize>,
+    /// When it matches.
+    pub matcher: Match,
+    /// The chain: the configuration-wide plugins it did not skip, then its own.
+    pub plugins: Vec<RoutePlugin>,
+    /// Where it goes.
+    pub target: Target,
+    /// What changes on the way there.
+    pub rewrite: Rewrite,
+    /// Time for the whole exchange up to the last byte of the response; `None`: no limit.
+    pub timeout: Option<Duration>,
+    /// Where it stands in the files (`file:line`), for messages.
+    pub place: String,
+}
+
+/// One plugin of a route's chain.
+#[derive(Debug, Clone)]
+pub struct RoutePlugin {
+    /// Its name in [`Config::plugins`].
+    pub plugin: Arc<str>,
+    /// The configuration in force here: the route's own, else the plugin's default.
+    pub config: serde_json::Value,
+    /// Where it stands (`file:line` and key such as `routes[2].plugins[0].config`), for messages.
+    pub place: String,
+}
+
+/// `routes.match`.
+#[derive(Debug, Clone)]
+pub struct Match {
+    /// Hosts; empty: any.
+    pub hosts: Vec<HostPattern>,
+    /// The path.
+    pub path: PathPattern,
+    /// Methods; empty: any.
+    pub methods: Vec<Method>,
+    /// All must hold.
+    pub headers: Vec<(HeaderName, ValuePattern)>,
+    /// All must hold; the name as in the query, decoded.
+    pub query: Vec<(String, ValuePattern)>,
+    /// Above specificity (0).
+    pub priority: i32,
+}
+
+/// `match.host`: lower case, without port.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    /// `api.example.com`
+    Exact(String),
+    /// `*.example.com`, kept as `.example.com`: one or more labels.
+    Suffix(String),
+}
+
+/// `match.path`.
+#[derive(Debug, Clone)]
+pub enum PathPattern {
+    /// Nothing given.
+    Any,
+    /// `{ exact = "/x" }`, or a string without wildcard or parameter.
+    Exact(String),
+    /// `"/products/**"`, kept as `/products`: that path itself and all below it.
+    Prefix(String),
+    /// `"/users/{id}/orders"`, possibly ending in `/**`.
+    Template {
+        /// The segments in order.
+        segments: Vec<Segment>,
+        /// Whether more segments may follow.
+        rest: bool,
+    },
+    /// `{ regex = "^/v[12]/" }`.
+    Regex(regex::Regex),
+}
+
+/// One segment of a template.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Segment {
+    /// Literal text.
+    Literal(String),
+    /// `{name}`: any one segment, not empty.
+    Param(Arc<str>),
+}
+
+/// What a header or query value must be.
+#[derive(Debug, Clone)]
+pub enum ValuePattern {
+    /// Equal.
+    Equals(String),
+    /// Matched.
+    Regex(regex::Regex),
+    /// There (`true`) or not there (`false`).
+    Present(bool),
+}
+
+/// Where a route goes.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// `upstream = "name"`, by index into [`Config::upstreams`].
+    Upstream(usize),
+    /// `respond = { .. }`.
+    Respond(Respond),
+    /// `redirect = { .. }`.
+    Redirect(Redirect),
+    /// Plugins alone: 404 if none of them answers.
+    Plugins,
+}
+
+/// `routes.respond`. In header values and body, `{name}` stands for a path parameter.
+#[derive(Debug, Clone)]
+pub struct Respond {
+    /// The status (200).
+    pub status: StatusCode,
+    /// The header fields.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The body.
+    pub body: bytes::Bytes,
+}
+
+/// `routes.redirect`.
+#[derive(Debug, Clone)]
+pub struct Redirect {
+    /// Where to: an absolute URL or a path; `{path}` and `{query}` stand for those of the request, and
+    /// `{host}` for its host.
+    pub to: String,
+    /// 301, 302, 303, 307 or 308 (the default).
+    pub status: StatusCode,
+}
+
+/// `routes.rewrite`.
+#[derive(Debug, Clone, Default)]
+pub struct Rewrite {
+    /// The path.
+    pub path: PathRewrite,
+    /// The `Host` that goes upstream.
+    pub host: HostRewrite,
+}
+
+/// How the path changes; applied after the request phases.
+#[derive(Debug, Clone, Default)]
+pub enum PathRewrite {
+    /// Not at all.
+    #[default]
+    Keep,
+    /// `strip_prefix = "/api"`; left as it is where the path has another beginning. `prefix` may come with it.
+    Strip {
+        /// What goes.
+        strip: String,
+        /// What comes in its place (may be empty).
+        prefix: String,
+    },
+    /// `regex = { .. }`: the path (not the query) with every match replaced.
+    Regex {
+        /// What is looked for.
+        regex: regex::Regex,
+        /// What stands for it, `$1` being a group.
+        to: String,
+    },
+}
+
+/// `rewrite.host`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum HostRewrite {
+    /// The endpoint's address.
+    #[default]
+    Upstream,
+    /// As the client sent it.
+    Preserve,
+    /// This name.
+    Name(HeaderValue),
+}
