@@ -1,0 +1,239 @@
+//! One request and its response: what every phase reads and edits.
+//!
+//! An exchange is owned by whoever works on it: the proxy between phases, an instance's store during a plugin
+//! call, the response body while it streams. Whoever drops it last ends it: the access log, the metrics and
+//! the `complete` phases hang on that (see [`crate::proxy::complete`]), so an aborted exchange is not forgotten.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+
+use crate::plugin::Held;
+use crate::snapshot::{Route, View};
+
+/// One request and its response.
+pub struct Exchange {
+    /// The configuration this exchange sees from its first phase to its last.
+    pub view: Arc<View>,
+    /// The matched route.
+    pub route: Arc<Route>,
+    /// `x-request-id`.
+    pub id: HeaderValue,
+    /// The client, after trusted proxies were looked through.
+    pub client: IpAddr,
+    /// The peer of the connection.
+    pub peer: SocketAddr,
+    /// Whether the client sees `https`.
+    pub secure: bool,
+    /// The protocol of the client.
+    pub version: Version,
+    /// Host and port the client asked for.
+    pub authority: HeaderValue,
+    /// The method the client used.
+    pub client_method: Method,
+    /// Path and query the client asked for, normalised.
+    pub client_path: PathAndQuery,
+    /// The values of the route's path parameters, percent-decoded, in the order of the pattern.
+    pub params: Vec<(Arc<str>, String)>,
+    /// How deep in sub-requests of gateways this request stands (hardening: at most 8).
+    pub depth: u8,
+
+    /// The method that goes upstream.
+    pub method: Method,
+    /// Path and query that go upstream.
+    pub path: PathAndQuery,
+    /// The request's header fields.
+    pub headers: HeaderMap,
+    /// The request body, where a phase asked to hold it.
+    pub request_body: Option<Bytes>,
+    /// The upstream a plugin chose, by index into the configuration.
+    pub upstream: Option<usize>,
+
+    /// The head of the response, once there is one.
+    pub response: Option<ResponseHead>,
+    /// The response body, where a phase asked to hold it.
+    pub response_body: Option<Bytes>,
+    /// Edits made before there was a response.
+    pub response_edits: Vec<ResponseEdit>,
+
+    /// Facts that plugins left.
+    pub attributes: Vec<(Box<str>, Box<str>)>,
+    /// What the exchange allows right now.
+    pub phase: Phase,
+    /// Instances of plugins with streaming phases: one per entry of the chain, kept to the end.
+    pub held: Vec<Option<Held>>,
+    /// What the access log and the metrics want to know.
+    pub record: Record,
+}
+
+/// The phase an exchange is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// `on-request`.
+    Request,
+    /// `on-response`.
+    Response,
+    /// `on-request-chunk`.
+    RequestChunk,
+    /// `on-response-chunk`.
+    ResponseChunk,
+    /// `on-complete`.
+    Complete,
+}
+
+impl Phase {
+    /// Every phase, in the order of [`Phase::index`].
+    pub const ALL: [Self; 5] = [Self::Request, Self::Response, Self::RequestChunk, Self::ResponseChunk, Self::Complete];
+
+    /// Its place in [`Phase::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Its name in logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Response => "response",
+            Self::RequestChunk => "request_chunk",
+            Self::ResponseChunk => "response_chunk",
+            Self::Complete => "complete",
+        }
+    }
+}
+
+/// Status and header fields of a response.
+#[derive(Debug, Clone)]
+pub struct ResponseHead {
+    /// The status.
+    pub status: StatusCode,
+    /// The header fields.
+    pub headers: HeaderMap,
+}
+
+/// An edit that waits for the response.
+#[derive(Debug, Clone)]
+pub enum ResponseEdit {
+    /// Replaces the status.
+    Status(StatusCode),
+    /// Replaces every field of the name.
+    Set(HeaderName, HeaderValue),
+    /// Adds a field.
+    Append(HeaderName, HeaderValue),
+    /// Removes every field of the name.
+    Remove(HeaderName),
+}
+
+/// What is known of an exchange when it is over.
+#[derive(Debug)]
+pub struct Record {
+    /// When the head of the request was there.
+    pub started: Instant,
+    /// The status that was sent, if a head was sent.
+    pub status: Option<StatusCode>,
+    /// Bytes of the request body that came in.
+    pub bytes_in: u64,
+    /// Bytes of the response body that went out.
+    pub bytes_out: u64,
+    /// The endpoint that answered.
+    pub endpoint: Option<SocketAddr>,
+    /// From the request sent upstream to the head of its response.
+    pub upstream_time: Option<Duration>,
+    /// Why it failed, in the words of [`crate::error::Error::kind`].
+    pub error: Option<&'static str>,
+    /// Whether the last byte of the response was handed to the client's connection.
+    pub finished: bool,
+    /// Whether the end was recorded (a guard against recording it twice).
+    pub recorded: bool,
+}
+
+impl Record {
+    /// A record that starts now.
+    pub fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            status: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            endpoint: None,
+            upstream_time: None,
+            error: None,
+            finished: false,
+            recorded: false,
+        }
+    }
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Exchange {
+    /// The value of a path parameter.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.params.iter().find(|(param, _)| &**param == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The value of an attribute.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(key, _)| &**key == name).map(|(_, value)| &**value)
+    }
+
+    /// Sets an attribute.
+    pub fn set_attribute(&mut self, name: String, value: String) {
+        match self.attributes.iter_mut().find(|(key, _)| **key == *name) {
+            Some((_, present)) => *present = value.into(),
+            None => self.attributes.push((name.into(), value.into())),
+        }
+    }
+
+    /// Applies the edits that waited for the response; called once, when the head is there.
+    pub fn apply_response_edits(&mut self) {
+        let Some(head) = self.response.as_mut() else { return };
+        for edit in self.response_edits.drain(..) {
+            head.apply(edit);
+        }
+    }
+}
+
+impl ResponseHead {
+    /// Applies one edit.
+    pub fn apply(&mut self, edit: ResponseEdit) {
+        match edit {
+            ResponseEdit::Status(status) => self.status = status,
+            ResponseEdit::Set(name, value) => {
+                self.headers.insert(name, value);
+            }
+            ResponseEdit::Append(name, value) => {
+                self.headers.append(name, value);
+            }
+            ResponseEdit::Remove(name) => {
+                self.headers.remove(name);
+            }
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        crate::proxy::complete::record(self);
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("id", &self.id)
+            .field("route", &self.route.name)
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
