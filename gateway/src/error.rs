@@ -1,0 +1,161 @@
+//! Why an exchange failed, and the one place where that becomes a response.
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use crate::plugin::Failure;
+use crate::proxy::exchange::ResponseHead;
+
+/// Whose fault it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The client's request or behaviour.
+    Client,
+    /// The upstream's, or the way to it.
+    Upstream,
+    /// A plugin's.
+    Plugin,
+    /// The gateway's own, or its configuration's.
+    Gateway,
+}
+
+/// Why an exchange failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request breaks a rule of HTTP, or one of the gateway's guards.
+    #[error("{1}")]
+    Refused(StatusCode, &'static str),
+    /// No route.
+    #[error("no route matches this request")]
+    NoRoute,
+    /// Every plugin of a route without upstream let the request pass.
+    #[error("no plugin of this route answered")]
+    NoAnswer,
+    /// The request body is larger than it may be.
+    #[error("the request body is larger than this gateway accepts")]
+    BodyTooLarge,
+    /// The client was too slow with its body.
+    #[error("the request body did not arrive in time")]
+    BodyTimeout,
+    /// The client's body broke off or was not well formed.
+    #[error("the request body is broken")]
+    BodyBroken,
+    /// No connection to the upstream.
+    #[error("upstream `{0}`: cannot connect: {1}")]
+    Connect(String, String),
+    /// All connections that the upstream's pool allows are taken.
+    #[error("upstream `{0}`: no connection is free")]
+    Saturated(String),
+    /// The upstream's answer was not HTTP, or it closed the connection before it answered.
+    #[error("upstream `{0}`: {1}")]
+    BadGateway(String, String),
+    /// The upstream took too long.
+    #[error("upstream `{0}`: no answer within {1:?}")]
+    UpstreamTimeout(String, std::time::Duration),
+    /// The whole exchange took too long.
+    #[error("the exchange took longer than {0:?}")]
+    Deadline(std::time::Duration),
+    /// A response body that a plugin wanted to hold is larger than its `body_limit`.
+    #[error("the response is larger than plugin `{0}` may hold")]
+    ResponseTooLarge(String),
+    /// A plugin failed, and its `on_error` is `closed`.
+    #[error("plugin `{0}` failed: {1}")]
+    Plugin(String, Failure),
+    /// Requests of this gateway to itself are nested deeper than 8.
+    #[error("the request passed through this gateway more than 8 times")]
+    Loop,
+}
+
+impl Error {
+    /// The status for the client.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Refused(status, _) => *status,
+            Self::NoRoute | Self::NoAnswer => StatusCode::NOT_FOUND,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyBroken => StatusCode::BAD_REQUEST,
+            Self::Connect(..) | Self::BadGateway(..) | Self::ResponseTooLarge(_) => StatusCode::BAD_GATEWAY,
+            Self::Saturated(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::UpstreamTimeout(..) | Self::Deadline(_) => StatusCode::GATEWAY_TIMEOUT,
+            Self::Plugin(..) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Loop => StatusCode::LOOP_DETECTED,
+        }
+    }
+
+    /// Its name in metrics and in the access log.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Refused(..) => "refused",
+            Self::NoRoute => "no_route",
+            Self::NoAnswer => "no_answer",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BodyTimeout => "body_timeout",
+            Self::BodyBroken => "body_broken",
+            Self::Connect(..) => "connect",
+            Self::Saturated(_) => "saturated",
+            Self::BadGateway(..) => "bad_gateway",
+            Self::UpstreamTimeout(..) => "upstream_timeout",
+            Self::Deadline(_) => "deadline",
+            Self::ResponseTooLarge(_) => "response_too_large",
+            Self::Plugin(..) => "plugin",
+            Self::Loop => "loop",
+        }
+    }
+
+    /// Whose fault it is.
+    pub fn side(&self) -> Side {
+        match self {
+            Self::Refused(..) | Self::BodyTooLarge | Self::BodyTimeout | Self::BodyBroken | Self::Loop => Side::Client,
+            Self::NoRoute | Self::NoAnswer | Self::Deadline(_) => Side::Gateway,
+            Self::Plugin(..) | Self::ResponseTooLarge(_) => Side::Plugin,
+            Self::Connect(..) | Self::Saturated(_) | Self::BadGateway(..) | Self::UpstreamTimeout(..) => Side::Upstream,
+        }
+    }
+
+    /// Whether the connection must not carry another request: the body was not read to its end, or the
+    /// framing cannot be trusted.
+    pub fn closes(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused(..) | Self::BodyTooLarge | Self::BodyTimeout | Self::BodyBroken
+        )
+    }
+
+    /// What the client is told: its own mistakes in words, ours without inner names.
+    fn detail(&self) -> String {
+        match self.side() {
+            Side::Client => self.to_string(),
+            Side::Upstream => "the service behind this gateway did not answer as it should".into(),
+            Side::Plugin => "a policy of this gateway failed".into(),
+            Side::Gateway => match self {
+                Self::NoRoute | Self::NoAnswer => "nothing is served here".into(),
+                _ => "the request took too long".into(),
+            },
+        }
+    }
+
+    /// The response: a problem document (RFC 9457).
+    pub fn response(&self, id: Option<&HeaderValue>) -> (ResponseHead, Bytes) {
+        let status = self.status();
+        let mut problem = serde_json::json!({
+            "type": "about:blank",
+            "title": status.canonical_reason().unwrap_or("Error"),
+            "status": status.as_u16(),
+            "detail": self.detail(),
+        });
+        if let Some(id) = id.and_then(|id| id.to_str().ok()) {
+            problem["request_id"] = id.into();
+        }
+        let mut headers = HeaderMap::with_capacity(4);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if matches!(self, Self::Saturated(_)) {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if self.closes() {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        (ResponseHead { status, headers }, Bytes::from(problem.to_string()))
+    }
+}

@@ -1,0 +1,156 @@
+//! From a request to its route: the most specific match wins, whatever the order of the files.
+//!
+//! One index, not a scan: hosts and exact paths are hash look-ups, templates and prefixes one walk down a
+//! trie of segments. Every route has a rank by its specificity; the look-up keeps the best rank it meets.
+
+mod matcher;
+mod rank;
+pub mod rewrite;
+mod trie;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::{HeaderMap, Method};
+
+use crate::config::{HostPattern, PathPattern};
+use crate::snapshot::Route;
+
+use trie::Node;
+
+/// What routing looks at.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// Index of the listener.
+    pub listener: usize,
+    /// Host without port, lower case.
+    pub host: &'a str,
+    /// The normalised path.
+    pub path: &'a str,
+    /// The raw query, without `?`.
+    pub query: &'a str,
+    /// The method.
+    pub method: &'a Method,
+    /// The header fields.
+    pub headers: &'a HeaderMap,
+}
+
+/// The index.
+#[derive(Debug)]
+pub struct Router {
+    /// Best rank first.
+    routes: Vec<Arc<Route>>,
+    exact_hosts: HashMap<Box<str>, Paths, foldhash::fast::RandomState>,
+    /// By suffix with its leading dot.
+    suffix_hosts: HashMap<Box<str>, Paths, foldhash::fast::RandomState>,
+    any_host: Paths,
+}
+
+/// The paths of one host pattern; routes stand for their rank.
+#[derive(Debug, Default)]
+struct Paths {
+    exact: HashMap<Box<str>, Vec<u32>, foldhash::fast::RandomState>,
+    segments: Node,
+    regex: Vec<(regex::Regex, u32)>,
+    any: Vec<u32>,
+}
+
+impl Router {
+    /// Builds the index.
+    pub fn new(mut routes: Vec<Arc<Route>>) -> Self {
+        routes.sort_by(|a, b| rank::compare(&b.config.matcher, &a.config.matcher));
+        let mut router = Self {
+            routes: Vec::new(),
+            exact_hosts: HashMap::default(),
+            suffix_hosts: HashMap::default(),
+            any_host: Paths::default(),
+        };
+        for (rank, route) in routes.iter().enumerate() {
+            let rank = u32::try_from(rank).expect("fewer than 2^32 routes");
+            let matcher = &route.config.matcher;
+            if matcher.hosts.is_empty() {
+                router.any_host.insert(&matcher.path, rank);
+            }
+            for host in &matcher.hosts {
+                let paths = match host {
+                    HostPattern::Exact(host) => router.exact_hosts.entry(host.as_str().into()).or_default(),
+                    HostPattern::Suffix(suffix) => router.suffix_hosts.entry(suffix.as_str().into()).or_default(),
+                };
+                paths.insert(&matcher.path, rank);
+            }
+        }
+        router.routes = routes;
+        router
+    }
+
+    /// Every route, best rank first.
+    pub fn routes(&self) -> &[Arc<Route>] {
+        &self.routes
+    }
+
+    /// The route of a request.
+    pub fn find(&self, subject: Subject<'_>) -> Option<&Arc<Route>> {
+        let mut best = u32::MAX;
+        let mut consider = |rank: u32| {
+            if rank < best && matcher::holds(&self.routes[rank as usize].config, subject) {
+                best = rank;
+            }
+        };
+        if !self.exact_hosts.is_empty()
+            && let Some(paths) = self.exact_hosts.get(subject.host)
+        {
+            paths.each(subject.path, &mut consider);
+        }
+        if !self.suffix_hosts.is_empty() {
+            for (dot, _) in subject.host.match_indices('.').filter(|(dot, _)| *dot > 0) {
+                if let Some(paths) = self.suffix_hosts.get(&subject.host[dot..]) {
+                    paths.each(subject.path, &mut consider);
+                }
+            }
+        }
+        self.any_host.each(subject.path, &mut consider);
+        self.routes.get(best as usize)
+    }
+}
+
+impl Paths {
+    fn insert(&mut self, path: &PathPattern, rank: u32) {
+        match path {
+            PathPattern::Any => self.any.push(rank),
+            PathPattern::Exact(path) => self.exact.entry(path.as_str().into()).or_default().push(rank),
+            PathPattern::Prefix(prefix) => self.segments.insert_prefix(prefix, rank),
+            PathPattern::Template { segments, rest } => self.segments.insert_template(segments, *rest, rank),
+            PathPattern::Regex(regex) => self.regex.push((regex.clone(), rank)),
+        }
+    }
+
+    /// Calls `consider` with the rank of every route whose path matches.
+    fn each(&self, path: &str, consider: &mut impl FnMut(u32)) {
+        if let Some(ranks) = self.exact.get(path) {
+            ranks.iter().copied().for_each(&mut *consider);
+        }
+        self.segments.each(path, consider);
+        for (regex, rank) in &self.regex {
+            if regex.is_match(path) {
+                consider(*rank);
+            }
+        }
+        self.any.iter().copied().for_each(consider);
+    }
+}
+
+/// The values of a template's parameters in a path that it matched, percent-decoded.
+pub fn params(pattern: &PathPattern, path: &str) -> Vec<(Arc<str>, String)> {
+    let PathPattern::Template { segments, .. } = pattern else { return Vec::new() };
+    segments
+        .iter()
+        .zip(path[1..].split('/'))
+        .filter_map(|(segment, text)| match segment {
+            crate::config::Segment::Param(name) => {
+                let value = percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+                Some((name.clone(), value))
+            }
+            crate::config::Segment::Literal(_) => None,
+        })
+        .collect()
+}
