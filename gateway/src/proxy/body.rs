@@ -1,0 +1,506 @@
+//! Bodies on their way: what the client sends ([`ClientBody`], [`Outgoing`]) and what it gets ([`Body`]).
+//!
+//! Nothing here is held longer than a frame, and timers exist only where a peer makes us wait.
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::sync::mpsc;
+use tokio::time::Sleep;
+
+use super::exchange::Exchange;
+use crate::upstream::Connection;
+
+/// Why a body broke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BodyFault {
+    /// More bytes than the limit.
+    #[error("the body is larger than the limit")]
+    TooLarge,
+    /// Nothing came for too long.
+    #[error("the body did not arrive in time")]
+    Timeout,
+    /// The peer broke it off, or its framing is wrong.
+    #[error("the body broke off")]
+    Broken,
+    /// A plugin refused a chunk.
+    #[error("a plugin refused a chunk")]
+    Plugin,
+}
+
+/// What a request body did so far; shared with the exchange's owner.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Bytes that came in.
+    pub received: Cell<u64>,
+    /// Whether the end was reached.
+    pub ended: Cell<bool>,
+    /// Why it broke, if it did.
+    pub fault: Cell<Option<BodyFault>>,
+}
+
+/// The body of the client's request: limited in size, and in the time between two frames.
+pub struct ClientBody {
+    incoming: Incoming,
+    /// What was read already, by a phase that wanted to hold it and met its limit.
+    prefix: Option<Bytes>,
+    limit: u64,
+    idle: Patience,
+    progress: Rc<Progress>,
+}
+
+impl ClientBody {
+    /// Wraps a body of at most `limit` bytes (0: no limit) and at most `idle` between two frames.
+    pub fn new(incoming: Incoming, limit: u64, idle: Duration) -> (Self, Rc<Progress>) {
+        let progress = Rc::new(Progress::default());
+        let limit = if limit == 0 { u64::MAX } else { limit };
+        let body = Self { incoming, prefix: None, limit, idle: Patience::new(idle), progress: progress.clone() };
+        (body, progress)
+    }
+
+    /// Puts bytes that were read before the rest again.
+    pub fn prepend(&mut self, bytes: Bytes) {
+        self.prefix = Some(bytes).filter(|bytes| !bytes.is_empty());
+    }
+
+    fn fail(&mut self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        self.progress.fault.set(Some(fault));
+        Poll::Ready(Some(Err(fault)))
+    }
+}
+
+impl http_body::Body for ClientBody {
+    type Data = Bytes;
+    type Error = BodyFault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        if let Some(prefix) = self.prefix.take() {
+            return Poll::Ready(Some(Ok(Frame::data(prefix))));
+        }
+        match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.idle.met();
+                if let Some(data) = frame.data_ref() {
+                    let received = self.progress.received.get() + data.len() as u64;
+                    self.progress.received.set(received);
+                    if received > self.limit {
+                        return self.fail(BodyFault::TooLarge);
+                    }
+                }
+                if http_body::Body::is_end_stream(&self.incoming) {
+                    self.progress.ended.set(true);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(_))) => self.fail(BodyFault::Broken),
+            Poll::Ready(None) => {
+                self.progress.ended.set(true);
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                ready!(self.idle.poll(cx));
+                self.fail(BodyFault::Timeout)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.prefix.is_none() && self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let read = self.prefix.as_ref().map_or(0, Bytes::len) as u64;
+        match self.incoming.size_hint().exact() {
+            Some(exact) => SizeHint::with_exact(exact + read),
+            None => SizeHint::default(),
+        }
+    }
+}
+
+/// A clock that exists only while somebody waits.
+struct Patience {
+    limit: Duration,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patience {
+    fn new(limit: Duration) -> Self {
+        Self { limit, sleep: None }
+    }
+
+    /// What was waited for came.
+    fn met(&mut self) {
+        self.sleep = None;
+    }
+
+    /// Ready when patience is at its end.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let limit = self.limit;
+        self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit))).as_mut().poll(cx)
+    }
+}
+
+/// The body of a request on its way to an upstream.
+pub enum Outgoing {
+    /// None.
+    Empty,
+    /// All at once.
+    Full(Bytes),
+    /// As it comes from the client.
+    Client(Box<ClientBody>),
+    /// As it comes from plugins that edit it.
+    Edited(mpsc::Receiver<Result<Bytes, BodyFault>>),
+}
+
+impl Outgoing {
+    /// A body held in memory.
+    pub fn full(bytes: Bytes) -> Self {
+        if bytes.is_empty() { Self::Empty } else { Self::Full(bytes) }
+    }
+}
+
+impl http_body::Body for Outgoing {
+    type Data = Bytes;
+    type Error = BodyFault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        match &mut *self {
+            Self::Empty => Poll::Ready(None),
+            Self::Full(_) => {
+                let Self::Full(bytes) = std::mem::replace(&mut *self, Self::Empty) else { return Poll::Ready(None) };
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Self::Client(body) => Pin::new(body.as_mut()).poll_frame(cx),
+            Self::Edited(chunks) => chunks.poll_recv(cx).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Full(bytes) => bytes.is_empty(),
+            Self::Client(body) => body.is_end_stream(),
+            Self::Edited(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Client(body) => body.size_hint(),
+            Self::Edited(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// The body of a response on its way to the client. It owns the exchange: the last byte, or the drop before
+/// it, is the end.
+pub struct Body {
+    source: Source,
+    tail: Option<Tail>,
+}
+
+enum Source {
+    Empty,
+    Full(Bytes),
+    Upstream(Box<UpstreamBody>),
+    Edited(mpsc::Receiver<Result<Frame<Bytes>, BodyFault>>),
+}
+
+/// What happens at the end.
+struct Tail {
+    exchange: Box<Exchange>,
+    request: Option<Rc<Progress>>,
+    deadline: Option<Instant>,
+    late: Option<Pin<Box<Sleep>>>,
+}
+
+impl Body {
+    /// A body held in memory.
+    pub fn full(bytes: Bytes, exchange: Box<Exchange>, request: Option<Rc<Progress>>) -> Self {
+        let source = if bytes.is_empty() { Source::Empty } else { Source::Full(bytes) };
+        Self::new(source, exchange, request, None)
+    }
+
+    /// As it comes from the upstream.
+    pub(super) fn upstream(
+        body: UpstreamBody,
+        exchange: Box<Exchange>,
+        request: Option<Rc<Progress>>,
+        deadline: Option<Instant>,
+    ) -> Self {
+        Self::new(Source::Upstream(Box::new(body)), exchange, request, deadline)
+    }
+
+    /// As it comes from plugins that edit it.
+    pub(super) fn edited(
+        frames: mpsc::Receiver<Result<Frame<Bytes>, BodyFault>>,
+        exchange: Box<Exchange>,
+        request: Option<Rc<Progress>>,
+        deadline: Option<Instant>,
+    ) -> Self {
+        Self::new(Source::Edited(frames), exchange, request, deadline)
+    }
+
+    /// No body and no exchange: for what is answered before there is one.
+    pub fn empty() -> Self {
+        Self { source: Source::Empty, tail: None }
+    }
+
+    fn new(
+        source: Source,
+        exchange: Box<Exchange>,
+        request: Option<Rc<Progress>>,
+        deadline: Option<Instant>,
+    ) -> Self {
+        let mut body = Self { source, tail: Some(Tail { exchange, request, deadline, late: None }) };
+        if http_body::Body::is_end_stream(&body) {
+            body.finish();
+        }
+        body
+    }
+
+    /// The last byte was handed over.
+    fn finish(&mut self) {
+        if let Some(mut tail) = self.tail.take() {
+            tail.exchange.record.finished = true;
+            tail.count_request();
+        }
+    }
+}
+
+impl Tail {
+    fn count_request(&mut self) {
+        if let Some(request) = &self.request {
+            self.exchange.record.bytes_in = request.received.get();
+        }
+    }
+
+    /// Whether the exchange as a whole took too long; only asked while the body waits.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = self.deadline else { return Poll::Pending };
+        self.late.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into()))).as_mut().poll(cx)
+    }
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        self.count_request();
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BodyFault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        let this = &mut *self;
+        let polled = match &mut this.source {
+            Source::Empty => Poll::Ready(None),
+            Source::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                this.source = Source::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Source::Upstream(body) => body.poll_frame(cx),
+            Source::Edited(frames) => frames.poll_recv(cx),
+        };
+        match polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let (Some(tail), Some(data)) = (&mut this.tail, frame.data_ref()) {
+                    tail.exchange.record.bytes_out += data.len() as u64;
+                }
+                if http_body::Body::is_end_stream(this) {
+                    this.finish();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(fault))) => {
+                this.source = Source::Empty;
+                if let Some(tail) = &mut this.tail {
+                    tail.exchange.record.error.get_or_insert("response_broken");
+                }
+                this.tail = None;
+                Poll::Ready(Some(Err(fault)))
+            }
+            Poll::Ready(None) => {
+                this.finish();
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                let Some(tail) = &mut this.tail else { return Poll::Pending };
+                ready!(tail.poll_late(cx));
+                tail.exchange.record.error = Some("deadline");
+                this.source = Source::Empty;
+                this.tail = None;
+                Poll::Ready(Some(Err(BodyFault::Timeout)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Empty => true,
+            Source::Full(bytes) => bytes.is_empty(),
+            Source::Upstream(body) => body.is_end_stream(),
+            Source::Edited(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Empty => SizeHint::with_exact(0),
+            Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Source::Upstream(body) => body.incoming.size_hint(),
+            Source::Edited(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// An upstream's response body, with the connection that it comes on.
+pub struct UpstreamBody {
+    incoming: Incoming,
+    /// Given back to the pool at the end of the body; closed if dropped before.
+    connection: Option<Connection>,
+    idle: Patience,
+}
+
+impl UpstreamBody {
+    /// A body that may pause for at most `idle`.
+    pub fn new(incoming: Incoming, connection: Connection, idle: Duration) -> Self {
+        Self { incoming, connection: Some(connection), idle: Patience::new(idle) }
+    }
+
+    /// Gives the connection back if the body is over already: a short answer that came whole with its head.
+    pub fn settle(&mut self, cx: &mut Context<'_>) {
+        if http_body::Body::is_end_stream(&self.incoming)
+            && let Some(connection) = self.connection.take()
+        {
+            connection.give_back(cx);
+        }
+    }
+
+    /// The next frame.
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        if let Some(connection) = &mut self.connection {
+            let _ended = connection.poll_drive(cx);
+        }
+        match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.idle.met();
+                self.settle(cx);
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(_))) => {
+                self.connection = None;
+                Poll::Ready(Some(Err(BodyFault::Broken)))
+            }
+            Poll::Ready(None) => {
+                if let Some(connection) = self.connection.take() {
+                    connection.give_back(cx);
+                }
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                ready!(self.idle.poll(cx));
+                self.connection = None;
+                Poll::Ready(Some(Err(BodyFault::Timeout)))
+            }
+        }
+    }
+
+    /// Whether nothing follows.
+    pub fn is_end_stream(&self) -> bool {
+        http_body::Body::is_end_stream(&self.incoming)
+    }
+}
+
+/// Reads a body that was asked for whole.
+///
+/// # Errors
+/// The body's fault. [`Collected::Over`] carries what was read when it grew over `limit`.
+pub async fn collect<B>(body: &mut B, limit: usize) -> Result<Collected, BodyFault>
+where
+    B: http_body::Body<Data = Bytes, Error = BodyFault> + Unpin,
+{
+    let mut whole = bytes::BytesMut::new();
+    let mut trailers = None;
+    while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
+        match frame?.into_data() {
+            Ok(data) => whole.extend_from_slice(&data),
+            Err(frame) => trailers = frame.into_trailers().ok(),
+        }
+        if whole.len() > limit {
+            return Ok(Collected::Over(whole.freeze()));
+        }
+    }
+    Ok(Collected::Whole(whole.freeze(), trailers))
+}
+
+/// What [`collect`] read.
+#[derive(Debug)]
+pub enum Collected {
+    /// All of it.
+    Whole(Bytes, Option<HeaderMap>),
+    /// More than the limit; the rest is still in the body.
+    Over(Bytes),
+}
+
+impl http_body::Body for UpstreamBody {
+    type Data = Bytes;
+    type Error = BodyFault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        Self::poll_frame(&mut self, cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        Self::is_end_stream(self)
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ClientBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBody").field("progress", &self.progress).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for UpstreamBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpstreamBody").finish_non_exhaustive()
+    }
+}
