@@ -13,7 +13,7 @@ macro_rules! export {
                 const DESCRIPTION: &'static str = ::core::env!("CARGO_PKG_DESCRIPTION");
             }
             type Exported = $crate::__private::Component<$plugin>;
-    $crate::__export_world!(Exported with_types_in $crate::__private::bindings);
+    $crate::__private::bindings::__export_world!(Exported with_types_in $crate::__private::bindings);
         };
         #[cfg(not(target_arch = "wasm32"))]
         const _: fn() = || {

@@ -59,7 +59,8 @@ pub(crate) fn send(
 ) -> Result<crate::upstream::Response, crate::upstream::Error> {
     let timeout_ms = request.timeout_ms();
     let headers = fields(request.headers);
-    let sent = upstream::send(&upstream::Request {
+    let headers: Vec<_> = headers.iter().collect();
+    let sent = upstream::send(upstream::Request {
         upstream: &request.upstream,
         method: &request.method,
         path: &request.path,
@@ -76,6 +77,10 @@ pub(crate) fn send_all(
     let headers: Vec<_> = requests
         .iter_mut()
         .map(|request| fields(std::mem::take(&mut request.headers)))
+        .collect();
+    let headers: Vec<Vec<_>> = headers
+        .iter()
+        .map(|fields| fields.iter().collect())
         .collect();
     let requests: Vec<_> = requests
         .iter()

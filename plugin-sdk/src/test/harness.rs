@@ -174,10 +174,9 @@ pub struct Harness<P> {
     world: Rc<World>,
 }
 
-impl<P: fmt::Debug> fmt::Debug for Harness<P> {
+impl<P> fmt::Debug for Harness<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Harness")
-            .field("plugin", &self.plugin)
             .field("phases", &self.phases)
             .finish_non_exhaustive()
     }
