@@ -30,6 +30,8 @@
 mod exchange;
 mod harness;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use exchange::Exchange;
 pub use harness::{Gateway, Harness, LogLine, configure};
