@@ -335,3 +335,66 @@ fn fields(headers: Vec<(String, Vec<u8>)>) -> Value {
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use gateway_plugin_sdk::test::{Exchange, Gateway, Harness};
+
+    use super::*;
+
+    fn probe() -> Harness<Probe> {
+        let echo = |request: &upstream::Request| Ok(Answer::new(200).text(request.path.clone()));
+        Gateway::new()
+            .secret("token", "s3cret")
+            .upstream("echo", echo)
+            .configure(json!({}))
+            .unwrap()
+    }
+
+    #[test]
+    fn every_function_of_the_contract_can_be_probed() {
+        let wit = include_str!("../../../../wit/plugin.wit");
+        let (imports, _) = wit.split_once("interface filter").unwrap();
+        let functions = imports
+            .lines()
+            .filter_map(|line| line.trim().split_once(": func("))
+            .map(|(name, _)| name);
+        let probe = probe();
+        let mut probed = 0;
+        for function in functions {
+            let paths = match function {
+                "get" => vec!["state-get", "secret"],
+                "set" => vec!["state-set"],
+                "delete" => vec!["state-delete"],
+                "increment" => vec!["state-increment"],
+                "compare-and-swap" => vec!["state-compare-and-swap"],
+                "status" | "response-header" | "response-headers" | "response-body"
+                | "set-response-body" => {
+                    let mut exchange = Exchange::get(&format!("/probe/response/{function}"))
+                        .response(Answer::new(200));
+                    probe.on_response(&mut exchange).unwrap();
+                    vec![]
+                }
+                name => vec![name],
+            };
+            for path in paths {
+                let mut exchange = Exchange::get(&format!("/probe/{path}"));
+                probe
+                    .on_request(&mut exchange)
+                    .unwrap_or_else(|e| panic!("{path}: {e}"));
+            }
+            probed += 1;
+        }
+        assert_eq!(probed, 43, "the functions of the imported interfaces");
+    }
+
+    #[test]
+    fn the_answer_says_what_was_seen() {
+        let mut exchange = Exchange::get("/probe/secret");
+        probe().on_request(&mut exchange).unwrap();
+        assert_eq!(
+            exchange.response_body().unwrap(),
+            br#"{"function":"secret","saw":"s3cret"}"#
+        );
+    }
+}
