@@ -1,6 +1,6 @@
 //! From the JSON of the `config` table to the plugin's own type, with the key of every fault.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -63,7 +63,7 @@ pub(crate) fn parse<T: DeserializeOwned>(json: &str) -> Result<T, Vec<ConfigErro
 /// Serde stops at the first fault. To find the others, the value at fault is taken out and the rest read again.
 fn read<T: DeserializeOwned>(mut table: Value) -> Result<T, Vec<ConfigError>> {
     let mut faults = Vec::new();
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     loop {
         let error = match serde_path_to_error::deserialize::<_, T>(&table) {
             Ok(config) if faults.is_empty() => return Ok(config),
