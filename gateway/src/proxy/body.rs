@@ -220,7 +220,17 @@ enum Source {
     Empty,
     Full(Bytes),
     Upstream(Box<UpstreamBody>),
-    Edited(mpsc::Receiver<Result<Frame<Bytes>, BodyFault>>),
+    Edited(mpsc::Receiver<Edited>),
+}
+
+/// A step of a response body that plugins edit. The exchange is with them until the end.
+pub(super) enum Edited {
+    /// A frame to send.
+    Frame(Frame<Bytes>),
+    /// The body breaks here.
+    Fault(BodyFault),
+    /// Nothing follows.
+    End(Box<Exchange>),
 }
 
 /// What happens at the end.
@@ -249,13 +259,8 @@ impl Body {
     }
 
     /// As it comes from plugins that edit it.
-    pub(super) fn edited(
-        frames: mpsc::Receiver<Result<Frame<Bytes>, BodyFault>>,
-        exchange: Box<Exchange>,
-        request: Option<Rc<Progress>>,
-        deadline: Option<Instant>,
-    ) -> Self {
-        Self::new(Source::Edited(frames), exchange, request, deadline)
+    pub(super) fn edited(frames: mpsc::Receiver<Edited>) -> Self {
+        Self { source: Source::Edited(frames), tail: None }
     }
 
     /// No body and no exchange: for what is answered before there is one.
@@ -322,7 +327,15 @@ impl http_body::Body for Body {
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Source::Upstream(body) => body.poll_frame(cx),
-            Source::Edited(frames) => frames.poll_recv(cx),
+            Source::Edited(frames) => match ready!(frames.poll_recv(cx)) {
+                Some(Edited::Frame(frame)) => return Poll::Ready(Some(Ok(frame))),
+                Some(Edited::Fault(fault)) => Poll::Ready(Some(Err(fault))),
+                Some(Edited::End(mut exchange)) => {
+                    exchange.record.finished = true;
+                    Poll::Ready(None)
+                }
+                None => Poll::Ready(Some(Err(BodyFault::Broken))),
+            },
         };
         match polled {
             Poll::Ready(Some(Ok(frame))) => {

@@ -1,0 +1,225 @@
+//! The plugins of a route, called in order; and in reverse order on the way back.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Failed;
+use super::body::{BodyFault, ClientBody, Collected, Progress, UpstreamBody, collect};
+use super::exchange::{Exchange, ResponseHead};
+use crate::config::{BodyOverflow, OnError};
+use crate::error::Error;
+use crate::plugin::{Failure, Flow, Linked, Pool};
+use crate::snapshot::Link;
+
+/// What the request phases came to.
+pub(super) enum Requested {
+    /// Go on. The body is none where a plugin held it: then it stands in the exchange.
+    Next(Option<ClientBody>),
+    /// The plugin at this place answered.
+    Answered {
+        /// Its place in the chain.
+        at: usize,
+        /// What it answered.
+        answer: Answered,
+    },
+}
+
+/// A plugin's own response.
+pub(super) struct Answered {
+    pub(super) head: ResponseHead,
+    pub(super) body: Bytes,
+}
+
+/// The response body between the phases.
+pub(super) enum Source {
+    /// As it comes.
+    Upstream(UpstreamBody),
+    /// Held, or made by the gateway or a plugin.
+    Held(Bytes),
+}
+
+impl Source {
+    /// Whether the length that the upstream announced may no longer hold.
+    pub(super) fn is_replaced(&self) -> bool {
+        matches!(self, Self::Held(_))
+    }
+}
+
+/// Runs the request phases.
+pub(super) async fn on_request(
+    mut exchange: Box<Exchange>,
+    body: ClientBody,
+    progress: &Rc<Progress>,
+) -> Result<(Box<Exchange>, Requested), Failed> {
+    let route = exchange.route.clone();
+    let mut body = Some(body);
+    if route.holds {
+        exchange = hold_instances(exchange).await?;
+    }
+    for &place in &route.on_request {
+        let link = route.chain[place];
+        let pool = exchange.view.pools[link.plugin].clone();
+        if link.phases.request_body() {
+            if let Err(error) = hold_request(&mut exchange, &mut body, pool.linked(), progress).await {
+                return Err((exchange, error));
+            }
+        }
+        let (back, result) = pool.on_request(place, link.filter, exchange).await;
+        exchange = back;
+        match result {
+            Ok(Flow::Next) => {}
+            Ok(Flow::Respond(answer)) => {
+                let head = ResponseHead { status: answer.status, headers: answer.headers };
+                let answer = Answered { head, body: answer.body };
+                return Ok((exchange, Requested::Answered { at: place, answer }));
+            }
+            Err(failure) => {
+                if let Some(error) = closed(pool.linked(), failure) {
+                    return Err((exchange, error));
+                }
+            }
+        }
+    }
+    Ok((exchange, Requested::Next(body)))
+}
+
+/// Runs the response phases of the plugins at `last` and before it, last first, after the edits that waited.
+pub(super) async fn on_response(
+    mut exchange: Box<Exchange>,
+    last: usize,
+    mut body: Source,
+) -> Result<(Box<Exchange>, Source), Failed> {
+    exchange.apply_response_edits();
+    let route = exchange.route.clone();
+    for &place in route.on_response.iter().filter(|place| **place <= last) {
+        let link: Link = route.chain[place];
+        let pool: Arc<Pool> = exchange.view.pools[link.plugin].clone();
+        if link.phases.response_body() {
+            body = match hold_response(&mut exchange, body, pool.linked()).await {
+                Ok(body) => body,
+                Err(error) => return Err((exchange, error)),
+            };
+        }
+        let (back, result) = pool.on_response(place, link.filter, exchange).await;
+        exchange = back;
+        match result {
+            Ok(Flow::Next) => {
+                if let Some(bytes) = exchange.response_body.take() {
+                    body = Source::Held(bytes);
+                }
+            }
+            Ok(Flow::Respond(answer)) => {
+                exchange.response = Some(ResponseHead { status: answer.status, headers: answer.headers });
+                exchange.response_body = None;
+                body = Source::Held(answer.body);
+            }
+            Err(failure) => {
+                if let Some(error) = closed(pool.linked(), failure) {
+                    return Err((exchange, error));
+                }
+                if let Some(bytes) = exchange.response_body.take() {
+                    body = Source::Held(bytes);
+                }
+            }
+        }
+    }
+    Ok((exchange, body))
+}
+
+/// The error for the client, unless the plugin may be skipped.
+fn closed(linked: &Linked, failure: Failure) -> Option<Error> {
+    match linked.config().on_error {
+        OnError::Open => None,
+        OnError::Closed => Some(Error::Plugin(linked.name().to_string(), failure)),
+    }
+}
+
+/// Takes out the instances that stay with the exchange: those of plugins that see the bodies' chunks.
+async fn hold_instances(mut exchange: Box<Exchange>) -> Result<Box<Exchange>, Failed> {
+    let route = exchange.route.clone();
+    exchange.held.resize_with(route.chain.len(), || None);
+    for (place, link) in route.chain.iter().enumerate() {
+        if !link.phases.streams() {
+            continue;
+        }
+        let pool = exchange.view.pools[link.plugin].clone();
+        match pool.hold(link.filter, &route.name).await {
+            Ok(held) => exchange.held[place] = Some(held),
+            Err(failure) => {
+                if let Some(error) = closed(pool.linked(), failure) {
+                    return Err((exchange, error));
+                }
+            }
+        }
+    }
+    Ok(exchange)
+}
+
+/// Reads the request body for a plugin that wants it whole.
+async fn hold_request(
+    exchange: &mut Exchange,
+    body: &mut Option<ClientBody>,
+    linked: &Linked,
+    progress: &Progress,
+) -> Result<(), Error> {
+    let config = linked.config();
+    let over = |held: usize| held > config.body_limit;
+    let Some(client) = body.as_mut() else {
+        // An earlier plugin holds it already; this one may have a smaller limit.
+        let held = exchange.request_body.as_ref().map_or(0, Bytes::len);
+        return if over(held) && config.body_overflow == BodyOverflow::Refuse { Err(Error::BodyTooLarge) } else { Ok(()) };
+    };
+    match collect(client, config.body_limit).await {
+        Ok(Collected::Whole(bytes, _trailers)) => {
+            exchange.request_body = Some(bytes);
+            *body = None;
+            Ok(())
+        }
+        Ok(Collected::Over(read)) if config.body_overflow == BodyOverflow::Skip => {
+            client.prepend(read);
+            Ok(())
+        }
+        Ok(Collected::Over(_)) => Err(Error::BodyTooLarge),
+        Err(fault) => Err(client_fault(progress.fault.get().unwrap_or(fault))),
+    }
+}
+
+/// What a broken request body means for the client.
+pub(super) fn client_fault(fault: BodyFault) -> Error {
+    match fault {
+        BodyFault::TooLarge => Error::BodyTooLarge,
+        BodyFault::Timeout => Error::BodyTimeout,
+        BodyFault::Broken | BodyFault::Plugin => Error::BodyBroken,
+    }
+}
+
+/// Reads the response body for a plugin that wants it whole.
+async fn hold_response(exchange: &mut Exchange, body: Source, linked: &Linked) -> Result<Source, Error> {
+    let config = linked.config();
+    let mut answer = match body {
+        Source::Held(bytes) if bytes.len() <= config.body_limit => {
+            exchange.response_body = Some(bytes);
+            return Ok(Source::Held(Bytes::new()));
+        }
+        Source::Held(bytes) if config.body_overflow == BodyOverflow::Skip => return Ok(Source::Held(bytes)),
+        Source::Held(_) => return Err(Error::ResponseTooLarge(linked.name().to_string())),
+        Source::Upstream(answer) => answer,
+    };
+    match collect(&mut answer, config.body_limit).await {
+        Ok(Collected::Whole(bytes, _trailers)) => {
+            exchange.response_body = Some(bytes);
+            Ok(Source::Held(Bytes::new()))
+        }
+        Ok(Collected::Over(read)) if config.body_overflow == BodyOverflow::Skip => {
+            answer.prepend(read);
+            Ok(Source::Upstream(answer))
+        }
+        Ok(Collected::Over(_)) => Err(Error::ResponseTooLarge(linked.name().to_string())),
+        Err(fault) => {
+            let why = format!("the response body broke: {fault}");
+            Err(Error::BadGateway(exchange.route.name.to_string(), why))
+        }
+    }
+}

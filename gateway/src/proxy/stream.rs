@@ -1,0 +1,139 @@
+//! Bodies that pass through plugins chunk by chunk, at the pace of whoever reads them.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::Frame;
+use tokio::sync::mpsc;
+
+use super::body::{Body, BodyFault, ClientBody, Edited, Outgoing, Progress, UpstreamBody};
+use super::exchange::Exchange;
+use crate::config::OnError;
+use crate::plugin::{Held, Linked};
+
+/// Chunks that wait between the plugins and the socket.
+const WAITING: usize = 1;
+
+/// The plugins that see the chunks, in the order in which they do.
+fn editors(exchange: &Exchange, places: &[usize]) -> Vec<Held> {
+    places.iter().filter_map(|place| exchange.held.get(*place).cloned().flatten()).collect()
+}
+
+/// The request body through the request-stream plugins.
+pub(super) fn request(exchange: &mut Exchange, mut body: ClientBody) -> Outgoing {
+    exchange.headers.remove(http::header::CONTENT_LENGTH);
+    let editors = editors(exchange, &exchange.route.request_stream);
+    let (sender, receiver) = mpsc::channel(WAITING);
+    tokio::task::spawn_local(async move {
+        loop {
+            let frame = std::future::poll_fn(|cx| http_body::Body::poll_frame(std::pin::Pin::new(&mut body), cx)).await;
+            let (chunk, last) = match frame {
+                None => (Bytes::new(), true),
+                Some(Err(fault)) => {
+                    let _closed = sender.send(Err(fault)).await;
+                    return;
+                }
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => (data, false),
+                    Err(_trailers) => continue,
+                },
+            };
+            let mut edited = Ok(chunk);
+            for held in &editors {
+                let Ok(chunk) = edited else { break };
+                edited = held.request_chunk(chunk.clone(), last).await.or_else(|failure| skip(held.linked(), chunk, &failure));
+            }
+            let empty = matches!(&edited, Ok(chunk) if chunk.is_empty());
+            let failed = edited.is_err();
+            if (!empty && sender.send(edited).await.is_err()) || failed || last {
+                return;
+            }
+        }
+    });
+    Outgoing::Edited(receiver)
+}
+
+/// A failed chunk call: the chunk as it was where the plugin may be skipped.
+fn skip(linked: &Linked, chunk: Bytes, _failure: &crate::plugin::Failure) -> Result<Bytes, BodyFault> {
+    match linked.config().on_error {
+        OnError::Open => Ok(chunk),
+        OnError::Closed => Err(BodyFault::Plugin),
+    }
+}
+
+/// The response body through the response-stream plugins; the exchange travels with it.
+pub(super) fn response(
+    exchange: Box<Exchange>,
+    body: UpstreamBody,
+    progress: Rc<Progress>,
+    deadline: Option<Instant>,
+) -> Body {
+    let (sender, receiver) = mpsc::channel(WAITING);
+    tokio::task::spawn_local(async move {
+        let pump = pump(exchange, body, &progress, &sender);
+        match deadline {
+            None => pump.await,
+            Some(deadline) => {
+                if tokio::time::timeout_at(deadline.into(), pump).await.is_err() {
+                    let _closed = sender.send(Edited::Fault(BodyFault::Timeout)).await;
+                }
+            }
+        }
+    });
+    Body::edited(receiver)
+}
+
+async fn pump(
+    mut exchange: Box<Exchange>,
+    mut body: UpstreamBody,
+    progress: &Progress,
+    sender: &mpsc::Sender<Edited>,
+) {
+    let editors = editors(&exchange, &exchange.route.response_stream);
+    loop {
+        let frame = std::future::poll_fn(|cx| body.poll_frame(cx)).await;
+        let (mut chunk, trailers, last) = match frame {
+            None => (Bytes::new(), None::<HeaderMap>, true),
+            Some(Err(fault)) => {
+                exchange.record.error = Some("response_broken");
+                let _closed = sender.send(Edited::Fault(fault)).await;
+                return;
+            }
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => (data, None, false),
+                Err(frame) => (Bytes::new(), frame.into_trailers().ok(), false),
+            },
+        };
+        if trailers.is_none() {
+            for held in &editors {
+                let (back, result) = held.response_chunk(exchange, chunk.clone(), last).await;
+                exchange = back;
+                match result.or_else(|failure| skip(held.linked(), chunk, &failure)) {
+                    Ok(edited) => chunk = edited,
+                    Err(fault) => {
+                        exchange.record.error = Some("plugin");
+                        let _closed = sender.send(Edited::Fault(fault)).await;
+                        return;
+                    }
+                }
+            }
+        }
+        let frame = match trailers {
+            Some(trailers) => Some(Frame::trailers(trailers)),
+            None => (!chunk.is_empty()).then(|| Frame::data(chunk)),
+        };
+        if let Some(frame) = frame {
+            exchange.record.bytes_out += frame.data_ref().map_or(0, |data| data.len() as u64);
+            if sender.send(Edited::Frame(frame)).await.is_err() {
+                return;
+            }
+        }
+        if last {
+            exchange.record.bytes_in = progress.received.get();
+            let _closed = sender.send(Edited::End(exchange)).await;
+            return;
+        }
+    }
+}
