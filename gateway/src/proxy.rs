@@ -100,7 +100,8 @@ async fn response_phases(
     let last = exchange.route.chain.len();
     let (mut exchange, held) = chain::on_response(exchange, last, chain::Source::Upstream(answer)).await?;
     let deadline = exchange.route.config.timeout.map(|timeout| exchange.record.started + timeout);
-    let head = send_head(&mut exchange, held.is_replaced());
+    let edited = held.is_replaced() || !exchange.route.response_stream.is_empty();
+    let head = send_head(&mut exchange, edited);
     let body = match held {
         chain::Source::Held(bytes) => Body::full(bytes, exchange, Some(progress.clone())),
         chain::Source::Upstream(answer) if exchange.route.response_stream.is_empty() => {

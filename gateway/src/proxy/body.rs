@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
@@ -383,7 +383,7 @@ impl http_body::Body for Body {
         match &self.source {
             Source::Empty => SizeHint::with_exact(0),
             Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Source::Upstream(body) => body.incoming.size_hint(),
+            Source::Upstream(body) => body.size(),
             Source::Edited(_) => SizeHint::default(),
         }
     }
@@ -394,13 +394,20 @@ pub struct UpstreamBody {
     incoming: Incoming,
     /// Given back to the pool at the end of the body; closed if dropped before.
     connection: Option<Connection>,
+    /// What was read already, by a phase that wanted to hold it and met its limit.
+    prefix: Option<Bytes>,
     idle: Patience,
 }
 
 impl UpstreamBody {
     /// A body that may pause for at most `idle`.
     pub fn new(incoming: Incoming, connection: Connection, idle: Duration) -> Self {
-        Self { incoming, connection: Some(connection), idle: Patience::new(idle) }
+        Self { incoming, connection: Some(connection), prefix: None, idle: Patience::new(idle) }
+    }
+
+    /// Puts bytes that were read before the rest again.
+    pub fn prepend(&mut self, bytes: Bytes) {
+        self.prefix = Some(bytes).filter(|bytes| !bytes.is_empty());
     }
 
     /// Gives the connection back if the body is over already: a short answer that came whole with its head.
@@ -414,6 +421,9 @@ impl UpstreamBody {
 
     /// The next frame.
     pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        if let Some(prefix) = self.prefix.take() {
+            return Poll::Ready(Some(Ok(Frame::data(prefix))));
+        }
         if let Some(connection) = &mut self.connection {
             let _ended = connection.poll_drive(cx);
         }
@@ -443,7 +453,15 @@ impl UpstreamBody {
 
     /// Whether nothing follows.
     pub fn is_end_stream(&self) -> bool {
-        http_body::Body::is_end_stream(&self.incoming)
+        self.prefix.is_none() && http_body::Body::is_end_stream(&self.incoming)
+    }
+
+    fn size(&self) -> SizeHint {
+        match (&self.prefix, self.incoming.size_hint().exact()) {
+            (Some(prefix), Some(exact)) => SizeHint::with_exact(exact + prefix.len() as u64),
+            (Some(_), None) => SizeHint::default(),
+            (None, _) => self.incoming.size_hint(),
+        }
     }
 }
 

@@ -194,6 +194,38 @@ impl Exchange {
         }
     }
 
+    /// Moves everything into a new exchange and leaves a husk that is not recorded.
+    pub(super) fn detach(&mut self) -> Self {
+        let record = std::mem::take(&mut self.record);
+        self.record.recorded = true;
+        Self {
+            view: self.view.clone(),
+            route: self.route.clone(),
+            id: self.id.clone(),
+            client: self.client,
+            peer: self.peer,
+            secure: self.secure,
+            version: self.version,
+            authority: self.authority.clone(),
+            client_method: self.client_method.clone(),
+            client_path: self.client_path.clone(),
+            params: std::mem::take(&mut self.params),
+            depth: self.depth,
+            method: self.method.clone(),
+            path: self.path.clone(),
+            headers: std::mem::take(&mut self.headers),
+            request_body: None,
+            upstream: self.upstream,
+            response: self.response.take(),
+            response_body: None,
+            response_edits: Vec::new(),
+            attributes: std::mem::take(&mut self.attributes),
+            phase: self.phase,
+            held: std::mem::take(&mut self.held),
+            record,
+        }
+    }
+
     /// Applies the edits that waited for the response; called once, when the head is there.
     pub fn apply_response_edits(&mut self) {
         let Some(head) = self.response.as_mut() else { return };

@@ -175,3 +175,31 @@ fn describe(error: &hyper::Error) -> String {
         None => error.to_string(),
     }
 }
+
+/// A connection that may become a tunnel: it counts against the pool's limit while this lives, but it is not
+/// one of the pool's.
+#[derive(Debug)]
+pub struct Upgrading {
+    _open: pool::Open,
+    _driver: tokio_util::task::AbortOnDropHandle<()>,
+}
+
+/// Sends a request that asks for an upgrade, on a connection of its own.
+pub async fn send_upgrade(
+    upstream: &Upstream,
+    endpoint: &Endpoint,
+    request: Request<Outgoing>,
+) -> Result<(Response<Incoming>, Upgrading), SendError> {
+    let connection = connect(upstream, endpoint).await?;
+    let (mut sender, io, open) = connection.into_parts().ok_or(SendError::Timeout)?;
+    let driver = tokio::task::spawn_local(async move {
+        let _ended = io.with_upgrades().await;
+    });
+    let upgrading = Upgrading { _open: open, _driver: tokio_util::task::AbortOnDropHandle::new(driver) };
+    let limit = upstream.config.first_byte_timeout;
+    match timeout(limit, sender.send_request(request)).await {
+        Ok(Ok(response)) => Ok((response, upgrading)),
+        Ok(Err(error)) => Err(SendError::Protocol(describe(&error))),
+        Err(_) => Err(SendError::Timeout),
+    }
+}

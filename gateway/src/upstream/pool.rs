@@ -32,7 +32,7 @@ pub struct Connection {
     slot: usize,
     idle: config::Idle,
     idle_since: Option<Instant>,
-    _open: Open,
+    open: Open,
 }
 
 mod config {
@@ -45,9 +45,15 @@ mod config {
 }
 
 /// Counts a connection as open while it lives.
-struct Open {
+pub(super) struct Open {
     open: Arc<AtomicUsize>,
     metrics: Arc<UpstreamMetrics>,
+}
+
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Open")
+    }
 }
 
 impl Drop for Open {
@@ -74,6 +80,11 @@ impl Connection {
             upstream.metrics.opened();
             Counted(Open { open: upstream.open.clone(), metrics: upstream.metrics.clone() })
         })
+    }
+
+    /// Takes the connection apart, for whoever drives it alone.
+    pub(super) fn into_parts(self) -> Option<(http1::SendRequest<Outgoing>, http1::Connection<Io, Outgoing>, Open)> {
+        Some((self.sender, self.io?, self.open))
     }
 
     /// Moves bytes. Ready when the connection has ended.
@@ -128,7 +139,7 @@ impl Counted {
                 timeout: upstream.config.pool.idle_timeout,
             },
             idle_since: None,
-            _open: self.0,
+            open: self.0,
         })
     }
 }

@@ -1,0 +1,117 @@
+//! From the head of a request to an exchange: guards, normalisation, the client's identity, the route.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http_body::Body as _;
+
+use super::body::ClientBody;
+use super::exchange::{Exchange, Phase, Record};
+use super::{Failed, MAX_DEPTH, headers, normalise};
+use crate::error::Error;
+use crate::route::{self, Subject};
+use crate::server::connection::Connection;
+use crate::worker::Worker;
+
+/// Builds the exchange.
+///
+/// # Errors
+/// With an exchange of no route, so that a refusal is logged and counted like everything else.
+pub(super) fn admit(
+    worker: &Worker,
+    connection: &Rc<Connection>,
+    parts: Parts,
+    body: &ClientBody,
+    body_limit: u64,
+) -> Result<Box<Exchange>, Failed> {
+    let view = worker.view();
+    let target = normalise::target(&parts, connection.head_fault());
+    let Parts { method, version, headers: mut fields, .. } = parts;
+    let config = &connection.listener.config;
+    let origin = headers::origin(&fields, connection.peer.ip(), connection.is_tls(), &config.trusted_proxies);
+    let id = headers::request_id(&fields, origin.trusted);
+    let none = view.snapshot.no_route.clone();
+    let (authority, path, refusal) = match target {
+        Ok(target) => (target.authority, target.path, None),
+        Err(refusal) => (HeaderValue::from_static("-"), PathAndQuery::from_static("/"), Some(refusal)),
+    };
+    headers::strip_hop_by_hop(&mut fields);
+    let depth = depth(&mut fields);
+    let mut exchange = Box::new(Exchange {
+        route: none,
+        id,
+        client: origin.client,
+        peer: connection.peer,
+        secure: origin.secure,
+        version,
+        authority,
+        client_method: method.clone(),
+        client_path: path.clone(),
+        params: Vec::new(),
+        depth,
+        method,
+        path,
+        headers: fields,
+        request_body: None,
+        upstream: None,
+        response: None,
+        response_body: None,
+        response_edits: Vec::new(),
+        attributes: Vec::new(),
+        phase: Phase::Request,
+        held: Vec::new(),
+        record: Record::new(),
+        view,
+    });
+    if let Some(refusal) = refusal {
+        return Err((exchange, Error::Refused(refusal.status, refusal.reason)));
+    }
+    headers::forward(&mut exchange, connection.peer.ip(), origin.trusted);
+    if depth > MAX_DEPTH {
+        return Err((exchange, Error::Loop));
+    }
+    match find(&exchange, connection) {
+        Ok(route) => exchange.route = route,
+        Err(error) => return Err((exchange, error)),
+    }
+    exchange.params = route::params(&exchange.route.config.matcher.path, exchange.path.path());
+    if body_limit > 0 && body.size_hint().lower() > body_limit {
+        return Err((exchange, Error::BodyTooLarge));
+    }
+    Ok(exchange)
+}
+
+/// The route, if this connection may ask for it.
+fn find(exchange: &Exchange, connection: &Connection) -> Result<Arc<crate::snapshot::Route>, Error> {
+    let authority = exchange.authority.to_str().unwrap_or_default();
+    let host = headers::host_of(authority);
+    if !connection.covers(&host) {
+        return Err(Error::Refused(
+            StatusCode::MISDIRECTED_REQUEST,
+            "the certificate of this connection does not cover this host",
+        ));
+    }
+    let snapshot = &exchange.view.snapshot;
+    let name = &connection.listener.config.name;
+    let listener = snapshot.config.listeners.iter().position(|listener| listener.name == *name);
+    let subject = Subject {
+        listener: listener.unwrap_or(usize::MAX),
+        host: &host,
+        path: exchange.path.path(),
+        query: exchange.path.query().unwrap_or_default(),
+        method: &exchange.method,
+        headers: &exchange.headers,
+    };
+    snapshot.router.find(subject).cloned().ok_or(Error::NoRoute)
+}
+
+/// How many gateways' plugins stand before this request. The field is this gateway's own: it does not go on
+/// as it came.
+fn depth(fields: &mut HeaderMap) -> u8 {
+    let depth = fields.remove(headers::DEPTH);
+    fields.remove(header::EXPECT);
+    depth.and_then(|depth| depth.to_str().ok()?.parse().ok()).unwrap_or(0)
+}
