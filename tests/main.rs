@@ -1,1 +1,3 @@
-//! x
+//! The gateway, from outside: one binary for all integration tests.
+
+mod config;

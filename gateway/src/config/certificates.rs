@@ -1,6 +1,5 @@
 //! `listeners.tls`: chains and keys, read and matched with each other.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::pem::{self, PemObject};
@@ -8,6 +7,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::model::{Certificate, Tls, TlsVersion};
+use super::source;
 use super::table::{Default, Item, Table};
 
 /// `listeners.tls`.
@@ -125,14 +125,11 @@ fn private_key(item: &Item<'_>) -> Option<PrivateKeyDer<'static>> {
 
 fn file(item: &Item<'_>) -> Option<Vec<u8>> {
     let path = item.path()?;
-    read(item, &path)
-}
-
-fn read(item: &Item<'_>, path: &Path) -> Option<Vec<u8>> {
-    match item.scope.read(path) {
+    match item.scope.read(&path) {
         Ok(bytes) => Some(bytes),
         Err(error) => {
-            item.fault(format!("cannot read {}: {error}", item.quoted()));
+            let reason = source::reason(&error);
+            item.fault(format!("cannot read {}: {reason}", item.quoted()));
             None
         }
     }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json};
 
 use super::model::{BodyOverflow, Grants, HeaderPatterns, Instances, OnError, Plugin};
 use super::sections::Names;
+use super::source;
 use super::table::{Default, Item, Table};
 use super::tree::Value;
 
@@ -98,8 +99,9 @@ fn artifact(item: &Item<'_>) -> Option<std::path::PathBuf> {
         }
         Err(error) => {
             let shown = path.display();
+            let reason = source::reason(&error);
             item.fault(format!(
-                "cannot read {}: {error} (looked for {shown})",
+                "cannot read {}: {reason} (looked for {shown})",
                 item.quoted()
             ));
             None

@@ -9,6 +9,7 @@ use std::thread;
 use serde_json::Value as Json;
 
 use super::model::{AccessLog, AccessLogFormat, AccessLogPath, Admin, Server, State};
+use super::suggest;
 use super::table::{self, Default, Item, Table};
 use super::tree::Value;
 use super::units::Secret;
@@ -60,7 +61,13 @@ fn format(item: &Item<'_>) -> Option<AccessLogFormat> {
         _ => {}
     }
     if !text.contains('{') {
-        item.mismatch(expected);
+        match suggest::closest(text, ["json", "combined", "off"]) {
+            Some(meant) => item.fault(format!(
+                "{} is no format; did you mean `{meant}`?",
+                item.quoted()
+            )),
+            None => item.mismatch(expected),
+        }
         return None;
     }
     if text.matches('{').count() != text.matches('}').count() {

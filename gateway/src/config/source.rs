@@ -45,6 +45,14 @@ impl Scope {
         self.faults.borrow_mut().push((at, fault));
     }
 
+    /// Does something whose faults would only repeat one that is reported already.
+    pub(super) fn quietly<T>(&self, work: impl FnOnce() -> T) -> T {
+        let before = self.faults.borrow().len();
+        let value = work();
+        self.faults.borrow_mut().truncate(before);
+        value
+    }
+
     /// `file:line`
     pub(super) fn show(&self, at: Place) -> String {
         let files = self.files.borrow();
@@ -166,7 +174,7 @@ impl Reading<'_> {
             Ok(bytes) => bytes,
             Err(error) => {
                 self.scope
-                    .fault(whole, "", format!("cannot be read: {error}"));
+                    .fault(whole, "", format!("cannot be read: {}", reason(&error)));
                 return None;
             }
         };
@@ -262,14 +270,25 @@ impl Reading<'_> {
     }
 }
 
+/// Why a file cannot be read, without the number of the error.
+pub(super) fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
 fn syntax(message: &str, found: &str) -> String {
+    let clash = message == "duplicate key" || message.starts_with("cannot extend value");
+    if clash && found == "plugins" {
+        return "`plugins` is both a list and the tables [plugins.NAME] here, which TOML forbids; \
+                the chain that every route starts with is `chain = [..]`, above the first [table]"
+            .to_owned();
+    }
     if message == "duplicate key" {
-        return match found {
-            "plugins" => {
-                "`plugins` is here both the list of a chain and the tables [plugins.NAME], which TOML forbids; the chain that every route starts with is written `chain = [..]`, above the first [table]".to_owned()
-            }
-            _ => format!("`{found}` is here a second time"),
-        };
+        return format!("`{found}` is here a second time");
     }
     match found {
         "" => format!("not TOML: {message}"),

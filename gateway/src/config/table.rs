@@ -240,19 +240,26 @@ impl<'a> Table<'a> {
         key: &'static str,
         read: impl FnOnce(&mut Table<'a>) -> T,
     ) -> T {
-        let (at, entries) = match self.item(key) {
-            Some(item) => match &item.node.value {
-                Value::Table(entries) => (item.node.at, entries.as_slice()),
-                _ => {
-                    item.mismatch("a table");
-                    (item.node.at, [].as_slice())
-                }
-            },
-            None => (self.at, [].as_slice()),
+        let given = self.item(key);
+        let path = tree::join(&self.key, key);
+        let (value, shown) = match given.as_ref().map(|item| (item, &item.node.value)) {
+            Some((item, Value::Table(entries))) => {
+                let mut table = Table::new(self.scope, path, item.node.at, entries);
+                (read(&mut table), table.finish())
+            }
+            // All defaults; where something else than a table is given, that is the one fault.
+            other => {
+                let mut table = Table::new(self.scope, path, self.at, &[]);
+                let value = match other {
+                    Some((item, _)) => {
+                        item.mismatch("a table");
+                        self.scope.quietly(|| read(&mut table))
+                    }
+                    None => read(&mut table),
+                };
+                (value, table.finish())
+            }
         };
-        let mut table = Table::new(self.scope, tree::join(&self.key, key), at, entries);
-        let value = read(&mut table);
-        let shown = table.finish();
         self.show(key, shown);
         value
     }
@@ -275,9 +282,7 @@ impl<'a> Table<'a> {
                 continue;
             }
             let remedy = if TOP_LEVEL_LISTS.contains(&key) && !self.key.is_empty() {
-                format!(
-                    "; `{key}` is a key of the whole file: write it above the first [table], or it belongs to that table"
-                )
+                format!("; `{key}` is a key of the whole file: write it above the first [table]")
             } else {
                 suggest::remedy(key, self.asked.iter().copied(), "known here:")
             };
