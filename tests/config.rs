@@ -52,21 +52,21 @@ fn cases() -> Vec<Case<'static>> {
 
 /// Adds what the case does not speak of.
 fn completed(text: &str) -> String {
-    let mut text = text.to_owned();
-    let has = |text: &str, starts: &[&str]| {
-        text.lines()
-            .any(|line| starts.iter().any(|start| line.starts_with(start)))
-    };
-    if !has(&text, &["[[listeners", "listeners", "[listeners"]) {
-        text.push_str(LISTENER);
+    let mut completed = text.to_owned();
+    for (key, section) in [
+        ("listeners", LISTENER),
+        ("upstreams", UPSTREAM),
+        ("plugins", PLUGIN),
+    ] {
+        let is_header =
+            |line: &str| line.trim_start_matches('[').starts_with(key) && line.starts_with('[');
+        let is_key = |line: &str| line.starts_with(key);
+        let top = text.lines().take_while(|line| !line.starts_with('['));
+        if !text.lines().any(is_header) && !top.into_iter().any(is_key) {
+            completed.push_str(section);
+        }
     }
-    if !has(&text, &["[upstreams", "upstreams"]) {
-        text.push_str(UPSTREAM);
-    }
-    if !has(&text, &["[plugins", "plugins"]) {
-        text.push_str(PLUGIN);
-    }
-    text
+    completed
 }
 
 /// A directory with what configurations refer to.

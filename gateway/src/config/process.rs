@@ -171,7 +171,13 @@ pub(super) fn address(item: &Item<'_>) -> Option<SocketAddr> {
     let reason = match text.parse() {
         Ok(address) => return Some(address),
         Err(_) if text.starts_with("http") => "an address has no scheme".to_owned(),
-        Err(_) if text.starts_with(':') => format!("write \"0.0.0.0{text}\" to listen everywhere"),
+        Err(_)
+            if text
+                .strip_prefix(':')
+                .is_some_and(|port| port.parse::<u16>().is_ok()) =>
+        {
+            format!("write \"0.0.0.0{text}\" to listen everywhere")
+        }
         Err(_) => match text.rsplit_once(':') {
             Some((_, port)) if port.parse::<u16>().is_err() && !text.ends_with(']') => {
                 "the port is a number from 0 to 65535".to_owned()

@@ -60,7 +60,7 @@ impl<'a> Sections<'a> {
                     Some(first) if SINGLE.contains(&key) => {
                         let first = scope.show(first.node.at);
                         item.fault(format!(
-                            "is given already, in {first}; one file may have it"
+                            "is given already, in {first}; only one file may have it"
                         ));
                     }
                     _ => items.push(item),

@@ -290,11 +290,11 @@ fn syntax(message: &str, found: &str) -> String {
     if message == "duplicate key" {
         return format!("`{found}` is here a second time");
     }
-    match found {
-        "" => format!("not TOML: {message}"),
-        _ if found.contains('\n') || found.len() > 40 => format!("not TOML: {message}"),
-        _ => format!("not TOML: {message}, found `{found}`"),
+    let message = message.trim_end_matches(", expected nothing");
+    if found.is_empty() || found.len() > 40 || found.contains('\n') || message.contains(found) {
+        return format!("not TOML: {message}");
     }
+    format!("not TOML: {message}, found `{found}`")
 }
 
 /// Files that match a pattern with `*` and `?` in its segments, sorted. A pattern without them is itself.

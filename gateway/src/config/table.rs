@@ -59,10 +59,13 @@ impl<'a> Item<'a> {
         matches!(self.node.value, Value::Broken)
     }
 
-    /// How the value may be quoted: as written, if it came out of the environment or a file.
+    /// How the value may be quoted, in one line: as written, if it came out of the environment or a file.
     pub(super) fn quoted(&self) -> String {
         match (&self.node.written, &self.node.value) {
             (Some(written), _) => format!("the value of {written}"),
+            (None, Value::Text(text)) if text.chars().any(char::is_control) => {
+                format!("`{}`", text.escape_debug())
+            }
             (None, Value::Text(text)) => format!("`{text}`"),
             _ => self.node.describe(),
         }
