@@ -250,6 +250,47 @@ fn nothing_secret_is_in_the_masked_configuration() {
 }
 
 #[test]
+fn a_plugin_gets_its_configuration_as_json_with_everything_in_place() {
+    let (_directory, config) = loaded();
+    let given = &config.plugins["limit"].config;
+    assert_eq!(given["seed"], "from a file");
+    assert_eq!(given["note"], "a default");
+    assert_eq!(
+        config.plugins["auth"].config["since"],
+        "2026-01-01T00:00:00Z"
+    );
+    assert_eq!(config.plugins["transform"].config, serde_json::json!({}));
+}
+
+/// A line lost, a file cut off, a value of another kind: a fault or none, never a panic, and never a fault
+/// without a message.
+#[test]
+fn no_damage_to_a_good_file_panics() {
+    let (directory, _) = loaded();
+    let lines: Vec<&str> = GOOD.lines().collect();
+    let path = directory.path().join("damaged.toml");
+    let mut refused = 0;
+    for at in 0..lines.len() {
+        let mut lost = lines.clone();
+        lost.remove(at);
+        let mut other = lines.clone();
+        let replaced = other[at]
+            .split_once(" = ")
+            .map(|(key, _)| format!("{key} = 7"));
+        other[at] = replaced.as_deref().unwrap_or("[[");
+        for damaged in [&lost[..], &other[..], &lines[..at]] {
+            fs::write(&path, damaged.join("\n")).unwrap();
+            if let Err(errors) = config::load(&path) {
+                refused += 1;
+                assert!(!errors.0.is_empty());
+                assert!(errors.0.iter().all(|fault| !fault.message.is_empty()));
+            }
+        }
+    }
+    assert!(refused > lines.len(), "{refused}");
+}
+
+#[test]
 fn every_file_that_was_read_is_watched() {
     let (directory, config) = loaded();
     for name in [

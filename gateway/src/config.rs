@@ -1,8 +1,14 @@
 //! The one loader: from `gateway.toml` to a typed [`Config`], or every mistake at once.
 //!
-//! Files are parsed into one spanned tree ([`tree`]), with `${NAME}` and `{ file = ".." }` already expanded.
-//! Typed readers ([`table`], [`read`]) walk it section by section and collect faults instead of stopping at
-//! the first, so that one run names them all.
+//! Files are parsed into one spanned tree (`tree`), with `${NAME}` and `{ file = ".." }` already expanded.
+//! Typed readers (`table`, `read`) walk it section by section and collect faults instead of stopping at the
+//! first, so that one run names them all. What stands for a broken value meanwhile is its default: such a
+//! configuration is refused as a whole.
+//!
+//! Nothing secret is shown, neither in messages nor in [`Config::masked`]: not `[secrets]` and `admin.token`,
+//! nothing out of the environment or a file, and, in the configuration of plugins and the header and query
+//! values of routes, nothing under a key with `secret`, `passw`, `token`, `key`, `credential`,
+//! `authorization` or `cookie` in its name.
 
 mod certificates;
 mod chain;

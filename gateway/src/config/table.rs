@@ -39,8 +39,15 @@ pub(super) enum Default {
 const TOP_LEVEL_LISTS: [&str; 2] = ["include", "chain"];
 
 impl<'a> Item<'a> {
-    /// Reports a fault of this value.
+    /// Reports a fault of this value. A remedy may repeat the value ("write ..", say): not if it came out of
+    /// the environment or a file.
     pub(super) fn fault(&self, message: impl Into<String>) {
+        let mut message = message.into();
+        if let (Some(_), Value::Text(text)) = (&self.node.written, &self.node.value)
+            && text.len() > 2
+        {
+            message = message.replace(text.as_str(), "***");
+        }
         self.scope.fault(self.node.at, &self.key, message);
     }
 
