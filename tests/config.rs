@@ -325,6 +325,16 @@ fn a_wrong_command_line_exits_with_64() {
 }
 
 #[test]
+fn bytes_that_are_no_text_are_refused_with_their_line() {
+    let directory = directory();
+    let path = directory.path().join("gateway.toml");
+    fs::write(path, b"[server]\nworkers = 1\n\xff\xfe\n").unwrap();
+    let output = check(directory.path());
+    let expected = "gateway.toml:3: not UTF-8, which TOML files have to be\n";
+    assert_eq!(stderr(&output), expected);
+}
+
+#[test]
 fn a_missing_file_is_a_fault_of_the_configuration() {
     let directory = TempDir::new().unwrap();
     let output = check(directory.path());

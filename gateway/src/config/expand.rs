@@ -46,6 +46,10 @@ pub(super) fn file_form<'a>(fields: &'a DeTable<'_>) -> Option<&'a Spanned<DeVal
 pub(super) fn file(scope: &Scope, at: Place, key: &str, path: &Spanned<DeValue<'_>>) -> Node {
     let written = path.get_ref().as_str().unwrap_or_default();
     let path = match text(scope, at, &format!("{key}.file"), written).value {
+        Value::Text(path) if path.is_empty() => {
+            scope.fault(at, key, "`file` is empty; write a path");
+            return broken(at);
+        }
         Value::Text(path) => scope.resolve(at, &path),
         _ => return broken(at),
     };

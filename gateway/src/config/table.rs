@@ -23,6 +23,7 @@ pub(super) struct Table<'a> {
     pub(super) at: Place,
     entries: &'a [Entry],
     asked: Vec<&'static str>,
+    later: Vec<&'static str>,
     shown: Map<String, Json>,
 }
 
@@ -34,9 +35,6 @@ pub(super) enum Default {
     Float(f64),
     Bool(bool),
 }
-
-/// The keys that every table may be mistaken to hold when it stands above them.
-const TOP_LEVEL_LISTS: [&str; 2] = ["include", "chain"];
 
 impl<'a> Item<'a> {
     /// Reports a fault of this value. A remedy may repeat the value ("write ..", say): not if it came out of
@@ -70,6 +68,7 @@ impl<'a> Item<'a> {
     pub(super) fn quoted(&self) -> String {
         match (&self.node.written, &self.node.value) {
             (Some(written), _) => format!("the value of {written}"),
+            (None, Value::Text(text)) if text.is_empty() => "the empty string".to_owned(),
             (None, Value::Text(text)) if text.chars().any(char::is_control) => {
                 format!("`{}`", text.escape_debug())
             }
@@ -139,6 +138,7 @@ impl<'a> Table<'a> {
             at,
             entries,
             asked: Vec::new(),
+            later: Vec::new(),
             shown: Map::new(),
         }
     }
@@ -277,7 +277,7 @@ impl<'a> Table<'a> {
     /// Keys that the contract has and this version has not.
     pub(super) fn later(&mut self, keys: &[&'static str]) {
         for &key in keys {
-            self.asked.push(key);
+            self.later.push(key);
             if self.has(key) {
                 self.fault(key, later(key));
             }
@@ -288,13 +288,18 @@ impl<'a> Table<'a> {
     pub(super) fn finish(self) -> Json {
         for entry in self.entries {
             let key = entry.key.as_str();
-            if self.asked.contains(&key) {
+            if self.asked.contains(&key) || self.later.contains(&key) {
                 continue;
             }
-            let remedy = if TOP_LEVEL_LISTS.contains(&key) && !self.key.is_empty() {
-                format!("; `{key}` is a key of the whole file: write it above the first [table]")
-            } else {
-                suggest::remedy(key, self.asked.iter().copied(), "known here:")
+            let remedy = match key {
+                "include" | "chain" if !self.key.is_empty() => {
+                    format!("; `{key}` is a key of the whole file: write it above the first [table]")
+                }
+                "plugins" if matches!(entry.node.value, Value::List(_)) => {
+                    "; the chain that every route starts with is `chain = [..]`, above the first [table]"
+                        .to_owned()
+                }
+                _ => suggest::remedy(key, self.asked.iter().copied(), "known here:"),
             };
             self.scope.fault(
                 entry.at,
