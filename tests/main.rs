@@ -1,1 +1,9 @@
-//! x
+//! The gateway, from outside: one binary for all integration tests.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod config;

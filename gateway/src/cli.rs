@@ -1,0 +1,94 @@
+//! The command line: `gateway run` and `gateway check`.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Errors};
+
+/// Exit codes, from sysexits.h where it has one.
+const USAGE: u8 = 64;
+const CONFIG: u8 = 78;
+const FAILURE: u8 = 1;
+
+/// An API gateway whose policies are sandboxed WebAssembly components.
+#[derive(Debug, Parser)]
+#[command(name = "gateway", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves until SIGTERM.
+    Run {
+        /// The configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Reloads when a file of the configuration or a plugin changes.
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Loads the configuration and prints every error of it.
+    Check {
+        /// The configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+}
+
+/// Runs the command of this process. Exits with 64 when called wrongly, with 78 when the configuration is
+/// faulty, and with 1 when it fails at its work.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() {
+                ExitCode::from(USAGE)
+            } else {
+                ExitCode::SUCCESS
+            };
+            return match error.print() {
+                Ok(()) => code,
+                Err(_) => ExitCode::from(FAILURE),
+            };
+        }
+    };
+    let outcome = match &cli.command {
+        Command::Run { config, watch } => crate::run(config, *watch),
+        Command::Check { config } => check(config),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report(&error),
+    }
+}
+
+/// Load, build, report.
+fn check(path: &Path) -> anyhow::Result<()> {
+    let config = config::load(path)?;
+    writeln!(
+        io::stdout(),
+        "{}: sound ({} listeners, {} routes, {} upstreams, {} plugins)",
+        path.display(),
+        config.listeners.len(),
+        config.routes.len(),
+        config.upstreams.len(),
+        config.plugins.len()
+    )?;
+    Ok(())
+}
+
+fn report(error: &anyhow::Error) -> ExitCode {
+    let (text, code) = match error.downcast_ref::<Errors>() {
+        Some(errors) => (errors.to_string(), CONFIG),
+        None => (format!("gateway: {error:#}"), FAILURE),
+    };
+    match writeln!(io::stderr(), "{text}") {
+        Ok(()) => ExitCode::from(code),
+        Err(_) => ExitCode::from(FAILURE),
+    }
+}

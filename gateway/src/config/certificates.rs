@@ -1,0 +1,145 @@
+//! `listeners.tls`: chains and keys, read and matched with each other.
+
+use std::sync::Arc;
+
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+
+use super::model::{Certificate, Tls, TlsVersion};
+use super::source;
+use super::table::{Default, Item, Table};
+
+/// `listeners.tls`.
+pub(super) fn tls(table: &mut Table<'_>) -> Option<Tls> {
+    table.later(&["client_auth"]);
+    let min_version = table.or("min_version", Default::Text("1.2"), |item| {
+        item.choice(&[("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)], &[])
+    });
+    let example = "certificates = [{ cert = \"cert.pem\", key = \"key.pem\" }]";
+    let certificates = table.required("certificates", example, |item| {
+        let items = item.items("a list such as [{ cert = \"cert.pem\", key = \"key.pem\" }]")?;
+        if items.is_empty() {
+            item.fault("is empty; TLS needs at least one certificate");
+        }
+        let read: Vec<_> = items.iter().filter_map(certificate).collect();
+        Some(read)
+    })?;
+    Some(Tls {
+        certificates,
+        min_version,
+    })
+}
+
+fn certificate(item: &Item<'_>) -> Option<Certificate> {
+    let (read, _) = item.table(
+        "a table such as { cert = \"cert.pem\", key = \"key.pem\" }",
+        |table| {
+            let chain = table.required("cert", "cert = \"cert.pem\"", chain);
+            let key = table.required("key", "key = \"key.pem\"", |item| {
+                Some((item.quoted(), private_key(item)?))
+            });
+            Some((chain?, key?))
+        },
+    )?;
+    let ((chain, names), (key_file, key)) = read?;
+    let provider = rustls::crypto::ring::default_provider();
+    match CertifiedKey::from_der(chain, key, &provider) {
+        Ok(key) => Some(Certificate {
+            key: Arc::new(key),
+            names,
+        }),
+        Err(rustls::Error::InconsistentKeys(_)) => {
+            item.fault(format!(
+                "the key in {key_file} does not belong to the certificate: their public keys differ"
+            ));
+            None
+        }
+        Err(error) => {
+            item.fault(format!(
+                "the key in {key_file} cannot be used ({error}); RSA of 2048 bits or more, ECDSA P-256, P-384 and Ed25519 can"
+            ));
+            None
+        }
+    }
+}
+
+type Chain = (Vec<CertificateDer<'static>>, Vec<String>);
+
+fn chain(item: &Item<'_>) -> Option<Chain> {
+    let pem = file(item)?;
+    let quoted = item.quoted();
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let chain = match chain {
+        Ok(chain) => chain,
+        Err(error) => {
+            item.fault(format!("{quoted} is not sound PEM: {}", reason(&error)));
+            return None;
+        }
+    };
+    let Some(first) = chain.first() else {
+        let hint = match PrivateKeyDer::from_pem_slice(&pem) {
+            Ok(_) => "it holds a private key: `cert` and `key` may have changed places",
+            Err(_) => "expected PEM with a CERTIFICATE section",
+        };
+        item.fault(format!("{quoted} holds no certificate; {hint}"));
+        return None;
+    };
+    let names = match webpki::EndEntityCert::try_from(first) {
+        Ok(parsed) => parsed
+            .valid_dns_names()
+            .map(str::to_ascii_lowercase)
+            .collect(),
+        Err(error) => {
+            item.fault(format!(
+                "the first certificate of {quoted} cannot be read: {error}"
+            ));
+            return None;
+        }
+    };
+    Some((chain, names))
+}
+
+fn private_key(item: &Item<'_>) -> Option<PrivateKeyDer<'static>> {
+    let pem = file(item)?;
+    let quoted = item.quoted();
+    match PrivateKeyDer::from_pem_slice(&pem) {
+        Ok(key) => Some(key),
+        Err(pem::Error::NoItemsFound) => {
+            let hint = if pem.windows(9).any(|window| window == b"ENCRYPTED") {
+                "an encrypted key has to be decrypted first"
+            } else if CertificateDer::from_pem_slice(&pem).is_ok() {
+                "it holds a certificate: `cert` and `key` may have changed places"
+            } else {
+                "expected PEM with a PRIVATE KEY section"
+            };
+            item.fault(format!("{quoted} holds no private key; {hint}"));
+            None
+        }
+        Err(error) => {
+            item.fault(format!("{quoted} is not sound PEM: {}", reason(&error)));
+            None
+        }
+    }
+}
+
+fn file(item: &Item<'_>) -> Option<Vec<u8>> {
+    let path = item.path()?;
+    match item.scope.read(&path) {
+        Ok(bytes) => Some(bytes),
+        Err(error) => {
+            let reason = source::reason(&error);
+            item.fault(format!("cannot read {}: {reason}", item.quoted()));
+            None
+        }
+    }
+}
+
+fn reason(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "a section has no END line".to_owned(),
+        pem::Error::IllegalSectionStart { .. } => "a BEGIN line is broken".to_owned(),
+        pem::Error::Base64Decode(_) => "a section is not Base64".to_owned(),
+        other => other.to_string(),
+    }
+}

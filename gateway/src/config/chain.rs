@@ -1,0 +1,143 @@
+//! Chains: the configuration-wide one, and what a route makes of it.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value as Json};
+
+use super::model::{Plugin, RoutePlugin};
+use super::plugins;
+use super::sections::{Names, Sections};
+use super::suggest;
+use super::table::Item;
+use super::tree::Value;
+
+/// A plugin in a chain, before the default configuration is known to be sound.
+#[derive(Debug, Clone)]
+pub(super) struct Step {
+    plugin: Arc<str>,
+    config: Option<Json>,
+    place: String,
+}
+
+/// `chain`: what every route starts with.
+pub(super) fn global(sections: &mut Sections<'_>, names: &Names) -> Vec<Step> {
+    let Some(item) = sections.given("chain").first().cloned() else {
+        sections.show("chain", Json::Array(Vec::new()));
+        return Vec::new();
+    };
+    let (steps, shown) = steps(&item, names);
+    sections.show("chain", shown);
+    steps
+}
+
+/// `routes[].plugins`: a list that follows the configuration-wide chain, or `{ skip, then }`. The chain, how
+/// it is shown, and whether the route names a plugin itself.
+pub(super) fn of_route(
+    item: Option<&Item<'_>>,
+    names: &Names,
+    global: &[Step],
+    plugins: &IndexMap<Arc<str>, Plugin>,
+) -> (Vec<RoutePlugin>, Json) {
+    let Some(item) = item else {
+        return (resolve(global.to_vec(), plugins), Json::Array(Vec::new()));
+    };
+    let mut chain = global.to_vec();
+    let shown = if matches!(item.node.value, Value::Table(_)) {
+        let read = item.table("", |table| {
+            if let Some(skip) = table.item("skip") {
+                for item in skip.items("a list of names").unwrap_or_default() {
+                    skipped(&item, names, global, &mut chain);
+                }
+            }
+            if let Some(then) = table.item_unshown("then") {
+                let (own, shown) = steps(&then, names);
+                chain.extend(own);
+                table.show("then", shown);
+            }
+        });
+        read.map_or(Json::Null, |((), shown)| shown)
+    } else {
+        let (own, shown) = steps(item, names);
+        chain.extend(own);
+        shown
+    };
+    (resolve(chain, plugins), shown)
+}
+
+fn skipped(item: &Item<'_>, names: &Names, global: &[Step], chain: &mut Vec<Step>) {
+    let Some(name) = item.reference("a plugin", &names.plugins) else {
+        return;
+    };
+    if !global.iter().any(|step| step.plugin == name) {
+        let there = global.iter().map(|step| &*step.plugin);
+        let remedy = suggest::remedy(&name, there, "the chain is");
+        item.fault(format!(
+            "`{name}` is not in the top-level `chain`, so there is nothing to skip{remedy}"
+        ));
+    }
+    chain.retain(|step| step.plugin != name);
+}
+
+fn steps(item: &Item<'_>, names: &Names) -> (Vec<Step>, Json) {
+    let expected = "a list such as [\"auth\", { name = \"transform\", config = { .. } }]";
+    let items = item.items(expected).unwrap_or_default();
+    let (mut steps, mut shown) = (Vec::new(), Vec::new());
+    for item in items {
+        let (step, json) = step(&item, names);
+        steps.extend(step);
+        shown.push(json);
+    }
+    (steps, Json::Array(shown))
+}
+
+fn step(item: &Item<'_>, names: &Names) -> (Option<Step>, Json) {
+    if matches!(item.node.value, Value::Text(_)) {
+        let plugin = item.reference("a plugin", &names.plugins);
+        let step = plugin.map(|plugin| Step {
+            plugin,
+            config: None,
+            place: item.place(),
+        });
+        return (step, item.node.masked());
+    }
+    let read = item.table(
+        "the name of a plugin, or { name = \"..\", config = { .. } }",
+        |table| {
+            let plugin = table.required("name", "name = \"auth\"", |item| {
+                item.reference("a plugin", &names.plugins)
+            });
+            let mut place = item.place();
+            let config = match table.item_unshown("config") {
+                Some(item) => {
+                    place = item.place();
+                    let (config, shown) = plugins::config(&item);
+                    table.show("config", shown);
+                    config
+                }
+                None => None,
+            };
+            Some(Step {
+                plugin: plugin?,
+                config,
+                place,
+            })
+        },
+    );
+    read.unwrap_or((None, Json::Null))
+}
+
+fn resolve(chain: Vec<Step>, plugins: &IndexMap<Arc<str>, Plugin>) -> Vec<RoutePlugin> {
+    let resolved = chain.into_iter().map(|step| {
+        let default = || {
+            let plugin = plugins.get(&step.plugin);
+            plugin.map_or(Json::Object(Map::new()), |plugin| plugin.config.clone())
+        };
+        RoutePlugin {
+            config: step.config.unwrap_or_else(default),
+            plugin: step.plugin,
+            place: step.place,
+        }
+    });
+    resolved.collect()
+}

@@ -1,0 +1,216 @@
+//! `[[listeners]]`.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use serde_json::Value as Json;
+
+use super::certificates;
+use super::model::{Admin, Limits, Listener};
+use super::process::address;
+use super::sections::Sections;
+use super::source::Scope;
+use super::table::{self, Default, Item, Table};
+use super::tree::{self, Value};
+
+/// Everything there is, as an upper end of sizes.
+const ANY_SIZE: u64 = 1 << 60;
+
+/// One listener.
+pub(super) fn listener(item: &Item<'_>) -> Option<(Option<Listener>, Json)> {
+    item.table("a [[listeners]] table", |table| {
+        let name = table.required("name", "name = \"public\"", Item::name);
+        let address = table.required("address", "address = \"0.0.0.0:8080\"", address);
+        let (h1, h2) = protocols(table);
+        table.or("proxy_protocol", Default::Bool(false), |item| {
+            if item.bool()? {
+                item.fault(table::later("proxy_protocol = true"));
+            }
+            Some(())
+        });
+        let trusted_proxies = match table.item("trusted_proxies") {
+            Some(item) => networks(&item),
+            None => {
+                table.show("trusted_proxies", Json::Array(Vec::new()));
+                Vec::new()
+            }
+        };
+        let tls = table
+            .has("tls")
+            .then(|| table.sub("tls", certificates::tls));
+        if tls.is_none() {
+            // Known, though not given.
+            table.item("tls");
+        }
+        let limits = table.sub("limits", limits);
+        Some(Listener {
+            name: name?,
+            address: address?,
+            h1,
+            h2,
+            trusted_proxies,
+            tls: tls.flatten(),
+            limits,
+        })
+    })
+}
+
+fn protocols(table: &mut Table<'_>) -> (bool, bool) {
+    let Some(item) = table.item("protocols") else {
+        table.show("protocols", ["h1", "h2"].into_iter().collect());
+        return (true, true);
+    };
+    let Some(items) = item.items("a list of `h1` and `h2`") else {
+        return (true, true);
+    };
+    if items.is_empty() {
+        item.fault("is empty; write [\"h1\"], [\"h2\"] or [\"h1\", \"h2\"]");
+    }
+    let mut spoken = [false, false];
+    for item in items {
+        if let Some(index) = item.choice(&[("h1", 0), ("h2", 1)], &["h3"]) {
+            if spoken[index] {
+                item.fault(format!("{} is listed twice", item.quoted()));
+            }
+            spoken[index] = true;
+        }
+    }
+    (spoken[0], spoken[1])
+}
+
+fn networks(item: &Item<'_>) -> Vec<IpNet> {
+    let items = item.items("a list of networks such as [\"10.0.0.0/8\"]");
+    let items = items.unwrap_or_default();
+    items.iter().filter_map(network).collect()
+}
+
+fn network(item: &Item<'_>) -> Option<IpNet> {
+    let text = item.text_as("a network such as \"10.0.0.0/8\"")?;
+    let parsed = IpNet::from_str(text).ok();
+    let parsed = parsed.or_else(|| Some(IpNet::from(text.parse::<std::net::IpAddr>().ok()?)));
+    let Some(network) = parsed else {
+        item.mismatch("a network such as \"10.0.0.0/8\" or an address such as \"10.0.0.1\"");
+        return None;
+    };
+    if network.trunc() != network {
+        let right = network.trunc();
+        item.fault(format!(
+            "{} has bits set beyond its prefix; write \"{right}\" for the network, or \"{}\" for the one address",
+            item.quoted(),
+            network.addr()
+        ));
+        return None;
+    }
+    Some(network)
+}
+
+fn limits(table: &mut Table<'_>) -> Limits {
+    let size = |low: u64, high: u64, named: &'static str| {
+        move |item: &Item<'_>| item.size(low..=high, named)
+    };
+    Limits {
+        connections: table.or("connections", Default::Integer(10_000), |item| {
+            item.count(1)
+        }),
+        header_bytes: table.or("header_bytes", Default::Text("32KiB"), |item| {
+            let bytes = item.size(1024..=1 << 20, "a size from \"1KiB\" to \"1MiB\"")?;
+            usize::try_from(bytes).ok()
+        }),
+        header_count: table.or("header_count", Default::Integer(100), |item| {
+            usize::try_from(item.integer(1..=10_000)?).ok()
+        }),
+        body: table.or(
+            "body",
+            Default::Text("10MiB"),
+            size(0, ANY_SIZE, "a smaller size"),
+        ),
+        header_timeout: table.or("header_timeout", Default::Text("10s"), |item| {
+            item.duration()
+        }),
+        body_idle: table.or("body_idle", Default::Text("30s"), |item| item.duration()),
+        idle: table.or("idle", Default::Text("75s"), |item| item.duration()),
+        h2_streams: table.or("h2_streams", Default::Integer(100), |item| {
+            u32::try_from(item.integer(1..=10_000)?).ok()
+        }),
+    }
+}
+
+/// What one listener cannot know of the others.
+pub(super) fn check_together(
+    scope: &Scope,
+    sections: &Sections<'_>,
+    listeners: &[Option<Listener>],
+    admin: Option<&Option<Admin>>,
+) {
+    if listeners.is_empty() && sections.given("listeners").is_empty() && scope.is_complete() {
+        let message = "there is none; add [[listeners]] with a name and an address";
+        sections.fault("listeners", message);
+    } else if listeners.is_empty() && scope.is_complete() {
+        for item in sections.given("listeners") {
+            if matches!(item.node.value, Value::List(_)) {
+                item.fault("is empty; a gateway needs at least one listener");
+            }
+        }
+    }
+    let items = sections.items("listeners");
+    unique_names(scope, &items);
+    let mut taken: HashMap<SocketAddr, String> = HashMap::new();
+    if let Some(Some(admin)) = admin {
+        taken.insert(admin.address, "[admin]".to_owned());
+    }
+    for (item, listener) in items.iter().zip(listeners) {
+        let Some(listener) = listener else { continue };
+        if listener.address.port() == 0 {
+            continue;
+        }
+        if let Some(other) = taken.get(&listener.address) {
+            let (at, key) = field(item, "address");
+            let message = format!("`{}` is taken by {other} already", listener.address);
+            scope.fault(at, &key, message);
+        } else {
+            taken.insert(
+                listener.address,
+                format!("the listener `{}`", listener.name),
+            );
+        }
+    }
+}
+
+/// Reports every item whose `name` an earlier one has.
+pub(super) fn unique_names(scope: &Scope, items: &[Item<'_>]) {
+    let mut names = HashMap::new();
+    for item in items {
+        let Value::Table(fields) = &item.node.value else {
+            continue;
+        };
+        let Some(entry) = fields.iter().find(|entry| entry.key == "name") else {
+            continue;
+        };
+        let Value::Text(name) = &entry.node.value else {
+            continue;
+        };
+        if let Some(first) = names.get(name) {
+            let first = scope.show(*first);
+            let key = tree::join(&item.key, "name");
+            scope.fault(
+                entry.at,
+                &key,
+                format!("`{name}` is taken already, in {first}"),
+            );
+        } else {
+            names.insert(name, entry.at);
+        }
+    }
+}
+
+/// Where a field of an item stands and what it is called.
+fn field(item: &Item<'_>, key: &str) -> (tree::Place, String) {
+    let at = match &item.node.value {
+        Value::Table(fields) => fields.iter().find(|entry| entry.key == key),
+        _ => None,
+    };
+    let at = at.map_or(item.node.at, |entry| entry.at);
+    (at, tree::join(&item.key, key))
+}

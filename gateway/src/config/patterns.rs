@@ -1,0 +1,414 @@
+//! Patterns of hosts, paths and values, from text.
+//!
+//! A path pattern is compared with the normalised path of a request, so it has to be normalised itself: what
+//! could never match is an error, not a route that is silently dead.
+
+use std::sync::Arc;
+
+use regex::Regex;
+
+use super::model::{HostPattern, PathPattern, Segment};
+
+/// A host pattern.
+///
+/// # Errors
+/// What would be right.
+pub(super) fn host(text: &str) -> Result<HostPattern, String> {
+    let lower = text.to_ascii_lowercase();
+    if lower == "*" {
+        return Err("leave `host` out to match every host".to_owned());
+    }
+    if let Some((host, port)) = lower.rsplit_once(':')
+        && !lower.ends_with(']')
+        && port.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        return Err(format!(
+            "write \"{host}\": hosts are matched without their port"
+        ));
+    }
+    if lower.contains("://") || lower.contains('/') {
+        return Err("expected a host alone, such as \"api.example.com\"".to_owned());
+    }
+    if !lower.is_ascii() {
+        return Err("write it in its ASCII form (xn--..)".to_owned());
+    }
+    if lower.starts_with('[') {
+        let inner = lower
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
+        let address = inner.and_then(|inner| inner.parse::<std::net::Ipv6Addr>().ok());
+        return match address {
+            Some(_) => Ok(HostPattern::Exact(lower)),
+            None => Err("it is no IPv6 address".to_owned()),
+        };
+    }
+    let (wildcard, name) = match lower.strip_prefix("*.") {
+        Some(rest) => (true, rest),
+        None => (false, lower.as_str()),
+    };
+    if name.contains('*') {
+        return Err("a `*` stands alone as the first label: \"*.example.com\"".to_owned());
+    }
+    labels(name)?;
+    Ok(if wildcard {
+        HostPattern::Suffix(format!(".{name}"))
+    } else {
+        HostPattern::Exact(lower)
+    })
+}
+
+/// Whether this is a host name: labels of letters, digits, `-` and `_`.
+///
+/// # Errors
+/// What would be right.
+pub(super) fn labels(name: &str) -> Result<(), String> {
+    if name.ends_with('.') && name.len() > 1 {
+        return Err(format!(
+            "write \"{}\", without the dot at its end",
+            name.trim_end_matches('.')
+        ));
+    }
+    for label in name.split('.') {
+        if label.is_empty() {
+            return Err("a label of it is empty".to_owned());
+        }
+        let sound = label
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+        if !sound || label.starts_with('-') || label.ends_with('-') {
+            return Err(format!("`{label}` is no label of a host name"));
+        }
+    }
+    Ok(())
+}
+
+/// A path pattern: exact, `/**` at its end, or with `{name}` segments.
+///
+/// # Errors
+/// What would be right.
+pub(super) fn path(text: &str) -> Result<PathPattern, String> {
+    if text == "**" || text == "*" {
+        return Err("write \"/**\" for every path".to_owned());
+    }
+    let (fixed, rest) = match text.strip_suffix("/**") {
+        Some(fixed) => (fixed, true),
+        None => (text, false),
+    };
+    if rest && fixed.is_empty() {
+        return Ok(PathPattern::Prefix(String::new()));
+    }
+    let mut segments = Vec::new();
+    let mut literal = true;
+    starts_with_slash(fixed)?;
+    for segment in fixed[1..].split('/') {
+        let segment = self::segment(segment)?;
+        if let Segment::Param(name) = &segment {
+            literal = false;
+            if segments.contains(&segment) {
+                return Err(format!(
+                    "`{{{name}}}` is there twice; give each its own name"
+                ));
+            }
+        }
+        segments.push(segment);
+    }
+    // Only the literal text has to be in normal form: braces are not part of a path.
+    let shape: Vec<_> = segments
+        .iter()
+        .map(|segment| match segment {
+            Segment::Literal(text) => text.as_str(),
+            Segment::Param(_) => "p",
+        })
+        .collect();
+    normalised(&format!("/{}", shape.join("/")))?;
+    if rest && fixed.ends_with('/') {
+        return Err(doubled_slash(text));
+    }
+    Ok(match (literal, rest) {
+        (true, false) => PathPattern::Exact(fixed.to_owned()),
+        (true, true) => PathPattern::Prefix(fixed.to_owned()),
+        (false, _) => PathPattern::Template { segments, rest },
+    })
+}
+
+fn segment(text: &str) -> Result<Segment, String> {
+    if text.contains('*') {
+        return Err(match text {
+            "**" => "`**` stands at the end alone: \"/a/**\"".to_owned(),
+            _ => "`*` is no wildcard; write `{name}` for one segment, or `/**` at the end for all below".to_owned(),
+        });
+    }
+    let Some(start) = text.find(['{', '}']) else {
+        return Ok(Segment::Literal(text.to_owned()));
+    };
+    let name = text
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'));
+    match name {
+        Some(name) if is_param(name) => Ok(Segment::Param(Arc::from(name))),
+        Some(name) if !name.contains(['{', '}']) => Err(format!(
+            "`{{{name}}}` names no parameter; a name has letters, digits, `_` and `-`, and starts with a letter or `_`"
+        )),
+        _ => Err(format!(
+            "`{text}`: a parameter is a whole segment, such as \"/{}\"; use {{ regex = \"..\" }} for parts of one",
+            if start == 0 { "{id}/x" } else { "x/{id}" }
+        )),
+    }
+}
+
+fn is_param(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+}
+
+fn starts_with_slash(text: &str) -> Result<(), String> {
+    if text.starts_with('/') {
+        return Ok(());
+    }
+    if text.contains("://") {
+        return Err("a path starts with `/`; the host goes into `match.host`".to_owned());
+    }
+    Err(format!("a path starts with `/`; write \"/{text}\""))
+}
+
+fn doubled_slash(text: &str) -> String {
+    let mut right = text.to_owned();
+    while right.contains("//") {
+        right = right.replace("//", "/");
+    }
+    format!("`//` never arrives: paths are normalised first; write \"{right}\"")
+}
+
+/// Whether a path is as the gateway normalises one (RFC 3986, section 6.2.2), so that it can match.
+///
+/// # Errors
+/// What would be right.
+pub(super) fn normalised(path: &str) -> Result<(), String> {
+    starts_with_slash(path)?;
+    if path.contains("//") {
+        return Err(doubled_slash(path));
+    }
+    if path
+        .split('/')
+        .any(|segment| segment == "." || segment == "..")
+    {
+        return Err("`.` and `..` never arrive: paths are normalised first".to_owned());
+    }
+    if let Some(mark) = path.chars().find(|&c| c == '?' || c == '#') {
+        return Err(match mark {
+            '?' => "the query is no part of the path; match it with `match.query`".to_owned(),
+            _ => "a fragment never reaches a server".to_owned(),
+        });
+    }
+    if let Some(odd) = path.chars().find(|&c| !c.is_ascii_graphic() || c == '\\') {
+        let mut encoded = String::new();
+        for byte in odd.to_string().bytes() {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+        return Err(match odd {
+            '\\' | '\0' => "the gateway refuses such a path".to_owned(),
+            _ => format!("write {odd:?} as it arrives: `{encoded}`"),
+        });
+    }
+    percent(path)
+}
+
+fn percent(path: &str) -> Result<(), String> {
+    for (at, _) in path.match_indices('%') {
+        let digits = path.get(at + 1..at + 3).unwrap_or_default();
+        let byte = match u8::from_str_radix(digits, 16) {
+            Ok(byte) if digits.len() == 2 && !digits.starts_with('+') => byte,
+            _ => {
+                return Err(
+                    "a `%` is followed by two hexadecimal digits; write `%25` for itself"
+                        .to_owned(),
+                );
+            }
+        };
+        if matches!(byte, b'/' | b'\\' | 0) {
+            return Err(format!(
+                "`%{digits}` never arrives: the gateway refuses such a path"
+            ));
+        }
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            let plain = char::from(byte);
+            return Err(format!("`%{digits}` arrives as `{plain}`; write that"));
+        }
+        if digits.bytes().any(|digit| digit.is_ascii_lowercase()) {
+            let upper = digits.to_ascii_uppercase();
+            return Err(format!("`%{digits}` arrives as `%{upper}`; write that"));
+        }
+    }
+    Ok(())
+}
+
+/// A regular expression, in linear time only.
+///
+/// # Errors
+/// Its fault, in one line.
+pub(super) fn regex(text: &str) -> Result<Regex, String> {
+    Regex::new(text).map_err(|error| match error {
+        regex::Error::Syntax(message) => {
+            let last = message.lines().last().unwrap_or_default();
+            let reason = last.trim_start_matches("error: ");
+            match reason.contains("look-around") || reason.contains("backreferences") {
+                true => format!("{reason}; expressions run in linear time, without them"),
+                false => reason.to_owned(),
+            }
+        }
+        regex::Error::CompiledTooBig(limit) => {
+            format!(
+                "it compiles to more than {} MiB; use smaller repetitions",
+                limit >> 20
+            )
+        }
+        other => other.to_string(),
+    })
+}
+
+/// Checks that what stands for a match (`$1`, `${name}`, `$$`) names groups that are there.
+///
+/// # Errors
+/// The group that is not there.
+pub(super) fn replacement(regex: &Regex, to: &str) -> Result<(), String> {
+    let mut rest = to;
+    while let Some(at) = rest.find('$') {
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('$') {
+            rest = after;
+            continue;
+        }
+        let braced = rest
+            .strip_prefix('{')
+            .and_then(|inner| inner.split_once('}'));
+        let name = match braced {
+            Some((name, _)) => name,
+            None => {
+                let end = rest
+                    .bytes()
+                    .take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+                    .count();
+                &rest[..end]
+            }
+        };
+        if name.is_empty() {
+            return Err("a `$` names a group, such as `$1`; write `$$` for itself".to_owned());
+        }
+        let there = match name.parse::<usize>() {
+            Ok(index) => index < regex.captures_len(),
+            Err(_) => regex.capture_names().flatten().any(|group| group == name),
+        };
+        if there {
+            continue;
+        }
+        let digits = name.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, tail) = name.split_at(digits);
+        return Err(if braced.is_none() && digits > 0 && !tail.is_empty() {
+            format!(
+                "`${name}` reads as the group `{name}`, which is not there; write `${{{number}}}{tail}`"
+            )
+        } else {
+            let groups = regex.captures_len() - 1;
+            format!("there is no group `{name}`; the expression has {groups}")
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn debug(text: &str) -> String {
+        format!("{:?}", path(text).unwrap())
+    }
+
+    #[test]
+    fn paths_become_the_simplest_pattern() {
+        assert_eq!(debug("/a"), "Exact(\"/a\")");
+        assert_eq!(debug("/"), "Exact(\"/\")");
+        assert_eq!(debug("/a/**"), "Prefix(\"/a\")");
+        assert_eq!(debug("/**"), "Prefix(\"\")");
+        assert!(debug("/a/{id}").starts_with("Template"));
+        assert!(debug("/a/{id}/**").ends_with("rest: true }"));
+    }
+
+    #[test]
+    fn paths_that_can_never_match_are_refused() {
+        for text in [
+            "a",
+            "",
+            "*",
+            "**",
+            "/a/*",
+            "/**/a",
+            "/a**",
+            "/a//b",
+            "//**",
+            "/a//**",
+            "/../a",
+            "/./a",
+            "/a%2fb",
+            "/a%2Fb",
+            "/%00",
+            "/%5c",
+            "/%41",
+            "/caf\u{e9}",
+            "/%c3%A9",
+            "/%zz",
+            "/a b",
+            "/a?b",
+            "/a#b",
+            "/{a}/{a}",
+            "/x{a}",
+            "/{a}x",
+            "/{}",
+            "/{1a}",
+            "/{a",
+            "/a\\b",
+        ] {
+            assert!(path(text).is_err(), "{text}");
+        }
+        assert!(path("/caf%C3%A9/{user-id}").is_ok());
+    }
+
+    #[test]
+    fn hosts_are_names_without_ports() {
+        assert_eq!(
+            host("API.example.com"),
+            Ok(HostPattern::Exact("api.example.com".into()))
+        );
+        assert_eq!(
+            host("*.example.com"),
+            Ok(HostPattern::Suffix(".example.com".into()))
+        );
+        assert_eq!(host("[::1]"), Ok(HostPattern::Exact("[::1]".into())));
+        for text in [
+            "*",
+            "a:80",
+            "http://a",
+            "a.*",
+            "*a.com",
+            "a..b",
+            "a.",
+            "",
+            "b\u{fc}.de",
+            "-a",
+        ] {
+            assert!(host(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn groups_of_a_replacement_exist() {
+        let regex = Regex::new("^/a/(.*)/(?P<rest>.*)").unwrap();
+        for good in ["/b/$1", "/$rest", "/${1}a", "/$$x", "/b"] {
+            assert_eq!(replacement(&regex, good), Ok(()), "{good}");
+        }
+        assert!(replacement(&regex, "/$1a").unwrap_err().contains("`${1}a`"));
+        assert!(replacement(&regex, "/$3").is_err());
+        assert!(replacement(&regex, "/$").is_err());
+    }
+}

@@ -1,0 +1,229 @@
+//! `routes.match`.
+
+use http::{HeaderName, HeaderValue, Method};
+
+use super::super::model::{HostPattern, Match, PathPattern, ValuePattern};
+use super::super::patterns;
+use super::super::table::{self, Item, Table};
+use super::super::tree::Value;
+
+/// Keys of the contract that are to come.
+const LATER: [&str; 5] = ["cookies", "client", "after", "before", "version"];
+
+/// `routes.match`; `None` where the path is faulty.
+pub(super) fn matcher(table: &mut Table<'_>) -> Option<Match> {
+    let hosts = table.optional("host", hosts).unwrap_or_default();
+    let path = match table.item("path") {
+        Some(item) => path(&item),
+        None => Some(PathPattern::Any),
+    };
+    let methods = table.optional("methods", methods).unwrap_or_default();
+    let headers = match table.item_unshown("headers") {
+        Some(item) => {
+            table.show("headers", item.node.masked_by_name());
+            headers(&item)
+        }
+        None => Vec::new(),
+    };
+    let query = match table.item_unshown("query") {
+        Some(item) => {
+            table.show("query", item.node.masked_by_name());
+            query(&item)
+        }
+        None => Vec::new(),
+    };
+    let priority = table.or("priority", table::Default::Integer(0), |item| {
+        i32::try_from(item.integer(i64::from(i32::MIN)..=i64::from(i32::MAX))?).ok()
+    });
+    table.later(&LATER);
+    Some(Match {
+        hosts,
+        path: path?,
+        methods,
+        headers,
+        query,
+        priority,
+    })
+}
+
+fn hosts(item: &Item<'_>) -> Option<Vec<HostPattern>> {
+    let expected = "a host such as \"api.example.com\" or \"*.example.com\", or a list of them";
+    if !matches!(item.node.value, Value::List(_)) {
+        item.text_as(expected)?;
+        return Some(host(item).into_iter().collect());
+    }
+    let items = item.items(expected)?;
+    if items.is_empty() {
+        item.fault("is empty; leave `host` out to match every host");
+    }
+    let mut hosts = Vec::new();
+    for item in &items {
+        let Some(host) = host(item) else { continue };
+        if hosts.contains(&host) {
+            item.fault(format!("{} is listed twice", item.quoted()));
+        }
+        hosts.push(host);
+    }
+    Some(hosts)
+}
+
+fn host(item: &Item<'_>) -> Option<HostPattern> {
+    let text = item.text_as("a host")?;
+    let parsed = patterns::host(text);
+    parsed
+        .map_err(|reason| item.fault(format!("{} is no host: {reason}", item.quoted())))
+        .ok()
+}
+
+fn path(item: &Item<'_>) -> Option<PathPattern> {
+    let expected = "a path such as \"/products/**\" or \"/users/{id}\", { exact = \"..\" } or { regex = \"..\" }";
+    if matches!(item.node.value, Value::Text(_)) {
+        let parsed = patterns::path(item.text()?);
+        return parsed
+            .map_err(|reason| item.fault(format!("{}: {reason}", item.quoted())))
+            .ok();
+    }
+    let (read, _) = item.table(expected, |table| {
+        let exact = table.item("exact").map(|item| {
+            let text = item.text()?;
+            match patterns::normalised(text) {
+                Ok(()) => Some(PathPattern::Exact(text.to_owned())),
+                Err(reason) => {
+                    item.fault(format!("{}: {reason}", item.quoted()));
+                    None
+                }
+            }
+        });
+        let regex = table
+            .item("regex")
+            .map(|item| regex(&item).map(PathPattern::Regex));
+        one_of(table, "exact", exact, "regex", regex)
+    })?;
+    read
+}
+
+/// Whichever of two keys is given; both or neither is a fault.
+fn one_of<T>(
+    table: &Table<'_>,
+    first_key: &str,
+    first: Option<Option<T>>,
+    second_key: &str,
+    second: Option<Option<T>>,
+) -> Option<T> {
+    match (first, second) {
+        (Some(value), None) | (None, Some(value)) => value,
+        (Some(_), Some(_)) => {
+            table.fault_here(format!(
+                "has `{first_key}` and `{second_key}`; write one of them"
+            ));
+            None
+        }
+        (None, None) => {
+            table.fault_here(format!("needs `{first_key}` or `{second_key}`"));
+            None
+        }
+    }
+}
+
+fn methods(item: &Item<'_>) -> Option<Vec<Method>> {
+    let items = item.items("a list of methods such as [\"GET\", \"POST\"]")?;
+    if items.is_empty() {
+        item.fault("is empty, so that nothing matches; leave it out for every method");
+    }
+    let mut methods = Vec::new();
+    for item in items {
+        let Some(text) = item.text_as("a method such as \"GET\"") else {
+            continue;
+        };
+        let quoted = item.quoted();
+        match Method::from_bytes(text.as_bytes()) {
+            Ok(method) if text.bytes().any(|byte| byte.is_ascii_lowercase()) => {
+                let upper = method.as_str().to_ascii_uppercase();
+                item.fault(format!(
+                    "{quoted}: methods are upper case; write \"{upper}\""
+                ));
+            }
+            Ok(Method::CONNECT) => {
+                item.fault("`CONNECT` is never routed: this is no forward proxy")
+            }
+            Ok(method) if methods.contains(&method) => {
+                item.fault(format!("{quoted} is listed twice"));
+            }
+            Ok(method) => methods.push(method),
+            Err(_) => item.fault(format!("{quoted} is no method; write one such as \"GET\"")),
+        }
+    }
+    Some(methods)
+}
+
+fn headers(item: &Item<'_>) -> Vec<(HeaderName, ValuePattern)> {
+    let expected = "a table such as { x-api-version = \"2\" }";
+    let mut headers: Vec<(HeaderName, ValuePattern)> = Vec::new();
+    for (entry, item) in item.fields(expected).unwrap_or_default() {
+        let Ok(name) = HeaderName::try_from(entry.key.as_str()) else {
+            let message = format!("`{}` is no field name", entry.key);
+            item.scope.fault(entry.at, &item.key, message);
+            continue;
+        };
+        if headers.iter().any(|(other, _)| *other == name) {
+            let message =
+                format!("`{name}` is given twice: the case of a field name does not count");
+            item.scope.fault(entry.at, &item.key, message);
+        }
+        if name == http::header::HOST {
+            let message = "the host is matched by `match.host`";
+            item.scope.fault(entry.at, &item.key, message);
+        }
+        let Some(value) = value(&item) else { continue };
+        if let ValuePattern::Equals(text) = &value
+            && (HeaderValue::from_str(text).is_err() || text.trim() != text)
+        {
+            item.fault(format!(
+                "{} can be no value of a field: it has control characters, or white space at an end",
+                item.quoted()
+            ));
+            continue;
+        }
+        headers.push((name, value));
+    }
+    headers
+}
+
+fn query(item: &Item<'_>) -> Vec<(String, ValuePattern)> {
+    let fields = item.fields("a table such as { version = \"2\" }");
+    let fields = fields.unwrap_or_default().into_iter();
+    fields
+        .filter_map(|(entry, item)| Some((entry.key.clone(), value(&item)?)))
+        .collect()
+}
+
+fn value(item: &Item<'_>) -> Option<ValuePattern> {
+    let expected = "a string, { regex = \"..\" } or { present = true }";
+    if let Value::Text(text) = &item.node.value {
+        return Some(ValuePattern::Equals(text.clone()));
+    }
+    let (read, _) = item.table(expected, |table| {
+        let regex = table
+            .item("regex")
+            .map(|item| regex(&item).map(ValuePattern::Regex));
+        let present = table
+            .item("present")
+            .map(|item| item.bool().map(ValuePattern::Present));
+        one_of(table, "regex", regex, "present", present)
+    })?;
+    read
+}
+
+/// A regular expression.
+pub(super) fn regex(item: &Item<'_>) -> Option<regex::Regex> {
+    let text = item.text_as("a regular expression")?;
+    let compiled = patterns::regex(text);
+    compiled
+        .map_err(|reason| {
+            item.fault(format!(
+                "{} is no regular expression: {reason}",
+                item.quoted()
+            ));
+        })
+        .ok()
+}

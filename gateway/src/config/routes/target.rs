@@ -1,0 +1,268 @@
+//! Where a route goes: `upstream`, `respond`, `redirect` or plugins alone; and `rewrite`.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode};
+
+use super::super::model::{HostRewrite, PathRewrite, Redirect, Respond, Rewrite, Target};
+use super::super::patterns;
+use super::super::sections::Names;
+use super::super::suggest;
+use super::super::table::{Default, Item, Table};
+use super::matcher;
+
+/// Fields that the gateway itself writes: a configured one would break the message (RFC 9110, section 7.6.1).
+const FORBIDDEN: [&str; 10] = [
+    "connection",
+    "content-length",
+    "date",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// The target and the rewriting on the way to it.
+pub(super) fn target(
+    table: &mut Table<'_>,
+    names: &Names,
+    has_plugins: bool,
+) -> (Option<Target>, Rewrite) {
+    let given: Vec<_> = ["upstream", "respond", "redirect"]
+        .into_iter()
+        .filter(|key| table.has(key))
+        .collect();
+    if given.len() > 1 {
+        let keys = suggest::list(&given, "and");
+        table.fault_here(format!("has {keys}; a route has one of them"));
+    } else if given.is_empty() && !has_plugins && !table.has("split") {
+        table.fault_here(
+            "goes nowhere; add `upstream = \"name\"`, `respond = { .. }`, `redirect = { .. }` or `plugins = [..]` that answer",
+        );
+    }
+    let upstream = table.optional("upstream", |item| {
+        let name = item.reference("an upstream", &names.upstreams)?;
+        unique_index(names, &name).map(Target::Upstream)
+    });
+    let respond = table
+        .has("respond")
+        .then(|| table.sub("respond", respond).map(Target::Respond));
+    let redirect = table
+        .has("redirect")
+        .then(|| table.sub("redirect", redirect).map(Target::Redirect));
+    // Known, though not given.
+    for key in ["respond", "redirect"] {
+        if !table.has(key) {
+            table.item(key);
+        }
+    }
+    if table.has("rewrite") && matches!(given.as_slice(), ["respond" | "redirect"]) {
+        let message = format!(
+            "changes nothing: the route has `{}` and goes to no upstream",
+            given[0]
+        );
+        table.fault("rewrite", message);
+    }
+    let rewrite = table.sub("rewrite", rewrite);
+    let target = match given.as_slice() {
+        [] => Some(Target::Plugins),
+        ["upstream"] => upstream,
+        ["respond"] => respond.flatten(),
+        ["redirect"] => redirect.flatten(),
+        _ => None,
+    };
+    (target, rewrite)
+}
+
+/// The index that the upstream has in the configuration: a name that is given twice (a fault) counts once.
+fn unique_index(names: &Names, name: &str) -> Option<usize> {
+    names.upstreams.iter().position(|known| &**known == name)
+}
+
+fn respond(table: &mut Table<'_>) -> Option<Respond> {
+    let status = table.or("status", Default::Integer(200), |item| {
+        let number = item.integer(200..=599)?;
+        StatusCode::from_u16(u16::try_from(number).ok()?).ok()
+    });
+    let headers = match table.item_unshown("headers") {
+        Some(item) => {
+            table.show("headers", item.node.masked_by_name());
+            headers(&item)
+        }
+        None => Vec::new(),
+    };
+    let body = table.or("body", Default::Text(""), |item| {
+        Some(item.text()?.to_owned())
+    });
+    let without = [
+        StatusCode::NO_CONTENT,
+        StatusCode::RESET_CONTENT,
+        StatusCode::NOT_MODIFIED,
+    ];
+    if without.contains(&status) && !body.is_empty() {
+        let message = format!(
+            "a response with {} has no body; leave it out",
+            status.as_u16()
+        );
+        table.fault("body", message);
+    }
+    Some(Respond {
+        status,
+        headers,
+        body: Bytes::from(body),
+    })
+}
+
+fn headers(item: &Item<'_>) -> Vec<(HeaderName, HeaderValue)> {
+    let expected = "a table such as { content-type = \"application/json\" }";
+    let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
+    for (entry, item) in item.fields(expected).unwrap_or_default() {
+        let name = HeaderName::try_from(entry.key.as_str());
+        let reason = match &name {
+            Err(_) => Some(format!("`{}` is no field name", entry.key)),
+            Ok(name) if FORBIDDEN.contains(&name.as_str()) => Some(format!(
+                "`{name}` is written by the gateway itself; leave it out"
+            )),
+            Ok(name) if headers.iter().any(|(other, _)| other == name) => Some(format!(
+                "`{name}` is given twice: the case of a field name does not count"
+            )),
+            Ok(_) => None,
+        };
+        if let Some(reason) = reason {
+            item.scope.fault(entry.at, &item.key, reason);
+            continue;
+        }
+        let Some(text) = item.text() else { continue };
+        match (name, HeaderValue::from_str(text)) {
+            (Ok(name), Ok(value)) => headers.push((name, value)),
+            _ => item.fault(format!(
+                "{} can be no value of a field: it has control characters",
+                item.quoted()
+            )),
+        }
+    }
+    headers
+}
+
+fn redirect(table: &mut Table<'_>) -> Option<Redirect> {
+    let status = table.or("status", Default::Integer(308), |item| {
+        let number = item.integer(100..=599)?;
+        if ![301, 302, 303, 307, 308].contains(&number) {
+            item.fault(format!(
+                "{number} is no redirect; write 301, 302, 303, 307 or 308"
+            ));
+            return None;
+        }
+        StatusCode::from_u16(u16::try_from(number).ok()?).ok()
+    });
+    let to = table.required("to", "to = \"https://example.com{path}\"", location)?;
+    Some(Redirect { to, status })
+}
+
+fn location(item: &Item<'_>) -> Option<String> {
+    let text = item.text_as("a URL such as \"https://example.com{path}\", or a path")?;
+    let quoted = item.quoted();
+    let absolute = text.starts_with("https://") || text.starts_with("http://");
+    if !absolute && (!text.starts_with('/') && !text.starts_with("{path}")) {
+        item.fault(format!(
+            "{quoted} is no place to go; write a URL with http:// or https://, or a path with `/` first"
+        ));
+        return None;
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        item.fault(format!(
+            "{quoted} can be no URL: white space and what is not ASCII has to be percent-encoded"
+        ));
+        return None;
+    }
+    let known = ["path", "query", "host"];
+    for piece in text.split('{').skip(1) {
+        let name = piece.split('}').next().unwrap_or_default();
+        if !known.contains(&name) || !piece.contains('}') {
+            let remedy = suggest::remedy(name, known, "there is");
+            item.fault(format!("`{{{name}}}` stands for nothing here{remedy}"));
+            return None;
+        }
+    }
+    Some(text.to_owned())
+}
+
+fn rewrite(table: &mut Table<'_>) -> Rewrite {
+    let strip = table.optional("strip_prefix", prefix);
+    let prefix = table.optional("prefix", prefix);
+    let regex = table.optional("regex", matcher::regex);
+    let to = table.optional("to", |item| Some((item.clone(), item.text()?.to_owned())));
+    let host = table.optional("host", host).unwrap_or_default();
+    let by_prefix = table.has("strip_prefix") || table.has("prefix");
+    match (table.has("regex"), table.has("to")) {
+        (true, _) if by_prefix => {
+            table.fault(
+                "regex",
+                "cannot be together with `strip_prefix` or `prefix`; write one or the other",
+            );
+        }
+        (true, false) => table.fault("regex", "needs `to`, what stands in the place of a match"),
+        (false, true) => table.fault("to", "needs `regex`, what is to be replaced"),
+        _ => {}
+    }
+    let path = match (regex, to) {
+        (Some(regex), Some((item, to))) => {
+            if let Err(reason) = patterns::replacement(&regex, &to) {
+                item.fault(format!("{}: {reason}", item.quoted()));
+            }
+            PathRewrite::Regex { regex, to }
+        }
+        _ if strip.is_some() || prefix.is_some() => PathRewrite::Strip {
+            strip: strip.unwrap_or_default(),
+            prefix: prefix.unwrap_or_default(),
+        },
+        _ => PathRewrite::Keep,
+    };
+    Rewrite { path, host }
+}
+
+fn prefix(item: &Item<'_>) -> Option<String> {
+    let text = item.text_as("a path such as \"/api\"")?;
+    let reason = match patterns::normalised(text) {
+        Err(reason) => reason,
+        Ok(()) if text == "/" => "it is every path's beginning, so nothing would change".to_owned(),
+        Ok(()) if text.ends_with('/') => {
+            let right = text.trim_end_matches('/');
+            format!("write \"{right}\": a prefix ends with a segment, not with `/`")
+        }
+        Ok(()) if text.contains(['{', '*']) => {
+            "a prefix is plain text, without parameters and wildcards".to_owned()
+        }
+        Ok(()) => return Some(text.to_owned()),
+    };
+    item.fault(format!("{}: {reason}", item.quoted()));
+    None
+}
+
+fn host(item: &Item<'_>) -> Option<HostRewrite> {
+    let text = item.text_as("`preserve`, `upstream` or a host")?;
+    match text {
+        "preserve" => return Some(HostRewrite::Preserve),
+        "upstream" => return Some(HostRewrite::Upstream),
+        _ => {}
+    }
+    let name = match text.rsplit_once(':') {
+        Some((name, port)) if port.parse::<u16>().is_ok() => name,
+        _ => text,
+    };
+    let sound = patterns::labels(name).and_then(|()| {
+        HeaderValue::from_str(text).map_err(|_| "it can be no value of a field".to_owned())
+    });
+    match sound {
+        Ok(value) => Some(HostRewrite::Name(value)),
+        Err(reason) => {
+            item.fault(format!(
+                "{} is no host ({reason}); write `preserve`, `upstream` or a name",
+                item.quoted()
+            ));
+            None
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Routes that tie: nothing says which of them a request is for, which is a mistake and no matter of order.
+
+use std::collections::HashMap;
+
+use super::super::model::{HostPattern, Match, PathPattern, Route, Segment, ValuePattern};
+use super::super::table::Item;
+
+/// Reports every route that ties with an earlier one, once per pair.
+pub(super) fn report(items: &[Item<'_>], routes: &[Option<Route>], listeners: usize) {
+    let mut seen: HashMap<String, &Route> = HashMap::new();
+    for (item, route) in items.iter().zip(routes) {
+        let Some(route) = route else { continue };
+        let mut told: Vec<&str> = Vec::new();
+        for key in keys(route, listeners) {
+            match seen.get(&key) {
+                Some(first) if first.place != route.place => {
+                    if told.contains(&first.place.as_str()) {
+                        continue;
+                    }
+                    told.push(&first.place);
+                    item.fault(format!(
+                        "`{}` matches what `{}` in {} matches, and nothing says which is meant; make one more specific, or set `match.priority`",
+                        route.name, first.name, first.place
+                    ));
+                }
+                _ => {
+                    seen.insert(key, route);
+                }
+            }
+        }
+    }
+}
+
+/// What a route competes for: one key for each host and method of it.
+fn keys(route: &Route, listeners: usize) -> Vec<String> {
+    let Match {
+        hosts,
+        path,
+        methods,
+        headers,
+        query,
+        priority,
+    } = &route.matcher;
+    let mut scope = route.listeners.clone();
+    if scope.is_empty() {
+        scope = (0..listeners).collect();
+    }
+    scope.sort_unstable();
+    let mut headers: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| format!("{name}={}", self::value(value)))
+        .collect();
+    headers.sort();
+    let mut query: Vec<_> = query
+        .iter()
+        .map(|(name, value)| format!("{name:?}={}", self::value(value)))
+        .collect();
+    query.sort();
+    let shape = self::shape(path);
+    let hosts: Vec<_> = match hosts.as_slice() {
+        [] => vec![None],
+        hosts => hosts
+            .iter()
+            .map(Some)
+            .collect::<Vec<Option<&HostPattern>>>(),
+    };
+    let methods: Vec<_> = match methods.as_slice() {
+        [] => vec!["any"],
+        methods => methods.iter().map(http::Method::as_str).collect(),
+    };
+    let mut keys = Vec::new();
+    for host in &hosts {
+        for method in &methods {
+            keys.push(format!(
+                "{scope:?} {host:?} {shape} {method} {headers:?} {query:?} {priority}"
+            ));
+        }
+    }
+    keys
+}
+
+/// A path pattern without the names of its parameters, which do not tell two paths apart.
+fn shape(path: &PathPattern) -> String {
+    match path {
+        PathPattern::Any => "prefix \"\"".to_owned(),
+        PathPattern::Exact(path) => format!("exact {path:?}"),
+        PathPattern::Prefix(path) => format!("prefix {path:?}"),
+        PathPattern::Template { segments, rest } => {
+            let segments: Vec<_> = segments
+                .iter()
+                .map(|segment| match segment {
+                    Segment::Literal(text) => Some(text),
+                    Segment::Param(_) => None,
+                })
+                .collect();
+            format!("template {segments:?} {rest}")
+        }
+        PathPattern::Regex(regex) => format!("regex {:?}", regex.as_str()),
+    }
+}
+
+fn value(pattern: &ValuePattern) -> String {
+    match pattern {
+        ValuePattern::Equals(text) => format!("equals {text:?}"),
+        ValuePattern::Regex(regex) => format!("regex {:?}", regex.as_str()),
+        ValuePattern::Present(present) => format!("present {present}"),
+    }
+}

@@ -1,0 +1,231 @@
+//! The files put together: each section with what all files say of it.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value as Json};
+
+use super::read;
+use super::source::{Document, Scope};
+use super::table::{Item, Table};
+use super::tree::{Place, Value};
+
+/// Every name that is declared, whether or not the thing itself is sound: a faulty upstream is no unknown one.
+#[derive(Debug)]
+pub(super) struct Names {
+    pub(super) listeners: Vec<Arc<str>>,
+    pub(super) plugins: Vec<Arc<str>>,
+    pub(super) upstreams: Vec<Arc<str>>,
+    pub(super) secrets: Vec<Arc<str>>,
+}
+
+/// The sections of all files.
+#[derive(Debug)]
+pub(super) struct Sections<'a> {
+    scope: &'a Scope,
+    start: Option<Place>,
+    given: HashMap<&'static str, Vec<Item<'a>>>,
+    shown: Map<String, Json>,
+}
+
+const KEYS: [&str; 9] = [
+    "server",
+    "admin",
+    "state",
+    "secrets",
+    "listeners",
+    "plugins",
+    "upstreams",
+    "chain",
+    "routes",
+];
+/// Sections that one file alone may have.
+const SINGLE: [&str; 4] = ["server", "admin", "state", "chain"];
+
+impl<'a> Sections<'a> {
+    /// Sorts what the documents say into sections.
+    pub(super) fn gather(scope: &'a Scope, documents: &'a [Document]) -> Self {
+        let mut given: HashMap<&'static str, Vec<Item<'a>>> = HashMap::new();
+        for document in documents {
+            let mut table = Table::new(scope, String::new(), document.start, &document.entries);
+            table.item("include");
+            for key in KEYS {
+                let Some(item) = table.item(key) else {
+                    continue;
+                };
+                let items = given.entry(key).or_default();
+                match items.first() {
+                    Some(first) if SINGLE.contains(&key) => {
+                        let first = scope.show(first.node.at);
+                        item.fault(format!(
+                            "is given already, in {first}; only one file may have it"
+                        ));
+                    }
+                    _ => items.push(item),
+                }
+            }
+            table.finish();
+        }
+        Self {
+            scope,
+            start: documents.first().map(|document| document.start),
+            given,
+            shown: Map::new(),
+        }
+    }
+
+    /// All names.
+    pub(super) fn names(&self) -> Names {
+        let listed = |key| {
+            let names = self.items(key).into_iter().filter_map(|item| {
+                let Value::Table(fields) = &item.node.value else {
+                    return None;
+                };
+                let name = fields.iter().find(|field| field.key == "name")?;
+                match &name.node.value {
+                    Value::Text(name) => Some(Arc::from(name.as_str())),
+                    _ => None,
+                }
+            });
+            names.collect()
+        };
+        let tabled = |key: &str| -> Vec<Arc<str>> {
+            let mut names = Vec::new();
+            for item in self.given(key) {
+                if let Value::Table(fields) = &item.node.value {
+                    names.extend(fields.iter().map(|field| Arc::from(field.key.as_str())));
+                }
+            }
+            names
+        };
+        Names {
+            listeners: listed("listeners"),
+            plugins: tabled("plugins"),
+            upstreams: tabled("upstreams"),
+            secrets: tabled("secrets"),
+        }
+    }
+
+    /// A table that is read as an empty one if no file has it.
+    pub(super) fn single<T>(&mut self, key: &'static str, read: impl Fn(&mut Table<'a>) -> T) -> T {
+        let item = self.given(key).first().cloned();
+        let read_item = item.and_then(|item| item.table(&format!("the table [{key}]"), &read));
+        let (value, shown) = read_item.unwrap_or_else(|| {
+            let at = self.start.unwrap_or(Place { file: 0, line: 0 });
+            let mut table = Table::new(self.scope, key.to_owned(), at, &[]);
+            let value = read(&mut table);
+            (value, table.finish())
+        });
+        self.shown.insert(key.to_owned(), shown);
+        value
+    }
+
+    /// A table that need not be.
+    pub(super) fn optional<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Table<'a>) -> T,
+    ) -> Option<T> {
+        let item = self.given(key).first().cloned()?;
+        let (value, shown) = item.table(&format!("the table [{key}]"), read)?;
+        self.shown.insert(key.to_owned(), shown);
+        Some(value)
+    }
+
+    /// The items of a list over all files. `read` gives the value and how it is shown; an item that could not
+    /// be read is `None`, so that indexes hold.
+    pub(super) fn list<T>(
+        &mut self,
+        key: &'static str,
+        mut read: impl FnMut(&Item<'a>) -> Option<(Option<T>, Json)>,
+    ) -> Vec<Option<T>> {
+        for item in self.given(key) {
+            item.items(&format!("[[{key}]] tables"));
+        }
+        let mut values = Vec::new();
+        let mut shown = Vec::new();
+        for item in self.items(key) {
+            let (value, json) = read(&item).unwrap_or((None, Json::Null));
+            values.push(value);
+            shown.push(json);
+        }
+        self.shown.insert(key.to_owned(), Json::Array(shown));
+        values
+    }
+
+    /// The items of a list over all files.
+    pub(super) fn items(&self, key: &str) -> Vec<Item<'a>> {
+        let mut items = Vec::new();
+        for section in self.given(key) {
+            if matches!(section.node.value, Value::List(_)) {
+                items.extend(section.items("").unwrap_or_default());
+            }
+        }
+        items
+    }
+
+    /// The named tables of a section over all files; a name may be there once.
+    pub(super) fn named<K, T>(
+        &mut self,
+        key: &'static str,
+        mut read: impl FnMut(&Item<'a>, K) -> Option<(Option<T>, Json)>,
+    ) -> IndexMap<K, T>
+    where
+        K: From<String> + Hash + Eq + Clone,
+    {
+        let mut values = IndexMap::new();
+        let mut places: HashMap<&str, Place> = HashMap::new();
+        let mut shown = Map::new();
+        for section in self.given(key).to_vec() {
+            let expected = match key {
+                "plugins" => "the tables [plugins.NAME] (the chain that every route starts with is `chain = [..]`, above the first [table])".to_owned(),
+                "secrets" => "the table [secrets]".to_owned(),
+                _ => format!("the tables [{key}.NAME]"),
+            };
+            for (entry, item) in section.fields(&expected).unwrap_or_default() {
+                if let Some(first) = places.get(entry.key.as_str()) {
+                    let first = self.scope.show(*first);
+                    let message = format!("is given already, in {first}");
+                    self.scope.fault(entry.at, &item.key, message);
+                    continue;
+                }
+                places.insert(&entry.key, entry.at);
+                if let Some(reason) = read::bad_name(&entry.key) {
+                    self.scope
+                        .fault(entry.at, &item.key, format!("the key {reason}"));
+                }
+                let name = K::from(entry.key.clone());
+                if let Some((value, json)) = read(&item, name.clone()) {
+                    shown.insert(entry.key.clone(), json);
+                    values.extend(value.map(|value| (name, value)));
+                }
+            }
+        }
+        self.shown.insert(key.to_owned(), Json::Object(shown));
+        values
+    }
+
+    /// What each file says of a section.
+    pub(super) fn given(&self, key: &str) -> &[Item<'a>] {
+        self.given.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// Sets how a section is shown.
+    pub(super) fn show(&mut self, key: &str, shown: Json) {
+        self.shown.insert(key.to_owned(), shown);
+    }
+
+    /// Reports a fault of the whole configuration, at the start of the first file.
+    pub(super) fn fault(&self, key: &str, message: &str) {
+        if let Some(start) = self.start {
+            self.scope.fault(start, key, message);
+        }
+    }
+
+    /// All of it, as JSON.
+    pub(super) fn shown(&mut self) -> Json {
+        Json::Object(std::mem::take(&mut self.shown))
+    }
+}

@@ -1,0 +1,317 @@
+//! Tables read key by key. A table knows which keys it was asked for, so that every other one is an error,
+//! and remembers what it answered, defaults included, for `GET /config`.
+
+use serde_json::{Map, Value as Json};
+
+use super::source::Scope;
+use super::suggest;
+use super::tree::{self, Entry, Node, Place, Value};
+
+/// One value, with the key that names it in faults.
+#[derive(Debug, Clone)]
+pub(super) struct Item<'a> {
+    pub(super) scope: &'a Scope,
+    pub(super) node: &'a Node,
+    pub(super) key: String,
+}
+
+/// A table that is being read.
+#[derive(Debug)]
+pub(super) struct Table<'a> {
+    pub(super) scope: &'a Scope,
+    pub(super) key: String,
+    pub(super) at: Place,
+    entries: &'a [Entry],
+    asked: Vec<&'static str>,
+    later: Vec<&'static str>,
+    shown: Map<String, Json>,
+}
+
+/// A default, written as it would be in a file and read by the same reader.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Default {
+    Text(&'static str),
+    Integer(i64),
+    Float(f64),
+    Bool(bool),
+}
+
+impl<'a> Item<'a> {
+    /// Reports a fault of this value. A remedy may repeat the value ("write ..", say): not if it came out of
+    /// the environment or a file.
+    pub(super) fn fault(&self, message: impl Into<String>) {
+        let mut message = message.into();
+        if let (Some(_), Value::Text(text)) = (&self.node.written, &self.node.value)
+            && text.len() > 2
+        {
+            message = message.replace(text.as_str(), "***");
+        }
+        self.scope.fault(self.node.at, &self.key, message);
+    }
+
+    /// Reports that this is of another kind than expected.
+    pub(super) fn mismatch(&self, expected: &str) {
+        if !self.is_broken() {
+            self.fault(format!(
+                "expected {expected}, found {}",
+                self.node.describe()
+            ));
+        }
+    }
+
+    /// Whether the value could not be had, which is reported already.
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(self.node.value, Value::Broken)
+    }
+
+    /// How the value may be quoted, in one line: as written, if it came out of the environment or a file.
+    pub(super) fn quoted(&self) -> String {
+        match (&self.node.written, &self.node.value) {
+            (Some(written), _) => format!("the value of {written}"),
+            (None, Value::Text(text)) if text.is_empty() => "the empty string".to_owned(),
+            (None, Value::Text(text)) if text.chars().any(char::is_control) => {
+                format!("`{}`", text.escape_debug())
+            }
+            (None, Value::Text(text)) => format!("`{text}`"),
+            _ => self.node.describe(),
+        }
+    }
+
+    /// `file:line: key`
+    pub(super) fn place(&self) -> String {
+        format!("{}: {}", self.scope.show(self.node.at), self.key)
+    }
+
+    /// The items of a list; `expected` says what one looks like.
+    pub(super) fn items(&self, expected: &str) -> Option<Vec<Item<'a>>> {
+        let Value::List(nodes) = &self.node.value else {
+            self.mismatch(expected);
+            return None;
+        };
+        let items = nodes.iter().enumerate().map(|(index, node)| Item {
+            scope: self.scope,
+            node,
+            key: format!("{}[{index}]", self.key),
+        });
+        Some(items.collect())
+    }
+
+    /// The values of a table, by keys the user chose.
+    pub(super) fn fields(&self, expected: &str) -> Option<Vec<(&'a Entry, Item<'a>)>> {
+        let Value::Table(entries) = &self.node.value else {
+            self.mismatch(expected);
+            return None;
+        };
+        let fields = entries.iter().map(|entry| {
+            let item = Item {
+                scope: self.scope,
+                node: &entry.node,
+                key: tree::join(&self.key, &entry.key),
+            };
+            (entry, item)
+        });
+        Some(fields.collect())
+    }
+
+    /// Reads a table with known keys: what `read` makes of it, and how it is shown.
+    pub(super) fn table<T>(
+        &self,
+        expected: &str,
+        read: impl FnOnce(&mut Table<'a>) -> T,
+    ) -> Option<(T, Json)> {
+        let Value::Table(entries) = &self.node.value else {
+            self.mismatch(expected);
+            return None;
+        };
+        let mut table = Table::new(self.scope, self.key.clone(), self.node.at, entries);
+        let value = read(&mut table);
+        Some((value, table.finish()))
+    }
+}
+
+impl<'a> Table<'a> {
+    /// A table over these entries.
+    pub(super) fn new(scope: &'a Scope, key: String, at: Place, entries: &'a [Entry]) -> Self {
+        Self {
+            scope,
+            key,
+            at,
+            entries,
+            asked: Vec::new(),
+            later: Vec::new(),
+            shown: Map::new(),
+        }
+    }
+
+    /// Reports a fault of a key, or of the table where the key is not given.
+    pub(super) fn fault(&self, key: &str, message: impl Into<String>) {
+        let entry = self.entries.iter().find(|entry| entry.key == key);
+        let at = entry.map_or(self.at, |entry| entry.at);
+        self.scope.fault(at, &tree::join(&self.key, key), message);
+    }
+
+    /// Reports a fault of the table.
+    pub(super) fn fault_here(&self, message: impl Into<String>) {
+        self.scope.fault(self.at, &self.key, message);
+    }
+
+    /// Whether a key is given.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|entry| entry.key == key)
+    }
+
+    /// The value of a key, shown as it was written.
+    pub(super) fn item(&mut self, key: &'static str) -> Option<Item<'a>> {
+        let item = self.item_unshown(key)?;
+        self.show(key, item.node.masked());
+        Some(item)
+    }
+
+    /// The value of a key; the caller says how it is shown.
+    pub(super) fn item_unshown(&mut self, key: &'static str) -> Option<Item<'a>> {
+        self.asked.push(key);
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        Some(Item {
+            scope: self.scope,
+            node: &entry.node,
+            key: tree::join(&self.key, key),
+        })
+    }
+
+    /// Sets how a key is shown.
+    pub(super) fn show(&mut self, key: &str, shown: Json) {
+        self.shown.insert(key.to_owned(), shown);
+    }
+
+    /// A value that need not be given.
+    pub(super) fn optional<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&Item<'a>) -> Option<T>,
+    ) -> Option<T> {
+        let item = self.item(key)?;
+        read(&item)
+    }
+
+    /// A value that must be given; `example` says what would be right.
+    pub(super) fn required<T>(
+        &mut self,
+        key: &'static str,
+        example: &str,
+        read: impl FnOnce(&Item<'a>) -> Option<T>,
+    ) -> Option<T> {
+        match self.item(key) {
+            Some(item) => read(&item),
+            None => {
+                // With no key of its own to point at, the line is the table's.
+                let message = format!("is missing; add {example}");
+                self.scope
+                    .fault(self.at, &tree::join(&self.key, key), message);
+                None
+            }
+        }
+    }
+
+    /// A value with a default, which also stands in where the given one is faulty: such a configuration is
+    /// refused as a whole.
+    pub(super) fn or<T>(
+        &mut self,
+        key: &'static str,
+        default: Default,
+        read: impl Fn(&Item<'_>) -> Option<T>,
+    ) -> T {
+        let node = Node {
+            at: self.at,
+            written: None,
+            value: match default {
+                Default::Text(text) => Value::Text(text.to_owned()),
+                Default::Integer(number) => Value::Integer(number),
+                Default::Float(number) => Value::Float(number),
+                Default::Bool(value) => Value::Bool(value),
+            },
+        };
+        let given = self.item(key);
+        if given.is_none() {
+            self.show(key, node.json());
+        }
+        given.and_then(|item| read(&item)).unwrap_or_else(|| {
+            let item = Item {
+                scope: self.scope,
+                node: &node,
+                key: tree::join(&self.key, key),
+            };
+            read(&item).expect("defaults are valid")
+        })
+    }
+
+    /// A table that, if not given, is read as an empty one: all defaults.
+    pub(super) fn sub<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Table<'a>) -> T,
+    ) -> T {
+        let given = self.item(key);
+        let path = tree::join(&self.key, key);
+        let (value, shown) = match given.as_ref().map(|item| (item, &item.node.value)) {
+            Some((item, Value::Table(entries))) => {
+                let mut table = Table::new(self.scope, path, item.node.at, entries);
+                (read(&mut table), table.finish())
+            }
+            // All defaults; where something else than a table is given, that is the one fault.
+            other => {
+                let mut table = Table::new(self.scope, path, self.at, &[]);
+                let value = match other {
+                    Some((item, _)) => {
+                        item.mismatch("a table");
+                        self.scope.quietly(|| read(&mut table))
+                    }
+                    None => read(&mut table),
+                };
+                (value, table.finish())
+            }
+        };
+        self.show(key, shown);
+        value
+    }
+
+    /// Keys that the contract has and this version has not.
+    pub(super) fn later(&mut self, keys: &[&'static str]) {
+        for &key in keys {
+            self.later.push(key);
+            if self.has(key) {
+                self.fault(key, later(key));
+            }
+        }
+    }
+
+    /// Reports every key that nobody asked for; how the table is shown.
+    pub(super) fn finish(self) -> Json {
+        for entry in self.entries {
+            let key = entry.key.as_str();
+            if self.asked.contains(&key) || self.later.contains(&key) {
+                continue;
+            }
+            let remedy = match key {
+                "include" | "chain" if !self.key.is_empty() => {
+                    format!("; `{key}` is a key of the whole file: write it above the first [table]")
+                }
+                "plugins" if matches!(entry.node.value, Value::List(_)) => {
+                    "; the chain that every route starts with is `chain = [..]`, above the first [table]"
+                        .to_owned()
+                }
+                _ => suggest::remedy(key, self.asked.iter().copied(), "known here:"),
+            };
+            self.scope.fault(
+                entry.at,
+                &tree::join(&self.key, key),
+                format!("unknown key{remedy}"),
+            );
+        }
+        Json::Object(self.shown)
+    }
+}
+
+/// What is said of a thing that is to come.
+pub(super) fn later(what: &str) -> String {
+    format!("`{what}` is not in this version yet")
+}

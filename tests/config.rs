@@ -1,0 +1,346 @@
+//! The configuration loader, through `gateway check`: every mistake is named with file, line and key, all of
+//! them in one run.
+//!
+//! `config/broken.txt` holds the broken files. A case is `## name`, its `gateway.toml`, and the lines of
+//! stderr after `=> `; `=== path` starts another file. What a case does not speak of (a listener, an upstream
+//! `p`, a plugin `a`) is added below it, where it moves no line.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use gateway::config::{self, PathPattern, Target};
+use tempfile::TempDir;
+
+const BROKEN: &str = include_str!("config/broken.txt");
+const GOOD: &str = include_str!("config/good.toml");
+const LISTENER: &str = "\n[[listeners]]\nname = \"main\"\naddress = \"127.0.0.1:0\"\n";
+const UPSTREAM: &str = "\n[upstreams.p]\nendpoints = [\"127.0.0.1:9001\"]\n";
+const PLUGIN: &str = "\n[plugins.a]\npath = \"a.wasm\"\n";
+
+#[derive(Default)]
+struct Case<'a> {
+    name: &'a str,
+    files: Vec<(&'a str, String)>,
+    expected: Vec<&'a str>,
+}
+
+fn cases() -> Vec<Case<'static>> {
+    let mut cases: Vec<Case<'static>> = Vec::new();
+    for line in BROKEN.lines() {
+        if let Some(name) = line.strip_prefix("## ") {
+            cases.push(Case {
+                name,
+                files: vec![("gateway.toml", String::new())],
+                expected: Vec::new(),
+            });
+            continue;
+        }
+        let case = cases.last_mut().expect("a case starts with its name");
+        if let Some(expected) = line.strip_prefix("=> ") {
+            case.expected.push(expected);
+        } else if let Some(path) = line.strip_prefix("=== ") {
+            case.files.push((path, String::new()));
+        } else {
+            let (_, text) = case.files.last_mut().unwrap();
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    cases
+}
+
+/// Adds what the case does not speak of.
+fn completed(text: &str) -> String {
+    let mut completed = text.to_owned();
+    for (key, section) in [
+        ("listeners", LISTENER),
+        ("upstreams", UPSTREAM),
+        ("plugins", PLUGIN),
+    ] {
+        let is_header =
+            |line: &str| line.trim_start_matches('[').starts_with(key) && line.starts_with('[');
+        let is_key = |line: &str| line.starts_with(key);
+        let top = text.lines().take_while(|line| !line.starts_with('['));
+        if !text.lines().any(is_header) && !top.into_iter().any(is_key) {
+            completed.push_str(section);
+        }
+    }
+    completed
+}
+
+/// A directory with what configurations refer to.
+fn directory() -> TempDir {
+    let directory = TempDir::new().unwrap();
+    let write =
+        |name: &str, content: &str| fs::write(directory.path().join(name), content).unwrap();
+    write("a.wasm", "");
+    write("empty.pem", "");
+    write("secret.txt", "from a file\n");
+    let names = vec!["Example.com".to_owned(), "*.example.com".to_owned()];
+    let first = rcgen::generate_simple_self_signed(names).unwrap();
+    let second = rcgen::generate_simple_self_signed(vec!["b.test".to_owned()]).unwrap();
+    write("cert.pem", &first.cert.pem());
+    write("key.pem", &first.signing_key.serialize_pem());
+    write("other.pem", &second.signing_key.serialize_pem());
+    write(
+        "broken.pem",
+        "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n",
+    );
+    directory
+}
+
+fn check(directory: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_gateway"))
+        .args(["check", "--config", "gateway.toml"])
+        .current_dir(directory)
+        .env_remove("GATEWAY_TEST_UNSET")
+        .env("GATEWAY_TEST_VALUE", "hunter2")
+        .output()
+        .unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn every_broken_file_is_refused_with_exactly_its_faults() {
+    let cases = cases();
+    assert!(cases.len() >= 60, "{}", cases.len());
+    let mut wrong = String::new();
+    for case in &cases {
+        let directory = directory();
+        for (index, (path, text)) in case.files.iter().enumerate() {
+            let path = directory.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let text = if index == 0 {
+                completed(text)
+            } else {
+                text.clone()
+            };
+            fs::write(path, text).unwrap();
+        }
+        let output = check(directory.path());
+        let here = format!("{}/", directory.path().display());
+        let got = stderr(&output).replace(&here, "");
+        let expected = case.expected.join("\n") + "\n";
+        if got != expected || output.status.code() != Some(78) {
+            let code = output.status.code();
+            wrong.push_str(&format!(
+                "## {} (exit {code:?})\nexpected:\n{expected}got:\n{got}\n",
+                case.name
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+#[test]
+fn twelve_mistakes_are_named_in_one_run() {
+    let case = cases()
+        .into_iter()
+        .find(|case| case.name == "twelve mistakes")
+        .unwrap();
+    assert_eq!(case.expected.len(), 12);
+}
+
+fn loaded() -> (TempDir, config::Config) {
+    let directory = directory();
+    let path = directory.path().join("gateway.toml");
+    fs::write(&path, GOOD).unwrap();
+    fs::create_dir(directory.path().join("routes")).unwrap();
+    fs::write(
+        directory.path().join("routes/more.toml"),
+        "[[routes]]\nname = \"included\"\nmatch = { path = \"/included\" }\nupstream = \"products\"\n",
+    )
+    .unwrap();
+    let config = config::load(&path).unwrap_or_else(|errors| panic!("{errors}"));
+    (directory, config)
+}
+
+#[test]
+fn the_whole_contract_of_this_version_is_accepted() {
+    let (directory, config) = loaded();
+    let output = check(directory.path());
+    assert_eq!(stderr(&output), "");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(config.routes.len(), 9);
+    let names: Vec<_> = config.routes.iter().map(|route| &*route.name).collect();
+    assert_eq!(names.last(), Some(&"included"));
+    let tls = config.listeners[0].tls.as_ref().unwrap();
+    assert_eq!(tls.certificates[0].names, ["example.com", "*.example.com"]);
+    assert_eq!(config.secrets["from_file"].reveal(), "from a file");
+    assert_eq!(config.secrets["from_env"].reveal(), "a default");
+}
+
+#[test]
+fn chains_start_with_the_global_one_unless_skipped() {
+    let (_directory, config) = loaded();
+    let chain = |name: &str| -> Vec<String> {
+        let route = config.routes.iter().find(|route| &*route.name == name);
+        let plugins = &route.unwrap().plugins;
+        plugins.iter().map(|step| step.plugin.to_string()).collect()
+    };
+    assert_eq!(chain("product-service"), ["limit", "auth", "transform"]);
+    assert_eq!(chain("open"), ["transform"]);
+    assert_eq!(chain("status"), ["limit"]);
+    let route = &config.routes[0];
+    assert_eq!(route.plugins[1].config["schemes"][0], "jwt");
+    assert_eq!(
+        route.plugins[2].config["request"]["set_headers"]["x-from"],
+        "gateway"
+    );
+    assert!(
+        route.plugins[2]
+            .place
+            .ends_with("routes[0].plugins[1].config")
+    );
+}
+
+#[test]
+fn targets_and_patterns_are_what_the_file_says() {
+    let (_directory, config) = loaded();
+    let route = |name: &str| {
+        config
+            .routes
+            .iter()
+            .find(|route| &*route.name == name)
+            .unwrap()
+    };
+    assert!(
+        matches!(&route("product-service").matcher.path, PathPattern::Prefix(path) if path == "/products")
+    );
+    assert!(matches!(
+        route("product-service").target,
+        Target::Upstream(0)
+    ));
+    assert!(matches!(
+        route("open").matcher.path,
+        PathPattern::Template { .. }
+    ));
+    assert!(matches!(route("old").target, Target::Redirect(_)));
+    assert!(matches!(route("aggregate").target, Target::Plugins));
+    assert_eq!(route("old").listeners, [1]);
+}
+
+#[test]
+fn nothing_secret_is_in_the_masked_configuration() {
+    let (_directory, config) = loaded();
+    let shown = config.masked.to_string();
+    for secret in [
+        "a default",
+        "from a file",
+        "s3cret",
+        "k-123",
+        "hunter2",
+        "letmein",
+    ] {
+        assert!(!shown.contains(secret), "{secret} in {shown}");
+    }
+    assert!(shown.contains("x-api-key"), "the name of a header is none");
+    assert_eq!(config.masked["listeners"][1]["limits"]["body"], "10MiB");
+    assert_eq!(config.masked["plugins"]["limit"]["cpu"], "10ms");
+    assert_eq!(config.masked["admin"]["token"], "***");
+    assert_eq!(config.masked["secrets"]["from_env"], "***");
+    assert_eq!(
+        config.masked["plugins"]["auth"]["config"]["api_keys"],
+        "***"
+    );
+}
+
+#[test]
+fn a_plugin_gets_its_configuration_as_json_with_everything_in_place() {
+    let (_directory, config) = loaded();
+    let given = &config.plugins["limit"].config;
+    assert_eq!(given["seed"], "from a file");
+    assert_eq!(given["note"], "a default");
+    assert_eq!(
+        config.plugins["auth"].config["since"],
+        "2026-01-01T00:00:00Z"
+    );
+    assert_eq!(config.plugins["transform"].config, serde_json::json!({}));
+}
+
+/// A line lost, a file cut off, a value of another kind: a fault or none, never a panic, and never a fault
+/// without a message.
+#[test]
+fn no_damage_to_a_good_file_panics() {
+    let (directory, _) = loaded();
+    let lines: Vec<&str> = GOOD.lines().collect();
+    let path = directory.path().join("damaged.toml");
+    let mut refused = 0;
+    for at in 0..lines.len() {
+        let mut lost = lines.clone();
+        lost.remove(at);
+        let mut other = lines.clone();
+        let replaced = other[at]
+            .split_once(" = ")
+            .map(|(key, _)| format!("{key} = 7"));
+        other[at] = replaced.as_deref().unwrap_or("[[");
+        for damaged in [&lost[..], &other[..], &lines[..at]] {
+            fs::write(&path, damaged.join("\n")).unwrap();
+            if let Err(errors) = config::load(&path) {
+                refused += 1;
+                assert!(!errors.0.is_empty());
+                assert!(errors.0.iter().all(|fault| !fault.message.is_empty()));
+            }
+        }
+    }
+    assert!(refused > lines.len(), "{refused}");
+}
+
+#[test]
+fn every_file_that_was_read_is_watched() {
+    let (directory, config) = loaded();
+    for name in [
+        "gateway.toml",
+        "routes/more.toml",
+        "secret.txt",
+        "cert.pem",
+        "key.pem",
+    ] {
+        assert!(
+            config.files.contains(&directory.path().join(name)),
+            "{name}"
+        );
+    }
+    assert!(!config.files.contains(&directory.path().join("a.wasm")));
+}
+
+#[test]
+fn a_wrong_command_line_exits_with_64() {
+    for arguments in [&["check"][..], &["chekc"], &["run", "--config"], &[]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_gateway"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}");
+    }
+    let help = Command::new(env!("CARGO_BIN_EXE_gateway"))
+        .arg("--help")
+        .output()
+        .unwrap();
+    assert_eq!(help.status.code(), Some(0));
+}
+
+#[test]
+fn bytes_that_are_no_text_are_refused_with_their_line() {
+    let directory = directory();
+    let path = directory.path().join("gateway.toml");
+    fs::write(path, b"[server]\nworkers = 1\n\xff\xfe\n").unwrap();
+    let output = check(directory.path());
+    let expected = "gateway.toml:3: not UTF-8, which TOML files have to be\n";
+    assert_eq!(stderr(&output), expected);
+}
+
+#[test]
+fn a_missing_file_is_a_fault_of_the_configuration() {
+    let directory = TempDir::new().unwrap();
+    let output = check(directory.path());
+    assert_eq!(
+        stderr(&output),
+        "gateway.toml: cannot be read: no such file\n"
+    );
+    assert_eq!(output.status.code(), Some(78));
+}
