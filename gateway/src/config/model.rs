@@ -55,7 +55,7 @@ pub struct Server {
 }
 
 /// `server.access_log`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AccessLog {
     /// How a line looks.
     pub format: AccessLogFormat,

@@ -55,9 +55,6 @@ pub(super) async fn on_request(
 ) -> Result<(Box<Exchange>, Requested), Failed> {
     let route = exchange.route.clone();
     let mut body = Some(body);
-    if route.holds {
-        exchange = hold_instances(exchange).await?;
-    }
     for &place in &route.on_request {
         let link = route.chain[place];
         let pool = exchange.view.pools[link.plugin].clone();
@@ -66,7 +63,7 @@ pub(super) async fn on_request(
                 return Err((exchange, error));
             }
         }
-        let (back, result) = pool.on_request(place, link.filter, exchange).await;
+        let (back, result) = pool.on_request((place, link.filter), exchange).await;
         exchange = back;
         match result {
             Ok(Flow::Next) => {}
@@ -102,7 +99,7 @@ pub(super) async fn on_response(
                 Err(error) => return Err((exchange, error)),
             };
         }
-        let (back, result) = pool.on_response(place, link.filter, exchange).await;
+        let (back, result) = pool.on_response((place, link.filter), exchange).await;
         exchange = back;
         match result {
             Ok(Flow::Next) => {
@@ -130,31 +127,10 @@ pub(super) async fn on_response(
 
 /// The error for the client, unless the plugin may be skipped.
 fn closed(linked: &Linked, failure: Failure) -> Option<Error> {
-    match linked.config().on_error {
+    match linked.config.on_error {
         OnError::Open => None,
-        OnError::Closed => Some(Error::Plugin(linked.name().to_string(), failure)),
+        OnError::Closed => Some(Error::Plugin(linked.name.to_string(), failure)),
     }
-}
-
-/// Takes out the instances that stay with the exchange: those of plugins that see the bodies' chunks.
-async fn hold_instances(mut exchange: Box<Exchange>) -> Result<Box<Exchange>, Failed> {
-    let route = exchange.route.clone();
-    exchange.held.resize_with(route.chain.len(), || None);
-    for (place, link) in route.chain.iter().enumerate() {
-        if !link.phases.streams() {
-            continue;
-        }
-        let pool = exchange.view.pools[link.plugin].clone();
-        match pool.hold(link.filter, &route.name).await {
-            Ok(held) => exchange.held[place] = Some(held),
-            Err(failure) => {
-                if let Some(error) = closed(pool.linked(), failure) {
-                    return Err((exchange, error));
-                }
-            }
-        }
-    }
-    Ok(exchange)
 }
 
 /// Reads the request body for a plugin that wants it whole.
@@ -164,7 +140,7 @@ async fn hold_request(
     linked: &Linked,
     progress: &Progress,
 ) -> Result<(), Error> {
-    let config = linked.config();
+    let config = &linked.config;
     let over = |held: usize| held > config.body_limit;
     let Some(client) = body.as_mut() else {
         // An earlier plugin holds it already; this one may have a smaller limit.
@@ -197,14 +173,14 @@ pub(super) fn client_fault(fault: BodyFault) -> Error {
 
 /// Reads the response body for a plugin that wants it whole.
 async fn hold_response(exchange: &mut Exchange, body: Source, linked: &Linked) -> Result<Source, Error> {
-    let config = linked.config();
+    let config = &linked.config;
     let mut answer = match body {
         Source::Held(bytes) if bytes.len() <= config.body_limit => {
             exchange.response_body = Some(bytes);
             return Ok(Source::Held(Bytes::new()));
         }
         Source::Held(bytes) if config.body_overflow == BodyOverflow::Skip => return Ok(Source::Held(bytes)),
-        Source::Held(_) => return Err(Error::ResponseTooLarge(linked.name().to_string())),
+        Source::Held(_) => return Err(Error::ResponseTooLarge(linked.name.to_string())),
         Source::Upstream(answer) => answer,
     };
     match collect(&mut answer, config.body_limit).await {
@@ -216,7 +192,7 @@ async fn hold_response(exchange: &mut Exchange, body: Source, linked: &Linked) -
             answer.prepend(read);
             Ok(Source::Upstream(answer))
         }
-        Ok(Collected::Over(_)) => Err(Error::ResponseTooLarge(linked.name().to_string())),
+        Ok(Collected::Over(_)) => Err(Error::ResponseTooLarge(linked.name.to_string())),
         Err(fault) => {
             let why = format!("the response body broke: {fault}");
             Err(Error::BadGateway(exchange.route.name.to_string(), why))

@@ -30,7 +30,7 @@ pub async fn run(mut exchange: Box<Exchange>) {
     for &place in &route.on_complete {
         let link = route.chain[place];
         let pool = exchange.view.pools[link.plugin].clone();
-        exchange = pool.on_complete(place, link.filter, exchange).await;
+        exchange = pool.on_complete((place, link.filter), exchange).await;
     }
     drop(exchange);
 }

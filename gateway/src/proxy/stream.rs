@@ -11,20 +11,28 @@ use tokio::sync::mpsc;
 use super::body::{Body, BodyFault, ClientBody, Edited, Outgoing, Progress, UpstreamBody};
 use super::exchange::Exchange;
 use crate::config::OnError;
-use crate::plugin::{Held, Linked};
+use crate::plugin::Held;
 
 /// Chunks that wait between the plugins and the socket.
 const WAITING: usize = 1;
 
-/// The plugins that see the chunks, in the order in which they do.
-fn editors(exchange: &Exchange, places: &[usize]) -> Vec<Held> {
-    places.iter().filter_map(|place| exchange.held.get(*place).cloned().flatten()).collect()
+/// The instances that see the chunks, in the order in which they do, with what happens when one fails.
+fn editors(exchange: &mut Exchange, places: &[usize]) -> Vec<(Held, OnError)> {
+    let view = exchange.view.clone();
+    let route = exchange.route.clone();
+    let editor = |place: &usize| {
+        let link = route.chain[*place];
+        let pool = &view.pools[link.plugin];
+        (pool.hold((*place, link.filter), exchange), pool.linked().config.on_error)
+    };
+    places.iter().map(editor).collect()
 }
 
 /// The request body through the request-stream plugins.
 pub(super) fn request(exchange: &mut Exchange, mut body: ClientBody) -> Outgoing {
     exchange.headers.remove(http::header::CONTENT_LENGTH);
-    let editors = editors(exchange, &exchange.route.request_stream);
+    let route = exchange.route.clone();
+    let editors = editors(exchange, &route.request_stream);
     let (sender, receiver) = mpsc::channel(WAITING);
     tokio::task::spawn_local(async move {
         loop {
@@ -41,9 +49,9 @@ pub(super) fn request(exchange: &mut Exchange, mut body: ClientBody) -> Outgoing
                 },
             };
             let mut edited = Ok(chunk);
-            for held in &editors {
+            for (held, on_error) in &editors {
                 let Ok(chunk) = edited else { break };
-                edited = held.request_chunk(chunk.clone(), last).await.or_else(|failure| skip(held.linked(), chunk, &failure));
+                edited = held.request_chunk(chunk.clone(), last).await.or_else(|_reported| skip(*on_error, chunk));
             }
             let empty = matches!(&edited, Ok(chunk) if chunk.is_empty());
             let failed = edited.is_err();
@@ -56,8 +64,8 @@ pub(super) fn request(exchange: &mut Exchange, mut body: ClientBody) -> Outgoing
 }
 
 /// A failed chunk call: the chunk as it was where the plugin may be skipped.
-fn skip(linked: &Linked, chunk: Bytes, _failure: &crate::plugin::Failure) -> Result<Bytes, BodyFault> {
-    match linked.config().on_error {
+fn skip(on_error: OnError, chunk: Bytes) -> Result<Bytes, BodyFault> {
+    match on_error {
         OnError::Open => Ok(chunk),
         OnError::Closed => Err(BodyFault::Plugin),
     }
@@ -91,7 +99,8 @@ async fn pump(
     progress: &Progress,
     sender: &mpsc::Sender<Edited>,
 ) {
-    let editors = editors(&exchange, &exchange.route.response_stream);
+    let route = exchange.route.clone();
+    let editors = editors(&mut exchange, &route.response_stream);
     loop {
         let frame = std::future::poll_fn(|cx| body.poll_frame(cx)).await;
         let (mut chunk, trailers, last) = match frame {
@@ -107,10 +116,10 @@ async fn pump(
             },
         };
         if trailers.is_none() {
-            for held in &editors {
+            for (held, on_error) in &editors {
                 let (back, result) = held.response_chunk(exchange, chunk.clone(), last).await;
                 exchange = back;
-                match result.or_else(|failure| skip(held.linked(), chunk, &failure)) {
+                match result.or_else(|_reported| skip(*on_error, chunk)) {
                     Ok(edited) => chunk = edited,
                     Err(fault) => {
                         exchange.record.error = Some("plugin");

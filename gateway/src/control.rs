@@ -1,0 +1,215 @@
+//! The control thread: starting, reloading, draining. Nothing here runs on a worker.
+
+mod listeners;
+mod reload;
+mod status;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{self, Config};
+use crate::plugin::Engine;
+use crate::snapshot::{Builder, Replace};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::trace;
+use crate::watch::Watcher;
+use crate::worker::{self, Handle, Published};
+use crate::{admin, state};
+
+use listeners::Listeners;
+
+/// How long to let `/readyz` say no before a drain begins to refuse new connections. Load balancers look now and
+/// then; what they still send meanwhile is served.
+const NOTICE: Duration = Duration::from_millis(100);
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    path: PathBuf,
+    published: Arc<Published>,
+    workers: Vec<Handle>,
+    metrics: Arc<Metrics>,
+    state: Arc<state::Memory>,
+    /// One reload at a time.
+    reloading: Mutex<Reloading>,
+    swaps: status::Swaps,
+    ready: AtomicBool,
+    /// Asks for the files of the configuration to be watched; none where nothing is watched.
+    files: Option<mpsc::Sender<Vec<PathBuf>>>,
+}
+
+#[derive(Debug)]
+struct Reloading {
+    builder: Builder,
+    listeners: Listeners,
+}
+
+/// Serves a configuration until SIGTERM or SIGINT. With `watch`, files that change are reloaded by themselves.
+///
+/// # Errors
+/// A faulty configuration, an address that cannot be bound, a plugin that cannot be loaded.
+pub fn run(path: &Path, watch: bool) -> anyhow::Result<()> {
+    trace::init();
+    let config = Arc::new(config::load(path)?);
+    // The control thread, and one more for what blocks: compiling runs on tokio's blocking threads.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let draining = CancellationToken::new();
+    let grace = CancellationToken::new();
+    let workers = runtime.block_on(serve(path, config, watch, draining, grace))?;
+    for worker in workers {
+        worker.join();
+    }
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(())
+}
+
+/// Loads and configures every plugin of a configuration, and changes nothing.
+///
+/// # Errors
+/// Every fault of every plugin.
+pub fn check(config: Config) -> anyhow::Result<()> {
+    let engine = Engine::new(config.server.compile_cache.as_deref(), 1)?;
+    let metrics = Metrics::new(1);
+    let state = state::Memory::new(config.state.max_entries);
+    Builder::new(engine, metrics, state, 1).build(Arc::new(config), None, Replace::Changed)?;
+    Ok(())
+}
+
+async fn serve(
+    path: &Path,
+    config: Arc<Config>,
+    watch: bool,
+    draining: CancellationToken,
+    grace: CancellationToken,
+) -> anyhow::Result<Vec<Handle>> {
+    let count = config.server.workers;
+    let engine = Engine::new(config.server.compile_cache.as_deref(), count)?;
+    let metrics = Metrics::new(count);
+    let state = state::Memory::new(config.state.max_entries);
+    let mut listeners = Listeners::default();
+    let bound = listeners.prepare(&config, count)?;
+    let mut builder = Builder::new(engine, metrics.clone(), state.clone(), count);
+    let (first, builder) = tokio::task::spawn_blocking({
+        let config = config.clone();
+        move || builder.build(config, None, Replace::Changed).map(|snapshot| (snapshot, builder))
+    })
+    .await??;
+    metrics.set_version(first.version);
+    let published = Published::new(first);
+    let start = |id| worker::start(id, published.clone(), draining.clone(), grace.clone());
+    let workers = (0..count).map(start).collect::<Result<Vec<_>, _>>().context("cannot start the workers")?;
+    listeners.open(bound, &workers).await;
+    let (files, changed_files) = mpsc::channel(4);
+    let gateway = Arc::new(Gateway {
+        path: path.to_owned(),
+        published,
+        workers,
+        metrics,
+        state,
+        reloading: Mutex::new(Reloading { builder, listeners }),
+        swaps: status::Swaps::default(),
+        ready: AtomicBool::new(false),
+        files: watch.then_some(files),
+    });
+    let stop = CancellationToken::new();
+    start_admin(&config, gateway.clone(), stop.clone()).await?;
+    if watch {
+        start_watch(gateway.clone(), changed_files)?;
+        gateway.watch_files().await;
+    }
+    gateway.ready.store(true, Ordering::Release);
+    tracing::info!(workers = count, version = 1, "ready");
+    gateway.signals().await?;
+    gateway.drain(&config, draining, grace).await;
+    stop.cancel();
+    // The workers have ended; nobody else reads the handles.
+    Ok(Arc::try_unwrap(gateway).map(|gateway| gateway.workers).unwrap_or_default())
+}
+
+async fn start_admin(config: &Config, gateway: Arc<Gateway>, stop: CancellationToken) -> anyhow::Result<()> {
+    let Some(admin) = &config.admin else { return Ok(()) };
+    let listener = tokio::net::TcpListener::bind(admin.address)
+        .await
+        .with_context(|| format!("admin.address: cannot listen on {}", admin.address))?;
+    tracing::info!(address = %listener.local_addr()?, "admin listening");
+    tokio::spawn(admin::serve(listener, admin.token.clone(), gateway, stop));
+    Ok(())
+}
+
+/// Reloads what the watcher reports.
+fn start_watch(gateway: Arc<Gateway>, mut wanted: mpsc::Receiver<Vec<PathBuf>>) -> anyhow::Result<()> {
+    let (sender, mut changes) = mpsc::channel(16);
+    let mut watcher = Watcher::new(sender).context("cannot watch files")?;
+    // The gateway ends with the process's main function, not with this task.
+    let gateway = Arc::downgrade(&gateway);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                files = wanted.recv() => {
+                    let Some(files) = files else { break };
+                    if let Err(error) = watcher.watch(&files) {
+                        tracing::error!(%error, "cannot watch the files of the configuration");
+                    }
+                }
+                changed = changes.recv() => {
+                    let (Some(changed), Some(gateway)) = (changed, gateway.upgrade()) else { break };
+                    gateway.files_changed(&changed).await;
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+impl Gateway {
+    /// SIGHUP reloads; returns at SIGTERM or SIGINT.
+    async fn signals(&self) -> anyhow::Result<()> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut hangup = signal(SignalKind::hangup())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        loop {
+            tokio::select! {
+                _ = hangup.recv() => {
+                    // Said in the log and the metrics; a signal has no answer.
+                    let _said = self.reload_all().await;
+                }
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+            }
+        }
+    }
+
+    /// Lets what is open finish, for at most `server.grace`.
+    async fn drain(&self, config: &Config, draining: CancellationToken, grace: CancellationToken) {
+        self.ready.store(false, Ordering::Release);
+        tracing::info!(grace = ?config.server.grace, "draining");
+        tokio::time::sleep(NOTICE).await;
+        draining.cancel();
+        let ended = async {
+            for worker in &self.workers {
+                worker.ended().await;
+            }
+        };
+        if tokio::time::timeout(config.server.grace, ended).await.is_err() {
+            tracing::warn!("the grace is over; closing what is still open");
+        }
+        grace.cancel();
+        let closed = async {
+            for worker in &self.workers {
+                worker.ended().await;
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(2), closed).await.is_err() {
+            tracing::error!("a worker did not end");
+        }
+        self.published.snapshot().access_log.close();
+        tracing::info!("drained");
+    }
+}

@@ -1,0 +1,87 @@
+//! The sockets of the configuration: bound by the control thread, one per worker, and kept over reloads.
+
+use std::collections::HashMap;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::server::{ListenerRuntime, listener};
+use crate::worker::{Handle, Order};
+
+/// What is open, by the address in the configuration (port 0 stays port 0 here).
+#[derive(Debug, Default)]
+pub(super) struct Listeners {
+    open: HashMap<SocketAddr, Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    name: Arc<str>,
+    runtime: Arc<ListenerRuntime>,
+    closed: CancellationToken,
+}
+
+/// What was bound and is not open yet: dropping it changes nothing.
+#[derive(Debug)]
+pub(super) struct Bound {
+    new: Vec<(SocketAddr, Arc<ListenerRuntime>, Vec<TcpListener>)>,
+    kept: Vec<(SocketAddr, ListenerRuntime)>,
+}
+
+impl Listeners {
+    /// Binds what the configuration names and is not open.
+    ///
+    /// # Errors
+    /// The first address that cannot be bound.
+    pub(super) fn prepare(&self, config: &Config, workers: usize) -> anyhow::Result<Bound> {
+        let mut bound = Bound { new: Vec::new(), kept: Vec::new() };
+        for (index, listener) in config.listeners.iter().enumerate() {
+            let name = &listener.name;
+            let runtime = |address| {
+                ListenerRuntime::new(index, listener.clone(), address)
+                    .with_context(|| format!("listener `{name}`: rustls does not take the certificates"))
+            };
+            match self.open.get(&listener.address).filter(|open| open.name == *name) {
+                Some(open) => bound.kept.push((listener.address, runtime(open.runtime.address)?)),
+                None => {
+                    let sockets = listener::bind(listener.address, workers)
+                        .with_context(|| format!("listener `{name}`: cannot listen on {}", listener.address))?;
+                    let address = sockets[0].local_addr()?;
+                    bound.new.push((listener.address, Arc::new(runtime(address)?), sockets));
+                }
+            }
+        }
+        Ok(bound)
+    }
+
+    /// Opens what was bound, hands open listeners their new settings, and closes what is no longer named.
+    pub(super) async fn open(&mut self, bound: Bound, workers: &[Handle]) {
+        let stays = |address: &SocketAddr| bound.kept.iter().any(|(kept, _)| kept == address);
+        self.open.retain(|address, open| {
+            let stays = stays(address);
+            if !stays {
+                tracing::info!(listener = %open.name, address = %open.runtime.address, "closing");
+                open.closed.cancel();
+            }
+            stays
+        });
+        for (address, settings) in bound.kept {
+            if let Some(open) = self.open.get_mut(&address) {
+                open.runtime.replace(settings);
+            }
+        }
+        for (key, runtime, sockets) in bound.new {
+            let closed = CancellationToken::new();
+            for (worker, socket) in workers.iter().zip(sockets) {
+                let order = Order::Listen { listener: runtime.clone(), socket, closed: closed.clone() };
+                worker.order(order).await;
+            }
+            let name = runtime.config.name.clone();
+            tracing::info!(listener = %name, address = %runtime.address, "listening");
+            self.open.insert(key, Open { name, runtime, closed });
+        }
+    }
+}

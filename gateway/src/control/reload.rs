@@ -1,0 +1,148 @@
+//! Reloading: a new snapshot is built beside the old one and published in one step, or nothing changes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Gateway, Reloading};
+use crate::config::{self, Config};
+use crate::snapshot::{Replace, Snapshot};
+use crate::worker::Order;
+
+/// What a reload did.
+#[derive(Debug)]
+pub(super) struct Done {
+    /// The version now in force.
+    pub(super) version: u64,
+    /// Milliseconds from the request to the publication.
+    pub(super) milliseconds: u64,
+    /// Plugins that are another version, or have other settings, than before.
+    pub(super) plugins: Vec<String>,
+}
+
+/// Why nothing changed: every reason.
+pub(super) type Refused = Vec<String>;
+
+impl Gateway {
+    /// Reads the configuration again, and every plugin that changed.
+    pub(super) async fn reload_all(&self) -> Result<Done, Refused> {
+        let mut reloading = self.reloading.lock().await;
+        let started = Instant::now();
+        let path = self.path.clone();
+        let loaded = tokio::task::spawn_blocking(move || config::load(&path)).await;
+        let result = match loaded {
+            Ok(Ok(config)) => self.replace(&mut reloading, Arc::new(config), None, started).await,
+            Ok(Err(errors)) => Err(errors.0.iter().map(ToString::to_string).collect()),
+            Err(panic) => Err(vec![format!("the loader failed: {panic}")]),
+        };
+        self.metrics.reload(if result.is_ok() { "done" } else { "refused" });
+        match &result {
+            Ok(done) => {
+                tracing::info!(version = done.version, ms = done.milliseconds, plugins = ?done.plugins, "configuration reloaded");
+            }
+            Err(reasons) => tracing::error!("the new configuration is refused; the old one stays: {}", reasons.join("; ")),
+        }
+        result
+    }
+
+    /// Reads one plugin's file again under the configuration in force. `None`: there is no such plugin.
+    pub(super) async fn reload_one(&self, name: &str) -> Option<Result<Done, Refused>> {
+        let mut reloading = self.reloading.lock().await;
+        let started = Instant::now();
+        let config = self.published.snapshot().config.clone();
+        if !config.plugins.contains_key(name) {
+            return None;
+        }
+        let result = self.replace(&mut reloading, config, Some(name.to_owned()), started).await;
+        if let Err(reasons) = &result {
+            self.metrics.swap(name, "refused");
+            self.swaps.note(name, Err(reasons.join("; ")));
+        }
+        match &result {
+            Ok(done) => tracing::info!(plugin = name, version = done.version, ms = done.milliseconds, "plugin reloaded"),
+            Err(reasons) => {
+                tracing::error!(plugin = name, "the new version is refused; the old one stays: {}", reasons.join("; "));
+            }
+        }
+        Some(result)
+    }
+
+    /// What the watcher saw.
+    pub(super) async fn files_changed(&self, files: &[PathBuf]) {
+        let config = self.published.snapshot().config.clone();
+        if files.iter().any(|file| config.files.contains(file)) {
+            // Said in the log and the metrics.
+            let _said = self.reload_all().await;
+            return;
+        }
+        let changed = config.plugins.values().filter(|plugin| files.contains(&plugin.path));
+        for plugin in changed {
+            let _said = self.reload_one(&plugin.name).await;
+        }
+    }
+
+    /// Tells the watcher which files count now.
+    pub(super) async fn watch_files(&self) {
+        let Some(sender) = &self.files else { return };
+        let config = self.published.snapshot().config.clone();
+        let plugins = config.plugins.values().map(|plugin| plugin.path.clone());
+        let _ended = sender.send(config.files.iter().cloned().chain(plugins).collect()).await;
+    }
+
+    async fn replace(
+        &self,
+        reloading: &mut Reloading,
+        config: Arc<Config>,
+        only: Option<String>,
+        started: Instant,
+    ) -> Result<Done, Refused> {
+        let previous = self.published.snapshot();
+        let whole = |error: anyhow::Error| vec![format!("{error:#}")];
+        let bound = reloading.listeners.prepare(&config, self.workers.len()).map_err(whole)?;
+        let snapshot = build(reloading, config.clone(), previous.clone(), only).await?;
+        self.state.resize(config.state.max_entries);
+        reloading.listeners.open(bound, &self.workers).await;
+        self.published.publish(snapshot.clone());
+        self.metrics.set_version(snapshot.version);
+        let plugins = changed(&previous, &snapshot);
+        for plugin in &plugins {
+            self.metrics.swap(plugin, "done");
+            self.swaps.note(plugin, Ok(()));
+        }
+        drop(previous);
+        for worker in &self.workers {
+            worker.order(Order::Refresh).await;
+        }
+        self.watch_files().await;
+        let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Ok(Done { version: snapshot.version, milliseconds, plugins })
+    }
+}
+
+/// Builds on a thread that may block.
+async fn build(
+    reloading: &mut Reloading,
+    config: Arc<Config>,
+    previous: Arc<Snapshot>,
+    only: Option<String>,
+) -> Result<Arc<Snapshot>, Refused> {
+    let mut builder = reloading.builder.clone();
+    let built = tokio::task::spawn_blocking(move || {
+        let replace = only.as_deref().map_or(Replace::Changed, Replace::Only);
+        builder.build(config, Some(&previous), replace).map(|snapshot| (snapshot, builder))
+    });
+    match built.await {
+        Ok(Ok((snapshot, builder))) => {
+            reloading.builder = builder;
+            Ok(snapshot)
+        }
+        Ok(Err(refused)) => Err(refused.0),
+        Err(panic) => Err(vec![format!("building the configuration failed: {panic}")]),
+    }
+}
+
+/// The plugins that are not what they were.
+fn changed(previous: &Snapshot, snapshot: &Snapshot) -> Vec<String> {
+    let same = |linked: &&Arc<crate::plugin::Linked>| previous.plugins.iter().any(|old| Arc::ptr_eq(old, linked));
+    snapshot.plugins.iter().filter(|linked| !same(linked)).map(|linked| linked.name.to_string()).collect()
+}

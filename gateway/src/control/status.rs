@@ -1,0 +1,137 @@
+//! What the admin listener tells of a running gateway.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::Gateway;
+use super::reload::{Done, Refused};
+use crate::admin::Control;
+use crate::config::Target;
+
+/// How each plugin's last swap went.
+#[derive(Debug, Default)]
+pub(super) struct Swaps(Mutex<HashMap<String, Swap>>);
+
+#[derive(Debug)]
+struct Swap {
+    at: SystemTime,
+    error: Option<String>,
+}
+
+impl Swaps {
+    /// Keeps the outcome of a swap.
+    pub(super) fn note(&self, plugin: &str, outcome: Result<(), String>) {
+        let swap = Swap { at: SystemTime::now(), error: outcome.err() };
+        self.0.lock().insert(plugin.to_owned(), swap);
+    }
+
+    fn last(&self, plugin: &str) -> Value {
+        match self.0.lock().get(plugin) {
+            None => Value::Null,
+            Some(swap) => json!({
+                "at": humantime::format_rfc3339_millis(swap.at).to_string(),
+                "outcome": if swap.error.is_none() { "done" } else { "refused" },
+                "error": swap.error,
+            }),
+        }
+    }
+}
+
+impl Control for Gateway {
+    fn ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    fn metrics(&self) -> String {
+        for plugin in &self.published.snapshot().plugins {
+            self.metrics.plugin(&plugin.name).set_instances(plugin.instances());
+        }
+        self.metrics.text()
+    }
+
+    fn plugins(&self) -> Value {
+        let snapshot = self.published.snapshot();
+        let one = |linked: &std::sync::Arc<crate::plugin::Linked>| {
+            let used: Vec<_> = snapshot
+                .router
+                .routes()
+                .iter()
+                .filter(|route| route.config.plugins.iter().any(|plugin| plugin.plugin == linked.name))
+                .map(|route| route.name.to_string())
+                .collect();
+            json!({
+                "name": &*linked.name,
+                "plugin": linked.metadata.name,
+                "version": linked.metadata.version,
+                "description": linked.metadata.description,
+                "path": linked.config.path,
+                "sha256": hex(&linked.sha256),
+                "configurations": linked.filters(),
+                "instances": linked.instances(),
+                "routes": used,
+                "last_swap": self.swaps.last(&linked.name),
+                "config_schema": serde_json::from_str::<Value>(&linked.metadata.config_schema).unwrap_or_default(),
+            })
+        };
+        json!({ "version": snapshot.version, "plugins": snapshot.plugins.iter().map(one).collect::<Vec<_>>() })
+    }
+
+    fn config(&self) -> Value {
+        self.published.snapshot().config.masked.clone()
+    }
+
+    fn routes(&self) -> Value {
+        let snapshot = self.published.snapshot();
+        let one = |route: &std::sync::Arc<crate::snapshot::Route>| {
+            let target = match &route.config.target {
+                Target::Upstream(index) => json!({ "upstream": &*snapshot.upstreams[*index].name }),
+                Target::Respond(respond) => json!({ "respond": respond.status.as_u16() }),
+                Target::Redirect(redirect) => json!({ "redirect": redirect.to }),
+                Target::Plugins => json!("plugins"),
+            };
+            json!({
+                "name": &*route.name,
+                "place": route.config.place,
+                "chain": route.config.plugins.iter().map(|plugin| plugin.plugin.to_string()).collect::<Vec<_>>(),
+                "target": target,
+            })
+        };
+        json!({
+            "version": snapshot.version,
+            "routes": snapshot.router.routes().iter().map(one).collect::<Vec<_>>(),
+        })
+    }
+
+    async fn reload(&self) -> Result<Value, Value> {
+        answer(self.reload_all().await)
+    }
+
+    async fn reload_plugin(&self, name: &str) -> Option<Result<Value, Value>> {
+        self.reload_one(name).await.map(answer)
+    }
+}
+
+fn answer(result: Result<Done, Refused>) -> Result<Value, Value> {
+    match result {
+        Ok(done) => Ok(json!({
+            "outcome": "done",
+            "version": done.version,
+            "milliseconds": done.milliseconds,
+            "plugins": done.plugins,
+        })),
+        Err(reasons) => Err(json!({ "outcome": "refused", "errors": reasons })),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _infallible = write!(text, "{byte:02x}");
+        text
+    })
+}

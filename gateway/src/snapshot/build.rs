@@ -1,0 +1,217 @@
+//! From a configuration to a snapshot: everything that can fail happens here, away from the workers.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use http::HeaderValue;
+
+use super::{Link, Route, Snapshot};
+use crate::config::{self, Config, Match, PathPattern, Rewrite, Target};
+use crate::plugin::{self, Engine, Linked, Pool, Services};
+use crate::route::Router;
+use crate::state;
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::{Endpoint, Upstream};
+
+/// Builds snapshots, and keeps by name what outlives them. A clone builds on its own: one whose configuration is
+/// refused is thrown away.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    engine: Arc<Engine>,
+    metrics: Arc<Metrics>,
+    state: Arc<state::Memory>,
+    workers: usize,
+    version: u64,
+    open: HashMap<Arc<str>, Arc<AtomicUsize>>,
+    slots: HashMap<(Arc<str>, SocketAddr), usize>,
+    access_log: Option<(config::AccessLog, Arc<AccessLog>)>,
+}
+
+/// Which plugins are read from their files again.
+#[derive(Debug, Clone, Copy)]
+pub enum Replace<'a> {
+    /// Every one whose file, settings or configurations changed.
+    Changed,
+    /// Only this one.
+    Only(&'a str),
+}
+
+/// Why a configuration was refused: every reason, each a whole message.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct Refused(pub Vec<String>);
+
+impl Builder {
+    /// A builder for so many workers.
+    pub fn new(engine: Arc<Engine>, metrics: Arc<Metrics>, state: Arc<state::Memory>, workers: usize) -> Self {
+        Self {
+            engine,
+            metrics,
+            state,
+            workers,
+            version: 0,
+            open: HashMap::new(),
+            slots: HashMap::new(),
+            access_log: None,
+        }
+    }
+
+    /// Loads, links and configures every plugin that `replace` names, and warms an instance for each worker.
+    /// What did not change is taken over from `previous`. Blocks for as long as compiling takes.
+    ///
+    /// # Errors
+    /// Every fault of every plugin; nothing has changed then.
+    pub fn build(
+        &mut self,
+        config: Arc<Config>,
+        previous: Option<&Snapshot>,
+        replace: Replace<'_>,
+    ) -> Result<Arc<Snapshot>, Refused> {
+        let plugins = self.link(&config, previous, replace)?;
+        let access_log = self.access_log(&config.server.access_log)?;
+        let pools = self.pools(&plugins, previous);
+        let upstreams: Vec<_> = config.upstreams.values().map(|upstream| self.upstream(upstream)).collect();
+        let routes = config.routes.iter().map(|route| Arc::new(self.route(route, &config, &plugins))).collect();
+        self.version += 1;
+        Ok(Arc::new(Snapshot {
+            version: self.version,
+            router: Router::new(routes),
+            no_route: Arc::new(Route::new(no_route(), Vec::new(), self.metrics.route("-"))),
+            upstreams,
+            plugins,
+            pools,
+            access_log,
+            metrics: self.metrics.clone(),
+            config,
+        }))
+    }
+
+    fn link(
+        &self,
+        config: &Config,
+        previous: Option<&Snapshot>,
+        replace: Replace<'_>,
+    ) -> Result<Vec<Arc<Linked>>, Refused> {
+        let services = Services {
+            state: self.state.clone(),
+            metrics: self.metrics.clone(),
+            secrets: Arc::new(config.secrets.clone()),
+        };
+        let mut wanted = configurations(config);
+        let mut faults = Vec::new();
+        let mut linked = Vec::with_capacity(config.plugins.len());
+        for (name, plugin) in &config.plugins {
+            let configs = wanted.remove(name).unwrap_or_default();
+            let present = previous.and_then(|snapshot| snapshot.plugins.iter().find(|linked| linked.name == *name));
+            if let (Replace::Only(only), Some(present)) = (replace, present)
+                && only != &**name
+            {
+                linked.push(present.clone());
+                continue;
+            }
+            let loaded = match present {
+                Some(present) => plugin::reload(present, &self.engine, &services, plugin, &configs),
+                None => plugin::load(&self.engine, &services, plugin, &configs),
+            };
+            match loaded {
+                Ok(plugin) => linked.push(plugin),
+                Err(error) => faults.push(error.to_string()),
+            }
+        }
+        if faults.is_empty() { Ok(linked) } else { Err(Refused(faults)) }
+    }
+
+    /// The pools of what stayed; new ones, with a warm instance each, of what is new.
+    fn pools(&self, plugins: &[Arc<Linked>], previous: Option<&Snapshot>) -> Vec<Vec<Arc<Pool>>> {
+        let kept = |worker: usize, linked: &Arc<Linked>| {
+            let pools = previous.map(|snapshot| &snapshot.pools[worker])?;
+            pools.iter().find(|pool| Arc::ptr_eq(pool.linked(), linked)).cloned()
+        };
+        (0..self.workers)
+            .map(|worker| {
+                let pool = |linked: &Arc<Linked>| {
+                    kept(worker, linked).unwrap_or_else(|| Pool::warmed(linked.clone()))
+                };
+                plugins.iter().map(pool).collect()
+            })
+            .collect()
+    }
+
+    fn access_log(&mut self, config: &config::AccessLog) -> Result<Arc<AccessLog>, Refused> {
+        if let Some((present, log)) = &self.access_log
+            && present == config
+        {
+            return Ok(log.clone());
+        }
+        let log = AccessLog::start(config)
+            .map_err(|error| Refused(vec![format!("server.access_log: cannot be written: {error}")]))?;
+        self.access_log = Some((config.clone(), log.clone()));
+        Ok(log)
+    }
+
+    fn upstream(&mut self, config: &config::Upstream) -> Arc<Upstream> {
+        let endpoints = config.endpoints.iter().map(|address| {
+            let next = self.slots.len();
+            let slot = *self.slots.entry((config.name.clone(), *address)).or_insert(next);
+            let authority = HeaderValue::try_from(address.to_string()).expect("an address is visible ASCII");
+            Endpoint { address: *address, authority, slot }
+        });
+        Arc::new(Upstream {
+            name: config.name.clone(),
+            endpoints: endpoints.collect(),
+            open: self.open.entry(config.name.clone()).or_default().clone(),
+            metrics: self.metrics.upstream(&config.name),
+            config: config.clone(),
+        })
+    }
+
+    fn route(&self, route: &config::Route, config: &Config, plugins: &[Arc<Linked>]) -> Route {
+        let link = |wanted: &config::RoutePlugin| {
+            let plugin = config.plugins.get_index_of(&wanted.plugin).expect("the loader resolved every name");
+            let filter = plugins[plugin].filter_for(&wanted.config).expect("every route's configuration was loaded");
+            Link { plugin, filter, phases: plugins[plugin].phases(filter) }
+        };
+        let chain = route.plugins.iter().map(link).collect();
+        Route::new(route.clone(), chain, self.metrics.route(&route.name))
+    }
+}
+
+/// Every configuration of every plugin with the place where it stands. A plugin that no route uses is
+/// configured with its default all the same: a fault shows before somebody needs it.
+fn configurations(config: &Config) -> BTreeMap<Arc<str>, Vec<(serde_json::Value, String)>> {
+    let mut wanted: BTreeMap<Arc<str>, Vec<(serde_json::Value, String)>> = BTreeMap::new();
+    for plugin in config.routes.iter().flat_map(|route| &route.plugins) {
+        let configs = wanted.entry(plugin.plugin.clone()).or_default();
+        configs.push((plugin.config.clone(), plugin.place.clone()));
+    }
+    for (name, plugin) in &config.plugins {
+        wanted.entry(name.clone()).or_insert_with(|| {
+            vec![(plugin.config.clone(), format!("plugins.{name}.config"))]
+        });
+    }
+    wanted
+}
+
+/// The route of what has none.
+fn no_route() -> config::Route {
+    config::Route {
+        name: "-".into(),
+        listeners: Vec::new(),
+        matcher: Match {
+            hosts: Vec::new(),
+            path: PathPattern::Any,
+            methods: Vec::new(),
+            headers: Vec::new(),
+            query: Vec::new(),
+            priority: 0,
+        },
+        plugins: Vec::new(),
+        target: Target::Plugins,
+        rewrite: Rewrite::default(),
+        timeout: None,
+        place: String::new(),
+    }
+}
