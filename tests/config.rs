@@ -260,6 +260,12 @@ fn a_plugin_gets_its_configuration_as_json_with_everything_in_place() {
         "2026-01-01T00:00:00Z"
     );
     assert_eq!(config.plugins["transform"].config, serde_json::json!({}));
+    let line = 1 + GOOD
+        .lines()
+        .position(|line| line == "[plugins.limit]")
+        .unwrap();
+    let place = format!("gateway.toml:{line}: plugins.limit");
+    assert!(config.plugin_places["limit"].ends_with(&place));
 }
 
 /// A line lost, a file cut off, a value of another kind: a fault or none, never a panic, and never a fault

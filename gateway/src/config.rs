@@ -75,6 +75,7 @@ fn assemble(scope: &Scope, sections: &mut Sections<'_>) -> Config {
         state,
         secrets: secrets.into_iter().collect(),
         listeners: listeners.into_iter().flatten().collect(),
+        plugin_places: sections.places("plugins"),
         plugins,
         upstreams,
         routes: routes.into_iter().flatten().collect(),

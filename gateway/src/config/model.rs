@@ -30,6 +30,9 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Plugins by name.
     pub plugins: IndexMap<Arc<str>, Plugin>,
+    /// Where each plugin stands (`file:line: plugins.NAME`), for messages. Beside them, since a plugin that
+    /// only moved in its file has not changed.
+    pub plugin_places: BTreeMap<Arc<str>, String>,
     /// Upstreams by name.
     pub upstreams: IndexMap<Arc<str>, Upstream>,
     /// Routes in the order of the files.

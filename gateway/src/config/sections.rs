@@ -1,6 +1,6 @@
 //! The files put together: each section with what all files say of it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -205,6 +205,19 @@ impl<'a> Sections<'a> {
         }
         self.shown.insert(key.to_owned(), Json::Object(shown));
         values
+    }
+
+    /// Where each named table of a section stands.
+    pub(super) fn places(&self, key: &str) -> BTreeMap<Arc<str>, String> {
+        let mut places = BTreeMap::new();
+        for section in self.given(key) {
+            if matches!(section.node.value, Value::Table(_)) {
+                for (entry, item) in section.fields("").unwrap_or_default() {
+                    places.insert(Arc::from(entry.key.as_str()), item.place());
+                }
+            }
+        }
+        places
     }
 
     /// What each file says of a section.
