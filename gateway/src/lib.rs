@@ -1,3 +1,4 @@
 //! An API gateway whose policies are sandboxed WebAssembly components.
 
 pub mod config;
+pub mod server;
