@@ -1,0 +1,448 @@
+//! One connection: handshake, protocol, and its requests handed to the handler.
+//!
+//! The handler is called on the worker's own thread and owes nobody `Send`. Per request the connection costs one
+//! reading of the clock and no allocation; timers belong to the [watchdog](super::watchdog).
+
+use std::cell::{Cell, RefCell};
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use super::ListenerRuntime;
+use super::drain::{Drain, Open, Stage};
+use super::guard::{self, Clocks, Guarded, Scanner, h1, h2, now, upgrade};
+use super::tls::Session;
+use super::watchdog;
+
+/// Bytes hyper may hold of one HTTP/1 connection, in each direction.
+const BUFFER: usize = 256 * 1024;
+/// What an HTTP/2 client may send of one body, and of all, before it is read.
+const WINDOWS: (u32, u32) = (256 * 1024, 1024 * 1024);
+/// What is kept of one HTTP/2 response that the client has no window for.
+const SEND_BUFFER: usize = 64 * 1024;
+/// Streams a client may have reset before they were looked at.
+const PENDING_RESETS: usize = 20;
+/// The field count that hyper serves without allocating.
+const DEFAULT_FIELDS: usize = 100;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// What answers requests.
+pub trait Handler: Clone + 'static {
+    /// The body of a response; need not be `Send`.
+    type Body: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + 'static;
+    /// An error ends the connection (HTTP/2: the stream) without a response.
+    type Error: Into<BoxError>;
+    /// The answer.
+    type Future: Future<Output = Result<Response<Self::Body>, Self::Error>> + 'static;
+
+    /// Answers one request.
+    fn call(&self, connection: Rc<Connection>, request: Request<Incoming>) -> Self::Future;
+}
+
+impl<H, F, B, E> Handler for H
+where
+    H: Fn(Rc<Connection>, Request<Incoming>) -> F + Clone + 'static,
+    F: Future<Output = Result<Response<B>, E>> + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + 'static,
+    E: Into<BoxError>,
+{
+    type Body = B;
+    type Error = E;
+    type Future = F;
+
+    fn call(&self, connection: Rc<Connection>, request: Request<Incoming>) -> F {
+        self(connection, request)
+    }
+}
+
+/// What is known of a connection. Whoever holds one keeps the connection counted as open: tunnels do.
+#[derive(Debug)]
+pub struct Connection {
+    /// The listener that accepted it.
+    pub listener: Arc<ListenerRuntime>,
+    /// The other end.
+    pub peer: SocketAddr,
+    /// What TLS agreed on, if it is spoken.
+    pub tls: Option<Session>,
+    /// Whether it speaks HTTP/2.
+    pub h2: bool,
+    pub(crate) clocks: Arc<Clocks>,
+    pub(crate) opened: u64,
+    /// When the last exchange ended.
+    pub(crate) active: Cell<u64>,
+    /// Requests handed to the handler so far.
+    pub(crate) requests: Cell<u64>,
+    /// Exchanges that have not ended.
+    pub(crate) in_flight: Cell<usize>,
+    /// HTTP/2: when each response body last moved; [`FREE`] and [`WAITING`] besides.
+    pub(crate) streams: RefCell<Vec<u64>>,
+    pub(crate) open: Open,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// A place in [`Connection::streams`] that no exchange uses.
+const FREE: u64 = 0;
+/// The exchange waits for the gateway or the upstream, not for the client.
+pub(crate) const WAITING: u64 = u64::MAX;
+
+impl Connection {
+    /// The drain of its worker.
+    pub fn drain(&self) -> &Rc<Drain> {
+        self.open.drain()
+    }
+
+    /// Whether the HTTP/1 request in hand came with both Content-Length and Transfer-Encoding. It must be
+    /// refused with 400 (RFC 9112, 6.1); hyper shows only the latter and ends the connection after the answer.
+    pub fn ambiguous_framing(&self) -> bool {
+        let flagged = self.clocks.ambiguous.load(Relaxed);
+        flagged != 0 && flagged == self.requests.get()
+    }
+
+    fn begin(self: &Rc<Self>) -> InFlight {
+        self.in_flight.set(self.in_flight.get() + 1);
+        self.requests.set(self.requests.get() + 1);
+        let slot = if self.h2 { self.slot() } else { 0 };
+        InFlight {
+            connection: self.clone(),
+            slot,
+        }
+    }
+
+    fn slot(&self) -> usize {
+        let mut streams = self.streams.borrow_mut();
+        match streams.iter().position(|stream| *stream == FREE) {
+            Some(free) => {
+                streams[free] = WAITING;
+                free
+            }
+            None => {
+                streams.push(WAITING);
+                streams.len() - 1
+            }
+        }
+    }
+
+    /// Makes the response end the connection where it must be the last.
+    fn finish_head<B>(&self, response: &mut Response<B>) {
+        if self.h2 {
+            return;
+        }
+        let asked = self.clocks.upgrade.load(Relaxed);
+        if asked != upgrade::NONE {
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                self.clocks.upgrade.store(upgrade::TUNNEL, Relaxed);
+                return;
+            }
+            self.clocks.upgrade.store(upgrade::NONE, Relaxed);
+        }
+        // Bytes that came ahead of a refused upgrade were not looked at, so they are not served either.
+        if asked == upgrade::AHEAD || self.drain().stage() != Stage::Serving {
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+}
+
+/// An exchange that has not ended.
+#[derive(Debug)]
+struct InFlight {
+    connection: Rc<Connection>,
+    slot: usize,
+}
+
+impl InFlight {
+    fn mark(&self, at: u64) {
+        if let Some(stream) = self.connection.streams.borrow_mut().get_mut(self.slot) {
+            *stream = at;
+        }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.connection.active.set(now());
+        self.connection
+            .in_flight
+            .set(self.connection.in_flight.get() - 1);
+        if self.connection.h2 {
+            self.mark(FREE);
+        }
+    }
+}
+
+/// A response body that tells the watchdog when it moves and when it ends.
+#[derive(Debug)]
+struct Tracked<B> {
+    body: B,
+    in_flight: InFlight,
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Tracked<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        if this.in_flight.connection.h2 {
+            this.in_flight
+                .mark(if polled.is_pending() { WAITING } else { now() });
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Serves what was accepted: TLS first where it is spoken, then HTTP. Returns when the connection is over, or
+/// handed on as a tunnel.
+pub(crate) async fn accept<H: Handler>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    permit: OwnedSemaphorePermit,
+    open: Open,
+    listener: Arc<ListenerRuntime>,
+    handler: H,
+) {
+    let limit = listener.config.limits.header_timeout;
+    let drain = open.drain().clone();
+    let opening = async {
+        tokio::select! {
+            opened = timeout(limit, open_stream(stream, &listener)) => opened.ok()?.map_err(|error| {
+                tracing::debug!(%peer, %error, "connection failed before its first request");
+            }).ok(),
+            () = drain.ended() => None,
+        }
+    };
+    let Some((stream, tls, prefix, h2)) = opening.await else {
+        return;
+    };
+    let connection = Rc::new(Connection {
+        listener,
+        peer,
+        tls,
+        h2,
+        clocks: Arc::default(),
+        opened: now(),
+        active: Cell::new(0),
+        requests: Cell::new(0),
+        in_flight: Cell::new(0),
+        streams: RefCell::default(),
+        open,
+        _permit: permit,
+    });
+    serve(stream, prefix, connection, handler).await;
+}
+
+type Opened = (Stream, Option<Session>, Bytes, bool);
+
+async fn open_stream(mut stream: TcpStream, listener: &ListenerRuntime) -> io::Result<Opened> {
+    let (h1, h2) = (listener.config.h1, listener.config.h2);
+    if let Some(tls) = &listener.tls {
+        let stream = TlsAcceptor::from(tls.config.clone()).accept(stream).await?;
+        let session = tls.session(stream.get_ref().1);
+        // A client without ALPN speaks HTTP/1.1, unless the listener does not.
+        let h2 = session.h2 || !h1;
+        return Ok((
+            Stream::Tls(Box::new(stream)),
+            Some(session),
+            Bytes::new(),
+            h2,
+        ));
+    }
+    if !(h1 && h2) {
+        return Ok((Stream::Plain(stream), None, Bytes::new(), h2));
+    }
+    let (prefix, h2) = preface(&mut stream).await?;
+    Ok((Stream::Plain(stream), None, prefix, h2))
+}
+
+/// Reads until it is clear whether the client speaks HTTP/2 with prior knowledge (RFC 9113, 3.3); returns what
+/// was read.
+async fn preface(stream: &mut TcpStream) -> io::Result<(Bytes, bool)> {
+    let mut read = BytesMut::with_capacity(guard::h2::PREFACE.len());
+    loop {
+        let mut limited = (&mut *stream).take((guard::h2::PREFACE.len() - read.len()) as u64);
+        let ended = limited.read_buf(&mut read).await? == 0;
+        let is_preface = guard::h2::PREFACE.starts_with(&read);
+        if ended || !is_preface || read.len() == guard::h2::PREFACE.len() {
+            let h2 = is_preface && read.len() == guard::h2::PREFACE.len();
+            return Ok((read.freeze(), h2));
+        }
+    }
+}
+
+/// Serves HTTP on a stream whose protocol is known.
+async fn serve<H: Handler>(stream: Stream, prefix: Bytes, connection: Rc<Connection>, handler: H) {
+    let limits = &connection.listener.config.limits;
+    let clocks = connection.clocks.clone();
+    let service = {
+        let connection = connection.clone();
+        hyper::service::service_fn(move |request: Request<Incoming>| {
+            let in_flight = connection.begin();
+            let answer = handler.call(connection.clone(), request);
+            async move {
+                let response = answer.await.map_err(Into::into);
+                if in_flight.connection.h2 {
+                    in_flight.mark(now());
+                }
+                response.map(|mut response| {
+                    in_flight.connection.finish_head(&mut response);
+                    response.map(|body| Tracked { body, in_flight })
+                }) as Result<_, BoxError>
+            }
+        })
+    };
+    if connection.h2 {
+        let io = Guarded::new(stream, prefix, Scanner::H2(h2::Scanner::new()), clocks);
+        let http = http2_builder(limits).serve_connection(TokioIo::new(io), service);
+        watchdog::h2(std::pin::pin!(http), &connection).await;
+    } else {
+        let scanner = h1::Scanner::new(limits.header_bytes, limits.header_count);
+        let io = Guarded::new(stream, prefix, Scanner::H1(scanner), clocks);
+        let http = http1_builder(limits)
+            .serve_connection(TokioIo::new(io), service)
+            .with_upgrades();
+        watchdog::h1(http, &connection).await;
+    }
+}
+
+fn http1_builder(limits: &crate::config::Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    // The guard holds the limits exactly; these only must not be narrower. A client that shuts down its writing
+    // side is still answered.
+    builder
+        .half_close(true)
+        .max_buf_size(BUFFER.max(limits.header_bytes.saturating_add(1)));
+    if limits.header_count > DEFAULT_FIELDS {
+        builder.max_headers(limits.header_count);
+    }
+    builder
+}
+
+fn http2_builder(limits: &crate::config::Limits) -> http2::Builder<OnWorker> {
+    let mut builder = http2::Builder::new(OnWorker);
+    builder
+        .adaptive_window(false)
+        .initial_stream_window_size(WINDOWS.0)
+        .initial_connection_window_size(WINDOWS.1)
+        .max_concurrent_streams(limits.h2_streams)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .max_send_buf_size(SEND_BUFFER);
+    builder
+}
+
+/// Runs HTTP/2 streams on the worker's own thread.
+#[derive(Debug, Clone, Copy)]
+struct OnWorker;
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for OnWorker {
+    fn execute(&self, stream: F) {
+        tokio::task::spawn_local(stream);
+    }
+}
+
+/// What a client is connected by.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// The socket.
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(tls) => tls.get_ref().0,
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(cx),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(tcp) => tcp.is_write_vectored(),
+            Self::Tls(tls) => tls.is_write_vectored(),
+        }
+    }
+}

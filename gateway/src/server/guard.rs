@@ -1,0 +1,216 @@
+//! What stands between the socket and hyper: it reads along, keeps the clocks of the watchdog, and refuses what
+//! hyper would accept or hide.
+//!
+//! hyper drops Content-Length beside Transfer-Encoding, counts neither PING nor SETTINGS, and knows no 414 below
+//! 64 KiB. The scanners ([`h1`], [`h2`]) see the raw bytes. They allocate nothing and read no clock for a head
+//! that arrives whole.
+
+pub mod h1;
+pub mod h2;
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64};
+use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::connection::Stream;
+
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Milliseconds since the process first asked, never 0.
+pub(crate) fn now() -> u64 {
+    u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
+}
+
+/// What the guard knows, for the watchdog and the handler. Only one thread touches it; it is atomic because hyper
+/// wants a stream that is `Send` where upgrades are possible, and relaxed access costs the same as a `Cell`.
+#[derive(Debug, Default)]
+pub(crate) struct Clocks {
+    /// When the head (HTTP/2: the frame or header block) that is not complete began; 0: there is none.
+    pub(crate) head_since: AtomicU64,
+    /// Since when the client takes nothing of what waits to be written; 0: nothing waits.
+    pub(crate) write_since: AtomicU64,
+    /// The status that answers the head after the ones passed on; 0: none. Set once, and nothing is read after.
+    pub(crate) refuse: AtomicU16,
+    /// The number (from 1) of the head that carried Content-Length and Transfer-Encoding; 0: none did.
+    pub(crate) ambiguous: AtomicU64,
+    /// What becomes of the bytes after a head that asked for an upgrade.
+    pub(crate) upgrade: AtomicU16,
+    /// The client sent its last byte.
+    pub(crate) eof: AtomicBool,
+    /// The socket is to be reset, not closed.
+    pub(crate) reset: AtomicBool,
+}
+
+/// Values of [`Clocks::upgrade`].
+pub(crate) mod upgrade {
+    /// No head asked for it.
+    pub(crate) const NONE: u16 = 0;
+    /// Asked, not yet answered.
+    pub(crate) const ASKED: u16 = 1;
+    /// Bytes came before the answer; they passed unseen.
+    pub(crate) const AHEAD: u16 = 2;
+    /// Answered with 101: the bytes are the tunnel's.
+    pub(crate) const TUNNEL: u16 = 3;
+}
+
+/// Which protocol is read along.
+#[derive(Debug)]
+pub(crate) enum Scanner {
+    H1(h1::Scanner),
+    H2(h2::Scanner),
+}
+
+/// The stream that hyper sees.
+#[derive(Debug)]
+pub struct Guarded {
+    stream: Stream,
+    /// Bytes that were read to find out the protocol.
+    prefix: Bytes,
+    scanner: Scanner,
+    clocks: Arc<Clocks>,
+}
+
+impl Guarded {
+    pub(crate) fn new(
+        stream: Stream,
+        prefix: Bytes,
+        scanner: Scanner,
+        clocks: Arc<Clocks>,
+    ) -> Self {
+        Self {
+            stream,
+            prefix,
+            scanner,
+            clocks,
+        }
+    }
+
+    /// The stream without the guard.
+    pub(crate) fn stream(&mut self) -> &mut Stream {
+        &mut self.stream
+    }
+
+    fn poll_read_raw(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.prefix.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let n = self.prefix.len().min(buf.remaining());
+        buf.put_slice(&self.prefix[..n]);
+        self.prefix.advance(n);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Notes whether a write made progress or waits for the client.
+    fn note_write<T>(&self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        let waiting = self.clocks.write_since.load(Relaxed);
+        match &result {
+            Poll::Pending if waiting == 0 => self.clocks.write_since.store(now(), Relaxed),
+            Poll::Ready(_) if waiting != 0 => self.clocks.write_since.store(0, Relaxed),
+            _ => {}
+        }
+        result
+    }
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.clocks.refuse.load(Relaxed) != 0 {
+            // The watchdog, which polls hyper, answers and ends the connection: nobody need be woken.
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        ready!(this.poll_read_raw(cx, buf))?;
+        let Some(read) = buf.filled().get(before..).filter(|read| !read.is_empty()) else {
+            this.clocks.eof.store(true, Relaxed);
+            return Poll::Ready(Ok(()));
+        };
+        match &mut this.scanner {
+            Scanner::H1(scanner) => {
+                let keep = scanner.scan(read, &this.clocks);
+                if keep == 0 {
+                    return {
+                        buf.set_filled(before);
+                        Poll::Pending
+                    };
+                }
+                buf.set_filled(before + keep);
+            }
+            Scanner::H2(scanner) => {
+                if !scanner.scan(read, &this.clocks) {
+                    return Poll::Ready(Err(io::Error::other("HTTP/2: too many control frames")));
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.stream).poll_write(cx, buf);
+        this.note_write(result)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match &mut this.stream {
+            // Nothing to flush, and it must not count as progress.
+            Stream::Plain(_) => Poll::Ready(Ok(())),
+            Stream::Tls(tls) => {
+                let result = Pin::new(tls.as_mut()).poll_flush(cx);
+                this.note_write(result)
+            }
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.stream).poll_shutdown(cx);
+        this.note_write(result)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        this.note_write(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        if self.clocks.reset.load(Relaxed)
+            && let Err(error) = self.stream.tcp().set_zero_linger()
+        {
+            tracing::debug!(%error, "cannot reset; closing");
+        }
+    }
+}

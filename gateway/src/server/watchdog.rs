@@ -1,0 +1,310 @@
+//! The clocks of a connection: one timer each, never reset per request.
+//!
+//! When the timer fires it looks at what the guard and the exchanges noted, and is armed again for what is left
+//! of the nearest limit. It fires at least once per shortest limit, so no limit is overrun.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::StatusCode;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, Sleep, sleep, timeout};
+
+use super::connection::{Connection, WAITING};
+use super::drain::{LINGER, Stage};
+use super::guard::{Guarded, now};
+
+/// How a connection ends before HTTP ends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Closed without a word.
+    Close,
+    /// Reset: the client does not take what is written.
+    Reset,
+    /// The head under way is answered with this status, then closed.
+    Refuse(u16),
+    /// HTTP/2 GOAWAY, then closed when the streams are over.
+    GoAway,
+}
+
+/// What the watchdog found.
+enum Verdict {
+    /// Look again after so many milliseconds.
+    Wait(u64),
+    End(End),
+}
+
+/// Drives an HTTP/1 connection to its end.
+pub(crate) async fn h1<S, B>(
+    http: hyper::server::conn::http1::UpgradeableConnection<TokioIo<Guarded>, S>,
+    connection: &Connection,
+) where
+    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: http_body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    // Not pinned by the macro: its parts are taken out at the end.
+    let mut http = Box::new(http);
+    let mut watch = pin!(Watch::new(connection));
+    let end = poll_fn(|cx| {
+        if let Poll::Ready(result) = Pin::new(&mut *http).poll(cx) {
+            if let Err(error) = result {
+                tracing::debug!(peer = %connection.peer, %error, "connection failed");
+            }
+            return Poll::Ready(None);
+        }
+        watch.as_mut().poll(cx).map(Some)
+    })
+    .await;
+    let Some(parts) = http.into_parts() else {
+        return;
+    };
+    let mut io = parts.io.into_inner();
+    match end {
+        Some(End::Reset) => connection.clocks.reset.store(true, Relaxed),
+        Some(End::Refuse(status)) => {
+            let answered = timeout(LINGER, io.stream().write_all(refusal(status))).await;
+            if matches!(answered, Ok(Ok(()))) {
+                close(&mut io, connection).await;
+            }
+        }
+        Some(End::Close | End::GoAway) | None => close(&mut io, connection).await,
+    }
+}
+
+/// Drives an HTTP/2 connection to its end.
+pub(crate) async fn h2<S, B, E>(
+    mut http: Pin<&mut hyper::server::conn::http2::Connection<TokioIo<Guarded>, S, E>>,
+    connection: &Connection,
+) where
+    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: http_body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    E: hyper::rt::bounds::Http2ServerConnExec<S::Future, B>,
+{
+    let mut watch = pin!(Watch::new(connection));
+    let end = poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(result) = http.as_mut().poll(cx) {
+                if let Err(error) = result {
+                    tracing::debug!(peer = %connection.peer, %error, "connection failed");
+                }
+                return Poll::Ready(End::Close);
+            }
+            match watch.as_mut().poll(cx) {
+                Poll::Ready(End::GoAway) => http.as_mut().graceful_shutdown(),
+                other => return other,
+            }
+        }
+    })
+    .await;
+    if end == End::Reset {
+        connection.clocks.reset.store(true, Relaxed);
+    }
+}
+
+/// Closes so that the client gets what was written: a socket closed over unread bytes sends a reset, which
+/// may overtake the response (RFC 9112, 9.6).
+async fn close(io: &mut Guarded, connection: &Connection) {
+    let ended = connection.clocks.eof.load(Relaxed);
+    let stream = io.stream();
+    let lingering = async {
+        stream.shutdown().await?;
+        let mut rest = [0; 1024];
+        while !ended && stream.read(&mut rest).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    match timeout(LINGER, lingering).await {
+        Ok(Ok(())) | Err(_) => {}
+        Ok(Err(error)) => {
+            tracing::trace!(peer = %connection.peer, %error, "closed by the client first")
+        }
+    }
+}
+
+fn refusal(status: u16) -> &'static [u8] {
+    match status {
+        408 => b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+        414 => b"HTTP/1.1 414 URI Too Long\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+        _ => b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// The watchdog of one connection.
+    struct Watch<'a> {
+        connection: &'a Connection,
+        #[pin]
+        timer: Sleep,
+        // The stage of the drain that was acted upon, and when it came.
+        stage: Stage,
+        stage_since: u64,
+        // When GOAWAY was sent; 0: not yet.
+        going: u64,
+        registered: bool,
+    }
+}
+
+impl<'a> Watch<'a> {
+    fn new(connection: &'a Connection) -> Self {
+        let timer = sleep(Duration::from_millis(Limits::of(connection).shortest));
+        Self {
+            connection,
+            timer,
+            stage: Stage::Serving,
+            stage_since: 0,
+            going: 0,
+            registered: false,
+        }
+    }
+
+    /// Called after every poll of the connection.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End> {
+        let mut this = self.project();
+        let connection = *this.connection;
+        if !*this.registered {
+            *this.registered = true;
+            connection.open.wake(cx.waker());
+        }
+        let refuse = connection.clocks.refuse.load(Relaxed);
+        if refuse != 0
+            && connection.in_flight.get() == 0
+            && connection.clocks.write_since.load(Relaxed) == 0
+        {
+            return Poll::Ready(End::Refuse(refuse));
+        }
+        let stage = connection.drain().stage();
+        if stage == Stage::Ended {
+            return Poll::Ready(End::Close);
+        }
+        if stage != *this.stage {
+            (*this.stage, *this.stage_since) = (stage, now());
+            this.timer.as_mut().reset(Instant::now());
+            if connection.h2 && *this.going == 0 {
+                *this.going = now();
+                return Poll::Ready(End::GoAway);
+            }
+        }
+        while this.timer.as_mut().poll(cx).is_ready() {
+            match judge(connection, now(), *this.stage_since, *this.going) {
+                Verdict::Wait(ms) => this
+                    .timer
+                    .as_mut()
+                    .reset(Instant::now() + Duration::from_millis(ms)),
+                Verdict::End(End::GoAway) => {
+                    *this.going = now();
+                    this.timer.as_mut().reset(Instant::now() + LINGER);
+                    return Poll::Ready(End::GoAway);
+                }
+                Verdict::End(end) => return Poll::Ready(end),
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// The limits in milliseconds.
+struct Limits {
+    head: u64,
+    body_idle: u64,
+    idle: u64,
+    shortest: u64,
+}
+
+impl Limits {
+    fn of(connection: &Connection) -> Self {
+        let limits = &connection.listener.config.limits;
+        let ms = |limit: Duration| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1);
+        let (head, body_idle, idle) = (
+            ms(limits.header_timeout),
+            ms(limits.body_idle),
+            ms(limits.idle),
+        );
+        Self {
+            head,
+            body_idle,
+            idle,
+            shortest: head.min(body_idle).min(idle),
+        }
+    }
+}
+
+/// What is due. `draining` is when the drain began (0: it has not), `going` when GOAWAY was sent.
+fn judge(connection: &Connection, now: u64, draining: u64, going: u64) -> Verdict {
+    let limits = Limits::of(connection);
+    let linger = u64::try_from(LINGER.as_millis()).unwrap_or(u64::MAX);
+    let clocks = &connection.clocks;
+    let (head, write) = (
+        clocks.head_since.load(Relaxed),
+        clocks.write_since.load(Relaxed),
+    );
+    let active = connection.active.get().max(connection.opened);
+    let quiet = connection.in_flight.get() == 0;
+    let mut wait = if draining != 0 || going != 0 {
+        limits.shortest.min(linger)
+    } else {
+        limits.shortest
+    };
+    let mut due = |since: u64, limit: u64| {
+        let left = since.saturating_add(limit).saturating_sub(now);
+        if left > 0 {
+            wait = wait.min(left);
+        }
+        left == 0
+    };
+    if write != 0 && due(write, limits.body_idle) {
+        return Verdict::End(End::Reset);
+    }
+    if connection.h2 {
+        let slowest = connection
+            .streams
+            .borrow()
+            .iter()
+            .copied()
+            .filter(|at| (1..WAITING).contains(at))
+            .min();
+        if slowest.is_some_and(|at| due(at, limits.body_idle)) {
+            return Verdict::End(End::Reset);
+        }
+    }
+    if head != 0 && (quiet || connection.h2) {
+        // A head that came while the one before was answered has its time from then on.
+        let since = if connection.h2 {
+            head
+        } else {
+            head.max(active)
+        };
+        if due(since, limits.head) {
+            let timed_out = StatusCode::REQUEST_TIMEOUT.as_u16();
+            return Verdict::End(if connection.h2 {
+                End::Close
+            } else {
+                End::Refuse(timed_out)
+            });
+        }
+    } else if quiet {
+        let idle = if connection.requests.get() == 0 {
+            limits.head
+        } else {
+            limits.idle
+        };
+        let over = if going != 0 {
+            due(going.max(active), linger)
+        } else if draining != 0 {
+            due(draining.max(active), linger)
+        } else {
+            due(active, idle)
+        };
+        if over {
+            let politely = connection.h2 && going == 0;
+            return Verdict::End(if politely { End::GoAway } else { End::Close });
+        }
+    }
+    Verdict::Wait(wait)
+}
