@@ -1,1 +1,219 @@
-//! x
+//! Write a policy of the gateway as a sandboxed WebAssembly component.
+//!
+//! A plugin is a struct with a configuration, an implementation of [`Plugin`], and one line that exports it:
+//!
+//! ```
+//! use gateway_plugin_sdk::prelude::*;
+//! use schemars::JsonSchema;
+//! use serde::Deserialize;
+//!
+//! #[derive(Deserialize, JsonSchema)]
+//! #[serde(deny_unknown_fields)]
+//! struct Config {
+//!     /// The response field to set.
+//!     header: String,
+//! }
+//!
+//! struct Hello {
+//!     config: Config,
+//! }
+//!
+//! impl Plugin for Hello {
+//!     type Config = Config;
+//!
+//!     fn configure(config: Config) -> Result<Self, Vec<ConfigError>> {
+//!         if config.header.is_empty() {
+//!             return Err(vec![ConfigError::new("header", "is empty; name a response field")]);
+//!         }
+//!         Ok(Self { config })
+//!     }
+//!
+//!     fn on_request(&self, request: &mut Request) -> Result {
+//!         if request.header("authorization").is_none() {
+//!             return Ok(Answer::new(401)
+//!                 .header("www-authenticate", "Bearer")
+//!                 .problem("Unauthorized", "The request carries no credentials.")
+//!                 .into());
+//!         }
+//!         request.response().set_header(&self.config.header, "hello")?;
+//!         Ok(Flow::Next)
+//!     }
+//! }
+//!
+//! export!(Hello);
+//!
+//! // In `#[cfg(test)]`, the same plugin runs natively against an exchange in memory:
+//! use gateway_plugin_sdk::test::{self, Exchange};
+//! use serde_json::json;
+//!
+//! let hello = test::configure::<Hello>(json!({ "header": "x-greeting" })).unwrap();
+//!
+//! let mut anonymous = Exchange::get("/books/7");
+//! let Ok(Flow::Respond(answer)) = hello.on_request(&mut anonymous) else { panic!("not answered") };
+//! assert_eq!(answer.status, 401);
+//!
+//! let mut known = Exchange::get("/books/7").header("authorization", "Bearer x");
+//! assert_eq!(hello.on_request(&mut known).unwrap(), Flow::Next);
+//! assert_eq!(known.response_header("x-greeting").as_deref(), Some("hello"));
+//!
+//! let faults = test::configure::<Hello>(json!({ "heder": "x" })).unwrap_err();
+//! assert_eq!(faults[0].key, "heder");
+//! ```
+//!
+//! # The crate of a plugin
+//!
+//! ```toml
+//! [package]
+//! name = "hello"                  # name, version and description become the plugin's metadata
+//! version = "1.0.0"
+//! description = "Greets who is known"
+//! edition = "2024"
+//!
+//! [lib]
+//! crate-type = ["cdylib", "rlib"] # the component, and a library for tests
+//!
+//! [dependencies]
+//! gateway-plugin-sdk = { path = "../../plugin-sdk" }
+//! serde = { version = "1", features = ["derive"] }
+//! schemars = "1"
+//! ```
+//!
+//! `cargo build --profile plugin --target wasm32-wasip2` makes the component. On any other target [`export!`]
+//! generates nothing, so the crate is an ordinary library there and `cargo test` runs without a sandbox.
+//!
+//! # Phases
+//!
+//! [`Plugin::phases`] says which calls a configuration wants; the default is [`Phases::REQUEST`]. What is not
+//! asked for is never called, and a body that nobody asked for never enters the sandbox.
+//!
+//! ```
+//! use gateway_plugin_sdk::prelude::*;
+//!
+//! struct Stamp;
+//!
+//! impl Plugin for Stamp {
+//!     type Config = NoConfig;
+//!
+//!     fn configure(_: NoConfig) -> Result<Self, Vec<ConfigError>> {
+//!         Ok(Self)
+//!     }
+//!
+//!     fn phases(&self) -> Phases {
+//!         Phases::RESPONSE | Phases::COMPLETE
+//!     }
+//!
+//!     fn on_response(&self, request: &Request, response: &mut Response) -> Result {
+//!         if response.status() == 404 {
+//!             response.set_body(format!("nothing at {}\n", request.path()));
+//!         }
+//!         response.set_header("x-request-id", request.id())?;
+//!         Ok(Flow::Next)
+//!     }
+//!
+//!     fn on_complete(&self, request: &Request, response: Option<&Response>) {
+//!         let status = response.map_or_else(|| "aborted".to_owned(), |r| r.status().to_string());
+//!         metrics::count("exchanges", &[("status", &status)], 1);
+//!         log::info!(route = request.route(), status = status; "done");
+//!     }
+//! }
+//!
+//! export!(Stamp);
+//!
+//! use gateway_plugin_sdk::test::{self, Exchange};
+//!
+//! let stamp = test::configure::<Stamp>(()).unwrap();
+//! let mut exchange = Exchange::get("/").id("r-1").response(Answer::new(200));
+//! stamp.on_response(&mut exchange).unwrap();
+//! stamp.on_complete(&mut exchange);
+//! assert_eq!(exchange.response_header("x-request-id").as_deref(), Some("r-1"));
+//! assert_eq!(stamp.counter("exchanges", &[("status", "200")]), 1);
+//! assert_eq!(stamp.logs()[0].field("status"), Some("200"));
+//! ```
+//!
+//! # Beyond the exchange
+//!
+//! [`upstream`] sends sub-requests, [`state`] keeps values that every worker sees, [`limiter`] counts in one
+//! atomic step, [`secrets`] reads what the configuration grants, [`log`] and [`metrics`] tell the operators.
+//! A component imports only the interfaces whose functions it calls; the configuration must grant those.
+//!
+//! ```
+//! use std::time::Duration;
+//! use gateway_plugin_sdk::prelude::*;
+//! # struct Shop;
+//! # impl Plugin for Shop {
+//! #     type Config = NoConfig;
+//! #     fn configure(_: NoConfig) -> Result<Self, Vec<ConfigError>> { Ok(Self) }
+//!
+//! fn on_request(&self, request: &mut Request) -> Result {
+//!     let quota = Quota::token_bucket(100, Duration::from_secs(60)).burst(20);
+//!     let decision = limiter::acquire(&request.client_address(), quota, 1)?;
+//!     if !decision.allowed {
+//!         return Ok(Answer::new(429).problem("Too Many Requests", "Slow down.").into());
+//!     }
+//!     let review = upstream::Request::get("reviews", "/r/1")
+//!         .header("accept", "application/json")
+//!         .timeout(Duration::from_millis(200))
+//!         .send()?;
+//!     if let Some(stars) = review.header_str("x-stars") {
+//!         request.set_header("x-stars", stars)?;
+//!     }
+//!     Ok(Flow::Next)
+//! }
+//! # }
+//! # let shop = gateway_plugin_sdk::test::configure::<Shop>(()).unwrap();
+//! # let mut exchange = gateway_plugin_sdk::test::Exchange::get("/")
+//! #     .upstream("reviews", |_| Ok(Answer::new(200).header("x-stars", "5")));
+//! # assert_eq!(shop.on_request(&mut exchange).unwrap(), Flow::Next);
+//! # assert_eq!(exchange.request_header("x-stars").as_deref(), Some("5"));
+//! ```
+//!
+//! # When it goes wrong
+//!
+//! `Err` from a phase is the plugin's own failure: it is logged with its message, the instance lives on, and the
+//! plugin's `on_error` decides what the client gets. A panic is a trap: message, file, line and column are
+//! logged before it, and the instance is thrown away.
+
+mod answer;
+pub mod clock;
+mod config;
+mod export;
+mod host;
+pub mod limiter;
+mod phases;
+mod plugin;
+mod query;
+mod request;
+mod response;
+pub mod secrets;
+pub mod state;
+mod telemetry;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod test;
+pub mod upstream;
+
+pub use answer::Answer;
+pub use config::{ConfigError, NoConfig};
+pub use phases::Phases;
+pub use plugin::{Error, Flow, Plugin, Result};
+pub use query::Query;
+pub use request::{HeaderError, Request, ResponseEdits};
+pub use response::Response;
+pub use telemetry::{Level, log, metrics};
+
+/// What nearly every plugin uses.
+pub mod prelude {
+    pub use crate::limiter::Quota;
+    pub use crate::{
+        Answer, ConfigError, Error, Flow, HeaderError, NoConfig, Phases, Plugin, Request, Response,
+        Result, clock, export, limiter, log, metrics, secrets, state, upstream,
+    };
+}
+
+/// What [`export!`] expands to; not part of the API.
+#[doc(hidden)]
+pub mod __private {
+    #[cfg(target_arch = "wasm32")]
+    pub use crate::export::{Component, Identity};
+    #[cfg(target_arch = "wasm32")]
+    pub use crate::host::bindings;
+}

@@ -1,0 +1,197 @@
+//! Inside the sandbox: each function is one call of the gateway.
+
+use std::time::{Duration, SystemTime};
+
+use super::bindings::gateway::plugin::{
+    exchange, limiter, secrets, state, telemetry, types, upstream,
+};
+use crate::limiter::{Algorithm, Decision, Quota};
+use crate::{HeaderError, Level};
+
+pub(crate) use exchange::{
+    attribute, authority, client_address, client_certificate_subject, id, method, path, path_param,
+    query_param, request_body, request_header, request_headers, response_body, response_header,
+    response_headers, route, scheme, set_attribute, set_request_body, set_response_body,
+    set_status, status,
+};
+pub(crate) use secrets::get as secret;
+pub(crate) use telemetry::{count, observe};
+
+pub(crate) fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// The edits of the exchange, with the SDK's error.
+macro_rules! edits {
+    ($($name:ident($($argument:ident: $type:ty),+);)+) => {
+        $(pub(crate) fn $name($($argument: $type),+) -> Result<(), HeaderError> {
+            exchange::$name($($argument),+).map_err(|error| match error {
+                exchange::HeaderError::InvalidName => HeaderError::InvalidName,
+                exchange::HeaderError::InvalidValue => HeaderError::InvalidValue,
+                exchange::HeaderError::Denied => HeaderError::Denied,
+            })
+        })+
+    };
+}
+
+edits! {
+    set_request_header(name: &str, value: &[u8]);
+    append_request_header(name: &str, value: &[u8]);
+    remove_request_header(name: &str);
+    set_method(method: &str);
+    set_path(path_and_query: &str);
+    set_upstream(name: &str);
+    set_response_header(name: &str, value: &[u8]);
+    append_response_header(name: &str, value: &[u8]);
+    remove_response_header(name: &str);
+}
+
+/// Pairs as the records of the WIT; both have one layout in memory, so nothing is copied.
+pub(crate) fn fields(headers: Vec<(String, Vec<u8>)>) -> Vec<types::Header> {
+    headers
+        .into_iter()
+        .map(|(name, value)| types::Header { name, value })
+        .collect()
+}
+
+pub(crate) fn send(
+    request: crate::upstream::Request,
+) -> Result<crate::upstream::Response, crate::upstream::Error> {
+    let timeout_ms = request.timeout_ms();
+    let headers = fields(request.headers);
+    let headers: Vec<_> = headers.iter().collect();
+    let sent = upstream::send(upstream::Request {
+        upstream: &request.upstream,
+        method: &request.method,
+        path: &request.path,
+        headers: &headers,
+        body: &request.body,
+        timeout_ms,
+    });
+    answer(sent)
+}
+
+pub(crate) fn send_all(
+    mut requests: Vec<crate::upstream::Request>,
+) -> Vec<Result<crate::upstream::Response, crate::upstream::Error>> {
+    let headers: Vec<_> = requests
+        .iter_mut()
+        .map(|request| fields(std::mem::take(&mut request.headers)))
+        .collect();
+    let headers: Vec<Vec<_>> = headers
+        .iter()
+        .map(|fields| fields.iter().collect())
+        .collect();
+    let requests: Vec<_> = requests
+        .iter()
+        .zip(&headers)
+        .map(|(request, headers)| upstream::Request {
+            upstream: &request.upstream,
+            method: &request.method,
+            path: &request.path,
+            headers,
+            body: &request.body,
+            timeout_ms: request.timeout_ms(),
+        })
+        .collect();
+    upstream::send_all(&requests)
+        .into_iter()
+        .map(answer)
+        .collect()
+}
+
+fn answer(
+    sent: Result<types::Response, upstream::Error>,
+) -> Result<crate::upstream::Response, crate::upstream::Error> {
+    use crate::upstream::{Error, Response};
+
+    sent.map(|response| Response {
+        status: response.status,
+        headers: response
+            .headers
+            .into_iter()
+            .map(|field| (field.name, field.value))
+            .collect(),
+        body: response.body,
+    })
+    .map_err(|error| match error {
+        upstream::Error::Denied => Error::Denied,
+        upstream::Error::UnknownUpstream => Error::UnknownUpstream,
+        upstream::Error::Timeout => Error::Timeout,
+        upstream::Error::Connect(why) => Error::Connect(why),
+        upstream::Error::BodyTooLarge => Error::BodyTooLarge,
+        upstream::Error::Protocol(why) => Error::Protocol(why),
+        upstream::Error::LoopDetected => Error::LoopDetected,
+    })
+}
+
+fn state_error(error: state::Error) -> crate::state::Error {
+    match error {
+        state::Error::Unavailable(why) => crate::state::Error::Unavailable(why),
+        state::Error::TooLarge => crate::state::Error::TooLarge,
+        state::Error::Conflict => crate::state::Error::Conflict,
+    }
+}
+
+pub(crate) fn state_get(key: &str) -> Result<Option<Vec<u8>>, crate::state::Error> {
+    state::get(key).map_err(state_error)
+}
+
+pub(crate) fn state_set(
+    key: &str,
+    value: &[u8],
+    ttl_ms: Option<u32>,
+) -> Result<(), crate::state::Error> {
+    state::set(key, value, ttl_ms).map_err(state_error)
+}
+
+pub(crate) fn state_delete(key: &str) -> Result<(), crate::state::Error> {
+    state::delete(key).map_err(state_error)
+}
+
+pub(crate) fn state_increment(
+    key: &str,
+    by: i64,
+    ttl_ms: Option<u32>,
+) -> Result<i64, crate::state::Error> {
+    state::increment(key, by, ttl_ms).map_err(state_error)
+}
+
+pub(crate) fn state_compare_and_swap(
+    key: &str,
+    expected: Option<&[u8]>,
+    value: &[u8],
+    ttl_ms: Option<u32>,
+) -> Result<(), crate::state::Error> {
+    state::compare_and_swap(key, expected, value, ttl_ms).map_err(state_error)
+}
+
+pub(crate) fn acquire(key: &str, quota: Quota, cost: u32) -> Result<Decision, crate::state::Error> {
+    let quota = limiter::Quota {
+        algorithm: match quota.algorithm {
+            Algorithm::TokenBucket => limiter::Algorithm::TokenBucket,
+            Algorithm::SlidingWindow => limiter::Algorithm::SlidingWindow,
+            Algorithm::FixedWindow => limiter::Algorithm::FixedWindow,
+        },
+        limit: quota.limit,
+        window_ms: quota.window_ms,
+        burst: quota.burst,
+    };
+    let decision = limiter::acquire(key, quota, cost).map_err(state_error)?;
+    Ok(Decision {
+        allowed: decision.allowed,
+        remaining: decision.remaining,
+        reset: Duration::from_millis(u64::from(decision.reset_ms)),
+    })
+}
+
+pub(crate) fn log(level: Level, message: &str, fields: &[(&str, &str)]) {
+    let level = match level {
+        Level::Trace => telemetry::Level::Trace,
+        Level::Debug => telemetry::Level::Debug,
+        Level::Info => telemetry::Level::Info,
+        Level::Warn => telemetry::Level::Warn,
+        Level::Error => telemetry::Level::Error,
+    };
+    telemetry::log(level, message, fields);
+}

@@ -1,0 +1,365 @@
+//! Outside the sandbox: the exchange and the gateway that a test set up for this thread. Outside a phase everything
+//! reads as empty and every edit is denied, as the WIT has it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::SystemTime;
+
+use crate::limiter::{Decision, Quota};
+use crate::test::{Edit, Facts, LogLine, Scene, World, first, series, set};
+use crate::{Answer, HeaderError, Level, Phases, Query, state, upstream};
+
+thread_local! {
+    static SCENE: RefCell<Option<Scene>> = const { RefCell::new(None) };
+}
+
+/// Runs `phase` in a scene, and leaves it whatever happens.
+pub(crate) fn enter<T>(scene: Scene, phase: impl FnOnce() -> T) -> T {
+    struct Leave(Option<Scene>);
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            SCENE.set(self.0.take());
+        }
+    }
+    let _leave = Leave(SCENE.replace(Some(scene)));
+    phase()
+}
+
+fn world<T>(act: impl FnOnce(&World) -> T) -> Option<T> {
+    let world = SCENE.with_borrow(|scene| scene.as_ref().map(|scene| Rc::clone(&scene.world)))?;
+    Some(act(&world))
+}
+
+fn exchange<T: Default>(act: impl FnOnce(&mut Facts) -> T) -> T {
+    let exchange =
+        SCENE.with_borrow(|scene| scene.as_ref().and_then(|scene| scene.exchange.clone()));
+    exchange.map_or_else(T::default, |facts| act(&mut facts.borrow_mut()))
+}
+
+/// The gateway's own fields: host, framing, hop-by-hop (RFC 9110, section 7.6.1).
+fn is_reserved(name: &str) -> bool {
+    const RESERVED: [&str; 9] = [
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "keep-alive",
+        "te",
+        "trailer",
+        "upgrade",
+        "http2-settings",
+    ];
+    RESERVED.contains(&name) || name.starts_with("proxy-") || name.starts_with(':')
+}
+
+/// RFC 9110, section 5.6.2.
+fn is_token(text: &str) -> bool {
+    let special = |byte| b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || special(byte))
+}
+
+fn checked(name: &str, value: &[u8]) -> Result<String, HeaderError> {
+    let name = name.to_ascii_lowercase();
+    if is_reserved(&name) {
+        Err(HeaderError::Denied)
+    } else if !is_token(&name) {
+        Err(HeaderError::InvalidName)
+    } else if value
+        .iter()
+        .any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f)
+    {
+        Err(HeaderError::InvalidValue)
+    } else {
+        Ok(name)
+    }
+}
+
+/// An edit of the request, while it can be edited.
+fn edit_request(edit: impl FnOnce(&mut Facts)) -> Result<(), HeaderError> {
+    exchange(|facts| (!facts.frozen && !facts.sent).then(|| edit(facts))).ok_or(HeaderError::Denied)
+}
+
+fn edit_response(edit: Edit) -> Result<(), HeaderError> {
+    exchange(|facts| (!facts.frozen).then(|| facts.edit_response(edit))).ok_or(HeaderError::Denied)
+}
+
+pub(crate) fn id() -> String {
+    exchange(|facts| facts.id.clone())
+}
+
+pub(crate) fn route() -> String {
+    exchange(|facts| facts.route.clone())
+}
+
+pub(crate) fn client_address() -> String {
+    exchange(|facts| facts.client_address.clone())
+}
+
+pub(crate) fn scheme() -> String {
+    exchange(|facts| facts.scheme.clone())
+}
+
+pub(crate) fn authority() -> String {
+    exchange(|facts| facts.authority.clone())
+}
+
+pub(crate) fn method() -> String {
+    exchange(|facts| facts.method.clone())
+}
+
+pub(crate) fn path() -> String {
+    exchange(|facts| facts.path.clone())
+}
+
+pub(crate) fn path_param(name: &str) -> Option<String> {
+    exchange(|facts| facts.path_params.get(name).cloned())
+}
+
+pub(crate) fn query_param(name: &str) -> Option<String> {
+    Query::of(path())
+        .find(|(n, _)| n == name)
+        .map(|(_, value)| value)
+}
+
+pub(crate) fn client_certificate_subject() -> Option<String> {
+    exchange(|facts| facts.certificate_subject.clone())
+}
+
+pub(crate) fn request_header(name: &str) -> Option<Vec<u8>> {
+    exchange(|facts| first(&facts.request_headers, name))
+}
+
+pub(crate) fn request_headers() -> Vec<(String, Vec<u8>)> {
+    exchange(|facts| facts.request_headers.clone())
+}
+
+pub(crate) fn set_request_header(name: &str, value: &[u8]) -> Result<(), HeaderError> {
+    let name = checked(name, value)?;
+    edit_request(|facts| set(&mut facts.request_headers, &name, value.to_vec()))
+}
+
+pub(crate) fn append_request_header(name: &str, value: &[u8]) -> Result<(), HeaderError> {
+    let name = checked(name, value)?;
+    edit_request(|facts| facts.request_headers.push((name, value.to_vec())))
+}
+
+pub(crate) fn remove_request_header(name: &str) -> Result<(), HeaderError> {
+    let name = checked(name, &[])?;
+    edit_request(|facts| facts.request_headers.retain(|(n, _)| *n != name))
+}
+
+pub(crate) fn set_method(method: &str) -> Result<(), HeaderError> {
+    if !is_token(method) {
+        return Err(HeaderError::InvalidName);
+    }
+    edit_request(|facts| method.clone_into(&mut facts.method))
+}
+
+pub(crate) fn set_path(path_and_query: &str) -> Result<(), HeaderError> {
+    if !path_and_query.starts_with('/')
+        || !path_and_query
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'#')
+    {
+        return Err(HeaderError::InvalidName);
+    }
+    edit_request(|facts| path_and_query.clone_into(&mut facts.path))
+}
+
+pub(crate) fn set_upstream(name: &str) -> Result<(), HeaderError> {
+    edit_request(|facts| facts.chosen_upstream = Some(name.to_owned()))
+}
+
+pub(crate) fn request_body() -> Option<Vec<u8>> {
+    exchange(|facts| {
+        facts
+            .request_body
+            .clone()
+            .filter(|_| facts.phases.contains(Phases::REQUEST_BODY))
+    })
+}
+
+pub(crate) fn set_request_body(body: &[u8]) {
+    exchange(|facts| {
+        if facts.phases.contains(Phases::REQUEST_BODY) && !facts.sent && !facts.frozen {
+            facts.request_body = Some(body.to_vec());
+        }
+    });
+}
+
+pub(crate) fn status() -> Option<u16> {
+    exchange(|facts| facts.response.as_ref().map(|response| response.status))
+}
+
+pub(crate) fn set_status(status: u16) {
+    // The WIT gives this edit no way to say that it was denied.
+    edit_response(Edit::Status(status)).unwrap_or_default();
+}
+
+pub(crate) fn response_header(name: &str) -> Option<Vec<u8>> {
+    exchange(|facts| {
+        facts
+            .response
+            .as_ref()
+            .and_then(|response| first(&response.headers, name))
+    })
+}
+
+pub(crate) fn response_headers() -> Vec<(String, Vec<u8>)> {
+    exchange(|facts| {
+        facts
+            .response
+            .as_ref()
+            .map(|response| response.headers.clone())
+            .unwrap_or_default()
+    })
+}
+
+pub(crate) fn set_response_header(name: &str, value: &[u8]) -> Result<(), HeaderError> {
+    edit_response(Edit::Set(checked(name, value)?, value.to_vec()))
+}
+
+pub(crate) fn append_response_header(name: &str, value: &[u8]) -> Result<(), HeaderError> {
+    edit_response(Edit::Append(checked(name, value)?, value.to_vec()))
+}
+
+pub(crate) fn remove_response_header(name: &str) -> Result<(), HeaderError> {
+    edit_response(Edit::Remove(checked(name, &[])?))
+}
+
+pub(crate) fn response_body() -> Option<Vec<u8>> {
+    exchange(|facts| {
+        let body = facts
+            .response
+            .as_ref()
+            .map(|response| response.body.clone());
+        body.filter(|_| facts.phases.contains(Phases::RESPONSE_BODY))
+    })
+}
+
+pub(crate) fn set_response_body(body: &[u8]) {
+    exchange(|facts| {
+        if facts.sent
+            && !facts.frozen
+            && let Some(response) = &mut facts.response
+        {
+            response.body = body.to_vec();
+        }
+    });
+}
+
+pub(crate) fn attribute(name: &str) -> Option<String> {
+    exchange(|facts| facts.attributes.get(name).cloned())
+}
+
+pub(crate) fn set_attribute(name: &str, value: &str) {
+    exchange(|facts| {
+        facts.attributes.insert(name.to_owned(), value.to_owned());
+    });
+}
+
+pub(crate) fn send(request: upstream::Request) -> Result<upstream::Response, upstream::Error> {
+    let here = exchange(|facts| facts.upstreams.get(&request.upstream).cloned());
+    let upstream =
+        here.or_else(|| world(|world| world.upstreams.get(&request.upstream).cloned()).flatten());
+    upstream.ok_or(upstream::Error::UnknownUpstream)?(&request).map(|answer: Answer| answer.into())
+}
+
+pub(crate) fn send_all(
+    requests: Vec<upstream::Request>,
+) -> Vec<Result<upstream::Response, upstream::Error>> {
+    requests.into_iter().map(send).collect()
+}
+
+pub(crate) fn secret(name: &str) -> Option<String> {
+    exchange(|facts| facts.secrets.get(name).cloned())
+        .or_else(|| world(|world| world.secrets.get(name).cloned()).flatten())
+}
+
+pub(crate) fn now() -> SystemTime {
+    world(|world| world.now.get()).unwrap_or_else(SystemTime::now)
+}
+
+fn store<T>(act: impl FnOnce(&World, u64) -> Result<T, state::Error>) -> Result<T, state::Error> {
+    world(|world| act(world, world.milliseconds())).unwrap_or_else(|| {
+        Err(state::Error::Unavailable(
+            "no test harness on this thread".to_owned(),
+        ))
+    })
+}
+
+pub(crate) fn state_get(key: &str) -> Result<Option<Vec<u8>>, state::Error> {
+    store(|world, now| world.store.borrow().get(now, key))
+}
+
+pub(crate) fn state_set(key: &str, value: &[u8], ttl_ms: Option<u32>) -> Result<(), state::Error> {
+    store(|world, now| world.store.borrow_mut().set(now, key, value, ttl_ms))
+}
+
+pub(crate) fn state_delete(key: &str) -> Result<(), state::Error> {
+    store(|world, _| world.store.borrow_mut().delete(key))
+}
+
+pub(crate) fn state_increment(
+    key: &str,
+    by: i64,
+    ttl_ms: Option<u32>,
+) -> Result<i64, state::Error> {
+    store(|world, now| world.store.borrow_mut().increment(now, key, by, ttl_ms))
+}
+
+pub(crate) fn state_compare_and_swap(
+    key: &str,
+    expected: Option<&[u8]>,
+    value: &[u8],
+    ttl_ms: Option<u32>,
+) -> Result<(), state::Error> {
+    store(|world, now| {
+        world
+            .store
+            .borrow_mut()
+            .compare_and_swap(now, key, expected, value, ttl_ms)
+    })
+}
+
+pub(crate) fn acquire(key: &str, quota: Quota, cost: u32) -> Result<Decision, state::Error> {
+    store(|world, now| world.store.borrow_mut().acquire(now, key, quota, cost))
+}
+
+pub(crate) fn log(level: Level, message: &str, fields: &[(&str, &str)]) {
+    let fields = fields
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    world(|world| {
+        world.logs.borrow_mut().push(LogLine {
+            level,
+            message: message.to_owned(),
+            fields,
+        })
+    });
+}
+
+pub(crate) fn count(name: &str, labels: &[(&str, &str)], by: u64) {
+    world(|world| {
+        *world
+            .counters
+            .borrow_mut()
+            .entry(series(name, labels))
+            .or_default() += by
+    });
+}
+
+pub(crate) fn observe(name: &str, labels: &[(&str, &str)], value: f64) {
+    world(|world| {
+        world
+            .observations
+            .borrow_mut()
+            .entry(series(name, labels))
+            .or_default()
+            .push(value)
+    });
+}

@@ -1,0 +1,100 @@
+//! What a plugin tells its operators: log lines and metrics.
+
+/// How much a log line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// Every step.
+    Trace,
+    /// For whoever looks for a fault.
+    Debug,
+    /// Worth a line in normal operation.
+    Info,
+    /// Something is not as it should be, and the request went on.
+    Warn,
+    /// Something failed.
+    Error,
+}
+
+/// Lines of the gateway's log: `log::info!("text {x}")`, or with fields before a semicolon,
+/// `log::info!(user = name, tries = n; "text")`. Plugin, route and request are added by the gateway.
+pub mod log {
+    use super::Level;
+    use crate::host;
+
+    #[doc(inline)]
+    pub use crate::{
+        __log_debug as debug, __log_error as error, __log_info as info, __log_trace as trace,
+        __log_warn as warn,
+    };
+
+    /// Writes one line; the macros of this module end here.
+    pub fn line(level: Level, message: &str, fields: &[(&str, &str)]) {
+        host::log(level, message, fields);
+    }
+}
+
+/// Numbers that the gateway publishes, with the plugin's name as a label.
+pub mod metrics {
+    use crate::host;
+
+    /// Adds to the counter `gateway_plugin_<name>_total`.
+    pub fn count(name: &str, labels: &[(&str, &str)], by: u64) {
+        host::count(name, labels, by);
+    }
+
+    /// Adds an observation to the histogram `gateway_plugin_<name>`.
+    pub fn observe(name: &str, labels: &[(&str, &str)], value: f64) {
+        host::observe(name, labels, value);
+    }
+}
+
+/// One line at a level: text, or fields and text.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __log_line {
+    ($level:ident, $($field:ident = $value:expr),+ $(,)? ; $($text:tt)+) => {
+        $crate::log::line(
+            $crate::Level::$level,
+            &::std::format!($($text)+),
+            &[$((::std::stringify!($field), ::std::string::ToString::to_string(&$value).as_str())),+],
+        )
+    };
+    ($level:ident, $($text:tt)+) => {
+        $crate::log::line($crate::Level::$level, &::std::format!($($text)+), &[])
+    };
+}
+
+/// Logs a line that is there for every step.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __log_trace {
+    ($($line:tt)+) => { $crate::__log_line!(Trace, $($line)+) };
+}
+
+/// Logs a line for whoever looks for a fault.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __log_debug {
+    ($($line:tt)+) => { $crate::__log_line!(Debug, $($line)+) };
+}
+
+/// Logs a line that is worth it in normal operation.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __log_info {
+    ($($line:tt)+) => { $crate::__log_line!(Info, $($line)+) };
+}
+
+/// Logs that something is not as it should be, and the request went on.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __log_warn {
+    ($($line:tt)+) => { $crate::__log_line!(Warn, $($line)+) };
+}
+
+/// Logs that something failed.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! __log_error {
+    ($($line:tt)+) => { $crate::__log_line!(Error, $($line)+) };
+}

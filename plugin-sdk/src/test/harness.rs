@@ -1,0 +1,381 @@
+//! A configured plugin and the gateway around it, in memory.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+
+use super::Facts;
+use super::exchange::{Exchange, UpstreamFn};
+use super::store::Store;
+use crate::{
+    Answer, ConfigError, Flow, Level, Phases, Plugin, Request, Response, Result, config, host,
+    upstream,
+};
+
+type Series = (String, Vec<(String, String)>);
+
+/// What outlives an exchange.
+pub(crate) struct World {
+    pub(crate) store: RefCell<Store>,
+    pub(crate) now: Cell<SystemTime>,
+    pub(crate) secrets: BTreeMap<String, String>,
+    pub(crate) upstreams: BTreeMap<String, Rc<UpstreamFn>>,
+    pub(crate) logs: RefCell<Vec<LogLine>>,
+    pub(crate) counters: RefCell<BTreeMap<Series, u64>>,
+    pub(crate) observations: RefCell<BTreeMap<Series, Vec<f64>>>,
+}
+
+impl World {
+    pub(crate) fn milliseconds(&self) -> u64 {
+        let since = self
+            .now
+            .get()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// What the host functions of this thread work on.
+#[derive(Clone)]
+pub(crate) struct Scene {
+    pub(crate) world: Rc<World>,
+    pub(crate) exchange: Option<Rc<RefCell<Facts>>>,
+}
+
+/// A line that the plugin logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// How much it matters.
+    pub level: Level,
+    /// The text.
+    pub message: String,
+    /// Names and values.
+    pub fields: Vec<(String, String)>,
+}
+
+impl LogLine {
+    /// The value of a field.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// Configures a plugin in a gateway that has nothing to grant. `()` is no configuration.
+///
+/// # Errors
+/// The faults of the configuration, as the gateway would show them.
+pub fn configure<P: Plugin>(config: impl Serialize) -> Result<Harness<P>, Vec<ConfigError>> {
+    Gateway::new().configure(config)
+}
+
+/// What a plugin finds already when it is configured: secrets, upstreams, the time of day.
+pub struct Gateway {
+    world: World,
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway")
+            .field("now", &self.world.now)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Gateway {
+    /// One without secrets and upstreams, at the present time.
+    #[must_use]
+    pub fn new() -> Self {
+        let world = World {
+            store: RefCell::default(),
+            now: Cell::new(SystemTime::now()),
+            secrets: BTreeMap::new(),
+            upstreams: BTreeMap::new(),
+            logs: RefCell::default(),
+            counters: RefCell::default(),
+            observations: RefCell::default(),
+        };
+        Self { world }
+    }
+
+    /// The time of day that the clock starts at.
+    #[must_use]
+    pub fn now(self, now: SystemTime) -> Self {
+        self.world.now.set(now);
+        self
+    }
+
+    /// A secret that is granted.
+    #[must_use]
+    pub fn secret(mut self, name: &str, value: &str) -> Self {
+        self.world.secrets.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// An upstream for sub-requests, and how it answers.
+    #[must_use]
+    pub fn upstream(
+        mut self,
+        name: &str,
+        answers: impl Fn(&upstream::Request) -> Result<Answer, upstream::Error> + 'static,
+    ) -> Self {
+        self.world
+            .upstreams
+            .insert(name.to_owned(), Rc::new(answers));
+        self
+    }
+
+    /// Configures a plugin in this gateway.
+    ///
+    /// # Errors
+    /// The faults of the configuration.
+    ///
+    /// # Panics
+    /// If `config` has no form in JSON.
+    pub fn configure<P: Plugin>(
+        self,
+        config: impl Serialize,
+    ) -> Result<Harness<P>, Vec<ConfigError>> {
+        let config = serde_json::to_string(&config).expect("the configuration has a form in JSON");
+        let scene = Scene {
+            world: Rc::new(self.world),
+            exchange: None,
+        };
+        let plugin = host::enter(scene.clone(), || {
+            config::parse(&config).and_then(P::configure)
+        })?;
+        let phases = host::enter(scene.clone(), || plugin.phases());
+        Ok(Harness {
+            plugin,
+            phases,
+            world: scene.world,
+        })
+    }
+}
+
+/// A configured plugin. A phase that it did not ask for is not called, as in the gateway.
+pub struct Harness<P> {
+    plugin: P,
+    phases: Phases,
+    world: Rc<World>,
+}
+
+impl<P> fmt::Debug for Harness<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Harness")
+            .field("phases", &self.phases)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The phases.
+impl<P: Plugin> Harness<P> {
+    /// Runs `on_request`. An answer becomes the exchange's response.
+    ///
+    /// # Errors
+    /// The plugin's own failure.
+    pub fn on_request(&self, exchange: &mut Exchange) -> Result {
+        if !(self.asks_for(Phases::REQUEST) || self.asks_for(Phases::REQUEST_BODY)) {
+            return Ok(Flow::Next);
+        }
+        let flow = self.run(exchange, false, || {
+            self.plugin.on_request(&mut Request::in_hand())
+        })?;
+        if let Flow::Respond(answer) = &flow {
+            exchange.respond(answer.clone());
+        }
+        Ok(flow)
+    }
+
+    /// Runs `on_response`. An answer replaces the exchange's response.
+    ///
+    /// # Errors
+    /// The plugin's own failure.
+    ///
+    /// # Panics
+    /// If the exchange has no response: see [`Exchange::response`] and [`Exchange::respond`].
+    pub fn on_response(&self, exchange: &mut Exchange) -> Result {
+        assert!(
+            exchange.facts.borrow().response.is_some(),
+            "the exchange has no response; give it one first"
+        );
+        if !(self.asks_for(Phases::RESPONSE) || self.asks_for(Phases::RESPONSE_BODY)) {
+            return Ok(Flow::Next);
+        }
+        exchange.facts.borrow_mut().sent = true;
+        let flow = self.run(exchange, false, || {
+            self.plugin
+                .on_response(&Request::in_hand(), &mut Response::in_hand())
+        })?;
+        if let Flow::Respond(answer) = &flow {
+            exchange.facts.borrow_mut().response = Some(answer.clone());
+        }
+        Ok(flow)
+    }
+
+    /// Passes a chunk of the request body through the plugin.
+    ///
+    /// # Errors
+    /// The plugin's own failure.
+    pub fn on_request_chunk(
+        &self,
+        exchange: &mut Exchange,
+        chunk: impl Into<Vec<u8>>,
+        last: bool,
+    ) -> Result<Vec<u8>> {
+        if !self.asks_for(Phases::REQUEST_STREAM) {
+            return Ok(chunk.into());
+        }
+        self.run(exchange, true, || {
+            self.plugin
+                .on_request_chunk(&Request::in_hand(), chunk.into(), last)
+        })
+    }
+
+    /// Passes a chunk of the response body through the plugin.
+    ///
+    /// # Errors
+    /// The plugin's own failure.
+    pub fn on_response_chunk(
+        &self,
+        exchange: &mut Exchange,
+        chunk: impl Into<Vec<u8>>,
+        last: bool,
+    ) -> Result<Vec<u8>> {
+        if !self.asks_for(Phases::RESPONSE_STREAM) {
+            return Ok(chunk.into());
+        }
+        self.run(exchange, true, || {
+            self.plugin.on_response_chunk(
+                &Request::in_hand(),
+                &Response::in_hand(),
+                chunk.into(),
+                last,
+            )
+        })
+    }
+
+    /// Runs `on_complete`.
+    pub fn on_complete(&self, exchange: &mut Exchange) {
+        if self.asks_for(Phases::COMPLETE) {
+            self.run(exchange, true, || {
+                let response = host::status().map(|_| Response::in_hand());
+                self.plugin
+                    .on_complete(&Request::in_hand(), response.as_ref());
+            });
+        }
+    }
+
+    fn asks_for(&self, phases: Phases) -> bool {
+        self.phases.contains(phases)
+    }
+
+    fn run<T>(&self, exchange: &Exchange, frozen: bool, phase: impl FnOnce() -> T) -> T {
+        {
+            let mut facts = exchange.facts.borrow_mut();
+            facts.phases = self.phases;
+            facts.frozen = frozen;
+        }
+        let scene = Scene {
+            world: Rc::clone(&self.world),
+            exchange: Some(Rc::clone(&exchange.facts)),
+        };
+        host::enter(scene, phase)
+    }
+}
+
+/// The gateway around it.
+impl<P> Harness<P> {
+    /// The plugin itself.
+    #[must_use]
+    pub fn plugin(&self) -> &P {
+        &self.plugin
+    }
+
+    /// The phases that it asked for.
+    #[must_use]
+    pub fn phases(&self) -> Phases {
+        self.phases
+    }
+
+    /// Moves the clock: for the limiter, for values that expire, and for [`clock::now`](crate::clock::now).
+    pub fn advance(&self, by: Duration) {
+        self.world.now.set(self.world.now.get() + by);
+    }
+
+    /// Every line logged so far.
+    #[must_use]
+    pub fn logs(&self) -> Vec<LogLine> {
+        self.world.logs.borrow().clone()
+    }
+
+    /// What was counted under this name and exactly these labels.
+    #[must_use]
+    pub fn counter(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        self.world
+            .counters
+            .borrow()
+            .get(&series(name, labels))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// What was observed under this name and exactly these labels, in order.
+    #[must_use]
+    pub fn observations(&self, name: &str, labels: &[(&str, &str)]) -> Vec<f64> {
+        self.world
+            .observations
+            .borrow()
+            .get(&series(name, labels))
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// A value of the plugin's state, unless it has expired.
+    #[must_use]
+    pub fn state(&self, key: &str) -> Option<Vec<u8>> {
+        self.world
+            .store
+            .borrow()
+            .get(self.world.milliseconds(), key)
+            .ok()
+            .flatten()
+    }
+
+    /// Puts a value into the plugin's state.
+    ///
+    /// # Panics
+    /// If key or value are larger than the gateway takes.
+    pub fn set_state(&self, key: &str, value: impl AsRef<[u8]>) {
+        let now = self.world.milliseconds();
+        self.world
+            .store
+            .borrow_mut()
+            .set(now, key, value.as_ref(), None)
+            .expect("key and value are not too large");
+    }
+}
+
+/// Labels are a set: their order does not make another series.
+pub(crate) fn series(name: &str, labels: &[(&str, &str)]) -> Series {
+    let mut labels: Vec<_> = labels
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    labels.sort();
+    (name.to_owned(), labels)
+}

@@ -1,0 +1,245 @@
+//! What the handles see and do in memory is what the WIT says.
+
+use std::time::Duration;
+
+use super::{Exchange, Gateway, configure};
+use crate::prelude::*;
+
+/// A plugin that runs one closure in every phase it asks for.
+struct Once {
+    phases: Phases,
+    request: fn(&mut Request) -> Result,
+    response: fn(&Request, &mut Response) -> Result,
+}
+
+thread_local! {
+    static NEXT: std::cell::RefCell<Option<Once>> = const { std::cell::RefCell::new(None) };
+}
+
+impl Plugin for Once {
+    type Config = NoConfig;
+
+    fn configure(_: NoConfig) -> Result<Self, Vec<ConfigError>> {
+        Ok(NEXT.take().expect("a test sets the plugin first"))
+    }
+
+    fn phases(&self) -> Phases {
+        self.phases
+    }
+
+    fn on_request(&self, request: &mut Request) -> Result {
+        (self.request)(request)
+    }
+
+    fn on_response(&self, request: &Request, response: &mut Response) -> Result {
+        (self.response)(request, response)
+    }
+}
+
+fn plugin(
+    phases: Phases,
+    request: fn(&mut Request) -> Result,
+    response: fn(&Request, &mut Response) -> Result,
+) -> super::Harness<Once> {
+    NEXT.set(Some(Once {
+        phases,
+        request,
+        response,
+    }));
+    configure(()).unwrap()
+}
+
+fn on_request(phases: Phases, request: fn(&mut Request) -> Result) -> super::Harness<Once> {
+    plugin(phases, request, |_, _| Ok(Flow::Next))
+}
+
+#[test]
+fn the_gateways_own_fields_are_denied_and_broken_ones_refused() {
+    let plugin = on_request(Phases::REQUEST, |request| {
+        for name in [
+            "Host",
+            "content-length",
+            "te",
+            "trailer",
+            "proxy-authorization",
+            ":path",
+        ] {
+            assert_eq!(
+                request.set_header(name, "x"),
+                Err(HeaderError::Denied),
+                "{name}"
+            );
+            assert_eq!(
+                request.response().append_header(name, "x"),
+                Err(HeaderError::Denied),
+                "{name}"
+            );
+        }
+        assert_eq!(
+            request.set_header("a b", "x"),
+            Err(HeaderError::InvalidName)
+        );
+        assert_eq!(
+            request.set_header("a", "x\r\ny: z"),
+            Err(HeaderError::InvalidValue)
+        );
+        assert_eq!(request.set_path("no-slash"), Err(HeaderError::InvalidName));
+        assert_eq!(request.set_method("GET /"), Err(HeaderError::InvalidName));
+        Ok(Flow::Next)
+    });
+    let mut exchange = Exchange::get("/").header("host", "a");
+    plugin.on_request(&mut exchange).unwrap();
+    assert_eq!(exchange.request_headers().len(), 1);
+}
+
+#[test]
+fn edits_of_the_response_wait_for_it_whoever_makes_it() {
+    let plugin = on_request(Phases::REQUEST, |request| {
+        request.response().set_header("x-a", "set")?;
+        request.response().remove_header("server")?;
+        request.response().set_status(203);
+        Ok(Flow::Next)
+    });
+    let mut exchange = Exchange::get("/");
+    plugin.on_request(&mut exchange).unwrap();
+    assert_eq!(exchange.response_header("x-a").as_deref(), Some("set"));
+    exchange.respond(
+        Answer::new(200)
+            .header("server", "s")
+            .header("x-a", "old")
+            .header("x-a", "older"),
+    );
+    assert_eq!(exchange.status(), Some(203));
+    assert_eq!(
+        exchange.response_headers(),
+        [("x-a".to_owned(), b"set".to_vec())]
+    );
+}
+
+#[test]
+fn a_value_that_is_not_utf8_is_bytes_and_no_text() {
+    let plugin = on_request(Phases::REQUEST, |request| {
+        assert_eq!(request.header("x-raw"), Some(vec![0xff]));
+        assert_eq!(request.header_str("x-raw"), None);
+        Ok(Flow::Next)
+    });
+    plugin
+        .on_request(&mut Exchange::get("/").header("x-raw", [0xff]))
+        .unwrap();
+}
+
+#[test]
+fn a_body_that_was_not_asked_for_is_out_of_reach() {
+    let blind = on_request(Phases::REQUEST, |request| {
+        assert_eq!(request.body(), None);
+        request.set_body("replaced");
+        Ok(Flow::Next)
+    });
+    let mut exchange = Exchange::post("/").body("sent");
+    blind.on_request(&mut exchange).unwrap();
+    assert_eq!(exchange.request_body().as_deref(), Some(&b"sent"[..]));
+
+    let seeing = on_request(Phases::REQUEST_BODY, |request| {
+        let numbers: Vec<u8> = request.json()?;
+        request.set_json(&numbers.len())?;
+        Ok(Flow::Next)
+    });
+    let mut exchange = Exchange::post("/").body("[1,2,3]");
+    seeing.on_request(&mut exchange).unwrap();
+    assert_eq!(exchange.request_body().as_deref(), Some(&b"3"[..]));
+}
+
+#[test]
+fn path_query_and_cookies_are_read_apart() {
+    let plugin = on_request(Phases::REQUEST, |request| {
+        assert_eq!(request.path(), "/a");
+        assert_eq!(request.path_and_query(), "/a?q=x+y&q=2");
+        assert_eq!(request.query_param("q").as_deref(), Some("x y"));
+        assert_eq!(request.query().count(), 2);
+        assert_eq!(request.path_param("name").as_deref(), Some("n"));
+        assert_eq!(request.cookie("b").as_deref(), Some("2=3"));
+        assert_eq!(request.cookies().len(), 2);
+        assert!(request.client_ip().is_some());
+        Ok(Flow::Next)
+    });
+    let mut exchange = Exchange::get("/a?q=x+y&q=2")
+        .path_param("name", "n")
+        .header("cookie", "a=1; b=2=3");
+    plugin.on_request(&mut exchange).unwrap();
+}
+
+#[test]
+fn a_phase_that_was_not_asked_for_is_not_called() {
+    let plugin = plugin(
+        Phases::RESPONSE,
+        |_| Err("called".into()),
+        |_, _| Ok(Answer::new(503).into()),
+    );
+    let mut exchange = Exchange::get("/");
+    assert_eq!(plugin.on_request(&mut exchange).unwrap(), Flow::Next);
+    exchange.respond(Answer::new(200));
+    plugin.on_response(&mut exchange).unwrap();
+    assert_eq!(exchange.status(), Some(503));
+}
+
+#[test]
+fn outside_a_phase_everything_reads_empty_and_every_edit_is_denied() {
+    let mut request = Request::in_hand();
+    assert_eq!(request.method(), "");
+    assert_eq!(request.header("a"), None);
+    assert_eq!(request.set_header("a", "x"), Err(HeaderError::Denied));
+    assert!(matches!(state::get("k"), Err(state::Error::Unavailable(_))));
+}
+
+#[test]
+fn the_clock_stands_still_until_it_is_moved() {
+    let start = std::time::UNIX_EPOCH + Duration::from_secs(1_000);
+    NEXT.set(Some(Once {
+        phases: Phases::REQUEST,
+        request: |request| {
+            let now = clock::now().duration_since(std::time::UNIX_EPOCH)?;
+            let secret = secrets::get("key").unwrap_or_default();
+            let quota = Quota::fixed_window(1, Duration::from_secs(10));
+            let allowed = limiter::acquire("k", quota, 1)?.allowed;
+            request.set_attribute("seen", &format!("{} {secret} {allowed}", now.as_secs()));
+            Ok(Flow::Next)
+        },
+        response: |_, _| Ok(Flow::Next),
+    }));
+    let plugin = Gateway::new()
+        .now(start)
+        .secret("key", "s3")
+        .configure::<Once>(())
+        .unwrap();
+    for (advance, seen) in [
+        (0, "1000 s3 true"),
+        (9, "1009 s3 false"),
+        (1, "1010 s3 true"),
+    ] {
+        plugin.advance(Duration::from_secs(advance));
+        let mut exchange = Exchange::get("/");
+        plugin.on_request(&mut exchange).unwrap();
+        assert_eq!(exchange.attribute_value("seen").as_deref(), Some(seen));
+    }
+}
+
+#[test]
+fn sub_requests_are_answered_in_order_and_unknown_upstreams_are_an_error() {
+    let plugin = on_request(Phases::REQUEST, |_| {
+        let answers = upstream::send_all(vec![
+            upstream::Request::get("echo", "/1"),
+            upstream::Request::get("nowhere", "/"),
+            upstream::Request::post("echo", "/2").json(&[1]),
+        ]);
+        assert_eq!(answers[0].as_ref().unwrap().text(), Some("GET /1"));
+        assert_eq!(answers[1], Err(upstream::Error::UnknownUpstream));
+        assert_eq!(answers[2].as_ref().unwrap().text(), Some("POST /2"));
+        Ok(Flow::Next)
+    });
+    let echo = |request: &upstream::Request| {
+        Ok(Answer::new(200).text(format!("{} {}", request.method, request.path)))
+    };
+    plugin
+        .on_request(&mut Exchange::get("/").upstream("echo", echo))
+        .unwrap();
+}
