@@ -1,0 +1,212 @@
+//! The wasmtime engine of the process: how guests are compiled, where their memory lives, and the clock that
+//! interrupts them.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use wasmtime::component::Component;
+use wasmtime::{
+    Cache, CacheConfig, Config, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails,
+};
+
+/// The time between two ticks of the epoch: the grain of `cpu`.
+pub(super) const TICK: Duration = Duration::from_millis(1);
+
+/// Instances that may live at once in the whole process.
+const INSTANCES: u32 = 4_000;
+/// What a guest may use of its stack; the rest of the fibre's stack is the host's.
+const GUEST_STACK: usize = 512 << 10;
+const FIBRE_STACK: usize = 1 << 20;
+
+/// Compiles plugins and interrupts them. One per process; the ticking thread ends when it is dropped.
+pub struct Engine {
+    wasmtime: wasmtime::Engine,
+    compiled: Mutex<HashMap<[u8; 32], Weak<Compiled>>>,
+    _ticker: Ticker,
+}
+
+/// A component in machine code.
+pub(super) struct Compiled {
+    pub(super) component: Component,
+}
+
+/// Why there is no engine.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The compile cache's directory is not usable.
+    #[error("compile cache {path}: {source}")]
+    Cache {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: io::Error,
+    },
+    /// wasmtime does not run here.
+    #[error("the WebAssembly engine does not start: {0}")]
+    Wasmtime(String),
+}
+
+impl Engine {
+    /// An engine whose compiled code is kept in `compile_cache` (made, private to the user, if it is not there).
+    /// `workers` sets how many slots stay warm.
+    ///
+    /// # Errors
+    /// If the cache directory cannot be made private, or wasmtime does not run on this machine.
+    pub fn new(compile_cache: Option<&Path>, workers: usize) -> Result<Arc<Self>, EngineError> {
+        let cache = compile_cache.map(open_cache).transpose()?;
+        let pooled =
+            wasmtime::Engine::new(config(cache.clone()).allocation_strategy(pooling(workers)));
+        let wasmtime = match pooled {
+            Ok(engine) => engine,
+            Err(error) => {
+                tracing::warn!(%error, "no address space for a pool of plugin instances; each is mapped by itself");
+                wasmtime::Engine::new(&config(cache))
+                    .map_err(|e| EngineError::Wasmtime(format!("{e:#}")))?
+            }
+        };
+        let ticker =
+            Ticker::start(wasmtime.clone()).map_err(|e| EngineError::Wasmtime(e.to_string()))?;
+        Ok(Arc::new(Self {
+            wasmtime,
+            compiled: Mutex::default(),
+            _ticker: ticker,
+        }))
+    }
+
+    pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.wasmtime
+    }
+
+    /// Compiles a component, unless the same bytes are in use already.
+    pub(super) fn compile(
+        &self,
+        sha256: [u8; 32],
+        bytes: &[u8],
+    ) -> wasmtime::Result<Arc<Compiled>> {
+        if let Some(compiled) = self.compiled.lock().get(&sha256).and_then(Weak::upgrade) {
+            return Ok(compiled);
+        }
+        let compiled = Arc::new(Compiled {
+            component: Component::from_binary(&self.wasmtime, bytes)?,
+        });
+        let mut known = self.compiled.lock();
+        known.retain(|_, compiled| compiled.strong_count() > 0);
+        known.insert(sha256, Arc::downgrade(&compiled));
+        Ok(compiled)
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
+}
+
+fn config(cache: Option<Cache>) -> Config {
+    let mut config = Config::new();
+    config
+        .cache(cache)
+        .cranelift_opt_level(OptLevel::Speed)
+        .epoch_interruption(true)
+        .concurrency_support(false)
+        .max_wasm_stack(GUEST_STACK)
+        .async_stack_size(FIBRE_STACK)
+        .memory_init_cow(true)
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        .wasm_component_model(true)
+        .wasm_multi_memory(false)
+        .wasm_memory64(false)
+        .wasm_relaxed_simd(false)
+        .wasm_tail_call(false);
+    config
+}
+
+fn pooling(workers: usize) -> wasmtime::InstanceAllocationStrategy {
+    let warm = u32::try_from(workers).unwrap_or(u32::MAX).saturating_mul(8);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(INSTANCES)
+        .total_core_instances(INSTANCES * 4)
+        .total_memories(INSTANCES)
+        .total_tables(INSTANCES * 3)
+        .total_stacks(INSTANCES)
+        .max_core_instances_per_component(8)
+        .max_memories_per_component(1)
+        .max_tables_per_component(8)
+        .table_elements(20_000)
+        .max_unused_warm_slots(warm)
+        .linear_memory_keep_resident(64 << 10)
+        .table_keep_resident(8 << 10)
+        .decommit_batch_size(1);
+    wasmtime::InstanceAllocationStrategy::Pooling(pool)
+}
+
+/// The cache holds machine code that will run in this process: nobody else may write there.
+fn open_cache(path: &Path) -> Result<Cache, EngineError> {
+    let fail = |source| EngineError::Cache {
+        path: path.to_owned(),
+        source,
+    };
+    private_directory(path).map_err(fail)?;
+    let mut config = CacheConfig::new();
+    config.with_directory(path);
+    Cache::new(config).map_err(|e| fail(io::Error::other(format!("{e:#}"))))
+}
+
+#[cfg(unix)]
+fn private_directory(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
+}
+
+#[cfg(not(unix))]
+fn private_directory(path: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(path)
+}
+
+/// The thread that counts the epoch up.
+struct Ticker {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    fn start(engine: wasmtime::Engine) -> io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = std::thread::Builder::new()
+            .name("epoch".to_owned())
+            .spawn(move || {
+                while !stopped.load(Ordering::Relaxed) {
+                    std::thread::sleep(TICK);
+                    engine.increment_epoch();
+                }
+            })?;
+        Ok(Self {
+            stop,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that interrupts plugins had panicked");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What a plugin may touch: which of its imports the configuration allows, and which header fields are nobody's
+//! but the gateway's.
+
+use http::HeaderName;
+
+use crate::config::Grants;
+
+/// The version of `gateway:plugin` that this host serves.
+pub(super) const VERSION: &str = "0.1.0";
+
+/// What is wrong with one import of a component, if anything, and the remedy. `calls` tells whether it brings
+/// functions: a plugin that only limits imports the error type of `state`, and that needs no grant.
+pub(super) fn check_import(name: &str, calls: bool, grants: &Grants) -> Result<(), String> {
+    let (path, version) = name.split_once('@').unwrap_or((name, ""));
+    if path.starts_with("wasi:") {
+        return Ok(());
+    }
+    let Some(interface) = path.strip_prefix("gateway:plugin/") else {
+        return Err(format!(
+            "imports `{name}`, which the gateway does not have; it serves gateway:plugin@{VERSION} and wasi 0.2"
+        ));
+    };
+    if version != VERSION {
+        return Err(format!(
+            "imports `{name}`, but the gateway serves gateway:plugin@{VERSION}; build it against that version"
+        ));
+    }
+    let (granted, remedy) = match interface {
+        "exchange" | "types" | "limiter" | "telemetry" => return Ok(()),
+        "state" => (grants.state, "state = true"),
+        "upstream" => (!grants.upstreams.is_empty(), "upstreams = [\"..\"]"),
+        "secrets" => (!grants.secrets.is_empty(), "secrets = [\"..\"]"),
+        _ => {
+            return Err(format!(
+                "imports `{name}`, which gateway:plugin@{VERSION} does not have"
+            ));
+        }
+    };
+    if granted || !calls {
+        return Ok(());
+    }
+    Err(format!(
+        "calls `{interface}`, which is not granted; grant it with `grants = {{ {remedy} }}`"
+    ))
+}
+
+/// Whether a field belongs to the gateway whatever a plugin is granted: framing and hop-by-hop fields
+/// (RFC 9110, section 7.6.1) and the host.
+pub(super) fn reserved(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "host"
+            | "content-length"
+            | "transfer-encoding"
+            | "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "upgrade"
+    )
+}

@@ -1,0 +1,185 @@
+//! What a guest finds when it calls the host: one file per interface of `wit/plugin.wit`.
+
+mod exchange;
+mod limiter;
+mod output;
+mod query;
+mod secrets;
+mod state;
+mod telemetry;
+mod upstream;
+
+pub(super) use exchange::answer_status;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+use super::Phases;
+use super::failure::LogGate;
+use super::limits::Budget;
+use crate::config::{self, Secret};
+use crate::proxy::exchange::Exchange;
+use crate::state::Memory;
+use crate::telemetry::metrics::{Metrics, PluginMetrics};
+
+/// The WIT package in Rust.
+pub(super) mod bindings {
+    #![allow(
+        missing_docs,
+        unreachable_pub,
+        missing_debug_implementations,
+        reason = "generated from wit/plugin.wit"
+    )]
+
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "plugin",
+        imports: {
+            "gateway:plugin/upstream": async | trappable,
+            default: trappable,
+        },
+        exports: { default: async },
+    });
+}
+
+/// What host functions work with; one set for the whole process.
+#[derive(Debug, Clone)]
+pub struct Services {
+    /// The key-value store and the limiter.
+    pub state: Arc<Memory>,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// Secrets of the configuration by name.
+    pub secrets: Arc<BTreeMap<Arc<str>, Secret>>,
+}
+
+impl Services {
+    /// Whether a plugin would not notice the difference.
+    pub(super) fn same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.state, &other.state)
+            && Arc::ptr_eq(&self.metrics, &other.metrics)
+            && self.secrets == other.secrets
+    }
+}
+
+/// What every instance of one loaded plugin shares.
+pub(super) struct Shared {
+    pub(super) plugin: Arc<config::Plugin>,
+    pub(super) services: Services,
+    pub(super) metrics: Arc<PluginMetrics>,
+    /// Protects the log from a flood of failures.
+    pub(super) gate: LogGate,
+    /// Protects the log from a flood of denied edits and calls.
+    denials: LogGate,
+}
+
+impl Shared {
+    pub(super) fn new(plugin: Arc<config::Plugin>, services: Services) -> Self {
+        let metrics = services.metrics.plugin(&plugin.name);
+        Self {
+            plugin,
+            services,
+            metrics,
+            gate: LogGate::new(),
+            denials: LogGate::new(),
+        }
+    }
+
+    /// Tells the operator that the plugin wanted what it was not granted, and how to grant it.
+    fn warn_denied(&self, route: Option<&str>, what: fmt::Arguments<'_>, remedy: &str) {
+        if let Some(suppressed) = self.denials.pass() {
+            tracing::warn!(
+                plugin = &*self.plugin.name,
+                route = route.unwrap_or(""),
+                suppressed,
+                "denied: {what}; grant it with `grants = {{ {remedy} }}`"
+            );
+        }
+    }
+}
+
+/// The data of an instance's store: what a guest's calls into the host act on.
+pub(super) struct Guest {
+    pub(super) shared: Arc<Shared>,
+    /// The exchange in hand, during a phase.
+    pub(super) exchange: Option<Box<Exchange>>,
+    /// What the filter in hand asked for.
+    pub(super) phases: Phases,
+    pub(super) budget: Budget,
+    /// When the call in hand must be over.
+    pub(super) deadline: Instant,
+    /// The last line the guest logged at level error in this call.
+    pub(super) last_words: Option<String>,
+    wasi: WasiCtx,
+    table: ResourceTable,
+}
+
+impl Guest {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let budget = Budget::new(&shared.plugin);
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.stdout(output::Output::new(&shared.plugin.name, budget.log_bytes()))
+            .stderr(output::Output::new(&shared.plugin.name, budget.log_bytes()))
+            .allow_tcp(false)
+            .allow_udp(false)
+            .max_random_size(64 << 10);
+        Self {
+            shared,
+            exchange: None,
+            phases: Phases::default(),
+            budget,
+            deadline: Instant::now(),
+            last_words: None,
+            wasi: wasi.build(),
+            table: ResourceTable::new(),
+        }
+    }
+
+    fn warn_denied(&self, what: fmt::Arguments<'_>, remedy: &str) {
+        self.shared.warn_denied(self.route_name(), what, remedy);
+    }
+
+    fn route_name(&self) -> Option<&str> {
+        self.exchange.as_ref().map(|exchange| &*exchange.route.name)
+    }
+
+    /// Writes down how many log lines of the call were not written.
+    pub(super) fn report_suppressed(&self) {
+        let suppressed = self.budget.log_suppressed();
+        if suppressed > 0
+            && let Some(_) = self.shared.denials.pass()
+        {
+            tracing::warn!(
+                plugin = &*self.shared.plugin.name,
+                route = self.route_name().unwrap_or(""),
+                suppressed,
+                "the plugin logged more in one call than it may; {suppressed} lines were not written"
+            );
+        }
+    }
+}
+
+impl WasiView for Guest {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+/// Types alone; there is nothing to call.
+impl bindings::gateway::plugin::types::Host for Guest {}
+
+/// A linker with the gateway's interfaces, and WASI with nothing behind it.
+pub(super) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    bindings::Plugin::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+    Ok(linker)
+}

@@ -1,0 +1,538 @@
+//! `exchange`: the request and response in hand. Reads see what the grants cover; an edit outside its phase, of a
+//! reserved field, or beyond the grants is denied and the request goes on without it.
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+
+use crate::plugin::grants::reserved;
+use crate::plugin::host::Guest;
+use crate::plugin::host::bindings::gateway::plugin::exchange::{HeaderError, Host};
+use crate::plugin::host::query;
+use crate::plugin::limits::FIELDS;
+use crate::proxy::exchange::{Exchange, Phase, ResponseEdit};
+
+/// Bytes of one field value.
+const VALUE: usize = 64 << 10;
+/// Attributes of one exchange, and bytes of a name or value.
+const ATTRIBUTES: usize = 256;
+const ATTRIBUTE: usize = 64 << 10;
+
+type Edit = wasmtime::Result<Result<(), HeaderError>>;
+type Fields = Vec<(String, Vec<u8>)>;
+
+impl Host for Guest {
+    fn id(&mut self) -> wasmtime::Result<String> {
+        self.read(|exchange| text(&exchange.id))
+    }
+
+    fn route(&mut self) -> wasmtime::Result<String> {
+        self.read(|exchange| exchange.route.name.to_string())
+    }
+
+    fn client_address(&mut self) -> wasmtime::Result<String> {
+        self.read(|exchange| exchange.client.to_string())
+    }
+
+    fn scheme(&mut self) -> wasmtime::Result<String> {
+        self.read(|exchange| if exchange.secure { "https" } else { "http" }.to_owned())
+    }
+
+    fn authority(&mut self) -> wasmtime::Result<String> {
+        self.read(|exchange| text(&exchange.authority))
+    }
+
+    fn method(&mut self) -> wasmtime::Result<String> {
+        self.read(|exchange| exchange.method.as_str().to_owned())
+    }
+
+    fn path(&mut self) -> wasmtime::Result<String> {
+        self.read(|exchange| exchange.path.as_str().to_owned())
+    }
+
+    fn path_param(&mut self, name: String) -> wasmtime::Result<Option<String>> {
+        self.read(|exchange| exchange.param(&name).map(str::to_owned))
+    }
+
+    fn query_param(&mut self, name: String) -> wasmtime::Result<Option<String>> {
+        self.read(|exchange| {
+            exchange
+                .path
+                .query()
+                .and_then(|text| query::first(text, &name))
+        })
+    }
+
+    fn client_certificate_subject(&mut self) -> wasmtime::Result<Option<String>> {
+        // No listener of this version asks for a client certificate.
+        self.read(|_| None)
+    }
+
+    fn request_header(&mut self, name: String) -> wasmtime::Result<Option<Vec<u8>>> {
+        self.budget.host_call()?;
+        if !self.shared.plugin.grants.read_request_headers.covers(&name) {
+            return Ok(None);
+        }
+        Ok(self
+            .exchange
+            .as_ref()
+            .and_then(|exchange| first(&exchange.headers, &name)))
+    }
+
+    fn request_headers(&mut self) -> wasmtime::Result<Fields> {
+        self.budget.host_call()?;
+        let covers = &self.shared.plugin.grants.read_request_headers;
+        let exchange = self.exchange.as_ref();
+        Ok(exchange
+            .map(|exchange| all(&exchange.headers, |name| covers.covers(name)))
+            .unwrap_or_default())
+    }
+
+    fn set_request_header(&mut self, name: String, value: Vec<u8>) -> Edit {
+        self.edit_request_header(&name, |headers, name| {
+            headers
+                .try_insert(name, field_value(value)?)
+                .map_err(|_| HeaderError::Denied)?;
+            Ok(())
+        })
+    }
+
+    fn append_request_header(&mut self, name: String, value: Vec<u8>) -> Edit {
+        self.edit_request_header(&name, |headers, name| {
+            let value = field_value(value)?;
+            if headers.len() >= FIELDS {
+                return Err(HeaderError::Denied);
+            }
+            headers
+                .try_append(name, value)
+                .map_err(|_| HeaderError::Denied)?;
+            Ok(())
+        })
+    }
+
+    fn remove_request_header(&mut self, name: String) -> Edit {
+        self.edit_request_header(&name, |headers, name| {
+            headers.remove(name);
+            Ok(())
+        })
+    }
+
+    fn set_method(&mut self, method: String) -> Edit {
+        self.budget.host_call()?;
+        let Some(exchange) = self.in_phase(Phase::Request) else {
+            return Ok(Err(HeaderError::Denied));
+        };
+        let Ok(method) = Method::from_bytes(method.as_bytes()) else {
+            return Ok(Err(HeaderError::InvalidName));
+        };
+        if method == Method::CONNECT {
+            return Ok(Err(HeaderError::Denied));
+        }
+        exchange.method = method;
+        Ok(Ok(()))
+    }
+
+    fn set_path(&mut self, path: String) -> Edit {
+        self.budget.host_call()?;
+        let Some(exchange) = self.in_phase(Phase::Request) else {
+            return Ok(Err(HeaderError::Denied));
+        };
+        Ok(upstream_path(path).map(|path| exchange.path = path))
+    }
+
+    fn set_upstream(&mut self, name: String) -> Edit {
+        self.budget.host_call()?;
+        if !self
+            .shared
+            .plugin
+            .grants
+            .upstreams
+            .iter()
+            .any(|granted| **granted == *name)
+        {
+            self.warn_denied(
+                format_args!("it sends the request to the upstream {name:?}"),
+                &format!("upstreams = [{name:?}]"),
+            );
+            return Ok(Err(HeaderError::Denied));
+        }
+        let Some(exchange) = self.in_phase(Phase::Request) else {
+            return Ok(Err(HeaderError::Denied));
+        };
+        let Some(index) = exchange
+            .view
+            .snapshot
+            .config
+            .upstreams
+            .get_index_of(name.as_str())
+        else {
+            return Ok(Err(HeaderError::Denied));
+        };
+        exchange.upstream = Some(index);
+        Ok(Ok(()))
+    }
+
+    fn request_body(&mut self) -> wasmtime::Result<Option<Vec<u8>>> {
+        self.budget.host_call()?;
+        if !self.phases.request_body() {
+            return Ok(None);
+        }
+        let body = self
+            .exchange
+            .as_ref()
+            .and_then(|exchange| exchange.request_body.as_ref());
+        Ok(body.map(|body| body.to_vec()))
+    }
+
+    fn set_request_body(&mut self, body: Vec<u8>) -> wasmtime::Result<()> {
+        self.budget.host_call()?;
+        if self.phases.request_body()
+            && let Some(exchange) = self.in_phase(Phase::Request)
+        {
+            exchange.request_body = Some(Bytes::from(body));
+        }
+        Ok(())
+    }
+
+    fn status(&mut self) -> wasmtime::Result<Option<u16>> {
+        self.read(|exchange| exchange.response.as_ref().map(|head| head.status.as_u16()))
+    }
+
+    fn set_status(&mut self, status: u16) -> wasmtime::Result<()> {
+        self.budget.host_call()?;
+        if let Some(status) = answer_status(status)
+            && let Some(exchange) = self.exchange.as_mut()
+        {
+            edit_response(exchange, ResponseEdit::Status(status)).ok();
+        }
+        Ok(())
+    }
+
+    fn response_header(&mut self, name: String) -> wasmtime::Result<Option<Vec<u8>>> {
+        self.budget.host_call()?;
+        if !self
+            .shared
+            .plugin
+            .grants
+            .read_response_headers
+            .covers(&name)
+        {
+            return Ok(None);
+        }
+        let head = self
+            .exchange
+            .as_ref()
+            .and_then(|exchange| exchange.response.as_ref());
+        Ok(head.and_then(|head| first(&head.headers, &name)))
+    }
+
+    fn response_headers(&mut self) -> wasmtime::Result<Fields> {
+        self.budget.host_call()?;
+        let covers = &self.shared.plugin.grants.read_response_headers;
+        let head = self
+            .exchange
+            .as_ref()
+            .and_then(|exchange| exchange.response.as_ref());
+        Ok(head
+            .map(|head| all(&head.headers, |name| covers.covers(name)))
+            .unwrap_or_default())
+    }
+
+    fn set_response_header(&mut self, name: String, value: Vec<u8>) -> Edit {
+        self.edit_response_header(&name, |name| {
+            Ok(ResponseEdit::Set(name, field_value(value)?))
+        })
+    }
+
+    fn append_response_header(&mut self, name: String, value: Vec<u8>) -> Edit {
+        self.edit_response_header(&name, |name| {
+            Ok(ResponseEdit::Append(name, field_value(value)?))
+        })
+    }
+
+    fn remove_response_header(&mut self, name: String) -> Edit {
+        self.edit_response_header(&name, |name| Ok(ResponseEdit::Remove(name)))
+    }
+
+    fn response_body(&mut self) -> wasmtime::Result<Option<Vec<u8>>> {
+        self.budget.host_call()?;
+        if !self.phases.response_body() {
+            return Ok(None);
+        }
+        let body = self
+            .exchange
+            .as_ref()
+            .and_then(|exchange| exchange.response_body.as_ref());
+        Ok(body.map(|body| body.to_vec()))
+    }
+
+    fn set_response_body(&mut self, body: Vec<u8>) -> wasmtime::Result<()> {
+        self.budget.host_call()?;
+        if let Some(exchange) = self.in_phase(Phase::Response) {
+            exchange.response_body = Some(Bytes::from(body));
+        }
+        Ok(())
+    }
+
+    fn attribute(&mut self, name: String) -> wasmtime::Result<Option<String>> {
+        self.read(|exchange| exchange.attribute(&name).map(str::to_owned))
+    }
+
+    fn set_attribute(&mut self, name: String, value: String) -> wasmtime::Result<()> {
+        self.budget.host_call()?;
+        let Some(exchange) = self.exchange.as_mut() else {
+            return Ok(());
+        };
+        let full = exchange.attributes.len() >= ATTRIBUTES && exchange.attribute(&name).is_none();
+        if !full
+            && name.len() <= ATTRIBUTE
+            && value.len() <= ATTRIBUTE
+            && exchange.phase != Phase::Complete
+        {
+            exchange.set_attribute(name, value);
+        }
+        Ok(())
+    }
+}
+
+impl Guest {
+    fn read<R: Default>(&mut self, read: impl FnOnce(&Exchange) -> R) -> wasmtime::Result<R> {
+        self.budget.host_call()?;
+        Ok(self.exchange.as_deref().map(read).unwrap_or_default())
+    }
+
+    fn in_phase(&mut self, phase: Phase) -> Option<&mut Exchange> {
+        self.exchange
+            .as_deref_mut()
+            .filter(|exchange| exchange.phase == phase)
+    }
+
+    fn edit_request_header(
+        &mut self,
+        name: &str,
+        edit: impl FnOnce(&mut HeaderMap, HeaderName) -> Result<(), HeaderError>,
+    ) -> Edit {
+        self.budget.host_call()?;
+        let name = match field_name(name) {
+            Ok(name) => name,
+            Err(error) => return Ok(Err(error)),
+        };
+        if !self
+            .shared
+            .plugin
+            .grants
+            .write_request_headers
+            .covers(name.as_str())
+        {
+            self.warn_denied(
+                format_args!("it writes the request field {name}"),
+                &format!("write_request_headers = [\"{name}\"]"),
+            );
+            return Ok(Err(HeaderError::Denied));
+        }
+        let Some(exchange) = self.in_phase(Phase::Request) else {
+            return Ok(Err(HeaderError::Denied));
+        };
+        Ok(edit(&mut exchange.headers, name))
+    }
+
+    fn edit_response_header(
+        &mut self,
+        name: &str,
+        edit: impl FnOnce(HeaderName) -> Result<ResponseEdit, HeaderError>,
+    ) -> Edit {
+        self.budget.host_call()?;
+        let name = match field_name(name) {
+            Ok(name) => name,
+            Err(error) => return Ok(Err(error)),
+        };
+        if !self
+            .shared
+            .plugin
+            .grants
+            .write_response_headers
+            .covers(name.as_str())
+        {
+            self.warn_denied(
+                format_args!("it writes the response field {name}"),
+                &format!("write_response_headers = [\"{name}\"]"),
+            );
+            return Ok(Err(HeaderError::Denied));
+        }
+        let Some(exchange) = self.exchange.as_deref_mut() else {
+            return Ok(Err(HeaderError::Denied));
+        };
+        Ok(edit(name).and_then(|edit| edit_response(exchange, edit)))
+    }
+}
+
+/// Applies an edit of the response at once, or keeps it until there is a response.
+fn edit_response(exchange: &mut Exchange, edit: ResponseEdit) -> Result<(), HeaderError> {
+    match (exchange.phase, &mut exchange.response) {
+        (Phase::Response, Some(head)) => {
+            if head.headers.len() >= FIELDS
+                && matches!(edit, ResponseEdit::Append(..) | ResponseEdit::Set(..))
+            {
+                return Err(HeaderError::Denied);
+            }
+            head.apply(edit);
+            Ok(())
+        }
+        (Phase::Request, _) if exchange.response_edits.len() < FIELDS => {
+            exchange.response_edits.push(edit);
+            Ok(())
+        }
+        _ => Err(HeaderError::Denied),
+    }
+}
+
+/// A name that a plugin may edit.
+fn field_name(name: &str) -> Result<HeaderName, HeaderError> {
+    if name.starts_with(':') {
+        return Err(HeaderError::Denied);
+    }
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| HeaderError::InvalidName)?;
+    if reserved(&name) {
+        Err(HeaderError::Denied)
+    } else {
+        Ok(name)
+    }
+}
+
+fn field_value(value: Vec<u8>) -> Result<HeaderValue, HeaderError> {
+    if value.len() > VALUE {
+        return Err(HeaderError::InvalidValue);
+    }
+    HeaderValue::from_maybe_shared(Bytes::from(value)).map_err(|_| HeaderError::InvalidValue)
+}
+
+/// A status that a plugin may give a response.
+pub(in crate::plugin) fn answer_status(status: u16) -> Option<StatusCode> {
+    StatusCode::from_u16(status)
+        .ok()
+        .filter(|status| (200..=599).contains(&status.as_u16()))
+}
+
+/// Path and query that may go upstream: what the gateway refuses from a client, it refuses from a plugin too.
+fn upstream_path(path: String) -> Result<PathAndQuery, HeaderError> {
+    if !path.starts_with('/') || path.bytes().any(|b| !b.is_ascii_graphic() || b == b'#') {
+        return Err(HeaderError::InvalidName);
+    }
+    let parsed =
+        PathAndQuery::from_maybe_shared(Bytes::from(path)).map_err(|_| HeaderError::InvalidName)?;
+    if is_treacherous(parsed.path()) {
+        return Err(HeaderError::InvalidName);
+    }
+    Ok(parsed)
+}
+
+/// Whether a path has dot segments, also encoded ones or with parameters, or hides a separator or a NUL.
+fn is_treacherous(path: &str) -> bool {
+    let lower = path.to_ascii_lowercase();
+    let hidden = ["%2f", "%5c", "%00", "\\"]
+        .iter()
+        .any(|hidden| lower.contains(hidden));
+    hidden
+        || lower.split('/').any(|segment| {
+            let name = segment
+                .split(';')
+                .next()
+                .unwrap_or(segment)
+                .replace("%2e", ".");
+            name == "." || name == ".."
+        })
+}
+
+fn first(headers: &HeaderMap, name: &str) -> Option<Vec<u8>> {
+    headers.get(name).map(|value| value.as_bytes().to_vec())
+}
+
+fn all(headers: &HeaderMap, covers: impl Fn(&str) -> bool) -> Fields {
+    headers
+        .iter()
+        .filter(|(name, _)| covers(name.as_str()))
+        .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
+        .collect()
+}
+
+fn text(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_would_surprise_the_upstream_is_refused() {
+        for bad in [
+            "",
+            "x",
+            "http://x/",
+            "/a b",
+            "/a\r\nx: y",
+            "/a\0",
+            "/a/../b",
+            "/./a",
+            "/a/..",
+            "/%2e%2E/a",
+            "/a%2fb",
+            "/a%5Cb",
+            "/a%00",
+            "/..;x=1/a",
+            "/a\\b",
+            "/\u{e9}",
+            "/a#b",
+        ] {
+            assert!(upstream_path(bad.to_owned()).is_err(), "{bad:?} was taken");
+        }
+        for good in [
+            "/",
+            "/a/b",
+            "/a?b=../c&d=%2f",
+            "/...",
+            "/a.b/.c",
+            "/a;v=1/b",
+        ] {
+            assert!(
+                upstream_path(good.to_owned()).is_ok(),
+                "{good:?} was refused"
+            );
+        }
+    }
+
+    #[test]
+    fn reserved_fields_and_smuggled_bytes_are_no_edits() {
+        for name in [
+            "host",
+            "Content-Length",
+            "TRANSFER-ENCODING",
+            "connection",
+            "te",
+            "upgrade",
+            ":path",
+        ] {
+            assert!(
+                matches!(field_name(name), Err(HeaderError::Denied)),
+                "{name}"
+            );
+        }
+        for name in ["", "a b", "a\r\nb", "a:b", "\u{e9}"] {
+            assert!(
+                matches!(field_name(name), Err(HeaderError::InvalidName)),
+                "{name:?}"
+            );
+        }
+        for value in ["a\r\nb: c", "a\0", "a\nb"] {
+            assert!(
+                matches!(field_value(value.into()), Err(HeaderError::InvalidValue)),
+                "{value:?}"
+            );
+        }
+        assert!(
+            field_value(vec![0xff, 0xe9]).is_ok(),
+            "bytes that are no text are a value"
+        );
+        assert!(field_value(vec![b'a'; VALUE + 1]).is_err());
+    }
+}

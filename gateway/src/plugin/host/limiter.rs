@@ -1,0 +1,43 @@
+//! `limiter`: quotas, in the plugin's own namespace. Needs no grant.
+
+use super::state::KEY;
+use crate::plugin::host::Guest;
+use crate::plugin::host::bindings::gateway::plugin::limiter::{
+    Algorithm, Decision, Error, Host, Quota,
+};
+use crate::state;
+
+impl Host for Guest {
+    fn acquire(
+        &mut self,
+        key: String,
+        quota: Quota,
+        cost: u32,
+    ) -> wasmtime::Result<Result<Decision, Error>> {
+        self.budget.host_call()?;
+        if key.len() > KEY {
+            return Ok(Err(Error::TooLarge));
+        }
+        let quota = state::Quota {
+            algorithm: match quota.algorithm {
+                Algorithm::TokenBucket => state::Algorithm::TokenBucket,
+                Algorithm::SlidingWindow => state::Algorithm::SlidingWindow,
+                Algorithm::FixedWindow => state::Algorithm::FixedWindow,
+            },
+            limit: quota.limit.max(1),
+            window_ms: quota.window_ms.max(1),
+            burst: quota.burst,
+        };
+        let shared = &*self.shared;
+        let decision =
+            shared
+                .services
+                .state
+                .acquire(&shared.plugin.name, key.as_bytes(), &quota, cost);
+        Ok(Ok(Decision {
+            allowed: decision.allowed,
+            remaining: decision.remaining,
+            reset_ms: decision.reset_ms,
+        }))
+    }
+}

@@ -1,0 +1,187 @@
+//! `upstream`: sub-requests to the upstreams that the configuration grants.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Uri};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::plugin::grants::reserved;
+use crate::plugin::host::Guest;
+use crate::plugin::host::bindings::gateway::plugin::types::{Header, Response};
+use crate::plugin::host::bindings::gateway::plugin::upstream::{Error, Host, Request};
+use crate::upstream::{FetchError, Upstream, fetch};
+
+/// Sub-requests of one `send-all`.
+const AT_ONCE: usize = 64;
+/// How deep sub-requests through the gateway may be nested.
+const DEPTH: u8 = 8;
+
+type Fetch = AbortOnDropHandle<Result<http::Response<Bytes>, FetchError>>;
+
+impl Host for Guest {
+    async fn send(&mut self, request: Request) -> wasmtime::Result<Result<Response, Error>> {
+        self.budget.host_call()?;
+        let started = self.start(request);
+        let answer = finish(started).await;
+        self.budget.waited();
+        Ok(answer)
+    }
+
+    async fn send_all(
+        &mut self,
+        requests: Vec<Request>,
+    ) -> wasmtime::Result<Vec<Result<Response, Error>>> {
+        self.budget.host_call()?;
+        let mut started = Vec::with_capacity(requests.len().min(AT_ONCE));
+        for (index, request) in requests.into_iter().enumerate() {
+            started.push(if index < AT_ONCE {
+                self.start(request)
+            } else {
+                Err(Error::Protocol(format!(
+                    "more than {AT_ONCE} requests at once"
+                )))
+            });
+        }
+        let mut answers = Vec::with_capacity(started.len());
+        for started in started {
+            answers.push(finish(started).await);
+        }
+        self.budget.waited();
+        Ok(answers)
+    }
+}
+
+impl Guest {
+    /// Sets a sub-request going on this worker. It ends when its handle is dropped.
+    fn start(&self, request: Request) -> Result<Fetch, Error> {
+        let exchange = self.exchange.as_ref().ok_or(Error::Denied)?;
+        if !self
+            .shared
+            .plugin
+            .grants
+            .upstreams
+            .iter()
+            .any(|granted| **granted == *request.upstream)
+        {
+            let name = &request.upstream;
+            self.warn_denied(
+                format_args!("it sends a sub-request to the upstream {name:?}"),
+                &format!("upstreams = [{name:?}]"),
+            );
+            return Err(Error::Denied);
+        }
+        let snapshot = &exchange.view.snapshot;
+        let upstream = snapshot
+            .config
+            .upstreams
+            .get_index_of(request.upstream.as_str())
+            .and_then(|index| snapshot.upstreams.get(index))
+            .ok_or(Error::UnknownUpstream)?
+            .clone();
+        let depth = exchange.depth + 1;
+        if depth > DEPTH {
+            return Err(Error::LoopDetected);
+        }
+        let deadline = request.timeout_ms.map_or(self.deadline, |ms| {
+            self.deadline
+                .min(Instant::now() + Duration::from_millis(ms.into()))
+        });
+        let request = translate(request)?;
+        Ok(spawn(
+            upstream,
+            request,
+            depth,
+            self.shared.plugin.body_limit,
+            deadline,
+        ))
+    }
+}
+
+/// A fetch works with connections of this worker, which no other thread may touch; the guest's call may.
+fn spawn(
+    upstream: Arc<Upstream>,
+    request: http::Request<Bytes>,
+    depth: u8,
+    limit: usize,
+    deadline: Instant,
+) -> Fetch {
+    AbortOnDropHandle::new(tokio::task::spawn_local(fetch(
+        upstream, request, depth, limit, deadline,
+    )))
+}
+
+async fn finish(started: Result<Fetch, Error>) -> Result<Response, Error> {
+    match started?.await {
+        Ok(Ok(response)) => Ok(answer(response)),
+        Ok(Err(error)) => Err(error.into()),
+        Err(error) => Err(Error::Protocol(format!(
+            "the sub-request broke off: {error}"
+        ))),
+    }
+}
+
+fn answer(response: http::Response<Bytes>) -> Response {
+    let (head, body) = response.into_parts();
+    let headers = head
+        .headers
+        .iter()
+        .filter(|(name, _)| !reserved(name))
+        .map(|(name, value)| Header {
+            name: name.as_str().to_owned(),
+            value: value.as_bytes().to_vec(),
+        })
+        .collect();
+    Response {
+        status: head.status.as_u16(),
+        headers,
+        body: body.into(),
+    }
+}
+
+fn translate(request: Request) -> Result<http::Request<Bytes>, Error> {
+    let malformed =
+        |what: &str| Error::Protocol(format!("{what} of the sub-request is not well formed"));
+    if !request.path.starts_with('/') {
+        return Err(Error::Protocol(
+            "the path of a sub-request begins with `/`".to_owned(),
+        ));
+    }
+    let method =
+        Method::from_bytes(request.method.as_bytes()).map_err(|_| malformed("the method"))?;
+    if method == Method::CONNECT {
+        return Err(Error::Protocol(
+            "CONNECT is not for sub-requests".to_owned(),
+        ));
+    }
+    let uri = Uri::try_from(request.path).map_err(|_| malformed("the path"))?;
+    let mut out = http::Request::new(Bytes::from(request.body));
+    *out.method_mut() = method;
+    *out.uri_mut() = uri;
+    for Header { name, value } in request.headers {
+        let name =
+            HeaderName::from_bytes(name.as_bytes()).map_err(|_| malformed("a field name"))?;
+        if reserved(&name) {
+            continue;
+        }
+        let value = HeaderValue::from_maybe_shared(Bytes::from(value))
+            .map_err(|_| malformed("a field value"))?;
+        out.headers_mut()
+            .try_append(name, value)
+            .map_err(|_| malformed("the number of fields"))?;
+    }
+    Ok(out)
+}
+
+impl From<FetchError> for Error {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::Timeout => Self::Timeout,
+            FetchError::Connect(text) => Self::Connect(text),
+            FetchError::TooLarge => Self::BodyTooLarge,
+            FetchError::Protocol(text) => Self::Protocol(text),
+            FetchError::LoopDetected => Self::LoopDetected,
+        }
+    }
+}

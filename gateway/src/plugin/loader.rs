@@ -1,0 +1,403 @@
+//! From a file to a [`Linked`]: read, compile, check against the grants, instantiate, configure. Every fault of
+//! every configuration is found in one go. Runs on the control thread, never on a worker.
+
+use std::fmt;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use wasmtime::component::types::ComponentItem;
+
+use super::engine::Compiled;
+use super::grants::{VERSION, check_import};
+use super::host::bindings::PluginPre;
+use super::host::{Guest, Shared, linker};
+use super::instance::Instance;
+use super::{Engine, Failure, Filter, Linked, Services, limits};
+use crate::config;
+
+/// The largest component, bytes.
+const FILE: u64 = 64 << 20;
+/// The longest text of a plugin's metadata, bytes.
+const TEXT: usize = 1 << 20;
+
+/// Who a plugin says it is.
+#[derive(Debug, Clone)]
+pub struct Metadata {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// One line for people.
+    pub description: String,
+    /// A JSON Schema of its configuration, as JSON text.
+    pub config_schema: String,
+}
+
+/// Why a plugin was not loaded: every fault, each with its remedy where there is one.
+#[derive(Debug)]
+pub struct LoadError {
+    /// The plugin's name in the configuration.
+    pub plugin: Arc<str>,
+    /// What is wrong; at least one.
+    pub faults: Vec<Fault>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Where the configuration is written that the plugin does not take; `None` if it is the plugin itself.
+    pub place: Option<String>,
+    /// The key in it, as a dotted path; empty for the whole.
+    pub key: String,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.faults.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            if let Some(place) = &fault.place {
+                write!(f, "{place}: ")?;
+            }
+            write!(f, "plugin {:?}: ", self.plugin)?;
+            if !fault.key.is_empty() {
+                write!(f, "{}: ", fault.key)?;
+            }
+            f.write_str(&fault.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+/// Loads a plugin with every configuration that routes have for it; each comes with the place it is written at.
+/// Blocks for as long as compiling takes.
+///
+/// # Errors
+/// If the file is no plugin, wants more than it is granted, or does not take a configuration.
+pub fn load(
+    engine: &Arc<Engine>,
+    services: &Services,
+    plugin: &config::Plugin,
+    configs: &[(serde_json::Value, String)],
+) -> Result<Arc<Linked>, LoadError> {
+    let artifact = read(plugin).map_err(|message| whole(plugin, message))?;
+    link(engine, services, plugin, configs, &artifact)
+}
+
+/// As [`load`], but gives back `previous` itself if file and configuration are what they were: then its pools and
+/// their instances can stay.
+///
+/// # Errors
+/// As [`load`].
+pub fn reload(
+    previous: &Arc<Linked>,
+    engine: &Arc<Engine>,
+    services: &Services,
+    plugin: &config::Plugin,
+    configs: &[(serde_json::Value, String)],
+) -> Result<Arc<Linked>, LoadError> {
+    let artifact = read(plugin).map_err(|message| whole(plugin, message))?;
+    let same = artifact.sha256 == previous.sha256
+        && *plugin == *previous.config
+        && services.same_as(&previous.shared.services)
+        && configs
+            .iter()
+            .all(|(config, _)| previous.filter_for(config).is_some());
+    if same {
+        return Ok(previous.clone());
+    }
+    link(engine, services, plugin, configs, &artifact)
+}
+
+struct Artifact {
+    bytes: Vec<u8>,
+    sha256: [u8; 32],
+}
+
+fn read(plugin: &config::Plugin) -> Result<Artifact, String> {
+    let path = plugin.path.display();
+    let bytes = read_bounded(&plugin.path).map_err(|error| format!("{path}: {error}"))?;
+    if bytes.len() as u64 > FILE {
+        return Err(format!(
+            "{path}: larger than the {} MiB that a plugin may have",
+            FILE >> 20
+        ));
+    }
+    let sha256: [u8; 32] = Sha256::digest(&bytes).into();
+    match plugin.sha256 {
+        Some(pinned) if pinned != sha256 => Err(format!(
+            "{path}: its sha256 is {}, but the configuration pins {}",
+            hex(&sha256),
+            hex(&pinned)
+        )),
+        _ => Ok(Artifact { bytes, sha256 }),
+    }
+}
+
+fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?
+        .take(FILE + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn link(
+    engine: &Arc<Engine>,
+    services: &Services,
+    plugin: &config::Plugin,
+    configs: &[(serde_json::Value, String)],
+    artifact: &Artifact,
+) -> Result<Arc<Linked>, LoadError> {
+    let in_file = |message: String| whole(plugin, format!("{}: {message}", plugin.path.display()));
+    let compiled = compile(engine, artifact).map_err(in_file)?;
+    check(engine, &compiled, plugin)?;
+    let pre = linker(engine.wasmtime())
+        .and_then(|linker| linker.instantiate_pre(&compiled.component))
+        .and_then(PluginPre::new)
+        .map_err(|error| in_file(format!("does not fit gateway:plugin@{VERSION}: {error:#}")))?;
+    let config = Arc::new(plugin.clone());
+    let shared = Arc::new(Shared::new(config.clone(), services.clone()));
+    let tried = on_own_thread(try_out(engine, &pre, &shared, configs)).map_err(in_file)?;
+    let (metadata, filters) = tried.map_err(|faults| LoadError {
+        plugin: plugin.name.clone(),
+        faults,
+    })?;
+    Ok(Arc::new(Linked {
+        name: plugin.name.clone(),
+        ticks: limits::ticks(plugin.cpu),
+        config,
+        sha256: artifact.sha256,
+        metadata,
+        filters,
+        engine: engine.clone(),
+        _compiled: compiled,
+        pre,
+        shared,
+        living: std::sync::atomic::AtomicUsize::new(0),
+        pools: parking_lot::Mutex::default(),
+    }))
+}
+
+/// Compiles a file, or says what it is instead of a component.
+fn compile(engine: &Engine, artifact: &Artifact) -> Result<Arc<Compiled>, String> {
+    const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+    const MODULE: &[u8] = b"\0asm\x01\0\0\0";
+    let bytes = &artifact.bytes[..];
+    if bytes.starts_with(MODULE) {
+        return Err(
+            "is a core WebAssembly module, not a component; build it for the target wasm32-wasip2"
+                .to_owned(),
+        );
+    }
+    if !bytes.starts_with(COMPONENT) {
+        return Err("is not a WebAssembly component".to_owned());
+    }
+    engine.compile(artifact.sha256, bytes).map_err(|error| {
+        format!("is broken or cut short, or uses what the gateway does not have: {error:#}")
+    })
+}
+
+/// Compares what the component wants and gives with what it may and must; finds every fault.
+fn check(engine: &Engine, compiled: &Compiled, plugin: &config::Plugin) -> Result<(), LoadError> {
+    let engine = engine.wasmtime();
+    let kind = compiled.component.component_type();
+    let mut messages = Vec::new();
+    for (name, import) in kind.imports(engine) {
+        let calls = match import.ty {
+            ComponentItem::ComponentInstance(instance) => instance
+                .exports(engine)
+                .any(|(_, item)| matches!(item.ty, ComponentItem::ComponentFunc(_))),
+            _ => true,
+        };
+        messages.extend(check_import(name, calls, &plugin.grants).err());
+    }
+    let filter = "gateway:plugin/filter";
+    let exported = kind
+        .exports(engine)
+        .map(|(name, _)| name)
+        .find(|name| name.split('@').next() == Some(filter));
+    match exported {
+        Some(name) if name == format!("{filter}@{VERSION}") => {}
+        Some(name) => messages.push(format!(
+            "exports `{name}`, but the gateway serves version {VERSION}"
+        )),
+        None => messages.push(format!(
+            "is not a plugin of this gateway: it does not export `{filter}@{VERSION}`"
+        )),
+    }
+    if messages.is_empty() {
+        return Ok(());
+    }
+    let path = plugin.path.display();
+    let fault = |message| Fault {
+        place: None,
+        key: String::new(),
+        message: format!("{path}: {message}"),
+    };
+    Err(LoadError {
+        plugin: plugin.name.clone(),
+        faults: messages.into_iter().map(fault).collect(),
+    })
+}
+
+type Tried = Result<(Metadata, Vec<Filter>), Vec<Fault>>;
+
+/// Instantiates the component once and gives it every configuration.
+async fn try_out(
+    engine: &Engine,
+    pre: &PluginPre<Guest>,
+    shared: &Arc<Shared>,
+    configs: &[(serde_json::Value, String)],
+) -> Tried {
+    let at_start = |failure: Failure| vec![fault_of(shared, "when it was instantiated", &failure)];
+    let fresh = || Instance::new(engine.wasmtime(), pre, shared.clone());
+    let mut instance = fresh().await.map_err(at_start)?;
+    let described = instance.describe().await;
+    let metadata =
+        described.map_err(|failure| vec![fault_of(shared, "in `describe`", &failure)])?;
+    let mut filters: Vec<Filter> = Vec::new();
+    let mut faults = Vec::new();
+    for (config, place) in configs {
+        if filters.iter().any(|filter| filter.config == *config) {
+            continue;
+        }
+        match try_config(&mut instance, filters.len(), config, place).await {
+            Ok(filter) => filters.push(filter),
+            Err(Trouble::Faults(found)) => faults.extend(found),
+            Err(Trouble::Failure(failure)) => {
+                let mut fault = fault_of(shared, "when it was configured", &failure);
+                fault.place = Some(place.clone());
+                faults.push(fault);
+                // The next configuration meets a new instance: this one is not to be trusted.
+                instance = fresh().await.map_err(at_start)?;
+            }
+        }
+    }
+    if faults.is_empty() {
+        Ok((Metadata::from_wit(metadata), filters))
+    } else {
+        Err(faults)
+    }
+}
+
+enum Trouble {
+    Faults(Vec<Fault>),
+    Failure(Failure),
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+async fn try_config(
+    instance: &mut Instance,
+    index: usize,
+    config: &serde_json::Value,
+    place: &str,
+) -> Result<Filter, Trouble> {
+    let json = config.to_string();
+    let resource = instance.configure(index, &json).await?.map_err(|faults| {
+        let fault = |key, message| Fault {
+            place: Some(place.to_owned()),
+            key,
+            message,
+        };
+        if faults.is_empty() {
+            return Trouble::Faults(vec![fault(
+                String::new(),
+                "refused, without a reason".to_owned(),
+            )]);
+        }
+        Trouble::Faults(
+            faults
+                .into_iter()
+                .map(|found| fault(found.key, found.message))
+                .collect(),
+        )
+    })?;
+    let phases = instance.phases(resource).await?;
+    Ok(Filter {
+        config: config.clone(),
+        json,
+        phases,
+    })
+}
+
+fn fault_of(shared: &Shared, when: &str, failure: &Failure) -> Fault {
+    let path = shared.plugin.path.display();
+    Fault {
+        place: None,
+        key: String::new(),
+        message: format!("{path}: failed {when}: {failure}"),
+    }
+}
+
+/// Runs guest code away from whatever runtime the caller stands in.
+fn on_own_thread<F>(work: F) -> Result<F::Output, String>
+where
+    F: Future + Send,
+    F::Output: Send,
+{
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build()?;
+            Ok(runtime.block_on(work))
+        });
+        match thread.join() {
+            Ok(done) => {
+                done.map_err(|error: std::io::Error| format!("no runtime to try it in: {error}"))
+            }
+            Err(_) => Err("the host panicked while it tried it".to_owned()),
+        }
+    })
+}
+
+fn whole(plugin: &config::Plugin, message: String) -> LoadError {
+    let faults = vec![Fault {
+        place: None,
+        key: String::new(),
+        message,
+    }];
+    LoadError {
+        plugin: plugin.name.clone(),
+        faults,
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            write!(text, "{byte:02x}").ok();
+            text
+        })
+}
+
+impl Metadata {
+    fn from_wit(metadata: super::wit::Metadata) -> Self {
+        let bounded = |mut text: String| {
+            text.truncate(text.floor_char_boundary(TEXT));
+            text
+        };
+        Self {
+            name: bounded(metadata.name),
+            version: bounded(metadata.version),
+            description: bounded(metadata.description),
+            config_schema: bounded(metadata.config_schema),
+        }
+    }
+}
