@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Errors};
+use crate::snapshot::Refused;
 
 /// Exit codes, from sysexits.h where it has one.
 const USAGE: u8 = 64;
@@ -58,7 +59,7 @@ pub fn main() -> ExitCode {
         }
     };
     let outcome = match &cli.command {
-        Command::Run { config, watch } => crate::run(config, *watch),
+        Command::Run { config, watch } => crate::control::run(config, *watch),
         Command::Check { config } => check(config),
     };
     match outcome {
@@ -70,21 +71,23 @@ pub fn main() -> ExitCode {
 /// Load, build, report.
 fn check(path: &Path) -> anyhow::Result<()> {
     let config = config::load(path)?;
-    writeln!(
-        io::stdout(),
+    let sound = format!(
         "{}: sound ({} listeners, {} routes, {} upstreams, {} plugins)",
         path.display(),
         config.listeners.len(),
         config.routes.len(),
         config.upstreams.len(),
         config.plugins.len()
-    )?;
+    );
+    crate::control::check(config)?;
+    writeln!(io::stdout(), "{sound}")?;
     Ok(())
 }
 
 fn report(error: &anyhow::Error) -> ExitCode {
-    let (text, code) = match error.downcast_ref::<Errors>() {
-        Some(errors) => (errors.to_string(), CONFIG),
+    let refused = error.downcast_ref::<Refused>().map(ToString::to_string);
+    let (text, code) = match error.downcast_ref::<Errors>().map(ToString::to_string).or(refused) {
+        Some(text) => (text, CONFIG),
         None => (format!("gateway: {error:#}"), FAILURE),
     };
     match writeln!(io::stderr(), "{text}") {

@@ -61,10 +61,7 @@ pub fn run(path: &Path, watch: bool) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let draining = CancellationToken::new();
     let grace = CancellationToken::new();
-    let workers = runtime.block_on(serve(path, config, watch, draining, grace))?;
-    for worker in workers {
-        worker.join();
-    }
+    runtime.block_on(serve(path, config, watch, draining, grace))?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(())
 }
@@ -87,7 +84,7 @@ async fn serve(
     watch: bool,
     draining: CancellationToken,
     grace: CancellationToken,
-) -> anyhow::Result<Vec<Handle>> {
+) -> anyhow::Result<()> {
     let count = config.server.workers;
     let engine = Engine::new(config.server.compile_cache.as_deref(), count)?;
     let metrics = Metrics::new(count);
@@ -128,8 +125,7 @@ async fn serve(
     gateway.signals().await?;
     gateway.drain(&config, draining, grace).await;
     stop.cancel();
-    // The workers have ended; nobody else reads the handles.
-    Ok(Arc::try_unwrap(gateway).map(|gateway| gateway.workers).unwrap_or_default())
+    Ok(())
 }
 
 async fn start_admin(config: &Config, gateway: Arc<Gateway>, stop: CancellationToken) -> anyhow::Result<()> {

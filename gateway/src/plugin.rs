@@ -25,7 +25,7 @@ pub use engine::{Engine, EngineError};
 pub use failure::{Failure, FailureKind};
 pub use held::Held;
 pub use host::Services;
-pub use loader::{LoadError, Metadata, load, reload};
+pub use loader::{LoadError, Metadata, load, reload, warm};
 pub use pool::Pool;
 
 use crate::config;

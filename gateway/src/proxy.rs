@@ -156,7 +156,7 @@ fn send_head(exchange: &mut Exchange, replaced: bool) -> http::response::Parts {
     if replaced {
         head.headers.remove(http::header::CONTENT_LENGTH);
     }
-    head.headers.insert(headers::REQUEST_ID, exchange.id.clone());
+    head.headers.insert(&headers::X_REQUEST_ID, exchange.id.clone());
     exchange.record.status = Some(head.status);
     parts.status = head.status;
     let read_later = !exchange.route.on_complete.is_empty() || !exchange.route.response_stream.is_empty();

@@ -13,9 +13,13 @@ pub mod watchdog;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
 use crate::config;
+
+/// A listener over all its reloads: what is in it counts for connections that are accepted from now on.
+pub type Settings = Arc<ArcSwap<ListenerRuntime>>;
 
 /// A listener in force: what its connections share, over all workers.
 #[derive(Debug)]
@@ -55,5 +59,14 @@ impl ListenerRuntime {
             tls,
             permits: Arc::new(Semaphore::new(permits)),
         })
+    }
+
+    /// Takes over the count of open connections, where the limit is the same.
+    #[must_use]
+    pub fn succeeding(mut self, previous: &Self) -> Self {
+        if self.config.limits.connections == previous.config.limits.connections {
+            self.permits = previous.permits.clone();
+        }
+        self
     }
 }

@@ -41,7 +41,9 @@ pub struct Decision {
     pub reset_ms: u32,
 }
 
-impl Memory {
+impl Memory { /// x
+ pub fn new(_: usize) -> Arc<Self> { Arc::default() } /// x
+ pub fn resize(&self, _: usize) {}
     pub fn get(&self, ns: &Arc<str>, key: &[u8]) -> Option<Bytes> {
         self.0.lock().get(&(ns.clone(), key.to_vec())).cloned()
     }

@@ -4,11 +4,11 @@
 //! other workers but the version number of the configuration in force.
 
 use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::proxy;
 use crate::proxy::exchange::Exchange;
-use crate::server::drain::Drain;
-use crate::server::{ListenerRuntime, listener};
+use crate::server::drain::{Drain, Stage};
+use crate::server::{Settings, listener};
 use crate::snapshot::{Snapshot, View};
 use crate::telemetry::metrics;
 use crate::upstream;
@@ -62,7 +62,7 @@ pub enum Order {
     /// Accept on this socket until `closed` is cancelled.
     Listen {
         /// The shared part.
-        listener: Arc<ListenerRuntime>,
+        listener: Settings,
         /// This worker's socket.
         socket: std::net::TcpListener,
         /// Cancelled when the listener goes with a reload.
@@ -76,7 +76,7 @@ pub enum Order {
 #[derive(Debug)]
 pub struct Handle {
     orders: mpsc::Sender<Order>,
-    thread: Option<JoinHandle<()>>,
+    ended: CancellationToken,
 }
 
 impl Handle {
@@ -85,14 +85,9 @@ impl Handle {
         let _ended = self.orders.send(order).await;
     }
 
-    /// Waits for the thread to end. Blocks.
-    pub fn join(mut self) {
-        drop(self.orders);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("a worker thread panicked");
-        }
+    /// Waits for the end of the thread.
+    pub async fn ended(&self) {
+        self.ended.cancelled().await;
     }
 }
 
@@ -138,12 +133,16 @@ pub fn start(
 ) -> std::io::Result<Handle> {
     let (orders, receiver) = mpsc::channel(64);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().event_interval(31).build()?;
-    let thread = std::thread::Builder::new().name(format!("worker-{id}")).spawn(move || {
+    let ended = CancellationToken::new();
+    // Also when the thread panics.
+    let end = ended.clone().drop_guard();
+    std::thread::Builder::new().name(format!("worker-{id}")).spawn(move || {
+        let _end = end;
         metrics::set_shard(id);
         let local = LocalSet::new();
         runtime.block_on(local.run_until(serve(id, published, receiver, draining, grace)));
     })?;
-    Ok(Handle { orders, thread: Some(thread) })
+    Ok(Handle { orders, ended })
 }
 
 /// Takes orders until the drain is over.
@@ -176,7 +175,7 @@ async fn serve(
             },
             _ = sweep.tick() => {
                 upstream::sweep();
-                drains.retain(|drain| !drain.is_over());
+                drains.retain(|drain| drain.stage() == Stage::Serving || drain.open() > 0);
             }
             () = draining.cancelled() => break,
         }
@@ -188,10 +187,13 @@ async fn serve(
     let _stopped = completions.await;
 }
 
-fn listen(worker: Rc<Worker>, listener: Arc<ListenerRuntime>, socket: std::net::TcpListener, drain: Rc<Drain>) {
+fn listen(worker: Rc<Worker>, listener: Settings, socket: std::net::TcpListener, drain: Rc<Drain>) {
     tokio::task::spawn_local(async move {
-        let name = listener.config.name.clone();
-        let handler = move |connection, request| proxy::handle(worker.clone(), connection, request);
+        let name = listener.load().config.name.clone();
+        let handler = move |connection, request| {
+            let answer = proxy::handle(worker.clone(), connection, request);
+            async { Ok::<_, Infallible>(answer.await) }
+        };
         if let Err(error) = listener::accept_loop(socket, listener, drain, handler).await {
             tracing::error!(listener = %name, %error, "the listener ended");
         }

@@ -5,10 +5,11 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::server::{ListenerRuntime, listener};
+use crate::server::{ListenerRuntime, Settings, listener};
 use crate::worker::{Handle, Order};
 
 /// What is open, by the address in the configuration (port 0 stays port 0 here).
@@ -20,14 +21,14 @@ pub(super) struct Listeners {
 #[derive(Debug)]
 struct Open {
     name: Arc<str>,
-    runtime: Arc<ListenerRuntime>,
+    settings: Settings,
     closed: CancellationToken,
 }
 
 /// What was bound and is not open yet: dropping it changes nothing.
 #[derive(Debug)]
 pub(super) struct Bound {
-    new: Vec<(SocketAddr, Arc<ListenerRuntime>, Vec<TcpListener>)>,
+    new: Vec<(SocketAddr, ListenerRuntime, Vec<TcpListener>)>,
     kept: Vec<(SocketAddr, ListenerRuntime)>,
 }
 
@@ -45,12 +46,15 @@ impl Listeners {
                     .with_context(|| format!("listener `{name}`: rustls does not take the certificates"))
             };
             match self.open.get(&listener.address).filter(|open| open.name == *name) {
-                Some(open) => bound.kept.push((listener.address, runtime(open.runtime.address)?)),
+                Some(open) => {
+                    let previous = open.settings.load();
+                    bound.kept.push((listener.address, runtime(previous.address)?.succeeding(&previous)));
+                }
                 None => {
                     let sockets = listener::bind(listener.address, workers)
                         .with_context(|| format!("listener `{name}`: cannot listen on {}", listener.address))?;
                     let address = sockets[0].local_addr()?;
-                    bound.new.push((listener.address, Arc::new(runtime(address)?), sockets));
+                    bound.new.push((listener.address, runtime(address)?, sockets));
                 }
             }
         }
@@ -63,25 +67,26 @@ impl Listeners {
         self.open.retain(|address, open| {
             let stays = stays(address);
             if !stays {
-                tracing::info!(listener = %open.name, address = %open.runtime.address, "closing");
+                tracing::info!(listener = %open.name, %address, "closing");
                 open.closed.cancel();
             }
             stays
         });
         for (address, settings) in bound.kept {
-            if let Some(open) = self.open.get_mut(&address) {
-                open.runtime.replace(settings);
+            if let Some(open) = self.open.get(&address) {
+                open.settings.store(Arc::new(settings));
             }
         }
         for (key, runtime, sockets) in bound.new {
             let closed = CancellationToken::new();
+            let (name, address) = (runtime.config.name.clone(), runtime.address);
+            let settings: Settings = Arc::new(ArcSwap::from_pointee(runtime));
             for (worker, socket) in workers.iter().zip(sockets) {
-                let order = Order::Listen { listener: runtime.clone(), socket, closed: closed.clone() };
+                let order = Order::Listen { listener: settings.clone(), socket, closed: closed.clone() };
                 worker.order(order).await;
             }
-            let name = runtime.config.name.clone();
-            tracing::info!(listener = %name, address = %runtime.address, "listening");
-            self.open.insert(key, Open { name, runtime, closed });
+            tracing::info!(listener = %name, %address, "listening");
+            self.open.insert(key, Open { name, settings, closed });
         }
     }
 }

@@ -364,6 +364,19 @@ where
     })
 }
 
+/// Puts one idle instance into each of these pools. An instance that cannot be made is made, or fails, at its
+/// first call.
+pub fn warm(pools: &[Arc<super::Pool>]) {
+    let all = async {
+        for pool in pools {
+            pool.warm(1).await;
+        }
+    };
+    if let Err(error) = on_own_thread(all) {
+        tracing::warn!("no plugin instance is warm: {error}");
+    }
+}
+
 fn whole(plugin: &config::Plugin, message: String) -> LoadError {
     let faults = vec![Fault {
         place: None,

@@ -10,11 +10,18 @@ use http_body::Body as _;
 
 use super::body::ClientBody;
 use super::exchange::{Exchange, Phase, Record};
+use super::normalise::Refusal;
 use super::{Failed, MAX_DEPTH, headers, normalise};
 use crate::error::Error;
 use crate::route::{self, Subject};
 use crate::server::connection::Connection;
 use crate::worker::Worker;
+
+/// RFC 9112, section 6.1.
+const AMBIGUOUS: Refusal = Refusal {
+    status: StatusCode::BAD_REQUEST,
+    reason: "Content-Length and Transfer-Encoding came together",
+};
 
 /// Builds the exchange.
 ///
@@ -28,24 +35,27 @@ pub(super) fn admit(
     body_limit: u64,
 ) -> Result<Box<Exchange>, Failed> {
     let view = worker.view();
-    let target = normalise::target(&parts, connection.head_fault());
+    let target = match connection.ambiguous_framing() {
+        true => Err(AMBIGUOUS),
+        false => normalise::target(&parts.method, &parts.uri, &parts.headers, parts.version),
+    };
     let Parts { method, version, headers: mut fields, .. } = parts;
-    let config = &connection.listener.config;
-    let origin = headers::origin(&fields, connection.peer.ip(), connection.is_tls(), &config.trusted_proxies);
-    let id = headers::request_id(&fields, origin.trusted);
+    let proxies = &connection.listener.config.trusted_proxies;
+    let client = headers::client(&fields, connection.peer.ip(), connection.tls.is_some(), proxies);
+    let id = headers::request_id(&fields, client.trusted);
     let none = view.snapshot.no_route.clone();
     let (authority, path, refusal) = match target {
         Ok(target) => (target.authority, target.path, None),
         Err(refusal) => (HeaderValue::from_static("-"), PathAndQuery::from_static("/"), Some(refusal)),
     };
-    headers::strip_hop_by_hop(&mut fields);
+    headers::strip(&mut fields, false);
     let depth = depth(&mut fields);
     let mut exchange = Box::new(Exchange {
         route: none,
         id,
-        client: origin.client,
+        client: client.address,
         peer: connection.peer,
-        secure: origin.secure,
+        secure: client.secure,
         version,
         authority,
         client_method: method.clone(),
@@ -69,7 +79,9 @@ pub(super) fn admit(
     if let Some(refusal) = refusal {
         return Err((exchange, Error::Refused(refusal.status, refusal.reason)));
     }
-    headers::forward(&mut exchange, connection.peer.ip(), origin.trusted);
+    let Exchange { headers: fields, authority, id, .. } = &mut *exchange;
+    headers::forward(fields, &connection.address, connection.tls.is_some(), authority, client.trusted);
+    fields.insert(&headers::X_REQUEST_ID, id.clone());
     if depth > MAX_DEPTH {
         return Err((exchange, Error::Loop));
     }
@@ -88,7 +100,7 @@ pub(super) fn admit(
 fn find(exchange: &Exchange, connection: &Connection) -> Result<Arc<crate::snapshot::Route>, Error> {
     let authority = exchange.authority.to_str().unwrap_or_default();
     let host = headers::host_of(authority);
-    if !connection.covers(&host) {
+    if connection.tls.as_ref().is_some_and(|tls| tls.server_name.is_some() && !tls.covers(&host)) {
         return Err(Error::Refused(
             StatusCode::MISDIRECTED_REQUEST,
             "the certificate of this connection does not cover this host",
@@ -111,7 +123,7 @@ fn find(exchange: &Exchange, connection: &Connection) -> Result<Arc<crate::snaps
 /// How many gateways' plugins stand before this request. The field is this gateway's own: it does not go on
 /// as it came.
 fn depth(fields: &mut HeaderMap) -> u8 {
-    let depth = fields.remove(headers::DEPTH);
+    let depth = fields.remove(&headers::DEPTH);
     fields.remove(header::EXPECT);
     depth.and_then(|depth| depth.to_str().ok()?.parse().ok()).unwrap_or(0)
 }

@@ -39,7 +39,7 @@ pub(super) async fn send(
             exchange.record.upstream_time = Some(sent.elapsed());
             upstream.metrics.request();
             let (mut parts, incoming) = response.into_parts();
-            headers::strip_hop_by_hop(&mut parts.headers);
+            headers::strip(&mut parts.headers, false);
             exchange.response = Some(ResponseHead { status: parts.status, headers: parts.headers });
             Ok((exchange, UpstreamBody::new(incoming, connection, upstream.config.idle_timeout)))
         }
@@ -71,7 +71,7 @@ pub(super) fn prepare(exchange: &mut Exchange, endpoint: &Endpoint, held: bool) 
         fields.remove(header::CONTENT_LENGTH);
     }
     if exchange.depth > 0 {
-        fields.insert(headers::DEPTH, HeaderValue::from(u16::from(exchange.depth)));
+        fields.insert(&headers::DEPTH, HeaderValue::from(u16::from(exchange.depth)));
     }
 }
 

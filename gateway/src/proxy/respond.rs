@@ -36,10 +36,6 @@ pub(super) fn redirect(redirect: &Redirect, exchange: &Exchange) -> Result<Respo
         .replace("{host}", exchange.authority.to_str().unwrap_or_default())
         .replace("{path}", exchange.client_path.path())
         .replace("{query}", exchange.client_path.query().unwrap_or_default());
-    let to = exchange.params.iter().fold(to, |to, (name, value)| {
-        let encoded = percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC).to_string();
-        to.replace(&format!("{{{name}}}"), &encoded)
-    });
     let location = HeaderValue::try_from(to)
         .map_err(|_| Error::Refused(StatusCode::BAD_REQUEST, "the redirect would not be a URL"))?;
     let mut headers = HeaderMap::with_capacity(2);

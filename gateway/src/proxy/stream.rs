@@ -117,7 +117,9 @@ async fn pump(
         };
         if trailers.is_none() {
             for (held, on_error) in &editors {
-                let (back, result) = held.response_chunk(exchange, chunk.clone(), last).await;
+                let (back, result) = held.response_chunk(Some(exchange), chunk.clone(), last).await;
+                // The plugin host gives back what it was given.
+                let Some(back) = back else { return };
                 exchange = back;
                 match result.or_else(|_reported| skip(*on_error, chunk)) {
                     Ok(edited) => chunk = edited,

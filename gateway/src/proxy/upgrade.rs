@@ -66,7 +66,7 @@ pub(super) async fn tunnel(
     let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let backend = switched.then(|| hyper::upgrade::on(&mut response));
     let (mut parts, body) = response.into_parts();
-    headers::strip_hop_by_hop(&mut parts.headers);
+    headers::strip(&mut parts.headers, false);
     exchange.response = Some(ResponseHead { status: parts.status, headers: parts.headers });
     let Some(backend) = backend else {
         return refused(exchange, body, open, progress).await;

@@ -27,6 +27,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::ListenerRuntime;
+use crate::proxy::headers;
 use super::drain::{Drain, Open, Stage};
 use super::guard::{self, Clocks, Guarded, Scanner, h1, h2, now, upgrade};
 use super::tls::Session;
@@ -81,6 +82,8 @@ pub struct Connection {
     pub listener: Arc<ListenerRuntime>,
     /// The other end.
     pub peer: SocketAddr,
+    /// The peer's address as a field value.
+    pub address: HeaderValue,
     /// What TLS agreed on, if it is spoken.
     pub tls: Option<Session>,
     /// Whether it speaks HTTP/2.
@@ -249,6 +252,7 @@ pub(crate) async fn accept<H: Handler>(
     let connection = Rc::new(Connection {
         listener,
         peer,
+        address: headers::address_value(peer.ip()),
         tls,
         h2,
         clocks: Arc::default(),

@@ -13,7 +13,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::ListenerRuntime;
+use super::{ListenerRuntime, Settings};
 use super::connection::{self, Handler};
 use super::drain::Drain;
 
@@ -58,7 +58,7 @@ fn bind_one(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 /// When the socket cannot be registered with the runtime.
 pub async fn accept_loop<H: Handler>(
     socket: std::net::TcpListener,
-    listener: Arc<ListenerRuntime>,
+    settings: Settings,
     drain: Rc<Drain>,
     handler: H,
 ) -> io::Result<()> {
@@ -72,6 +72,7 @@ pub async fn accept_loop<H: Handler>(
         match accepted {
             Ok((stream, peer)) => {
                 back_off = BACK_OFF.0;
+                let listener = settings.load_full();
                 // The semaphore is never closed, so this waits or succeeds.
                 let Ok(permit) = listener.permits.clone().acquire_owned().await else {
                     break;
@@ -80,7 +81,7 @@ pub async fn accept_loop<H: Handler>(
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
-                tracing::warn!(listener = %listener.config.name, %error, "cannot accept; waiting");
+                tracing::warn!(listener = %settings.load().config.name, %error, "cannot accept; waiting");
                 tokio::time::sleep(back_off).await;
                 back_off = (back_off * 2).min(BACK_OFF.1);
             }
@@ -93,6 +94,7 @@ pub async fn accept_loop<H: Handler>(
             Ok((stream, peer)) => {
                 stream.set_nonblocking(true)?;
                 let stream = TcpStream::from_std(stream)?;
+                let listener = settings.load_full();
                 let Ok(permit) = listener.permits.clone().acquire_owned().await else {
                     break;
                 };

@@ -130,14 +130,19 @@ impl Builder {
             let pools = previous.map(|snapshot| &snapshot.pools[worker])?;
             pools.iter().find(|pool| Arc::ptr_eq(pool.linked(), linked)).cloned()
         };
-        (0..self.workers)
-            .map(|worker| {
-                let pool = |linked: &Arc<Linked>| {
-                    kept(worker, linked).unwrap_or_else(|| Pool::warmed(linked.clone()))
-                };
-                plugins.iter().map(pool).collect()
+        let mut new = Vec::new();
+        let mut pool = |worker: usize, linked: &Arc<Linked>| {
+            kept(worker, linked).unwrap_or_else(|| {
+                let pool = Pool::new(linked.clone());
+                new.push(pool.clone());
+                pool
             })
-            .collect()
+        };
+        let pools = (0..self.workers)
+            .map(|worker| plugins.iter().map(|linked| pool(worker, linked)).collect())
+            .collect();
+        plugin::warm(&new);
+        pools
     }
 
     fn access_log(&mut self, config: &config::AccessLog) -> Result<Arc<AccessLog>, Refused> {

@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use crate::proxy::exchange::Phase;
 
-#[derive(Debug, Default)]
-pub struct RouteMetrics;
 
 #[derive(Debug, Default)]
 pub struct Metrics;
@@ -36,3 +34,27 @@ impl PluginMetrics {
     pub fn failure(&self, _kind: &'static str) {}
     pub fn instances_add(&self, _by: i64) {}
 }
+/// x
+pub fn set_shard(_: usize) {}
+/// x
+#[derive(Debug, Default)] pub struct RouteMetrics;
+/// x
+#[derive(Debug, Default)] pub struct UpstreamMetrics;
+impl RouteMetrics { /// x
+pub fn record(&self, _: Option<http::StatusCode>, _: Duration, _: u64, _: u64) {} }
+impl UpstreamMetrics { /// x
+pub fn opened(&self) {} /// x
+pub fn closed(&self) {} /// x
+pub fn request(&self) {} /// x
+pub fn failure(&self, _: &str) {} }
+impl PluginMetrics { /// x
+pub fn set_instances(&self, _: usize) {} }
+impl Metrics { /// x
+pub fn new(_: usize) -> Arc<Self> { Arc::new(Self::default()) } /// x
+pub fn route(&self, _: &str) -> Arc<RouteMetrics> { Arc::default() } /// x
+pub fn upstream(&self, _: &str) -> Arc<UpstreamMetrics> { Arc::default() } /// x
+pub fn error(&self, _: &'static str) {} /// x
+pub fn swap(&self, _: &str, _: &'static str) {} /// x
+pub fn reload(&self, _: &'static str) {} /// x
+pub fn set_version(&self, _: u64) {} /// x
+pub fn text(&self) -> String { String::new() } }

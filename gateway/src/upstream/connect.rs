@@ -141,9 +141,11 @@ async fn head(
         loop {
             match timer.as_mut().as_pin_mut() {
                 None => timer.set(Some(sleep_until(clock.next().into()))),
-                Some(sleep) if sleep.poll(cx).is_pending() => return Poll::Pending,
-                Some(_) if clock.over(body_sent()) => return Poll::Ready(Err(Broken::Timeout)),
-                Some(_) => timer.set(None),
+                Some(sleep) => match sleep.poll(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(()) if clock.over(body_sent()) => return Poll::Ready(Err(Broken::Timeout)),
+                    Poll::Ready(()) => timer.set(None),
+                },
             }
         }
     })

@@ -32,7 +32,7 @@ pub enum FetchError {
 
 /// Sends a request to an upstream and reads its whole answer, of at most `body_limit` bytes, until `deadline`.
 ///
-/// `depth` is that of the exchange the request is made for. Framing and hop-by-hop fields of the request are
+/// `depth` is how deep the request stands: one more than the exchange it is made for. Framing and hop-by-hop fields of the request are
 /// replaced, those of the answer removed.
 pub async fn fetch(
     upstream: Arc<Upstream>,
@@ -41,15 +41,15 @@ pub async fn fetch(
     body_limit: usize,
     deadline: Instant,
 ) -> Result<Response<Bytes>, FetchError> {
-    if depth >= MAX_DEPTH {
+    if depth > MAX_DEPTH {
         return Err(FetchError::LoopDetected);
     }
     let endpoint = upstream.pick().clone();
     let (mut parts, body) = request.into_parts();
-    headers::strip_hop_by_hop(&mut parts.headers);
+    headers::strip(&mut parts.headers, false);
     parts.headers.remove(http::header::CONTENT_LENGTH);
     parts.headers.insert(http::header::HOST, endpoint.authority.clone());
-    parts.headers.insert(headers::DEPTH, http::HeaderValue::from(u16::from(depth) + 1));
+    parts.headers.insert(&headers::DEPTH, http::HeaderValue::from(u16::from(depth)));
     let replayable = parts.method.is_idempotent();
     let build = || {
         let mut request = Request::new(Outgoing::full(body.clone()));
@@ -95,7 +95,7 @@ async fn collect(
         }
     }
     give_back(connection).await;
-    headers::strip_hop_by_hop(&mut parts.headers);
+    headers::strip(&mut parts.headers, false);
     parts.headers.remove(http::header::CONTENT_LENGTH);
     Ok(Response::from_parts(parts, whole.freeze()))
 }
