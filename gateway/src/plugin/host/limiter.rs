@@ -1,6 +1,5 @@
 //! `limiter`: quotas, in the plugin's own namespace. Needs no grant.
 
-use super::state::KEY;
 use crate::plugin::host::Guest;
 use crate::plugin::host::bindings::gateway::plugin::limiter::{
     Algorithm, Decision, Error, Host, Quota,
@@ -15,9 +14,6 @@ impl Host for Guest {
         cost: u32,
     ) -> wasmtime::Result<Result<Decision, Error>> {
         self.budget.host_call()?;
-        if key.len() > KEY {
-            return Ok(Err(Error::TooLarge));
-        }
         let quota = state::Quota {
             algorithm: match quota.algorithm {
                 Algorithm::TokenBucket => state::Algorithm::TokenBucket,
@@ -29,12 +25,8 @@ impl Host for Guest {
             burst: quota.burst,
         };
         let shared = &*self.shared;
-        let decision =
-            shared
-                .services
-                .state
-                .acquire(&shared.plugin.name, key.as_bytes(), &quota, cost);
-        Ok(Ok(Decision {
+        let decision = shared.services.state.acquire(&shared.plugin.name, &key, &quota, cost);
+        Ok(decision.map_err(Error::from).map(|decision| Decision {
             allowed: decision.allowed,
             remaining: decision.remaining,
             reset_ms: decision.reset_ms,

@@ -4,70 +4,23 @@ use std::time::Duration;
 
 use crate::plugin::host::Guest;
 use crate::plugin::host::bindings::gateway::plugin::state::{Error, Host};
-use crate::state::StateError;
-
-/// The longest key, bytes.
-pub(super) const KEY: usize = 1 << 10;
-/// The largest value, bytes.
-const VALUE: usize = 1 << 20;
+use crate::state::{Memory, StateError};
 
 impl Host for Guest {
     fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, Error>> {
-        self.budget.host_call()?;
-        Ok(self.state_key(&key, 0).map(|()| {
-            let value = self
-                .shared
-                .services
-                .state
-                .get(&self.shared.plugin.name, key.as_bytes());
-            value.map(|value| value.to_vec())
-        }))
+        self.state(|state, plugin| Ok(state.get(plugin, &key)?.map(|value| value.to_vec())))
     }
 
-    fn set(
-        &mut self,
-        key: String,
-        value: Vec<u8>,
-        ttl_ms: Option<u32>,
-    ) -> wasmtime::Result<Result<(), Error>> {
-        self.budget.host_call()?;
-        Ok(self.state_key(&key, value.len()).and_then(|()| {
-            let Self { shared, .. } = self;
-            let ns = &shared.plugin.name;
-            shared
-                .services
-                .state
-                .set(ns, key.as_bytes(), value.into(), ttl(ttl_ms))
-                .map_err(Error::from)
-        }))
+    fn set(&mut self, key: String, value: Vec<u8>, ttl_ms: Option<u32>) -> wasmtime::Result<Result<(), Error>> {
+        self.state(|state, plugin| state.set(plugin, &key, value.into(), ttl(ttl_ms)))
     }
 
     fn delete(&mut self, key: String) -> wasmtime::Result<Result<(), Error>> {
-        self.budget.host_call()?;
-        Ok(self.state_key(&key, 0).map(|()| {
-            self.shared
-                .services
-                .state
-                .delete(&self.shared.plugin.name, key.as_bytes());
-        }))
+        self.state(|state, plugin| state.delete(plugin, &key))
     }
 
-    fn increment(
-        &mut self,
-        key: String,
-        by: i64,
-        ttl_ms: Option<u32>,
-    ) -> wasmtime::Result<Result<i64, Error>> {
-        self.budget.host_call()?;
-        Ok(self.state_key(&key, 0).and_then(|()| {
-            let Self { shared, .. } = self;
-            let ns = &shared.plugin.name;
-            shared
-                .services
-                .state
-                .increment(ns, key.as_bytes(), by, ttl(ttl_ms))
-                .map_err(Error::from)
-        }))
+    fn increment(&mut self, key: String, by: i64, ttl_ms: Option<u32>) -> wasmtime::Result<Result<i64, Error>> {
+        self.state(|state, plugin| state.increment(plugin, &key, by, ttl(ttl_ms)))
     }
 
     fn compare_and_swap(
@@ -77,35 +30,25 @@ impl Host for Guest {
         value: Vec<u8>,
         ttl_ms: Option<u32>,
     ) -> wasmtime::Result<Result<(), Error>> {
-        self.budget.host_call()?;
-        Ok(self.state_key(&key, value.len()).and_then(|()| {
-            let Self { shared, .. } = self;
-            let ns = &shared.plugin.name;
-            let state = &shared.services.state;
-            state
-                .compare_and_swap(
-                    ns,
-                    key.as_bytes(),
-                    expected.as_deref(),
-                    value.into(),
-                    ttl(ttl_ms),
-                )
-                .map_err(Error::from)
-        }))
+        self.state(|state, plugin| {
+            state.compare_and_swap(plugin, &key, expected.as_deref(), value.into(), ttl(ttl_ms))
+        })
     }
 }
 
 impl Guest {
-    /// Whether key and value are of a size that the store takes, and the grant is there. (A component that calls
-    /// `state` without the grant is not loaded; this is the second lock on the same door.)
-    fn state_key(&self, key: &str, value: usize) -> Result<(), Error> {
-        if !self.shared.plugin.grants.state {
-            return Err(Error::Unavailable("not granted".to_owned()));
+    /// One operation in the plugin's namespace. (A component that calls `state` without the grant is not loaded;
+    /// this is the second lock on the same door.)
+    fn state<T>(
+        &mut self,
+        operation: impl FnOnce(&Memory, &str) -> Result<T, StateError>,
+    ) -> wasmtime::Result<Result<T, Error>> {
+        self.budget.host_call()?;
+        let plugin = &self.shared.plugin;
+        if !plugin.grants.state {
+            return Ok(Err(Error::Unavailable("not granted".to_owned())));
         }
-        if key.len() > KEY || value > VALUE {
-            return Err(Error::TooLarge);
-        }
-        Ok(())
+        Ok(operation(&self.shared.services.state, &plugin.name).map_err(Error::from))
     }
 }
 

@@ -1,0 +1,169 @@
+//! Numbers that each worker keeps for itself.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+thread_local!(static SHARD: Cell<usize> = const { Cell::new(0) });
+
+/// One more than the workers: the control thread counts too, in the first shard.
+static SHARDS: AtomicUsize = AtomicUsize::new(1);
+
+/// Says how many shards what is made from now on has.
+pub(super) fn expect_workers(workers: usize) {
+    SHARDS.fetch_max(workers + 1, Ordering::Relaxed);
+}
+
+/// This thread is this worker.
+pub fn set_shard(worker: usize) {
+    SHARD.set(worker + 1);
+}
+
+/// A place for each worker, on cache lines of its own.
+#[derive(Debug)]
+struct Sharded<T>(Box<[Line<T>]>);
+
+#[derive(Debug)]
+#[repr(align(128))]
+struct Line<T>(T);
+
+impl<T> Sharded<T> {
+    fn new(mut make: impl FnMut() -> T) -> Self {
+        Self((0..SHARDS.load(Ordering::Relaxed)).map(|_| Line(make())).collect())
+    }
+
+    fn mine(&self) -> &T {
+        let shard = SHARD.get();
+        &self.0[if shard < self.0.len() { shard } else { 0 }].0
+    }
+
+    fn all(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().map(|line| &line.0)
+    }
+}
+
+/// A number that only rises.
+#[derive(Debug)]
+pub(super) struct Counter(Sharded<AtomicU64>);
+
+impl Counter {
+    pub(super) fn new() -> Self {
+        Self(Sharded::new(AtomicU64::default))
+    }
+
+    pub(super) fn add(&self, by: u64) {
+        if by > 0 {
+            self.0.mine().fetch_add(by, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn sum(&self) -> u64 {
+        self.0.all().map(|shard| shard.load(Ordering::Relaxed)).sum()
+    }
+}
+
+/// A count for every status code; 0 for none.
+#[derive(Debug)]
+pub(super) struct Statuses(Sharded<Box<[AtomicU64]>>);
+
+/// Codes are below this (RFC 9110, section 15).
+const CODES: usize = 600;
+
+impl Statuses {
+    pub(super) fn new() -> Self {
+        Self(Sharded::new(|| (0..CODES).map(|_| AtomicU64::default()).collect()))
+    }
+
+    pub(super) fn add(&self, status: u16) {
+        if let Some(count) = self.0.mine().get(usize::from(status)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Every status that was seen, with its count.
+    pub(super) fn sums(&self) -> impl Iterator<Item = (usize, u64)> {
+        let sum = |status: usize| self.0.all().map(|shard| shard[status].load(Ordering::Relaxed)).sum();
+        (0..CODES).map(move |status| (status, sum(status))).filter(|(_, count)| *count > 0)
+    }
+}
+
+/// Buckets that double: from the smallest bound to 2^23 times it.
+const BUCKETS: usize = 24;
+
+/// Durations in buckets.
+#[derive(Debug)]
+pub(super) struct Histogram {
+    /// The first bucket's upper bound, nanoseconds.
+    smallest: u64,
+    shards: Sharded<Durations>,
+}
+
+#[derive(Debug, Default)]
+struct Durations {
+    nanoseconds: AtomicU64,
+    /// The last one is for all that is larger.
+    buckets: [AtomicU64; BUCKETS + 1],
+}
+
+impl Histogram {
+    pub(super) fn new(smallest: Duration) -> Self {
+        Self { smallest: nanoseconds(smallest).max(1), shards: Sharded::new(Durations::default) }
+    }
+
+    pub(super) fn observe(&self, duration: Duration) {
+        let taken = nanoseconds(duration);
+        let shard = self.shards.mine();
+        shard.nanoseconds.fetch_add(taken, Ordering::Relaxed);
+        // The bucket is the number of doublings that the smallest bound needs to reach the duration.
+        let times = taken.saturating_sub(1) / self.smallest;
+        let bucket = (u64::BITS - times.leading_zeros()) as usize;
+        shard.buckets[bucket.min(BUCKETS)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Seconds in all, observations, and each bucket's bound in seconds with its own count.
+    pub(super) fn sums(&self) -> (f64, u64, Vec<(f64, u64)>) {
+        let of = |bucket: usize| self.shards.all().map(|shard| shard.buckets[bucket].load(Ordering::Relaxed)).sum();
+        let bound = |bucket: usize| {
+            if bucket == BUCKETS { f64::MAX } else { self.smallest as f64 * 2_f64.powi(bucket as i32) / 1e9 }
+        };
+        let buckets: Vec<(f64, u64)> = (0..=BUCKETS).map(|bucket| (bound(bucket), of(bucket))).collect();
+        let total: u64 = self.shards.all().map(|shard| shard.nanoseconds.load(Ordering::Relaxed)).sum();
+        (total as f64 / 1e9, buckets.iter().map(|(_, count)| count).sum(), buckets)
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_falls_into_the_bucket_whose_bound_is_the_next_one_up() {
+        let histogram = Histogram::new(Duration::from_micros(1));
+        for (nanoseconds, bound) in [(1, 1e-6), (1_000, 1e-6), (1_001, 2e-6), (2_000, 2e-6), (2_001, 4e-6), (9_000, 16e-6)] {
+            let before = histogram.sums().2;
+            histogram.observe(Duration::from_nanos(nanoseconds));
+            let grown = histogram.sums().2.iter().zip(before).find(|(now, then)| now.1 > then.1).unwrap().0.0;
+            assert!((grown - bound).abs() < 1e-12, "{nanoseconds} ns fell under {grown}");
+        }
+    }
+
+    #[test]
+    fn shards_add_up() {
+        expect_workers(2);
+        let counter = Counter::new();
+        std::thread::scope(|scope| {
+            for worker in 0..2 {
+                let counter = &counter;
+                scope.spawn(move || {
+                    set_shard(worker);
+                    counter.add(21);
+                });
+            }
+        });
+        assert_eq!(counter.sum(), 42);
+    }
+}
