@@ -27,7 +27,7 @@ pub struct Pool {
 
 /// An instance with its place among those the plugin may have.
 pub(super) struct Leased {
-    pub(super) instance: Instance,
+    pub(super) instance: Box<Instance>,
     _permit: Permit,
 }
 
@@ -199,7 +199,7 @@ impl Pool {
         let instance =
             Instance::new(linked.engine.wasmtime(), &linked.pre, linked.shared.clone()).await?;
         Ok(Leased {
-            instance,
+            instance: Box::new(instance),
             _permit: permit,
         })
     }
