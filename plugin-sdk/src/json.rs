@@ -11,6 +11,9 @@ use serde_json::value::RawValue;
 /// How deep a document may be nested.
 pub const MAX_DEPTH: usize = 64;
 
+/// The members of an object in order; a name that comes twice is there twice.
+pub type Members = Vec<(String, Node)>;
+
 /// A value of a document.
 #[derive(Clone, Debug)]
 pub struct Node(Inner);
@@ -18,7 +21,7 @@ pub struct Node(Inner);
 #[derive(Clone, Debug)]
 enum Inner {
     Raw(Box<RawValue>),
-    Object(Vec<(String, Node)>),
+    Object(Members),
     Array(Vec<Node>),
 }
 
@@ -62,15 +65,15 @@ impl Node {
         self.kind() == b'['
     }
 
-    /// The members of an object in order; a name that comes twice is there twice.
-    pub fn members(&mut self) -> Option<&mut Vec<(String, Self)>> {
+    /// The members of an object.
+    pub fn members(&mut self) -> Option<&mut Members> {
         if let Inner::Raw(raw) = &self.0
             && raw.get().starts_with('{')
         {
             // A name with half a surrogate pair is all that can fail here; an object that cannot be opened must
             // not carry past a filter what the filter takes out.
             let members =
-                serde_json::from_str(raw.get()).map_or_else(|_| Vec::new(), |Members(m)| m);
+                serde_json::from_str(raw.get()).map_or_else(|_| Vec::new(), |Opened(m)| m);
             self.0 = Inner::Object(members);
         }
         match &mut self.0 {
@@ -113,7 +116,7 @@ impl Node {
         &mut self,
         path: &[String],
         create: bool,
-        act: &mut dyn FnMut(&mut Vec<(String, Self)>, &str),
+        act: &mut dyn FnMut(&mut Members, &str),
     ) {
         if let Some(items) = self.items() {
             for item in items {
@@ -211,7 +214,7 @@ impl Node {
 }
 
 /// Puts a member in the place of the first of that name, or last; others of that name go.
-pub fn put(members: &mut Vec<(String, Node)>, name: &str, value: Node) {
+pub fn put(members: &mut Members, name: &str, value: Node) {
     let Some(at) = members.iter().position(|(n, _)| n == name) else {
         members.push((name.to_owned(), value));
         return;
@@ -243,24 +246,24 @@ impl Serialize for Node {
     }
 }
 
-struct Members(Vec<(String, Node)>);
+struct Opened(Members);
 
-impl<'de> Deserialize<'de> for Members {
+impl<'de> Deserialize<'de> for Opened {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Read;
         impl<'de> Visitor<'de> for Read {
-            type Value = Members;
+            type Value = Opened;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Opened, A::Error> {
                 let mut members = Vec::new();
                 while let Some((name, raw)) = map.next_entry()? {
                     members.push((name, Node(Inner::Raw(raw))));
                 }
-                Ok(Members(members))
+                Ok(Opened(members))
             }
         }
         deserializer.deserialize_map(Read)
