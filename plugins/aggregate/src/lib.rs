@@ -8,6 +8,8 @@ mod gather;
 mod merge;
 mod part;
 mod plan;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -58,21 +58,9 @@ impl BodyEdits {
         }
         for (dotted, value) in &config.set {
             let key = format!("{table}.set.{dotted}");
-            let path = path(&key, dotted, faults);
-            let edit = match value {
-                Value::String(text) => {
-                    names::template(&key, text, faults).map(|template| match template.constant() {
-                        Some(text) => (Some(Node::from_value(&Value::from(text))), None),
-                        None => (None, Some(template)),
-                    })
-                }
-                value => Some((Some(Node::from_value(value)), None)),
-            };
-            edits.extend(match (path, edit) {
-                (Some(path), Some((Some(value), _))) => Some(Edit::Set(path, value)),
-                (Some(path), Some((None, Some(template)))) => Some(Edit::Fill(path, template)),
-                _ => None,
-            });
+            if let Some(path) = path(&key, dotted, faults) {
+                edits.extend(Edit::setting(path, value, &key, faults));
+            }
         }
         Self(edits)
     }
@@ -102,6 +90,26 @@ impl BodyEdits {
             }
         }
         Edited::Body(node.to_vec())
+    }
+}
+
+impl Edit {
+    /// A string may have templates; anything else is what it is.
+    fn setting(
+        path: Path,
+        value: &Value,
+        key: &str,
+        faults: &mut Vec<ConfigError>,
+    ) -> Option<Self> {
+        let Value::String(text) = value else {
+            return Some(Self::Set(path, Node::from_value(value)));
+        };
+        let template = names::template(key, text, faults)?;
+        let constant = template.constant().map(Value::from);
+        Some(match constant {
+            Some(value) => Self::Set(path, Node::from_value(&value)),
+            None => Self::Fill(path, template),
+        })
     }
 }
 
