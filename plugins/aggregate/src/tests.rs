@@ -355,6 +355,33 @@ fn a_part_takes_its_own_timeout_or_what_is_left_of_the_deadline() {
 }
 
 #[test]
+fn a_later_wave_has_what_is_left_of_the_deadline_and_nothing_is_sent_after_it() {
+    let parts = json!([
+        part("first", json!({})),
+        part(
+            "echo",
+            json!({ "path": "/{parts.first.body.id}", "timeout": "2s" })
+        ),
+    ]);
+    let after = |took: u64| {
+        let (aggregate, seen) = configured(json!({ "deadline": "1s", "parts": parts.clone() }));
+        let aggregate = Rc::new(aggregate);
+        let clock = Rc::clone(&aggregate);
+        let mut exchange = Exchange::get("/").upstream("first", move |_| {
+            clock.advance(Duration::from_millis(took));
+            Ok(Answer::new(200).body(r#"{"id":1}"#))
+        });
+        let Flow::Respond(answer) = aggregate.on_request(&mut exchange).unwrap() else {
+            panic!("not answered");
+        };
+        let timeout = seen.borrow().first().and_then(|request| request.timeout);
+        (answer.status, timeout)
+    };
+    assert_eq!(after(700), (200, Some(Duration::from_millis(300))));
+    assert_eq!(after(1000), (504, None));
+}
+
+#[test]
 fn a_required_part_that_is_missing_ends_it_before_the_next_wave() {
     let parts = json!([
         part("down", json!({})),
