@@ -178,7 +178,9 @@ pub mod clock;
 mod config;
 mod export;
 mod host;
+pub mod json;
 pub mod limiter;
+pub mod percent;
 mod phases;
 mod plugin;
 mod query;
@@ -187,6 +189,7 @@ mod response;
 pub mod secrets;
 pub mod state;
 mod telemetry;
+pub mod template;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod test;
 pub mod upstream;

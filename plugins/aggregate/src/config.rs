@@ -1,0 +1,141 @@
+//! The plugin's `config` table as it is written.
+
+use std::collections::BTreeMap;
+
+use gateway_plugin_sdk::ConfigError;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The parts of an answer and how they become one.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// How long all of it may take: `250ms`, `2s`.
+    #[serde(default = "two_seconds")]
+    pub(crate) deadline: String,
+    /// What to fetch.
+    pub(crate) parts: Vec<PartConfig>,
+    /// How the parts become one document.
+    #[serde(default)]
+    pub(crate) merge: MergeMode,
+    /// What becomes of an array that two parts have.
+    #[serde(default)]
+    pub(crate) arrays: Arrays,
+    /// Whether `_errors` says which parts are missing, and why.
+    #[serde(default)]
+    pub(crate) report: bool,
+}
+
+/// One part: a request to an upstream, and what to take from its answer.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PartConfig {
+    /// Its name: letters, digits, `-` and `_`.
+    pub(crate) name: String,
+    /// The upstream, which the grants of the plugin name.
+    pub(crate) upstream: String,
+    /// The method.
+    #[serde(default = "get")]
+    pub(crate) method: String,
+    /// Path and query; may have templates.
+    pub(crate) path: String,
+    /// The fields of the client's request to pass on.
+    #[serde(default)]
+    pub(crate) headers: Vec<String>,
+    /// Fields to set; may have templates.
+    #[serde(default)]
+    pub(crate) set_headers: BTreeMap<String, String>,
+    /// How long it may take, within the deadline.
+    pub(crate) timeout: Option<String>,
+    /// Whether there is no answer without it.
+    #[serde(default = "yes")]
+    pub(crate) required: bool,
+    /// What stands in for it when it is missing.
+    pub(crate) fallback: Option<Value>,
+    /// The field of its answer to take.
+    pub(crate) take: Option<String>,
+    /// The only fields to keep.
+    pub(crate) allow: Option<Vec<String>>,
+    /// The fields to leave out.
+    #[serde(default)]
+    pub(crate) deny: Vec<String>,
+    /// Fields to move.
+    #[serde(default)]
+    pub(crate) rename: BTreeMap<String, String>,
+    /// Where it goes in the document; with `merge = "group"` its name by default, else the top.
+    pub(crate) into: Option<String>,
+    /// Whether its own 4xx or 5xx is the answer's when it is required and missing.
+    #[serde(default)]
+    pub(crate) pass_status: bool,
+}
+
+/// How the parts become one document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum MergeMode {
+    /// Each under its own name.
+    #[default]
+    Group,
+    /// Objects into each other; a later part wins.
+    Deep,
+    /// As `deep`, but two values in one place are an error.
+    Error,
+}
+
+/// What becomes of an array that two parts have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Arrays {
+    /// The later one is taken.
+    #[default]
+    Replace,
+    /// The later one's items come after those of the earlier one.
+    Append,
+}
+
+fn two_seconds() -> String {
+    "2s".to_owned()
+}
+
+fn get() -> String {
+    "GET".to_owned()
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// Checks that the places of the parts fit the merge.
+pub(crate) fn check_places(config: &Config, faults: &mut Vec<ConfigError>) {
+    if config.merge == MergeMode::Group {
+        let place = |part: &PartConfig| part.into.clone().unwrap_or_else(|| part.name.clone());
+        for (index, part) in config.parts.iter().enumerate() {
+            let here = place(part);
+            let inside = |a: &str, b: &str| a == b || a.starts_with(&format!("{b}."));
+            let other = config.parts[..index].iter().find(|other| {
+                let there = place(other);
+                other.name != part.name && (inside(&here, &there) || inside(&there, &here))
+            });
+            if let Some(other) = other {
+                let fault = format!(
+                    "`{here}` is the place of the part `{}`, or inside it; in a group each has its own",
+                    other.name
+                );
+                faults.push(ConfigError::new(format!("parts[{index}].into"), fault));
+            }
+        }
+        return;
+    }
+    for (index, part) in config.parts.iter().enumerate() {
+        let loose = part
+            .fallback
+            .as_ref()
+            .is_some_and(|value| !value.is_object());
+        if part.into.is_none() && loose {
+            let fault =
+                "is no object, so it has no place at the top of the document; `into` gives it one";
+            faults.push(ConfigError::new(format!("parts[{index}].fallback"), fault));
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! How the parts become one document, in the order of the configuration.
+
+use gateway_plugin_sdk::json::Node;
+
+use crate::config::{Arrays, MergeMode};
+
+/// What happens where two parts meet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Merge {
+    append: bool,
+    strict: bool,
+}
+
+impl Merge {
+    pub(crate) fn new(mode: MergeMode, arrays: Arrays) -> Self {
+        Self {
+            append: arrays == Arrays::Append,
+            strict: mode == MergeMode::Error,
+        }
+    }
+
+    /// Adds a part to the document, at a place in it or at its top.
+    ///
+    /// # Errors
+    /// The dotted path at which two values met that may not.
+    pub(crate) fn add(
+        self,
+        document: &mut Node,
+        into: Option<&[String]>,
+        value: Node,
+    ) -> Result<(), String> {
+        let mut placed = value;
+        for name in into.unwrap_or_default().iter().rev() {
+            let mut around = Node::object();
+            around.set(std::slice::from_ref(name), &placed);
+            placed = around;
+        }
+        self.join(document, placed)
+    }
+
+    fn join(self, here: &mut Node, other: Node) -> Result<(), String> {
+        let mut other = other;
+        if let (true, Some(items)) = (self.append, other.items())
+            && let Some(here) = here.items()
+        {
+            here.append(items);
+            return Ok(());
+        }
+        if let Some(others) = other.members()
+            && let Some(members) = here.members()
+        {
+            for (name, value) in others.drain(..) {
+                match members.iter_mut().find(|(n, _)| *n == name) {
+                    Some((_, member)) => self.join(member, value).map_err(|below| {
+                        if below.is_empty() {
+                            name
+                        } else {
+                            format!("{name}.{below}")
+                        }
+                    })?,
+                    None => members.push((name, value)),
+                }
+            }
+            return Ok(());
+        }
+        if self.strict {
+            return Err(String::new());
+        }
+        *here = other;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merged(mode: MergeMode, arrays: Arrays, parts: &[&str]) -> Result<String, String> {
+        let merge = Merge::new(mode, arrays);
+        let mut document = Node::object();
+        for part in parts {
+            merge.add(&mut document, None, Node::parse(part.as_bytes()).unwrap())?;
+        }
+        Ok(String::from_utf8(document.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn objects_join_and_the_later_value_wins() {
+        let parts = [
+            r#"{"a":{"x":1,"y":2},"b":1}"#,
+            r#"{"a":{"y":3,"z":4},"b":{}}"#,
+        ];
+        assert_eq!(
+            merged(MergeMode::Deep, Arrays::Replace, &parts).unwrap(),
+            r#"{"a":{"x":1,"y":3,"z":4},"b":{}}"#
+        );
+    }
+
+    #[test]
+    fn arrays_are_replaced_or_appended() {
+        let parts = [r#"{"a":[1,2]}"#, r#"{"a":[3]}"#];
+        let with = |arrays| merged(MergeMode::Deep, arrays, &parts).unwrap();
+        assert_eq!(with(Arrays::Replace), r#"{"a":[3]}"#);
+        assert_eq!(with(Arrays::Append), r#"{"a":[1,2,3]}"#);
+    }
+
+    #[test]
+    fn a_clash_is_named_by_its_path_where_it_is_an_error() {
+        let parts = [r#"{"a":{"x":1}}"#, r#"{"a":{"y":1}}"#, r#"{"a":{"x":1}}"#];
+        assert!(merged(MergeMode::Error, Arrays::Replace, &parts[..2]).is_ok());
+        assert_eq!(
+            merged(MergeMode::Error, Arrays::Replace, &parts),
+            Err("a.x".to_owned())
+        );
+    }
+}

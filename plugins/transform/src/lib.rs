@@ -1,0 +1,205 @@
+//! Edits requests and responses: headers, query, path, method, status, JSON bodies.
+//!
+//! Everything is parsed and checked in `configure`; a constant header edit is one call of the host per request and
+//! nothing else. Operations run in one order: remove, rename, set, add.
+
+mod body;
+mod config;
+mod headers;
+mod names;
+mod path;
+mod query;
+#[cfg(test)]
+mod tests;
+
+use gateway_plugin_sdk::prelude::*;
+
+use crate::body::{BodyEdits, Edited};
+use crate::headers::HeaderEdits;
+use crate::path::PathEdit;
+use crate::query::QueryEdits;
+
+pub use crate::config::Config;
+
+/// The plugin under one configuration.
+#[derive(Debug)]
+pub struct Transform {
+    request: RequestEdits,
+    response: ResponseEdits,
+    /// The response edits need nothing of the response, so they are made in `on_request` and wait for it: one call
+    /// of the plugin less per exchange.
+    early: bool,
+}
+
+#[derive(Debug)]
+struct RequestEdits {
+    headers: HeaderEdits,
+    query: QueryEdits,
+    path: Option<PathEdit>,
+    method: Option<String>,
+    body: BodyEdits,
+}
+
+#[derive(Debug)]
+struct ResponseEdits {
+    headers: HeaderEdits,
+    status: Option<u16>,
+    body: BodyEdits,
+}
+
+export!(Transform);
+
+impl Plugin for Transform {
+    type Config = Config;
+
+    fn configure(config: Config) -> Result<Self, Vec<ConfigError>> {
+        let mut faults = Vec::new();
+        let (request, response) = (config.request, config.response);
+        let request = RequestEdits {
+            path: PathEdit::check(&request.path, &mut faults),
+            method: names::method(request.method.as_deref(), &mut faults),
+            query: QueryEdits::check(request.query(), &mut faults),
+            body: BodyEdits::check("request.json", &request.json, &mut faults),
+            headers: HeaderEdits::check("request", request.headers(), &mut faults),
+        };
+        let response = ResponseEdits {
+            status: names::status(response.status, &mut faults),
+            body: BodyEdits::check("response.json", &response.json, &mut faults),
+            headers: HeaderEdits::check("response", response.headers(), &mut faults),
+        };
+        let early = response.body.is_empty() && response.headers.are_constant();
+        if faults.is_empty() {
+            Ok(Self {
+                request,
+                response,
+                early,
+            })
+        } else {
+            Err(faults)
+        }
+    }
+
+    fn phases(&self) -> Phases {
+        let mut phases = Phases::NONE;
+        if !self.request.is_empty() || (self.early && !self.response.is_empty()) {
+            phases |= Phases::REQUEST;
+        }
+        if !self.request.body.is_empty() {
+            phases |= Phases::REQUEST_BODY;
+        }
+        if !self.early {
+            phases |= Phases::RESPONSE;
+        }
+        if !self.response.body.is_empty() {
+            phases |= Phases::RESPONSE_BODY;
+        }
+        phases
+    }
+
+    fn on_request(&self, request: &mut Request) -> Result {
+        // The body first: a request that is refused for it is not edited by halves.
+        if let Some(refusal) = self.request.edit_body(request)? {
+            return Ok(refusal.into());
+        }
+        if let Some(refusal) = self.request.edit_head(request)? {
+            return Ok(refusal.into());
+        }
+        if self.early {
+            if let Some(status) = self.response.status {
+                request.response().set_status(status);
+            }
+            self.response
+                .headers
+                .apply_constant(&mut request.response())?;
+        }
+        Ok(Flow::Next)
+    }
+
+    fn on_response(&self, request: &Request, response: &mut Response) -> Result {
+        self.response.edit_body(request, response);
+        self.response.headers.apply_to_response(request, response)?;
+        if let Some(status) = self.response.status {
+            response.set_status(status);
+        }
+        Ok(Flow::Next)
+    }
+}
+
+impl RequestEdits {
+    fn is_empty(&self) -> bool {
+        self.headers.is_empty()
+            && self.query.is_empty()
+            && self.path.is_none()
+            && self.method.is_none()
+            && self.body.is_empty()
+    }
+
+    fn edit_body(&self, request: &mut Request) -> Result<Option<Answer>> {
+        if self.body.is_empty() || !body::is_json(request.header("content-type")) {
+            return Ok(None);
+        }
+        let Some(body) = request.body().filter(|body| !body.is_empty()) else {
+            return Ok(None);
+        };
+        match self.body.edit(&body, |source| source.read(request)) {
+            Edited::Body(body) => request.set_body(body),
+            Edited::NotJson(why) => {
+                let detail = format!("The body says that it is JSON, and is not: {why}.");
+                return Ok(Some(Answer::new(400).problem("Bad Request", &detail)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Path and query first, then the fields, then the method; a template sees the edits before it.
+    fn edit_head(&self, request: &mut Request) -> Result<Option<Answer>> {
+        if self.path.is_some() || !self.query.is_empty() {
+            let before = request.path_and_query();
+            let (path, query) = before.split_once('?').unwrap_or((&before, ""));
+            let mut after = match &self.path {
+                Some(edit) => edit.apply(path, request)?,
+                None => path.to_owned(),
+            };
+            self.query.apply(query, &mut after, request);
+            if after != before {
+                request
+                    .set_path(&after)
+                    .map_err(|error| format!("the path {after}: {error}"))?;
+            }
+        }
+        match self.headers.apply_to_request(request) {
+            Ok(()) => {}
+            Err(headers::Failure::BadValue(name)) => {
+                let detail =
+                    format!("A value of the request has bytes that may not stand in `{name}`.");
+                return Ok(Some(Answer::new(400).problem("Bad Request", &detail)));
+            }
+            Err(headers::Failure::Refused(why)) => return Err(why.into()),
+        }
+        if let Some(method) = &self.method {
+            request.set_method(method)?;
+        }
+        Ok(None)
+    }
+}
+
+impl ResponseEdits {
+    fn is_empty(&self) -> bool {
+        self.headers.is_empty() && self.status.is_none() && self.body.is_empty()
+    }
+
+    fn edit_body(&self, request: &Request, response: &mut Response) {
+        if self.body.is_empty() || !body::is_json(response.header("content-type")) {
+            return;
+        }
+        let Some(body) = response.body().filter(|body| !body.is_empty()) else {
+            return;
+        };
+        match self.body.edit(&body, |source| source.read(request)) {
+            Edited::Body(body) => response.set_body(body),
+            Edited::NotJson(why) => {
+                log::warn!(why = why; "the response says that it is JSON, and is not: left as it is");
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Another path for the upstream: set whole, or in the order strip, regex, prefix.
+
+use std::borrow::Cow;
+
+use gateway_plugin_sdk::template::{Template, Unfilled};
+use gateway_plugin_sdk::{ConfigError, Request};
+use regex::{Regex, RegexBuilder};
+
+use crate::config::PathConfig;
+use crate::names;
+
+/// The most memory that a compiled regex may take, in bytes: an instance has 16 MiB for everything.
+const REGEX_SIZE: usize = 1 << 20;
+
+/// A checked edit of the path.
+#[derive(Debug)]
+pub(crate) enum PathEdit {
+    /// The whole path.
+    Set(Template),
+    /// Parts of it.
+    Rewrite {
+        strip: Option<String>,
+        regex: Option<(Regex, String)>,
+        prefix: Option<String>,
+    },
+}
+
+impl PathEdit {
+    /// Checks the table `request.path`; none if it is empty or at fault.
+    pub(crate) fn check(config: &PathConfig, faults: &mut Vec<ConfigError>) -> Option<Self> {
+        let before = faults.len();
+        let mut fault = |key: &str, message: String| {
+            faults.push(ConfigError::new(format!("request.path.{key}"), message));
+        };
+        let strip = config.strip_prefix.as_deref();
+        let prefix = config.prefix.as_deref();
+        for (key, path) in [
+            ("set", config.set.as_deref()),
+            ("strip_prefix", strip),
+            ("prefix", prefix),
+        ] {
+            if let Some(path) = path
+                && let Err(message) = well_formed(path)
+            {
+                fault(key, message);
+            }
+        }
+        let regex = match (&config.regex, &config.to) {
+            (Some(regex), Some(to)) => compile(regex)
+                .map(|regex| (regex, to.clone()))
+                .map_err(|message| fault("regex", message))
+                .ok(),
+            (Some(_), None) => {
+                fault(
+                    "to",
+                    "is missing; it says what the match of `regex` becomes".to_owned(),
+                );
+                None
+            }
+            (None, Some(_)) => {
+                fault(
+                    "regex",
+                    "is missing; `to` replaces what it matches".to_owned(),
+                );
+                None
+            }
+            (None, None) => None,
+        };
+        let parts = strip.is_some() || prefix.is_some() || regex.is_some();
+        if config.set.is_some() && parts {
+            fault("set", "sets the whole path and stands alone".to_owned());
+        }
+        let set = match &config.set {
+            Some(text) => Some(names::template("request.path.set", text, faults)?),
+            None => None,
+        };
+        if faults.len() > before {
+            return None;
+        }
+        let trimmed = |path: &str| path.trim_end_matches('/').to_owned();
+        set.map(Self::Set).or_else(|| {
+            parts.then(|| Self::Rewrite {
+                strip: strip.map(trimmed),
+                regex,
+                prefix: prefix.map(trimmed),
+            })
+        })
+    }
+
+    /// The new path for `path`, both without a query.
+    pub(crate) fn apply(&self, path: &str, request: &Request) -> Result<String, Unfilled> {
+        let (strip, regex, prefix) = match self {
+            Self::Set(template) => return template.path(|source| source.read(request)),
+            Self::Rewrite {
+                strip,
+                regex,
+                prefix,
+            } => (strip, regex, prefix),
+        };
+        let mut path = Cow::Borrowed(path);
+        if let Some(strip) = strip
+            && let Some(rest) = path.strip_prefix(strip.as_str())
+            && (rest.is_empty() || rest.starts_with('/'))
+        {
+            path = Cow::Owned(rest.to_owned());
+        }
+        if let Some((regex, to)) = regex {
+            path = Cow::Owned(regex.replace(&path, to.as_str()).into_owned());
+        }
+        // A query in what `to` makes would be lost to the edits of the query, and `//host` is no path.
+        let rest = path.trim_start_matches('/').replace('?', "%3F");
+        let prefix = prefix.as_deref().unwrap_or_default();
+        Ok(format!("{prefix}/{rest}"))
+    }
+}
+
+fn well_formed(path: &str) -> Result<(), String> {
+    let wrong = |byte: u8| !byte.is_ascii_graphic() || byte == b'#' || byte == b'?';
+    if !path.starts_with('/') {
+        return Err(format!("`{path}` is no path; it begins with `/`"));
+    }
+    match path.bytes().find(|byte| wrong(*byte)) {
+        Some(b'?') => Err("has a query; `set_query` and `add_query` edit it".to_owned()),
+        Some(byte) => Err(format!(
+            "has the byte {byte:#04x}, which a path has percent-encoded"
+        )),
+        None => Ok(()),
+    }
+}
+
+fn compile(regex: &str) -> Result<Regex, String> {
+    RegexBuilder::new(regex)
+        .size_limit(REGEX_SIZE)
+        .dfa_size_limit(REGEX_SIZE)
+        .build()
+        .map_err(|error| format!("is no regular expression: {error}"))
+}

@@ -1,0 +1,131 @@
+//! Edits of the query. Parameters that no edit names keep their bytes.
+
+use std::borrow::Cow;
+
+use gateway_plugin_sdk::template::Template;
+use gateway_plugin_sdk::{ConfigError, Request, percent};
+
+use crate::config::QueryConfig;
+use crate::names;
+
+/// The edits in the order that they are made.
+#[derive(Debug)]
+pub(crate) struct QueryEdits(Vec<Edit>);
+
+#[derive(Debug)]
+enum Edit {
+    Remove(String),
+    Rename { from: String, to: String },
+    Set(String, Template),
+    Add(String, Template),
+}
+
+/// A parameter as it stands in the query, and its name decoded.
+struct Parameter<'a> {
+    name: String,
+    raw: Cow<'a, str>,
+}
+
+impl QueryEdits {
+    /// Checks the edits of the query.
+    pub(crate) fn check(config: QueryConfig<'_>, faults: &mut Vec<ConfigError>) -> Self {
+        let mut edits: Vec<_> = config.remove.iter().cloned().map(Edit::Remove).collect();
+        for (from, to) in config.rename {
+            let (from, to) = (from.clone(), to.clone());
+            edits.push(Edit::Rename { from, to });
+        }
+        for (name, text) in config.set {
+            let key = format!("request.set_query.{name}");
+            let value = names::template(&key, text, faults);
+            edits.extend(value.map(|value| Edit::Set(name.clone(), value)));
+        }
+        for (name, values) in config.add {
+            let key = format!("request.add_query.{name}");
+            for text in values.iter() {
+                let value = names::template(&key, text, faults);
+                edits.extend(value.map(|value| Edit::Add(name.clone(), value)));
+            }
+        }
+        Self(edits)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Edits `query` and puts it behind `path`, with its question mark.
+    pub(crate) fn apply(&self, query: &str, path: &mut String, request: &Request) {
+        if self.0.is_empty() {
+            if !query.is_empty() {
+                path.push('?');
+                path.push_str(query);
+            }
+            return;
+        }
+        let mut parameters: Vec<Parameter<'_>> = query
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| Parameter {
+                name: percent::decode(pair.split('=').next().unwrap_or(pair)),
+                raw: Cow::Borrowed(pair),
+            })
+            .collect();
+        for edit in &self.0 {
+            edit.apply(&mut parameters, request);
+        }
+        let mut mark = '?';
+        for parameter in &parameters {
+            path.push(mark);
+            path.push_str(&parameter.raw);
+            mark = '&';
+        }
+    }
+}
+
+impl Edit {
+    fn apply(&self, parameters: &mut Vec<Parameter<'_>>, request: &Request) {
+        match self {
+            Self::Remove(name) => parameters.retain(|p| p.name != *name),
+            Self::Rename { from, to } => {
+                for parameter in parameters.iter_mut().filter(|p| p.name == *from) {
+                    let value = parameter.raw.split_once('=').map(|(_, value)| value);
+                    let mut raw = encoded(to.as_bytes());
+                    if let Some(value) = value {
+                        raw.push('=');
+                        raw.push_str(value);
+                    }
+                    parameter.raw = Cow::Owned(raw);
+                    parameter.name.clone_from(to);
+                }
+            }
+            Self::Set(name, template) => {
+                let at = parameters.iter().position(|p| p.name == *name);
+                parameters.retain(|p| p.name != *name);
+                if let Some(parameter) = Parameter::made(name, template, request) {
+                    parameters.insert(at.unwrap_or(parameters.len()), parameter);
+                }
+            }
+            Self::Add(name, template) => {
+                parameters.extend(Parameter::made(name, template, request));
+            }
+        }
+    }
+}
+
+impl Parameter<'_> {
+    /// None if the template has no value.
+    fn made(name: &str, template: &Template, request: &Request) -> Option<Self> {
+        let value = template.bytes(|source| source.read(request)).ok()?;
+        let raw = encoded(name.as_bytes()) + "=" + &encoded(&value);
+        Some(Self {
+            name: name.to_owned(),
+            raw: Cow::Owned(raw),
+        })
+    }
+}
+
+fn encoded(bytes: &[u8]) -> String {
+    let mut out = Vec::with_capacity(bytes.len());
+    percent::encode(bytes, &mut out);
+    String::from_utf8(out).expect("percent-encoding is ASCII")
+}
