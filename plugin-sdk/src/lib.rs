@@ -176,6 +176,7 @@
 mod answer;
 pub mod clock;
 mod config;
+pub mod duration;
 mod export;
 mod host;
 pub mod json;

@@ -1,0 +1,86 @@
+//! Durations of the configuration: a whole number and its unit, `"250ms"`, `"10s"`, `"5m"`, `"1h"`, `"1d"`.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! #[derive(serde::Deserialize, schemars::JsonSchema)]
+//! struct Config {
+//!     #[serde(with = "gateway_plugin_sdk::duration")]
+//!     #[schemars(with = "String")]
+//!     window: Duration,
+//! }
+//!
+//! let config: Config = serde_json::from_str(r#"{ "window": "250ms" }"#).unwrap();
+//! assert_eq!(config.window, Duration::from_millis(250));
+//! ```
+
+use std::time::Duration;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+
+const EXPECTED: &str = "a duration is a whole number and a unit (`ms`, `s`, `m`, `h`, `d`), as in `\"250ms\"` or `\"10s\"`";
+
+/// Reads a duration of the configuration; for `#[serde(with)]`.
+///
+/// # Errors
+/// If it is not a text of that form.
+pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse(&text)
+        .ok_or_else(|| D::Error::custom(format_args!("`{text}` is no duration; {EXPECTED}")))
+}
+
+fn parse(text: &str) -> Option<Duration> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    let milliseconds = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.checked_mul(milliseconds).map(Duration::from_millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_and_a_unit_make_a_duration() {
+        for (text, milliseconds) in [
+            ("0s", 0),
+            ("250ms", 250),
+            ("10s", 10_000),
+            ("5m", 300_000),
+            ("1h", 3_600_000),
+        ] {
+            assert_eq!(
+                parse(text),
+                Some(Duration::from_millis(milliseconds)),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in [
+            "",
+            "10",
+            "s",
+            "-1s",
+            "1.5s",
+            "1 s",
+            "1w",
+            "99999999999999999999s",
+            "18446744073709551615d",
+        ] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}

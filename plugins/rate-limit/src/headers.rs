@@ -1,0 +1,114 @@
+//! How a client learns where it stands: `RateLimit-Policy` and `RateLimit` of draft-ietf-httpapi-ratelimit-headers,
+//! and the older `X-RateLimit-*`. Each field is one call of the gateway; what does not change is built once.
+
+use gateway_plugin_sdk::HeaderError;
+
+use crate::limit::{Limit, Standing};
+
+/// The fields that the configuration wants.
+#[derive(Debug)]
+pub(crate) struct Fields {
+    /// The value of `RateLimit-Policy`, if the fields of the IETF are wanted.
+    policy: Option<String>,
+    /// Whether `X-RateLimit-*` is wanted.
+    x: bool,
+}
+
+impl Fields {
+    pub(crate) fn new(limits: &[Limit], ietf: bool, x: bool) -> Self {
+        Self {
+            policy: ietf.then(|| policies(limits)),
+            x,
+        }
+    }
+
+    /// Hands every field to `set`.
+    pub(crate) fn tell(
+        &self,
+        limit: &Limit,
+        standing: Standing,
+        mut set: impl FnMut(&'static str, &[u8]) -> Result<(), HeaderError>,
+    ) -> Result<(), HeaderError> {
+        let remaining = Number::of(u64::from(standing.decision.remaining));
+        let seconds = Number::of(standing.seconds());
+        if let Some(policy) = &self.policy {
+            set("ratelimit-policy", policy.as_bytes())?;
+            let mut state = Vec::with_capacity(limit.name.len() + 48);
+            quoted(&limit.name, &mut state);
+            state.extend_from_slice(b";r=");
+            state.extend_from_slice(remaining.as_ref());
+            state.extend_from_slice(b";t=");
+            state.extend_from_slice(seconds.as_ref());
+            set("ratelimit", &state)?;
+        }
+        if self.x {
+            set(
+                "x-ratelimit-limit",
+                Number::of(u64::from(limit.capacity())).as_ref(),
+            )?;
+            set("x-ratelimit-remaining", remaining.as_ref())?;
+            set("x-ratelimit-reset", seconds.as_ref())?;
+        }
+        Ok(())
+    }
+}
+
+/// Every limit as an item of a structured field (RFC 9651): its name, quota, and window in whole seconds.
+fn policies(limits: &[Limit]) -> String {
+    let policies: Vec<String> = limits
+        .iter()
+        .map(|limit| {
+            let window = limit.quota.window_ms.div_ceil(1000);
+            format!("\"{}\";q={};w={window}", limit.name, limit.quota.limit)
+        })
+        .collect();
+    policies.join(", ")
+}
+
+/// A name is checked to need no escape when it is configured.
+fn quoted(name: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    out.extend_from_slice(name.as_bytes());
+    out.push(b'"');
+}
+
+/// A number in decimal, without an allocation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Number {
+    digits: [u8; 20],
+    start: usize,
+}
+
+impl Number {
+    pub(crate) fn of(mut number: u64) -> Self {
+        let mut digits = [b'0'; 20];
+        let mut start = digits.len();
+        for place in (0..digits.len()).rev() {
+            digits[place] = b"0123456789"[(number % 10) as usize];
+            start = place;
+            number /= 10;
+            if number == 0 {
+                break;
+            }
+        }
+        Self { digits, start }
+    }
+}
+
+impl AsRef<[u8]> for Number {
+    fn as_ref(&self) -> &[u8] {
+        &self.digits[self.start..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_written_in_decimal() {
+        for number in [0, 7, 10, 4_294_967_295, u64::MAX] {
+            assert_eq!(Number::of(number).as_ref(), number.to_string().as_bytes());
+        }
+    }
+}
