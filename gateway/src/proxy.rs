@@ -1,0 +1,4 @@
+//! The pure parts of the proxy.
+
+pub mod headers;
+pub mod normalise;
