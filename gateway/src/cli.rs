@@ -86,7 +86,11 @@ fn check(path: &Path) -> anyhow::Result<()> {
 
 fn report(error: &anyhow::Error) -> ExitCode {
     let refused = error.downcast_ref::<Refused>().map(ToString::to_string);
-    let (text, code) = match error.downcast_ref::<Errors>().map(ToString::to_string).or(refused) {
+    let (text, code) = match error
+        .downcast_ref::<Errors>()
+        .map(ToString::to_string)
+        .or(refused)
+    {
         Some(text) => (text, CONFIG),
         None => (format!("gateway: {error:#}"), FAILURE),
     };

@@ -58,7 +58,10 @@ pub fn run(path: &Path, watch: bool) -> anyhow::Result<()> {
     trace::init();
     let config = Arc::new(config::load(path)?);
     // The control thread, and one more for what blocks: compiling runs on tokio's blocking threads.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
     let draining = CancellationToken::new();
     let grace = CancellationToken::new();
     runtime.block_on(serve(path, config, watch, draining, grace))?;
@@ -94,13 +97,20 @@ async fn serve(
     let mut builder = Builder::new(engine, metrics.clone(), state.clone(), count);
     let (first, builder) = tokio::task::spawn_blocking({
         let config = config.clone();
-        move || builder.build(config, None, Replace::Changed).map(|snapshot| (snapshot, builder))
+        move || {
+            builder
+                .build(config, None, Replace::Changed)
+                .map(|snapshot| (snapshot, builder))
+        }
     })
     .await??;
     metrics.set_version(first.version);
     let published = Published::new(first);
     let start = |id| worker::start(id, published.clone(), draining.clone(), grace.clone());
-    let workers = (0..count).map(start).collect::<Result<Vec<_>, _>>().context("cannot start the workers")?;
+    let workers = (0..count)
+        .map(start)
+        .collect::<Result<Vec<_>, _>>()
+        .context("cannot start the workers")?;
     listeners.open(bound, &workers).await;
     let (files, changed_files) = mpsc::channel(4);
     let gateway = Arc::new(Gateway {
@@ -128,8 +138,14 @@ async fn serve(
     Ok(())
 }
 
-async fn start_admin(config: &Config, gateway: Arc<Gateway>, stop: CancellationToken) -> anyhow::Result<()> {
-    let Some(admin) = &config.admin else { return Ok(()) };
+async fn start_admin(
+    config: &Config,
+    gateway: Arc<Gateway>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let Some(admin) = &config.admin else {
+        return Ok(());
+    };
     let listener = tokio::net::TcpListener::bind(admin.address)
         .await
         .with_context(|| format!("admin.address: cannot listen on {}", admin.address))?;
@@ -139,7 +155,10 @@ async fn start_admin(config: &Config, gateway: Arc<Gateway>, stop: CancellationT
 }
 
 /// Reloads what the watcher reports.
-fn start_watch(gateway: Arc<Gateway>, mut wanted: mpsc::Receiver<Vec<PathBuf>>) -> anyhow::Result<()> {
+fn start_watch(
+    gateway: Arc<Gateway>,
+    mut wanted: mpsc::Receiver<Vec<PathBuf>>,
+) -> anyhow::Result<()> {
     let (sender, mut changes) = mpsc::channel(16);
     let mut watcher = Watcher::new(sender).context("cannot watch files")?;
     // The gateway ends with the process's main function, not with this task.
@@ -193,7 +212,10 @@ impl Gateway {
                 worker.ended().await;
             }
         };
-        if tokio::time::timeout(config.server.grace, ended).await.is_err() {
+        if tokio::time::timeout(config.server.grace, ended)
+            .await
+            .is_err()
+        {
             tracing::warn!("the grace is over; closing what is still open");
         }
         grace.cancel();
@@ -202,7 +224,10 @@ impl Gateway {
                 worker.ended().await;
             }
         };
-        if tokio::time::timeout(Duration::from_secs(2), closed).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(2), closed)
+            .await
+            .is_err()
+        {
             tracing::error!("a worker did not end");
         }
         self.published.snapshot().access_log.close();

@@ -76,7 +76,9 @@ impl Error {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyBroken => StatusCode::BAD_REQUEST,
-            Self::Connect(..) | Self::BadGateway(..) | Self::ResponseTooLarge(_) => StatusCode::BAD_GATEWAY,
+            Self::Connect(..) | Self::BadGateway(..) | Self::ResponseTooLarge(_) => {
+                StatusCode::BAD_GATEWAY
+            }
             Self::Saturated(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamTimeout(..) | Self::Deadline(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Plugin(..) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -107,10 +109,17 @@ impl Error {
     /// Whose fault it is.
     pub fn side(&self) -> Side {
         match self {
-            Self::Refused(..) | Self::BodyTooLarge | Self::BodyTimeout | Self::BodyBroken | Self::Loop => Side::Client,
+            Self::Refused(..)
+            | Self::BodyTooLarge
+            | Self::BodyTimeout
+            | Self::BodyBroken
+            | Self::Loop => Side::Client,
             Self::NoRoute | Self::NoAnswer | Self::Deadline(_) => Side::Gateway,
             Self::Plugin(..) | Self::ResponseTooLarge(_) => Side::Plugin,
-            Self::Connect(..) | Self::Saturated(_) | Self::BadGateway(..) | Self::UpstreamTimeout(..) => Side::Upstream,
+            Self::Connect(..)
+            | Self::Saturated(_)
+            | Self::BadGateway(..)
+            | Self::UpstreamTimeout(..) => Side::Upstream,
         }
     }
 
@@ -149,13 +158,19 @@ impl Error {
             problem["request_id"] = id.into();
         }
         let mut headers = HeaderMap::with_capacity(4);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         if matches!(self, Self::Saturated(_)) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if self.closes() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        (ResponseHead { status, headers }, Bytes::from(problem.to_string()))
+        (
+            ResponseHead { status, headers },
+            Bytes::from(problem.to_string()),
+        )
     }
 }

@@ -40,7 +40,11 @@ type Failed = (Box<Exchange>, Error);
 /// The order: admit (normalise, snapshot, route) → request phases → upstream, or what the route answers by
 /// itself → response phases in reverse → the client. The `complete` phases, the access log and the metrics
 /// follow when the response body ends or is dropped.
-pub async fn handle(worker: Rc<Worker>, connection: Rc<Connection>, mut request: Request<Incoming>) -> Response<Body> {
+pub async fn handle(
+    worker: Rc<Worker>,
+    connection: Rc<Connection>,
+    mut request: Request<Incoming>,
+) -> Response<Body> {
     let upgrade = upgrade::requested(&mut request);
     let (parts, incoming) = request.into_parts();
     let limits = &connection.listener.config.limits;
@@ -98,8 +102,13 @@ async fn response_phases(
     progress: &Rc<Progress>,
 ) -> Result<Response<Body>, Failed> {
     let last = exchange.route.chain.len();
-    let (mut exchange, held) = chain::on_response(exchange, last, chain::Source::Upstream(answer)).await?;
-    let deadline = exchange.route.config.timeout.map(|timeout| exchange.record.started + timeout);
+    let (mut exchange, held) =
+        chain::on_response(exchange, last, chain::Source::Upstream(answer)).await?;
+    let deadline = exchange
+        .route
+        .config
+        .timeout
+        .map(|timeout| exchange.record.started + timeout);
     let edited = held.is_replaced() || !exchange.route.response_stream.is_empty();
     let head = send_head(&mut exchange, edited);
     let body = match held {
@@ -124,9 +133,14 @@ async fn answered(
 ) -> Result<Response<Body>, Failed> {
     exchange.response = Some(head);
     let (mut exchange, body) = chain::on_response(exchange, at, chain::Source::Held(body)).await?;
-    let chain::Source::Held(body) = body else { return Err((exchange, Error::NoAnswer)) };
+    let chain::Source::Held(body) = body else {
+        return Err((exchange, Error::NoAnswer));
+    };
     let head = send_head(&mut exchange, true);
-    Ok(Response::from_parts(head, Body::full(body, exchange, Some(progress.clone()))))
+    Ok(Response::from_parts(
+        head,
+        Body::full(body, exchange, Some(progress.clone())),
+    ))
 }
 
 /// A failure as a response. It takes the response phases too, unless a plugin is what failed.
@@ -135,7 +149,8 @@ async fn fail(mut exchange: Box<Exchange>, error: Error, progress: Rc<Progress>)
     exchange.record.error = Some(error.kind());
     let (head, body) = error.response(Some(&exchange.id));
     if !matches!(error, Error::Plugin(..) | Error::Refused(..)) {
-        exchange = match answered(exchange, usize::MAX, head.clone(), body.clone(), &progress).await {
+        exchange = match answered(exchange, usize::MAX, head.clone(), body.clone(), &progress).await
+        {
             Ok(response) => return response,
             Err((exchange, error)) => {
                 complete::log_failure(&exchange, &error);
@@ -152,15 +167,23 @@ async fn fail(mut exchange: Box<Exchange>, error: Error, progress: Rc<Progress>)
 /// What goes to the client; the exchange keeps the status, and the fields only where a later phase reads them.
 fn send_head(exchange: &mut Exchange, replaced: bool) -> http::response::Parts {
     let mut parts = Response::new(()).into_parts().0;
-    let Some(head) = exchange.response.as_mut() else { return parts };
+    let Some(head) = exchange.response.as_mut() else {
+        return parts;
+    };
     if replaced {
         head.headers.remove(http::header::CONTENT_LENGTH);
     }
-    head.headers.insert(&headers::X_REQUEST_ID, exchange.id.clone());
+    head.headers
+        .insert(&headers::X_REQUEST_ID, exchange.id.clone());
     exchange.record.status = Some(head.status);
     parts.status = head.status;
-    let read_later = !exchange.route.on_complete.is_empty() || !exchange.route.response_stream.is_empty();
-    parts.headers = if read_later { head.headers.clone() } else { std::mem::take(&mut head.headers) };
+    let read_later =
+        !exchange.route.on_complete.is_empty() || !exchange.route.response_stream.is_empty();
+    parts.headers = if read_later {
+        head.headers.clone()
+    } else {
+        std::mem::take(&mut head.headers)
+    };
     parts
 }
 

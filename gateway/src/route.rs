@@ -73,8 +73,13 @@ impl Router {
             }
             for host in &matcher.hosts {
                 let paths = match host {
-                    HostPattern::Exact(host) => router.exact_hosts.entry(host.as_str().into()).or_default(),
-                    HostPattern::Suffix(suffix) => router.suffix_hosts.entry(suffix.as_str().into()).or_default(),
+                    HostPattern::Exact(host) => {
+                        router.exact_hosts.entry(host.as_str().into()).or_default()
+                    }
+                    HostPattern::Suffix(suffix) => router
+                        .suffix_hosts
+                        .entry(suffix.as_str().into())
+                        .or_default(),
                 };
                 paths.insert(&matcher.path, rank);
             }
@@ -117,9 +122,15 @@ impl Paths {
     fn insert(&mut self, path: &PathPattern, rank: u32) {
         match path {
             PathPattern::Any => self.any.push(rank),
-            PathPattern::Exact(path) => self.exact.entry(path.as_str().into()).or_default().push(rank),
+            PathPattern::Exact(path) => self
+                .exact
+                .entry(path.as_str().into())
+                .or_default()
+                .push(rank),
             PathPattern::Prefix(prefix) => self.segments.insert_prefix(prefix, rank),
-            PathPattern::Template { segments, rest } => self.segments.insert_template(segments, *rest, rank),
+            PathPattern::Template { segments, rest } => {
+                self.segments.insert_template(segments, *rest, rank)
+            }
             PathPattern::Regex(regex) => self.regex.push((regex.clone(), rank)),
         }
     }
@@ -141,13 +152,17 @@ impl Paths {
 
 /// The values of a template's parameters in a path that it matched, percent-decoded.
 pub fn params(pattern: &PathPattern, path: &str) -> Vec<(Arc<str>, String)> {
-    let PathPattern::Template { segments, .. } = pattern else { return Vec::new() };
+    let PathPattern::Template { segments, .. } = pattern else {
+        return Vec::new();
+    };
     segments
         .iter()
         .zip(path[1..].split('/'))
         .filter_map(|(segment, text)| match segment {
             crate::config::Segment::Param(name) => {
-                let value = percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+                let value = percent_encoding::percent_decode_str(text)
+                    .decode_utf8_lossy()
+                    .into_owned();
                 Some((name.clone(), value))
             }
             crate::config::Segment::Literal(_) => None,

@@ -91,9 +91,13 @@ impl View {
 impl Route {
     fn new(config: config::Route, chain: Vec<Link>, metrics: Arc<RouteMetrics>) -> Self {
         let places = |wanted: fn(Phases) -> bool| -> Vec<usize> {
-            (0..chain.len()).filter(|place| wanted(chain[*place].phases)).collect()
+            (0..chain.len())
+                .filter(|place| wanted(chain[*place].phases))
+                .collect()
         };
-        let reversed = |wanted: fn(Phases) -> bool| -> Vec<usize> { places(wanted).into_iter().rev().collect() };
+        let reversed = |wanted: fn(Phases) -> bool| -> Vec<usize> {
+            places(wanted).into_iter().rev().collect()
+        };
         Self {
             name: config.name.clone(),
             on_request: places(Phases::request),

@@ -27,6 +27,9 @@ use crate::upstream;
 /// How often idle upstream connections are looked through.
 const SWEEP: Duration = Duration::from_secs(5);
 
+/// How long a line of the access log may wait in a worker's buffer.
+const FLUSH: Duration = Duration::from_millis(100);
+
 /// Exchanges whose `complete` phases wait to be called, per worker; beyond it they are recorded without.
 const COMPLETIONS: usize = 10_000;
 
@@ -40,7 +43,10 @@ pub struct Published {
 impl Published {
     /// Starts with this snapshot.
     pub fn new(snapshot: Arc<Snapshot>) -> Arc<Self> {
-        Arc::new(Self { version: AtomicU64::new(snapshot.version), snapshot: ArcSwap::new(snapshot) })
+        Arc::new(Self {
+            version: AtomicU64::new(snapshot.version),
+            snapshot: ArcSwap::new(snapshot),
+        })
     }
 
     /// Puts a snapshot in force, in one step: every exchange that begins after this returns sees it.
@@ -132,16 +138,21 @@ pub fn start(
     grace: CancellationToken,
 ) -> std::io::Result<Handle> {
     let (orders, receiver) = mpsc::channel(64);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().event_interval(31).build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .event_interval(31)
+        .build()?;
     let ended = CancellationToken::new();
     // Also when the thread panics.
     let end = ended.clone().drop_guard();
-    std::thread::Builder::new().name(format!("worker-{id}")).spawn(move || {
-        let _end = end;
-        metrics::set_shard(id);
-        let local = LocalSet::new();
-        runtime.block_on(local.run_until(serve(id, published, receiver, draining, grace)));
-    })?;
+    std::thread::Builder::new()
+        .name(format!("worker-{id}"))
+        .spawn(move || {
+            let _end = end;
+            metrics::set_shard(id);
+            let local = LocalSet::new();
+            runtime.block_on(local.run_until(serve(id, published, receiver, draining, grace)));
+        })?;
     Ok(Handle { orders, ended })
 }
 
@@ -156,10 +167,16 @@ async fn serve(
     let snapshot = published.snapshot();
     let seen = Cell::new(snapshot.version);
     let view = RefCell::new(Arc::new(View::new(snapshot, id)));
-    let worker = Rc::new(Worker { id, published, seen, view });
+    let worker = Rc::new(Worker {
+        id,
+        published,
+        seen,
+        view,
+    });
     GRACE.set(Some(grace.clone()));
     let completions = complete_in_background();
     let mut sweep = tokio::time::interval(SWEEP);
+    let mut flush = tokio::time::interval(FLUSH);
     let mut drains: Vec<Rc<Drain>> = Vec::new();
     loop {
         tokio::select! {
@@ -177,6 +194,7 @@ async fn serve(
                 upstream::sweep();
                 drains.retain(|drain| drain.stage() == Stage::Serving || drain.open() > 0);
             }
+            _ = flush.tick() => worker.view.borrow().snapshot.access_log.flush(),
             () = draining.cancelled() => break,
         }
     }
@@ -185,6 +203,7 @@ async fn serve(
     }
     COMPLETE.set(None);
     let _stopped = completions.await;
+    worker.view.borrow().snapshot.access_log.flush();
 }
 
 fn listen(worker: Rc<Worker>, listener: Settings, socket: std::net::TcpListener, drain: Rc<Drain>) {

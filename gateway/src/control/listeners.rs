@@ -38,23 +38,37 @@ impl Listeners {
     /// # Errors
     /// The first address that cannot be bound.
     pub(super) fn prepare(&self, config: &Config, workers: usize) -> anyhow::Result<Bound> {
-        let mut bound = Bound { new: Vec::new(), kept: Vec::new() };
+        let mut bound = Bound {
+            new: Vec::new(),
+            kept: Vec::new(),
+        };
         for (index, listener) in config.listeners.iter().enumerate() {
             let name = &listener.name;
             let runtime = |address| {
-                ListenerRuntime::new(index, listener.clone(), address)
-                    .with_context(|| format!("listener `{name}`: rustls does not take the certificates"))
+                ListenerRuntime::new(index, listener.clone(), address).with_context(|| {
+                    format!("listener `{name}`: rustls does not take the certificates")
+                })
             };
-            match self.open.get(&listener.address).filter(|open| open.name == *name) {
+            match self
+                .open
+                .get(&listener.address)
+                .filter(|open| open.name == *name)
+            {
                 Some(open) => {
                     let previous = open.settings.load();
-                    bound.kept.push((listener.address, runtime(previous.address)?.succeeding(&previous)));
+                    bound.kept.push((
+                        listener.address,
+                        runtime(previous.address)?.succeeding(&previous),
+                    ));
                 }
                 None => {
-                    let sockets = listener::bind(listener.address, workers)
-                        .with_context(|| format!("listener `{name}`: cannot listen on {}", listener.address))?;
+                    let sockets = listener::bind(listener.address, workers).with_context(|| {
+                        format!("listener `{name}`: cannot listen on {}", listener.address)
+                    })?;
                     let address = sockets[0].local_addr()?;
-                    bound.new.push((listener.address, runtime(address)?, sockets));
+                    bound
+                        .new
+                        .push((listener.address, runtime(address)?, sockets));
                 }
             }
         }
@@ -82,11 +96,22 @@ impl Listeners {
             let (name, address) = (runtime.config.name.clone(), runtime.address);
             let settings: Settings = Arc::new(ArcSwap::from_pointee(runtime));
             for (worker, socket) in workers.iter().zip(sockets) {
-                let order = Order::Listen { listener: settings.clone(), socket, closed: closed.clone() };
+                let order = Order::Listen {
+                    listener: settings.clone(),
+                    socket,
+                    closed: closed.clone(),
+                };
                 worker.order(order).await;
             }
             tracing::info!(listener = %name, %address, "listening");
-            self.open.insert(key, Open { name, settings, closed });
+            self.open.insert(
+                key,
+                Open {
+                    name,
+                    settings,
+                    closed,
+                },
+            );
         }
     }
 }

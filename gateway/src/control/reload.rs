@@ -31,16 +31,23 @@ impl Gateway {
         let path = self.path.clone();
         let loaded = tokio::task::spawn_blocking(move || config::load(&path)).await;
         let result = match loaded {
-            Ok(Ok(config)) => self.replace(&mut reloading, Arc::new(config), None, started).await,
+            Ok(Ok(config)) => {
+                self.replace(&mut reloading, Arc::new(config), None, started)
+                    .await
+            }
             Ok(Err(errors)) => Err(errors.0.iter().map(ToString::to_string).collect()),
             Err(panic) => Err(vec![format!("the loader failed: {panic}")]),
         };
-        self.metrics.reload(if result.is_ok() { "done" } else { "refused" });
+        self.metrics
+            .reload(if result.is_ok() { "done" } else { "refused" });
         match &result {
             Ok(done) => {
                 tracing::info!(version = done.version, ms = done.milliseconds, plugins = ?done.plugins, "configuration reloaded");
             }
-            Err(reasons) => tracing::error!("the new configuration is refused; the old one stays: {}", reasons.join("; ")),
+            Err(reasons) => tracing::error!(
+                "the new configuration is refused; the old one stays: {}",
+                reasons.join("; ")
+            ),
         }
         result
     }
@@ -53,15 +60,26 @@ impl Gateway {
         if !config.plugins.contains_key(name) {
             return None;
         }
-        let result = self.replace(&mut reloading, config, Some(name.to_owned()), started).await;
+        let result = self
+            .replace(&mut reloading, config, Some(name.to_owned()), started)
+            .await;
         if let Err(reasons) = &result {
             self.metrics.swap(name, "refused");
             self.swaps.note(name, Err(reasons.join("; ")));
         }
         match &result {
-            Ok(done) => tracing::info!(plugin = name, version = done.version, ms = done.milliseconds, "plugin reloaded"),
+            Ok(done) => tracing::info!(
+                plugin = name,
+                version = done.version,
+                ms = done.milliseconds,
+                "plugin reloaded"
+            ),
             Err(reasons) => {
-                tracing::error!(plugin = name, "the new version is refused; the old one stays: {}", reasons.join("; "));
+                tracing::error!(
+                    plugin = name,
+                    "the new version is refused; the old one stays: {}",
+                    reasons.join("; ")
+                );
             }
         }
         Some(result)
@@ -75,7 +93,10 @@ impl Gateway {
             let _said = self.reload_all().await;
             return;
         }
-        let changed = config.plugins.values().filter(|plugin| files.contains(&plugin.path));
+        let changed = config
+            .plugins
+            .values()
+            .filter(|plugin| files.contains(&plugin.path));
         for plugin in changed {
             let _said = self.reload_one(&plugin.name).await;
         }
@@ -86,7 +107,9 @@ impl Gateway {
         let Some(sender) = &self.files else { return };
         let config = self.published.snapshot().config.clone();
         let plugins = config.plugins.values().map(|plugin| plugin.path.clone());
-        let _ended = sender.send(config.files.iter().cloned().chain(plugins).collect()).await;
+        let _ended = sender
+            .send(config.files.iter().cloned().chain(plugins).collect())
+            .await;
     }
 
     async fn replace(
@@ -98,7 +121,10 @@ impl Gateway {
     ) -> Result<Done, Refused> {
         let previous = self.published.snapshot();
         let whole = |error: anyhow::Error| vec![format!("{error:#}")];
-        let bound = reloading.listeners.prepare(&config, self.workers.len()).map_err(whole)?;
+        let bound = reloading
+            .listeners
+            .prepare(&config, self.workers.len())
+            .map_err(whole)?;
         let snapshot = build(reloading, config.clone(), previous.clone(), only).await?;
         self.state.resize(config.state.max_entries);
         reloading.listeners.open(bound, &self.workers).await;
@@ -115,7 +141,11 @@ impl Gateway {
         }
         self.watch_files().await;
         let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Ok(Done { version: snapshot.version, milliseconds, plugins })
+        Ok(Done {
+            version: snapshot.version,
+            milliseconds,
+            plugins,
+        })
     }
 }
 
@@ -129,7 +159,9 @@ async fn build(
     let mut builder = reloading.builder.clone();
     let built = tokio::task::spawn_blocking(move || {
         let replace = only.as_deref().map_or(Replace::Changed, Replace::Only);
-        builder.build(config, Some(&previous), replace).map(|snapshot| (snapshot, builder))
+        builder
+            .build(config, Some(&previous), replace)
+            .map(|snapshot| (snapshot, builder))
     });
     match built.await {
         Ok(Ok((snapshot, builder))) => {
@@ -143,6 +175,13 @@ async fn build(
 
 /// The plugins that are not what they were.
 fn changed(previous: &Snapshot, snapshot: &Snapshot) -> Vec<String> {
-    let same = |linked: &&Arc<crate::plugin::Linked>| previous.plugins.iter().any(|old| Arc::ptr_eq(old, linked));
-    snapshot.plugins.iter().filter(|linked| !same(linked)).map(|linked| linked.name.to_string()).collect()
+    let same = |linked: &&Arc<crate::plugin::Linked>| {
+        previous.plugins.iter().any(|old| Arc::ptr_eq(old, linked))
+    };
+    snapshot
+        .plugins
+        .iter()
+        .filter(|linked| !same(linked))
+        .map(|linked| linked.name.to_string())
+        .collect()
 }

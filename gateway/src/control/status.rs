@@ -25,7 +25,10 @@ struct Swap {
 impl Swaps {
     /// Keeps the outcome of a swap.
     pub(super) fn note(&self, plugin: &str, outcome: Result<(), String>) {
-        let swap = Swap { at: SystemTime::now(), error: outcome.err() };
+        let swap = Swap {
+            at: SystemTime::now(),
+            error: outcome.err(),
+        };
         self.0.lock().insert(plugin.to_owned(), swap);
     }
 
@@ -47,9 +50,6 @@ impl Control for Gateway {
     }
 
     fn metrics(&self) -> String {
-        for plugin in &self.published.snapshot().plugins {
-            self.metrics.plugin(&plugin.name).set_instances(plugin.instances());
-        }
         self.metrics.text()
     }
 
@@ -60,7 +60,13 @@ impl Control for Gateway {
                 .router
                 .routes()
                 .iter()
-                .filter(|route| route.config.plugins.iter().any(|plugin| plugin.plugin == linked.name))
+                .filter(|route| {
+                    route
+                        .config
+                        .plugins
+                        .iter()
+                        .any(|plugin| plugin.plugin == linked.name)
+                })
                 .map(|route| route.name.to_string())
                 .collect();
             json!({
@@ -129,9 +135,11 @@ fn answer(result: Result<Done, Refused>) -> Result<Value, Value> {
 
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a string does not fail.
+            let _infallible = write!(text, "{byte:02x}");
+            text
+        })
 }

@@ -39,14 +39,28 @@ pub(super) fn admit(
         true => Err(AMBIGUOUS),
         false => normalise::target(&parts.method, &parts.uri, &parts.headers, parts.version),
     };
-    let Parts { method, version, headers: mut fields, .. } = parts;
+    let Parts {
+        method,
+        version,
+        headers: mut fields,
+        ..
+    } = parts;
     let proxies = &connection.listener.config.trusted_proxies;
-    let client = headers::client(&fields, connection.peer.ip(), connection.tls.is_some(), proxies);
+    let client = headers::client(
+        &fields,
+        connection.peer.ip(),
+        connection.tls.is_some(),
+        proxies,
+    );
     let id = headers::request_id(&fields, client.trusted);
     let none = view.snapshot.no_route.clone();
     let (authority, path, refusal) = match target {
         Ok(target) => (target.authority, target.path, None),
-        Err(refusal) => (HeaderValue::from_static("-"), PathAndQuery::from_static("/"), Some(refusal)),
+        Err(refusal) => (
+            HeaderValue::from_static("-"),
+            PathAndQuery::from_static("/"),
+            Some(refusal),
+        ),
     };
     headers::strip(&mut fields, false);
     let depth = depth(&mut fields);
@@ -79,8 +93,19 @@ pub(super) fn admit(
     if let Some(refusal) = refusal {
         return Err((exchange, Error::Refused(refusal.status, refusal.reason)));
     }
-    let Exchange { headers: fields, authority, id, .. } = &mut *exchange;
-    headers::forward(fields, &connection.address, connection.tls.is_some(), authority, client.trusted);
+    let Exchange {
+        headers: fields,
+        authority,
+        id,
+        ..
+    } = &mut *exchange;
+    headers::forward(
+        fields,
+        &connection.address,
+        connection.tls.is_some(),
+        authority,
+        client.trusted,
+    );
     fields.insert(&headers::X_REQUEST_ID, id.clone());
     if depth > MAX_DEPTH {
         return Err((exchange, Error::Loop));
@@ -97,10 +122,17 @@ pub(super) fn admit(
 }
 
 /// The route, if this connection may ask for it.
-fn find(exchange: &Exchange, connection: &Connection) -> Result<Arc<crate::snapshot::Route>, Error> {
+fn find(
+    exchange: &Exchange,
+    connection: &Connection,
+) -> Result<Arc<crate::snapshot::Route>, Error> {
     let authority = exchange.authority.to_str().unwrap_or_default();
     let host = headers::host_of(authority);
-    if connection.tls.as_ref().is_some_and(|tls| tls.server_name.is_some() && !tls.covers(&host)) {
+    if connection
+        .tls
+        .as_ref()
+        .is_some_and(|tls| tls.server_name.is_some() && !tls.covers(&host))
+    {
         return Err(Error::Refused(
             StatusCode::MISDIRECTED_REQUEST,
             "the certificate of this connection does not cover this host",
@@ -108,7 +140,11 @@ fn find(exchange: &Exchange, connection: &Connection) -> Result<Arc<crate::snaps
     }
     let snapshot = &exchange.view.snapshot;
     let name = &connection.listener.config.name;
-    let listener = snapshot.config.listeners.iter().position(|listener| listener.name == *name);
+    let listener = snapshot
+        .config
+        .listeners
+        .iter()
+        .position(|listener| listener.name == *name);
     let subject = Subject {
         listener: listener.unwrap_or(usize::MAX),
         host: &host,
@@ -125,5 +161,7 @@ fn find(exchange: &Exchange, connection: &Connection) -> Result<Arc<crate::snaps
 fn depth(fields: &mut HeaderMap) -> u8 {
     let depth = fields.remove(&headers::DEPTH);
     fields.remove(header::EXPECT);
-    depth.and_then(|depth| depth.to_str().ok()?.parse().ok()).unwrap_or(0)
+    depth
+        .and_then(|depth| depth.to_str().ok()?.parse().ok())
+        .unwrap_or(0)
 }

@@ -63,7 +63,13 @@ impl ClientBody {
     pub fn new(incoming: Incoming, limit: u64, idle: Duration) -> (Self, Rc<Progress>) {
         let progress = Rc::new(Progress::default());
         let limit = if limit == 0 { u64::MAX } else { limit };
-        let body = Self { incoming, prefix: None, limit, idle: Patience::new(idle), progress: progress.clone() };
+        let body = Self {
+            incoming,
+            prefix: None,
+            limit,
+            idle: Patience::new(idle),
+            progress: progress.clone(),
+        };
         (body, progress)
     }
 
@@ -148,7 +154,10 @@ impl Patience {
     /// Ready when patience is at its end.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let limit = self.limit;
-        self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit))).as_mut().poll(cx)
+        self.sleep
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)))
+            .as_mut()
+            .poll(cx)
     }
 }
 
@@ -167,7 +176,11 @@ pub enum Outgoing {
 impl Outgoing {
     /// A body held in memory.
     pub fn full(bytes: Bytes) -> Self {
-        if bytes.is_empty() { Self::Empty } else { Self::Full(bytes) }
+        if bytes.is_empty() {
+            Self::Empty
+        } else {
+            Self::Full(bytes)
+        }
     }
 }
 
@@ -182,11 +195,15 @@ impl http_body::Body for Outgoing {
         match &mut *self {
             Self::Empty => Poll::Ready(None),
             Self::Full(_) => {
-                let Self::Full(bytes) = std::mem::replace(&mut *self, Self::Empty) else { return Poll::Ready(None) };
+                let Self::Full(bytes) = std::mem::replace(&mut *self, Self::Empty) else {
+                    return Poll::Ready(None);
+                };
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Self::Client(body) => Pin::new(body.as_mut()).poll_frame(cx),
-            Self::Edited(chunks) => chunks.poll_recv(cx).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data))),
+            Self::Edited(chunks) => chunks
+                .poll_recv(cx)
+                .map(|chunk| chunk.map(|chunk| chunk.map(Frame::data))),
         }
     }
 
@@ -244,7 +261,11 @@ struct Tail {
 impl Body {
     /// A body held in memory.
     pub fn full(bytes: Bytes, exchange: Box<Exchange>, request: Option<Rc<Progress>>) -> Self {
-        let source = if bytes.is_empty() { Source::Empty } else { Source::Full(bytes) };
+        let source = if bytes.is_empty() {
+            Source::Empty
+        } else {
+            Source::Full(bytes)
+        };
         Self::new(source, exchange, request, None)
     }
 
@@ -255,17 +276,28 @@ impl Body {
         request: Option<Rc<Progress>>,
         deadline: Option<Instant>,
     ) -> Self {
-        Self::new(Source::Upstream(Box::new(body)), exchange, request, deadline)
+        Self::new(
+            Source::Upstream(Box::new(body)),
+            exchange,
+            request,
+            deadline,
+        )
     }
 
     /// As it comes from plugins that edit it.
     pub(super) fn edited(frames: mpsc::Receiver<Edited>) -> Self {
-        Self { source: Source::Edited(frames), tail: None }
+        Self {
+            source: Source::Edited(frames),
+            tail: None,
+        }
     }
 
     /// No body and no exchange: for what is answered before there is one.
     pub fn empty() -> Self {
-        Self { source: Source::Empty, tail: None }
+        Self {
+            source: Source::Empty,
+            tail: None,
+        }
     }
 
     fn new(
@@ -274,7 +306,15 @@ impl Body {
         request: Option<Rc<Progress>>,
         deadline: Option<Instant>,
     ) -> Self {
-        let mut body = Self { source, tail: Some(Tail { exchange, request, deadline, late: None }) };
+        let mut body = Self {
+            source,
+            tail: Some(Tail {
+                exchange,
+                request,
+                deadline,
+                late: None,
+            }),
+        };
         if http_body::Body::is_end_stream(&body) {
             body.finish();
         }
@@ -299,8 +339,13 @@ impl Tail {
 
     /// Whether the exchange as a whole took too long; only asked while the body waits.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(deadline) = self.deadline else { return Poll::Pending };
-        self.late.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into()))).as_mut().poll(cx)
+        let Some(deadline) = self.deadline else {
+            return Poll::Pending;
+        };
+        self.late
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())))
+            .as_mut()
+            .poll(cx)
     }
 }
 
@@ -360,7 +405,9 @@ impl http_body::Body for Body {
                 Poll::Ready(None)
             }
             Poll::Pending => {
-                let Some(tail) = &mut this.tail else { return Poll::Pending };
+                let Some(tail) = &mut this.tail else {
+                    return Poll::Pending;
+                };
                 ready!(tail.poll_late(cx));
                 tail.exchange.record.error = Some("deadline");
                 this.source = Source::Empty;
@@ -402,7 +449,12 @@ pub struct UpstreamBody {
 impl UpstreamBody {
     /// A body that may pause for at most `idle`.
     pub fn new(incoming: Incoming, connection: Connection, idle: Duration) -> Self {
-        Self { incoming, connection: Some(connection), prefix: None, idle: Patience::new(idle) }
+        Self {
+            incoming,
+            connection: Some(connection),
+            prefix: None,
+            idle: Patience::new(idle),
+        }
     }
 
     /// Puts bytes that were read before the rest again.
@@ -420,7 +472,10 @@ impl UpstreamBody {
     }
 
     /// The next frame.
-    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+    pub fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         if let Some(prefix) = self.prefix.take() {
             return Poll::Ready(Some(Ok(Frame::data(prefix))));
         }
@@ -520,7 +575,9 @@ impl fmt::Debug for Body {
 
 impl fmt::Debug for ClientBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientBody").field("progress", &self.progress).finish_non_exhaustive()
+        f.debug_struct("ClientBody")
+            .field("progress", &self.progress)
+            .finish_non_exhaustive()
     }
 }
 

@@ -59,7 +59,9 @@ pub(super) async fn on_request(
         let link = route.chain[place];
         let pool = exchange.view.pools[link.plugin].clone();
         if link.phases.request_body() {
-            if let Err(error) = hold_request(&mut exchange, &mut body, pool.linked(), progress).await {
+            if let Err(error) =
+                hold_request(&mut exchange, &mut body, pool.linked(), progress).await
+            {
                 return Err((exchange, error));
             }
         }
@@ -68,8 +70,14 @@ pub(super) async fn on_request(
         match result {
             Ok(Flow::Next) => {}
             Ok(Flow::Respond(answer)) => {
-                let head = ResponseHead { status: answer.status, headers: answer.headers };
-                let answer = Answered { head, body: answer.body };
+                let head = ResponseHead {
+                    status: answer.status,
+                    headers: answer.headers,
+                };
+                let answer = Answered {
+                    head,
+                    body: answer.body,
+                };
                 return Ok((exchange, Requested::Answered { at: place, answer }));
             }
             Err(failure) => {
@@ -108,7 +116,10 @@ pub(super) async fn on_response(
                 }
             }
             Ok(Flow::Respond(answer)) => {
-                exchange.response = Some(ResponseHead { status: answer.status, headers: answer.headers });
+                exchange.response = Some(ResponseHead {
+                    status: answer.status,
+                    headers: answer.headers,
+                });
                 exchange.response_body = None;
                 body = Source::Held(answer.body);
             }
@@ -145,7 +156,11 @@ async fn hold_request(
     let Some(client) = body.as_mut() else {
         // An earlier plugin holds it already; this one may have a smaller limit.
         let held = exchange.request_body.as_ref().map_or(0, Bytes::len);
-        return if over(held) && config.body_overflow == BodyOverflow::Refuse { Err(Error::BodyTooLarge) } else { Ok(()) };
+        return if over(held) && config.body_overflow == BodyOverflow::Refuse {
+            Err(Error::BodyTooLarge)
+        } else {
+            Ok(())
+        };
     };
     match collect(client, config.body_limit).await {
         Ok(Collected::Whole(bytes, _trailers)) => {
@@ -172,14 +187,20 @@ pub(super) fn client_fault(fault: BodyFault) -> Error {
 }
 
 /// Reads the response body for a plugin that wants it whole.
-async fn hold_response(exchange: &mut Exchange, body: Source, linked: &Linked) -> Result<Source, Error> {
+async fn hold_response(
+    exchange: &mut Exchange,
+    body: Source,
+    linked: &Linked,
+) -> Result<Source, Error> {
     let config = &linked.config;
     let mut answer = match body {
         Source::Held(bytes) if bytes.len() <= config.body_limit => {
             exchange.response_body = Some(bytes);
             return Ok(Source::Held(Bytes::new()));
         }
-        Source::Held(bytes) if config.body_overflow == BodyOverflow::Skip => return Ok(Source::Held(bytes)),
+        Source::Held(bytes) if config.body_overflow == BodyOverflow::Skip => {
+            return Ok(Source::Held(bytes));
+        }
         Source::Held(_) => return Err(Error::ResponseTooLarge(linked.name.to_string())),
         Source::Upstream(answer) => answer,
     };

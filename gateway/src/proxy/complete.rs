@@ -39,12 +39,16 @@ pub async fn run(mut exchange: Box<Exchange>) {
 fn count(exchange: &Exchange) {
     let record = &exchange.record;
     let duration = record.started.elapsed();
-    exchange.route.metrics.record(record.status, duration, record.bytes_in, record.bytes_out);
+    exchange
+        .route
+        .metrics
+        .record(record.status, duration, record.bytes_in, record.bytes_out);
     let access_log = &exchange.view.snapshot.access_log;
     if access_log.is_off() {
         return;
     }
-    let field = |name: http::HeaderName| exchange.headers.get(name).map(http::HeaderValue::as_bytes);
+    let field =
+        |name: http::HeaderName| exchange.headers.get(name).map(http::HeaderValue::as_bytes);
     access_log.log(&Line {
         time: SystemTime::now(),
         id: exchange.id.to_str().unwrap_or_default(),
@@ -72,7 +76,10 @@ fn count(exchange: &Exchange) {
 /// One line for what failed; clients' mistakes only for who asks for them.
 pub(super) fn log_failure(exchange: &Exchange, error: &Error) {
     exchange.view.snapshot.metrics.error(error.kind());
-    let (route, id) = (&exchange.route.name, exchange.id.to_str().unwrap_or_default());
+    let (route, id) = (
+        &exchange.route.name,
+        exchange.id.to_str().unwrap_or_default(),
+    );
     match error.side() {
         Side::Client | Side::Gateway => tracing::debug!(%route, id, kind = error.kind(), "{error}"),
         Side::Upstream => tracing::warn!(%route, id, kind = error.kind(), "{error}"),

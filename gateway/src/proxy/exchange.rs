@@ -88,7 +88,13 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase, in the order of [`Phase::index`].
-    pub const ALL: [Self; 5] = [Self::Request, Self::Response, Self::RequestChunk, Self::ResponseChunk, Self::Complete];
+    pub const ALL: [Self; 5] = [
+        Self::Request,
+        Self::Response,
+        Self::RequestChunk,
+        Self::ResponseChunk,
+        Self::Complete,
+    ];
 
     /// Its place in [`Phase::ALL`].
     pub fn index(self) -> usize {
@@ -178,12 +184,18 @@ impl Default for Record {
 impl Exchange {
     /// The value of a path parameter.
     pub fn param(&self, name: &str) -> Option<&str> {
-        self.params.iter().find(|(param, _)| &**param == name).map(|(_, value)| value.as_str())
+        self.params
+            .iter()
+            .find(|(param, _)| &**param == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The value of an attribute.
     pub fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes.iter().find(|(key, _)| &**key == name).map(|(_, value)| &**value)
+        self.attributes
+            .iter()
+            .find(|(key, _)| &**key == name)
+            .map(|(_, value)| &**value)
     }
 
     /// Sets an attribute.
@@ -228,7 +240,9 @@ impl Exchange {
 
     /// Applies the edits that waited for the response; called once, when the head is there.
     pub fn apply_response_edits(&mut self) {
-        let Some(head) = self.response.as_mut() else { return };
+        let Some(head) = self.response.as_mut() else {
+            return;
+        };
         for edit in self.response_edits.drain(..) {
             head.apply(edit);
         }

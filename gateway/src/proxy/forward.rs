@@ -28,11 +28,18 @@ pub(super) async fn send(
     let bodiless = matches!(outgoing, Some(Outgoing::Empty));
     let plan = Plan {
         replayable: bodiless && exchange.method.is_idempotent(),
-        deadline: exchange.route.config.timeout.map(|timeout| exchange.record.started + timeout),
+        deadline: exchange
+            .route
+            .config
+            .timeout
+            .map(|timeout| exchange.record.started + timeout),
     };
     let build = || request(&exchange, outgoing.take().unwrap_or(Outgoing::Empty));
     let sent = Instant::now();
-    let result = send_upstream(&upstream, endpoint, plan, build, || bodiless || progress.ended.get()).await;
+    let result = send_upstream(&upstream, endpoint, plan, build, || {
+        bodiless || progress.ended.get()
+    })
+    .await;
     match result {
         Ok((response, connection)) => {
             exchange.record.endpoint = Some(endpoint.address);
@@ -40,8 +47,14 @@ pub(super) async fn send(
             upstream.metrics.request();
             let (mut parts, incoming) = response.into_parts();
             headers::strip(&mut parts.headers, false);
-            exchange.response = Some(ResponseHead { status: parts.status, headers: parts.headers });
-            Ok((exchange, UpstreamBody::new(incoming, connection, upstream.config.idle_timeout)))
+            exchange.response = Some(ResponseHead {
+                status: parts.status,
+                headers: parts.headers,
+            });
+            Ok((
+                exchange,
+                UpstreamBody::new(incoming, connection, upstream.config.idle_timeout),
+            ))
         }
         Err(error) => {
             let error = match progress.fault.get() {
@@ -71,7 +84,10 @@ pub(super) fn prepare(exchange: &mut Exchange, endpoint: &Endpoint, held: bool) 
         fields.remove(header::CONTENT_LENGTH);
     }
     if exchange.depth > 0 {
-        fields.insert(&headers::DEPTH, HeaderValue::from(u16::from(exchange.depth)));
+        fields.insert(
+            &headers::DEPTH,
+            HeaderValue::from(u16::from(exchange.depth)),
+        );
     }
 }
 
@@ -92,7 +108,12 @@ pub(super) fn explain(upstream: &Upstream, exchange: &Exchange, error: SendError
         SendError::Saturated => Error::Saturated(name),
         SendError::Protocol(why) => Error::BadGateway(name, why),
         SendError::Timeout => {
-            match exchange.route.config.timeout.filter(|timeout| exchange.record.started.elapsed() >= *timeout) {
+            match exchange
+                .route
+                .config
+                .timeout
+                .filter(|timeout| exchange.record.started.elapsed() >= *timeout)
+            {
                 Some(timeout) => Error::Deadline(timeout),
                 None => Error::UpstreamTimeout(name, upstream.config.first_byte_timeout),
             }

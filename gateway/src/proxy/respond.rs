@@ -13,14 +13,26 @@ pub(super) fn respond(respond: &Respond, exchange: &Exchange) -> (ResponseHead, 
     for (name, value) in &respond.headers {
         headers.append(name.clone(), value.clone());
     }
-    let body = if exchange.params.is_empty() { respond.body.clone() } else { fill(&respond.body, exchange) };
-    (ResponseHead { status: respond.status, headers }, body)
+    let body = if exchange.params.is_empty() {
+        respond.body.clone()
+    } else {
+        fill(&respond.body, exchange)
+    };
+    (
+        ResponseHead {
+            status: respond.status,
+            headers,
+        },
+        body,
+    )
 }
 
 /// Replaces `{name}` by the parameter. In a JSON body a value cannot break out of its string: quotes,
 /// backslashes and control characters are escaped.
 fn fill(body: &Bytes, exchange: &Exchange) -> Bytes {
-    let Ok(text) = std::str::from_utf8(body) else { return body.clone() };
+    let Ok(text) = std::str::from_utf8(body) else {
+        return body.clone();
+    };
     let mut filled = text.to_owned();
     for (name, value) in &exchange.params {
         let escaped = serde_json::Value::from(value.as_str()).to_string();
@@ -40,5 +52,8 @@ pub(super) fn redirect(redirect: &Redirect, exchange: &Exchange) -> Result<Respo
         .map_err(|_| Error::Refused(StatusCode::BAD_REQUEST, "the redirect would not be a URL"))?;
     let mut headers = HeaderMap::with_capacity(2);
     headers.insert(header::LOCATION, location);
-    Ok(ResponseHead { status: redirect.status, headers })
+    Ok(ResponseHead {
+        status: redirect.status,
+        headers,
+    })
 }

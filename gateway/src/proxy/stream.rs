@@ -23,7 +23,10 @@ fn editors(exchange: &mut Exchange, places: &[usize]) -> Vec<(Held, OnError)> {
     let editor = |place: &usize| {
         let link = route.chain[*place];
         let pool = &view.pools[link.plugin];
-        (pool.hold((*place, link.filter), exchange), pool.linked().config.on_error)
+        (
+            pool.hold((*place, link.filter), exchange),
+            pool.linked().config.on_error,
+        )
     };
     places.iter().map(editor).collect()
 }
@@ -36,7 +39,10 @@ pub(super) fn request(exchange: &mut Exchange, mut body: ClientBody) -> Outgoing
     let (sender, receiver) = mpsc::channel(WAITING);
     tokio::task::spawn_local(async move {
         loop {
-            let frame = std::future::poll_fn(|cx| http_body::Body::poll_frame(std::pin::Pin::new(&mut body), cx)).await;
+            let frame = std::future::poll_fn(|cx| {
+                http_body::Body::poll_frame(std::pin::Pin::new(&mut body), cx)
+            })
+            .await;
             let (chunk, last) = match frame {
                 None => (Bytes::new(), true),
                 Some(Err(fault)) => {
@@ -51,7 +57,10 @@ pub(super) fn request(exchange: &mut Exchange, mut body: ClientBody) -> Outgoing
             let mut edited = Ok(chunk);
             for (held, on_error) in &editors {
                 let Ok(chunk) = edited else { break };
-                edited = held.request_chunk(chunk.clone(), last).await.or_else(|_reported| skip(*on_error, chunk));
+                edited = held
+                    .request_chunk(chunk.clone(), last)
+                    .await
+                    .or_else(|_reported| skip(*on_error, chunk));
             }
             let empty = matches!(&edited, Ok(chunk) if chunk.is_empty());
             let failed = edited.is_err();
@@ -84,7 +93,10 @@ pub(super) fn response(
         match deadline {
             None => pump.await,
             Some(deadline) => {
-                if tokio::time::timeout_at(deadline.into(), pump).await.is_err() {
+                if tokio::time::timeout_at(deadline.into(), pump)
+                    .await
+                    .is_err()
+                {
                     let _closed = sender.send(Edited::Fault(BodyFault::Timeout)).await;
                 }
             }
@@ -117,7 +129,9 @@ async fn pump(
         };
         if trailers.is_none() {
             for (held, on_error) in &editors {
-                let (back, result) = held.response_chunk(Some(exchange), chunk.clone(), last).await;
+                let (back, result) = held
+                    .response_chunk(Some(exchange), chunk.clone(), last)
+                    .await;
                 // The plugin host gives back what it was given.
                 let Some(back) = back else { return };
                 exchange = back;

@@ -31,12 +31,22 @@ pub(super) fn requested(request: &mut Request<Incoming>) -> Option<Requested> {
         return None;
     }
     let protocol = request.headers().get(header::UPGRADE)?.clone();
-    let named = request.headers().get_all(header::CONNECTION).iter().any(|value| {
-        value.as_bytes().split(|byte| *byte == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
-    });
+    let named = request
+        .headers()
+        .get_all(header::CONNECTION)
+        .iter()
+        .any(|value| {
+            value
+                .as_bytes()
+                .split(|byte| *byte == b',')
+                .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+        });
     // Upgrade to HTTP/2 in clear text was dropped by RFC 9113, section 3.1: the request is an ordinary one.
     let h2c = protocol.as_bytes().eq_ignore_ascii_case(b"h2c");
-    (named && !h2c).then(|| Requested { protocol, client: hyper::upgrade::on(request) })
+    (named && !h2c).then(|| Requested {
+        protocol,
+        client: hyper::upgrade::on(request),
+    })
 }
 
 /// Sends the request; on 101 joins both connections, else hands the answer back like any other.
@@ -50,8 +60,12 @@ pub(super) async fn tunnel(
     let endpoint = upstream.pick();
     forward::prepare(&mut exchange, endpoint, true);
     let mut request = forward::request(&exchange, Outgoing::Empty);
-    request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    request.headers_mut().insert(header::UPGRADE, upgrade.protocol.clone());
+    request
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    request
+        .headers_mut()
+        .insert(header::UPGRADE, upgrade.protocol.clone());
     let sent = connect::send_upgrade(&upstream, endpoint, request).await;
     let (mut response, open) = match sent {
         Ok(sent) => sent,
@@ -67,13 +81,17 @@ pub(super) async fn tunnel(
     let backend = switched.then(|| hyper::upgrade::on(&mut response));
     let (mut parts, body) = response.into_parts();
     headers::strip(&mut parts.headers, false);
-    exchange.response = Some(ResponseHead { status: parts.status, headers: parts.headers });
+    exchange.response = Some(ResponseHead {
+        status: parts.status,
+        headers: parts.headers,
+    });
     let Some(backend) = backend else {
         return refused(exchange, body, open, progress).await;
     };
     exchange.apply_response_edits();
     let mut head = send_head(&mut exchange, true);
-    head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    head.headers
+        .insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     head.headers.insert(header::UPGRADE, upgrade.protocol);
     let idle = upstream.config.idle_timeout;
     worker::spawn(async move {
@@ -93,9 +111,13 @@ async fn refused(
     const MOST: usize = 1 << 20;
     let mut whole = Vec::new();
     while let Some(frame) =
-        std::future::poll_fn(|cx| http_body::Body::poll_frame(std::pin::Pin::new(&mut body), cx)).await
+        std::future::poll_fn(|cx| http_body::Body::poll_frame(std::pin::Pin::new(&mut body), cx))
+            .await
     {
-        let data = frame.ok().and_then(|frame| frame.into_data().ok()).unwrap_or_default();
+        let data = frame
+            .ok()
+            .and_then(|frame| frame.into_data().ok())
+            .unwrap_or_default();
         whole.extend_from_slice(&data);
         if whole.len() > MOST {
             let why = "its refusal of an upgrade is larger than 1 MiB".to_owned();

@@ -13,9 +13,19 @@ pub(super) fn holds(route: &Route, subject: Subject<'_>) -> bool {
     (route.listeners.is_empty() || route.listeners.contains(&subject.listener))
         && (matcher.methods.is_empty() || matcher.methods.contains(subject.method))
         && matcher.headers.iter().all(|(name, pattern)| {
-            any(subject.headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())), pattern)
+            any(
+                subject
+                    .headers
+                    .get_all(name)
+                    .iter()
+                    .map(|value| String::from_utf8_lossy(value.as_bytes())),
+                pattern,
+            )
         })
-        && matcher.query.iter().all(|(name, pattern)| any(query_values(subject.query, name), pattern))
+        && matcher
+            .query
+            .iter()
+            .all(|(name, pattern)| any(query_values(subject.query, name), pattern))
 }
 
 /// Whether some value fits, or, for `Present(false)`, there is none.
@@ -41,5 +51,9 @@ fn decode(text: &str) -> Cow<'_, str> {
     if memchr::memchr2(b'%', b'+', text.as_bytes()).is_none() {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned())
+    Cow::Owned(
+        percent_decode_str(&text.replace('+', " "))
+            .decode_utf8_lossy()
+            .into_owned(),
+    )
 }

@@ -35,8 +35,16 @@ fn path(pattern: &PathPattern) -> (u8, Vec<u8>) {
     match pattern {
         PathPattern::Exact(_) => (3, Vec::new()),
         PathPattern::Prefix(prefix) => {
-            let literals = prefix.split('/').filter(|segment| !segment.is_empty()).count();
-            (2, std::iter::repeat_n(LITERAL, literals).chain([REST]).collect())
+            let literals = prefix
+                .split('/')
+                .filter(|segment| !segment.is_empty())
+                .count();
+            (
+                2,
+                std::iter::repeat_n(LITERAL, literals)
+                    .chain([REST])
+                    .collect(),
+            )
         }
         PathPattern::Template { segments, rest } => {
             let kinds = segments.iter().map(|segment| match segment {

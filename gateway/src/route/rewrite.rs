@@ -14,16 +14,24 @@ pub fn path(rewrite: &PathRewrite, from: &PathAndQuery) -> Option<PathAndQuery> 
             if !rest.is_empty() && !rest.starts_with('/') && !strip.ends_with('/') {
                 return None;
             }
-            let slash = if rest.starts_with('/') || (rest.is_empty() && !prefix.is_empty()) { "" } else { "/" };
+            let slash = if rest.starts_with('/') || (rest.is_empty() && !prefix.is_empty()) {
+                ""
+            } else {
+                "/"
+            };
             format!("{}{slash}{rest}", prefix.trim_end_matches('/'))
         }
-        PathRewrite::Regex { regex, to } => regex.replace_all(from.path(), to.as_str()).into_owned(),
+        PathRewrite::Regex { regex, to } => {
+            regex.replace_all(from.path(), to.as_str()).into_owned()
+        }
     };
     let full = match from.query() {
         Some(query) => format!("{path}?{query}"),
         None => path,
     };
-    full.starts_with('/').then(|| full.try_into().ok()).flatten()
+    full.starts_with('/')
+        .then(|| full.try_into().ok())
+        .flatten()
 }
 
 #[cfg(test)]
@@ -31,7 +39,10 @@ mod tests {
     use super::*;
 
     fn strip(strip: &str, prefix: &str, from: &str) -> Option<String> {
-        let rewrite = PathRewrite::Strip { strip: strip.into(), prefix: prefix.into() };
+        let rewrite = PathRewrite::Strip {
+            strip: strip.into(),
+            prefix: prefix.into(),
+        };
         path(&rewrite, &from.parse().unwrap()).map(|path| path.to_string())
     }
 
@@ -47,7 +58,10 @@ mod tests {
 
     #[test]
     fn a_regex_rewrites_the_path_and_leaves_the_query() {
-        let rewrite = PathRewrite::Regex { regex: regex::Regex::new("^/a/(.*)").unwrap(), to: "/b/$1".into() };
+        let rewrite = PathRewrite::Regex {
+            regex: regex::Regex::new("^/a/(.*)").unwrap(),
+            to: "/b/$1".into(),
+        };
         let to = path(&rewrite, &"/a/1?x=/a/2".parse().unwrap()).unwrap();
         assert_eq!(to.as_str(), "/b/1?x=/a/2");
     }

@@ -19,7 +19,11 @@ impl Node {
     /// Adds `/a/b/**`, given as `/a/b`; the empty prefix stands for `/**`.
     pub(super) fn insert_prefix(&mut self, prefix: &str, rank: u32) {
         let mut node = self;
-        for segment in prefix.split('/').skip(1).filter(|segment| !segment.is_empty()) {
+        for segment in prefix
+            .split('/')
+            .skip(1)
+            .filter(|segment| !segment.is_empty())
+        {
             node = node.literals.entry(segment.into()).or_default();
         }
         node.rest.push(rank);
@@ -34,7 +38,11 @@ impl Node {
                 Segment::Param(_) => node.param.get_or_insert_default(),
             };
         }
-        if rest { node.rest.push(rank) } else { node.here.push(rank) }
+        if rest {
+            node.rest.push(rank)
+        } else {
+            node.here.push(rank)
+        }
     }
 
     /// Calls `consider` with every route that matches `path`, which begins with `/`.

@@ -27,11 +27,11 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::ListenerRuntime;
-use crate::proxy::headers;
 use super::drain::{Drain, Open, Stage};
 use super::guard::{self, Clocks, Guarded, Scanner, h1, h2, now, upgrade};
 use super::tls::Session;
 use super::watchdog;
+use crate::proxy::headers;
 
 /// Bytes hyper may hold of one HTTP/1 connection, in each direction.
 const BUFFER: usize = 256 * 1024;

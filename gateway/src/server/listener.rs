@@ -13,9 +13,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{ListenerRuntime, Settings};
 use super::connection::{self, Handler};
 use super::drain::Drain;
+use super::{ListenerRuntime, Settings};
 
 /// Connections the kernel keeps for each socket before they are accepted.
 const BACKLOG: i32 = 1024;

@@ -46,7 +46,12 @@ pub struct Refused(pub Vec<String>);
 
 impl Builder {
     /// A builder for so many workers.
-    pub fn new(engine: Arc<Engine>, metrics: Arc<Metrics>, state: Arc<state::Memory>, workers: usize) -> Self {
+    pub fn new(
+        engine: Arc<Engine>,
+        metrics: Arc<Metrics>,
+        state: Arc<state::Memory>,
+        workers: usize,
+    ) -> Self {
         Self {
             engine,
             metrics,
@@ -73,8 +78,16 @@ impl Builder {
         let plugins = self.link(&config, previous, replace)?;
         let access_log = self.access_log(&config.server.access_log)?;
         let pools = self.pools(&plugins, previous);
-        let upstreams: Vec<_> = config.upstreams.values().map(|upstream| self.upstream(upstream)).collect();
-        let routes = config.routes.iter().map(|route| Arc::new(self.route(route, &config, &plugins))).collect();
+        let upstreams: Vec<_> = config
+            .upstreams
+            .values()
+            .map(|upstream| self.upstream(upstream))
+            .collect();
+        let routes = config
+            .routes
+            .iter()
+            .map(|route| Arc::new(self.route(route, &config, &plugins)))
+            .collect();
         self.version += 1;
         Ok(Arc::new(Snapshot {
             version: self.version,
@@ -105,7 +118,8 @@ impl Builder {
         let mut linked = Vec::with_capacity(config.plugins.len());
         for (name, plugin) in &config.plugins {
             let configs = wanted.remove(name).unwrap_or_default();
-            let present = previous.and_then(|snapshot| snapshot.plugins.iter().find(|linked| linked.name == *name));
+            let present = previous
+                .and_then(|snapshot| snapshot.plugins.iter().find(|linked| linked.name == *name));
             if let (Replace::Only(only), Some(present)) = (replace, present)
                 && only != &**name
             {
@@ -121,14 +135,21 @@ impl Builder {
                 Err(error) => faults.push(error.to_string()),
             }
         }
-        if faults.is_empty() { Ok(linked) } else { Err(Refused(faults)) }
+        if faults.is_empty() {
+            Ok(linked)
+        } else {
+            Err(Refused(faults))
+        }
     }
 
     /// The pools of what stayed; new ones, with a warm instance each, of what is new.
     fn pools(&self, plugins: &[Arc<Linked>], previous: Option<&Snapshot>) -> Vec<Vec<Arc<Pool>>> {
         let kept = |worker: usize, linked: &Arc<Linked>| {
             let pools = previous.map(|snapshot| &snapshot.pools[worker])?;
-            pools.iter().find(|pool| Arc::ptr_eq(pool.linked(), linked)).cloned()
+            pools
+                .iter()
+                .find(|pool| Arc::ptr_eq(pool.linked(), linked))
+                .cloned()
         };
         let mut new = Vec::new();
         let mut pool = |worker: usize, linked: &Arc<Linked>| {
@@ -151,8 +172,11 @@ impl Builder {
         {
             return Ok(log.clone());
         }
-        let log = AccessLog::start(config)
-            .map_err(|error| Refused(vec![format!("server.access_log: cannot be written: {error}")]))?;
+        let log = AccessLog::start(config).map_err(|error| {
+            Refused(vec![format!(
+                "server.access_log: cannot be written: {error}"
+            )])
+        })?;
         self.access_log = Some((config.clone(), log.clone()));
         Ok(log)
     }
@@ -160,9 +184,17 @@ impl Builder {
     fn upstream(&mut self, config: &config::Upstream) -> Arc<Upstream> {
         let endpoints = config.endpoints.iter().map(|address| {
             let next = self.slots.len();
-            let slot = *self.slots.entry((config.name.clone(), *address)).or_insert(next);
-            let authority = HeaderValue::try_from(address.to_string()).expect("an address is visible ASCII");
-            Endpoint { address: *address, authority, slot }
+            let slot = *self
+                .slots
+                .entry((config.name.clone(), *address))
+                .or_insert(next);
+            let authority =
+                HeaderValue::try_from(address.to_string()).expect("an address is visible ASCII");
+            Endpoint {
+                address: *address,
+                authority,
+                slot,
+            }
         });
         Arc::new(Upstream {
             name: config.name.clone(),
@@ -175,9 +207,18 @@ impl Builder {
 
     fn route(&self, route: &config::Route, config: &Config, plugins: &[Arc<Linked>]) -> Route {
         let link = |wanted: &config::RoutePlugin| {
-            let plugin = config.plugins.get_index_of(&wanted.plugin).expect("the loader resolved every name");
-            let filter = plugins[plugin].filter_for(&wanted.config).expect("every route's configuration was loaded");
-            Link { plugin, filter, phases: plugins[plugin].phases(filter) }
+            let plugin = config
+                .plugins
+                .get_index_of(&wanted.plugin)
+                .expect("the loader resolved every name");
+            let filter = plugins[plugin]
+                .filter_for(&wanted.config)
+                .expect("every route's configuration was loaded");
+            Link {
+                plugin,
+                filter,
+                phases: plugins[plugin].phases(filter),
+            }
         };
         let chain = route.plugins.iter().map(link).collect();
         Route::new(route.clone(), chain, self.metrics.route(&route.name))
@@ -193,9 +234,9 @@ fn configurations(config: &Config) -> BTreeMap<Arc<str>, Vec<(serde_json::Value,
         configs.push((plugin.config.clone(), plugin.place.clone()));
     }
     for (name, plugin) in &config.plugins {
-        wanted.entry(name.clone()).or_insert_with(|| {
-            vec![(plugin.config.clone(), format!("plugins.{name}.config"))]
-        });
+        wanted
+            .entry(name.clone())
+            .or_insert_with(|| vec![(plugin.config.clone(), format!("plugins.{name}.config"))]);
     }
     wanted
 }

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use indexmap::{Equivalent, IndexMap};
 use parking_lot::Mutex;
 
-use super::limiter::{Decision, Quota, Usage};
 use super::StateError;
+use super::limiter::{Decision, Quota, Usage};
 
 const SHARDS: usize = 64;
 const MAX_KEY: usize = 1 << 10;
@@ -68,8 +68,15 @@ impl Memory {
     /// An empty store for so many entries.
     pub fn new(max_entries: usize) -> Arc<Self> {
         let hasher = Hasher::default();
-        let shards = (0..SHARDS).map(|_| Mutex::new(Shard::with_hasher(hasher.clone()))).collect();
-        Arc::new(Self { shards, hasher, max_entries: AtomicUsize::new(max_entries), started: Instant::now() })
+        let shards = (0..SHARDS)
+            .map(|_| Mutex::new(Shard::with_hasher(hasher.clone())))
+            .collect();
+        Arc::new(Self {
+            shards,
+            hasher,
+            max_entries: AtomicUsize::new(max_entries),
+            started: Instant::now(),
+        })
     }
 
     /// Another limit, from now on; a lower one takes effect as entries are added.
@@ -99,7 +106,13 @@ impl Memory {
     ///
     /// # Errors
     /// If key or value are too large.
-    pub fn set(&self, namespace: &str, key: &str, value: Bytes, ttl: Option<Duration>) -> Result<(), StateError> {
+    pub fn set(
+        &self,
+        namespace: &str,
+        key: &str,
+        value: Bytes,
+        ttl: Option<Duration>,
+    ) -> Result<(), StateError> {
         check(&value)?;
         self.with(namespace, key, |slot| {
             slot.put(Value::Bytes(value), ttl);
@@ -174,12 +187,21 @@ impl Memory {
     ///
     /// # Errors
     /// If the key is too large.
-    pub fn acquire(&self, namespace: &str, key: &str, quota: &Quota, cost: u32) -> Result<Decision, StateError> {
-        let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    pub fn acquire(
+        &self,
+        namespace: &str,
+        key: &str,
+        quota: &Quota,
+        cost: u32,
+    ) -> Result<Decision, StateError> {
+        let clock = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let now = u64::try_from(clock.as_millis()).unwrap_or(u64::MAX);
         self.with(namespace, key, |slot| {
             // Two windows and a full bucket later the use is forgotten anyhow.
-            let depth = u64::from(quota.burst.max(quota.limit).max(1)).div_ceil(u64::from(quota.limit.max(1)));
+            let depth = u64::from(quota.burst.max(quota.limit).max(1))
+                .div_ceil(u64::from(quota.limit.max(1)));
             let keep = u64::from(quota.window_ms).saturating_mul(depth + 1);
             let mut usage = slot.usage();
             let decision = usage.acquire(quota, cost, now);
@@ -203,12 +225,21 @@ impl Memory {
         let shard = &self.shards[(hash >> 58) as usize % SHARDS];
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let most = (self.max_entries.load(Ordering::Relaxed) / SHARDS).max(1);
-        act(&mut Slot { shard: &mut shard.lock(), wanted, now, most })
+        act(&mut Slot {
+            shard: &mut shard.lock(),
+            wanted,
+            now,
+            most,
+        })
     }
 }
 
 fn check(value: &Bytes) -> Result<(), StateError> {
-    if value.len() > MAX_VALUE { Err(StateError::TooLarge) } else { Ok(()) }
+    if value.len() > MAX_VALUE {
+        Err(StateError::TooLarge)
+    } else {
+        Ok(())
+    }
 }
 
 /// One key of a locked shard.
@@ -222,7 +253,10 @@ struct Slot<'a> {
 impl Slot<'_> {
     fn live(&mut self) -> Option<&mut Entry> {
         let now = self.now;
-        let entry = self.shard.get_mut(&self.wanted).filter(|entry| entry.expires > now)?;
+        let entry = self
+            .shard
+            .get_mut(&self.wanted)
+            .filter(|entry| entry.expires > now)?;
         entry.used = now;
         Some(entry)
     }
@@ -250,9 +284,14 @@ impl Slot<'_> {
 
     fn put(&mut self, value: Value, ttl: Option<Duration>) {
         let expires = ttl.map_or(u64::MAX, |ttl| {
-            self.now.saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX))
+            self.now
+                .saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX))
         });
-        let entry = Entry { value, expires, used: self.now };
+        let entry = Entry {
+            value,
+            expires,
+            used: self.now,
+        };
         if let Some(present) = self.shard.get_mut(&self.wanted) {
             *present = entry;
             return;
@@ -260,7 +299,10 @@ impl Slot<'_> {
         while self.shard.len() >= self.most {
             self.evict();
         }
-        let key = Key { namespace: self.wanted.namespace.into(), key: self.wanted.key.into() };
+        let key = Key {
+            namespace: self.wanted.namespace.into(),
+            key: self.wanted.key.into(),
+        };
         self.shard.insert(key, entry);
     }
 
@@ -270,7 +312,11 @@ impl Slot<'_> {
         let sample = (0..SAMPLE).map(|_| fastrand::usize(..length));
         let age = |index: &usize| {
             let entry = &self.shard[*index];
-            if entry.expires <= self.now { 0 } else { entry.used + 1 }
+            if entry.expires <= self.now {
+                0
+            } else {
+                entry.used + 1
+            }
         };
         if let Some(victim) = sample.min_by_key(age) {
             self.shard.swap_remove_index(victim);
@@ -294,9 +340,14 @@ mod tests {
     #[test]
     fn a_value_expires_and_an_increment_keeps_the_first_expiry() {
         let state = Memory::new(100);
-        state.set("a", "k", Bytes::from_static(b"1"), Some(Duration::ZERO)).unwrap();
+        state
+            .set("a", "k", Bytes::from_static(b"1"), Some(Duration::ZERO))
+            .unwrap();
         assert_eq!(state.get("a", "k").unwrap(), None);
-        assert_eq!(state.increment("a", "n", 2, Some(Duration::from_secs(60))), Ok(2));
+        assert_eq!(
+            state.increment("a", "n", 2, Some(Duration::from_secs(60))),
+            Ok(2)
+        );
         assert_eq!(state.increment("a", "n", -5, Some(Duration::ZERO)), Ok(-3));
         assert_eq!(state.increment("a", "n", 0, None), Ok(-3));
     }
@@ -305,10 +356,22 @@ mod tests {
     fn a_swap_needs_the_expected_value() {
         let state = Memory::new(100);
         let value = Bytes::from_static(b"x");
-        assert_eq!(state.compare_and_swap("a", "k", Some(b"y"), value.clone(), None), Err(StateError::Conflict));
-        assert_eq!(state.compare_and_swap("a", "k", None, value.clone(), None), Ok(()));
-        assert_eq!(state.compare_and_swap("a", "k", None, value.clone(), None), Err(StateError::Conflict));
-        assert_eq!(state.compare_and_swap("a", "k", Some(b"x"), value, None), Ok(()));
+        assert_eq!(
+            state.compare_and_swap("a", "k", Some(b"y"), value.clone(), None),
+            Err(StateError::Conflict)
+        );
+        assert_eq!(
+            state.compare_and_swap("a", "k", None, value.clone(), None),
+            Ok(())
+        );
+        assert_eq!(
+            state.compare_and_swap("a", "k", None, value.clone(), None),
+            Err(StateError::Conflict)
+        );
+        assert_eq!(
+            state.compare_and_swap("a", "k", Some(b"x"), value, None),
+            Ok(())
+        );
     }
 
     #[test]
@@ -318,19 +381,34 @@ mod tests {
         assert_eq!(state.get("a", &key), Err(StateError::TooLarge));
         let value = Bytes::from(vec![0; MAX_VALUE + 1]);
         assert_eq!(state.set("a", "k", value, None), Err(StateError::TooLarge));
-        state.set("a", "k", Bytes::from_static(b"abc"), None).unwrap();
-        assert_eq!(state.increment("a", "k", 1, None), Err(StateError::TooLarge));
+        state
+            .set("a", "k", Bytes::from_static(b"abc"), None)
+            .unwrap();
+        assert_eq!(
+            state.increment("a", "k", 1, None),
+            Err(StateError::TooLarge)
+        );
     }
 
     #[test]
     fn a_million_random_keys_neither_grow_the_store_nor_reset_a_hot_key() {
         let state = Memory::new(10_000);
-        let quota = Quota { algorithm: Algorithm::FixedWindow, limit: 1, window_ms: u32::MAX, burst: 0 };
+        let quota = Quota {
+            algorithm: Algorithm::FixedWindow,
+            limit: 1,
+            window_ms: u32::MAX,
+            burst: 0,
+        };
         assert!(state.acquire("a", "hot", &quota, 1).unwrap().allowed);
         for number in 0..1_000_000_u32 {
-            state.set("a", &number.to_string(), Bytes::new(), None).unwrap();
+            state
+                .set("a", &number.to_string(), Bytes::new(), None)
+                .unwrap();
             if number % 100 == 0 {
-                assert!(!state.acquire("a", "hot", &quota, 1).unwrap().allowed, "reset after {number} keys");
+                assert!(
+                    !state.acquire("a", "hot", &quota, 1).unwrap().allowed,
+                    "reset after {number} keys"
+                );
             }
         }
         assert!(state.len() <= 10_000, "{} entries", state.len());
@@ -339,11 +417,23 @@ mod tests {
     #[test]
     fn threads_together_take_no_more_than_the_limit() {
         let state = Memory::new(100);
-        let quota = Quota { algorithm: Algorithm::FixedWindow, limit: 1_000, window_ms: u32::MAX, burst: 0 };
+        let quota = Quota {
+            algorithm: Algorithm::FixedWindow,
+            limit: 1_000,
+            window_ms: u32::MAX,
+            burst: 0,
+        };
         let taken: usize = std::thread::scope(|scope| {
-            let take = || (0..1_000).filter(|_| state.acquire("a", "k", &quota, 1).unwrap().allowed).count();
+            let take = || {
+                (0..1_000)
+                    .filter(|_| state.acquire("a", "k", &quota, 1).unwrap().allowed)
+                    .count()
+            };
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .sum()
         });
         assert_eq!(taken, 1_000);
     }

@@ -119,7 +119,11 @@ impl Metrics {
 
     /// A plugin was replaced, or was not.
     pub fn swap(&self, plugin: &str, outcome: &'static str) {
-        *self.swaps.lock().entry((plugin.to_owned(), outcome)).or_default() += 1;
+        *self
+            .swaps
+            .lock()
+            .entry((plugin.to_owned(), outcome))
+            .or_default() += 1;
     }
 
     /// The configuration was reloaded, or was not.
@@ -138,7 +142,13 @@ impl Metrics {
     }
 
     /// A plugin's own histogram.
-    pub fn plugin_observe(&self, plugin: &str, name: &str, labels: &[(String, String)], value: f64) {
+    pub fn plugin_observe(
+        &self,
+        plugin: &str,
+        name: &str,
+        labels: &[(String, String)],
+        value: f64,
+    ) {
         self.plugin(plugin).series.observe(name, labels, value);
     }
 
@@ -160,8 +170,15 @@ fn named<T>(all: &ByName<T>, name: &str, new: impl FnOnce() -> T) -> Arc<T> {
 
 impl RouteMetrics {
     /// An exchange is over. No status: no head was sent.
-    pub fn record(&self, status: Option<StatusCode>, duration: Duration, bytes_in: u64, bytes_out: u64) {
-        self.statuses.add(status.map_or(0, |status| status.as_u16()));
+    pub fn record(
+        &self,
+        status: Option<StatusCode>,
+        duration: Duration,
+        bytes_in: u64,
+        bytes_out: u64,
+    ) {
+        self.statuses
+            .add(status.map_or(0, |status| status.as_u16()));
         self.duration.observe(duration);
         self.bytes_in.add(bytes_in);
         self.bytes_out.add(bytes_out);
@@ -182,9 +199,11 @@ impl PluginMetrics {
     /// Instances were made (or, negative, ended).
     pub fn instances_add(&self, by: isize) {
         if by >= 0 {
-            self.instances.fetch_add(by.unsigned_abs(), Ordering::Relaxed);
+            self.instances
+                .fetch_add(by.unsigned_abs(), Ordering::Relaxed);
         } else {
-            self.instances.fetch_sub(by.unsigned_abs(), Ordering::Relaxed);
+            self.instances
+                .fetch_sub(by.unsigned_abs(), Ordering::Relaxed);
         }
     }
 }

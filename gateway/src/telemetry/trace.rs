@@ -1,3 +1,7 @@
 //! x
 /// x
-pub fn init() { tracing_subscriber::fmt().with_writer(std::io::stderr).init(); }
+pub fn init() {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
+}

@@ -56,7 +56,11 @@ pub async fn send(
     let mut request = Some(build());
     let mut pooled = true;
     loop {
-        let kept = if pooled { poll_fn(|cx| Poll::Ready(pool::take(endpoint, cx))).await } else { None };
+        let kept = if pooled {
+            poll_fn(|cx| Poll::Ready(pool::take(endpoint, cx))).await
+        } else {
+            None
+        };
         let reused = kept.is_some();
         let mut connection = match kept {
             Some(connection) => connection,
@@ -70,7 +74,9 @@ pub async fn send(
             Ok(response) => return Ok((response, connection)),
             Err(Broken::Unsent(message)) if reused => request = Some(*message),
             Err(Broken::Sent(_)) if reused && plan.replayable => pooled = false,
-            Err(Broken::Unsent(_)) => return Err(SendError::Protocol("the connection closed at once".into())),
+            Err(Broken::Unsent(_)) => {
+                return Err(SendError::Protocol("the connection closed at once".into()));
+            }
             Err(Broken::Sent(error)) => return Err(SendError::Protocol(error)),
             Err(Broken::Timeout) => return Err(SendError::Timeout),
         }
@@ -84,7 +90,12 @@ async fn connect(upstream: &Upstream, endpoint: &Endpoint) -> Result<Connection,
     let stream = match timeout(limit, pool::open(endpoint.address)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(SendError::Connect(format!("{}: {error}", endpoint.address))),
-        Err(_) => return Err(SendError::Connect(format!("{}: no connection within {limit:?}", endpoint.address))),
+        Err(_) => {
+            return Err(SendError::Connect(format!(
+                "{}: no connection within {limit:?}",
+                endpoint.address
+            )));
+        }
     };
     counted
         .handshake(stream, upstream, endpoint)
@@ -117,7 +128,10 @@ async fn head(
     });
     let mut answer = pin!(connection.sender.try_send_request(request));
     let io = &mut connection.io;
-    let mut clock = Clock { limit: upstream.config.first_byte_timeout, deadline: plan.deadline };
+    let mut clock = Clock {
+        limit: upstream.config.first_byte_timeout,
+        deadline: plan.deadline,
+    };
     let mut timer = pin!(None::<tokio::time::Sleep>);
     poll_fn(|cx| {
         if let Some(moving) = io.as_mut()
@@ -126,7 +140,9 @@ async fn head(
             *io = None;
         }
         if informational.load(Ordering::Relaxed) > MAX_INFORMATIONAL {
-            return Poll::Ready(Err(Broken::Sent("more than 8 informational responses".into())));
+            return Poll::Ready(Err(Broken::Sent(
+                "more than 8 informational responses".into(),
+            )));
         }
         match answer.as_mut().poll(cx) {
             Poll::Ready(Ok(response)) => return Poll::Ready(Ok(response)),
@@ -143,7 +159,9 @@ async fn head(
                 None => timer.set(Some(sleep_until(clock.next().into()))),
                 Some(sleep) => match sleep.poll(cx) {
                     Poll::Pending => return Poll::Pending,
-                    Poll::Ready(()) if clock.over(body_sent()) => return Poll::Ready(Err(Broken::Timeout)),
+                    Poll::Ready(()) if clock.over(body_sent()) => {
+                        return Poll::Ready(Err(Broken::Timeout));
+                    }
                     Poll::Ready(()) => timer.set(None),
                 },
             }
@@ -166,7 +184,10 @@ impl Clock {
 
     /// While the client still sends its body, only the deadline counts: the body has a clock of its own.
     fn over(&self, body_sent: bool) -> bool {
-        body_sent || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        body_sent
+            || self
+                .deadline
+                .is_some_and(|deadline| Instant::now() >= deadline)
     }
 }
 
@@ -197,7 +218,10 @@ pub async fn send_upgrade(
     let driver = tokio::task::spawn_local(async move {
         let _ended = io.with_upgrades().await;
     });
-    let upgrading = Upgrading { _open: open, _driver: tokio_util::task::AbortOnDropHandle::new(driver) };
+    let upgrading = Upgrading {
+        _open: open,
+        _driver: tokio_util::task::AbortOnDropHandle::new(driver),
+    };
     let limit = upstream.config.first_byte_timeout;
     match timeout(limit, sender.send_request(request)).await {
         Ok(Ok(response)) => Ok((response, upgrading)),

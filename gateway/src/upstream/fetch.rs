@@ -48,8 +48,12 @@ pub async fn fetch(
     let (mut parts, body) = request.into_parts();
     headers::strip(&mut parts.headers, false);
     parts.headers.remove(http::header::CONTENT_LENGTH);
-    parts.headers.insert(http::header::HOST, endpoint.authority.clone());
-    parts.headers.insert(&headers::DEPTH, http::HeaderValue::from(u16::from(depth)));
+    parts
+        .headers
+        .insert(http::header::HOST, endpoint.authority.clone());
+    parts
+        .headers
+        .insert(&headers::DEPTH, http::HeaderValue::from(u16::from(depth)));
     let replayable = parts.method.is_idempotent();
     let build = || {
         let mut request = Request::new(Outgoing::full(body.clone()));
@@ -59,7 +63,10 @@ pub async fn fetch(
         request
     };
     let whole = async {
-        let plan = Plan { replayable, deadline: None };
+        let plan = Plan {
+            replayable,
+            deadline: None,
+        };
         let (response, connection) = send(&upstream, &endpoint, plan, build, || true).await?;
         collect(response, connection, body_limit).await
     };
@@ -86,7 +93,9 @@ async fn collect(
             None => break,
             Some(Err(error)) => return Err(FetchError::Protocol(error.to_string())),
             Some(Ok(frame)) => {
-                let Ok(data) = frame.into_data() else { continue };
+                let Ok(data) = frame.into_data() else {
+                    continue;
+                };
                 if whole.len() + data.len() > limit {
                     return Err(FetchError::TooLarge);
                 }

@@ -74,22 +74,35 @@ impl Connection {
         let most = upstream.config.pool.max_connections;
         let taken = upstream
             .open
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < most).then_some(open + 1))
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
+                (open < most).then_some(open + 1)
+            })
             .is_ok();
         taken.then(|| {
             upstream.metrics.opened();
-            Counted(Open { open: upstream.open.clone(), metrics: upstream.metrics.clone() })
+            Counted(Open {
+                open: upstream.open.clone(),
+                metrics: upstream.metrics.clone(),
+            })
         })
     }
 
     /// Takes the connection apart, for whoever drives it alone.
-    pub(super) fn into_parts(self) -> Option<(http1::SendRequest<Outgoing>, http1::Connection<Io, Outgoing>, Open)> {
+    pub(super) fn into_parts(
+        self,
+    ) -> Option<(
+        http1::SendRequest<Outgoing>,
+        http1::Connection<Io, Outgoing>,
+        Open,
+    )> {
         Some((self.sender, self.io?, self.open))
     }
 
     /// Moves bytes. Ready when the connection has ended.
     pub fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(io) = self.io.as_mut() else { return Poll::Ready(()) };
+        let Some(io) = self.io.as_mut() else {
+            return Poll::Ready(());
+        };
         match Pin::new(io).poll(cx) {
             Poll::Ready(_) => {
                 self.io = None;
@@ -129,7 +142,10 @@ impl Counted {
         upstream: &Upstream,
         endpoint: &Endpoint,
     ) -> hyper::Result<Connection> {
-        let (sender, io) = http1::Builder::new().max_buf_size(64 << 10).handshake(TokioIo::new(stream)).await?;
+        let (sender, io) = http1::Builder::new()
+            .max_buf_size(64 << 10)
+            .handshake(TokioIo::new(stream))
+            .await?;
         Ok(Connection {
             sender,
             io: Some(io),
@@ -148,7 +164,9 @@ impl Counted {
 pub(super) fn take(endpoint: &Endpoint, cx: &mut Context<'_>) -> Option<Connection> {
     loop {
         let mut connection = IDLE.with_borrow_mut(|idle| idle.get_mut(endpoint.slot)?.pop())?;
-        let expired = connection.idle_since.is_some_and(|since| since.elapsed() > connection.idle.timeout);
+        let expired = connection
+            .idle_since
+            .is_some_and(|since| since.elapsed() > connection.idle.timeout);
         if !expired && connection.poll_drive(cx).is_pending() && connection.sender.is_ready() {
             return Some(connection);
         }
@@ -160,16 +178,22 @@ pub fn sweep() {
     let now = Instant::now();
     let expired: Vec<Connection> = IDLE.with_borrow_mut(|idle| {
         let old = |connection: &mut Connection| {
-            connection.idle_since.is_some_and(|since| now.duration_since(since) > connection.idle.timeout)
+            connection
+                .idle_since
+                .is_some_and(|since| now.duration_since(since) > connection.idle.timeout)
         };
-        idle.iter_mut().flat_map(|slot| slot.extract_if(.., old).collect::<Vec<_>>()).collect()
+        idle.iter_mut()
+            .flat_map(|slot| slot.extract_if(.., old).collect::<Vec<_>>())
+            .collect()
     });
     drop(expired);
 }
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("slot", &self.slot).finish_non_exhaustive()
+        f.debug_struct("Connection")
+            .field("slot", &self.slot)
+            .finish_non_exhaustive()
     }
 }
 

@@ -25,7 +25,10 @@ impl Host for Guest {
             burst: quota.burst,
         };
         let shared = &*self.shared;
-        let decision = shared.services.state.acquire(&shared.plugin.name, &key, &quota, cost);
+        let decision = shared
+            .services
+            .state
+            .acquire(&shared.plugin.name, &key, &quota, cost);
         Ok(decision.map_err(Error::from).map(|decision| Decision {
             allowed: decision.allowed,
             remaining: decision.remaining,

@@ -11,7 +11,12 @@ impl Host for Guest {
         self.state(|state, plugin| Ok(state.get(plugin, &key)?.map(|value| value.to_vec())))
     }
 
-    fn set(&mut self, key: String, value: Vec<u8>, ttl_ms: Option<u32>) -> wasmtime::Result<Result<(), Error>> {
+    fn set(
+        &mut self,
+        key: String,
+        value: Vec<u8>,
+        ttl_ms: Option<u32>,
+    ) -> wasmtime::Result<Result<(), Error>> {
         self.state(|state, plugin| state.set(plugin, &key, value.into(), ttl(ttl_ms)))
     }
 
@@ -19,7 +24,12 @@ impl Host for Guest {
         self.state(|state, plugin| state.delete(plugin, &key))
     }
 
-    fn increment(&mut self, key: String, by: i64, ttl_ms: Option<u32>) -> wasmtime::Result<Result<i64, Error>> {
+    fn increment(
+        &mut self,
+        key: String,
+        by: i64,
+        ttl_ms: Option<u32>,
+    ) -> wasmtime::Result<Result<i64, Error>> {
         self.state(|state, plugin| state.increment(plugin, &key, by, ttl(ttl_ms)))
     }
 

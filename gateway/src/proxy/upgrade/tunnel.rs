@@ -13,7 +13,12 @@ use crate::worker;
 const GOING_AWAY: [u8; 4] = [0x88, 0x02, 0x03, 0xe9];
 
 /// Carries bytes until either side ends, nothing moves for `idle`, or the worker's grace is over.
-pub(super) async fn join(client: OnUpgrade, backend: OnUpgrade, idle: Duration, exchange: &mut Exchange) {
+pub(super) async fn join(
+    client: OnUpgrade,
+    backend: OnUpgrade,
+    idle: Duration,
+    exchange: &mut Exchange,
+) {
     let (Ok(client), Ok(backend)) = tokio::join!(client, backend) else {
         exchange.record.error = Some("upgrade_broken");
         return;
@@ -80,7 +85,9 @@ impl Frames {
     fn follow(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.payload > 0 {
-                let step = usize::try_from(self.payload).unwrap_or(usize::MAX).min(bytes.len());
+                let step = usize::try_from(self.payload)
+                    .unwrap_or(usize::MAX)
+                    .min(bytes.len());
                 self.payload -= step as u64;
                 bytes = &bytes[step..];
                 continue;
@@ -95,7 +102,9 @@ impl Frames {
             if self.head.len() == 2 + long {
                 self.payload = match long {
                     0 => u64::from(self.head[1] & 0x7f),
-                    _ => self.head[2..].iter().fold(0, |length, byte| length << 8 | u64::from(*byte)),
+                    _ => self.head[2..]
+                        .iter()
+                        .fold(0, |length, byte| length << 8 | u64::from(*byte)),
                 };
                 self.head.clear();
             }
@@ -114,7 +123,11 @@ mod tests {
         let boundaries = [0, 5, stream.len()];
         let mut frames = Frames::default();
         for (at, byte) in stream.iter().enumerate() {
-            assert_eq!(frames.at_boundary(), boundaries.contains(&at), "before byte {at}");
+            assert_eq!(
+                frames.at_boundary(),
+                boundaries.contains(&at),
+                "before byte {at}"
+            );
             frames.follow(&[*byte]);
         }
         assert!(frames.at_boundary());

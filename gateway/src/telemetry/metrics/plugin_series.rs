@@ -28,8 +28,9 @@ pub(super) struct Observed {
 }
 
 /// Upper bounds.
-pub(super) const BOUNDS: [f64; 15] =
-    [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 50.0, 100.0, 500.0, 1000.0];
+pub(super) const BOUNDS: [f64; 15] = [
+    0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 50.0, 100.0, 500.0, 1000.0,
+];
 
 impl Series {
     pub(super) fn count(&self, name: &str, labels: &[(String, String)], by: u64) {
@@ -54,7 +55,10 @@ impl Series {
         labels: &[(String, String)],
         act: impl FnOnce(&mut T),
     ) {
-        let labels = labels.iter().map(|(label, value)| (clean(label), value.clone())).collect();
+        let labels = labels
+            .iter()
+            .map(|(label, value)| (clean(label), value.clone()))
+            .collect();
         let key = (clean(name), labels);
         let mut all = all.lock();
         if all.len() >= MOST && !all.contains_key(&key) {
@@ -65,11 +69,19 @@ impl Series {
     }
 
     pub(super) fn counts(&self) -> Vec<(Key, u64)> {
-        self.counts.lock().iter().map(|(key, count)| (key.clone(), *count)).collect()
+        self.counts
+            .lock()
+            .iter()
+            .map(|(key, count)| (key.clone(), *count))
+            .collect()
     }
 
     pub(super) fn observations(&self) -> Vec<(Key, Observed)> {
-        self.observations.lock().iter().map(|(key, observed)| (key.clone(), observed.clone())).collect()
+        self.observations
+            .lock()
+            .iter()
+            .map(|(key, observed)| (key.clone(), observed.clone()))
+            .collect()
     }
 
     pub(super) fn dropped(&self) -> u64 {
@@ -79,6 +91,12 @@ impl Series {
 
 /// A name that Prometheus takes: lower-case letters, digits and `_`, at most 64.
 fn clean(name: &str) -> String {
-    let clean = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() as char } else { '_' };
+    let clean = |byte: u8| {
+        if byte.is_ascii_alphanumeric() {
+            byte.to_ascii_lowercase() as char
+        } else {
+            '_'
+        }
+    };
     name.bytes().take(64).map(clean).collect()
 }

@@ -1,6 +1,7 @@
 //! Numbers that each worker keeps for itself.
 
 use std::cell::Cell;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -29,7 +30,11 @@ struct Line<T>(T);
 
 impl<T> Sharded<T> {
     fn new(mut make: impl FnMut() -> T) -> Self {
-        Self((0..SHARDS.load(Ordering::Relaxed)).map(|_| Line(make())).collect())
+        Self(
+            (0..SHARDS.load(Ordering::Relaxed))
+                .map(|_| Line(make()))
+                .collect(),
+        )
     }
 
     fn mine(&self) -> &T {
@@ -58,32 +63,45 @@ impl Counter {
     }
 
     pub(super) fn sum(&self) -> u64 {
-        self.0.all().map(|shard| shard.load(Ordering::Relaxed)).sum()
+        self.0
+            .all()
+            .map(|shard| shard.load(Ordering::Relaxed))
+            .sum()
     }
 }
 
-/// A count for every status code; 0 for none.
+/// A count for every status code; 0 for none. A class of codes takes room once one of it was seen: with thousands
+/// of routes most never are.
 #[derive(Debug)]
-pub(super) struct Statuses(Sharded<Box<[AtomicU64]>>);
+pub(super) struct Statuses(Sharded<[OnceLock<Box<[AtomicU64; 100]>>; CLASSES]>);
 
-/// Codes are below this (RFC 9110, section 15).
-const CODES: usize = 600;
+/// Codes are below 600 (RFC 9110, section 15).
+const CLASSES: usize = 6;
 
 impl Statuses {
     pub(super) fn new() -> Self {
-        Self(Sharded::new(|| (0..CODES).map(|_| AtomicU64::default()).collect()))
+        Self(Sharded::new(Default::default))
     }
 
     pub(super) fn add(&self, status: u16) {
-        if let Some(count) = self.0.mine().get(usize::from(status)) {
-            count.fetch_add(1, Ordering::Relaxed);
+        let (class, code) = (usize::from(status / 100), usize::from(status % 100));
+        if let Some(codes) = self.0.mine().get(class) {
+            codes.get_or_init(|| Box::new([const { AtomicU64::new(0) }; 100]))[code]
+                .fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Every status that was seen, with its count.
     pub(super) fn sums(&self) -> impl Iterator<Item = (usize, u64)> {
-        let sum = |status: usize| self.0.all().map(|shard| shard[status].load(Ordering::Relaxed)).sum();
-        (0..CODES).map(move |status| (status, sum(status))).filter(|(_, count)| *count > 0)
+        let sum = |status: usize| {
+            let codes = self.0.all().filter_map(|shard| shard[status / 100].get());
+            codes
+                .map(|codes| codes[status % 100].load(Ordering::Relaxed))
+                .sum()
+        };
+        (0..CLASSES * 100)
+            .map(move |status| (status, sum(status)))
+            .filter(|(_, count)| *count > 0)
     }
 }
 
@@ -107,7 +125,10 @@ struct Durations {
 
 impl Histogram {
     pub(super) fn new(smallest: Duration) -> Self {
-        Self { smallest: nanoseconds(smallest).max(1), shards: Sharded::new(Durations::default) }
+        Self {
+            smallest: nanoseconds(smallest).max(1),
+            shards: Sharded::new(Durations::default),
+        }
     }
 
     pub(super) fn observe(&self, duration: Duration) {
@@ -122,13 +143,32 @@ impl Histogram {
 
     /// Seconds in all, observations, and each bucket's bound in seconds with its own count.
     pub(super) fn sums(&self) -> (f64, u64, Vec<(f64, u64)>) {
-        let of = |bucket: usize| self.shards.all().map(|shard| shard.buckets[bucket].load(Ordering::Relaxed)).sum();
-        let bound = |bucket: usize| {
-            if bucket == BUCKETS { f64::MAX } else { self.smallest as f64 * 2_f64.powi(bucket as i32) / 1e9 }
+        let of = |bucket: usize| {
+            self.shards
+                .all()
+                .map(|shard| shard.buckets[bucket].load(Ordering::Relaxed))
+                .sum()
         };
-        let buckets: Vec<(f64, u64)> = (0..=BUCKETS).map(|bucket| (bound(bucket), of(bucket))).collect();
-        let total: u64 = self.shards.all().map(|shard| shard.nanoseconds.load(Ordering::Relaxed)).sum();
-        (total as f64 / 1e9, buckets.iter().map(|(_, count)| count).sum(), buckets)
+        let bound = |bucket: usize| {
+            if bucket == BUCKETS {
+                f64::MAX
+            } else {
+                self.smallest as f64 * 2_f64.powi(bucket as i32) / 1e9
+            }
+        };
+        let buckets: Vec<(f64, u64)> = (0..=BUCKETS)
+            .map(|bucket| (bound(bucket), of(bucket)))
+            .collect();
+        let total: u64 = self
+            .shards
+            .all()
+            .map(|shard| shard.nanoseconds.load(Ordering::Relaxed))
+            .sum();
+        (
+            total as f64 / 1e9,
+            buckets.iter().map(|(_, count)| count).sum(),
+            buckets,
+        )
     }
 }
 
@@ -143,11 +183,29 @@ mod tests {
     #[test]
     fn a_duration_falls_into_the_bucket_whose_bound_is_the_next_one_up() {
         let histogram = Histogram::new(Duration::from_micros(1));
-        for (nanoseconds, bound) in [(1, 1e-6), (1_000, 1e-6), (1_001, 2e-6), (2_000, 2e-6), (2_001, 4e-6), (9_000, 16e-6)] {
+        for (nanoseconds, bound) in [
+            (1, 1e-6),
+            (1_000, 1e-6),
+            (1_001, 2e-6),
+            (2_000, 2e-6),
+            (2_001, 4e-6),
+            (9_000, 16e-6),
+        ] {
             let before = histogram.sums().2;
             histogram.observe(Duration::from_nanos(nanoseconds));
-            let grown = histogram.sums().2.iter().zip(before).find(|(now, then)| now.1 > then.1).unwrap().0.0;
-            assert!((grown - bound).abs() < 1e-12, "{nanoseconds} ns fell under {grown}");
+            let grown = histogram
+                .sums()
+                .2
+                .iter()
+                .zip(before)
+                .find(|(now, then)| now.1 > then.1)
+                .unwrap()
+                .0
+                .0;
+            assert!(
+                (grown - bound).abs() < 1e-12,
+                "{nanoseconds} ns fell under {grown}"
+            );
         }
     }
 
