@@ -10,6 +10,9 @@ pub mod listener;
 pub mod tls;
 pub mod watchdog;
 
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 

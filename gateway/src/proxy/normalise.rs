@@ -119,8 +119,9 @@ fn check_authority(host: &[u8]) -> Result<(), Refusal> {
     if plain && !host.is_empty() {
         return Ok(());
     }
-    if memchr::memchr2(b'@', b'%', host).is_some() {
-        return Err(bad("Host carries user information or escapes"));
+    // Two lines that someone joined have a comma; to others it is part of a name.
+    if memchr::memchr3(b'@', b'%', b',', host).is_some() {
+        return Err(bad("Host carries user information, escapes or a list"));
     }
     let authority = Authority::try_from(host).map_err(|_| bad("Host is not an authority"))?;
     let port = authority

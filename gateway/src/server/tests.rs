@@ -1,0 +1,403 @@
+//! The server over real sockets, with a handler that answers at once.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::LocalSet;
+use tokio_util::sync::CancellationToken;
+
+use super::connection::Connection;
+use super::drain::Drain;
+use super::{ListenerRuntime, guard, listener};
+use crate::config;
+
+type Body = UnsyncBoxBody<Bytes, std::convert::Infallible>;
+
+/// `/endless` never ends, `/slow` waits for the test, any other path is answered with itself.
+async fn answer(
+    connection: Rc<Connection>,
+    request: Request<Incoming>,
+    release: Rc<tokio::sync::Notify>,
+) -> Result<Response<Body>, std::convert::Infallible> {
+    if connection.ambiguous_framing() {
+        let mut refused = Response::new(Empty::new().boxed_unsync());
+        *refused.status_mut() = StatusCode::BAD_REQUEST;
+        return Ok(refused);
+    }
+    let body = match request.uri().path() {
+        "/endless" => {
+            let chunk = Bytes::from_static(&[b'x'; 65536]);
+            StreamBody::new(futures_util::stream::repeat_with(move || {
+                Ok(Frame::data(chunk.clone()))
+            }))
+            .boxed_unsync()
+        }
+        "/slow" => {
+            release.notified().await;
+            Full::from("slow").boxed_unsync()
+        }
+        path => Full::from(path.to_owned()).boxed_unsync(),
+    };
+    Ok(Response::new(body))
+}
+
+struct Server {
+    address: std::net::SocketAddr,
+    begun: CancellationToken,
+    drain: Rc<Drain>,
+    release: Rc<tokio::sync::Notify>,
+}
+
+fn limits() -> config::Limits {
+    config::Limits {
+        connections: 100,
+        header_bytes: 1024,
+        header_count: 10,
+        body: 0,
+        header_timeout: Duration::from_millis(300),
+        body_idle: Duration::from_millis(300),
+        idle: Duration::from_millis(400),
+        h2_streams: 10,
+    }
+}
+
+fn start(h1: bool, h2: bool, tls: Option<config::Tls>) -> Server {
+    let socket = listener::bind("127.0.0.1:0".parse().unwrap(), 1)
+        .unwrap()
+        .remove(0);
+    let address = socket.local_addr().unwrap();
+    let name = "test".into();
+    let config = config::Listener {
+        name,
+        address,
+        h1,
+        h2,
+        trusted_proxies: vec![],
+        tls,
+        limits: limits(),
+    };
+    let runtime = Arc::new(ListenerRuntime::new(0, config, address).unwrap());
+    let begun = CancellationToken::new();
+    let drain = Drain::new(begun.clone(), CancellationToken::new());
+    let release = Rc::new(tokio::sync::Notify::new());
+    let handler = {
+        let release = release.clone();
+        move |connection, request| answer(connection, request, release.clone())
+    };
+    tokio::task::spawn_local(listener::accept_loop(
+        socket,
+        runtime,
+        drain.clone(),
+        handler,
+    ));
+    Server {
+        address,
+        begun,
+        drain,
+        release,
+    }
+}
+
+/// Runs a test on a worker-like thread, for at most ten seconds.
+fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let limited = async { tokio::time::timeout(Duration::from_secs(10), test).await };
+    LocalSet::new()
+        .block_on(&runtime, limited)
+        .expect("the test takes no ten seconds");
+}
+
+async fn connect(server: &Server, text: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    stream
+}
+
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut read = Vec::new();
+    stream.read_to_end(&mut read).await.unwrap();
+    String::from_utf8(read).unwrap()
+}
+
+/// Reads until `end` came.
+async fn until(stream: &mut TcpStream, end: &str) -> String {
+    let mut read = String::new();
+    while !read.ends_with(end) {
+        let byte = stream.read_u8().await.unwrap();
+        read.push(char::from(byte));
+    }
+    read
+}
+
+#[test]
+fn a_connection_is_kept_and_pipelined_requests_are_answered_in_order() {
+    run(async {
+        let server = start(true, true, None);
+        let mut stream = connect(&server, "GET /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\n").await;
+        until(&mut stream, "/a").await;
+        until(&mut stream, "/b").await;
+        stream
+            .write_all(b"GET /c HTTP/1.1\r\nConnection: close\r\n\r\n")
+            .await
+            .unwrap();
+        assert!(rest(&mut stream).await.ends_with("/c"));
+    });
+}
+
+#[test]
+fn a_slow_head_is_answered_with_408_and_silence_with_nothing() {
+    run(async {
+        let server = start(true, false, None);
+        let mut slow = connect(&server, "GET /a HTTP/1.1\r\n").await;
+        let mut silent = connect(&server, "").await;
+        assert!(rest(&mut slow).await.starts_with("HTTP/1.1 408 "));
+        assert_eq!(rest(&mut silent).await, "");
+    });
+}
+
+#[test]
+fn an_idle_connection_is_closed_without_a_word() {
+    run(async {
+        let server = start(true, false, None);
+        let mut stream = connect(&server, "GET /a HTTP/1.1\r\n\r\n").await;
+        until(&mut stream, "/a").await;
+        assert_eq!(rest(&mut stream).await, "");
+        server.drain.empty().await;
+    });
+}
+
+#[test]
+fn heads_over_the_limits_are_answered_after_those_before_them() {
+    run(async {
+        let server = start(true, false, None);
+        for (head, status) in [
+            (
+                format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(1024)),
+                "HTTP/1.1 414 ",
+            ),
+            (
+                format!("GET / HTTP/1.1\r\na: {}\r\n\r\n", "x".repeat(1024)),
+                "HTTP/1.1 431 ",
+            ),
+            (
+                format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(11)),
+                "HTTP/1.1 431 ",
+            ),
+        ] {
+            let mut stream = connect(&server, &format!("GET /first HTTP/1.1\r\n\r\n{head}")).await;
+            until(&mut stream, "/first").await;
+            assert!(rest(&mut stream).await.starts_with(status), "{status}");
+        }
+    });
+}
+
+#[test]
+fn both_framings_reach_the_handler_as_ambiguous() {
+    run(async {
+        let server = start(true, false, None);
+        for framing in [
+            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+        ] {
+            let text = format!("GET /a HTTP/1.1\r\n\r\nPOST / HTTP/1.1\r\n{framing}\r\n0\r\n\r\n");
+            let mut stream = connect(&server, &text).await;
+            until(&mut stream, "/a").await;
+            assert!(
+                rest(&mut stream).await.starts_with("HTTP/1.1 400 "),
+                "{framing}"
+            );
+        }
+    });
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_reset() {
+    run(async {
+        let server = start(true, false, None);
+        let mut stream = connect(&server, "GET /endless HTTP/1.1\r\n\r\n").await;
+        while server.drain.open() == 0 {
+            tokio::task::yield_now().await;
+        }
+        server.drain.empty().await;
+        let mut buffer = vec![0; 1 << 20];
+        let error = loop {
+            match stream.read(&mut buffer).await {
+                Ok(0) => panic!("closed in order"),
+                Ok(_) => {}
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    });
+}
+
+async fn h2_client(
+    io: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+) -> hyper::client::conn::http2::SendRequest<Empty<Bytes>> {
+    let (send, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(io))
+            .await
+            .unwrap();
+    tokio::task::spawn_local(connection);
+    send
+}
+
+async fn get(send: &mut hyper::client::conn::http2::SendRequest<Empty<Bytes>>, uri: &str) -> Bytes {
+    let response = send
+        .send_request(Request::get(uri).body(Empty::new()).unwrap())
+        .await
+        .unwrap();
+    response.into_body().collect().await.unwrap().to_bytes()
+}
+
+#[test]
+fn http2_is_spoken_by_prior_knowledge_and_an_idle_client_told_to_go() {
+    run(async {
+        let server = start(true, true, None);
+        let mut send = h2_client(connect(&server, "").await).await;
+        assert_eq!(get(&mut send, "http://a/one").await, "/one");
+        assert_eq!(get(&mut send, "http://a/two").await, "/two");
+        server.drain.empty().await;
+    });
+}
+
+#[test]
+fn an_http2_response_that_the_client_gives_no_window_ends() {
+    run(async {
+        let server = start(false, true, None);
+        let stream = connect(&server, "").await;
+        let (send, connection) = h2::client::Builder::new()
+            .initial_window_size(0)
+            .handshake::<_, Bytes>(stream)
+            .await
+            .unwrap();
+        tokio::task::spawn_local(connection);
+        let mut send = send.ready().await.unwrap();
+        let request = Request::get("http://a/endless").body(()).unwrap();
+        let (response, _) = send.send_request(request, true).unwrap();
+        let mut body = response.await.unwrap().into_body();
+        assert!(body.data().await.unwrap().is_err());
+    });
+}
+
+#[test]
+fn a_flood_of_pings_ends_the_connection() {
+    run(async {
+        let server = start(false, true, None);
+        let mut flood = guard::h2::PREFACE.to_vec();
+        flood.extend([0, 0, 0, 4, 0, 0, 0, 0, 0]);
+        for _ in 0..1_001 {
+            flood.extend([0, 0, 8, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        }
+        let mut stream = connect(&server, "").await;
+        stream.write_all(&flood).await.unwrap();
+        let started = std::time::Instant::now();
+        let mut read = Vec::new();
+        // Ended by a close or a reset, whichever the kernel makes of it.
+        let _ended = stream.read_to_end(&mut read).await;
+        assert!(started.elapsed() < limits().header_timeout);
+    });
+}
+
+fn certificate(
+    names: &[&str],
+) -> (
+    config::Certificate,
+    rustls_pki_types::CertificateDer<'static>,
+) {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let made = rcgen::generate_simple_self_signed(names.clone()).unwrap();
+    let der = made.cert.der().clone();
+    let key = rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let key = rustls::crypto::ring::sign::any_supported_type(&key).unwrap();
+    let key = Arc::new(rustls::sign::CertifiedKey::new(vec![der.clone()], key));
+    (config::Certificate { key, names }, der)
+}
+
+#[test]
+fn alpn_decides_and_sni_picks_the_certificate() {
+    run(async {
+        let (first, _) = certificate(&["first.test"]);
+        let (second, trusted) = certificate(&["second.test"]);
+        let certificates = vec![first, second];
+        let tls = config::Tls {
+            certificates,
+            min_version: config::TlsVersion::V1_2,
+        };
+        let server = start(true, true, Some(tls));
+        for alpn in [&b"h2"[..], b"http/1.1"] {
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add(trusted.clone()).unwrap();
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let mut client = rustls::ClientConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+            client.alpn_protocols = vec![alpn.to_vec()];
+            let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
+            let name = "second.test".try_into().unwrap();
+            let mut stream = connector
+                .connect(name, connect(&server, "").await)
+                .await
+                .unwrap();
+            assert_eq!(stream.get_ref().1.alpn_protocol(), Some(alpn));
+            if alpn == b"h2" {
+                assert_eq!(
+                    get(&mut h2_client(stream).await, "https://second.test/x").await,
+                    "/x"
+                );
+            } else {
+                stream
+                    .write_all(b"GET /x HTTP/1.1\r\nConnection: close\r\n\r\n")
+                    .await
+                    .unwrap();
+                let mut read = String::new();
+                stream.read_to_string(&mut read).await.unwrap();
+                assert!(read.ends_with("/x"), "{read}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_drain_loses_neither_the_request_in_hand_nor_the_one_under_way() {
+    run(async {
+        let server = start(true, true, None);
+        let mut idle = connect(&server, "GET /a HTTP/1.1\r\n\r\n").await;
+        until(&mut idle, "/a").await;
+        let mut busy = connect(&server, "GET /slow HTTP/1.1\r\n\r\n").await;
+        let mut h2 = h2_client(connect(&server, "").await).await;
+        assert_eq!(get(&mut h2, "http://a/one").await, "/one");
+        server.begun.cancel();
+        while server.drain.stage() == super::drain::Stage::Serving {
+            tokio::task::yield_now().await;
+        }
+        idle.write_all(b"GET /late HTTP/1.1\r\n\r\n").await.unwrap();
+        let late = rest(&mut idle).await;
+        assert!(
+            late.contains("connection: close\r\n") && late.ends_with("/late"),
+            "{late}"
+        );
+        server.release.notify_one();
+        let slow = rest(&mut busy).await;
+        assert!(
+            slow.contains("connection: close\r\n") && slow.ends_with("slow"),
+            "{slow}"
+        );
+        server.drain.empty().await;
+        assert!(TcpStream::connect(server.address).await.is_err());
+    });
+}
