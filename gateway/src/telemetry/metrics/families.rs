@@ -282,7 +282,7 @@ impl Metrics {
                 MetricType::Histogram,
             )?;
             for (labels, values) in lines {
-                let bounds = BOUNDS.iter().copied().chain([f64::MAX]);
+                let bounds = BOUNDS.iter().copied().chain([f64::INFINITY]);
                 let buckets: Vec<(f64, u64)> = bounds.zip(values.buckets).collect();
                 family
                     .encode_family(&labels)?

@@ -1,0 +1,18 @@
+//! What tests share: the real binary under a configuration, an origin that remembers what it got, raw sockets.
+
+pub(crate) mod gateway;
+pub(crate) mod http;
+pub(crate) mod origin;
+
+pub(crate) use gateway::Gateway;
+pub(crate) use http::{Answer, get, raw};
+pub(crate) use origin::Origin;
+
+/// A built plugin or guest.
+pub(crate) fn wasm(name: &str) -> std::path::PathBuf {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../target/plugins")
+        .join(format!("{name}.wasm"));
+    path.canonicalize()
+        .unwrap_or_else(|error| panic!("{} is not built (`make plugins guests`): {error}", path.display()))
+}

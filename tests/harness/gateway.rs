@@ -1,0 +1,185 @@
+//! The real binary.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use super::http::{Answer, get, send};
+
+/// How long anything may take here before the test fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running gateway in a directory of its own; ended when dropped.
+pub(crate) struct Gateway {
+    child: Child,
+    /// Where its configuration stands.
+    pub(crate) directory: tempfile::TempDir,
+    log: Arc<Log>,
+}
+
+#[derive(Default)]
+struct Log {
+    lines: Mutex<Vec<String>>,
+    grown: Condvar,
+}
+
+impl Gateway {
+    /// Starts it with `gateway.toml` of this text. `{dir}` in it is its directory, `{plugins}` that of the built
+    /// plugins.
+    pub(crate) fn start(config: &str) -> Self {
+        Self::start_with(config, &[])
+    }
+
+    /// With variables in its environment.
+    pub(crate) fn start_with(config: &str, environment: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("gateway.toml");
+        std::fs::write(&file, filled(config, directory.path())).unwrap();
+        Self::start_file(&file, environment, directory)
+    }
+
+    /// With a file that is there already.
+    pub(crate) fn start_file(file: &Path, environment: &[(&str, &str)], directory: tempfile::TempDir) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_gateway"))
+            .args(["run", "--watch", "--config"])
+            .arg(file)
+            .envs(environment.iter().copied())
+            .env("XDG_CACHE_HOME", cache())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Log::default());
+        follow(child.stderr.take().unwrap(), log.clone());
+        follow(child.stdout.take().unwrap(), log.clone());
+        let mut gateway = Self { child, directory, log };
+        gateway.wait_until_ready();
+        gateway
+    }
+
+    fn wait_until_ready(&mut self) {
+        let began = Instant::now();
+        while self.find(|line| line.contains("INFO") && line.contains(": ready ")).is_none() {
+            assert!(began.elapsed() < PATIENCE, "not ready:\n{}", self.text());
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("the gateway ended with {status}:\n{}", self.text());
+            }
+            let lines = self.log.lines.lock().unwrap();
+            drop(self.log.grown.wait_timeout(lines, Duration::from_millis(50)).unwrap());
+        }
+    }
+
+    /// The address of a listener, by its name in the configuration.
+    pub(crate) fn listener(&self, name: &str) -> SocketAddr {
+        let wanted = format!("listener={name} ");
+        self.address(|line| line.contains(" listening ") && line.contains(&wanted))
+    }
+
+    /// The address of the admin listener.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.address(|line| line.contains("admin listening"))
+    }
+
+    fn address(&self, wanted: impl Fn(&str) -> bool) -> SocketAddr {
+        let line = self.find(wanted).unwrap_or_else(|| panic!("no such listener:\n{}", self.text()));
+        let address = line.split("address=").nth(1).unwrap();
+        address.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    /// The first line so far that is wanted.
+    pub(crate) fn find(&self, wanted: impl Fn(&str) -> bool) -> Option<String> {
+        self.log.lines.lock().unwrap().iter().find(|line| wanted(line)).cloned()
+    }
+
+    /// Waits for a line of the log or of the access log.
+    pub(crate) fn wait_for(&self, what: &str) -> String {
+        let began = Instant::now();
+        let mut lines = self.log.lines.lock().unwrap();
+        loop {
+            if let Some(line) = lines.iter().find(|line| line.contains(what)) {
+                return line.clone();
+            }
+            assert!(began.elapsed() < PATIENCE, "`{what}` never came:\n{}", lines.join("\n"));
+            lines = self.log.grown.wait_timeout(lines, Duration::from_millis(200)).unwrap().0;
+        }
+    }
+
+    /// Everything it wrote.
+    pub(crate) fn text(&self) -> String {
+        self.log.lines.lock().unwrap().join("\n")
+    }
+
+    /// Writes the configuration anew, in place.
+    pub(crate) fn configure(&self, config: &str) {
+        let text = filled(config, self.directory.path());
+        std::fs::write(self.directory.path().join("gateway.toml"), text).unwrap();
+    }
+
+    /// `POST` to the admin listener.
+    pub(crate) fn post(&self, path: &str) -> Answer {
+        send(self.admin(), "POST", path, &[], b"")
+    }
+
+    /// The value of one line of `/metrics`; 0 if it is not there.
+    pub(crate) fn metric(&self, line: &str) -> f64 {
+        let text = get(self.admin(), "/metrics", &[]).text();
+        let found = text.lines().find_map(|each| each.strip_prefix(line)?.trim().parse().ok());
+        found.unwrap_or(0.0)
+    }
+
+    /// Resident memory, bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap();
+        statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+    }
+
+    /// Sends a signal (`HUP`, `TERM`).
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Waits for its end after SIGTERM.
+    pub(crate) fn ended(mut self) -> std::process::ExitStatus {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(began.elapsed() < PATIENCE, "it did not end:\n{}", self.text());
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ended = self.child.kill();
+        let _ended = self.child.wait();
+    }
+}
+
+/// One compile cache for all tests, so that each component is compiled once.
+fn cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
+}
+
+fn filled(config: &str, directory: &Path) -> String {
+    let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/plugins");
+    let values = HashMap::from([("{dir}", directory.to_owned()), ("{plugins}", plugins)]);
+    values.iter().fold(config.to_owned(), |text, (name, path)| text.replace(name, path.to_str().unwrap()))
+}
+
+fn follow(from: impl std::io::Read + Send + 'static, log: Arc<Log>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            log.lines.lock().unwrap().push(line);
+            log.grown.notify_all();
+        }
+    });
+}

@@ -1,0 +1,91 @@
+//! An upstream that remembers every byte it got.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+/// An HTTP/1.1 server on a port of its own, with a thread per connection.
+pub(crate) struct Origin {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Origin {
+    /// Answers every request with `200` and `{"path": .., "body": length}`.
+    pub(crate) fn start() -> Self {
+        Self::answering(|head, body| {
+            let path = head.split(' ').nth(1).unwrap_or_default();
+            let json = format!("{{\"path\":{},\"body\":{}}}", serde_json::Value::from(path), body.len());
+            let length = json.len();
+            format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{json}")
+                .into_bytes()
+        })
+    }
+
+    /// Answers every request with the bytes that `answer` makes of its head and body. An answer that does not end
+    /// in a whole message is followed by the end of the connection.
+    pub(crate) fn answering(answer: impl Fn(&str, &[u8]) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (answer, log) = (Arc::new(answer), seen.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let (answer, log) = (answer.clone(), log.clone());
+                std::thread::spawn(move || serve(stream, &*answer, &log));
+            }
+        });
+        Self { address, seen }
+    }
+
+    /// Every request so far, head and body.
+    pub(crate) fn seen(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+fn serve(mut stream: TcpStream, answer: &dyn Fn(&str, &[u8]) -> Vec<u8>, log: &Mutex<Vec<String>>) {
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 16 << 10];
+    loop {
+        while let Some((head, body, used)) = request(&bytes) {
+            log.lock().unwrap().push(format!("{head}{}", String::from_utf8_lossy(&body)));
+            bytes.drain(..used);
+            let made = answer(&head, &body);
+            let close = !String::from_utf8_lossy(&made).contains("content-length") || made.is_empty();
+            if stream.write_all(&made).is_err() || close {
+                return;
+            }
+        }
+        match stream.read(&mut chunk) {
+            Ok(0) | Err(_) => return,
+            Ok(length) => bytes.extend_from_slice(&chunk[..length]),
+        }
+    }
+}
+
+/// Head, body and length of the first request in `bytes`, once it is whole.
+fn request(bytes: &[u8]) -> Option<(String, Vec<u8>, usize)> {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let lower = head.to_ascii_lowercase();
+    if lower.contains("transfer-encoding: chunked") {
+        let mut body = Vec::new();
+        let mut at = end;
+        loop {
+            let line = bytes.get(at..)?.windows(2).position(|window| window == b"\r\n")?;
+            let length = usize::from_str_radix(std::str::from_utf8(&bytes[at..at + line]).ok()?, 16).ok()?;
+            at += line + 2;
+            body.extend_from_slice(bytes.get(at..at + length)?);
+            at += length + 2;
+            if length == 0 {
+                return Some((head, body, at.min(bytes.len())));
+            }
+        }
+    }
+    let length = lower.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()?.parse().ok());
+    let length: usize = length.unwrap_or(0);
+    let body = bytes.get(end..end + length)?.to_vec();
+    Some((head, body, end + length))
+}
