@@ -13,6 +13,10 @@ pub(crate) fn wasm(name: &str) -> std::path::PathBuf {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../target/plugins")
         .join(format!("{name}.wasm"));
-    path.canonicalize()
-        .unwrap_or_else(|error| panic!("{} is not built (`make plugins guests`): {error}", path.display()))
+    path.canonicalize().unwrap_or_else(|error| {
+        panic!(
+            "{} is not built (`make plugins guests`): {error}",
+            path.display()
+        )
+    })
 }

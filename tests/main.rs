@@ -7,3 +7,7 @@
 )]
 
 mod config;
+mod harness;
+mod quickstart;
+mod swap;
+mod wit;

@@ -43,7 +43,11 @@ impl Gateway {
     }
 
     /// With a file that is there already.
-    pub(crate) fn start_file(file: &Path, environment: &[(&str, &str)], directory: tempfile::TempDir) -> Self {
+    pub(crate) fn start_file(
+        file: &Path,
+        environment: &[(&str, &str)],
+        directory: tempfile::TempDir,
+    ) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_gateway"))
             .args(["run", "--watch", "--config"])
             .arg(file)
@@ -56,20 +60,32 @@ impl Gateway {
         let log = Arc::new(Log::default());
         follow(child.stderr.take().unwrap(), log.clone());
         follow(child.stdout.take().unwrap(), log.clone());
-        let mut gateway = Self { child, directory, log };
+        let mut gateway = Self {
+            child,
+            directory,
+            log,
+        };
         gateway.wait_until_ready();
         gateway
     }
 
     fn wait_until_ready(&mut self) {
         let began = Instant::now();
-        while self.find(|line| line.contains("INFO") && line.contains(": ready ")).is_none() {
+        while self
+            .find(|line| line.contains("INFO") && line.contains(": ready "))
+            .is_none()
+        {
             assert!(began.elapsed() < PATIENCE, "not ready:\n{}", self.text());
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("the gateway ended with {status}:\n{}", self.text());
             }
             let lines = self.log.lines.lock().unwrap();
-            drop(self.log.grown.wait_timeout(lines, Duration::from_millis(50)).unwrap());
+            drop(
+                self.log
+                    .grown
+                    .wait_timeout(lines, Duration::from_millis(50))
+                    .unwrap(),
+            );
         }
     }
 
@@ -85,14 +101,22 @@ impl Gateway {
     }
 
     fn address(&self, wanted: impl Fn(&str) -> bool) -> SocketAddr {
-        let line = self.find(wanted).unwrap_or_else(|| panic!("no such listener:\n{}", self.text()));
+        let line = self
+            .find(wanted)
+            .unwrap_or_else(|| panic!("no such listener:\n{}", self.text()));
         let address = line.split("address=").nth(1).unwrap();
         address.split_whitespace().next().unwrap().parse().unwrap()
     }
 
     /// The first line so far that is wanted.
     pub(crate) fn find(&self, wanted: impl Fn(&str) -> bool) -> Option<String> {
-        self.log.lines.lock().unwrap().iter().find(|line| wanted(line)).cloned()
+        self.log
+            .lines
+            .lock()
+            .unwrap()
+            .iter()
+            .find(|line| wanted(line))
+            .cloned()
     }
 
     /// Waits for a line of the log or of the access log.
@@ -103,8 +127,17 @@ impl Gateway {
             if let Some(line) = lines.iter().find(|line| line.contains(what)) {
                 return line.clone();
             }
-            assert!(began.elapsed() < PATIENCE, "`{what}` never came:\n{}", lines.join("\n"));
-            lines = self.log.grown.wait_timeout(lines, Duration::from_millis(200)).unwrap().0;
+            assert!(
+                began.elapsed() < PATIENCE,
+                "`{what}` never came:\n{}",
+                lines.join("\n")
+            );
+            lines = self
+                .log
+                .grown
+                .wait_timeout(lines, Duration::from_millis(200))
+                .unwrap()
+                .0;
         }
     }
 
@@ -127,7 +160,9 @@ impl Gateway {
     /// The value of one line of `/metrics`; 0 if it is not there.
     pub(crate) fn metric(&self, line: &str) -> f64 {
         let text = get(self.admin(), "/metrics", &[]).text();
-        let found = text.lines().find_map(|each| each.strip_prefix(line)?.trim().parse().ok());
+        let found = text
+            .lines()
+            .find_map(|each| each.strip_prefix(line)?.trim().parse().ok());
         found.unwrap_or(0.0)
     }
 
@@ -139,7 +174,10 @@ impl Gateway {
 
     /// Sends a signal (`HUP`, `TERM`).
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        let status = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(self.child.id().to_string())
+            .status();
         assert!(status.unwrap().success());
     }
 
@@ -150,7 +188,11 @@ impl Gateway {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(began.elapsed() < PATIENCE, "it did not end:\n{}", self.text());
+            assert!(
+                began.elapsed() < PATIENCE,
+                "it did not end:\n{}",
+                self.text()
+            );
             std::thread::yield_now();
         }
     }
@@ -172,7 +214,9 @@ fn cache() -> PathBuf {
 fn filled(config: &str, directory: &Path) -> String {
     let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/plugins");
     let values = HashMap::from([("{dir}", directory.to_owned()), ("{plugins}", plugins)]);
-    values.iter().fold(config.to_owned(), |text, (name, path)| text.replace(name, path.to_str().unwrap()))
+    values.iter().fold(config.to_owned(), |text, (name, path)| {
+        text.replace(name, path.to_str().unwrap())
+    })
 }
 
 fn follow(from: impl std::io::Read + Send + 'static, log: Arc<Log>) {

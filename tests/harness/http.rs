@@ -17,7 +17,10 @@ pub(crate) struct Answer {
 impl Answer {
     /// The first field of that name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The body as text.
@@ -27,7 +30,8 @@ impl Answer {
 
     /// The body as JSON.
     pub(crate) fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 }
 
@@ -37,8 +41,15 @@ pub(crate) fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> 
 }
 
 /// A request on a connection of its own.
-pub(crate) fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-    let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+pub(crate) fn send(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
+    let mut request =
+        format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
     }
@@ -52,7 +63,9 @@ pub(crate) fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&s
 /// Sends bytes, shuts nothing down, and reads until the response is whole or the other side closes.
 pub(crate) fn raw(address: SocketAddr, bytes: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
     // The gateway may refuse before it has read all.
     let _refused = stream.write_all(bytes);
     read_answer(&mut stream)
@@ -71,7 +84,11 @@ pub(crate) fn read_answer(stream: &mut TcpStream) -> Answer {
             Ok(length) => bytes.extend_from_slice(&chunk[..length]),
         }
     }
-    parse(&bytes, true).unwrap_or(Answer { status: 0, headers: Vec::new(), body: bytes })
+    parse(&bytes, true).unwrap_or(Answer {
+        status: 0,
+        headers: Vec::new(),
+        body: bytes,
+    })
 }
 
 /// The response in `bytes`, if it is whole, or if nothing more will come.
@@ -85,7 +102,12 @@ fn parse(bytes: &[u8], ended: bool) -> Option<Answer> {
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
     let rest = &bytes[head + 4..];
-    let field = |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let field = |name: &str| {
+        headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.clone())
+    };
     let body = if let Some(length) = field("content-length") {
         let length: usize = length.parse().ok()?;
         if rest.len() < length && !ended {
@@ -101,7 +123,11 @@ fn parse(bytes: &[u8], ended: bool) -> Option<Answer> {
     } else {
         return None;
     };
-    Some(Answer { status, headers, body })
+    Some(Answer {
+        status,
+        headers,
+        body,
+    })
 }
 
 /// A chunked body, if its end is there.
@@ -109,7 +135,8 @@ fn chunks(mut bytes: &[u8]) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     loop {
         let line = bytes.windows(2).position(|window| window == b"\r\n")?;
-        let length = usize::from_str_radix(std::str::from_utf8(&bytes[..line]).ok()?.trim(), 16).ok()?;
+        let length =
+            usize::from_str_radix(std::str::from_utf8(&bytes[..line]).ok()?.trim(), 16).ok()?;
         bytes = &bytes[line + 2..];
         if length == 0 {
             return Some(body);

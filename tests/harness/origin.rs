@@ -16,7 +16,11 @@ impl Origin {
     pub(crate) fn start() -> Self {
         Self::answering(|head, body| {
             let path = head.split(' ').nth(1).unwrap_or_default();
-            let json = format!("{{\"path\":{},\"body\":{}}}", serde_json::Value::from(path), body.len());
+            let json = format!(
+                "{{\"path\":{},\"body\":{}}}",
+                serde_json::Value::from(path),
+                body.len()
+            );
             let length = json.len();
             format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{json}")
                 .into_bytes()
@@ -25,7 +29,9 @@ impl Origin {
 
     /// Answers every request with the bytes that `answer` makes of its head and body. An answer that does not end
     /// in a whole message is followed by the end of the connection.
-    pub(crate) fn answering(answer: impl Fn(&str, &[u8]) -> Vec<u8> + Send + Sync + 'static) -> Self {
+    pub(crate) fn answering(
+        answer: impl Fn(&str, &[u8]) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -50,10 +56,13 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(&str, &[u8]) -> Vec<u8>, log: &M
     let mut chunk = [0; 16 << 10];
     loop {
         while let Some((head, body, used)) = request(&bytes) {
-            log.lock().unwrap().push(format!("{head}{}", String::from_utf8_lossy(&body)));
+            log.lock()
+                .unwrap()
+                .push(format!("{head}{}", String::from_utf8_lossy(&body)));
             bytes.drain(..used);
             let made = answer(&head, &body);
-            let close = !String::from_utf8_lossy(&made).contains("content-length") || made.is_empty();
+            let close =
+                !String::from_utf8_lossy(&made).contains("content-length") || made.is_empty();
             if stream.write_all(&made).is_err() || close {
                 return;
             }
@@ -74,8 +83,12 @@ fn request(bytes: &[u8]) -> Option<(String, Vec<u8>, usize)> {
         let mut body = Vec::new();
         let mut at = end;
         loop {
-            let line = bytes.get(at..)?.windows(2).position(|window| window == b"\r\n")?;
-            let length = usize::from_str_radix(std::str::from_utf8(&bytes[at..at + line]).ok()?, 16).ok()?;
+            let line = bytes
+                .get(at..)?
+                .windows(2)
+                .position(|window| window == b"\r\n")?;
+            let length =
+                usize::from_str_radix(std::str::from_utf8(&bytes[at..at + line]).ok()?, 16).ok()?;
             at += line + 2;
             body.extend_from_slice(bytes.get(at..at + length)?);
             at += length + 2;
@@ -84,7 +97,10 @@ fn request(bytes: &[u8]) -> Option<(String, Vec<u8>, usize)> {
             }
         }
     }
-    let length = lower.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()?.parse().ok());
+    let length = lower
+        .split("content-length: ")
+        .nth(1)
+        .and_then(|rest| rest.split("\r\n").next()?.parse().ok());
     let length: usize = length.unwrap_or(0);
     let body = bytes.get(end..end + length)?.to_vec();
     Some((head, body, end + length))

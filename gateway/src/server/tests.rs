@@ -85,7 +85,9 @@ fn start(h1: bool, h2: bool, tls: Option<config::Tls>) -> Server {
         tls,
         limits: limits(),
     };
-    let runtime = Arc::new(ListenerRuntime::new(0, config, address).unwrap());
+    let runtime = Arc::new(arc_swap::ArcSwap::from_pointee(
+        ListenerRuntime::new(0, config, address).unwrap(),
+    ));
     let begun = CancellationToken::new();
     let drain = Drain::new(begun.clone(), CancellationToken::new());
     let release = Rc::new(tokio::sync::Notify::new());

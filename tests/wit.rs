@@ -1,0 +1,151 @@
+//! Every function of the WIT, called from a guest in the real host.
+
+use serde_json::Value;
+
+use crate::harness::http::send;
+use crate::harness::{Answer, Gateway, Origin, get};
+
+fn probe(origin: &Origin) -> Gateway {
+    Gateway::start(&format!(
+        r#"
+[server]
+workers = 2
+[admin]
+address = "127.0.0.1:0"
+[secrets]
+token = "s3cret"
+[[listeners]]
+name = "public"
+address = "127.0.0.1:0"
+[plugins.probe]
+path = "{{plugins}}/guest_probe.wasm"
+grants = {{ upstreams = ["echo"], secrets = ["token"], state = true }}
+[upstreams.echo]
+endpoints = ["{}"]
+[[routes]]
+name = "probe"
+match = {{ path = "/probe/**" }}
+plugins = ["probe"]
+upstream = "echo"
+"#,
+        origin.address
+    ))
+}
+
+/// The functions that the WIT declares in its imported interfaces.
+fn functions() -> Vec<String> {
+    let wit = include_str!("../wit/plugin.wit");
+    let mut interface = String::new();
+    let mut found = Vec::new();
+    for line in wit.lines().map(str::trim) {
+        if let Some(rest) = line.strip_prefix("interface ") {
+            interface = rest.trim_end_matches(" {").to_owned();
+        }
+        if let Some((name, _)) = line.split_once(": func(")
+            && !line.starts_with("///")
+            && [
+                "exchange",
+                "upstream",
+                "state",
+                "limiter",
+                "telemetry",
+                "secrets",
+            ]
+            .contains(&interface.as_str())
+        {
+            found.push(match interface.as_str() {
+                "exchange" => name.to_owned(),
+                "secrets" => "secret".to_owned(),
+                interface => format!("{interface}-{name}"),
+            });
+        }
+    }
+    found
+}
+
+fn ask(gateway: &Gateway, path: &str) -> Answer {
+    get(
+        gateway.listener("public"),
+        path,
+        &[("x-probe", "1"), ("cookie", "a=b")],
+    )
+}
+
+#[test]
+fn every_function_of_the_wit_answers_a_guest() {
+    let origin = Origin::start();
+    let gateway = probe(&origin);
+    let functions = functions();
+    assert!(functions.len() > 40, "{functions:?}");
+    for function in functions {
+        let candidates = [
+            format!("/probe/{function}?q=1"),
+            format!(
+                "/probe/{}?q=1",
+                function.split_once('-').map_or("", |(_, name)| name)
+            ),
+        ];
+        let answers: Vec<Answer> = candidates.iter().map(|path| ask(&gateway, path)).collect();
+        let served = answers.iter().any(|answer| answer.status == 200);
+        assert!(
+            served,
+            "{function}: {:?}\n{}",
+            answers.iter().map(Answer::text).collect::<Vec<_>>(),
+            gateway.text()
+        );
+    }
+}
+
+#[test]
+fn what_a_guest_learns_of_the_exchange_is_true() {
+    let origin = Origin::start();
+    let gateway = probe(&origin);
+    let text = |path: &str| ask(&gateway, path).text();
+    assert!(text("/probe/route").contains("probe"));
+    assert!(text("/probe/method").contains("GET"));
+    assert!(text("/probe/client-address").contains("127.0.0.1"));
+    assert!(text("/probe/scheme").contains("http"));
+    assert!(text("/probe/secret").contains("s3cret"));
+}
+
+#[test]
+fn a_sub_request_reaches_the_granted_upstream() {
+    let origin = Origin::start();
+    let gateway = probe(&origin);
+    let answer = ask(&gateway, "/probe/upstream-send");
+    let answer = if answer.status == 200 {
+        answer
+    } else {
+        ask(&gateway, "/probe/send")
+    };
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(!origin.seen().is_empty(), "{}", answer.text());
+}
+
+#[test]
+fn a_panic_reaches_the_log_with_its_message_and_place() {
+    let origin = Origin::start();
+    let gateway = probe(&origin);
+    let answer = ask(&gateway, "/probe/panic");
+    assert_eq!(answer.status, 500, "{}", answer.text());
+    let problem: Value = answer.json();
+    assert_eq!(problem["status"], 500);
+    gateway.wait_for("probe/src/lib.rs:");
+    assert!(origin.seen().is_empty(), "a failed plugin was bypassed");
+    // The instance was thrown away; the next request has a new one.
+    assert_eq!(ask(&gateway, "/probe/route").status, 200);
+}
+
+#[test]
+fn a_plugins_own_failure_is_500_and_its_instance_lives_on() {
+    let origin = Origin::start();
+    let gateway = probe(&origin);
+    assert_eq!(ask(&gateway, "/probe/fail").status, 500);
+    assert_eq!(
+        send(gateway.listener("public"), "GET", "/probe/route", &[], b"").status,
+        200
+    );
+    assert!(
+        gateway.metric("gateway_plugin_failures_total{plugin=\"probe\",kind=\"refused\"}") >= 1.0
+    );
+}
