@@ -39,7 +39,7 @@ fn jwt(more: Value) -> Value {
 }
 
 fn bearer(token: &str) -> Exchange {
-    Exchange::get("/").header("authorization", &format!("Bearer {token}"))
+    Exchange::get("/").header("authorization", format!("Bearer {token}"))
 }
 
 fn claims(more: Value) -> Value {

@@ -40,7 +40,8 @@ fn with_head(more: Value) -> String {
 
 #[test]
 fn each_algorithm_verifies_its_own_tokens_and_no_changed_ones() {
-    let cases: [(&str, Value, fn(&[u8]) -> Vec<u8>); 4] = [
+    type Signer = fn(&[u8]) -> Vec<u8>;
+    let cases: [(&str, Value, Signer); 4] = [
         ("HS256", json!({ "secret": SECRET }), |signed| {
             hmac(SECRET.as_bytes())(signed)
         }),
