@@ -127,7 +127,10 @@ impl ApiKeys {
             return Outcome::Absent;
         };
         match self.owner(&key) {
-            Some(identity) => Outcome::Admitted(Rc::clone(identity)),
+            Some(identity) => Outcome::Admitted {
+                identity: Rc::clone(identity),
+                credential: key,
+            },
             None => Outcome::Invalid("The API key is not known."),
         }
     }

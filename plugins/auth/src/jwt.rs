@@ -141,6 +141,10 @@ impl JwtConfig {
 }
 
 impl Jwt {
+    pub(crate) fn header(&self) -> &str {
+        &self.header
+    }
+
     /// The request fields that claims fill.
     pub(crate) fn header_targets(&self) -> impl Iterator<Item = &str> {
         self.rules.to_headers.iter().map(|(name, _)| name.as_str())
@@ -154,7 +158,10 @@ impl Jwt {
             return Outcome::Absent;
         };
         match self.verify(token) {
-            Ok(verified) if verified.sufficient => Outcome::Admitted(Rc::clone(&verified.identity)),
+            Ok(verified) if verified.sufficient => Outcome::Admitted {
+                identity: Rc::clone(&verified.identity),
+                credential: value,
+            },
             Ok(_) => Outcome::Insufficient,
             Err(why) => Outcome::Invalid(why),
         }

@@ -43,9 +43,18 @@ enum SchemeName {
 /// The plugin under one configuration.
 #[derive(Debug)]
 pub struct Auth {
-    schemes: Vec<Scheme>,
-    /// Request fields that only this plugin may fill.
-    reserved: BTreeSet<String>,
+    /// In the order in which they are tried.
+    schemes: Vec<Tried>,
+}
+
+#[derive(Debug)]
+struct Tried {
+    scheme: Scheme,
+    /// The request fields that are removed when this scheme admits: those that only this plugin may fill, and the
+    /// credentials that nobody checked.
+    removed: BTreeSet<String>,
+    /// Whether the credential goes upstream.
+    shown: bool,
 }
 
 #[derive(Debug)]
@@ -72,7 +81,11 @@ enum Outcome {
     Invalid(&'static str),
     /// The credential is valid, but a required claim is not there.
     Insufficient,
-    Admitted(Rc<Identity>),
+    Admitted {
+        identity: Rc<Identity>,
+        /// The value of the field that was checked.
+        credential: Vec<u8>,
+    },
 }
 
 export!(Auth);
@@ -113,27 +126,31 @@ impl Plugin for Auth {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let reserved = schemes.iter().flat_map(Scheme::reserved).collect();
-        Ok(Self { schemes, reserved })
+        Ok(Self {
+            schemes: tried(schemes),
+        })
     }
 
     fn on_request(&self, request: &mut Request) -> Result {
         let mut refusal = Refusal::default();
-        for scheme in &self.schemes {
-            let (name, outcome) = match scheme {
-                Scheme::ApiKey(keys) => ("api_key", keys.ask(request)),
-                Scheme::Jwt(jwt) => ("jwt", jwt.ask(request)),
+        for tried in &self.schemes {
+            let outcome = match &tried.scheme {
+                Scheme::ApiKey(keys) => keys.ask(request),
+                Scheme::Jwt(jwt) => jwt.ask(request),
             };
             match outcome {
-                Outcome::Admitted(identity) => {
-                    self.admit(request, name, &identity)?;
+                Outcome::Admitted {
+                    identity,
+                    credential,
+                } => {
+                    tried.admit(request, &identity, &credential)?;
                     return Ok(Flow::Next);
                 }
                 Outcome::Absent => {}
                 Outcome::Insufficient => refusal.insufficient = true,
                 Outcome::Invalid(why) => {
                     refusal.detail = Some(why);
-                    refusal.invalid_token |= matches!(scheme, Scheme::Jwt(_));
+                    refusal.invalid_token |= matches!(tried.scheme, Scheme::Jwt(_));
                 }
             }
         }
@@ -150,6 +167,21 @@ struct Refusal {
 }
 
 impl Scheme {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::ApiKey(_) => "api_key",
+            Self::Jwt(_) => "jwt",
+        }
+    }
+
+    /// The request field of the credential.
+    fn header(&self) -> &str {
+        match self {
+            Self::ApiKey(keys) => keys.header(),
+            Self::Jwt(jwt) => jwt.header(),
+        }
+    }
+
     /// The request fields that never pass as the client sent them.
     fn reserved(&self) -> Vec<String> {
         match self {
@@ -170,15 +202,38 @@ impl Scheme {
     }
 }
 
-impl Auth {
-    fn admit(&self, request: &mut Request, scheme: &str, identity: &Identity) -> Result<()> {
-        for name in &self.reserved {
+/// With each scheme, what its admission does to the request.
+fn tried(schemes: Vec<Scheme>) -> Vec<Tried> {
+    let reserved: BTreeSet<String> = schemes.iter().flat_map(Scheme::reserved).collect();
+    let headers: BTreeSet<String> = schemes.iter().map(|s| s.header().to_owned()).collect();
+    let tried = schemes.into_iter().map(|scheme| {
+        let shown = !reserved.contains(scheme.header());
+        let mut removed: BTreeSet<String> = reserved.union(&headers).cloned().collect();
+        if shown {
+            removed.remove(scheme.header());
+        }
+        Tried {
+            scheme,
+            removed,
+            shown,
+        }
+    });
+    tried.collect()
+}
+
+impl Tried {
+    fn admit(&self, request: &mut Request, identity: &Identity, credential: &[u8]) -> Result<()> {
+        for name in &self.removed {
             request.remove_header(name)?;
+        }
+        if self.shown {
+            // Replaces every field of the name: a second one was not checked and must not pass for the first.
+            request.set_header(self.scheme.header(), credential)?;
         }
         for (name, value) in &identity.headers {
             request.set_header(name, value)?;
         }
-        request.set_attribute("auth.scheme", scheme);
+        request.set_attribute("auth.scheme", self.scheme.name());
         if let Some(subject) = &identity.subject {
             request.set_attribute("auth.subject", subject);
         }
@@ -187,11 +242,13 @@ impl Auth {
         }
         Ok(())
     }
+}
 
+impl Auth {
     fn refuse(&self, refusal: &Refusal) -> Answer {
         let status = if refusal.insufficient { 403 } else { 401 };
         let mut answer = Answer::new(status);
-        for scheme in &self.schemes {
+        for Tried { scheme, .. } in &self.schemes {
             // RFC 6750, section 3.1: what a 403 asks for is more scope, which only a token can carry.
             if !refusal.insufficient || matches!(scheme, Scheme::Jwt(_)) {
                 answer = answer.header("www-authenticate", scheme.challenge(refusal));

@@ -157,6 +157,32 @@ fn the_first_scheme_that_admits_decides() {
 }
 
 #[test]
+fn a_credential_that_was_not_checked_does_not_go_upstream() {
+    let mut config = jwt(json!({}));
+    config["schemes"] = json!(["api_key", "jwt"]);
+    config["api_key"] = api_keys()["api_key"].clone();
+    config["api_key"]["hide"] = json!(false);
+    let auth = auth(config);
+
+    let mut exchange = bearer("forged").header("x-api-key", "demo");
+    assert!(passes(&auth, &mut exchange));
+    assert_eq!(exchange.request_header("authorization"), None);
+    assert_eq!(
+        exchange.request_header("x-api-key").as_deref(),
+        Some("demo")
+    );
+
+    let token = hs256(&claims(json!({})));
+    let mut exchange = bearer(&token)
+        .header("authorization", "Bearer forged")
+        .header("x-api-key", "guess");
+    assert!(passes(&auth, &mut exchange));
+    let sent = exchange.request_headers();
+    let expected = format!("Bearer {token}").into_bytes();
+    assert_eq!(sent, [("authorization".to_owned(), expected)]);
+}
+
+#[test]
 fn only_a_token_that_was_presented_is_called_invalid() {
     let auth = auth(jwt(json!({})));
     let basic = Exchange::get("/").header("authorization", "Basic YTpi");
@@ -288,10 +314,14 @@ fn the_cache_holds_two_generations_and_no_long_tokens() {
 }
 
 fn cached(auth: &Harness<Auth>) -> usize {
-    let cached = auth.plugin().schemes.iter().map(|scheme| match scheme {
-        Scheme::Jwt(jwt) => jwt.cached(),
-        Scheme::ApiKey(_) => 0,
-    });
+    let cached = auth
+        .plugin()
+        .schemes
+        .iter()
+        .map(|tried| match &tried.scheme {
+            Scheme::Jwt(jwt) => jwt.cached(),
+            Scheme::ApiKey(_) => 0,
+        });
     cached.sum()
 }
 
