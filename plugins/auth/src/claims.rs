@@ -137,10 +137,12 @@ impl ClaimRules {
 
 /// A `NumericDate` (RFC 7519, section 2); a text that looks like one is none.
 fn date(claims: &Map<String, Value>, name: &str) -> Result<Option<f64>, &'static str> {
-    match claims.get(name) {
-        None => Ok(None),
-        Some(Value::Number(number)) => Ok(number.as_f64()),
-        Some(_) => Err("The token's `exp` or `nbf` is no number."),
+    let Some(claim) = claims.get(name) else {
+        return Ok(None);
+    };
+    match claim.as_f64() {
+        Some(seconds) => Ok(Some(seconds)),
+        None => Err("The token's `exp` or `nbf` is no number."),
     }
 }
 
