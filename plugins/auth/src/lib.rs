@@ -1,0 +1,279 @@
+//! Lets a request pass by API key or JSON Web Token, and tells later plugins and the upstream who asked.
+//!
+//! A scheme either finds no credential, refuses one, or admits the caller; the first that admits decides. Keys and
+//! the state of every HMAC are prepared in `configure`, and tokens seen before are not verified again ([`mod@cache`]).
+
+mod api_key;
+mod cache;
+mod claims;
+mod jwt;
+mod keys;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use gateway_plugin_sdk::prelude::*;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::api_key::{ApiKeyConfig, ApiKeys};
+use crate::jwt::{Jwt, JwtConfig};
+
+/// The plugin's `config` table.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The schemes that are tried, in this order: `api_key`, `jwt`.
+    schemes: Vec<SchemeName>,
+    /// Keys that clients send in a field of their own.
+    api_key: Option<ApiKeyConfig>,
+    /// Signed tokens (RFC 7519).
+    jwt: Option<JwtConfig>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum SchemeName {
+    ApiKey,
+    Jwt,
+}
+
+/// The plugin under one configuration.
+#[derive(Debug)]
+pub struct Auth {
+    /// In the order in which they are tried.
+    schemes: Vec<Tried>,
+}
+
+#[derive(Debug)]
+struct Tried {
+    scheme: Scheme,
+    /// The request fields that are removed when this scheme admits: those that only this plugin may fill, and the
+    /// credentials that nobody checked.
+    removed: BTreeSet<String>,
+    /// Whether the credential goes upstream.
+    shown: bool,
+}
+
+#[derive(Debug)]
+enum Scheme {
+    ApiKey(ApiKeys),
+    Jwt(Box<Jwt>),
+}
+
+/// Who asks, in the form in which it is told.
+#[derive(Debug, Default)]
+struct Identity {
+    subject: Option<String>,
+    /// Names (with `auth.claims.`) and values.
+    attributes: Vec<(String, String)>,
+    /// Request fields and their values.
+    headers: Vec<(String, String)>,
+}
+
+/// What one scheme says of a request.
+enum Outcome {
+    /// It carries no credential of this scheme.
+    Absent,
+    /// It carries one that is not valid; the text may be shown to the client.
+    Invalid(&'static str),
+    /// The credential is valid, but a required claim is not there.
+    Insufficient,
+    Admitted {
+        identity: Rc<Identity>,
+        /// The value of the field that was checked.
+        credential: Vec<u8>,
+    },
+}
+
+export!(Auth);
+
+impl Plugin for Auth {
+    type Config = Config;
+
+    fn configure(config: Config) -> Result<Self, Vec<ConfigError>> {
+        let mut faults = Vec::new();
+        let mut api_key = config.api_key.map(|section| section.check(&mut faults));
+        let mut jwt = config.jwt.map(|section| section.check(&mut faults));
+        if config.schemes.is_empty() {
+            faults.push(ConfigError::new(
+                "schemes",
+                "is empty; name `api_key`, `jwt` or both",
+            ));
+        }
+        let mut schemes = Vec::new();
+        let mut seen = BTreeSet::new();
+        for (index, name) in config.schemes.into_iter().enumerate() {
+            let key = format!("schemes[{index}]");
+            if !seen.insert(name) {
+                faults.push(ConfigError::new(key, "names a scheme a second time"));
+                continue;
+            }
+            let (scheme, section) = match name {
+                SchemeName::ApiKey => (api_key.take().map(Scheme::ApiKey), "api_key"),
+                SchemeName::Jwt => (jwt.take().map(|jwt| Scheme::Jwt(Box::new(jwt))), "jwt"),
+            };
+            match scheme {
+                Some(scheme) => schemes.push(scheme),
+                None => faults.push(ConfigError::new(
+                    key,
+                    format!("is `{section}`, but there is no table `{section}`"),
+                )),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Self {
+            schemes: tried(schemes),
+        })
+    }
+
+    fn on_request(&self, request: &mut Request) -> Result {
+        let mut refusal = Refusal::default();
+        for tried in &self.schemes {
+            let outcome = match &tried.scheme {
+                Scheme::ApiKey(keys) => keys.ask(request),
+                Scheme::Jwt(jwt) => jwt.ask(request),
+            };
+            match outcome {
+                Outcome::Admitted {
+                    identity,
+                    credential,
+                } => {
+                    tried.admit(request, &identity, &credential)?;
+                    return Ok(Flow::Next);
+                }
+                Outcome::Absent => {}
+                Outcome::Insufficient => refusal.insufficient = true,
+                Outcome::Invalid(why) => {
+                    refusal.detail = Some(why);
+                    refusal.invalid_token |= matches!(tried.scheme, Scheme::Jwt(_));
+                }
+            }
+        }
+        Ok(self.refuse(&refusal).into())
+    }
+}
+
+/// What the schemes said together, when none admitted.
+#[derive(Default)]
+struct Refusal {
+    insufficient: bool,
+    invalid_token: bool,
+    detail: Option<&'static str>,
+}
+
+impl Scheme {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::ApiKey(_) => "api_key",
+            Self::Jwt(_) => "jwt",
+        }
+    }
+
+    /// The request field of the credential.
+    fn header(&self) -> &str {
+        match self {
+            Self::ApiKey(keys) => keys.header(),
+            Self::Jwt(jwt) => jwt.header(),
+        }
+    }
+
+    /// The request fields that never pass as the client sent them.
+    fn reserved(&self) -> Vec<String> {
+        match self {
+            Self::ApiKey(keys) => keys.hidden().map(str::to_owned).into_iter().collect(),
+            Self::Jwt(jwt) => jwt.header_targets().map(str::to_owned).collect(),
+        }
+    }
+
+    fn challenge(&self, refusal: &Refusal) -> String {
+        match self {
+            Self::ApiKey(keys) => format!("ApiKey header=\"{}\"", keys.header()),
+            Self::Jwt(_) if refusal.insufficient => {
+                "Bearer error=\"insufficient_scope\"".to_owned()
+            }
+            Self::Jwt(_) if refusal.invalid_token => "Bearer error=\"invalid_token\"".to_owned(),
+            Self::Jwt(_) => "Bearer".to_owned(),
+        }
+    }
+}
+
+/// With each scheme, what its admission does to the request.
+fn tried(schemes: Vec<Scheme>) -> Vec<Tried> {
+    let reserved: BTreeSet<String> = schemes.iter().flat_map(Scheme::reserved).collect();
+    let headers: BTreeSet<String> = schemes.iter().map(|s| s.header().to_owned()).collect();
+    let tried = schemes.into_iter().map(|scheme| {
+        let shown = !reserved.contains(scheme.header());
+        let mut removed: BTreeSet<String> = reserved.union(&headers).cloned().collect();
+        if shown {
+            removed.remove(scheme.header());
+        }
+        Tried {
+            scheme,
+            removed,
+            shown,
+        }
+    });
+    tried.collect()
+}
+
+impl Tried {
+    fn admit(&self, request: &mut Request, identity: &Identity, credential: &[u8]) -> Result<()> {
+        for name in &self.removed {
+            request.remove_header(name)?;
+        }
+        if self.shown {
+            // Replaces every field of the name: a second one was not checked and must not pass for the first.
+            request.set_header(self.scheme.header(), credential)?;
+        }
+        for (name, value) in &identity.headers {
+            request.set_header(name, value)?;
+        }
+        request.set_attribute("auth.scheme", self.scheme.name());
+        if let Some(subject) = &identity.subject {
+            request.set_attribute("auth.subject", subject);
+        }
+        for (name, value) in &identity.attributes {
+            request.set_attribute(name, value);
+        }
+        Ok(())
+    }
+}
+
+impl Auth {
+    fn refuse(&self, refusal: &Refusal) -> Answer {
+        let status = if refusal.insufficient { 403 } else { 401 };
+        let mut answer = Answer::new(status);
+        for Tried { scheme, .. } in &self.schemes {
+            // RFC 6750, section 3.1: what a 403 asks for is more scope, which only a token can carry.
+            if !refusal.insufficient || matches!(scheme, Scheme::Jwt(_)) {
+                answer = answer.header("www-authenticate", scheme.challenge(refusal));
+            }
+        }
+        if refusal.insufficient {
+            answer.problem(
+                "Forbidden",
+                "The token lacks a claim that is required here.",
+            )
+        } else {
+            let absent = "The request carries no credentials.";
+            answer.problem("Unauthorized", refusal.detail.unwrap_or(absent))
+        }
+    }
+}
+
+/// Lower case, or a fault if it is no field name (RFC 9110, section 5.1).
+fn field_name(name: &str, key: &str, faults: &mut Vec<ConfigError>) -> String {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(token) {
+        faults.push(ConfigError::new(
+            key,
+            format!("is `{name}`, which is no field name"),
+        ));
+    }
+    name.to_ascii_lowercase()
+}
