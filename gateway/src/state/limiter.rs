@@ -48,8 +48,10 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    /// Takes `cost` at `now` (milliseconds of the wall clock).
+    /// Takes `cost` at `now` (milliseconds of the wall clock). A clock that was set back stands still until it has
+    /// caught up: to go back to an earlier window would forget what was used in this one.
     pub(super) fn acquire(&mut self, quota: &Quota, cost: u32, now: u64) -> Decision {
+        let now = now.max(self.at);
         match quota.algorithm {
             Algorithm::TokenBucket => self.bucket(quota, cost, now),
             Algorithm::FixedWindow => self.fixed(quota, cost, now),
@@ -60,19 +62,27 @@ impl Usage {
     /// What is missing from the bucket is kept, in units of 1/window tokens, so that no fraction is lost.
     fn bucket(&mut self, quota: &Quota, cost: u32, now: u64) -> Decision {
         let (limit, window) = parameters(quota);
-        let depth = if quota.burst == 0 { limit } else { u64::from(quota.burst) };
-        let elapsed = now.saturating_sub(self.at);
-        self.at = now.max(self.at);
-        self.amount = self.amount.saturating_sub(elapsed.saturating_mul(limit)).min(depth * window);
+        let depth = if quota.burst == 0 {
+            limit
+        } else {
+            u64::from(quota.burst)
+        };
+        let full = depth * window;
+        let flowed = (now - self.at).saturating_mul(limit);
+        self.at = now;
+        self.amount = self.amount.saturating_sub(flowed).min(full);
+        // Each product of two 32-bit numbers fits in 64 bits, the sum of two such products may not: compare with the
+        // room there is.
         let wanted = u64::from(cost) * window;
-        let allowed = self.amount + wanted <= depth * window;
+        let room = full - self.amount;
+        let allowed = wanted <= room;
         if allowed {
             self.amount += wanted;
         }
-        let remaining = (depth * window - self.amount) / window;
+        let remaining = (full - self.amount) / window;
         let wait = match (allowed, u64::from(cost) > depth) {
             (true, _) => self.amount.div_ceil(limit),
-            (false, false) => (self.amount + wanted - depth * window).div_ceil(limit),
+            (false, false) => (wanted - room).div_ceil(limit),
             (false, true) => u64::MAX,
         };
         decision(allowed, remaining, wait)
@@ -82,13 +92,21 @@ impl Usage {
         let (limit, window) = parameters(quota);
         let begins = now - now % window;
         if self.at != begins {
-            *self = Self { at: begins, amount: 0, before: 0 };
+            *self = Self {
+                at: begins,
+                amount: 0,
+                before: 0,
+            };
         }
         let allowed = self.amount + u64::from(cost) <= limit;
         if allowed {
             self.amount += u64::from(cost);
         }
-        let wait = if !allowed && u64::from(cost) > limit { u64::MAX } else { begins + window - now };
+        let wait = if !allowed && u64::from(cost) > limit {
+            u64::MAX
+        } else {
+            begins + window - now
+        };
         decision(allowed, limit.saturating_sub(self.amount), wait)
     }
 
@@ -98,7 +116,11 @@ impl Usage {
         let begins = now - now % window;
         if self.at != begins {
             let follows = self.at + window == begins;
-            *self = Self { at: begins, amount: 0, before: if follows { self.amount } else { 0 } };
+            *self = Self {
+                at: begins,
+                amount: 0,
+                before: if follows { self.amount } else { 0 },
+            };
         }
         let passed = now - begins;
         let used = self.amount + (self.before * (window - passed)).div_ceil(window);
@@ -127,7 +149,10 @@ impl Usage {
 }
 
 fn parameters(quota: &Quota) -> (u64, u64) {
-    (u64::from(quota.limit.max(1)), u64::from(quota.window_ms.max(1)))
+    (
+        u64::from(quota.limit.max(1)),
+        u64::from(quota.window_ms.max(1)),
+    )
 }
 
 fn decision(allowed: bool, remaining: u64, wait: u64) -> Decision {
@@ -143,7 +168,12 @@ mod tests {
     use super::*;
 
     fn quota(algorithm: Algorithm, limit: u32, burst: u32) -> Quota {
-        Quota { algorithm, limit, window_ms: 1000, burst }
+        Quota {
+            algorithm,
+            limit,
+            window_ms: 1000,
+            burst,
+        }
     }
 
     fn allowed(usage: &mut Usage, quota: &Quota, now: u64) -> bool {
@@ -156,7 +186,14 @@ mod tests {
         let now = 1_000_000;
         assert!((0..10).all(|_| allowed(&mut usage, &quota, now)));
         let refused = usage.acquire(&quota, 1, now);
-        assert_eq!(refused, Decision { allowed: false, remaining: 0, reset_ms: 100 });
+        assert_eq!(
+            refused,
+            Decision {
+                allowed: false,
+                remaining: 0,
+                reset_ms: 100
+            }
+        );
         assert!(!allowed(&mut usage, &quota, now + 99));
         assert!(allowed(&mut usage, &quota, now + 100));
         assert!(!allowed(&mut usage, &quota, now + 100));
@@ -165,20 +202,36 @@ mod tests {
     #[test]
     fn a_burst_is_the_depth_of_the_bucket() {
         let (quota, mut usage) = (quota(Algorithm::TokenBucket, 10, 3), Usage::default());
-        assert_eq!((0..10).filter(|_| allowed(&mut usage, &quota, 5_000)).count(), 3);
+        assert_eq!(
+            (0..10)
+                .filter(|_| allowed(&mut usage, &quota, 5_000))
+                .count(),
+            3
+        );
     }
 
     #[test]
     fn a_fixed_window_begins_with_the_clock() {
         let (quota, mut usage) = (quota(Algorithm::FixedWindow, 2, 0), Usage::default());
         assert!(allowed(&mut usage, &quota, 10_900) && allowed(&mut usage, &quota, 10_950));
-        assert_eq!(usage.acquire(&quota, 1, 10_960), Decision { allowed: false, remaining: 0, reset_ms: 40 });
+        assert_eq!(
+            usage.acquire(&quota, 1, 10_960),
+            Decision {
+                allowed: false,
+                remaining: 0,
+                reset_ms: 40
+            }
+        );
         assert!(allowed(&mut usage, &quota, 11_000));
     }
 
     #[test]
     fn a_refused_cost_is_allowed_after_the_time_it_was_told() {
-        for algorithm in [Algorithm::TokenBucket, Algorithm::FixedWindow, Algorithm::SlidingWindow] {
+        for algorithm in [
+            Algorithm::TokenBucket,
+            Algorithm::FixedWindow,
+            Algorithm::SlidingWindow,
+        ] {
             let (quota, mut usage) = (quota(algorithm, 7, 0), Usage::default());
             let (mut now, mut refusals) = (123_456, 0);
             for step in 0..2_000_u64 {
@@ -190,7 +243,10 @@ mod tests {
                 refusals += 1;
                 now += u64::from(decision.reset_ms);
                 let again = usage.acquire(&quota, 1 + (step % 3) as u32, now);
-                assert!(again.allowed, "{algorithm:?} at step {step}: {decision:?} then {again:?}");
+                assert!(
+                    again.allowed,
+                    "{algorithm:?} at step {step}: {decision:?} then {again:?}"
+                );
             }
             assert!(refusals > 0);
         }
@@ -206,15 +262,82 @@ mod tests {
                     *taken.entry(now / 1000).or_default() += 1;
                 }
             }
-            assert!(taken.values().all(|taken| *taken <= 5), "{algorithm:?}: {taken:?}");
+            assert!(
+                taken.values().all(|taken| *taken <= 5),
+                "{algorithm:?}: {taken:?}"
+            );
         }
     }
 
     #[test]
     fn a_cost_over_the_limit_is_never_allowed_and_says_so() {
-        for algorithm in [Algorithm::TokenBucket, Algorithm::FixedWindow, Algorithm::SlidingWindow] {
+        for algorithm in [
+            Algorithm::TokenBucket,
+            Algorithm::FixedWindow,
+            Algorithm::SlidingWindow,
+        ] {
             let decision = Usage::default().acquire(&quota(algorithm, 5, 0), 6, 1_000);
-            assert!(!decision.allowed && decision.reset_ms == u32::MAX, "{algorithm:?}: {decision:?}");
+            assert!(
+                !decision.allowed && decision.reset_ms == u32::MAX,
+                "{algorithm:?}: {decision:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_clock_set_back_gives_nothing_back() {
+        for algorithm in [
+            Algorithm::TokenBucket,
+            Algorithm::FixedWindow,
+            Algorithm::SlidingWindow,
+        ] {
+            let (quota, mut usage) = (quota(algorithm, 2, 0), Usage::default());
+            assert!(
+                allowed(&mut usage, &quota, 11_000) && allowed(&mut usage, &quota, 11_001),
+                "{algorithm:?}"
+            );
+            assert!(
+                !allowed(&mut usage, &quota, 10_999),
+                "{algorithm:?}: the window before"
+            );
+            assert!(
+                !allowed(&mut usage, &quota, 3_000),
+                "{algorithm:?}: long ago"
+            );
+            assert!(
+                !allowed(&mut usage, &quota, 11_002),
+                "{algorithm:?}: back again"
+            );
+        }
+    }
+
+    #[test]
+    fn the_largest_quota_and_cost_do_not_overflow() {
+        for algorithm in [
+            Algorithm::TokenBucket,
+            Algorithm::FixedWindow,
+            Algorithm::SlidingWindow,
+        ] {
+            let quota = Quota {
+                algorithm,
+                limit: u32::MAX,
+                window_ms: u32::MAX,
+                burst: u32::MAX,
+            };
+            let (mut usage, now) = (Usage::default(), u64::from(u32::MAX) * 400);
+            assert!(
+                usage.acquire(&quota, u32::MAX, now).allowed,
+                "{algorithm:?}"
+            );
+            let refused = usage.acquire(&quota, u32::MAX, now);
+            assert!(
+                !refused.allowed && refused.remaining == 0,
+                "{algorithm:?}: {refused:?}"
+            );
+            assert!(
+                !usage.acquire(&quota, u32::MAX, now + 1).allowed,
+                "{algorithm:?}"
+            );
         }
     }
 }
