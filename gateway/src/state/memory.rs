@@ -124,10 +124,7 @@ impl Memory {
 
     /// How many entries there are, expired ones that nobody met yet included.
     pub fn len(&self) -> usize {
-        self.shards
-            .iter()
-            .map(|shard| shard.lock().entries.len())
-            .sum()
+        self.shards.iter().map(|shard| shard.lock().entries.len()).sum()
     }
 
     /// Whether there is none.
@@ -238,13 +235,11 @@ impl Memory {
     ) -> Result<Decision, StateError> {
         self.with(quota.algorithm.into(), namespace, key, |slot| {
             // Read under the lock: whoever comes later then has the later time.
-            let clock = SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default();
+            let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let now = u64::try_from(clock.as_millis()).unwrap_or(u64::MAX);
             // Two windows and a full bucket later the use is forgotten anyhow.
-            let depth = u64::from(quota.burst.max(quota.limit).max(1))
-                .div_ceil(u64::from(quota.limit.max(1)));
+            let depth =
+                u64::from(quota.burst.max(quota.limit).max(1)).div_ceil(u64::from(quota.limit.max(1)));
             let keep = u64::from(quota.window_ms).saturating_mul(depth + 1);
             let mut usage = slot.usage();
             let decision = usage.acquire(quota, cost, now);
@@ -263,11 +258,7 @@ impl Memory {
         if key.len() > MAX_KEY {
             return Err(StateError::TooLarge);
         }
-        let wanted = Wanted {
-            kind,
-            namespace,
-            key,
-        };
+        let wanted = Wanted { kind, namespace, key };
         let index = shard_of(self.hasher.hash_one(&wanted));
         let most = (self.max_entries.load(Ordering::Relaxed) / SHARDS).max(SAMPLE);
         let mut shard = self.shards[index].lock();
@@ -360,11 +351,7 @@ impl Slot<'_> {
             }
             self.evict();
         }
-        let Wanted {
-            kind,
-            namespace,
-            key,
-        } = self.wanted;
+        let Wanted { kind, namespace, key } = self.wanted;
         self.shard.entries.insert(
             Key {
                 kind,
@@ -388,11 +375,7 @@ impl Slot<'_> {
         let sample = (0..count).map(|nth| (start + nth * step) % length);
         let age = |index: &usize| {
             let entry = &entries[*index];
-            if entry.expires <= self.now {
-                0
-            } else {
-                entry.used
-            }
+            if entry.expires <= self.now { 0 } else { entry.used }
         };
         if let Some(victim) = sample.min_by_key(age) {
             entries.swap_remove_index(victim);
@@ -419,10 +402,7 @@ mod tests {
             .set("a", "k", Bytes::from_static(b"1"), Some(Duration::ZERO))
             .unwrap();
         assert_eq!(state.get("a", "k").unwrap(), None);
-        assert_eq!(
-            state.increment("a", "n", 2, Some(Duration::from_secs(60))),
-            Ok(2)
-        );
+        assert_eq!(state.increment("a", "n", 2, Some(Duration::from_secs(60))), Ok(2));
         assert_eq!(state.increment("a", "n", -5, Some(Duration::ZERO)), Ok(-3));
         assert_eq!(state.increment("a", "n", 0, None), Ok(-3));
     }
@@ -443,10 +423,7 @@ mod tests {
             state.compare_and_swap("a", "k", None, value.clone(), None),
             Err(StateError::Conflict)
         );
-        assert_eq!(
-            state.compare_and_swap("a", "k", Some(b"x"), value, None),
-            Ok(())
-        );
+        assert_eq!(state.compare_and_swap("a", "k", Some(b"x"), value, None), Ok(()));
     }
 
     #[test]
@@ -456,13 +433,8 @@ mod tests {
         assert_eq!(state.get("a", &key), Err(StateError::TooLarge));
         let value = Bytes::from(vec![0; MAX_VALUE + 1]);
         assert_eq!(state.set("a", "k", value, None), Err(StateError::TooLarge));
-        state
-            .set("a", "k", Bytes::from_static(b"abc"), None)
-            .unwrap();
-        assert_eq!(
-            state.increment("a", "k", 1, None),
-            Err(StateError::TooLarge)
-        );
+        state.set("a", "k", Bytes::from_static(b"abc"), None).unwrap();
+        assert_eq!(state.increment("a", "k", 1, None), Err(StateError::TooLarge));
     }
 
     #[test]
@@ -476,9 +448,7 @@ mod tests {
         };
         assert!(state.acquire("a", "hot", &quota, 1).unwrap().allowed);
         for number in 0..1_000_000_u32 {
-            state
-                .set("a", &number.to_string(), Bytes::new(), None)
-                .unwrap();
+            state.set("a", &number.to_string(), Bytes::new(), None).unwrap();
             if number % 100 == 0 {
                 assert!(
                     !state.acquire("a", "hot", &quota, 1).unwrap().allowed,
@@ -505,10 +475,7 @@ mod tests {
                     .count()
             };
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap())
-                .sum()
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
         });
         assert_eq!(taken, 1_000);
     }
@@ -522,12 +489,7 @@ mod tests {
             window_ms: 1,
             burst: 0,
         };
-        let window = || {
-            SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap()
-                .as_millis()
-        };
+        let window = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
         let first = window();
         let taken: usize = std::thread::scope(|scope| {
             let take = || {
@@ -536,10 +498,7 @@ mod tests {
                     .count()
             };
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap())
-                .sum()
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
         });
         let windows = window() - first + 1;
         assert!(
@@ -611,9 +570,7 @@ mod tests {
             with(key, |slot| slot.put(Value::Bytes(Bytes::new()), None));
         }
         with("0", |slot| assert!(slot.bytes().is_some()));
-        with(&keys[SAMPLE], |slot| {
-            slot.put(Value::Bytes(Bytes::new()), None)
-        });
+        with(&keys[SAMPLE], |slot| slot.put(Value::Bytes(Bytes::new()), None));
         let mut left: Vec<&str> = shard.entries.keys().map(|key| &*key.key).collect();
         left.sort_unstable();
         assert_eq!(left, ["0", "2", "3", "4", "5", "6", "7", "8"]);
@@ -623,9 +580,7 @@ mod tests {
     fn the_smallest_store_still_keeps_eight_entries_a_shard() {
         let state = Memory::new(0);
         for number in 0..10_000 {
-            state
-                .set("a", &number.to_string(), Bytes::new(), None)
-                .unwrap();
+            state.set("a", &number.to_string(), Bytes::new(), None).unwrap();
         }
         assert_eq!(state.len(), SHARDS * SAMPLE);
     }
@@ -642,9 +597,7 @@ mod tests {
         }
         let state = Memory::new(1_000_000);
         for number in 0..SHARDS * 100 {
-            state
-                .set("a", &number.to_string(), Bytes::new(), None)
-                .unwrap();
+            state.set("a", &number.to_string(), Bytes::new(), None).unwrap();
         }
         let lengths: Vec<usize> = state
             .shards
@@ -661,16 +614,12 @@ mod tests {
     fn a_smaller_store_shrinks_by_a_few_entries_per_insertion() {
         let state = Memory::new(100_000);
         for number in 0..50_000 {
-            state
-                .set("a", &number.to_string(), Bytes::new(), None)
-                .unwrap();
+            state.set("a", &number.to_string(), Bytes::new(), None).unwrap();
         }
         state.resize(0);
         for number in 50_000..100_000 {
             let before = state.len();
-            state
-                .set("a", &number.to_string(), Bytes::new(), None)
-                .unwrap();
+            state.set("a", &number.to_string(), Bytes::new(), None).unwrap();
             assert!(
                 before - state.len().min(before) < EVICTIONS,
                 "{before} to {}",
