@@ -133,8 +133,9 @@ fn target(file: &Path) -> notify::Result<Target> {
 fn forward(event: notify::Result<Event>, events: &Sender<Event>) {
     match event {
         Ok(event) if event.need_rescan() || leaves_it_whole(&event) => {
-            // Nobody listens any more once the receiver of the changes is gone.
-            let _ = events.send(event);
+            if events.send(event).is_err() {
+                tracing::trace!("nobody receives the changed files any more");
+            }
         }
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "watching files failed"),
