@@ -273,14 +273,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_moved_into_place_is_reported_and_unrelated_ones_are_not() {
+    fn a_file_moved_into_place_is_reported_and_no_other() {
         let directory = tempfile::tempdir().unwrap();
-        let (file, new) = (directory.path().join("a"), directory.path().join("a.new"));
-        let (_watcher, mut rx) = watching(std::slice::from_ref(&file));
-        fs::write(directory.path().join("unrelated"), b"x").unwrap();
-        fs::write(&new, b"x").unwrap();
-        fs::rename(&new, &file).unwrap();
-        assert_eq!(until(&mut rx, &file), [file].into());
+        let at = |name: &str| directory.path().join(name);
+        let (_watcher, mut rx) = watching(&[at("a"), at("b")]);
+        fs::write(at("unrelated"), b"x").unwrap();
+        fs::write(at("b.new"), b"x").unwrap();
+        fs::rename(at("b.new"), at("b")).unwrap();
+        assert_eq!(until(&mut rx, &at("b")), [at("b")].into());
     }
 
     #[test]
