@@ -1,13 +1,387 @@
-//! x
-#![allow(missing_docs)]
-use std::path::PathBuf;
+//! Reports files that have changed, once they are whole.
+//!
+//! What is watched are the directories: an editor or a deployment puts another file in the place of the old one, and a
+//! watch on the old one would follow it into oblivion. A write counts when the writer closes the file, a rename when
+//! the file is in place. Kubernetes swaps the link `..data` beside the files; that counts for all of them.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+/// How long changes are gathered, from the first: a deployment that writes a configuration, a certificate and its key
+/// is one change.
+const GATHER: Duration = Duration::from_millis(100);
+
+/// The link whose replacement replaces all files of a Kubernetes volume.
+const KUBERNETES_LINK: &str = "..data";
+
+/// Watches a set of files until it is dropped.
+///
+/// A directory above a file that is replaced as a whole, and the target of a file that is a link into another
+/// directory, are not noticed.
 #[derive(Debug)]
-pub struct Watcher;
+pub struct Watcher {
+    notify: RecommendedWatcher,
+    directories: BTreeSet<PathBuf>,
+    targets: Targets,
+}
+
+/// Shared with the thread that gathers; replaced as a whole and never locked while notify is called.
+type Targets = Arc<Mutex<Arc<[Target]>>>;
+
+/// One watched file.
+#[derive(Debug)]
+struct Target {
+    /// Without links, as events name it.
+    directory: PathBuf,
+    name: OsString,
+    /// The path as it was given, as it is reported.
+    given: PathBuf,
+}
+
 impl Watcher {
-    pub fn new(_: tokio::sync::mpsc::Sender<Vec<PathBuf>>) -> notify::Result<Self> {
-        Ok(Self)
+    /// Watches nothing yet. Changed files are sent to `tx` by the paths they were given as; while the channel is full
+    /// they are kept and sent later.
+    ///
+    /// # Errors
+    /// If the system has no watch or no thread left.
+    pub fn new(tx: mpsc::Sender<Vec<PathBuf>>) -> notify::Result<Self> {
+        let targets = Targets::new(Mutex::new(Arc::from([])));
+        let (events, received) = channel();
+        let notify = notify::recommended_watcher(move |event| forward(event, &events))?;
+        let gatherer = Gatherer {
+            targets: targets.clone(),
+            tx,
+            changed: BTreeSet::new(),
+            due: Instant::now(),
+        };
+        // Ends by itself when `notify` is dropped, and `events` with it.
+        std::thread::Builder::new()
+            .name("watch".to_owned())
+            .spawn(move || gatherer.run(&received))
+            .map_err(notify::Error::io)?;
+        Ok(Self {
+            notify,
+            directories: BTreeSet::new(),
+            targets,
+        })
     }
-    pub fn watch(&mut self, _: &[PathBuf]) -> notify::Result<()> {
+
+    /// Watches these files instead of those before. A file need not exist, but its directory must.
+    ///
+    /// # Errors
+    /// If a path names no file or its directory cannot be watched; then those before are still watched.
+    pub fn watch(&mut self, files: &[PathBuf]) -> notify::Result<()> {
+        let targets = files
+            .iter()
+            .map(|file| target(file))
+            .collect::<notify::Result<Arc<[Target]>>>()?;
+        let directories: BTreeSet<PathBuf> = targets.iter().map(|target| target.directory.clone()).collect();
+        // Before the watches, so that no event of a new one meets the old set.
+        let before = std::mem::replace(&mut *self.targets.lock(), targets);
+        for directory in &directories {
+            // Those watched already, too: one that was removed and made again has lost its watch.
+            if let Err(error) = self.notify.watch(directory, RecursiveMode::NonRecursive) {
+                *self.targets.lock() = before;
+                self.unwatch(directories.difference(&self.directories).cloned().collect());
+                return Err(error);
+            }
+        }
+        let old = std::mem::replace(&mut self.directories, directories);
+        self.unwatch(old.difference(&self.directories).cloned().collect());
         Ok(())
+    }
+
+    fn unwatch(&mut self, directories: Vec<PathBuf>) {
+        for directory in directories {
+            if let Err(error) = self.notify.unwatch(&directory) {
+                // It is gone, or was never watched: either way what was wanted.
+                tracing::debug!(%error, directory = %directory.display(), "nothing to unwatch");
+            }
+        }
+    }
+}
+
+fn target(file: &Path) -> notify::Result<Target> {
+    let failed = |error: notify::Error| error.add_path(file.to_owned());
+    let name = file
+        .file_name()
+        .ok_or_else(|| failed(notify::Error::generic("expected the path of a file")))?;
+    let parent = file
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let directory = parent
+        .canonicalize()
+        .map_err(|error| failed(notify::Error::io(error)))?;
+    Ok(Target {
+        directory,
+        name: name.to_owned(),
+        given: file.to_owned(),
+    })
+}
+
+/// Runs on notify's thread: must not wait.
+fn forward(event: notify::Result<Event>, events: &Sender<Event>) {
+    match event {
+        Ok(event) if event.need_rescan() || leaves_it_whole(&event) => {
+            if events.send(event).is_err() {
+                tracing::trace!("nobody receives the changed files any more");
+            }
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "watching files failed"),
+    }
+}
+
+/// Whether the last path of the event is a whole file now. A plain change is not: the next write may be on its way.
+fn leaves_it_whole(event: &Event) -> bool {
+    match event.kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write))
+        | EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)) => true,
+        // A link is whole from the start, and nobody closes it.
+        EventKind::Create(CreateKind::File | CreateKind::Any | CreateKind::Other) => {
+            event.paths.last().is_some_and(|path| path.is_symlink())
+        }
+        _ => false,
+    }
+}
+
+/// Gathers changes on a thread of its own.
+struct Gatherer {
+    targets: Targets,
+    tx: mpsc::Sender<Vec<PathBuf>>,
+    changed: BTreeSet<PathBuf>,
+    /// When `changed` is to be sent, unless it is empty.
+    due: Instant,
+}
+
+impl Gatherer {
+    fn run(mut self, events: &Receiver<Event>) {
+        loop {
+            let event = if self.changed.is_empty() {
+                events.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                events.recv_timeout(self.due.saturating_duration_since(Instant::now()))
+            };
+            match event {
+                Ok(event) => self.gather(&event),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if !self.changed.is_empty() && Instant::now() >= self.due && !self.send() {
+                return;
+            }
+        }
+    }
+
+    fn gather(&mut self, event: &Event) {
+        let targets = self.targets.lock().clone();
+        let was_empty = self.changed.is_empty();
+        let changed = targets
+            .iter()
+            .filter(|target| event.need_rescan() || target.is_changed_by(event));
+        self.changed.extend(changed.map(|target| target.given.clone()));
+        if was_empty {
+            self.due = Instant::now() + GATHER;
+        }
+    }
+
+    /// Whether anybody listens still.
+    fn send(&mut self) -> bool {
+        match self.tx.try_reserve() {
+            Ok(permit) => permit.send(std::mem::take(&mut self.changed).into_iter().collect()),
+            Err(mpsc::error::TrySendError::Full(())) => self.due = Instant::now() + GATHER,
+            Err(mpsc::error::TrySendError::Closed(())) => return false,
+        }
+        true
+    }
+}
+
+impl Target {
+    fn is_changed_by(&self, event: &Event) -> bool {
+        // A rename has two paths: from and to.
+        let Some(path) = event.paths.last() else {
+            return false;
+        };
+        path.parent() == Some(&*self.directory)
+            && path
+                .file_name()
+                .is_some_and(|name| name == self.name || name == KUBERNETES_LINK)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::future::Future;
+    use std::io::Write;
+
+    use super::*;
+
+    /// So long that only a change that never comes exceeds it.
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            tokio::time::timeout(LONG, future)
+                .await
+                .expect("no change reported")
+        })
+    }
+
+    fn watching(files: &[PathBuf]) -> (Watcher, mpsc::Receiver<Vec<PathBuf>>) {
+        let (tx, rx) = mpsc::channel(1);
+        let mut watcher = Watcher::new(tx).unwrap();
+        watcher.watch(files).unwrap();
+        (watcher, rx)
+    }
+
+    /// The reports until one with `last`, which is changed after all that must not be reported.
+    fn until(rx: &mut mpsc::Receiver<Vec<PathBuf>>, last: &Path) -> BTreeSet<PathBuf> {
+        let mut seen = BTreeSet::new();
+        while !seen.contains(last) {
+            seen.extend(block_on(rx.recv()).unwrap());
+        }
+        seen
+    }
+
+    #[test]
+    fn a_half_written_file_is_not_reported_until_it_is_closed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, other) = (directory.path().join("a"), directory.path().join("b"));
+        let (_watcher, mut rx) = watching(&[file.clone(), other.clone()]);
+        let mut half = fs::File::create(&file).unwrap();
+        half.write_all(b"half").unwrap();
+        fs::write(&other, b"whole").unwrap();
+        assert_eq!(until(&mut rx, &other), [other].into());
+        half.write_all(b"whole").unwrap();
+        drop(half);
+        assert_eq!(until(&mut rx, &file), [file].into());
+    }
+
+    #[test]
+    fn a_file_moved_into_place_is_reported_and_no_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let (_watcher, mut rx) = watching(&[at("a"), at("b")]);
+        fs::write(at("unrelated"), b"x").unwrap();
+        fs::write(at("b.new"), b"x").unwrap();
+        fs::rename(at("b.new"), at("b")).unwrap();
+        assert_eq!(until(&mut rx, &at("b")), [at("b")].into());
+    }
+
+    #[test]
+    fn a_file_is_reported_by_the_path_it_was_given_as() {
+        let directory = tempfile::tempdir().unwrap();
+        let (real, link) = (directory.path().join("real"), directory.path().join("link"));
+        fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let (_watcher, mut rx) = watching(&[link.join("a")]);
+        fs::write(real.join("a"), b"x").unwrap();
+        assert_eq!(block_on(rx.recv()), Some(vec![link.join("a")]));
+    }
+
+    #[test]
+    fn a_link_that_is_made_again_is_reported() {
+        let directory = tempfile::tempdir().unwrap();
+        let link = directory.path().join("a");
+        let (_watcher, mut rx) = watching(std::slice::from_ref(&link));
+        std::os::unix::fs::symlink("elsewhere", &link).unwrap();
+        assert_eq!(block_on(rx.recv()), Some(vec![link]));
+    }
+
+    #[test]
+    fn a_kubernetes_volume_that_is_swapped_reports_every_file_of_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        for name in ["..1", "..2"] {
+            fs::create_dir(at(name)).unwrap();
+            fs::write(at(name).join("a"), name).unwrap();
+        }
+        std::os::unix::fs::symlink("..1", at("..data")).unwrap();
+        std::os::unix::fs::symlink("..data/a", at("a")).unwrap();
+        std::os::unix::fs::symlink("..data/b", at("b")).unwrap();
+        let (_watcher, mut rx) = watching(&[at("a"), at("b")]);
+        std::os::unix::fs::symlink("..2", at("..data_tmp")).unwrap();
+        fs::rename(at("..data_tmp"), at("..data")).unwrap();
+        assert_eq!(block_on(rx.recv()), Some(vec![at("a"), at("b")]));
+        assert_eq!(fs::read(at("a")).unwrap(), b"..2");
+    }
+
+    #[test]
+    fn another_set_replaces_the_first_and_one_that_fails_does_not() {
+        let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (first, second) = (old.path().join("a"), new.path().join("a"));
+        let (mut watcher, mut rx) = watching(std::slice::from_ref(&first));
+        assert!(
+            watcher
+                .watch(&[second.clone(), new.path().join("missing/a")])
+                .is_err()
+        );
+        fs::write(&second, b"x").unwrap();
+        fs::write(&first, b"x").unwrap();
+        assert_eq!(until(&mut rx, &first), [first.clone()].into());
+        watcher.watch(std::slice::from_ref(&second)).unwrap();
+        fs::write(&first, b"y").unwrap();
+        fs::write(&second, b"y").unwrap();
+        assert_eq!(until(&mut rx, &second), [second].into());
+    }
+
+    #[test]
+    fn nothing_is_lost_while_the_channel_is_full() {
+        let directory = tempfile::tempdir().unwrap();
+        let (tx, mut rx) = mpsc::channel(1);
+        tx.try_send(Vec::new()).unwrap();
+        let mut watcher = Watcher::new(tx).unwrap();
+        let files: Vec<_> = ["a", "b"].map(|name| directory.path().join(name)).into();
+        watcher.watch(&files).unwrap();
+        fs::write(&files[0], b"x").unwrap();
+        // Past the time at which the change was first due, with nobody to take it.
+        std::thread::sleep(GATHER * 2);
+        fs::write(&files[1], b"x").unwrap();
+        assert_eq!(block_on(rx.recv()), Some(Vec::new()));
+        let mut seen = BTreeSet::new();
+        while seen.len() < files.len() {
+            seen.extend(block_on(rx.recv()).unwrap());
+        }
+    }
+
+    #[test]
+    fn events_that_were_dropped_by_the_system_count_for_every_file() {
+        let (tx, mut rx) = mpsc::channel(1);
+        let (events, received) = channel();
+        let target = Target {
+            directory: "/d".into(),
+            name: "a".into(),
+            given: "a".into(),
+        };
+        let targets = Targets::new(Mutex::new(Arc::from([target])));
+        let gatherer = Gatherer {
+            targets,
+            tx,
+            changed: BTreeSet::new(),
+            due: Instant::now(),
+        };
+        let thread = std::thread::spawn(move || gatherer.run(&received));
+        forward(
+            Ok(Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan)),
+            &events,
+        );
+        assert_eq!(block_on(rx.recv()), Some(vec![PathBuf::from("a")]));
+        drop(events);
+        thread.join().unwrap();
     }
 }

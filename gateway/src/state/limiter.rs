@@ -48,8 +48,10 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    /// Takes `cost` at `now` (milliseconds of the wall clock).
+    /// Takes `cost` at `now` (milliseconds of the wall clock). A clock that was set back stands still until it has
+    /// caught up: to go back to an earlier window would forget what was used in this one.
     pub(super) fn acquire(&mut self, quota: &Quota, cost: u32, now: u64) -> Decision {
+        let now = now.max(self.at);
         match quota.algorithm {
             Algorithm::TokenBucket => self.bucket(quota, cost, now),
             Algorithm::FixedWindow => self.fixed(quota, cost, now),
@@ -65,21 +67,22 @@ impl Usage {
         } else {
             u64::from(quota.burst)
         };
-        let elapsed = now.saturating_sub(self.at);
-        self.at = now.max(self.at);
-        self.amount = self
-            .amount
-            .saturating_sub(elapsed.saturating_mul(limit))
-            .min(depth * window);
+        let full = depth * window;
+        let flowed = (now - self.at).saturating_mul(limit);
+        self.at = now;
+        self.amount = self.amount.saturating_sub(flowed).min(full);
+        // Each product of two 32-bit numbers fits in 64 bits, the sum of two such products may not: compare with the
+        // room there is.
         let wanted = u64::from(cost) * window;
-        let allowed = self.amount + wanted <= depth * window;
+        let room = full - self.amount;
+        let allowed = wanted <= room;
         if allowed {
             self.amount += wanted;
         }
-        let remaining = (depth * window - self.amount) / window;
+        let remaining = (full - self.amount) / window;
         let wait = match (allowed, u64::from(cost) > depth) {
             (true, _) => self.amount.div_ceil(limit),
-            (false, false) => (self.amount + wanted - depth * window).div_ceil(limit),
+            (false, false) => (wanted - room).div_ceil(limit),
             (false, true) => u64::MAX,
         };
         decision(allowed, remaining, wait)
@@ -146,10 +149,7 @@ impl Usage {
 }
 
 fn parameters(quota: &Quota) -> (u64, u64) {
-    (
-        u64::from(quota.limit.max(1)),
-        u64::from(quota.window_ms.max(1)),
-    )
+    (u64::from(quota.limit.max(1)), u64::from(quota.window_ms.max(1)))
 }
 
 fn decision(allowed: bool, remaining: u64, wait: u64) -> Decision {
@@ -199,12 +199,7 @@ mod tests {
     #[test]
     fn a_burst_is_the_depth_of_the_bucket() {
         let (quota, mut usage) = (quota(Algorithm::TokenBucket, 10, 3), Usage::default());
-        assert_eq!(
-            (0..10)
-                .filter(|_| allowed(&mut usage, &quota, 5_000))
-                .count(),
-            3
-        );
+        assert_eq!((0..10).filter(|_| allowed(&mut usage, &quota, 5_000)).count(), 3);
     }
 
     #[test]
@@ -278,6 +273,51 @@ mod tests {
                 !decision.allowed && decision.reset_ms == u32::MAX,
                 "{algorithm:?}: {decision:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_clock_set_back_gives_nothing_back() {
+        for algorithm in [
+            Algorithm::TokenBucket,
+            Algorithm::FixedWindow,
+            Algorithm::SlidingWindow,
+        ] {
+            let (quota, mut usage) = (quota(algorithm, 2, 0), Usage::default());
+            assert!(
+                allowed(&mut usage, &quota, 11_000) && allowed(&mut usage, &quota, 11_001),
+                "{algorithm:?}"
+            );
+            assert!(
+                !allowed(&mut usage, &quota, 10_999),
+                "{algorithm:?}: the window before"
+            );
+            assert!(!allowed(&mut usage, &quota, 3_000), "{algorithm:?}: long ago");
+            assert!(!allowed(&mut usage, &quota, 11_002), "{algorithm:?}: back again");
+        }
+    }
+
+    #[test]
+    fn the_largest_quota_and_cost_do_not_overflow() {
+        for algorithm in [
+            Algorithm::TokenBucket,
+            Algorithm::FixedWindow,
+            Algorithm::SlidingWindow,
+        ] {
+            let quota = Quota {
+                algorithm,
+                limit: u32::MAX,
+                window_ms: u32::MAX,
+                burst: u32::MAX,
+            };
+            let (mut usage, now) = (Usage::default(), u64::from(u32::MAX) * 400);
+            assert!(usage.acquire(&quota, u32::MAX, now).allowed, "{algorithm:?}");
+            let refused = usage.acquire(&quota, u32::MAX, now);
+            assert!(
+                !refused.allowed && refused.remaining == 0,
+                "{algorithm:?}: {refused:?}"
+            );
+            assert!(!usage.acquire(&quota, u32::MAX, now + 1).allowed, "{algorithm:?}");
         }
     }
 }

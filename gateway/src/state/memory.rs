@@ -10,7 +10,7 @@ use indexmap::{Equivalent, IndexMap};
 use parking_lot::Mutex;
 
 use super::StateError;
-use super::limiter::{Decision, Quota, Usage};
+use super::limiter::{Algorithm, Decision, Quota, Usage};
 
 const SHARDS: usize = 64;
 const MAX_KEY: usize = 1 << 10;
@@ -18,9 +18,11 @@ const MAX_VALUE: usize = 1 << 20;
 /// How many entries are looked at to find one to evict. As Redis does: a sample is as good as a list, and a key
 /// in use is never the oldest of one.
 const SAMPLE: usize = 8;
+/// The most entries one insertion evicts: more than one, so that a store that was made smaller shrinks, and few, so
+/// that no request pays for all of it.
+const EVICTIONS: usize = 4;
 
 type Hasher = foldhash::fast::RandomState;
-type Shard = IndexMap<Key, Entry, Hasher>;
 
 /// Keys and values by namespace, with expiry.
 #[derive(Debug)]
@@ -31,8 +33,37 @@ pub struct Memory {
     started: Instant,
 }
 
+#[derive(Debug)]
+struct Shard {
+    entries: IndexMap<Key, Entry, Hasher>,
+    /// Counts uses: orders them within a shard where milliseconds would call many of them equal.
+    uses: u64,
+}
+
+/// What a key stands for. Part of the key, so that a value never takes the place of a limit, and one algorithm never
+/// reads what another one counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+enum Kind {
+    Value,
+    TokenBucket,
+    SlidingWindow,
+    FixedWindow,
+}
+
+impl From<Algorithm> for Kind {
+    fn from(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::TokenBucket => Self::TokenBucket,
+            Algorithm::SlidingWindow => Self::SlidingWindow,
+            Algorithm::FixedWindow => Self::FixedWindow,
+        }
+    }
+}
+
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Key {
+    kind: Kind,
     namespace: Box<str>,
     key: Box<str>,
 }
@@ -40,13 +71,14 @@ struct Key {
 /// A key that is looked for: hashes as [`Key`] does and allocates nothing.
 #[derive(Hash)]
 struct Wanted<'a> {
+    kind: Kind,
     namespace: &'a str,
     key: &'a str,
 }
 
 impl Equivalent<Key> for Wanted<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        *self.key == *key.key && *self.namespace == *key.namespace
+        self.kind == key.kind && *self.key == *key.key && *self.namespace == *key.namespace
     }
 }
 
@@ -55,6 +87,7 @@ struct Entry {
     value: Value,
     /// Milliseconds since the store began; `u64::MAX` for never.
     expires: u64,
+    /// The count of the shard's uses when this entry was last used, from 1.
     used: u64,
 }
 
@@ -65,11 +98,16 @@ enum Value {
 }
 
 impl Memory {
-    /// An empty store for so many entries.
+    /// An empty store for so many entries, spread over 64 shards of at least 8.
     pub fn new(max_entries: usize) -> Arc<Self> {
         let hasher = Hasher::default();
         let shards = (0..SHARDS)
-            .map(|_| Mutex::new(Shard::with_hasher(hasher.clone())))
+            .map(|_| {
+                Mutex::new(Shard {
+                    entries: IndexMap::with_hasher(hasher.clone()),
+                    uses: 0,
+                })
+            })
             .collect();
         Arc::new(Self {
             shards,
@@ -79,14 +117,14 @@ impl Memory {
         })
     }
 
-    /// Another limit, from now on; a lower one takes effect as entries are added.
+    /// Another limit, from now on; a lower one takes effect bit by bit as entries are added.
     pub fn resize(&self, max_entries: usize) {
         self.max_entries.store(max_entries, Ordering::Relaxed);
     }
 
     /// How many entries there are, expired ones that nobody met yet included.
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().len()).sum()
+        self.shards.iter().map(|shard| shard.lock().entries.len()).sum()
     }
 
     /// Whether there is none.
@@ -99,7 +137,7 @@ impl Memory {
     /// # Errors
     /// If the key is too large.
     pub fn get(&self, namespace: &str, key: &str) -> Result<Option<Bytes>, StateError> {
-        self.with(namespace, key, |slot| Ok(slot.bytes()))
+        self.with(Kind::Value, namespace, key, |slot| Ok(slot.bytes()))
     }
 
     /// Stores a value; without `ttl` until it is evicted.
@@ -114,7 +152,7 @@ impl Memory {
         ttl: Option<Duration>,
     ) -> Result<(), StateError> {
         check(&value)?;
-        self.with(namespace, key, |slot| {
+        self.with(Kind::Value, namespace, key, |slot| {
             slot.put(Value::Bytes(value), ttl);
             Ok(())
         })
@@ -125,8 +163,8 @@ impl Memory {
     /// # Errors
     /// If the key is too large.
     pub fn delete(&self, namespace: &str, key: &str) -> Result<(), StateError> {
-        self.with(namespace, key, |slot| {
-            slot.shard.swap_remove(&slot.wanted);
+        self.with(Kind::Value, namespace, key, |slot| {
+            slot.shard.entries.swap_remove(&slot.wanted);
             Ok(())
         })
     }
@@ -142,7 +180,7 @@ impl Memory {
         by: i64,
         ttl: Option<Duration>,
     ) -> Result<i64, StateError> {
-        self.with(namespace, key, |slot| {
+        self.with(Kind::Value, namespace, key, |slot| {
             let present = slot.bytes();
             let number = match &present {
                 None => 0,
@@ -174,7 +212,7 @@ impl Memory {
         ttl: Option<Duration>,
     ) -> Result<(), StateError> {
         check(&value)?;
-        self.with(namespace, key, |slot| {
+        self.with(Kind::Value, namespace, key, |slot| {
             if slot.bytes().as_deref() != expected {
                 return Err(StateError::Conflict);
             }
@@ -183,7 +221,8 @@ impl Memory {
         })
     }
 
-    /// Takes `cost` from the quota of a key in one step. Limits and values do not share keys.
+    /// Takes `cost` from the quota of a key in one step. Limits and values do not share keys, nor do the
+    /// limits of two algorithms.
     ///
     /// # Errors
     /// If the key is too large.
@@ -194,14 +233,13 @@ impl Memory {
         quota: &Quota,
         cost: u32,
     ) -> Result<Decision, StateError> {
-        let clock = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let now = u64::try_from(clock.as_millis()).unwrap_or(u64::MAX);
-        self.with(namespace, key, |slot| {
+        self.with(quota.algorithm.into(), namespace, key, |slot| {
+            // Read under the lock: whoever comes later then has the later time.
+            let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let now = u64::try_from(clock.as_millis()).unwrap_or(u64::MAX);
             // Two windows and a full bucket later the use is forgotten anyhow.
-            let depth = u64::from(quota.burst.max(quota.limit).max(1))
-                .div_ceil(u64::from(quota.limit.max(1)));
+            let depth =
+                u64::from(quota.burst.max(quota.limit).max(1)).div_ceil(u64::from(quota.limit.max(1)));
             let keep = u64::from(quota.window_ms).saturating_mul(depth + 1);
             let mut usage = slot.usage();
             let decision = usage.acquire(quota, cost, now);
@@ -212,6 +250,7 @@ impl Memory {
 
     fn with<T>(
         &self,
+        kind: Kind,
         namespace: &str,
         key: &str,
         act: impl FnOnce(&mut Slot<'_>) -> Result<T, StateError>,
@@ -219,19 +258,24 @@ impl Memory {
         if key.len() > MAX_KEY {
             return Err(StateError::TooLarge);
         }
-        let wanted = Wanted { namespace, key };
-        let hash = self.hasher.hash_one(&wanted);
-        // The high bits choose the shard; the map uses the low ones.
-        let shard = &self.shards[(hash >> 58) as usize % SHARDS];
+        let wanted = Wanted { kind, namespace, key };
+        let index = shard_of(self.hasher.hash_one(&wanted));
+        let most = (self.max_entries.load(Ordering::Relaxed) / SHARDS).max(SAMPLE);
+        let mut shard = self.shards[index].lock();
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let most = (self.max_entries.load(Ordering::Relaxed) / SHARDS).max(1);
         act(&mut Slot {
-            shard: &mut shard.lock(),
+            shard: &mut shard,
             wanted,
             now,
             most,
         })
     }
+}
+
+/// The bits in the middle choose the shard: the map finds its bucket with the low ones and tells entries apart by the
+/// seven high ones, so both must stay free to differ within a shard.
+fn shard_of(hash: u64) -> usize {
+    (hash >> 32) as usize % SHARDS
 }
 
 fn check(value: &Bytes) -> Result<(), StateError> {
@@ -246,7 +290,9 @@ fn check(value: &Bytes) -> Result<(), StateError> {
 struct Slot<'a> {
     shard: &'a mut Shard,
     wanted: Wanted<'a>,
+    /// Milliseconds since the store began.
     now: u64,
+    /// How many entries the shard may hold.
     most: usize,
 }
 
@@ -255,9 +301,11 @@ impl Slot<'_> {
         let now = self.now;
         let entry = self
             .shard
+            .entries
             .get_mut(&self.wanted)
             .filter(|entry| entry.expires > now)?;
-        entry.used = now;
+        self.shard.uses += 1;
+        entry.used = self.shard.uses;
         Some(entry)
     }
 
@@ -287,154 +335,53 @@ impl Slot<'_> {
             self.now
                 .saturating_add(u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX))
         });
+        self.shard.uses += 1;
         let entry = Entry {
             value,
             expires,
-            used: self.now,
+            used: self.shard.uses,
         };
-        if let Some(present) = self.shard.get_mut(&self.wanted) {
+        if let Some(present) = self.shard.entries.get_mut(&self.wanted) {
             *present = entry;
             return;
         }
-        while self.shard.len() >= self.most {
+        for _ in 0..EVICTIONS {
+            if self.shard.entries.len() < self.most {
+                break;
+            }
             self.evict();
         }
-        let key = Key {
-            namespace: self.wanted.namespace.into(),
-            key: self.wanted.key.into(),
-        };
-        self.shard.insert(key, entry);
+        let Wanted { kind, namespace, key } = self.wanted;
+        self.shard.entries.insert(
+            Key {
+                kind,
+                namespace: namespace.into(),
+                key: key.into(),
+            },
+            entry,
+        );
     }
 
     /// Removes one of a sample: an expired one, or else the one that was used the longest ago.
     fn evict(&mut self) {
-        let length = self.shard.len();
-        let sample = (0..SAMPLE).map(|_| fastrand::usize(..length));
+        let entries = &mut self.shard.entries;
+        let length = entries.len();
+        if length == 0 {
+            return;
+        }
+        // Evenly spread from a random start: no entry is looked at twice, and a small shard is looked at whole.
+        let count = length.min(SAMPLE);
+        let (start, step) = (fastrand::usize(..length), length / count);
+        let sample = (0..count).map(|nth| (start + nth * step) % length);
         let age = |index: &usize| {
-            let entry = &self.shard[*index];
-            if entry.expires <= self.now {
-                0
-            } else {
-                entry.used + 1
-            }
+            let entry = &entries[*index];
+            if entry.expires <= self.now { 0 } else { entry.used }
         };
         if let Some(victim) = sample.min_by_key(age) {
-            self.shard.swap_remove_index(victim);
+            entries.swap_remove_index(victim);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::Algorithm;
-    use super::*;
-
-    #[test]
-    fn namespaces_do_not_see_each_other() {
-        let state = Memory::new(100);
-        state.set("a", "k", Bytes::from_static(b"1"), None).unwrap();
-        assert_eq!(state.get("a", "k").unwrap().as_deref(), Some(&b"1"[..]));
-        assert_eq!(state.get("b", "k").unwrap(), None);
-    }
-
-    #[test]
-    fn a_value_expires_and_an_increment_keeps_the_first_expiry() {
-        let state = Memory::new(100);
-        state
-            .set("a", "k", Bytes::from_static(b"1"), Some(Duration::ZERO))
-            .unwrap();
-        assert_eq!(state.get("a", "k").unwrap(), None);
-        assert_eq!(
-            state.increment("a", "n", 2, Some(Duration::from_secs(60))),
-            Ok(2)
-        );
-        assert_eq!(state.increment("a", "n", -5, Some(Duration::ZERO)), Ok(-3));
-        assert_eq!(state.increment("a", "n", 0, None), Ok(-3));
-    }
-
-    #[test]
-    fn a_swap_needs_the_expected_value() {
-        let state = Memory::new(100);
-        let value = Bytes::from_static(b"x");
-        assert_eq!(
-            state.compare_and_swap("a", "k", Some(b"y"), value.clone(), None),
-            Err(StateError::Conflict)
-        );
-        assert_eq!(
-            state.compare_and_swap("a", "k", None, value.clone(), None),
-            Ok(())
-        );
-        assert_eq!(
-            state.compare_and_swap("a", "k", None, value.clone(), None),
-            Err(StateError::Conflict)
-        );
-        assert_eq!(
-            state.compare_and_swap("a", "k", Some(b"x"), value, None),
-            Ok(())
-        );
-    }
-
-    #[test]
-    fn what_is_too_large_or_no_number_is_refused() {
-        let state = Memory::new(100);
-        let key = "k".repeat(MAX_KEY + 1);
-        assert_eq!(state.get("a", &key), Err(StateError::TooLarge));
-        let value = Bytes::from(vec![0; MAX_VALUE + 1]);
-        assert_eq!(state.set("a", "k", value, None), Err(StateError::TooLarge));
-        state
-            .set("a", "k", Bytes::from_static(b"abc"), None)
-            .unwrap();
-        assert_eq!(
-            state.increment("a", "k", 1, None),
-            Err(StateError::TooLarge)
-        );
-    }
-
-    #[test]
-    fn a_million_random_keys_neither_grow_the_store_nor_reset_a_hot_key() {
-        let state = Memory::new(10_000);
-        let quota = Quota {
-            algorithm: Algorithm::FixedWindow,
-            limit: 1,
-            window_ms: u32::MAX,
-            burst: 0,
-        };
-        assert!(state.acquire("a", "hot", &quota, 1).unwrap().allowed);
-        for number in 0..1_000_000_u32 {
-            state
-                .set("a", &number.to_string(), Bytes::new(), None)
-                .unwrap();
-            if number % 100 == 0 {
-                assert!(
-                    !state.acquire("a", "hot", &quota, 1).unwrap().allowed,
-                    "reset after {number} keys"
-                );
-            }
-        }
-        assert!(state.len() <= 10_000, "{} entries", state.len());
-    }
-
-    #[test]
-    fn threads_together_take_no_more_than_the_limit() {
-        let state = Memory::new(100);
-        let quota = Quota {
-            algorithm: Algorithm::FixedWindow,
-            limit: 1_000,
-            window_ms: u32::MAX,
-            burst: 0,
-        };
-        let taken: usize = std::thread::scope(|scope| {
-            let take = || {
-                (0..1_000)
-                    .filter(|_| state.acquire("a", "k", &quota, 1).unwrap().allowed)
-                    .count()
-            };
-            let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap())
-                .sum()
-        });
-        assert_eq!(taken, 1_000);
-    }
-}
+mod tests;
