@@ -1,23 +1,147 @@
-//! x
-#![allow(missing_docs)]
-use serde_json::Value;
+//! The admin listener: health, metrics, what is in force, and reloading, over HTTP/1.1.
+//!
+//! It runs on the control thread and never touches a worker. `guard` decides who may ask, `routes` answers.
+
+mod guard;
+mod routes;
+#[cfg(test)]
+mod tests;
+
+use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::Value;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Secret;
+use guard::Guard;
+
+/// Connections at a time; more wait in the listen queue.
+const CONNECTIONS: usize = 64;
+
+/// How long a request head may take, and how long a connection may be idle.
+const HEAD: Duration = Duration::from_secs(10);
+
+/// How long answers that are under way may take once the listener stops.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The pause after a failed accept, which is mostly a lack of file descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What the admin listener asks of a running gateway.
 pub trait Control: Send + Sync + 'static {
+    /// Whether the gateway takes traffic: started, and not draining.
     fn ready(&self) -> bool;
+
+    /// Every metric, in the OpenMetrics text format.
     fn metrics(&self) -> String;
+
+    /// The plugins in force.
     fn plugins(&self) -> Value;
+
+    /// The configuration in force, its secrets masked.
     fn config(&self) -> Value;
+
+    /// The routes in force, in the order they are tried.
     fn routes(&self) -> Value;
+
+    /// Reloads the configuration.
+    ///
+    /// # Errors
+    /// Why it was refused; the old configuration stays in force.
     fn reload(&self) -> impl Future<Output = Result<Value, Value>> + Send;
+
+    /// Reloads one plugin from its file. None: there is no plugin of this name.
+    ///
+    /// # Errors
+    /// Why it was refused; the old plugin stays in force.
     fn reload_plugin(
         &self,
         name: &str,
     ) -> impl Future<Output = Option<Result<Value, Value>>> + Send;
 }
+
+/// Serves until `stop`, then lets the answers under way finish for a few seconds.
 pub async fn serve<C: Control>(
-    _: tokio::net::TcpListener,
-    _: Option<crate::config::Secret>,
-    _: Arc<C>,
-    _: tokio_util::sync::CancellationToken,
+    listener: TcpListener,
+    token: Option<Secret>,
+    control: Arc<C>,
+    stop: CancellationToken,
 ) {
+    let guard = Arc::new(Guard::new(token.as_ref()));
+    let free = Arc::new(Semaphore::new(CONNECTIONS));
+    let connections = TaskTracker::new();
+    let serving = async {
+        loop {
+            // Nobody closes the semaphore.
+            let Ok(place) = free.clone().acquire_owned().await else {
+                return;
+            };
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let connection =
+                        connection(stream, guard.clone(), control.clone(), stop.clone());
+                    connections.spawn(async move {
+                        connection.await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "admin: cannot accept a connection");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = serving => {}
+        () = stop.cancelled() => {}
+    }
+    drop(listener);
+    connections.close();
+    if tokio::time::timeout(GRACE, connections.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            open = connections.len(),
+            "admin: connections still open after the grace period"
+        );
+    }
+}
+
+async fn connection<C: Control>(
+    stream: TcpStream,
+    guard: Arc<Guard>,
+    control: Arc<C>,
+    stop: CancellationToken,
+) {
+    let service = service_fn(move |request| {
+        let (guard, control) = (guard.clone(), control.clone());
+        async move { Ok::<_, Infallible>(routes::answer(&request, &guard, control).await) }
+    });
+    let mut http = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let done = tokio::select! {
+        done = http.as_mut() => done,
+        () = stop.cancelled() => {
+            http.as_mut().graceful_shutdown();
+            http.await
+        }
+    };
+    if let Err(error) = done {
+        tracing::debug!(%error, "admin: a connection failed");
+    }
 }

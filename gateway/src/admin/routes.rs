@@ -1,0 +1,200 @@
+//! The endpoints of the admin listener.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+
+use super::Control;
+use super::guard::{Denied, Guard};
+
+type Answer = Response<Full<Bytes>>;
+
+const INDEX: &str = "\
+GET  /                       this list
+GET  /livez                  200 while the process runs
+GET  /readyz                 200 while the gateway takes traffic, else 503
+GET  /metrics                metrics, in the OpenMetrics text format
+GET  /plugins                plugins in force
+GET  /config                 configuration in force, its secrets masked
+GET  /routes                 routes in force
+POST /reload                 reload the configuration
+POST /plugins/{name}/reload  reload one plugin from its file
+";
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const JSON: &str = "application/json";
+const PROBLEM: &str = "application/problem+json";
+
+#[derive(Debug)]
+enum Endpoint {
+    Index,
+    Live,
+    Ready,
+    Metrics,
+    Plugins,
+    Config,
+    Routes,
+    Reload,
+    ReloadPlugin(String),
+}
+
+/// Answers a request; its body is not read.
+pub(super) async fn answer<B, C: Control>(
+    request: &Request<B>,
+    guard: &Guard,
+    control: Arc<C>,
+) -> Answer {
+    let endpoint = Endpoint::of(request.uri().path());
+    // Probes carry no credentials, and learn one bit.
+    let open = matches!(endpoint, Some(Endpoint::Live | Endpoint::Ready));
+    if !open && let Err(denied) = guard.check(request) {
+        return deny(&denied);
+    }
+    let Some(endpoint) = endpoint else {
+        return problem(StatusCode::NOT_FOUND, "no such endpoint; GET / lists them");
+    };
+    let allowed = endpoint.allowed();
+    if !allowed.contains(request.method()) {
+        let names: Vec<_> = allowed.iter().map(Method::as_str).collect();
+        let names = names.join(", ");
+        let detail = format!("this endpoint takes {names}, not {}", request.method());
+        let mut answer = problem(StatusCode::METHOD_NOT_ALLOWED, &detail);
+        if let Ok(names) = HeaderValue::try_from(names) {
+            answer.headers_mut().insert(ALLOW, names);
+        }
+        return answer;
+    }
+    endpoint.run(control).await
+}
+
+impl Endpoint {
+    fn of(path: &str) -> Option<Self> {
+        Some(match path {
+            "/" => Self::Index,
+            "/livez" => Self::Live,
+            "/readyz" => Self::Ready,
+            "/metrics" => Self::Metrics,
+            "/plugins" => Self::Plugins,
+            "/config" => Self::Config,
+            "/routes" => Self::Routes,
+            "/reload" => Self::Reload,
+            _ => {
+                let name = path.strip_prefix("/plugins/")?.strip_suffix("/reload")?;
+                let name = percent_decode_str(name).decode_utf8().ok()?;
+                (!name.is_empty()).then(|| Self::ReloadPlugin(name.into_owned()))?
+            }
+        })
+    }
+
+    fn allowed(&self) -> &'static [Method] {
+        match self {
+            Self::Reload | Self::ReloadPlugin(_) => &[Method::POST],
+            _ => &[Method::GET, Method::HEAD],
+        }
+    }
+
+    async fn run<C: Control>(self, control: Arc<C>) -> Answer {
+        match self {
+            Self::Index => reply(StatusCode::OK, TEXT, INDEX),
+            Self::Live => reply(StatusCode::OK, TEXT, "ok\n"),
+            Self::Ready if control.ready() => reply(StatusCode::OK, TEXT, "ready\n"),
+            Self::Ready => reply(StatusCode::SERVICE_UNAVAILABLE, TEXT, "not ready\n"),
+            Self::Metrics => reply(StatusCode::OK, METRICS, control.metrics()),
+            Self::Plugins => pretty(StatusCode::OK, JSON, &control.plugins()),
+            Self::Config => pretty(StatusCode::OK, JSON, &control.config()),
+            Self::Routes => pretty(StatusCode::OK, JSON, &control.routes()),
+            Self::Reload => outcome(
+                to_end(async move { Some(control.reload().await) }).await,
+                "",
+            ),
+            Self::ReloadPlugin(name) => {
+                let asked = name.clone();
+                outcome(
+                    to_end(async move { control.reload_plugin(&asked).await }).await,
+                    &name,
+                )
+            }
+        }
+    }
+}
+
+type Outcome = Option<Result<Value, Value>>;
+
+/// Runs a reload to its end even if the client goes away in the middle. None: it panicked.
+async fn to_end(reload: impl Future<Output = Outcome> + Send + 'static) -> Option<Outcome> {
+    tokio::spawn(reload)
+        .await
+        .inspect_err(|error| tracing::error!(%error, "admin: a reload did not end"))
+        .ok()
+}
+
+fn outcome(outcome: Option<Outcome>, plugin: &str) -> Answer {
+    match outcome {
+        Some(Some(Ok(done))) => pretty(StatusCode::OK, JSON, &done),
+        Some(Some(Err(reasons))) => pretty(StatusCode::CONFLICT, JSON, &reasons),
+        Some(None) => problem(
+            StatusCode::NOT_FOUND,
+            &format!("no plugin is named \"{plugin}\"; GET /plugins lists them"),
+        ),
+        None => problem(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the reload did not end; see the log",
+        ),
+    }
+}
+
+fn deny(denied: &Denied) -> Answer {
+    match denied {
+        Denied::Token => {
+            let mut answer = problem(
+                StatusCode::UNAUTHORIZED,
+                "send the admin token as Authorization: Bearer",
+            );
+            let challenge = HeaderValue::from_static("Bearer realm=\"gateway admin\"");
+            answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+            answer
+        }
+        Denied::Host => problem(
+            StatusCode::FORBIDDEN,
+            "without admin.token, Host must be localhost or a loopback address",
+        ),
+        Denied::Origin => problem(
+            StatusCode::FORBIDDEN,
+            "without admin.token, a POST must not carry Origin",
+        ),
+    }
+}
+
+/// RFC 9457.
+fn problem(status: StatusCode, detail: &str) -> Answer {
+    let title = status.canonical_reason().unwrap_or_default();
+    pretty(
+        status,
+        PROBLEM,
+        &json!({ "title": title, "status": status.as_u16(), "detail": detail }),
+    )
+}
+
+fn pretty(status: StatusCode, kind: &'static str, value: &Value) -> Answer {
+    reply(status, kind, format!("{value:#}\n"))
+}
+
+fn reply(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    let fields: [(HeaderName, &'static str); 3] = [
+        (CONTENT_TYPE, kind),
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    answer
+        .headers_mut()
+        .extend(fields.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    answer
+}
