@@ -84,7 +84,10 @@ impl Watcher {
             .iter()
             .map(|file| target(file))
             .collect::<notify::Result<Arc<[Target]>>>()?;
-        let directories: BTreeSet<PathBuf> = targets.iter().map(|target| target.directory.clone()).collect();
+        let directories: BTreeSet<PathBuf> = targets
+            .iter()
+            .map(|target| target.directory.clone())
+            .collect();
         // Before the watches, so that no event of a new one meets the old set.
         let before = std::mem::replace(&mut *self.targets.lock(), targets);
         for directory in &directories {
@@ -189,7 +192,8 @@ impl Gatherer {
         let changed = targets
             .iter()
             .filter(|target| event.need_rescan() || target.is_changed_by(event));
-        self.changed.extend(changed.map(|target| target.given.clone()));
+        self.changed
+            .extend(changed.map(|target| target.given.clone()));
         if was_empty {
             self.due = Instant::now() + GATHER;
         }

@@ -149,7 +149,10 @@ impl Usage {
 }
 
 fn parameters(quota: &Quota) -> (u64, u64) {
-    (u64::from(quota.limit.max(1)), u64::from(quota.window_ms.max(1)))
+    (
+        u64::from(quota.limit.max(1)),
+        u64::from(quota.window_ms.max(1)),
+    )
 }
 
 fn decision(allowed: bool, remaining: u64, wait: u64) -> Decision {
@@ -199,7 +202,12 @@ mod tests {
     #[test]
     fn a_burst_is_the_depth_of_the_bucket() {
         let (quota, mut usage) = (quota(Algorithm::TokenBucket, 10, 3), Usage::default());
-        assert_eq!((0..10).filter(|_| allowed(&mut usage, &quota, 5_000)).count(), 3);
+        assert_eq!(
+            (0..10)
+                .filter(|_| allowed(&mut usage, &quota, 5_000))
+                .count(),
+            3
+        );
     }
 
     #[test]
@@ -292,8 +300,14 @@ mod tests {
                 !allowed(&mut usage, &quota, 10_999),
                 "{algorithm:?}: the window before"
             );
-            assert!(!allowed(&mut usage, &quota, 3_000), "{algorithm:?}: long ago");
-            assert!(!allowed(&mut usage, &quota, 11_002), "{algorithm:?}: back again");
+            assert!(
+                !allowed(&mut usage, &quota, 3_000),
+                "{algorithm:?}: long ago"
+            );
+            assert!(
+                !allowed(&mut usage, &quota, 11_002),
+                "{algorithm:?}: back again"
+            );
         }
     }
 
@@ -311,13 +325,19 @@ mod tests {
                 burst: u32::MAX,
             };
             let (mut usage, now) = (Usage::default(), u64::from(u32::MAX) * 400);
-            assert!(usage.acquire(&quota, u32::MAX, now).allowed, "{algorithm:?}");
+            assert!(
+                usage.acquire(&quota, u32::MAX, now).allowed,
+                "{algorithm:?}"
+            );
             let refused = usage.acquire(&quota, u32::MAX, now);
             assert!(
                 !refused.allowed && refused.remaining == 0,
                 "{algorithm:?}: {refused:?}"
             );
-            assert!(!usage.acquire(&quota, u32::MAX, now + 1).allowed, "{algorithm:?}");
+            assert!(
+                !usage.acquire(&quota, u32::MAX, now + 1).allowed,
+                "{algorithm:?}"
+            );
         }
     }
 }

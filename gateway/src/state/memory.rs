@@ -124,7 +124,10 @@ impl Memory {
 
     /// How many entries there are, expired ones that nobody met yet included.
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().entries.len()).sum()
+        self.shards
+            .iter()
+            .map(|shard| shard.lock().entries.len())
+            .sum()
     }
 
     /// Whether there is none.
@@ -235,11 +238,13 @@ impl Memory {
     ) -> Result<Decision, StateError> {
         self.with(quota.algorithm.into(), namespace, key, |slot| {
             // Read under the lock: whoever comes later then has the later time.
-            let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let clock = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default();
             let now = u64::try_from(clock.as_millis()).unwrap_or(u64::MAX);
             // Two windows and a full bucket later the use is forgotten anyhow.
-            let depth =
-                u64::from(quota.burst.max(quota.limit).max(1)).div_ceil(u64::from(quota.limit.max(1)));
+            let depth = u64::from(quota.burst.max(quota.limit).max(1))
+                .div_ceil(u64::from(quota.limit.max(1)));
             let keep = u64::from(quota.window_ms).saturating_mul(depth + 1);
             let mut usage = slot.usage();
             let decision = usage.acquire(quota, cost, now);
@@ -258,7 +263,11 @@ impl Memory {
         if key.len() > MAX_KEY {
             return Err(StateError::TooLarge);
         }
-        let wanted = Wanted { kind, namespace, key };
+        let wanted = Wanted {
+            kind,
+            namespace,
+            key,
+        };
         let index = shard_of(self.hasher.hash_one(&wanted));
         let most = (self.max_entries.load(Ordering::Relaxed) / SHARDS).max(SAMPLE);
         let mut shard = self.shards[index].lock();
@@ -351,7 +360,11 @@ impl Slot<'_> {
             }
             self.evict();
         }
-        let Wanted { kind, namespace, key } = self.wanted;
+        let Wanted {
+            kind,
+            namespace,
+            key,
+        } = self.wanted;
         self.shard.entries.insert(
             Key {
                 kind,
@@ -375,7 +388,11 @@ impl Slot<'_> {
         let sample = (0..count).map(|nth| (start + nth * step) % length);
         let age = |index: &usize| {
             let entry = &entries[*index];
-            if entry.expires <= self.now { 0 } else { entry.used }
+            if entry.expires <= self.now {
+                0
+            } else {
+                entry.used
+            }
         };
         if let Some(victim) = sample.min_by_key(age) {
             entries.swap_remove_index(victim);

@@ -15,7 +15,10 @@ fn a_value_expires_and_an_increment_keeps_the_first_expiry() {
         .set("a", "k", Bytes::from_static(b"1"), Some(Duration::ZERO))
         .unwrap();
     assert_eq!(state.get("a", "k").unwrap(), None);
-    assert_eq!(state.increment("a", "n", 2, Some(Duration::from_secs(60))), Ok(2));
+    assert_eq!(
+        state.increment("a", "n", 2, Some(Duration::from_secs(60))),
+        Ok(2)
+    );
     assert_eq!(state.increment("a", "n", -5, Some(Duration::ZERO)), Ok(-3));
     assert_eq!(state.increment("a", "n", 0, None), Ok(-3));
 }
@@ -36,7 +39,10 @@ fn a_swap_needs_the_expected_value() {
         state.compare_and_swap("a", "k", None, value.clone(), None),
         Err(StateError::Conflict)
     );
-    assert_eq!(state.compare_and_swap("a", "k", Some(b"x"), value, None), Ok(()));
+    assert_eq!(
+        state.compare_and_swap("a", "k", Some(b"x"), value, None),
+        Ok(())
+    );
 }
 
 #[test]
@@ -46,8 +52,13 @@ fn what_is_too_large_or_no_number_is_refused() {
     assert_eq!(state.get("a", &key), Err(StateError::TooLarge));
     let value = Bytes::from(vec![0; MAX_VALUE + 1]);
     assert_eq!(state.set("a", "k", value, None), Err(StateError::TooLarge));
-    state.set("a", "k", Bytes::from_static(b"abc"), None).unwrap();
-    assert_eq!(state.increment("a", "k", 1, None), Err(StateError::TooLarge));
+    state
+        .set("a", "k", Bytes::from_static(b"abc"), None)
+        .unwrap();
+    assert_eq!(
+        state.increment("a", "k", 1, None),
+        Err(StateError::TooLarge)
+    );
 }
 
 #[test]
@@ -61,7 +72,9 @@ fn a_million_random_keys_neither_grow_the_store_nor_reset_a_hot_key() {
     };
     assert!(state.acquire("a", "hot", &quota, 1).unwrap().allowed);
     for number in 0..1_000_000_u32 {
-        state.set("a", &number.to_string(), Bytes::new(), None).unwrap();
+        state
+            .set("a", &number.to_string(), Bytes::new(), None)
+            .unwrap();
         if number % 100 == 0 {
             assert!(
                 !state.acquire("a", "hot", &quota, 1).unwrap().allowed,
@@ -88,7 +101,10 @@ fn threads_together_take_no_more_than_the_limit() {
                 .count()
         };
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum()
     });
     assert_eq!(taken, 1_000);
 }
@@ -102,7 +118,12 @@ fn threads_on_a_short_window_never_see_it_go_back() {
         window_ms: 1,
         burst: 0,
     };
-    let window = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let window = || {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_millis()
+    };
     let first = window();
     let taken: usize = std::thread::scope(|scope| {
         let take = || {
@@ -111,7 +132,10 @@ fn threads_on_a_short_window_never_see_it_go_back() {
                 .count()
         };
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum()
     });
     let windows = window() - first + 1;
     assert!(
@@ -182,7 +206,9 @@ fn the_entry_used_the_longest_ago_goes_first_within_one_millisecond() {
         with(key, |slot| slot.put(Value::Bytes(Bytes::new()), None));
     }
     with("0", |slot| assert!(slot.bytes().is_some()));
-    with(&keys[SAMPLE], |slot| slot.put(Value::Bytes(Bytes::new()), None));
+    with(&keys[SAMPLE], |slot| {
+        slot.put(Value::Bytes(Bytes::new()), None)
+    });
     let mut left: Vec<&str> = shard.entries.keys().map(|key| &*key.key).collect();
     left.sort_unstable();
     assert_eq!(left, ["0", "2", "3", "4", "5", "6", "7", "8"]);
@@ -192,7 +218,9 @@ fn the_entry_used_the_longest_ago_goes_first_within_one_millisecond() {
 fn the_smallest_store_still_keeps_eight_entries_a_shard() {
     let state = Memory::new(0);
     for number in 0..10_000 {
-        state.set("a", &number.to_string(), Bytes::new(), None).unwrap();
+        state
+            .set("a", &number.to_string(), Bytes::new(), None)
+            .unwrap();
     }
     assert_eq!(state.len(), SHARDS * SAMPLE);
 }
@@ -209,7 +237,9 @@ fn the_shard_depends_on_no_bit_the_map_needs_and_is_spread_evenly() {
     }
     let state = Memory::new(1_000_000);
     for number in 0..SHARDS * 100 {
-        state.set("a", &number.to_string(), Bytes::new(), None).unwrap();
+        state
+            .set("a", &number.to_string(), Bytes::new(), None)
+            .unwrap();
     }
     let lengths: Vec<usize> = state
         .shards
@@ -226,12 +256,16 @@ fn the_shard_depends_on_no_bit_the_map_needs_and_is_spread_evenly() {
 fn a_smaller_store_shrinks_by_a_few_entries_per_insertion() {
     let state = Memory::new(100_000);
     for number in 0..50_000 {
-        state.set("a", &number.to_string(), Bytes::new(), None).unwrap();
+        state
+            .set("a", &number.to_string(), Bytes::new(), None)
+            .unwrap();
     }
     state.resize(0);
     for number in 50_000..100_000 {
         let before = state.len();
-        state.set("a", &number.to_string(), Bytes::new(), None).unwrap();
+        state
+            .set("a", &number.to_string(), Bytes::new(), None)
+            .unwrap();
         assert!(
             before - state.len().min(before) < EVICTIONS,
             "{before} to {}",
