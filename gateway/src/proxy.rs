@@ -98,7 +98,7 @@ async fn request_phases(
 /// From the head of the upstream's response to the client.
 async fn response_phases(
     exchange: Box<Exchange>,
-    answer: UpstreamBody,
+    answer: Box<UpstreamBody>,
     progress: &Rc<Progress>,
 ) -> Result<Response<Body>, Failed> {
     let last = exchange.route.chain.len();

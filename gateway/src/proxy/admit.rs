@@ -10,7 +10,7 @@ use http_body::Body as _;
 
 use super::body::ClientBody;
 use super::exchange::{Exchange, Phase, Record};
-use super::normalise::Refusal;
+use super::normalise::{Refusal, Target};
 use super::{Failed, MAX_DEPTH, headers, normalise};
 use crate::error::Error;
 use crate::route::{self, Subject};
@@ -21,6 +21,12 @@ use crate::worker::Worker;
 const AMBIGUOUS: Refusal = Refusal {
     status: StatusCode::BAD_REQUEST,
     reason: "Content-Length and Transfer-Encoding came together",
+};
+
+/// HTTP/2 has no guard that counts them. RFC 6585, section 5.
+const TOO_MANY_FIELDS: Refusal = Refusal {
+    status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+    reason: "the request has more header fields than this gateway accepts",
 };
 
 /// Builds the exchange.
@@ -34,17 +40,66 @@ pub(super) fn admit(
     body: &ClientBody,
     body_limit: u64,
 ) -> Result<Box<Exchange>, Failed> {
-    let view = worker.view();
     let target = match connection.ambiguous_framing() {
         true => Err(AMBIGUOUS),
         false => normalise::target(&parts.method, &parts.uri, &parts.headers, parts.version),
     };
+    let too_many = parts.headers.len() > connection.listener.config.limits.header_count;
+    let (target, refusal) = match target {
+        Ok(target) if too_many => (target, Some(TOO_MANY_FIELDS)),
+        Ok(target) => (target, None),
+        Err(refusal) => (unknown(), Some(refusal)),
+    };
+    let (mut exchange, trusted) = identify(worker, connection, parts, target);
+    if let Some(refusal) = refusal {
+        return Err((exchange, Error::Refused(refusal.status, refusal.reason)));
+    }
+    let secure = connection.tls.is_some();
+    let Exchange {
+        headers: fields,
+        authority,
+        id,
+        ..
+    } = &mut *exchange;
+    headers::forward(fields, &connection.address, secure, authority, trusted);
+    fields.insert(&headers::X_REQUEST_ID, id.clone());
+    if exchange.depth > MAX_DEPTH {
+        return Err((exchange, Error::Loop));
+    }
+    match find(&exchange, connection) {
+        Ok(route) => exchange.route = route,
+        Err(error) => return Err((exchange, error)),
+    }
+    exchange.params = route::params(&exchange.route.config.matcher.path, exchange.path.path());
+    if body_limit > 0 && body.size_hint().lower() > body_limit {
+        return Err((exchange, Error::BodyTooLarge));
+    }
+    Ok(exchange)
+}
+
+/// What stands in the log where a request does not say what it asks for.
+fn unknown() -> Target {
+    Target {
+        authority: HeaderValue::from_static("-"),
+        path: PathAndQuery::from_static("/"),
+    }
+}
+
+/// The exchange without its route, and whether the peer is a trusted proxy.
+fn identify(
+    worker: &Worker,
+    connection: &Rc<Connection>,
+    parts: Parts,
+    target: Target,
+) -> (Box<Exchange>, bool) {
+    let view = worker.view();
     let Parts {
         method,
         version,
         headers: mut fields,
         ..
     } = parts;
+    let Target { authority, path } = target;
     let proxies = &connection.listener.config.trusted_proxies;
     let client = headers::client(
         &fields,
@@ -53,19 +108,10 @@ pub(super) fn admit(
         proxies,
     );
     let id = headers::request_id(&fields, client.trusted);
-    let none = view.snapshot.no_route.clone();
-    let (authority, path, refusal) = match target {
-        Ok(target) => (target.authority, target.path, None),
-        Err(refusal) => (
-            HeaderValue::from_static("-"),
-            PathAndQuery::from_static("/"),
-            Some(refusal),
-        ),
-    };
     headers::strip(&mut fields, false);
     let depth = depth(&mut fields);
-    let mut exchange = Box::new(Exchange {
-        route: none,
+    let exchange = Box::new(Exchange {
+        route: view.snapshot.no_route.clone(),
         id,
         client: client.address,
         peer: connection.peer,
@@ -90,35 +136,7 @@ pub(super) fn admit(
         record: Record::new(),
         view,
     });
-    if let Some(refusal) = refusal {
-        return Err((exchange, Error::Refused(refusal.status, refusal.reason)));
-    }
-    let Exchange {
-        headers: fields,
-        authority,
-        id,
-        ..
-    } = &mut *exchange;
-    headers::forward(
-        fields,
-        &connection.address,
-        connection.tls.is_some(),
-        authority,
-        client.trusted,
-    );
-    fields.insert(&headers::X_REQUEST_ID, id.clone());
-    if depth > MAX_DEPTH {
-        return Err((exchange, Error::Loop));
-    }
-    match find(&exchange, connection) {
-        Ok(route) => exchange.route = route,
-        Err(error) => return Err((exchange, error)),
-    }
-    exchange.params = route::params(&exchange.route.config.matcher.path, exchange.path.path());
-    if body_limit > 0 && body.size_hint().lower() > body_limit {
-        return Err((exchange, Error::BodyTooLarge));
-    }
-    Ok(exchange)
+    (exchange, client.trusted)
 }
 
 /// The route, if this connection may ask for it.

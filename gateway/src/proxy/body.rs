@@ -271,17 +271,12 @@ impl Body {
 
     /// As it comes from the upstream.
     pub(super) fn upstream(
-        body: UpstreamBody,
+        body: Box<UpstreamBody>,
         exchange: Box<Exchange>,
         request: Option<Rc<Progress>>,
         deadline: Option<Instant>,
     ) -> Self {
-        Self::new(
-            Source::Upstream(Box::new(body)),
-            exchange,
-            request,
-            deadline,
-        )
+        Self::new(Source::Upstream(body), exchange, request, deadline)
     }
 
     /// As it comes from plugins that edit it.

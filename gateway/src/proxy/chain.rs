@@ -35,7 +35,7 @@ pub(super) struct Answered {
 /// The response body between the phases.
 pub(super) enum Source {
     /// As it comes.
-    Upstream(UpstreamBody),
+    Upstream(Box<UpstreamBody>),
     /// Held, or made by the gateway or a plugin.
     Held(Bytes),
 }
@@ -58,12 +58,11 @@ pub(super) async fn on_request(
     for &place in &route.on_request {
         let link = route.chain[place];
         let pool = exchange.view.pools[link.plugin].clone();
-        if link.phases.request_body() {
-            if let Err(error) =
+        if link.phases.request_body()
+            && let Err(error) =
                 hold_request(&mut exchange, &mut body, pool.linked(), progress).await
-            {
-                return Err((exchange, error));
-            }
+        {
+            return Err((exchange, error));
         }
         let (back, result) = pool.on_request((place, link.filter), exchange).await;
         exchange = back;
@@ -204,7 +203,7 @@ async fn hold_response(
         Source::Held(_) => return Err(Error::ResponseTooLarge(linked.name.to_string())),
         Source::Upstream(answer) => answer,
     };
-    match collect(&mut answer, config.body_limit).await {
+    match collect(&mut *answer, config.body_limit).await {
         Ok(Collected::Whole(bytes, _trailers)) => {
             exchange.response_body = Some(bytes);
             Ok(Source::Held(Bytes::new()))

@@ -20,7 +20,7 @@ pub(super) async fn send(
     upstream: usize,
     body: Option<ClientBody>,
     progress: &Rc<Progress>,
-) -> Result<(Box<Exchange>, UpstreamBody), Failed> {
+) -> Result<(Box<Exchange>, Box<UpstreamBody>), Failed> {
     let upstream = exchange.view.snapshot.upstreams[upstream].clone();
     let endpoint = upstream.pick();
     prepare(&mut exchange, endpoint, body.is_none());
@@ -53,7 +53,11 @@ pub(super) async fn send(
             });
             Ok((
                 exchange,
-                UpstreamBody::new(incoming, connection, upstream.config.idle_timeout),
+                Box::new(UpstreamBody::new(
+                    incoming,
+                    connection,
+                    upstream.config.idle_timeout,
+                )),
             ))
         }
         Err(error) => {

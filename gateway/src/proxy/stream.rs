@@ -83,7 +83,7 @@ fn skip(on_error: OnError, chunk: Bytes) -> Result<Bytes, BodyFault> {
 /// The response body through the response-stream plugins; the exchange travels with it.
 pub(super) fn response(
     exchange: Box<Exchange>,
-    body: UpstreamBody,
+    body: Box<UpstreamBody>,
     progress: Rc<Progress>,
     deadline: Option<Instant>,
 ) -> Body {
@@ -107,7 +107,7 @@ pub(super) fn response(
 
 async fn pump(
     mut exchange: Box<Exchange>,
-    mut body: UpstreamBody,
+    mut body: Box<UpstreamBody>,
     progress: &Progress,
     sender: &mpsc::Sender<Edited>,
 ) {
