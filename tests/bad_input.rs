@@ -1,0 +1,237 @@
+//! Hostile and broken requests over HTTP/1.1, with an upstream that remembers every byte it got.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use crate::harness::http::read_answer;
+use crate::harness::{Gateway, Origin, get, raw};
+
+fn gateway(origin: &Origin) -> Gateway {
+    Gateway::start(&format!(
+        r#"
+[server]
+workers = 1
+[admin]
+address = "127.0.0.1:0"
+[[listeners]]
+name = "public"
+address = "127.0.0.1:0"
+limits = {{ header_bytes = "4KiB", header_count = 20, body = "1KiB", header_timeout = "500ms", body_idle = "500ms", idle = "5s" }}
+[upstreams.origin]
+endpoints = ["{}"]
+timeouts = {{ connect = "1s", first_byte = "1s", idle = "1s" }}
+[[routes]]
+name = "all"
+match = {{ path = "/**" }}
+upstream = "origin"
+"#,
+        origin.address
+    ))
+}
+
+/// Each refused before a byte of it reaches the upstream.
+#[test]
+fn what_breaks_the_rules_of_http_is_refused_and_never_forwarded() {
+    let origin = Origin::start();
+    let gateway = gateway(&origin);
+    let public = gateway.listener("public");
+    let many = "x: 1\r\n".repeat(30);
+    let large = format!("x: {}\r\n", "a".repeat(5000));
+    let long = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(5000));
+    let cases: Vec<(&str, String, u16)> = vec![
+        ("no Host", "GET / HTTP/1.1\r\n\r\n".into(), 400),
+        ("two Hosts", "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n".into(), 400),
+        ("a Host that is no authority", "GET / HTTP/1.1\r\nhost: a b\r\n\r\n".into(), 400),
+        ("an absolute target that differs from Host", "GET http://b/ HTTP/1.1\r\nhost: a\r\n\r\n".into(), 400),
+        ("Content-Length, then Transfer-Encoding", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n".into(), 400),
+        ("Transfer-Encoding, then Content-Length", "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n0\r\n\r\n".into(), 400),
+        ("Transfer-Encoding twice", "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n".into(), 400),
+        ("Transfer-Encoding not exactly chunked", "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n".into(), 400),
+        ("xchunked", "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n".into(), 400),
+        ("differing Content-Lengths", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabc".into(), 400),
+        ("a listed Content-Length", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3, 3\r\n\r\nabc".into(), 400),
+        ("a signed Content-Length", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: +3\r\n\r\nabc".into(), 400),
+        ("a folded field", "GET / HTTP/1.1\r\nhost: a\r\nx: 1\r\n 2\r\n\r\n".into(), 400),
+        ("space before the colon", "GET / HTTP/1.1\r\nhost: a\r\nx : 1\r\n\r\n".into(), 400),
+        ("NUL in a value", "GET / HTTP/1.1\r\nhost: a\r\nx: a\0b\r\n\r\n".into(), 400),
+        ("a bare CR", "GET / HTTP/1.1\r\nhost: a\r\nx: a\rb\r\n\r\n".into(), 400),
+        ("HTTP/1.0 with Transfer-Encoding", "POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n".into(), 400),
+        ("raw non-ASCII in the target", "GET /ä HTTP/1.1\r\nhost: a\r\n\r\n".into(), 400),
+        ("an encoded slash", "GET /a%2fb HTTP/1.1\r\nhost: a\r\n\r\n".into(), 400),
+        ("an encoded backslash", "GET /a%5cb HTTP/1.1\r\nhost: a\r\n\r\n".into(), 400),
+        ("an encoded NUL", "GET /a%00b HTTP/1.1\r\nhost: a\r\n\r\n".into(), 400),
+        ("double encoding", "GET /a%252fb HTTP/1.1\r\nhost: a\r\n\r\n".into(), 400),
+        ("a dot segment with a parameter", "GET /a/..;/b HTTP/1.1\r\nhost: a\r\n\r\n".into(), 400),
+        ("too many fields", format!("GET / HTTP/1.1\r\nhost: a\r\n{many}\r\n"), 431),
+        ("too large a head", format!("GET / HTTP/1.1\r\nhost: a\r\n{large}\r\n"), 431),
+        ("too long a target", long, 414),
+        ("an announced body over the limit", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2000\r\n\r\n".into(), 413),
+    ];
+    for (what, request, status) in cases {
+        let answer = raw(public, request.as_bytes());
+        assert_eq!(answer.status, status, "{what}: {}", answer.text());
+        assert!(
+            origin.seen().is_empty(),
+            "{what} reached the upstream: {:?}",
+            origin.seen()
+        );
+    }
+    assert_eq!(get(public, "/still", &[]).status, 200);
+}
+
+#[test]
+fn the_path_is_normalised_once_for_everybody() {
+    let origin = Origin::start();
+    let gateway = gateway(&origin);
+    let public = gateway.listener("public");
+    for (asked, seen) in [
+        ("/a/./b/../c", "/a/c"),
+        ("//a///b", "/a/b"),
+        ("/%61%7e", "/a~"),
+        ("/a%c3%a4", "/a%C3%A4"),
+        ("/../../etc", "/etc"),
+        ("/a?q=%2f/../x", "/a?q=%2f/../x"),
+    ] {
+        assert_eq!(get(public, asked, &[]).json()["path"], seen, "{asked}");
+    }
+}
+
+#[test]
+fn hop_by_hop_fields_end_here_and_forwarded_ones_of_a_stranger_are_replaced() {
+    let origin = Origin::start();
+    let gateway = gateway(&origin);
+    let request = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close, x-mine\r\nx-mine: 1\r\nkeep-alive: 5\r\n\
+        proxy-authorization: x\r\nte: gzip\r\nx-forwarded-for: 6.6.6.6\r\nforwarded: for=6.6.6.6\r\nx-request-id: mine\r\n\r\n";
+    assert_eq!(
+        raw(gateway.listener("public"), request.as_bytes()).status,
+        200
+    );
+    let seen = origin.seen().remove(0).to_ascii_lowercase();
+    for gone in [
+        "x-mine",
+        "keep-alive",
+        "proxy-authorization",
+        "te: ",
+        "6.6.6.6",
+        "mine",
+        "connection: close",
+    ] {
+        assert!(!seen.contains(gone), "{gone} went upstream:\n{seen}");
+    }
+    assert!(seen.contains("x-forwarded-for: 127.0.0.1"), "{seen}");
+    assert!(seen.contains("x-forwarded-proto: http"), "{seen}");
+}
+
+#[test]
+fn slow_heads_and_bodies_end_with_408() {
+    let origin = Origin::start();
+    let gateway = gateway(&origin);
+    for begun in [
+        "GET / HTTP/1.1\r\nhost: a\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nabc",
+    ] {
+        let mut stream = TcpStream::connect(gateway.listener("public")).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
+        stream.write_all(begun.as_bytes()).unwrap();
+        assert_eq!(
+            read_answer(&mut stream).status,
+            408,
+            "{begun:?}\n{}",
+            gateway.text()
+        );
+    }
+}
+
+#[test]
+fn a_body_that_grows_over_the_limit_is_413() {
+    let origin = Origin::start();
+    let gateway = gateway(&origin);
+    let chunk = format!("400\r\n{}\r\n", "a".repeat(1024));
+    let request = format!(
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{chunk}{chunk}0\r\n\r\n"
+    );
+    assert_eq!(
+        raw(gateway.listener("public"), request.as_bytes()).status,
+        413
+    );
+    assert!(
+        origin.seen().is_empty(),
+        "the upstream saw it as whole: {:?}",
+        origin.seen()
+    );
+}
+
+#[test]
+fn a_broken_chunk_is_never_a_clean_end_upstream() {
+    let origin = Origin::start();
+    let gateway = gateway(&origin);
+    let request =
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n";
+    let answer = raw(gateway.listener("public"), request.as_bytes());
+    assert!(answer.status == 400 || answer.status == 0, "{answer:?}");
+    assert!(
+        origin.seen().is_empty(),
+        "the upstream saw it as whole: {:?}",
+        origin.seen()
+    );
+}
+
+#[test]
+fn an_upstream_that_misbehaves_is_502_and_its_connection_is_thrown_away() {
+    for (what, bytes) in [
+        ("garbage", "nonsense\r\n\r\n".to_owned()),
+        (
+            "a doubled Content-Length",
+            "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\na".to_owned(),
+        ),
+        (
+            "a bad Content-Length",
+            "HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\na".to_owned(),
+        ),
+        ("the end before the head", String::new()),
+        (
+            "too many informational responses",
+            format!(
+                "{}HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+                "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(9)
+            ),
+        ),
+    ] {
+        let origin = Origin::answering(move |_, _| bytes.clone().into_bytes());
+        let gateway = gateway(&origin);
+        let answer = get(gateway.listener("public"), "/", &[]);
+        assert_eq!(
+            answer.status,
+            502,
+            "{what}: {}\n{}",
+            answer.text(),
+            gateway.text()
+        );
+    }
+}
+
+#[test]
+fn a_response_that_breaks_off_is_broken_for_the_client_too() {
+    let origin = Origin::answering(|_, _| {
+        b"HTTP/1.1 200 OK\r\nx: content-length\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\nzz"
+            .to_vec()
+    });
+    let gateway = gateway(&origin);
+    let answer = get(gateway.listener("public"), "/", &[]);
+    assert_ne!(answer.body, b"abc".to_vec(), "a clean end: {answer:?}");
+}
+
+#[test]
+fn a_request_that_may_not_be_repeated_is_sent_once() {
+    let origin = Origin::answering(|_, _| Vec::new());
+    let gateway = gateway(&origin);
+    let request = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 1\r\n\r\na";
+    assert_eq!(
+        raw(gateway.listener("public"), request.as_bytes()).status,
+        502
+    );
+    assert_eq!(origin.seen().len(), 1);
+}
