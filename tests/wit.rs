@@ -6,6 +6,10 @@ use crate::harness::http::send;
 use crate::harness::{Answer, Gateway, Origin, get};
 
 fn probe(origin: &Origin) -> Gateway {
+    probe_with(origin, "")
+}
+
+fn probe_with(origin: &Origin, config: &str) -> Gateway {
     Gateway::start(&format!(
         r#"
 [server]
@@ -20,6 +24,7 @@ address = "127.0.0.1:0"
 [plugins.probe]
 path = "{{plugins}}/guest_probe.wasm"
 grants = {{ upstreams = ["echo"], secrets = ["token"], state = true }}
+{config}
 [upstreams.echo]
 endpoints = ["{}"]
 [[routes]]
@@ -78,22 +83,64 @@ fn every_function_of_the_wit_answers_a_guest() {
     let functions = functions();
     assert!(functions.len() > 40, "{functions:?}");
     for function in functions {
-        let candidates = [
-            format!("/probe/{function}?q=1"),
-            format!(
-                "/probe/{}?q=1",
-                function.split_once('-').map_or("", |(_, name)| name)
-            ),
-        ];
-        let answers: Vec<Answer> = candidates.iter().map(|path| ask(&gateway, path)).collect();
-        let served = answers.iter().any(|answer| answer.status == 200);
-        assert!(
-            served,
-            "{function}: {:?}\n{}",
-            answers.iter().map(Answer::text).collect::<Vec<_>>(),
-            gateway.text()
-        );
+        let short = function
+            .split_once('-')
+            .map_or("-", |(_, name)| name)
+            .to_owned();
+        let paths = [function.clone(), short, format!("response/{function}")];
+        let mut answers = paths
+            .iter()
+            .map(|path| ask(&gateway, &format!("/probe/{path}?q=1")));
+        // 418 is what the probe sets where it sets a status.
+        let served = answers.any(|answer| matches!(answer.status, 200 | 418));
+        assert!(served, "no answer for {function}:\n{}", gateway.text());
     }
+}
+
+#[test]
+fn chunks_of_both_bodies_pass_through_the_guest_and_completion_is_told() {
+    let origin = Origin::start();
+    let gateway = probe_with(
+        &origin,
+        r#"config = { phases = ["request", "request-stream", "response-stream", "complete"] }"#,
+    );
+    let answer = send(
+        gateway.listener("public"),
+        "POST",
+        "/probe/next",
+        &[],
+        b"some bytes",
+    );
+    assert_eq!(answer.status, 200, "{}\n{}", answer.text(), gateway.text());
+    assert!(answer.text().ends_with("<last>"), "{}", answer.text());
+    assert!(answer.text().contains("\"PATH\""), "{}", answer.text());
+    let seen = origin.seen().remove(0);
+    assert!(seen.ends_with("SOME BYTES<last>"), "{seen}");
+    gateway.wait_for("probe completed");
+}
+
+#[test]
+fn a_held_body_is_read_and_replaced() {
+    let origin = Origin::start();
+    let gateway = probe_with(
+        &origin,
+        r#"config = { phases = ["request", "request-body", "response", "response-body"] }"#,
+    );
+    let public = gateway.listener("public");
+    let answer = send(public, "POST", "/probe/request-body", &[], b"some bytes");
+    assert!(answer.text().contains("some bytes"), "{}", answer.text());
+    let answer = send(
+        public,
+        "POST",
+        "/probe/set-request-body",
+        &[],
+        b"some bytes",
+    );
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let seen = origin.seen().remove(0);
+    assert!(seen.ends_with("replaced by the probe"), "{seen}");
+    let answer = get(public, "/probe/response/set-response-body", &[]);
+    assert_eq!(answer.text(), "replaced by the probe");
 }
 
 #[test]
