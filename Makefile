@@ -3,7 +3,7 @@
 
 TARGET := wasm32-wasip2
 PLUGINS := auth rate-limit transform aggregate
-GUESTS := guest-probe guest-version-a guest-version-b
+GUESTS := guest-probe guest-version-a guest-version-b guest-hostile
 OUT := target/plugins
 WASM := target/$(TARGET)/plugin
 

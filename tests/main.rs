@@ -9,6 +9,7 @@
 mod bad_input;
 mod config;
 mod harness;
+mod hostile;
 mod quickstart;
 mod swap;
 mod wit;
