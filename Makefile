@@ -57,7 +57,8 @@ check:
 	cargo clippy --release --workspace --all-targets -- -D warnings
 
 test: plugins guests check
-	cargo test --release --workspace
+	# One at a time: each end-to-end test is a whole gateway under load, and there may be two cores.
+	RUST_TEST_THREADS=1 cargo test --release --workspace
 	RUSTDOCFLAGS='-D warnings' cargo doc --release --workspace --no-deps
 
 bench: plugins

@@ -165,7 +165,7 @@ fn memory_is_flat_over_a_thousand_failures() {
     for act in ["memory", "recursion", "panic", "huge-answer"] {
         let gateway = gateway(&origin, act, "closed");
         let public = gateway.listener("public");
-        let mut rounds = |count: usize| {
+        let rounds = |count: usize| {
             for _ in 0..count {
                 let _answer = get(public, "/hostile", &[]);
             }

@@ -196,8 +196,8 @@ impl Client {
 /// Swaps so often, at least one a second, and returns resident memory after each.
 fn swap(gateway: &Gateway, swaps: &Swaps, count: u64) -> Vec<u64> {
     let mut resident = Vec::new();
+    let began = Instant::now();
     for number in 1..=count {
-        let began = Instant::now();
         swaps.begun.fetch_add(1, Ordering::SeqCst);
         install(
             gateway.directory.path(),
@@ -225,6 +225,11 @@ fn swap(gateway: &Gateway, swaps: &Swaps, count: u64) -> Vec<u64> {
         // Time for requests of this version, which the load needs to tell one from the other.
         std::thread::sleep(Duration::from_millis(250));
     }
+    let pace = began.elapsed() / u32::try_from(count).unwrap();
+    assert!(
+        pace < Duration::from_secs(1),
+        "a swap every {pace:?} is less than one a second"
+    );
     resident
 }
 
