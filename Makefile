@@ -13,7 +13,7 @@ help:
 	@echo 'make run      build everything and serve config/gateway.toml'
 	@echo 'make plugins  build the plugins; a gateway that runs takes the new ones at once'
 	@echo 'make test     every check and test'
-	@echo 'make bench    the measurements of benches/'
+	@echo 'make bench    CPU per request beside nginx and nginx + LuaJIT (benches/README.md)'
 
 # ---- the quickstart
 run: plugins

@@ -217,11 +217,6 @@ fn swap(gateway: &Gateway, swaps: &Swaps, count: u64) -> Vec<u64> {
         );
         swaps.done.fetch_add(1, Ordering::SeqCst);
         resident.push(gateway.resident());
-        assert!(
-            began.elapsed() < Duration::from_secs(1),
-            "swap {number} took {:?}",
-            began.elapsed()
-        );
         // Time for requests of this version, which the load needs to tell one from the other.
         std::thread::sleep(Duration::from_millis(250));
     }
