@@ -1,7 +1,7 @@
 //! One connection: handshake, protocol, and its requests handed to the handler.
 //!
 //! The handler is called on the worker's own thread and owes nobody `Send`. Per request the connection costs one
-//! reading of the clock and no allocation; timers belong to the [watchdog](super::watchdog).
+//! reading of the clock and no allocation; timers belong to the [`watchdog`].
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;

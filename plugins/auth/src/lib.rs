@@ -1,7 +1,7 @@
 //! Lets a request pass by API key or JSON Web Token, and tells later plugins and the upstream who asked.
 //!
 //! A scheme either finds no credential, refuses one, or admits the caller; the first that admits decides. Keys and
-//! the state of every HMAC are prepared in `configure`, and tokens seen before are not verified again ([`mod@cache`]).
+//! the state of every HMAC are prepared in `configure`, and tokens seen before are not verified again (`cache`).
 
 mod api_key;
 mod cache;

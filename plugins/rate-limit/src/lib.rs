@@ -1,7 +1,7 @@
 //! Limits how often a client may ask, by address, header, attribute or route.
 //!
 //! The counting is one atomic step per limit in the gateway, shared by all workers and kept across hot swaps. This
-//! crate decides what is counted together ([`mod@key`]), and tells the client where it stands ([`mod@headers`]).
+//! crate decides what is counted together (`key`), and tells the client where it stands (`headers`).
 
 mod config;
 mod headers;
