@@ -40,23 +40,23 @@ struct Shard {
     uses: u64,
 }
 
-/// What a key stands for. Part of the key, so that a value never takes the place of a limit, and one algorithm never
-/// reads what another one counted.
+/// What a key stands for. Part of the key, so that a value never takes the place of a limit, and neither another
+/// algorithm nor another window misreads what was counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u8)]
 enum Kind {
     Value,
-    TokenBucket,
-    SlidingWindow,
-    FixedWindow,
+    TokenBucket { window_ms: u32 },
+    SlidingWindow { window_ms: u32 },
+    FixedWindow { window_ms: u32 },
 }
 
-impl From<Algorithm> for Kind {
-    fn from(algorithm: Algorithm) -> Self {
-        match algorithm {
-            Algorithm::TokenBucket => Self::TokenBucket,
-            Algorithm::SlidingWindow => Self::SlidingWindow,
-            Algorithm::FixedWindow => Self::FixedWindow,
+impl From<&Quota> for Kind {
+    fn from(quota: &Quota) -> Self {
+        let window_ms = quota.window_ms;
+        match quota.algorithm {
+            Algorithm::TokenBucket => Self::TokenBucket { window_ms },
+            Algorithm::SlidingWindow => Self::SlidingWindow { window_ms },
+            Algorithm::FixedWindow => Self::FixedWindow { window_ms },
         }
     }
 }
@@ -236,7 +236,7 @@ impl Memory {
         quota: &Quota,
         cost: u32,
     ) -> Result<Decision, StateError> {
-        self.with(quota.algorithm.into(), namespace, key, |slot| {
+        self.with(quota.into(), namespace, key, |slot| {
             // Read under the lock: whoever comes later then has the later time.
             let clock = SystemTime::now()
                 .duration_since(UNIX_EPOCH)

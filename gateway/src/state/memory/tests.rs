@@ -274,3 +274,18 @@ fn a_smaller_store_shrinks_by_a_few_entries_per_insertion() {
     }
     assert_eq!(state.len(), SHARDS * SAMPLE);
 }
+
+#[test]
+fn two_windows_of_one_key_are_counted_apart() {
+    let state = Memory::new(1_000);
+    let quota = |limit, window_ms| Quota {
+        algorithm: Algorithm::FixedWindow,
+        limit,
+        window_ms,
+        burst: 0,
+    };
+    let (short, long) = (quota(1, u32::MAX - 1), quota(2, u32::MAX));
+    let take = |quota: &Quota| state.acquire("a", "k", quota, 1).unwrap().allowed;
+    assert!(take(&short) && !take(&short));
+    assert!(take(&long) && take(&long) && !take(&long));
+}
