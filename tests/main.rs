@@ -11,5 +11,6 @@ mod config;
 mod harness;
 mod hostile;
 mod quickstart;
+mod routes;
 mod swap;
 mod wit;

@@ -1,0 +1,159 @@
+//! Routes and what they answer, rewrites, tunnels and long responses.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use crate::harness::http::send;
+use crate::harness::{Gateway, Origin, get, raw};
+
+fn gateway(origin: &Origin) -> Gateway {
+    Gateway::start(&format!(
+        r#"
+[server]
+workers = 1
+[[listeners]]
+name = "public"
+address = "127.0.0.1:0"
+[upstreams.origin]
+endpoints = ["{}"]
+[[routes]]
+name = "all"
+match = {{ path = "/**" }}
+upstream = "origin"
+[[routes]]
+name = "stripped"
+match = {{ path = "/api/**" }}
+upstream = "origin"
+rewrite = {{ strip_prefix = "/api", host = "preserve" }}
+[[routes]]
+name = "moved"
+match = {{ path = "/old" }}
+redirect = {{ to = "https://{{host}}/new?{{query}}", status = 308 }}
+[[routes]]
+name = "posted"
+match = {{ path = "/thing/{{id}}", methods = ["POST"] }}
+respond = {{ status = 201, headers = {{ content-type = "application/json" }}, body = '{{"made":"{{id}}"}}' }}
+[[routes]]
+name = "version-two"
+match = {{ path = "/thing/{{id}}", headers = {{ x-version = "2" }} }}
+respond = {{ body = "two" }}
+[[routes]]
+name = "another-host"
+match = {{ host = "*.example.com", path = "/**" }}
+respond = {{ body = "example" }}
+"#,
+        origin.address
+    ))
+}
+
+#[test]
+fn the_most_specific_route_answers_whatever_its_place() {
+    let origin = Origin::start();
+    let gateway = gateway(&origin);
+    let public = gateway.listener("public");
+    let posted = send(public, "POST", "/thing/7%22x", &[], b"");
+    assert_eq!(
+        (posted.status, posted.json()["made"].as_str()),
+        (201, Some("7\"x"))
+    );
+    assert_eq!(get(public, "/thing/7", &[("x-version", "2")]).text(), "two");
+    assert_eq!(get(public, "/thing/7", &[]).json()["path"], "/thing/7");
+    let request = "GET /x HTTP/1.1\r\nhost: a.EXAMPLE.com:80\r\nconnection: close\r\n\r\n";
+    assert_eq!(raw(public, request.as_bytes()).text(), "example");
+}
+
+#[test]
+fn a_rewrite_changes_what_goes_upstream_and_a_redirect_where_the_client_goes() {
+    let origin = Origin::start();
+    let gateway = gateway(&origin);
+    let public = gateway.listener("public");
+    assert_eq!(get(public, "/api/x?y=1", &[]).json()["path"], "/x?y=1");
+    let seen = origin.seen().remove(0);
+    assert!(seen.contains(&format!("host: {public}")), "{seen}");
+    let moved = get(public, "/old?a=b", &[]);
+    assert_eq!(moved.status, 308);
+    assert_eq!(
+        moved.header("location"),
+        Some(format!("https://{public}/new?a=b").as_str())
+    );
+}
+
+/// Reads until `what` came.
+fn read_until(stream: &mut TcpStream, what: &str) -> String {
+    let mut read = Vec::new();
+    let mut chunk = [0; 4096];
+    while !String::from_utf8_lossy(&read).contains(what) {
+        let length = stream.read(&mut chunk).unwrap();
+        assert!(
+            length > 0,
+            "the end before `{what}`: {}",
+            String::from_utf8_lossy(&read)
+        );
+        read.extend_from_slice(&chunk[..length]);
+    }
+    String::from_utf8_lossy(&read).into_owned()
+}
+
+#[test]
+fn an_upgraded_connection_carries_bytes_both_ways() {
+    // After its 101 this origin takes more requests, so what goes through the tunnel shows.
+    let origin = Origin::answering(|head, _| {
+        let path = head.split(' ').nth(1).unwrap_or_default();
+        format!("HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nx-note: content-length\r\n\r\nhello from {path};")
+            .into_bytes()
+    });
+    let gateway = gateway(&origin);
+    let mut stream = TcpStream::connect(gateway.listener("public")).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    stream
+        .write_all(
+            b"GET /ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+        )
+        .unwrap();
+    let head = read_until(&mut stream, "hello from /ws;");
+    assert!(head.starts_with("HTTP/1.1 101"), "{head}");
+    stream.write_all(b"GET /inside HTTP/1.1\r\n\r\n").unwrap();
+    read_until(&mut stream, "hello from /inside;");
+}
+
+#[test]
+fn a_long_response_streams_while_it_grows() {
+    // An event that the upstream has sent reaches the client although the response is not over.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = [0; 4096];
+        let _length = stream.read(&mut head).unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\nd\r\ndata: first\n\n\r\n")
+            .unwrap();
+        wait.recv().unwrap();
+        stream
+            .write_all(b"e\r\ndata: second\n\n\r\n0\r\n\r\n")
+            .unwrap();
+    });
+    let origin = Origin::start();
+    let mut text = String::new();
+    text.push_str(&format!(
+        "[server]\nworkers = 1\n[[listeners]]\nname = \"public\"\naddress = \"127.0.0.1:0\"\n\
+         [upstreams.events]\nendpoints = [\"{address}\"]\n[upstreams.origin]\nendpoints = [\"{}\"]\n\
+         [[routes]]\nname = \"events\"\nmatch = {{ path = \"/events\" }}\nupstream = \"events\"\n",
+        origin.address
+    ));
+    let gateway = Gateway::start(&text);
+    let mut stream = TcpStream::connect(gateway.listener("public")).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    stream
+        .write_all(b"GET /events HTTP/1.1\r\nhost: a\r\n\r\n")
+        .unwrap();
+    read_until(&mut stream, "data: first");
+    go_on.send(()).unwrap();
+    read_until(&mut stream, "data: second");
+}
