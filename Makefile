@@ -1,6 +1,9 @@
 # `make run` and `make test` do all of their own set-up on a fresh machine with rustup (or a Rust of the version in
 # rust-toolchain.toml) and a C compiler.
 
+SHELL := /bin/bash
+.SHELLFLAGS := -eo pipefail -c
+
 TARGET := wasm32-wasip2
 PLUGINS := auth rate-limit transform aggregate
 GUESTS := guest-probe guest-version-a guest-version-b guest-hostile
@@ -58,8 +61,9 @@ check:
 
 test: plugins guests check
 	# One at a time: each end-to-end test is a whole gateway under load, and there may be two cores.
-	RUST_TEST_THREADS=1 cargo test --release --workspace
+	RUST_TEST_THREADS=1 cargo test --release --workspace 2>&1 | tee target/test.log
 	RUSTDOCFLAGS='-D warnings' cargo doc --release --workspace --no-deps
+	@awk '/^test result/ { passed += $$4; failed += $$6 } END { printf "%d passed, %d failed\n", passed, failed }' target/test.log
 
 bench: plugins
 	benches/peers/measure.sh
