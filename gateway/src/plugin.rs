@@ -25,6 +25,7 @@ pub use engine::{Engine, EngineError};
 pub use failure::{Failure, FailureKind};
 pub use held::Held;
 pub use host::Services;
+pub(crate) use loader::hex;
 pub use loader::{LoadError, Metadata, load, reload, warm};
 pub use pool::Pool;
 

@@ -75,7 +75,7 @@ impl Control for Gateway {
                 "version": linked.metadata.version,
                 "description": linked.metadata.description,
                 "path": linked.config.path,
-                "sha256": hex(&linked.sha256),
+                "sha256": crate::plugin::hex(&linked.sha256),
                 "configurations": linked.filters(),
                 "instances": linked.instances(),
                 "routes": used,
@@ -131,15 +131,4 @@ fn answer(result: Result<Done, Refused>) -> Result<Value, Value> {
         })),
         Err(reasons) => Err(json!({ "outcome": "refused", "errors": reasons })),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a string does not fail.
-            let _infallible = write!(text, "{byte:02x}");
-            text
-        })
 }

@@ -389,7 +389,8 @@ fn whole(plugin: &config::Plugin, message: String) -> LoadError {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as lower-case hex digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
 
     bytes

@@ -15,8 +15,6 @@ use crate::upstream::{FetchError, Upstream, fetch};
 
 /// Sub-requests of one `send-all`.
 const AT_ONCE: usize = 64;
-/// How deep sub-requests through the gateway may be nested.
-const DEPTH: u8 = 8;
 
 type Fetch = AbortOnDropHandle<Result<http::Response<Bytes>, FetchError>>;
 
@@ -81,7 +79,7 @@ impl Guest {
             .ok_or(Error::UnknownUpstream)?
             .clone();
         let depth = exchange.depth + 1;
-        if depth > DEPTH {
+        if depth > crate::proxy::MAX_DEPTH {
             return Err(Error::LoopDetected);
         }
         let deadline = request.timeout_ms.map_or(self.deadline, |ms| {
