@@ -23,9 +23,10 @@ use hyper::body::Incoming;
 use crate::config::Target;
 use crate::error::Error;
 use crate::server::connection::Connection;
+use crate::upstream::ResponseBody;
 use crate::worker::Worker;
 
-use body::{Body, ClientBody, Outgoing, Progress, UpstreamBody};
+use body::{Body, ClientBody, Outgoing, Progress};
 use chain::Requested;
 use exchange::{Exchange, ResponseHead};
 
@@ -88,17 +89,22 @@ async fn request_phases(
         },
         (None, Target::Plugins) => return Err((exchange, Error::NoAnswer)),
     };
-    if let Some(upgrade) = upgrade {
-        return upgrade::tunnel(exchange, upstream, upgrade, progress).await;
+    let mut exchange = exchange;
+    let body = outgoing(&mut exchange, body);
+    let protocol = upgrade.as_ref().map(|upgrade| &upgrade.protocol);
+    let (exchange, answer) = forward::send(exchange, upstream, body, protocol, progress).await?;
+    match upgrade {
+        Some(upgrade) if exchange.is_switched() => {
+            Ok(upgrade::tunnel(exchange, upstream, answer, upgrade))
+        }
+        _ => response_phases(exchange, answer, progress).await,
     }
-    let (exchange, answer) = forward::send(exchange, upstream, body, progress).await?;
-    response_phases(exchange, answer, progress).await
 }
 
 /// From the head of the upstream's response to the client.
 async fn response_phases(
     exchange: Box<Exchange>,
-    answer: Box<UpstreamBody>,
+    answer: ResponseBody,
     progress: &Rc<Progress>,
 ) -> Result<Response<Body>, Failed> {
     let last = exchange.route.chain.len();

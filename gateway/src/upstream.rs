@@ -1,7 +1,8 @@
 //! Where requests go: named groups of endpoints, and the way to get a request there and its answer back.
 
-pub mod connect;
+mod connect;
 mod fetch;
+mod h1;
 mod pool;
 
 use std::cell::Cell;
@@ -14,9 +15,10 @@ use http::HeaderValue;
 use crate::config;
 use crate::telemetry::metrics::UpstreamMetrics;
 
-pub use connect::{SendError, send};
+pub use connect::{SendError, Times, send};
 pub use fetch::{FetchError, fetch};
-pub use pool::{Connection, sweep};
+pub use h1::{Message, ResponseBody};
+pub use pool::{Open, sweep};
 
 /// An upstream in force.
 #[derive(Debug)]

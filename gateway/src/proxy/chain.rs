@@ -6,12 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Failed;
-use super::body::{BodyFault, ClientBody, Collected, Progress, UpstreamBody, collect};
+use super::body::{BodyFault, ClientBody, Collected, Progress, collect};
 use super::exchange::{Exchange, ResponseHead};
 use crate::config::{BodyOverflow, OnError};
 use crate::error::Error;
 use crate::plugin::{Failure, Flow, Linked, Pool};
 use crate::snapshot::Link;
+use crate::upstream::ResponseBody;
 
 /// What the request phases came to.
 pub(super) enum Requested {
@@ -35,7 +36,7 @@ pub(super) struct Answered {
 /// The response body between the phases.
 pub(super) enum Source {
     /// As it comes.
-    Upstream(Box<UpstreamBody>),
+    Upstream(ResponseBody),
     /// Held, or made by the gateway or a plugin.
     Held(Bytes),
 }
@@ -203,7 +204,7 @@ async fn hold_response(
         Source::Held(_) => return Err(Error::ResponseTooLarge(linked.name.to_string())),
         Source::Upstream(answer) => answer,
     };
-    match collect(&mut *answer, config.body_limit).await {
+    match collect(&mut answer, config.body_limit).await {
         Ok(Collected::Whole(bytes, _trailers)) => {
             exchange.response_body = Some(bytes);
             Ok(Source::Held(Bytes::new()))

@@ -206,6 +206,12 @@ impl Exchange {
         }
     }
 
+    /// Whether the upstream agreed to another protocol.
+    pub(super) fn is_switched(&self) -> bool {
+        let head = self.response.as_ref();
+        head.is_some_and(|head| head.status == StatusCode::SWITCHING_PROTOCOLS)
+    }
+
     /// Moves everything into a new exchange and leaves a husk that is not recorded.
     pub(super) fn detach(&mut self) -> Self {
         let record = std::mem::take(&mut self.record);

@@ -3,62 +3,57 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use http::{HeaderValue, Request, Uri, header};
+use http::HeaderValue;
 
-use super::body::{ClientBody, Outgoing, Progress, UpstreamBody};
+use super::body::{Outgoing, Progress};
 use super::chain::client_fault;
-use super::exchange::{Exchange, ResponseHead};
-use super::{Failed, headers, outgoing};
+use super::exchange::Exchange;
+use super::{Failed, headers};
 use crate::config::HostRewrite;
 use crate::error::Error;
 use crate::route::rewrite;
-use crate::upstream::{Endpoint, SendError, Upstream, connect::Plan, send as send_upstream};
+use crate::upstream::{self, Endpoint, Message, ResponseBody, SendError, Times, Upstream};
 
-/// Sends the request and waits for the head of the answer, which then stands in the exchange.
+/// Sends the request, as one for an upgrade where a protocol is named, and waits for the head of the answer,
+/// which then stands in the exchange.
 pub(super) async fn send(
     mut exchange: Box<Exchange>,
     upstream: usize,
-    body: Option<ClientBody>,
+    body: Outgoing,
+    upgrade: Option<&HeaderValue>,
     progress: &Rc<Progress>,
-) -> Result<(Box<Exchange>, Box<UpstreamBody>), Failed> {
+) -> Result<(Box<Exchange>, ResponseBody), Failed> {
     let upstream = exchange.view.snapshot.upstreams[upstream].clone();
     let endpoint = upstream.pick();
-    prepare(&mut exchange, endpoint, body.is_none());
-    let mut outgoing = Some(outgoing(&mut exchange, body));
-    let bodiless = matches!(outgoing, Some(Outgoing::Empty));
-    let plan = Plan {
-        replayable: bodiless && exchange.method.is_idempotent(),
+    prepare(&mut exchange);
+    let started = exchange.record.started;
+    let times = Times {
+        now: if exchange.route.on_request.is_empty() {
+            started
+        } else {
+            Instant::now()
+        },
         deadline: exchange
             .route
             .config
             .timeout
-            .map(|timeout| exchange.record.started + timeout),
+            .map(|timeout| started + timeout),
     };
-    let build = || request(&exchange, outgoing.take().unwrap_or(Outgoing::Empty));
-    let sent = Instant::now();
-    let result = send_upstream(&upstream, endpoint, plan, build, || {
-        bodiless || progress.ended.get()
-    })
-    .await;
-    match result {
-        Ok((response, connection)) => {
+    let message = Message {
+        method: &exchange.method,
+        path: &exchange.path,
+        host: host(&exchange, endpoint),
+        headers: &exchange.headers,
+        upgrade,
+    };
+    match upstream::send(&upstream, endpoint, times, message, body).await {
+        Ok((mut head, body)) => {
             exchange.record.endpoint = Some(endpoint.address);
-            exchange.record.upstream_time = Some(sent.elapsed());
+            exchange.record.upstream_time = Some(times.now.elapsed());
             upstream.metrics.request();
-            let (mut parts, incoming) = response.into_parts();
-            headers::strip(&mut parts.headers, false);
-            exchange.response = Some(ResponseHead {
-                status: parts.status,
-                headers: parts.headers,
-            });
-            Ok((
-                exchange,
-                Box::new(UpstreamBody::new(
-                    incoming,
-                    connection,
-                    upstream.config.idle_timeout,
-                )),
-            ))
+            headers::strip(&mut head.headers, false);
+            exchange.response = Some(head);
+            Ok((exchange, body))
         }
         Err(error) => {
             let error = match progress.fault.get() {
@@ -71,45 +66,34 @@ pub(super) async fn send(
     }
 }
 
-/// The last edits of the head: path rewrite, `Host`, framing.
-pub(super) fn prepare(exchange: &mut Exchange, endpoint: &Endpoint, held: bool) {
+/// The last edits of the head: path rewrite, and the mark of a sub-request.
+fn prepare(exchange: &mut Exchange) {
     let rewrite = &exchange.route.config.rewrite;
     if let Some(path) = rewrite::path(&rewrite.path, &exchange.path) {
         exchange.path = path;
     }
-    let host = match &rewrite.host {
-        HostRewrite::Upstream => endpoint.authority.clone(),
-        HostRewrite::Preserve => exchange.authority.clone(),
-        HostRewrite::Name(name) => name.clone(),
-    };
-    let fields = &mut exchange.headers;
-    fields.insert(header::HOST, host);
-    if held {
-        fields.remove(header::CONTENT_LENGTH);
-    }
     if exchange.depth > 0 {
-        fields.insert(
-            &headers::DEPTH,
-            HeaderValue::from(u16::from(exchange.depth)),
-        );
+        let depth = HeaderValue::from(u16::from(exchange.depth));
+        exchange.headers.insert(&headers::DEPTH, depth);
     }
 }
 
-/// The request as it goes out.
-pub(super) fn request(exchange: &Exchange, body: Outgoing) -> Request<Outgoing> {
-    let mut request = Request::new(body);
-    *request.method_mut() = exchange.method.clone();
-    *request.uri_mut() = Uri::from(exchange.path.clone());
-    *request.headers_mut() = exchange.headers.clone();
-    request
+/// The Host that goes out.
+fn host<'a>(exchange: &'a Exchange, endpoint: &'a Endpoint) -> &'a HeaderValue {
+    match &exchange.route.config.rewrite.host {
+        HostRewrite::Upstream => &endpoint.authority,
+        HostRewrite::Preserve => &exchange.authority,
+        HostRewrite::Name(name) => name,
+    }
 }
 
 /// The failure in the terms of the exchange.
-pub(super) fn explain(upstream: &Upstream, exchange: &Exchange, error: SendError) -> Error {
+fn explain(upstream: &Upstream, exchange: &Exchange, error: SendError) -> Error {
     let name = upstream.name.to_string();
     match error {
         SendError::Connect(why) => Error::Connect(name, why),
         SendError::Saturated => Error::Saturated(name),
+        SendError::Body(fault) => client_fault(fault),
         SendError::Protocol(why) => Error::BadGateway(name, why),
         SendError::Timeout => {
             match exchange

@@ -8,10 +8,11 @@ use http::HeaderMap;
 use http_body::Frame;
 use tokio::sync::mpsc;
 
-use super::body::{Body, BodyFault, ClientBody, Edited, Outgoing, Progress, UpstreamBody};
+use super::body::{Body, BodyFault, ClientBody, Edited, Outgoing, Progress};
 use super::exchange::Exchange;
 use crate::config::OnError;
 use crate::plugin::Held;
+use crate::upstream::ResponseBody;
 
 /// Chunks that wait between the plugins and the socket.
 const WAITING: usize = 1;
@@ -83,7 +84,7 @@ fn skip(on_error: OnError, chunk: Bytes) -> Result<Bytes, BodyFault> {
 /// The response body through the response-stream plugins; the exchange travels with it.
 pub(super) fn response(
     exchange: Box<Exchange>,
-    body: Box<UpstreamBody>,
+    body: ResponseBody,
     progress: Rc<Progress>,
     deadline: Option<Instant>,
 ) -> Body {
@@ -107,14 +108,17 @@ pub(super) fn response(
 
 async fn pump(
     mut exchange: Box<Exchange>,
-    mut body: Box<UpstreamBody>,
+    mut body: ResponseBody,
     progress: &Progress,
     sender: &mpsc::Sender<Edited>,
 ) {
     let route = exchange.route.clone();
     let editors = editors(&mut exchange, &route.response_stream);
     loop {
-        let frame = std::future::poll_fn(|cx| body.poll_frame(cx)).await;
+        let frame = std::future::poll_fn(|cx| {
+            http_body::Body::poll_frame(std::pin::Pin::new(&mut body), cx)
+        })
+        .await;
         let (mut chunk, trailers, last) = match frame {
             None => (Bytes::new(), None::<HeaderMap>, true),
             Some(Err(fault)) => {

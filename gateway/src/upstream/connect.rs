@@ -1,22 +1,34 @@
 //! One request to one upstream: a connection from the pool or a new one, and the head of the answer.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::task::Poll;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use http::{Request, Response};
-use hyper::body::Incoming;
-use tokio::time::{sleep_until, timeout};
+use bytes::{Buf, Bytes, BytesMut};
+use http::{Method, StatusCode};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::timeout;
 
-use super::pool::{self, Connection};
+use super::h1::{self, Head, Message, ResponseBody, Sending, Stopped};
+use super::pool::{self, Connection, Open};
 use super::{Endpoint, Upstream};
-use crate::proxy::body::Outgoing;
+use crate::proxy::body::{BodyFault, Outgoing};
+use crate::proxy::exchange::ResponseHead;
 
 /// Informational responses an upstream may send before its answer; more is an attack or a fault.
 const MAX_INFORMATIONAL: u8 = 8;
+
+/// How much of an answer is read at once, its head included.
+const READ: usize = 16 << 10;
+
+thread_local! {
+    /// Where answers are read first. What came is copied out at its own size, so that a waiting connection
+    /// holds no buffer.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
+}
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -27,205 +39,232 @@ pub enum SendError {
     Saturated,
     /// The head of the answer did not come in time.
     Timeout,
+    /// The body of the request broke before the answer came.
+    Body(BodyFault),
     /// What came was not HTTP, or the connection ended first; the text says why.
     Protocol(String),
 }
 
-/// What [`send`] needs to know beside the request.
+/// When things happen.
 #[derive(Debug, Clone, Copy)]
-pub struct Plan {
-    /// Whether the request may go out twice: an idempotent method and no body that was begun.
-    pub replayable: bool,
+pub struct Times {
+    /// Now.
+    pub now: Instant,
     /// When the exchange as a whole must be over.
     pub deadline: Option<Instant>,
 }
 
 /// Sends a request and waits for the head of the answer.
 ///
-/// `build` makes the request; it is called again only if `plan.replayable`, when a kept-alive connection broke
-/// before a byte of the answer came: the upstream closed it while the request was under way.
+/// It goes out again on another connection only where no byte of it went out, or where it is idempotent, has no
+/// body, and a kept-alive connection broke before a byte of the answer came: the upstream closed it while the
+/// request was under way.
 ///
-/// Cancelling it closes the connection.
+/// A 101 is an answer only where `message` asks for an upgrade. Cancelling it closes the connection.
+///
+/// # Errors
+/// Where there is no answer.
 pub async fn send(
     upstream: &Upstream,
     endpoint: &Endpoint,
-    plan: Plan,
-    mut build: impl FnMut() -> Request<Outgoing>,
-    body_sent: impl Fn() -> bool,
-) -> Result<(Response<Incoming>, Connection), SendError> {
-    let mut request = Some(build());
+    times: Times,
+    message: Message<'_>,
+    body: Outgoing,
+) -> Result<(ResponseHead, ResponseBody), SendError> {
+    let bodiless = matches!(body, Outgoing::Empty);
+    let mut sending = Some(Sending::new(message, body));
     let mut pooled = true;
     loop {
-        let kept = if pooled {
-            poll_fn(|cx| Poll::Ready(pool::take(endpoint, cx))).await
-        } else {
-            None
-        };
+        let kept = pooled.then(|| pool::take(endpoint, times.now)).flatten();
         let reused = kept.is_some();
-        let mut connection = match kept {
-            Some(connection) => connection,
-            None => connect(upstream, endpoint).await?,
+        let (connection, since) = match kept {
+            Some(connection) => (connection, times.now),
+            None => (connect(upstream, endpoint).await?, Instant::now()),
         };
-        let message = match request.take() {
-            Some(message) => message,
-            None => build(),
-        };
-        match head(&mut connection, message, upstream, plan, &body_sent).await {
-            Ok(response) => return Ok((response, connection)),
-            Err(Broken::Unsent(message)) if reused => request = Some(*message),
-            Err(Broken::Sent(_)) if reused && plan.replayable => pooled = false,
-            Err(Broken::Unsent(_)) => {
-                return Err(SendError::Protocol("the connection closed at once".into()));
-            }
-            Err(Broken::Sent(error)) => return Err(SendError::Protocol(error)),
-            Err(Broken::Timeout) => return Err(SendError::Timeout),
+        let request = sending.take();
+        let request = request.unwrap_or_else(|| Sending::new(message, Outgoing::Empty));
+        let mut attempt = Attempt::new(connection, request, since);
+        let limit = upstream.config.first_byte_timeout;
+        let error =
+            match poll_fn(|cx| attempt.poll(cx, message.method, limit, times.deadline)).await {
+                Ok((head, rest)) => {
+                    return attempt.answer(head, rest, message, upstream.config.idle_timeout);
+                }
+                Err(error) => error,
+            };
+        if !reused || attempt.answered || !matches!(error, SendError::Protocol(_)) {
+            return Err(error);
+        }
+        match attempt.sending {
+            Some(unsent) if !unsent.begun() => sending = Some(unsent),
+            _ if bodiless && message.method.is_idempotent() => pooled = false,
+            _ => return Err(error),
         }
     }
 }
 
 /// Opens a connection.
-async fn connect(upstream: &Upstream, endpoint: &Endpoint) -> Result<Connection, SendError> {
-    let counted = Connection::count(upstream).ok_or(SendError::Saturated)?;
+async fn connect(upstream: &Upstream, endpoint: &Endpoint) -> Result<Box<Connection>, SendError> {
+    let counted = Open::count(upstream).ok_or(SendError::Saturated)?;
     let limit = upstream.config.connect_timeout;
-    let stream = match timeout(limit, pool::open(endpoint.address)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(SendError::Connect(format!("{}: {error}", endpoint.address))),
-        Err(_) => {
-            return Err(SendError::Connect(format!(
-                "{}: no connection within {limit:?}",
-                endpoint.address
-            )));
-        }
-    };
-    counted
-        .handshake(stream, upstream, endpoint)
-        .await
-        .map_err(|error| SendError::Connect(format!("{}: {error}", endpoint.address)))
+    let address = endpoint.address;
+    match timeout(limit, Connection::open(upstream, endpoint, counted)).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) => Err(SendError::Connect(format!("{address}: {error}"))),
+        Err(_) => Err(SendError::Connect(format!(
+            "{address}: no connection within {limit:?}"
+        ))),
+    }
 }
 
-/// How an attempt failed.
-enum Broken {
-    /// Nothing of the request was written; here it is again.
-    Unsent(Box<Request<Outgoing>>),
-    /// It broke later; the text says how.
-    Sent(String),
-    /// The head did not come in time.
-    Timeout,
+/// One request on one connection, until the head of the answer.
+struct Attempt {
+    connection: Box<Connection>,
+    /// None once it is out.
+    sending: Option<Sending>,
+    /// Whether a byte of an answer came.
+    answered: bool,
+    /// Why the upstream takes no more of the request. It may have answered before it closed.
+    stopped: Option<io::Error>,
+    /// When the request was out, or last moved.
+    since: Instant,
+    /// Whether `since` is the beginning.
+    first: bool,
+    informational: u8,
 }
 
-/// Puts the request in and drives the connection until the head of the answer is there.
-async fn head(
-    connection: &mut Connection,
-    mut request: Request<Outgoing>,
-    upstream: &Upstream,
-    plan: Plan,
-    body_sent: &impl Fn() -> bool,
-) -> Result<Response<Incoming>, Broken> {
-    let informational = Arc::new(AtomicU8::new(0));
-    let seen = informational.clone();
-    hyper::ext::on_informational(&mut request, move |_| {
-        seen.fetch_add(1, Ordering::Relaxed);
-    });
-    let mut answer = pin!(connection.sender.try_send_request(request));
-    let io = &mut connection.io;
-    let mut clock = Clock {
-        limit: upstream.config.first_byte_timeout,
-        deadline: plan.deadline,
-    };
-    let mut timer = pin!(None::<tokio::time::Sleep>);
-    poll_fn(|cx| {
-        if let Some(moving) = io.as_mut()
-            && Pin::new(moving).poll(cx).is_ready()
-        {
-            *io = None;
+impl Attempt {
+    fn new(connection: Box<Connection>, sending: Sending, since: Instant) -> Self {
+        Self {
+            connection,
+            sending: Some(sending),
+            answered: false,
+            stopped: None,
+            since,
+            first: true,
+            informational: 0,
         }
-        if informational.load(Ordering::Relaxed) > MAX_INFORMATIONAL {
-            return Poll::Ready(Err(Broken::Sent(
-                "more than 8 informational responses".into(),
-            )));
-        }
-        match answer.as_mut().poll(cx) {
-            Poll::Ready(Ok(response)) => return Poll::Ready(Ok(response)),
-            Poll::Ready(Err(mut error)) => {
-                return Poll::Ready(Err(match error.take_message() {
-                    Some(request) => Broken::Unsent(Box::new(request)),
-                    None => Broken::Sent(describe(&error.into_error())),
-                }));
-            }
-            Poll::Pending => {}
-        }
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        method: &Method,
+        limit: Duration,
+        deadline: Option<Instant>,
+    ) -> Poll<Result<(Head, Bytes), SendError>> {
+        let waits_for_client = match self.send(cx) {
+            Ok(waits_for_client) => waits_for_client,
+            Err(fault) => return Poll::Ready(Err(SendError::Body(fault))),
+        };
         loop {
-            match timer.as_mut().as_pin_mut() {
-                None => timer.set(Some(sleep_until(clock.next().into()))),
-                Some(sleep) => match sleep.poll(cx) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(()) if clock.over(body_sent()) => {
-                        return Poll::Ready(Err(Broken::Timeout));
-                    }
-                    Poll::Ready(()) => timer.set(None),
+            match self.receive(cx) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(input)) if !input.is_empty() => match self.read(input, method) {
+                    Ok(None) => {}
+                    Ok(Some(answer)) => return Poll::Ready(Ok(answer)),
+                    Err(why) => return Poll::Ready(Err(SendError::Protocol(why))),
                 },
+                Poll::Ready(ended) => return Poll::Ready(Err(self.ended(ended.err()))),
             }
         }
-    })
-    .await
-}
-
-/// When to give up: the exchange's deadline, or no head for `limit` after the whole request was sent.
-struct Clock {
-    limit: Duration,
-    deadline: Option<Instant>,
-}
-
-impl Clock {
-    fn next(&mut self) -> Instant {
-        let limit = Instant::now() + self.limit;
-        self.deadline.map_or(limit, |deadline| deadline.min(limit))
+        // While the client still sends its body, only the deadline counts: the body has a clock of its own.
+        let patience = (!waits_for_client).then(|| self.since + limit);
+        let at = match (patience, deadline) {
+            (Some(patience), Some(deadline)) => patience.min(deadline),
+            (Some(at), None) | (None, Some(at)) => at,
+            (None, None) => return Poll::Pending,
+        };
+        ready!(self.connection.timer.poll(cx, at));
+        Poll::Ready(Err(SendError::Timeout))
     }
 
-    /// While the client still sends its body, only the deadline counts: the body has a clock of its own.
-    fn over(&self, body_sent: bool) -> bool {
-        body_sent
-            || self
-                .deadline
-                .is_some_and(|deadline| Instant::now() >= deadline)
+    /// Sends more of the request; whether it waits for the client.
+    fn send(&mut self, cx: &mut Context<'_>) -> Result<bool, BodyFault> {
+        let Some(sending) = &mut self.sending else {
+            return Ok(false);
+        };
+        if self.stopped.is_some() {
+            return Ok(false);
+        }
+        let polled = sending.poll(&mut self.connection.io, cx);
+        let (moved, stalled) = (sending.take_moved(), sending.stalled());
+        if moved && !std::mem::take(&mut self.first) {
+            self.since = Instant::now();
+        }
+        match polled {
+            Poll::Ready(Ok(())) => self.sending = None,
+            Poll::Ready(Err(Stopped::Body(fault))) => return Err(fault),
+            Poll::Ready(Err(Stopped::Write(error))) => self.stopped = Some(error),
+            Poll::Pending => return Ok(!stalled),
+        }
+        Ok(false)
     }
-}
 
-/// hyper's error with its cause.
-fn describe(error: &hyper::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
+    /// What came, in one piece with what came before it; nothing at the end.
+    fn receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        let connection = &mut *self.connection;
+        let received = SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut connection.io).poll_read(cx, &mut buffer))?;
+            Poll::Ready(io::Result::Ok(Bytes::copy_from_slice(buffer.filled())))
+        });
+        let received = ready!(received)?;
+        if connection.read.is_empty() || received.is_empty() {
+            return Poll::Ready(Ok(received));
+        }
+        connection.read.extend_from_slice(&received);
+        Poll::Ready(Ok(connection.read.split().freeze()))
     }
-}
 
-/// A connection that may become a tunnel: it counts against the pool's limit while this lives, but it is not
-/// one of the pool's.
-#[derive(Debug)]
-pub struct Upgrading {
-    _open: pool::Open,
-    _driver: tokio_util::task::AbortOnDropHandle<()>,
-}
+    /// The answer in `input`, and what came after its head; none if more must come first.
+    fn read(&mut self, mut input: Bytes, method: &Method) -> Result<Option<(Head, Bytes)>, String> {
+        self.answered = true;
+        while !input.is_empty() {
+            let parsed = h1::parse(&input, method).map_err(|error| error.to_string())?;
+            let Some((head, length)) = parsed else {
+                self.connection.read = BytesMut::from(&input[..]);
+                break;
+            };
+            input.advance(length);
+            if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS {
+                return Ok(Some((head, input)));
+            }
+            self.informational += 1;
+            if self.informational > MAX_INFORMATIONAL {
+                return Err("more than 8 informational responses".into());
+            }
+        }
+        Ok(None)
+    }
 
-/// Sends a request that asks for an upgrade, on a connection of its own.
-pub async fn send_upgrade(
-    upstream: &Upstream,
-    endpoint: &Endpoint,
-    request: Request<Outgoing>,
-) -> Result<(Response<Incoming>, Upgrading), SendError> {
-    let connection = connect(upstream, endpoint).await?;
-    let (mut sender, io, open) = connection.into_parts().ok_or(SendError::Timeout)?;
-    let driver = tokio::task::spawn_local(async move {
-        let _ended = io.with_upgrades().await;
-    });
-    let upgrading = Upgrading {
-        _open: open,
-        _driver: tokio_util::task::AbortOnDropHandle::new(driver),
-    };
-    let limit = upstream.config.first_byte_timeout;
-    match timeout(limit, sender.send_request(request)).await {
-        Ok(Ok(response)) => Ok((response, upgrading)),
-        Ok(Err(error)) => Err(SendError::Protocol(describe(&error))),
-        Err(_) => Err(SendError::Timeout),
+    fn ended(&mut self, error: Option<io::Error>) -> SendError {
+        SendError::Protocol(match error.or_else(|| self.stopped.take()) {
+            Some(error) => format!("the connection broke before the answer: {error}"),
+            None => "the connection closed before the answer".into(),
+        })
+    }
+
+    fn answer(
+        self,
+        mut head: Head,
+        rest: Bytes,
+        message: Message<'_>,
+        idle: Duration,
+    ) -> Result<(ResponseHead, ResponseBody), SendError> {
+        head.keep_alive &= self.stopped.is_none();
+        let body = if head.status != StatusCode::SWITCHING_PROTOCOLS {
+            let sending = self.sending.filter(|_| self.stopped.is_none());
+            ResponseBody::new(&head, rest, self.connection, sending, idle)
+        } else if message.upgrade.is_some() {
+            ResponseBody::switched(rest, self.connection)
+        } else {
+            return Err(SendError::Protocol("it switched protocols unasked".into()));
+        };
+        let head = ResponseHead {
+            status: head.status,
+            headers: head.headers,
+        };
+        Ok((head, body))
     }
 }

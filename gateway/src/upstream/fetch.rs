@@ -1,18 +1,13 @@
 //! Sub-requests of plugins: a whole request in, a whole answer out.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{Request, Response};
-use http_body::Body as _;
 
-use super::connect::{Plan, SendError, send};
-use super::{Connection, Upstream};
-use crate::proxy::body::Outgoing;
+use super::{Message, SendError, Times, Upstream, send};
+use crate::proxy::body::{Collected, Outgoing, collect};
 use crate::proxy::{MAX_DEPTH, headers};
 
 /// Why a sub-request has no answer.
@@ -50,75 +45,38 @@ pub async fn fetch(
     parts.headers.remove(http::header::CONTENT_LENGTH);
     parts
         .headers
-        .insert(http::header::HOST, endpoint.authority.clone());
-    parts
-        .headers
         .insert(&headers::DEPTH, http::HeaderValue::from(u16::from(depth)));
-    let replayable = parts.method.is_idempotent();
-    let build = || {
-        let mut request = Request::new(Outgoing::full(body.clone()));
-        *request.method_mut() = parts.method.clone();
-        *request.uri_mut() = parts.uri.clone();
-        *request.headers_mut() = parts.headers.clone();
-        request
+    let path = parts.uri.path_and_query();
+    let message = Message {
+        method: &parts.method,
+        path: path.ok_or_else(|| FetchError::Protocol("the request has no path".into()))?,
+        host: &endpoint.authority,
+        headers: &parts.headers,
+        upgrade: None,
     };
     let whole = async {
-        let plan = Plan {
-            replayable,
+        let times = Times {
+            now: Instant::now(),
             deadline: None,
         };
-        let (response, connection) = send(&upstream, &endpoint, plan, build, || true).await?;
-        collect(response, connection, body_limit).await
+        let (mut head, mut answer) =
+            send(&upstream, &endpoint, times, message, Outgoing::full(body)).await?;
+        let body = match collect(&mut answer, body_limit).await {
+            Ok(Collected::Whole(body, _trailers)) => body,
+            Ok(Collected::Over(_)) => return Err(FetchError::TooLarge),
+            Err(fault) => return Err(FetchError::Protocol(fault.to_string())),
+        };
+        headers::strip(&mut head.headers, false);
+        head.headers.remove(http::header::CONTENT_LENGTH);
+        let mut response = Response::new(body);
+        *response.status_mut() = head.status;
+        *response.headers_mut() = head.headers;
+        Ok(response)
     };
     match tokio::time::timeout_at(deadline.into(), whole).await {
         Ok(answer) => answer,
         Err(_) => Err(FetchError::Timeout),
     }
-}
-
-/// Reads the body, driving the connection, and puts the connection back.
-async fn collect(
-    response: Response<hyper::body::Incoming>,
-    mut connection: Connection,
-    limit: usize,
-) -> Result<Response<Bytes>, FetchError> {
-    let (mut parts, mut body) = response.into_parts();
-    let mut whole = BytesMut::new();
-    loop {
-        let frame = poll_fn(|cx| {
-            let _ended = connection.poll_drive(cx);
-            Pin::new(&mut body).poll_frame(cx)
-        });
-        match frame.await {
-            None => break,
-            Some(Err(error)) => return Err(FetchError::Protocol(error.to_string())),
-            Some(Ok(frame)) => {
-                let Ok(data) = frame.into_data() else {
-                    continue;
-                };
-                if whole.len() + data.len() > limit {
-                    return Err(FetchError::TooLarge);
-                }
-                whole.extend_from_slice(&data);
-            }
-        }
-    }
-    give_back(connection).await;
-    headers::strip(&mut parts.headers, false);
-    parts.headers.remove(http::header::CONTENT_LENGTH);
-    Ok(Response::from_parts(parts, whole.freeze()))
-}
-
-/// [`Connection::give_back`] where there is no context at hand.
-async fn give_back(connection: Connection) {
-    let mut connection = Some(connection);
-    poll_fn(|cx| {
-        if let Some(connection) = connection.take() {
-            connection.give_back(cx);
-        }
-        Poll::Ready(())
-    })
-    .await;
 }
 
 impl From<SendError> for FetchError {
@@ -127,6 +85,7 @@ impl From<SendError> for FetchError {
             SendError::Connect(why) => Self::Connect(why),
             SendError::Saturated => Self::Connect("every connection of the pool is taken".into()),
             SendError::Timeout => Self::Timeout,
+            SendError::Body(fault) => Self::Protocol(fault.to_string()),
             SendError::Protocol(why) => Self::Protocol(why),
         }
     }

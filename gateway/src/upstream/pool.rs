@@ -1,58 +1,59 @@
 //! Keep-alive connections of one worker.
 //!
 //! A connection is driven by the exchange that holds it, in the same task: no wake-up between a task for the
-//! exchange and one for the connection. While it idles nobody drives it; taking it out polls it once, which
-//! tells whether the other side closed it or sent what nobody asked for.
+//! exchange and one for the connection. While it idles nobody drives it; taking it out looks once whether the
+//! other side closed it or sent what nobody asked for.
 
 use std::cell::RefCell;
 use std::fmt;
-use std::net::SocketAddr;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
-use std::time::Instant;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use bytes::BytesMut;
 use tokio::net::TcpStream;
+use tokio::time::Sleep;
 
 use super::{Endpoint, Upstream};
-use crate::proxy::body::Outgoing;
 use crate::telemetry::metrics::UpstreamMetrics;
 
-type Io = TokioIo<TcpStream>;
-
 /// One connection to an endpoint.
-pub struct Connection {
-    /// Where requests are put in.
-    pub(super) sender: http1::SendRequest<Outgoing>,
-    /// What moves them; none once it has ended.
-    pub(super) io: Option<http1::Connection<Io, Outgoing>>,
+pub(super) struct Connection {
+    pub(super) io: TcpStream,
+    /// Bytes of a message that did not come in one piece; empty between two exchanges.
+    pub(super) read: BytesMut,
+    pub(super) timer: Timer,
     slot: usize,
-    idle: config::Idle,
+    most_idle: usize,
+    idle_timeout: Duration,
     idle_since: Option<Instant>,
     open: Open,
 }
 
-mod config {
-    /// What the pool must know of an upstream's configuration when a connection comes back.
-    #[derive(Clone, Copy)]
-    pub(super) struct Idle {
-        pub(super) most: usize,
-        pub(super) timeout: std::time::Duration,
-    }
-}
-
 /// Counts a connection as open while it lives.
-pub(super) struct Open {
+pub struct Open {
     open: Arc<AtomicUsize>,
     metrics: Arc<UpstreamMetrics>,
 }
 
-impl fmt::Debug for Open {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Open")
+impl Open {
+    /// The right to open one more connection; `None` if the upstream's pool is full.
+    pub(super) fn count(upstream: &Upstream) -> Option<Self> {
+        let most = upstream.config.pool.max_connections;
+        upstream
+            .open
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
+                (open < most).then_some(open + 1)
+            })
+            .ok()?;
+        upstream.metrics.opened();
+        Some(Self {
+            open: upstream.open.clone(),
+            metrics: upstream.metrics.clone(),
+        })
     }
 }
 
@@ -63,111 +64,77 @@ impl Drop for Open {
     }
 }
 
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Open")
+    }
+}
+
 thread_local! {
     /// By [`Endpoint::slot`]; the one used last is at the end.
-    static IDLE: RefCell<Vec<Vec<Connection>>> = const { RefCell::new(Vec::new()) };
+    static IDLE: RefCell<Vec<Vec<Box<Connection>>>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Connection {
-    /// Takes over a connected stream; `None` if the upstream's pool is full.
-    pub(super) fn count(upstream: &Upstream) -> Option<Counted> {
-        let most = upstream.config.pool.max_connections;
-        let taken = upstream
-            .open
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
-                (open < most).then_some(open + 1)
-            })
-            .is_ok();
-        taken.then(|| {
-            upstream.metrics.opened();
-            Counted(Open {
-                open: upstream.open.clone(),
-                metrics: upstream.metrics.clone(),
-            })
-        })
+    /// Connects to an endpoint.
+    pub(super) async fn open(
+        upstream: &Upstream,
+        endpoint: &Endpoint,
+        open: Open,
+    ) -> io::Result<Box<Self>> {
+        let io = TcpStream::connect(endpoint.address).await?;
+        io.set_nodelay(true)?;
+        Ok(Box::new(Self {
+            io,
+            read: BytesMut::new(),
+            timer: Timer::default(),
+            slot: endpoint.slot,
+            most_idle: upstream.config.pool.idle_per_worker,
+            idle_timeout: upstream.config.pool.idle_timeout,
+            idle_since: None,
+            open,
+        }))
     }
 
-    /// Takes the connection apart, for whoever drives it alone.
-    pub(super) fn into_parts(
-        self,
-    ) -> Option<(
-        http1::SendRequest<Outgoing>,
-        http1::Connection<Io, Outgoing>,
-        Open,
-    )> {
-        Some((self.sender, self.io?, self.open))
-    }
-
-    /// Moves bytes. Ready when the connection has ended.
-    pub fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(io) = self.io.as_mut() else {
-            return Poll::Ready(());
-        };
-        match Pin::new(io).poll(cx) {
-            Poll::Ready(_) => {
-                self.io = None;
-                Poll::Ready(())
-            }
-            Poll::Pending => Poll::Pending,
-        }
-    }
-
-    /// Puts the connection back, if it can carry another exchange: the message in hand is over on both sides.
-    pub fn give_back(mut self, cx: &mut Context<'_>) {
-        // The last step of the exchange may still be due inside the connection.
-        if self.poll_drive(cx).is_ready() || !self.sender.is_ready() {
-            return;
-        }
+    /// Puts the connection back: the message in hand is over on both sides.
+    pub(super) fn give_back(mut self: Box<Self>) {
+        // An idle connection holds no buffer.
+        self.read = BytesMut::new();
         self.idle_since = Some(Instant::now());
         IDLE.with_borrow_mut(|idle| {
             if idle.len() <= self.slot {
                 idle.resize_with(self.slot + 1, Vec::new);
             }
             let slot = &mut idle[self.slot];
-            if slot.len() < self.idle.most {
+            if slot.len() < self.most_idle {
                 slot.push(self);
             }
         });
     }
-}
 
-/// The right to open one connection.
-pub(super) struct Counted(Open);
+    /// Takes it out of the pool's hands; it counts while [`Open`] lives.
+    pub(super) fn into_tunnel(self) -> (TcpStream, Open) {
+        (self.io, self.open)
+    }
 
-impl Counted {
-    /// Speaks HTTP/1.1 on a connected stream.
-    pub(super) async fn handshake(
-        self,
-        stream: TcpStream,
-        upstream: &Upstream,
-        endpoint: &Endpoint,
-    ) -> hyper::Result<Connection> {
-        let (sender, io) = http1::Builder::new()
-            .max_buf_size(64 << 10)
-            .handshake(TokioIo::new(stream))
-            .await?;
-        Ok(Connection {
-            sender,
-            io: Some(io),
-            slot: endpoint.slot,
-            idle: config::Idle {
-                most: upstream.config.pool.idle_per_worker,
-                timeout: upstream.config.pool.idle_timeout,
-            },
-            idle_since: None,
-            open: self.0,
-        })
+    fn expired(&self, now: Instant) -> bool {
+        self.idle_since
+            .is_some_and(|since| now.saturating_duration_since(since) > self.idle_timeout)
+    }
+
+    /// Whether nothing came since the last exchange: neither its end nor bytes that nobody asked for. No system
+    /// call where the runtime has not heard of the socket.
+    fn is_quiet(&self) -> bool {
+        let read = self.io.try_read(&mut [0]);
+        matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 }
 
 /// The connection to an endpoint that was used last and still lives.
-pub(super) fn take(endpoint: &Endpoint, cx: &mut Context<'_>) -> Option<Connection> {
+pub(super) fn take(endpoint: &Endpoint, now: Instant) -> Option<Box<Connection>> {
     loop {
-        let mut connection = IDLE.with_borrow_mut(|idle| idle.get_mut(endpoint.slot)?.pop())?;
-        let expired = connection
-            .idle_since
-            .is_some_and(|since| since.elapsed() > connection.idle.timeout);
-        if !expired && connection.poll_drive(cx).is_pending() && connection.sender.is_ready() {
+        let connection = IDLE.with_borrow_mut(|idle| idle.get_mut(endpoint.slot)?.pop())?;
+        if !connection.expired(now) && connection.is_quiet() {
             return Some(connection);
         }
     }
@@ -176,14 +143,12 @@ pub(super) fn take(endpoint: &Endpoint, cx: &mut Context<'_>) -> Option<Connecti
 /// Closes what has idled too long; the worker calls it now and then.
 pub fn sweep() {
     let now = Instant::now();
-    let expired: Vec<Connection> = IDLE.with_borrow_mut(|idle| {
-        let old = |connection: &mut Connection| {
-            connection
-                .idle_since
-                .is_some_and(|since| now.duration_since(since) > connection.idle.timeout)
-        };
+    let expired: Vec<Box<Connection>> = IDLE.with_borrow_mut(|idle| {
         idle.iter_mut()
-            .flat_map(|slot| slot.extract_if(.., old).collect::<Vec<_>>())
+            .flat_map(|slot| {
+                slot.extract_if(.., |connection| connection.expired(now))
+                    .collect::<Vec<_>>()
+            })
             .collect()
     });
     drop(expired);
@@ -197,9 +162,50 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// Connects to an endpoint.
-pub(super) async fn open(address: SocketAddr) -> std::io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
+/// The one timer of a connection. It stays armed from one exchange to the next and moves only when it fires or
+/// would fire too late, so that an exchange in a row of many does not touch the runtime's timers.
+#[derive(Debug, Default)]
+pub(super) struct Timer {
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Timer {
+    /// Ready at `at`.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
+        let at = tokio::time::Instant::from_std(at);
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+        if sleep.deadline() > at {
+            sleep.as_mut().reset(at);
+        }
+        loop {
+            ready!(sleep.as_mut().poll(cx));
+            if sleep.deadline() >= at {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timer_fires_when_asked_to_however_it_was_armed_before() {
+        let mut timer = Timer::default();
+        let start = tokio::time::Instant::now();
+        for seconds in [5, 1, 3] {
+            let at = tokio::time::Instant::now() + Duration::from_secs(seconds);
+            let armed = std::future::poll_fn(|cx| {
+                Poll::Ready(timer.poll(cx, (at + Duration::from_secs(1)).into_std()))
+            });
+            assert!(armed.await.is_pending());
+            std::future::poll_fn(|cx| timer.poll(cx, at.into_std())).await;
+            assert!(tokio::time::Instant::now() >= at);
+        }
+        assert!(start.elapsed() < Duration::from_secs(10));
+    }
 }

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::Exchange;
 use crate::worker;
@@ -15,17 +17,30 @@ const GOING_AWAY: [u8; 4] = [0x88, 0x02, 0x03, 0xe9];
 /// Carries bytes until either side ends, nothing moves for `idle`, or the worker's grace is over.
 pub(super) async fn join(
     client: OnUpgrade,
-    backend: OnUpgrade,
+    (mut backend, first): (TcpStream, Bytes),
     idle: Duration,
     exchange: &mut Exchange,
 ) {
-    let (Ok(client), Ok(backend)) = tokio::join!(client, backend) else {
+    let Ok(client) = client.await else {
         exchange.record.error = Some("upgrade_broken");
         return;
     };
-    let (mut client, mut backend) = (TokioIo::new(client), TokioIo::new(backend));
-    let (mut up, mut down) = (vec![0; 16 << 10], vec![0; 16 << 10]);
+    let mut client = TokioIo::new(client);
     let mut frames = Frames::default();
+    frames.follow(&first);
+    // What the upstream sent right behind its 101.
+    if !first.is_empty() {
+        let sent = pass(
+            Ok(first.len()),
+            &first,
+            &mut client,
+            &mut exchange.record.bytes_out,
+        );
+        if !sent.await {
+            return;
+        }
+    }
+    let (mut up, mut down) = (vec![0; 16 << 10], vec![0; 16 << 10]);
     loop {
         let moved = tokio::select! {
             read = client.read(&mut up) => pass(read, &up, &mut backend, &mut exchange.record.bytes_in).await,

@@ -1,0 +1,15 @@
+//! HTTP/1.1 as a client (RFC 9112), on a connection that the exchange which holds it drives itself.
+//!
+//! Strict where it protects: one Content-Length, `chunked` exactly, nothing of one message ever read as part of
+//! another. Lean where it counts: a short exchange is one write and one read, and leaves no buffer behind.
+
+mod body;
+mod chunked;
+mod head;
+mod request;
+mod sending;
+
+pub use body::ResponseBody;
+pub(super) use head::{Head, parse};
+pub use request::Message;
+pub(super) use sending::{Sending, Stopped};

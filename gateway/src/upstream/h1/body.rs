@@ -1,0 +1,284 @@
+//! The body of a response, on the connection that it comes on.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tokio::net::TcpStream;
+use tokio_util::io::poll_read_buf;
+
+use super::chunked::{Chunked, Step};
+use super::head::{Framing, Head};
+use super::sending::{Sending, Stopped};
+use crate::proxy::body::BodyFault;
+use crate::upstream::pool::{Connection, Open};
+
+/// How much is read at once, at first; doubled while reads fill it.
+const READ: usize = 16 << 10;
+/// How much is read at once, at most.
+const MOST: usize = 128 << 10;
+
+/// A response body that may pause for a limited time. Its connection goes back to the pool with the last byte;
+/// dropped before, it is closed.
+pub struct ResponseBody {
+    /// Bytes that are here already.
+    ready: Option<Bytes>,
+    rest: Option<Box<Rest>>,
+}
+
+/// What is still to come.
+struct Rest {
+    connection: Box<Connection>,
+    framing: State,
+    /// The request, where the upstream answers before it has all of it.
+    sending: Option<Sending>,
+    reusable: bool,
+    read: usize,
+    idle: Duration,
+    /// Since when nothing came, as long as somebody waits.
+    waiting: Option<Instant>,
+}
+
+enum State {
+    Length(u64),
+    Chunked(Chunked),
+    Close,
+    /// The connection is a tunnel now, if somebody takes it.
+    Switched,
+}
+
+impl ResponseBody {
+    /// The body after `head`, of which `first` came together with it.
+    pub(in crate::upstream) fn new(
+        head: &Head,
+        first: Bytes,
+        mut connection: Box<Connection>,
+        sending: Option<Sending>,
+        idle: Duration,
+    ) -> Self {
+        let mut ready = None;
+        // Bytes beyond the message belong to nobody.
+        let mut surplus = false;
+        let framing = match head.framing {
+            Framing::Length(length) => {
+                let have = usize::try_from(length)
+                    .unwrap_or(usize::MAX)
+                    .min(first.len());
+                surplus = have < first.len();
+                ready = Some(first.slice(..have));
+                State::Length(length - have as u64)
+            }
+            Framing::Chunked => {
+                connection.read.extend_from_slice(&first);
+                State::Chunked(Chunked::Size)
+            }
+            Framing::Close => {
+                ready = Some(first);
+                State::Close
+            }
+        };
+        let rest = Rest {
+            connection,
+            framing,
+            reusable: head.keep_alive && !surplus && sending.is_none(),
+            sending,
+            read: READ,
+            idle,
+            waiting: None,
+        };
+        let mut body = Self {
+            ready: ready.filter(|bytes| !bytes.is_empty()),
+            rest: None,
+        };
+        if matches!(rest.framing, State::Length(0)) {
+            rest.settle();
+        } else {
+            body.rest = Some(Box::new(rest));
+        }
+        body
+    }
+
+    /// No body: the connection speaks another protocol from here, beginning with `first`.
+    pub(in crate::upstream) fn switched(first: Bytes, connection: Box<Connection>) -> Self {
+        Self {
+            ready: Some(first),
+            rest: Some(Box::new(Rest {
+                connection,
+                framing: State::Switched,
+                sending: None,
+                reusable: false,
+                read: READ,
+                idle: Duration::MAX,
+                waiting: None,
+            })),
+        }
+    }
+
+    /// The connection after a 101, what already came on it, and its place in the pool's count.
+    pub fn into_tunnel(self) -> Option<(TcpStream, Bytes, Open)> {
+        let rest = self
+            .rest
+            .filter(|rest| matches!(rest.framing, State::Switched))?;
+        let (io, open) = rest.connection.into_tunnel();
+        Some((io, self.ready.unwrap_or_default(), open))
+    }
+
+    /// Puts bytes that were read before the rest again.
+    pub fn prepend(&mut self, bytes: Bytes) {
+        self.ready = Some(bytes).filter(|bytes| !bytes.is_empty());
+    }
+
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        let Some(rest) = &mut self.rest else {
+            return Poll::Ready(None);
+        };
+        let polled = ready!(rest.poll(cx));
+        let over = match &polled {
+            Some(Ok(_)) => rest.is_over(),
+            Some(Err(_)) | None => true,
+        };
+        if over && let Some(rest) = self.rest.take() {
+            rest.settle();
+        }
+        Poll::Ready(polled)
+    }
+}
+
+impl Rest {
+    /// The next piece, or none at the end. At an error the connection must not be used again.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        if let Err(fault) = self.send(cx) {
+            self.reusable = false;
+            return Poll::Ready(Some(Err(fault)));
+        }
+        loop {
+            match self.step() {
+                Ok(Step::Data(data)) => {
+                    self.waiting = None;
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Ok(Step::Trailers(trailers)) => {
+                    return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                }
+                Ok(Step::End) => return Poll::Ready(None),
+                Ok(Step::More) => {}
+                Err(fault) => {
+                    self.reusable = false;
+                    return Poll::Ready(Some(Err(fault)));
+                }
+            }
+            let fault = match self.receive(cx) {
+                Poll::Ready(Ok(0)) if matches!(self.framing, State::Close) => {
+                    return Poll::Ready(None);
+                }
+                Poll::Ready(Ok(0) | Err(_)) => BodyFault::Broken,
+                Poll::Ready(Ok(_)) => continue,
+                Poll::Pending => {
+                    let since = *self.waiting.get_or_insert_with(Instant::now);
+                    ready!(self.connection.timer.poll(cx, since + self.idle));
+                    BodyFault::Timeout
+                }
+            };
+            self.reusable = false;
+            return Poll::Ready(Some(Err(fault)));
+        }
+    }
+
+    /// Sends more of the request while the answer comes. An upstream that takes no more of it may still answer.
+    fn send(&mut self, cx: &mut Context<'_>) -> Result<(), BodyFault> {
+        let Some(sending) = &mut self.sending else {
+            return Ok(());
+        };
+        match sending.poll(&mut self.connection.io, cx) {
+            Poll::Pending => Ok(()),
+            Poll::Ready(Ok(()) | Err(Stopped::Write(_))) => {
+                self.sending = None;
+                Ok(())
+            }
+            Poll::Ready(Err(Stopped::Body(fault))) => Err(fault),
+        }
+    }
+
+    fn step(&mut self) -> Result<Step, BodyFault> {
+        let buffer = &mut self.connection.read;
+        match &mut self.framing {
+            State::Chunked(chunked) => chunked.step(buffer).map_err(|_| BodyFault::Broken),
+            State::Length(0) => Ok(Step::End),
+            State::Length(left) if !buffer.is_empty() => {
+                let take = usize::try_from(*left)
+                    .unwrap_or(usize::MAX)
+                    .min(buffer.len());
+                *left -= take as u64;
+                Ok(Step::Data(buffer.split_to(take).freeze()))
+            }
+            State::Close if !buffer.is_empty() => Ok(Step::Data(buffer.split().freeze())),
+            State::Length(_) | State::Close => Ok(Step::More),
+            State::Switched => Ok(Step::End),
+        }
+    }
+
+    fn receive(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+        let Connection { io, read, .. } = &mut *self.connection;
+        if read.capacity() - read.len() < self.read / 2 {
+            read.reserve(self.read);
+        }
+        let room = read.capacity() - read.len();
+        let received = ready!(poll_read_buf(Pin::new(io), cx, read))?;
+        if received == room {
+            self.read = (self.read * 2).min(MOST);
+        }
+        Poll::Ready(Ok(received))
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(
+            self.framing,
+            State::Length(0) | State::Chunked(Chunked::End)
+        )
+    }
+
+    /// The end: the connection goes back if the message is over on both sides.
+    fn settle(self) {
+        let whole = self.is_over() && self.sending.is_none();
+        if whole && self.reusable && self.connection.read.is_empty() {
+            self.connection.give_back();
+        }
+    }
+}
+
+impl http_body::Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyFault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        match self.ready.take() {
+            Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            None => self.poll_rest(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ready.is_none() && self.rest.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let ready = self.ready.as_ref().map_or(0, Bytes::len) as u64;
+        match self.rest.as_ref().map(|rest| &rest.framing) {
+            None => SizeHint::with_exact(ready),
+            Some(State::Length(left)) => SizeHint::with_exact(ready.saturating_add(*left)),
+            Some(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl fmt::Debug for ResponseBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseBody").finish_non_exhaustive()
+    }
+}

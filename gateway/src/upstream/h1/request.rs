@@ -1,0 +1,181 @@
+//! The head of a request as bytes (RFC 9112, section 3).
+
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method};
+use http_body::Body as _;
+
+use crate::proxy::body::Outgoing;
+
+/// A request without its body.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The target in origin form.
+    pub path: &'a PathAndQuery,
+    /// Goes out as Host, whatever `headers` has.
+    pub host: &'a HeaderValue,
+    /// The other fields. Framing fields in it are not sent: the body says how it is framed.
+    pub headers: &'a HeaderMap,
+    /// The protocol to switch to (RFC 9110, section 7.8).
+    pub upgrade: Option<&'a HeaderValue>,
+}
+
+/// How the length of a request body is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Length {
+    /// Not at all: there is none, and nobody expects one.
+    None,
+    /// Content-Length.
+    Known(u64),
+    /// Transfer-Encoding: chunked.
+    Chunked,
+}
+
+impl Message<'_> {
+    /// How this message announces `body`. Methods that usually carry a body announce an empty one
+    /// (RFC 9110, section 8.6).
+    pub(super) fn length(&self, body: &Outgoing) -> Length {
+        match body.size_hint().exact() {
+            None => Length::Chunked,
+            Some(0) => {
+                let expected = matches!(*self.method, Method::POST | Method::PUT | Method::PATCH);
+                if expected || self.headers.contains_key(CONTENT_LENGTH) {
+                    Length::Known(0)
+                } else {
+                    Length::None
+                }
+            }
+            Some(length) => Length::Known(length),
+        }
+    }
+
+    /// Writes the head.
+    pub(super) fn write(&self, length: Length, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.method.as_str().as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(self.path.as_str().as_bytes());
+        out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
+        out.extend_from_slice(self.host.as_bytes());
+        out.extend_from_slice(b"\r\n");
+        for (name, value) in self.headers {
+            if [HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name) {
+                continue;
+            }
+            field(out, name.as_str(), value);
+        }
+        match length {
+            Length::None => {}
+            Length::Known(length) => {
+                out.extend_from_slice(b"content-length: ");
+                decimal(out, length);
+                out.extend_from_slice(b"\r\n");
+            }
+            Length::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        }
+        if let Some(protocol) = self.upgrade {
+            field(
+                out,
+                CONNECTION.as_str(),
+                &HeaderValue::from_static("upgrade"),
+            );
+            field(out, UPGRADE.as_str(), protocol);
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// One field line.
+pub(super) fn field(out: &mut Vec<u8>, name: &str, value: &HeaderValue) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+fn decimal(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn written(method: Method, fields: &[(&'static str, &'static str)], body: &Outgoing) -> String {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        let message = Message {
+            method: &method,
+            path: &PathAndQuery::from_static("/a?b"),
+            host: &HeaderValue::from_static("origin"),
+            headers: &headers,
+            upgrade: None,
+        };
+        let mut out = Vec::new();
+        message.write(message.length(body), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_gateway_alone_says_who_is_asked_and_how_long_the_body_is() {
+        let sent = [
+            ("host", "evil"),
+            ("content-length", "7"),
+            ("transfer-encoding", "chunked"),
+            ("x-a", "1"),
+            ("x-a", "2"),
+        ];
+        let expected =
+            "POST /a?b HTTP/1.1\r\nhost: origin\r\nx-a: 1\r\nx-a: 2\r\ncontent-length: 3\r\n\r\n";
+        assert_eq!(
+            written(
+                Method::POST,
+                &sent,
+                &Outgoing::Full(Bytes::from_static(b"abc"))
+            ),
+            expected
+        );
+    }
+
+    #[test]
+    fn an_empty_body_is_announced_where_one_is_expected() {
+        for (method, fields, announced) in [
+            (Method::GET, &[][..], false),
+            (Method::GET, &[("content-length", "0")][..], true),
+            (Method::DELETE, &[][..], false),
+            (Method::POST, &[][..], true),
+            (Method::PUT, &[][..], true),
+        ] {
+            let head = written(method.clone(), fields, &Outgoing::Empty);
+            assert_eq!(
+                head.contains("content-length: 0\r\n"),
+                announced,
+                "{method} {fields:?}: {head}"
+            );
+        }
+    }
+
+    #[test]
+    fn numbers_are_decimal() {
+        for number in [0, 9, 10, 4096, u64::MAX] {
+            let mut out = Vec::new();
+            decimal(&mut out, number);
+            assert_eq!(out, number.to_string().as_bytes());
+        }
+    }
+}

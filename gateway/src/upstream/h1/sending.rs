@@ -1,0 +1,215 @@
+//! A request on its way out.
+
+use std::cell::Cell;
+use std::io::{self, IoSlice, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use http::HeaderMap;
+use http_body::Body as _;
+use tokio::io::AsyncWrite;
+use tokio::net::TcpStream;
+
+use super::request::{Length, Message, field};
+use crate::proxy::body::{BodyFault, Outgoing};
+
+/// The largest buffer that is kept for the next head.
+const KEEP: usize = 16 << 10;
+
+thread_local! {
+    /// The buffer of the last head that went out whole: most exchanges need no other.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The part of a request that was not written yet.
+pub(in crate::upstream) struct Sending {
+    /// The head, or the line before a chunk; then `data`, then `end`.
+    line: Vec<u8>,
+    at: usize,
+    data: Bytes,
+    end: &'static [u8],
+    /// What still comes, and how it is framed.
+    body: Option<Outgoing>,
+    length: Length,
+    begun: bool,
+    moved: bool,
+}
+
+/// Why no more of a request is sent.
+#[derive(Debug)]
+pub(in crate::upstream) enum Stopped {
+    /// The upstream does not take it.
+    Write(io::Error),
+    /// The client's body broke.
+    Body(BodyFault),
+}
+
+impl Sending {
+    pub(in crate::upstream) fn new(message: Message<'_>, body: Outgoing) -> Self {
+        let mut line = SPARE.take();
+        line.clear();
+        let length = message.length(&body);
+        message.write(length, &mut line);
+        let (data, body) = match body {
+            Outgoing::Empty => (Bytes::new(), None),
+            Outgoing::Full(bytes) => (bytes, None),
+            streamed => (Bytes::new(), Some(streamed)),
+        };
+        Self {
+            line,
+            at: 0,
+            data,
+            end: b"",
+            body,
+            length,
+            begun: false,
+            moved: false,
+        }
+    }
+
+    /// Whether a byte of it was written.
+    pub(in crate::upstream) fn begun(&self) -> bool {
+        self.begun
+    }
+
+    /// Whether something was written since this was asked last.
+    pub(in crate::upstream) fn take_moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
+    }
+
+    /// Whether bytes wait for the upstream to take them, rather than for the client to send them.
+    pub(in crate::upstream) fn stalled(&self) -> bool {
+        self.unwritten() > 0
+    }
+
+    fn unwritten(&self) -> usize {
+        self.line.len() - self.at + self.data.len() + self.end.len()
+    }
+
+    /// Writes what can be written. Ready when everything was.
+    pub(in crate::upstream) fn poll(
+        &mut self,
+        io: &mut TcpStream,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Stopped>> {
+        loop {
+            while self.unwritten() > 0 {
+                let written = ready!(self.write(io, cx)).map_err(Stopped::Write)?;
+                self.begun = true;
+                self.moved = true;
+                self.advance(written);
+            }
+            let Some(body) = &mut self.body else {
+                return Poll::Ready(Ok(()));
+            };
+            match ready!(Pin::new(body).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.queue(data)?,
+                    Err(frame) => self.finish(frame.into_trailers().ok().as_ref())?,
+                },
+                None => self.finish(None)?,
+                Some(Err(fault)) => return Poll::Ready(Err(Stopped::Body(fault))),
+            }
+        }
+    }
+
+    fn write(&self, io: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let line = &self.line[self.at..];
+        let written = if self.data.is_empty() && self.end.is_empty() {
+            ready!(Pin::new(io).poll_write(cx, line))?
+        } else {
+            let parts = [line, &self.data, self.end].map(IoSlice::new);
+            ready!(Pin::new(io).poll_write_vectored(cx, &parts))?
+        };
+        Poll::Ready(match written {
+            0 => Err(io::ErrorKind::WriteZero.into()),
+            written => Ok(written),
+        })
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        let line = written.min(self.line.len() - self.at);
+        self.at += line;
+        written -= line;
+        let data = written.min(self.data.len());
+        self.data.advance(data);
+        self.end = &self.end[written - data..];
+        if self.at == self.line.len() {
+            self.line.clear();
+            self.at = 0;
+        }
+    }
+
+    fn queue(&mut self, data: Bytes) -> Result<(), Stopped> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        match &mut self.length {
+            Length::Chunked => {
+                // Writing to a vector does not fail.
+                let _written = write!(self.line, "{:x}\r\n", data.len());
+                self.end = b"\r\n";
+            }
+            Length::Known(left) => {
+                *left = left
+                    .checked_sub(data.len() as u64)
+                    .ok_or(Stopped::Body(BodyFault::Broken))?;
+            }
+            Length::None => return Err(Stopped::Body(BodyFault::Broken)),
+        }
+        self.data = data;
+        Ok(())
+    }
+
+    fn finish(&mut self, trailers: Option<&HeaderMap>) -> Result<(), Stopped> {
+        self.body = None;
+        match self.length {
+            Length::Known(left) if left > 0 => return Err(Stopped::Body(BodyFault::Broken)),
+            Length::Known(_) | Length::None => {}
+            Length::Chunked => {
+                self.line.extend_from_slice(b"0\r\n");
+                for (name, value) in trailers.into_iter().flatten() {
+                    if may_trail(name.as_str()) {
+                        field(&mut self.line, name.as_str(), value);
+                    }
+                }
+                self.line.extend_from_slice(b"\r\n");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a field may come after the body: not what frames, routes, authenticates or describes the message
+/// (RFC 9110, section 6.5.1).
+fn may_trail(name: &str) -> bool {
+    let forbidden = matches!(
+        name,
+        "host"
+            | "connection"
+            | "keep-alive"
+            | "te"
+            | "trailer"
+            | "upgrade"
+            | "expect"
+            | "cookie"
+            | "authorization"
+            | "forwarded"
+            | "range"
+            | "cache-control"
+            | "max-forwards"
+            | "x-request-id"
+            | "x-gateway-depth"
+    );
+    let prefixes = ["content-", "transfer-", "proxy-", "x-forwarded-", "if-"];
+    !forbidden && !prefixes.iter().any(|prefix| name.starts_with(prefix))
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        if self.line.capacity() <= KEEP {
+            SPARE.set(std::mem::take(&mut self.line));
+        }
+    }
+}
