@@ -56,7 +56,7 @@ pub async fn handle(
     };
     match admitted {
         Ok(response) => response,
-        Err((exchange, error)) => fail(exchange, error, progress).await,
+        Err((exchange, error)) => Box::pin(fail(exchange, error, progress)).await,
     }
 }
 

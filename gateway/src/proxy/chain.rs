@@ -50,6 +50,18 @@ impl Source {
 
 /// Runs the request phases.
 pub(super) async fn on_request(
+    exchange: Box<Exchange>,
+    body: ClientBody,
+    progress: &Rc<Progress>,
+) -> Result<(Box<Exchange>, Requested), Failed> {
+    if exchange.route.on_request.is_empty() {
+        return Ok((exchange, Requested::Next(Some(body))));
+    }
+    // Boxed, so that exchanges without plugins do not carry, and copy, the room for a plugin's call.
+    Box::pin(call_on_request(exchange, body, progress)).await
+}
+
+async fn call_on_request(
     mut exchange: Box<Exchange>,
     body: ClientBody,
     progress: &Rc<Progress>,
@@ -94,9 +106,20 @@ pub(super) async fn on_request(
 pub(super) async fn on_response(
     mut exchange: Box<Exchange>,
     last: usize,
-    mut body: Source,
+    body: Source,
 ) -> Result<(Box<Exchange>, Source), Failed> {
     exchange.apply_response_edits();
+    if exchange.route.on_response.is_empty() {
+        return Ok((exchange, body));
+    }
+    Box::pin(call_on_response(exchange, last, body)).await
+}
+
+async fn call_on_response(
+    mut exchange: Box<Exchange>,
+    last: usize,
+    mut body: Source,
+) -> Result<(Box<Exchange>, Source), Failed> {
     let route = exchange.route.clone();
     for &place in route.on_response.iter().filter(|place| **place <= last) {
         let link: Link = route.chain[place];

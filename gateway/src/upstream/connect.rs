@@ -79,7 +79,7 @@ pub async fn send(
         let reused = kept.is_some();
         let (connection, since) = match kept {
             Some(connection) => (connection, times.now),
-            None => (connect(upstream, endpoint).await?, Instant::now()),
+            None => (Box::pin(connect(upstream, endpoint)).await?, Instant::now()),
         };
         let request = sending.take();
         let request = request.unwrap_or_else(|| Sending::new(message, Outgoing::Empty));
