@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use crate::clock;
 use crate::error::{Error, Side};
 use crate::telemetry::access_log::Line;
 use crate::worker;
@@ -38,7 +39,7 @@ pub async fn run(mut exchange: Box<Exchange>) {
 /// Metrics and the access log.
 fn count(exchange: &Exchange) {
     let record = &exchange.record;
-    let duration = record.started.elapsed();
+    let duration = clock::now().saturating_duration_since(record.started);
     exchange
         .route
         .metrics

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
+use crate::clock;
 use crate::plugin::Held;
 use crate::snapshot::{Route, View};
 
@@ -162,7 +163,7 @@ impl Record {
     /// A record that starts now.
     pub fn new() -> Self {
         Self {
-            started: Instant::now(),
+            started: clock::now(),
             status: None,
             bytes_in: 0,
             bytes_out: 0,

@@ -1,7 +1,6 @@
 //! The request on its way to an upstream, and the head of the answer on its way back.
 
 use std::rc::Rc;
-use std::time::Instant;
 
 use http::HeaderValue;
 
@@ -9,6 +8,7 @@ use super::body::{Outgoing, Progress};
 use super::chain::client_fault;
 use super::exchange::Exchange;
 use super::{Failed, headers};
+use crate::clock;
 use crate::config::HostRewrite;
 use crate::error::Error;
 use crate::route::rewrite;
@@ -31,7 +31,7 @@ pub(super) async fn send(
         now: if exchange.route.on_request.is_empty() {
             started
         } else {
-            Instant::now()
+            clock::now()
         },
         deadline: exchange
             .route
@@ -49,7 +49,7 @@ pub(super) async fn send(
     match upstream::send(&upstream, endpoint, times, message, body).await {
         Ok((mut head, body)) => {
             exchange.record.endpoint = Some(endpoint.address);
-            exchange.record.upstream_time = Some(times.now.elapsed());
+            exchange.record.upstream_time = Some(clock::now().saturating_duration_since(times.now));
             upstream.metrics.request();
             headers::strip(&mut head.headers, false);
             exchange.response = Some(head);

@@ -8,10 +8,7 @@ use std::io::Write;
 use std::net::IpAddr;
 
 use bytes::BytesMut;
-use http::header::{
-    CONNECTION, FORWARDED, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-};
-use http::header::{TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, FORWARDED, HeaderName, TE, UPGRADE};
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
@@ -37,46 +34,53 @@ const MAX_REQUEST_ID: usize = 128;
 /// Connection cannot remove Host, Content-Length, X-Forwarded-*, Forwarded or X-Request-Id: no honest client
 /// names them, and others rely on them.
 pub fn strip(headers: &mut HeaderMap, upgrading: bool) {
-    if !headers.keys().any(|name| is_of_connection(name.as_str())) {
+    // One look at each name, and removals only of what is there: most messages carry Connection or nothing.
+    let mut present = [false; OF_CONNECTION.len()];
+    let mut any = false;
+    for name in headers.keys() {
+        if let Some(index) = of_connection(name.as_str()) {
+            (present[index], any) = (true, true);
+        }
+    }
+    if !any {
         return;
-    }
-    remove_named(headers, upgrading);
-    for name in ["keep-alive", "proxy-connection", "http2-settings"] {
-        headers.remove(name);
-    }
-    for name in [TRANSFER_ENCODING, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION] {
-        headers.remove(name);
     }
     let trailers = headers
         .get_all(TE)
         .iter()
         .flat_map(options)
         .any(|option| option.eq_ignore_ascii_case(b"trailers"));
+    let switches = upgrading && headers.contains_key(UPGRADE);
+    remove_named(headers, upgrading);
+    for (name, _) in OF_CONNECTION.iter().zip(present).filter(|(_, here)| *here) {
+        if !(switches && *name == UPGRADE.as_str()) {
+            headers.remove(*name);
+        }
+    }
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
-    } else {
-        headers.remove(TE);
     }
-    if !upgrading {
-        headers.remove(UPGRADE);
-    } else if headers.contains_key(UPGRADE) {
+    if switches {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
 }
 
-fn is_of_connection(name: &str) -> bool {
-    matches!(
-        name,
-        "connection"
-            | "keep-alive"
-            | "proxy-connection"
-            | "te"
-            | "transfer-encoding"
-            | "upgrade"
-            | "http2-settings"
-            | "proxy-authenticate"
-            | "proxy-authorization"
-    )
+/// What belongs to one connection.
+const OF_CONNECTION: [&str; 9] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+    "proxy-authenticate",
+    "proxy-authorization",
+];
+
+/// The place of a name in [`OF_CONNECTION`].
+fn of_connection(name: &str) -> Option<usize> {
+    OF_CONNECTION.iter().position(|of| *of == name)
 }
 
 /// Removes Connection and what it names.

@@ -113,10 +113,7 @@ fn authority(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<HeaderV
 
 /// Host and optional port, without user information (RFC 9110, 4.2.4).
 fn check_authority(host: &[u8]) -> Result<(), Refusal> {
-    let plain = host
-        .iter()
-        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
-    if plain && !host.is_empty() {
+    if is_plain(host) {
         return Ok(());
     }
     // Two lines that someone joined have a comma; to others it is part of a name.
@@ -133,6 +130,22 @@ fn check_authority(host: &[u8]) -> Result<(), Refusal> {
         return Err(bad("Host is not an authority"));
     }
     Ok(())
+}
+
+/// A name or an IPv4 address, perhaps with a port of at most four digits: what nearly everybody sends.
+fn is_plain(host: &[u8]) -> bool {
+    let name = host
+        .iter()
+        .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
+        .count();
+    let port_is_whole = match &host[name..] {
+        [] => true,
+        [b':', digits @ ..] => {
+            (1..=4).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit)
+        }
+        _ => false,
+    };
+    name > 0 && port_is_whole
 }
 
 /// Brings a path into the one form: dot segments removed (RFC 3986, 5.2.4), `//` merged, escapes in upper case and

@@ -31,6 +31,7 @@ use super::drain::{Drain, Open, Stage};
 use super::guard::{self, Clocks, Guarded, Scanner, h1, h2, now, upgrade};
 use super::tls::Session;
 use super::watchdog;
+use crate::clock;
 use crate::proxy::headers;
 
 /// Bytes hyper may hold of one HTTP/1 connection, in each direction.
@@ -183,7 +184,7 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.connection.active.set(now());
+        self.connection.active.set(guard::at(clock::recent()));
         self.connection
             .in_flight
             .set(self.connection.in_flight.get() - 1);

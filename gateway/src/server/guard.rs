@@ -20,12 +20,19 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::Stream;
+use crate::clock;
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Milliseconds since the process first asked, never 0.
 pub(crate) fn now() -> u64 {
-    u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
+    at(clock::now())
+}
+
+/// An instant on the scale of [`now`].
+pub(crate) fn at(instant: Instant) -> u64 {
+    let since = instant.saturating_duration_since(*START);
+    since.as_secs() * 1000 + u64::from(since.subsec_millis()) + 1
 }
 
 /// What the guard knows, for the watchdog and the handler. Only one thread touches it; it is atomic because hyper

@@ -142,6 +142,8 @@ pin_project_lite::pin_project! {
         connection: &'a Connection,
         #[pin]
         timer: Sleep,
+        // Whether the timer knows this task's waker.
+        armed: bool,
         // The stage of the drain that was acted upon, and when it came.
         stage: Stage,
         stage_since: u64,
@@ -157,6 +159,7 @@ impl<'a> Watch<'a> {
         Self {
             connection,
             timer,
+            armed: false,
             stage: Stage::Serving,
             stage_since: 0,
             going: 0,
@@ -186,12 +189,21 @@ impl<'a> Watch<'a> {
         if stage != *this.stage {
             (*this.stage, *this.stage_since) = (stage, now());
             this.timer.as_mut().reset(Instant::now());
+            *this.armed = false;
             if connection.h2 && *this.going == 0 {
                 *this.going = now();
                 return Poll::Ready(End::GoAway);
             }
         }
-        while this.timer.as_mut().poll(cx).is_ready() {
+        loop {
+            // The waker that a timer was armed with stays this task's: there is nothing to do until it fires.
+            if *this.armed && !this.timer.is_elapsed() {
+                return Poll::Pending;
+            }
+            *this.armed = this.timer.as_mut().poll(cx).is_pending();
+            if *this.armed {
+                return Poll::Pending;
+            }
             match judge(connection, now(), *this.stage_since, *this.going) {
                 Verdict::Wait(ms) => this
                     .timer
@@ -205,7 +217,6 @@ impl<'a> Watch<'a> {
                 Verdict::End(end) => return Poll::Ready(end),
             }
         }
-        Poll::Pending
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use super::{Endpoint, Upstream};
+use crate::clock;
 use crate::telemetry::metrics::UpstreamMetrics;
 
 /// One connection to an endpoint.
@@ -104,7 +105,7 @@ impl Connection {
     pub(super) fn give_back(mut self: Box<Self>) {
         // An idle connection holds no buffer.
         self.read = BytesMut::new();
-        self.idle_since = Some(Instant::now());
+        self.idle_since = Some(clock::recent());
         IDLE.with_borrow_mut(|idle| {
             if idle.len() <= self.slot {
                 idle.resize_with(self.slot + 1, Vec::new);

@@ -30,6 +30,10 @@ pub(in crate::upstream) enum Framing {
     Close,
 }
 
+/// Room in a map beyond what came. The server side uses the map of a response again for the next request of the
+/// client, and that one gets the fields which tell the upstream who asks.
+const SPARE_FIELDS: usize = 8;
+
 /// Why there is no head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(in crate::upstream) enum HeadError {
@@ -69,7 +73,7 @@ pub(in crate::upstream) fn parse(
     let malformed = |error| move |_| HeadError::Malformed(error);
     let status = StatusCode::from_u16(response.code.unwrap_or_default())
         .map_err(|_| HeadError::Malformed(httparse::Error::Status))?;
-    let mut headers = HeaderMap::with_capacity(response.headers.len());
+    let mut headers = HeaderMap::with_capacity(response.headers.len() + SPARE_FIELDS);
     for field in response.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes())
             .map_err(|_| HeadError::Malformed(httparse::Error::HeaderName))?;
