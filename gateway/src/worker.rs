@@ -210,8 +210,9 @@ fn listen(worker: Rc<Worker>, listener: Settings, socket: std::net::TcpListener,
     tokio::task::spawn_local(async move {
         let name = listener.load().config.name.clone();
         let handler = move |connection, request| {
-            let answer = proxy::handle(worker.clone(), connection, request);
-            async { Ok::<_, Infallible>(answer.await) }
+            // Called inside the block: a future that is moved into another takes its room twice.
+            let worker = worker.clone();
+            async { Ok::<_, Infallible>(proxy::handle(worker, connection, request).await) }
         };
         if let Err(error) = listener::accept_loop(socket, listener, drain, handler).await {
             tracing::error!(listener = %name, %error, "the listener ended");

@@ -314,9 +314,11 @@ async fn serve<H: Handler>(stream: Stream, prefix: Bytes, connection: Rc<Connect
         let connection = connection.clone();
         hyper::service::service_fn(move |request: Request<Incoming>| {
             let in_flight = connection.begin();
-            let answer = handler.call(connection.clone(), request);
+            let handler = handler.clone();
             async move {
-                let response = answer.await.map_err(Into::into);
+                let connection = in_flight.connection.clone();
+                let answer = handler.call(connection, request).await;
+                let response = answer.map_err(Into::into);
                 if in_flight.connection.h2 {
                     in_flight.mark(now());
                 }

@@ -32,7 +32,7 @@ pub(in crate::upstream) enum Framing {
 
 /// Room in a map beyond what came. The server side uses the map of a response again for the next request of the
 /// client, and that one gets the fields which tell the upstream who asks.
-const SPARE_FIELDS: usize = 8;
+const SPARE_FIELDS: usize = 6;
 
 /// Why there is no head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
