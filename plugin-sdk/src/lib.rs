@@ -176,8 +176,9 @@
 mod answer;
 pub mod clock;
 mod config;
-pub mod duration;
+mod duration;
 mod export;
+pub mod fields;
 mod host;
 pub mod json;
 pub mod limiter;
@@ -197,6 +198,7 @@ pub mod upstream;
 
 pub use answer::Answer;
 pub use config::{ConfigError, NoConfig};
+pub use duration::ConfigDuration;
 pub use phases::Phases;
 pub use plugin::{Error, Flow, Plugin, Result};
 pub use query::Query;
@@ -208,8 +210,8 @@ pub use telemetry::{Level, log, metrics};
 pub mod prelude {
     pub use crate::limiter::Quota;
     pub use crate::{
-        Answer, ConfigError, Error, Flow, HeaderError, NoConfig, Phases, Plugin, Request, Response,
-        Result, clock, export, limiter, log, metrics, secrets, state, upstream,
+        Answer, ConfigDuration, ConfigError, Error, Flow, HeaderError, NoConfig, Phases, Plugin,
+        Request, Response, Result, clock, export, limiter, log, metrics, secrets, state, upstream,
     };
 }
 

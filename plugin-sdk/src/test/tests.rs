@@ -83,13 +83,45 @@ fn the_gateways_own_fields_are_denied_and_broken_ones_refused() {
             request.set_header("a", "x\r\ny: z"),
             Err(HeaderError::InvalidValue)
         );
-        assert_eq!(request.set_path("no-slash"), Err(HeaderError::InvalidName));
+        let long = [b'a'; 64 * 1024 + 1];
+        assert_eq!(
+            request.set_header("a", long),
+            Err(HeaderError::InvalidValue)
+        );
         assert_eq!(request.set_method("GET /"), Err(HeaderError::InvalidName));
+        assert_eq!(request.set_method("CONNECT"), Err(HeaderError::Denied));
+        request.response().set_status(100);
         Ok(Flow::Next)
     });
     let mut exchange = Exchange::get("/").header("host", "a");
     plugin.on_request(&mut exchange).unwrap();
     assert_eq!(exchange.request_headers().len(), 1);
+    assert_eq!(exchange.status(), None);
+}
+
+#[test]
+fn a_path_that_the_gateway_would_refuse_is_refused_here() {
+    let plugin = on_request(Phases::REQUEST, |request| {
+        for path in [
+            "no-slash",
+            "/a b",
+            "/a#b",
+            "/../a",
+            "/a/.",
+            "/%2E%2e/a",
+            "/a%2fb",
+            "/..;x/a",
+            "/a%00",
+        ] {
+            let refused = request.set_path(path);
+            assert_eq!(refused, Err(HeaderError::InvalidName), "{path}");
+        }
+        request.set_path("/...;v=1/a?b=../%2f")?;
+        Ok(Flow::Next)
+    });
+    let mut exchange = Exchange::get("/");
+    plugin.on_request(&mut exchange).unwrap();
+    assert_eq!(exchange.path_and_query(), "/...;v=1/a?b=../%2f");
 }
 
 #[test]
