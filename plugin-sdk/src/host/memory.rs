@@ -250,7 +250,9 @@ pub(crate) fn attribute(name: &str) -> Option<String> {
 
 pub(crate) fn set_attribute(name: &str, value: &str) {
     exchange(|facts| {
-        facts.attributes.insert(name.to_owned(), value.to_owned());
+        if !facts.over {
+            facts.attributes.insert(name.to_owned(), value.to_owned());
+        }
     });
 }
 
@@ -340,7 +342,33 @@ pub(crate) fn log(level: Level, message: &str, fields: &[(&str, &str)]) {
     });
 }
 
+/// The longest name of a metric or label, and the longest value of a label, in bytes.
+const LONGEST_LABEL: usize = 128;
+
+/// Whether the gateway would publish a metric. That it drops one for its name would only be found in operation.
+fn published(name: &str, labels: &[(&str, &str)]) -> bool {
+    let sound = |name: &str| {
+        name.len() <= LONGEST_LABEL
+            && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    for name in std::iter::once(name).chain(labels.iter().map(|(name, _)| *name)) {
+        assert!(
+            sound(name),
+            "`{name}` names no metric or label: the gateway drops it; letters, digits and `_` make a name"
+        );
+    }
+    assert!(
+        labels.len() <= 8,
+        "the metric `{name}` has more than 8 labels: the gateway drops it"
+    );
+    labels.iter().all(|(_, value)| value.len() <= LONGEST_LABEL)
+}
+
 pub(crate) fn count(name: &str, labels: &[(&str, &str)], by: u64) {
+    if !published(name, labels) {
+        return;
+    }
     world(|world| {
         *world
             .counters
@@ -351,6 +379,9 @@ pub(crate) fn count(name: &str, labels: &[(&str, &str)], by: u64) {
 }
 
 pub(crate) fn observe(name: &str, labels: &[(&str, &str)], value: f64) {
+    if !published(name, labels) || !value.is_finite() {
+        return;
+    }
     world(|world| {
         world
             .observations

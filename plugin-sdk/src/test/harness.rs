@@ -274,6 +274,7 @@ impl<P: Plugin> Harness<P> {
     /// Runs `on_complete`.
     pub fn on_complete(&self, exchange: &mut Exchange) {
         if self.asks_for(Phases::COMPLETE) {
+            exchange.facts.borrow_mut().over = true;
             self.run(exchange, true, || {
                 let response = host::status().map(|_| Response::in_hand());
                 self.plugin
