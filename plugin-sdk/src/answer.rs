@@ -39,7 +39,8 @@ impl Answer {
         }
     }
 
-    /// Adds a header field and keeps those of the same name.
+    /// Adds a header field and keeps those of the same name. The gateway leaves out a field that is
+    /// [its own](crate::fields::is_reserved).
     #[must_use]
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.headers

@@ -1,34 +1,39 @@
-//! Durations of the configuration: a whole number and its unit, `"250ms"`, `"10s"`, `"5m"`, `"1h"`, `"1d"`.
-//!
-//! ```
-//! use std::time::Duration;
-//!
-//! #[derive(serde::Deserialize, schemars::JsonSchema)]
-//! struct Config {
-//!     #[serde(with = "gateway_plugin_sdk::duration")]
-//!     #[schemars(with = "String")]
-//!     window: Duration,
-//! }
-//!
-//! let config: Config = serde_json::from_str(r#"{ "window": "250ms" }"#).unwrap();
-//! assert_eq!(config.window, Duration::from_millis(250));
-//! ```
+//! Durations as the gateway's own configuration writes them.
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 const EXPECTED: &str = "a duration is a whole number and a unit (`ms`, `s`, `m`, `h`, `d`), as in `\"250ms\"` or `\"10s\"`";
 
-/// Reads a duration of the configuration; for `#[serde(with)]`.
+/// A duration in a plugin's configuration: a whole number and its unit, `"250ms"`, `"10s"`, `"5m"`, `"1h"`, `"1d"`.
 ///
-/// # Errors
-/// If it is not a text of that form.
-pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    parse(&text)
-        .ok_or_else(|| D::Error::custom(format_args!("`{text}` is no duration; {EXPECTED}")))
+/// ```
+/// use std::time::Duration;
+/// use gateway_plugin_sdk::ConfigDuration;
+///
+/// #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// struct Config {
+///     window: ConfigDuration,
+///     grace: Option<ConfigDuration>,
+/// }
+///
+/// let config: Config = serde_json::from_str(r#"{ "window": "250ms" }"#).unwrap();
+/// assert_eq!(config.window.0, Duration::from_millis(250));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[schemars(transparent, extend("pattern" = "^[0-9]+(ms|s|m|h|d)$"))]
+pub struct ConfigDuration(#[schemars(with = "String")] pub Duration);
+
+impl<'de> Deserialize<'de> for ConfigDuration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse(&text)
+            .map(Self)
+            .ok_or_else(|| D::Error::custom(format_args!("`{text}` is no duration; {EXPECTED}")))
+    }
 }
 
 fn parse(text: &str) -> Option<Duration> {

@@ -75,11 +75,49 @@
 //! [dependencies]
 //! gateway-plugin-sdk = { path = "../../plugin-sdk" }
 //! serde = { version = "1", features = ["derive"] }
-//! schemars = "1"
+//! schemars = "1"                  # the schema of the configuration
+//!
+//! [dev-dependencies]
+//! serde_json = "1"                # configurations in tests
+//!
+//! [profile.plugin]                # in the Cargo.toml of the workspace, if the crate is in one
+//! inherits = "release"
+//! lto = true
+//! codegen-units = 1
+//! panic = "abort"
+//! strip = "debuginfo"
 //! ```
 //!
-//! `cargo build --profile plugin --target wasm32-wasip2` makes the component. On any other target [`export!`]
-//! generates nothing, so the crate is an ordinary library there and `cargo test` runs without a sandbox.
+//! ```sh
+//! rustup target add wasm32-wasip2                                # once
+//! cargo test                                                     # native, without a sandbox
+//! cargo build --profile plugin --target wasm32-wasip2            # target/wasm32-wasip2/plugin/hello.wasm
+//! gateway check --config gateway.toml                            # compiles it and tries its configuration
+//! ```
+//!
+//! On any other target than WebAssembly [`export!`] generates nothing, so the crate is an ordinary library there. In
+//! the gateway's configuration a plugin has a name, its file, what it may touch, and a place on routes:
+//!
+//! ```toml
+//! [plugins.hello]
+//! path = "hello.wasm"
+//! config = { header = "x-greeting" }
+//! grants = { upstreams = ["reviews"], secrets = ["key"], state = true }
+//!
+//! [[routes]]
+//! name = "books"
+//! match = { path = "/books/{id}" }
+//! plugins = ["hello"]
+//! upstream = "books"
+//! ```
+//!
+//! Header fields are granted unless `grants` narrows them; upstreams, secrets and state only by name.
+//!
+//! # The configuration
+//!
+//! `Config` is read by serde. What it refuses is shown with its key, and so is what `configure` returns: as many
+//! faults as there are, not the first. [`ConfigDuration`] reads `"250ms"`, [`fields`] checks names and values of header
+//! fields, [`template::Template`] reads values with holes (`"Bearer {header.x-token}"`).
 //!
 //! # Phases
 //!
@@ -130,6 +168,57 @@
 //! assert_eq!(stamp.logs()[0].field("status"), Some("200"));
 //! ```
 //!
+//! # Bodies
+//!
+//! With [`Phases::REQUEST_BODY`] the body is held before `on_request`, up to the plugin's `body_limit` (1 MiB unless
+//! configured), and with [`Phases::RESPONSE_BODY`] before `on_response`; they imply the phase. [`Request::json`] and
+//! [`Request::set_json`] go through a type of yours, [`json::Node`] edits a document of any shape without touching the
+//! rest of it. A body that is passed on chunk by chunk is the business of [`Plugin::on_request_chunk`].
+//!
+//! ```
+//! use gateway_plugin_sdk::prelude::*;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Deserialize, Serialize)]
+//! struct Order {
+//!     item: String,
+//!     coupon: Option<String>,
+//! }
+//!
+//! struct Coupons;
+//!
+//! impl Plugin for Coupons {
+//!     type Config = NoConfig;
+//!
+//!     fn configure(_: NoConfig) -> Result<Self, Vec<ConfigError>> {
+//!         Ok(Self)
+//!     }
+//!
+//!     fn phases(&self) -> Phases {
+//!         Phases::REQUEST_BODY
+//!     }
+//!
+//!     fn on_request(&self, request: &mut Request) -> Result {
+//!         // The client's mistake is an answer; `?` would make it a failure of the plugin.
+//!         let Ok(mut order) = request.json::<Order>() else {
+//!             return Ok(Answer::new(400).problem("Bad Request", "The body is no order.").into());
+//!         };
+//!         order.coupon = request.cookie("coupon");
+//!         request.set_json(&order)?;
+//!         Ok(Flow::Next)
+//!     }
+//! }
+//!
+//! export!(Coupons);
+//!
+//! use gateway_plugin_sdk::test::{self, Exchange};
+//!
+//! let coupons = test::configure::<Coupons>(()).unwrap();
+//! let mut exchange = Exchange::post("/orders").header("cookie", "coupon=spring").body(r#"{ "item": "tea" }"#);
+//! assert_eq!(coupons.on_request(&mut exchange).unwrap(), Flow::Next);
+//! assert_eq!(exchange.request_body().unwrap(), br#"{"item":"tea","coupon":"spring"}"#);
+//! ```
+//!
 //! # Beyond the exchange
 //!
 //! [`upstream`] sends sub-requests, [`state`] keeps values that every worker sees, [`limiter`] counts in one
@@ -170,14 +259,17 @@
 //! # When it goes wrong
 //!
 //! `Err` from a phase is the plugin's own failure: it is logged with its message, the instance lives on, and the
-//! plugin's `on_error` decides what the client gets. A panic is a trap: message, file, line and column are
-//! logged before it, and the instance is thrown away.
+//! plugin's `on_error` decides what the client gets: `closed` an error, `open` what there would be without the plugin.
+//! A panic is a trap: message, file, line and column are logged before it, and the instance is thrown away. In
+//! `configure` it is a fault of the configuration, with that message: the gateway does not start, or keeps the one it
+//! has. So is one that takes too long: a call has the guest time of `cpu` and must end within `timeout`.
 
 mod answer;
 pub mod clock;
 mod config;
-pub mod duration;
+mod duration;
 mod export;
+pub mod fields;
 mod host;
 pub mod json;
 pub mod limiter;
@@ -197,6 +289,7 @@ pub mod upstream;
 
 pub use answer::Answer;
 pub use config::{ConfigError, NoConfig};
+pub use duration::ConfigDuration;
 pub use phases::Phases;
 pub use plugin::{Error, Flow, Plugin, Result};
 pub use query::Query;
@@ -208,8 +301,9 @@ pub use telemetry::{Level, log, metrics};
 pub mod prelude {
     pub use crate::limiter::Quota;
     pub use crate::{
-        Answer, ConfigError, Error, Flow, HeaderError, NoConfig, Phases, Plugin, Request, Response,
-        Result, clock, export, limiter, log, metrics, secrets, state, upstream,
+        Answer, ConfigDuration, ConfigError, Error, Flow, HeaderError, Level, NoConfig, Phases,
+        Plugin, Request, Response, Result, clock, export, limiter, log, metrics, secrets, state,
+        upstream,
     };
 }
 

@@ -74,7 +74,8 @@ pub struct Decision {
     pub allowed: bool,
     /// What is left right now.
     pub remaining: u32,
-    /// Until the quota is full again, or, when refused, until the same cost would be allowed.
+    /// Until the quota is full again, or, when refused, until the same cost would be allowed; 49 days
+    /// (`u32::MAX` milliseconds) if it never would.
     pub reset: Duration,
 }
 

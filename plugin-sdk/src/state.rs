@@ -34,7 +34,7 @@ impl std::error::Error for Error {}
 /// The value under a key, unless it has expired.
 ///
 /// # Errors
-/// If the store cannot be reached.
+/// If the store cannot be reached, or the key is over 1 KiB.
 pub fn get(key: &str) -> Result<Option<Vec<u8>>, Error> {
     host::state_get(key)
 }

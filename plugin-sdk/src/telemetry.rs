@@ -27,22 +27,28 @@ pub mod log {
         __log_warn as warn,
     };
 
-    /// Writes one line; the macros of this module end here.
+    /// Writes one line; the macros of this module end here. A phase has 32 lines of 16 KiB together.
     pub fn line(level: Level, message: &str, fields: &[(&str, &str)]) {
         host::log(level, message, fields);
     }
 }
 
-/// Numbers that the gateway publishes, with the plugin's name as a label.
+/// Numbers that the gateway publishes, with the plugin's name as the label `plugin`.
+///
+/// A name, of a metric or a label, is ASCII letters, digits and `_`, does not begin with a digit, and has at most 128
+/// bytes. There are at most 8 labels, and a value of one has at most 128 bytes. The gateway drops what is not so; in a
+/// test a name that is not so is a panic. Each combination of values is a series that is kept for ever: what a client
+/// can choose freely does not belong into a label.
 pub mod metrics {
     use crate::host;
 
-    /// Adds to the counter `gateway_plugin_<name>_total`.
+    /// Adds to the counter `gateway_custom_<name>_total`.
     pub fn count(name: &str, labels: &[(&str, &str)], by: u64) {
         host::count(name, labels, by);
     }
 
-    /// Adds an observation to the histogram `gateway_plugin_<name>`.
+    /// Adds an observation to the histogram `gateway_custom_<name>`; by convention a time is in seconds and the name
+    /// says so (`quote_seconds`). What is not finite is dropped.
     pub fn observe(name: &str, labels: &[(&str, &str)], value: f64) {
         host::observe(name, labels, value);
     }

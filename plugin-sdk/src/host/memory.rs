@@ -7,7 +7,10 @@ use std::time::SystemTime;
 
 use crate::limiter::{Decision, Quota};
 use crate::test::{Edit, Facts, LogLine, Scene, World, first, series, set};
-use crate::{Answer, HeaderError, Level, Phases, Query, state, upstream};
+use crate::{Answer, HeaderError, Level, Phases, Query, fields, state, upstream};
+
+/// The longest field value that the gateway takes from a plugin, in bytes.
+const LONGEST_VALUE: usize = 64 * 1024;
 
 thread_local! {
     static SCENE: RefCell<Option<Scene>> = const { RefCell::new(None) };
@@ -36,44 +39,15 @@ fn exchange<T: Default>(act: impl FnOnce(&mut Facts) -> T) -> T {
     exchange.map_or_else(T::default, |facts| act(&mut facts.borrow_mut()))
 }
 
-/// The gateway's own fields: host, framing, hop-by-hop (RFC 9110, section 7.6.1).
-fn is_reserved(name: &str) -> bool {
-    const RESERVED: [&str; 9] = [
-        "host",
-        "content-length",
-        "transfer-encoding",
-        "connection",
-        "keep-alive",
-        "te",
-        "trailer",
-        "upgrade",
-        "http2-settings",
-    ];
-    RESERVED.contains(&name) || name.starts_with("proxy-") || name.starts_with(':')
-}
-
-/// RFC 9110, section 5.6.2.
-fn is_token(text: &str) -> bool {
-    let special = |byte| b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || special(byte))
-}
-
 fn checked(name: &str, value: &[u8]) -> Result<String, HeaderError> {
-    let name = name.to_ascii_lowercase();
-    if is_reserved(&name) {
+    if fields::is_reserved(name) {
         Err(HeaderError::Denied)
-    } else if !is_token(&name) {
+    } else if !fields::is_token(name) {
         Err(HeaderError::InvalidName)
-    } else if value
-        .iter()
-        .any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f)
-    {
+    } else if value.len() > LONGEST_VALUE || fields::forbidden_byte(value).is_some() {
         Err(HeaderError::InvalidValue)
     } else {
-        Ok(name)
+        Ok(name.to_ascii_lowercase())
     }
 }
 
@@ -152,21 +126,38 @@ pub(crate) fn remove_request_header(name: &str) -> Result<(), HeaderError> {
 }
 
 pub(crate) fn set_method(method: &str) -> Result<(), HeaderError> {
-    if !is_token(method) {
+    if !fields::is_token(method) {
         return Err(HeaderError::InvalidName);
+    }
+    if method == "CONNECT" {
+        return Err(HeaderError::Denied);
     }
     edit_request(|facts| method.clone_into(&mut facts.method))
 }
 
 pub(crate) fn set_path(path_and_query: &str) -> Result<(), HeaderError> {
+    let graphic = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
     if !path_and_query.starts_with('/')
-        || !path_and_query
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b'#')
+        || !path_and_query.bytes().all(graphic)
+        || is_treacherous(path_and_query)
     {
         return Err(HeaderError::InvalidName);
     }
     edit_request(|facts| path_and_query.clone_into(&mut facts.path))
+}
+
+/// Whether a path has dot segments, also encoded ones or with parameters, or hides a separator or a NUL: what the
+/// gateway refuses from a client it refuses from a plugin too.
+fn is_treacherous(path_and_query: &str) -> bool {
+    let path = path_and_query.split('?').next().unwrap_or_default();
+    let path = path.to_ascii_lowercase();
+    ["%2f", "%5c", "%00", "\\"]
+        .iter()
+        .any(|hidden| path.contains(hidden))
+        || path.split('/').any(|segment| {
+            let name = segment.split(';').next().unwrap_or_default();
+            matches!(name.replace("%2e", ".").as_str(), "." | "..")
+        })
 }
 
 pub(crate) fn set_upstream(name: &str) -> Result<(), HeaderError> {
@@ -195,8 +186,10 @@ pub(crate) fn status() -> Option<u16> {
 }
 
 pub(crate) fn set_status(status: u16) {
-    // The WIT gives this edit no way to say that it was denied.
-    edit_response(Edit::Status(status)).unwrap_or_default();
+    if (200..=599).contains(&status) {
+        // The WIT gives this edit no way to say that it was denied.
+        edit_response(Edit::Status(status)).unwrap_or_default();
+    }
 }
 
 pub(crate) fn response_header(name: &str) -> Option<Vec<u8>> {
@@ -257,7 +250,9 @@ pub(crate) fn attribute(name: &str) -> Option<String> {
 
 pub(crate) fn set_attribute(name: &str, value: &str) {
     exchange(|facts| {
-        facts.attributes.insert(name.to_owned(), value.to_owned());
+        if !facts.over {
+            facts.attributes.insert(name.to_owned(), value.to_owned());
+        }
     });
 }
 
@@ -284,11 +279,15 @@ pub(crate) fn now() -> SystemTime {
 }
 
 fn store<T>(act: impl FnOnce(&World, u64) -> Result<T, state::Error>) -> Result<T, state::Error> {
-    world(|world| act(world, world.milliseconds())).unwrap_or_else(|| {
-        Err(state::Error::Unavailable(
-            "no test harness on this thread".to_owned(),
-        ))
+    let unavailable = |why: &str| Err(state::Error::Unavailable(why.to_owned()));
+    world(|world| {
+        if world.store_is_lost.get() {
+            unavailable("the test lost it")
+        } else {
+            act(world, world.milliseconds())
+        }
     })
+    .unwrap_or_else(|| unavailable("no test harness on this thread"))
 }
 
 pub(crate) fn state_get(key: &str) -> Result<Option<Vec<u8>>, state::Error> {
@@ -343,7 +342,33 @@ pub(crate) fn log(level: Level, message: &str, fields: &[(&str, &str)]) {
     });
 }
 
+/// The longest name of a metric or label, and the longest value of a label, in bytes.
+const LONGEST_LABEL: usize = 128;
+
+/// Whether the gateway would publish a metric. That it drops one for its name would only be found in operation.
+fn published(name: &str, labels: &[(&str, &str)]) -> bool {
+    let sound = |name: &str| {
+        name.len() <= LONGEST_LABEL
+            && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    for name in std::iter::once(name).chain(labels.iter().map(|(name, _)| *name)) {
+        assert!(
+            sound(name),
+            "`{name}` names no metric or label: the gateway drops it; letters, digits and `_` make a name"
+        );
+    }
+    assert!(
+        labels.len() <= 8,
+        "the metric `{name}` has more than 8 labels: the gateway drops it"
+    );
+    labels.iter().all(|(_, value)| value.len() <= LONGEST_LABEL)
+}
+
 pub(crate) fn count(name: &str, labels: &[(&str, &str)], by: u64) {
+    if !published(name, labels) {
+        return;
+    }
     world(|world| {
         *world
             .counters
@@ -354,6 +379,9 @@ pub(crate) fn count(name: &str, labels: &[(&str, &str)], by: u64) {
 }
 
 pub(crate) fn observe(name: &str, labels: &[(&str, &str)], value: f64) {
+    if !published(name, labels) || !value.is_finite() {
+        return;
+    }
     world(|world| {
         world
             .observations

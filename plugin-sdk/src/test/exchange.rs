@@ -39,6 +39,8 @@ pub(crate) struct Facts {
     pub(crate) sent: bool,
     /// Whether the phase at hand may edit at all.
     pub(crate) frozen: bool,
+    /// Whether the exchange is over: no more attributes either.
+    pub(crate) over: bool,
 }
 
 /// One edit of a response.

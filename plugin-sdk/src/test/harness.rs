@@ -21,6 +21,7 @@ type Series = (String, Vec<(String, String)>);
 /// What outlives an exchange.
 pub(crate) struct World {
     pub(crate) store: RefCell<Store>,
+    pub(crate) store_is_lost: Cell<bool>,
     pub(crate) now: Cell<SystemTime>,
     pub(crate) secrets: BTreeMap<String, String>,
     pub(crate) upstreams: BTreeMap<String, Rc<UpstreamFn>>,
@@ -102,6 +103,7 @@ impl Gateway {
     pub fn new() -> Self {
         let world = World {
             store: RefCell::default(),
+            store_is_lost: Cell::new(false),
             now: Cell::new(SystemTime::now()),
             secrets: BTreeMap::new(),
             upstreams: BTreeMap::new(),
@@ -272,6 +274,7 @@ impl<P: Plugin> Harness<P> {
     /// Runs `on_complete`.
     pub fn on_complete(&self, exchange: &mut Exchange) {
         if self.asks_for(Phases::COMPLETE) {
+            exchange.facts.borrow_mut().over = true;
             self.run(exchange, true, || {
                 let response = host::status().map(|_| Response::in_hand());
                 self.plugin
@@ -315,6 +318,12 @@ impl<P> Harness<P> {
     /// Moves the clock: for the limiter, for values that expire, and for [`clock::now`](crate::clock::now).
     pub fn advance(&self, by: Duration) {
         self.world.now.set(self.world.now.get() + by);
+    }
+
+    /// Cuts the plugin off from its state and the limiter, or connects it again: while it is cut off, every call of
+    /// them ends in [`state::Error::Unavailable`](crate::state::Error::Unavailable).
+    pub fn lose_store(&self, lost: bool) {
+        self.world.store_is_lost.set(lost);
     }
 
     /// Every line logged so far.

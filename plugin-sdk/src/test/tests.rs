@@ -83,13 +83,45 @@ fn the_gateways_own_fields_are_denied_and_broken_ones_refused() {
             request.set_header("a", "x\r\ny: z"),
             Err(HeaderError::InvalidValue)
         );
-        assert_eq!(request.set_path("no-slash"), Err(HeaderError::InvalidName));
+        let long = [b'a'; 64 * 1024 + 1];
+        assert_eq!(
+            request.set_header("a", long),
+            Err(HeaderError::InvalidValue)
+        );
         assert_eq!(request.set_method("GET /"), Err(HeaderError::InvalidName));
+        assert_eq!(request.set_method("CONNECT"), Err(HeaderError::Denied));
+        request.response().set_status(100);
         Ok(Flow::Next)
     });
     let mut exchange = Exchange::get("/").header("host", "a");
     plugin.on_request(&mut exchange).unwrap();
     assert_eq!(exchange.request_headers().len(), 1);
+    assert_eq!(exchange.status(), None);
+}
+
+#[test]
+fn a_path_that_the_gateway_would_refuse_is_refused_here() {
+    let plugin = on_request(Phases::REQUEST, |request| {
+        for path in [
+            "no-slash",
+            "/a b",
+            "/a#b",
+            "/../a",
+            "/a/.",
+            "/%2E%2e/a",
+            "/a%2fb",
+            "/..;x/a",
+            "/a%00",
+        ] {
+            let refused = request.set_path(path);
+            assert_eq!(refused, Err(HeaderError::InvalidName), "{path}");
+        }
+        request.set_path("/...;v=1/a?b=../%2f")?;
+        Ok(Flow::Next)
+    });
+    let mut exchange = Exchange::get("/");
+    plugin.on_request(&mut exchange).unwrap();
+    assert_eq!(exchange.path_and_query(), "/...;v=1/a?b=../%2f");
 }
 
 #[test]
@@ -242,4 +274,114 @@ fn sub_requests_are_answered_in_order_and_unknown_upstreams_are_an_error() {
     plugin
         .on_request(&mut Exchange::get("/").upstream("echo", echo))
         .unwrap();
+}
+
+/// Runs `act` in the request phase of a plugin, and hands back what it left behind.
+fn in_request(act: fn()) -> super::Harness<Once> {
+    thread_local! {
+        static ACT: std::cell::Cell<fn()> = const { std::cell::Cell::new(|| ()) };
+    }
+    ACT.set(act);
+    let plugin = on_request(Phases::REQUEST, |_| {
+        ACT.get()();
+        Ok(Flow::Next)
+    });
+    plugin.on_request(&mut Exchange::get("/")).unwrap();
+    plugin
+}
+
+#[test]
+fn a_metric_that_the_gateway_would_drop_for_a_value_is_dropped_here() {
+    let plugin = in_request(|| {
+        metrics::count("seen", &[("who", &"x".repeat(129))], 1);
+        metrics::observe("age_seconds", &[], f64::NAN);
+        metrics::observe("age_seconds", &[], 1.5);
+    });
+    assert_eq!(plugin.counter("seen", &[("who", &"x".repeat(129))]), 0);
+    assert_eq!(plugin.observations("age_seconds", &[]), [1.5]);
+}
+
+#[test]
+#[should_panic(expected = "`my-metric` names no metric or label")]
+fn a_metric_with_a_name_that_cannot_be_published_is_a_panic() {
+    in_request(|| metrics::count("my-metric", &[], 1));
+}
+
+#[test]
+#[should_panic(expected = "`2nd` names no metric or label")]
+fn a_label_with_a_name_that_cannot_be_published_is_a_panic() {
+    in_request(|| metrics::observe("age", &[("2nd", "x")], 1.0));
+}
+
+#[test]
+#[should_panic(expected = "a configuration that panics")]
+fn a_panic_in_configure_reaches_the_test_with_its_message() {
+    #[derive(Debug)]
+    struct Panics;
+    impl Plugin for Panics {
+        type Config = NoConfig;
+
+        fn configure(_: NoConfig) -> Result<Self, Vec<ConfigError>> {
+            panic!("a configuration that panics");
+        }
+    }
+    configure::<Panics>(()).unwrap();
+}
+
+#[test]
+fn a_store_that_is_lost_fails_every_call_until_it_is_back() {
+    let plugin = on_request(Phases::REQUEST, |_| {
+        let quota = Quota::fixed_window(1, Duration::from_secs(10));
+        let lost = state::get("k").is_err();
+        assert_eq!(state::set("k", "v", None).is_err(), lost);
+        assert_eq!(limiter::acquire("k", quota, 1).is_err(), lost);
+        if lost {
+            Err("lost".into())
+        } else {
+            Ok(Flow::Next)
+        }
+    });
+    plugin.lose_store(true);
+    assert!(plugin.on_request(&mut Exchange::get("/")).is_err());
+    assert_eq!(plugin.state("k"), None);
+    plugin.lose_store(false);
+    assert!(plugin.on_request(&mut Exchange::get("/")).is_ok());
+    assert_eq!(plugin.state("k").as_deref(), Some(&b"v"[..]));
+}
+
+#[test]
+fn what_is_left_behind_when_the_exchange_is_over_is_not_kept() {
+    struct Late;
+    impl Plugin for Late {
+        type Config = NoConfig;
+
+        fn configure(_: NoConfig) -> Result<Self, Vec<ConfigError>> {
+            Ok(Self)
+        }
+
+        fn phases(&self) -> Phases {
+            Phases::COMPLETE | Phases::RESPONSE_STREAM
+        }
+
+        fn on_response_chunk(
+            &self,
+            request: &Request,
+            _: &Response,
+            chunk: Vec<u8>,
+            _: bool,
+        ) -> Result<Vec<u8>> {
+            request.set_attribute("chunk", "seen");
+            Ok(chunk)
+        }
+
+        fn on_complete(&self, request: &Request, _: Option<&Response>) {
+            request.set_attribute("late", "x");
+        }
+    }
+    let plugin = configure::<Late>(()).unwrap();
+    let mut exchange = Exchange::get("/").response(Answer::new(200));
+    plugin.on_response_chunk(&mut exchange, "a", true).unwrap();
+    plugin.on_complete(&mut exchange);
+    assert_eq!(exchange.attribute_value("chunk").as_deref(), Some("seen"));
+    assert_eq!(exchange.attribute_value("late"), None);
 }

@@ -1,11 +1,15 @@
 //! The plugin's `config` table as it is written.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use gateway_plugin_sdk::ConfigError;
+use gateway_plugin_sdk::{ConfigDuration, ConfigError};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+
+/// What is wrong with a duration of zero.
+pub(crate) const NO_TIME: &str = "is zero, in which nothing can be answered";
 
 /// The parts of an answer and how they become one.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -13,7 +17,7 @@ use serde_json::Value;
 pub struct Config {
     /// How long all of it may take: `250ms`, `2s`.
     #[serde(default = "two_seconds")]
-    pub(crate) deadline: String,
+    pub(crate) deadline: ConfigDuration,
     /// What to fetch.
     pub(crate) parts: Vec<PartConfig>,
     /// How the parts become one document.
@@ -47,7 +51,7 @@ pub(crate) struct PartConfig {
     #[serde(default)]
     pub(crate) set_headers: BTreeMap<String, String>,
     /// How long it may take, within the deadline.
-    pub(crate) timeout: Option<String>,
+    pub(crate) timeout: Option<ConfigDuration>,
     /// Whether there is no answer without it.
     #[serde(default = "yes")]
     pub(crate) required: bool,
@@ -94,8 +98,8 @@ pub(crate) enum Arrays {
     Append,
 }
 
-fn two_seconds() -> String {
-    "2s".to_owned()
+const fn two_seconds() -> ConfigDuration {
+    ConfigDuration(Duration::from_secs(2))
 }
 
 fn get() -> String {

@@ -2,7 +2,6 @@
 //! configuration, and says when something is missing.
 
 mod config;
-mod duration;
 mod fields;
 mod gather;
 mod merge;
@@ -44,7 +43,10 @@ impl Plugin for Aggregate {
 
     fn configure(config: Config) -> Result<Self, Vec<ConfigError>> {
         let mut faults = Vec::new();
-        let deadline = duration::check("deadline", &config.deadline, &mut faults);
+        let deadline = config.deadline.0;
+        if deadline.is_zero() {
+            faults.push(ConfigError::new("deadline", config::NO_TIME));
+        }
         let parts = part::check(&config.parts, &mut faults);
         config::check_places(&config, &mut faults);
         let waves = parts.as_ref().map_or_else(Vec::new, |parts| {
@@ -53,8 +55,8 @@ impl Plugin for Aggregate {
                 Vec::new()
             })
         });
-        match (deadline, parts) {
-            (Some(deadline), Some(parts)) if faults.is_empty() => Ok(Self {
+        match parts {
+            Some(parts) if faults.is_empty() => Ok(Self {
                 parts: part::placed(parts, config.merge == MergeMode::Group),
                 waves,
                 deadline,

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use gateway_plugin_sdk::json::Node;
 use gateway_plugin_sdk::template::{Source, Template, Unfilled};
-use gateway_plugin_sdk::{ConfigError, Request, upstream};
+use gateway_plugin_sdk::{ConfigError, Request, fields, upstream};
 
-use crate::config::PartConfig;
-use crate::duration;
+use crate::config::{NO_TIME, PartConfig};
 use crate::fields::{Fields, path};
 
 /// A checked part.
@@ -97,8 +96,10 @@ impl Part {
         }
         let path_fault = target.as_ref().and_then(well_formed);
         faults.extend(path_fault.map(|fault| ConfigError::new(key("path"), fault)));
-        let timeout = config.timeout.as_ref();
-        let timeout = timeout.and_then(|text| duration::check(&key("timeout"), text, faults));
+        let timeout = config.timeout.map(|timeout| timeout.0);
+        if timeout.is_some_and(|timeout| timeout.is_zero()) {
+            faults.push(ConfigError::new(key("timeout"), NO_TIME));
+        }
         let into = config.into.as_ref();
         let into = into.and_then(|dotted| path(&key("into"), dotted, faults));
         let fields = Fields::check(&at, config, faults);
@@ -223,7 +224,7 @@ fn check_names(
             "is empty; the name of an upstream is wanted".to_owned(),
         );
     }
-    if !is_token(&config.method) {
+    if !fields::is_token(&config.method) {
         let message = format!("`{}` is no method; `GET` is one", config.method);
         fault("method".to_owned(), message);
     }
@@ -235,7 +236,7 @@ fn check_names(
     for (name, value) in &config.set_headers {
         if let Some(message) = unsendable(name) {
             fault(format!("set_headers.{name}"), message);
-        } else if value.bytes().any(|b| (b < b' ' && b != b'\t') || b == 0x7f) {
+        } else if fields::forbidden_byte(value.as_bytes()).is_some() {
             let message = "has a control character, which may not stand in a field value";
             fault(format!("set_headers.{name}"), message.to_owned());
         }
@@ -244,22 +245,10 @@ fn check_names(
 
 /// Why a field cannot be sent by a plugin: no name (RFC 9110, section 5.1), or the gateway's own.
 fn unsendable(name: &str) -> Option<String> {
-    const RESERVED: [&str; 9] = [
-        "host",
-        "content-length",
-        "transfer-encoding",
-        "connection",
-        "keep-alive",
-        "te",
-        "trailer",
-        "upgrade",
-        "http2-settings",
-    ];
-    let lower = name.to_ascii_lowercase();
-    if !is_token(name) {
-        Some(format!("`{name}` is no field name"))
-    } else if RESERVED.contains(&lower.as_str()) || lower.starts_with("proxy-") {
+    if fields::is_reserved(name) {
         Some(format!("`{name}` is the gateway's own in a sub-request"))
+    } else if !fields::is_token(name) {
+        Some(format!("`{name}` is no field name"))
     } else {
         None
     }
@@ -280,13 +269,4 @@ fn well_formed(path: &Template<Hole>) -> Option<String> {
     path.path(|_| Some(b"x".to_vec()))
         .err()
         .map(|e| e.to_string())
-}
-
-/// RFC 9110, section 5.6.2.
-fn is_token(text: &str) -> bool {
-    let special = |byte| b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || special(b))
 }

@@ -395,7 +395,7 @@ fn a_required_part_that_is_missing_ends_it_before_the_next_wave() {
 #[test]
 fn every_fault_is_named_at_once_by_its_dotted_key() {
     let mut keys = faults(json!({
-        "deadline": "2 s",
+        "deadline": "0s",
         "parts": [
             part("a b", json!({ "upstream": "", "method": "G T", "path": "x", "timeout": "0s" })),
             part("c", json!({ "headers": ["host"], "set_headers": { "x-a": "a\nb", "te": "x" } })),
@@ -469,6 +469,10 @@ fn an_unknown_key_and_an_empty_list_are_refused() {
     assert_eq!(
         faults(json!({ "parts": [part("a", json!({ "requird": true }))] })),
         ["parts[0].requird"]
+    );
+    assert_eq!(
+        faults(json!({ "deadline": "2 s", "parts": [part("a", json!({ "timeout": 5 }))] })),
+        ["deadline", "parts[0].timeout"]
     );
     assert_eq!(
         faults(json!({ "merge": "shallow", "parts": [part("a", json!({}))] })),

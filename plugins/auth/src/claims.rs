@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use gateway_plugin_sdk::fields;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -123,7 +124,7 @@ impl ClaimRules {
         let headers = pick(&self.to_headers);
         if headers
             .iter()
-            .any(|(_, value)| value.contains(|c: char| c.is_ascii_control()))
+            .any(|(_, value)| fields::forbidden_byte(value.as_bytes()).is_some())
         {
             return Err("A claim that becomes a header field has a control character.");
         }

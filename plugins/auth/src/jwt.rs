@@ -6,11 +6,11 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use gateway_plugin_sdk::{ConfigError, Request, clock, duration};
+use gateway_plugin_sdk::{ConfigDuration, ConfigError, Request, clock};
 use schemars::JsonSchema;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
@@ -39,7 +39,7 @@ pub(crate) struct JwtConfig {
     /// What `aud` must contain one of; anything by default.
     audience: Option<OneOrMany<String>>,
     /// How far clocks may differ for `exp` and `nbf`; `"0s"` by default.
-    leeway: Option<Span>,
+    leeway: Option<ConfigDuration>,
     /// Whether a token without `exp` is refused; yes by default.
     #[serde(default = "yes")]
     require_exp: bool,
@@ -53,14 +53,6 @@ pub(crate) struct JwtConfig {
     #[serde(default)]
     claims_to_attributes: Vec<String>,
 }
-
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(transparent)]
-struct Span(
-    #[serde(with = "duration")]
-    #[schemars(with = "String")]
-    Duration,
-);
 
 fn authorization() -> String {
     "authorization".to_owned()

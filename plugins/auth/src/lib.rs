@@ -14,6 +14,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use gateway_plugin_sdk::fields;
 use gateway_plugin_sdk::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -266,14 +267,10 @@ impl Auth {
     }
 }
 
-/// Lower case, or a fault if it is no field name (RFC 9110, section 5.1).
+/// Lower case, or a fault at `key` if it is no field that a plugin can edit.
 fn field_name(name: &str, key: &str, faults: &mut Vec<ConfigError>) -> String {
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || !name.bytes().all(token) {
-        faults.push(ConfigError::new(
-            key,
-            format!("is `{name}`, which is no field name"),
-        ));
-    }
-    name.to_ascii_lowercase()
+    fields::editable(name).unwrap_or_else(|fault| {
+        faults.push(ConfigError::new(key, fault));
+        name.to_ascii_lowercase()
+    })
 }

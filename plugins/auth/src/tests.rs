@@ -352,7 +352,7 @@ fn every_fault_of_the_configuration_is_named_at_once() {
                 ],
                 "audience": [],
                 "required_claims": { "role": [] },
-                "claims_to_headers": { "x user": "sub" },
+                "claims_to_headers": { "x user": "sub", "Host": "sub" },
             },
         })),
         [
@@ -361,6 +361,7 @@ fn every_fault_of_the_configuration_is_named_at_once() {
             "api_key.keys[0].subject",
             "api_key.keys[2].key",
             "jwt.audience",
+            "jwt.claims_to_headers.Host",
             "jwt.claims_to_headers.x user",
             "jwt.keys[0].secret",
             "jwt.keys[1].secret",

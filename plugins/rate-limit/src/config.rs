@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gateway_plugin_sdk::limiter::{Algorithm, Quota};
-use gateway_plugin_sdk::{ConfigError, duration};
+use gateway_plugin_sdk::{ConfigDuration, ConfigError};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -28,7 +28,7 @@ pub struct Config {
     /// How many per window.
     limit: Option<u32>,
     /// The window, `"1s"` to `"49d"`.
-    window: Option<Span>,
+    window: Option<ConfigDuration>,
     /// The depth of the bucket; 0, the default, stands for `limit`.
     burst: Option<u32>,
     /// What is counted together; `client_address` by default.
@@ -63,7 +63,7 @@ struct LimitConfig {
     /// How many per window.
     limit: Option<u32>,
     /// The window, `"1s"` to `"49d"`.
-    window: Option<Span>,
+    window: Option<ConfigDuration>,
     /// The depth of the bucket; 0, the default, stands for `limit`.
     burst: Option<u32>,
     /// What is counted together; `client_address` by default.
@@ -80,14 +80,6 @@ enum AlgorithmName {
     SlidingWindow,
     FixedWindow,
 }
-
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(transparent)]
-struct Span(
-    #[serde(with = "duration")]
-    #[schemars(with = "String")]
-    Duration,
-);
 
 /// One source or several combined.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -4,8 +4,8 @@
 use std::fmt::Write;
 use std::hash::{DefaultHasher, Hasher};
 
-use gateway_plugin_sdk::Request;
 use gateway_plugin_sdk::limiter::{Algorithm, Quota};
+use gateway_plugin_sdk::{Request, fields};
 
 use crate::config::OnMissingKey;
 
@@ -28,21 +28,14 @@ impl Source {
             "client_address" => Some(Self::ClientAddress),
             "route" => Some(Self::Route),
             _ => match text.split_once(':')? {
-                ("header", name) if is_token(name) => Some(Self::Header(name.to_ascii_lowercase())),
+                ("header", name) if fields::is_token(name) => {
+                    Some(Self::Header(name.to_ascii_lowercase()))
+                }
                 ("attribute", name) if !name.is_empty() => Some(Self::Attribute(name.to_owned())),
                 _ => None,
             },
         }
     }
-}
-
-/// A field name (RFC 9110, section 5.6.2).
-fn is_token(name: &str) -> bool {
-    let special = |byte| b"!#$%&'*+-.^_`|~".contains(&byte);
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || special(byte))
 }
 
 /// The key of one limit.

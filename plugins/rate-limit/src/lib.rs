@@ -7,6 +7,8 @@ mod config;
 mod headers;
 mod key;
 mod limit;
+#[cfg(test)]
+mod tests;
 
 use gateway_plugin_sdk::prelude::*;
 

@@ -13,6 +13,7 @@ mod query;
 mod tests;
 
 use gateway_plugin_sdk::prelude::*;
+use gateway_plugin_sdk::template::Unfilled;
 
 use crate::body::{BodyEdits, Edited};
 use crate::headers::HeaderEdits;
@@ -151,21 +152,38 @@ impl RequestEdits {
         Ok(None)
     }
 
+    /// What a client sent must not lead the request out of the path that the configuration means: a dot segment, or
+    /// a separator that hides behind an escape, is the client's mistake and not a failure of this plugin.
+    fn edit_path(&self, request: &mut Request) -> Result<Option<Answer>> {
+        if self.path.is_none() && self.query.is_empty() {
+            return Ok(None);
+        }
+        let before = request.path_and_query();
+        let (path, query) = before.split_once('?').unwrap_or((&before, ""));
+        let after = match &self.path {
+            Some(edit) => edit.apply(path, request),
+            None => Ok(path.to_owned()),
+        };
+        let mut after = match after {
+            Ok(after) => after,
+            Err(Unfilled::DotSegment(path)) => return Ok(Some(astray(&path))),
+            Err(unfilled) => return Err(unfilled.into()),
+        };
+        self.query.apply(query, &mut after, request);
+        if after != before {
+            match request.set_path(&after) {
+                Ok(()) => {}
+                Err(HeaderError::InvalidName) => return Ok(Some(astray(&after))),
+                Err(error) => return Err(format!("the path {after}: {error}").into()),
+            }
+        }
+        Ok(None)
+    }
+
     /// Path and query first, then the fields, then the method; a template sees the edits before it.
     fn edit_head(&self, request: &mut Request) -> Result<Option<Answer>> {
-        if self.path.is_some() || !self.query.is_empty() {
-            let before = request.path_and_query();
-            let (path, query) = before.split_once('?').unwrap_or((&before, ""));
-            let mut after = match &self.path {
-                Some(edit) => edit.apply(path, request)?,
-                None => path.to_owned(),
-            };
-            self.query.apply(query, &mut after, request);
-            if after != before {
-                request
-                    .set_path(&after)
-                    .map_err(|error| format!("the path {after}: {error}"))?;
-            }
+        if let Some(refusal) = self.edit_path(request)? {
+            return Ok(Some(refusal));
         }
         match self.headers.apply_to_request(request) {
             Ok(()) => {}
@@ -181,6 +199,15 @@ impl RequestEdits {
         }
         Ok(None)
     }
+}
+
+/// The answer to a request whose values make a path that goes to no upstream.
+fn astray(path: &str) -> Answer {
+    log::warn!(path = path; "refused: the gateway sends no such path upstream");
+    Answer::new(400).problem(
+        "Bad Request",
+        "A value of the request has a dot segment or a separator where a path has none.",
+    )
 }
 
 impl ResponseEdits {

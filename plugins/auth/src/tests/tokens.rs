@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gateway_plugin_sdk::test::Harness;
+use p256::ecdsa::signature::Signer;
 use serde_json::{Value, json};
 
 use super::sign::{self, NOW, SECRET, hmac, hs256, token};
@@ -96,16 +97,24 @@ fn an_unsigned_token_is_refused() {
 #[test]
 fn a_public_key_is_never_an_hmac_secret() {
     let public = sign::rs256_public();
-    let auth = keys(json!([{ "algorithm": "RS256", "public_key": public }]));
-    let head = json!({ "alg": "HS256" });
-    refuses(
-        &auth,
-        &token(&head, &claims(json!({})), hmac(public.as_bytes())),
-    );
-    refuses(
-        &auth,
-        &token(&head, &claims(json!({})), hmac(public.trim().as_bytes())),
-    );
+    let rsa = json!({ "kid": "rsa", "algorithm": "RS256", "public_key": public });
+    let shared = json!({ "kid": "shared", "algorithm": "HS256", "secret": SECRET });
+    let der = public
+        .lines()
+        .filter(|line| !line.starts_with('-'))
+        .collect::<String>();
+    for keys in [json!([rsa]), json!([rsa, shared])] {
+        let auth = super::auth(json!({ "schemes": ["jwt"], "jwt": { "keys": keys } }));
+        for head in [
+            json!({ "alg": "HS256" }),
+            json!({ "alg": "HS256", "kid": "rsa" }),
+        ] {
+            for secret in [public.as_str(), public.trim(), &der] {
+                let forged = token(&head, &claims(json!({})), hmac(secret.as_bytes()));
+                refuses(&auth, &forged);
+            }
+        }
+    }
 }
 
 #[test]
@@ -168,6 +177,29 @@ fn a_token_that_brings_a_key_or_an_extension_is_refused() {
 }
 
 #[test]
+fn a_token_signed_by_the_key_that_it_brings_is_refused() {
+    let public = sign::es256_public();
+    let other = p256::ecdsa::SigningKey::from_slice(&[8; 32]).unwrap();
+    let sign = |signed: &[u8]| {
+        let signature: p256::ecdsa::Signature = other.sign(signed);
+        signature.to_bytes().to_vec()
+    };
+    let jwk = json!({ "kty": "EC", "crv": "P-256", "x": "AA", "y": "AA" });
+    let auth = keys(json!([{ "kid": "a", "algorithm": "ES256", "public_key": public }]));
+    for (name, value) in [
+        ("jwk", jwk),
+        ("x5c", json!(["MIIB"])),
+        ("jku", json!("https://evil.example/keys")),
+        ("x5u", json!("https://evil.example/cert")),
+    ] {
+        for kid in [json!("a"), json!("mine")] {
+            let head = json!({ "alg": "ES256", "kid": kid, name: value });
+            refuses(&auth, &token(&head, &claims(json!({})), sign));
+        }
+    }
+}
+
+#[test]
 fn exp_and_nbf_are_numbers_and_exp_is_there() {
     let auth = auth(jwt(json!({})));
     refuses(
@@ -175,7 +207,10 @@ fn exp_and_nbf_are_numbers_and_exp_is_there() {
         &hs256(&claims(json!({ "exp": (NOW + 60).to_string() }))),
     );
     refuses(&auth, &hs256(&claims(json!({ "exp": null }))));
+    refuses(&auth, &hs256(&claims(json!({ "exp": true }))));
+    refuses(&auth, &hs256(&claims(json!({ "exp": [NOW + 60] }))));
     refuses(&auth, &hs256(&claims(json!({ "nbf": "0" }))));
+    refuses(&auth, &hs256(&claims(json!({ "nbf": null }))));
     refuses(&auth, &hs256(&json!({ "sub": "alice" })));
 }
 
@@ -214,12 +249,23 @@ fn the_leeway_is_for_both_ends() {
 #[test]
 fn a_token_over_8_kib_is_refused() {
     let auth = auth(jwt(json!({})));
-    let padded = |length: usize| hs256(&claims(json!({ "pad": "x".repeat(length) })));
-    let fits = padded(6000);
-    assert!(fits.len() <= 8192 && admits(&auth, &fits));
-    let large = padded(6200);
-    assert!(large.len() > 8192);
-    refuses(&auth, &large);
+    // A field of the header and a claim are padded together: base64 alone does not reach every length.
+    let of_length = |wanted: usize| {
+        let padded = |head: usize, claim: usize| {
+            let head = json!({ "alg": "HS256", "pad": "x".repeat(head) });
+            let claims = claims(json!({ "pad": "x".repeat(claim) }));
+            token(&head, &claims, hmac(SECRET.as_bytes()))
+        };
+        let claim = (wanted - padded(0, 0).len()) / 4 * 3 - 3;
+        let mut pads = (0..9).flat_map(|head| (0..9).map(move |more| (head, claim + more)));
+        let token = pads.find_map(|(head, claim)| {
+            Some(padded(head, claim)).filter(|token| token.len() == wanted)
+        });
+        token.expect("some padding makes the length")
+    };
+    assert!(admits(&auth, &of_length(8 * 1024)));
+    refuses(&auth, &of_length(8 * 1024 + 1));
+    refuses(&auth, &of_length(60 * 1024));
 }
 
 #[test]
