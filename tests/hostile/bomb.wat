@@ -1,5 +1,5 @@
-;; A plugin without a language runtime, for what a compiler would not write: {act} stands in its request phase,
-;; {more} among its core instances.
+;; A plugin without a language runtime, for what a compiler would not write: the test puts what it does into its
+;; request phase, and more core instances beside its own.
 (component
   (import "gateway:plugin/types@0.1.0" (instance $types
     (type $header' (record (field "name" string) (field "value" (list u8))))

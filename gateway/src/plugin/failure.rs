@@ -88,7 +88,15 @@ impl Failure {
                 "more memory was asked for than `memory` allows",
             ),
             Some(trap) => Self::new(FailureKind::Trap, trap.to_string()),
-            None => Self::new(FailureKind::Trap, error.root_cause().to_string()),
+            None => {
+                let cause = error.root_cause().to_string();
+                // wasmtime has no public type for it.
+                let kind = match cause.contains("fuel allocated for hostcalls") {
+                    true => FailureKind::HostCalls,
+                    false => FailureKind::Trap,
+                };
+                Self::new(kind, cause)
+            }
         }
     }
 

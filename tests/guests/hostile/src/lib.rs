@@ -59,7 +59,7 @@ pub enum Act {
     HugeAnswer,
     /// Fails with a text that is larger than it may be.
     HugeString,
-    /// Answers with a million fields.
+    /// Answers with more fields than it may hand over.
     HugeList,
     /// Puts more in the place of a chunk than it may.
     HugeChunk,
@@ -149,12 +149,12 @@ impl Plugin for Hostile {
                 }
                 "logged".to_owned()
             }
-            Act::HugeAnswer => "a".repeat(12 << 20),
-            Act::HugeString => return Err("a".repeat(12 << 20).into()),
+            Act::HugeAnswer => "a".repeat(4 << 20),
+            Act::HugeString => return Err("a".repeat(4 << 20).into()),
             Act::HugeList => {
                 let answer = Answer::new(200);
                 let add = |answer: Answer, _| answer.header("a", "b");
-                return Ok((0..200_000).fold(answer, add).into());
+                return Ok((0..70_000).fold(answer, add).into());
             }
             Act::BadHeaders => bad_headers(request),
             Act::DeniedUpstream => format!("{:?}", upstream::Request::get("secret", "/").send()),
@@ -182,7 +182,7 @@ impl Plugin for Hostile {
 
     fn on_response_chunk(&self, _: &Request, _: &Response, _: Vec<u8>, _: bool) -> Result<Vec<u8>> {
         if self.act == Act::HugeChunk {
-            return Ok(vec![b'a'; 12 << 20]);
+            return Ok(vec![b'a'; 4 << 20]);
         }
         unreachable!("told to panic in a chunk of the response")
     }
