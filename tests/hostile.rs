@@ -1,35 +1,46 @@
 //! Plugins that misbehave: each is ended inside its budget, and only its own exchange notices.
 
+mod budget;
+mod component;
+mod rounds;
+
 use std::time::{Duration, Instant};
 
 use crate::harness::{Gateway, Origin, get};
 
-/// What a plugin may take of the processor and of the clock.
-const CPU: Duration = Duration::from_millis(10);
-const TIMEOUT: Duration = Duration::from_millis(300);
+/// A gateway with one worker and a plugin on `/hostile`. `plugin` are further lines of the plugin's table.
+fn gateway(origin: &Origin, act: &str, plugin: &str) -> Gateway {
+    let log = [("GATEWAY_LOG", "info,gateway::plugin=debug")];
+    Gateway::start_with(
+        &config(origin, act, plugin, "{plugins}/guest_hostile.wasm"),
+        &log,
+    )
+}
 
-fn gateway(origin: &Origin, act: &str, on_error: &str) -> Gateway {
-    Gateway::start(&format!(
+fn config(origin: &Origin, act: &str, plugin: &str, path: &str) -> String {
+    let upstreams: String = ["origin", "secret", "itself"]
+        .iter()
+        .map(|name| format!("[upstreams.{name}]\nendpoints = [\"{}\"]\n", origin.address))
+        .collect();
+    format!(
         r#"
 [server]
 workers = 1
 access_log = {{ format = "off" }}
 [admin]
 address = "127.0.0.1:0"
+[secrets]
+mine = "my s3cret"
+theirs = "their s3cret"
 [[listeners]]
 name = "public"
 address = "127.0.0.1:0"
 [plugins.hostile]
-path = "{{plugins}}/guest_hostile.wasm"
-cpu = "10ms"
-timeout = "300ms"
-on_error = "{on_error}"
-grants = {{ upstreams = ["origin"] }}
+path = "{path}"
+grants = {{ upstreams = ["origin", "itself"], secrets = ["mine"], state = true }}
 config = {{ act = "{act}" }}
-[upstreams.origin]
-endpoints = ["{0}"]
-[upstreams.secret]
-endpoints = ["{0}"]
+{plugin}
+{upstreams}
 [[routes]]
 name = "hostile"
 match = {{ path = "/hostile" }}
@@ -39,143 +50,163 @@ upstream = "origin"
 name = "neighbour"
 match = {{ path = "/neighbour" }}
 upstream = "origin"
-"#,
-        origin.address
-    ))
+"#
+    )
 }
 
-/// The acts that end in a failure, and its kinds.
-const FAILING: [&str; 8] = [
-    "loop",
-    "loop-calling",
-    "million-calls",
-    "memory",
-    "recursion",
-    "panic",
-    "panic-in-response",
-    "sleep",
-];
-
-#[test]
-fn a_plugin_that_misbehaves_is_ended_in_time_and_the_client_gets_500() {
-    let origin = Origin::start();
-    for act in FAILING {
-        let gateway = gateway(&origin, act, "closed");
-        let public = gateway.listener("public");
-        for _ in 0..3 {
-            let began = Instant::now();
-            let answer = get(public, "/hostile", &[]);
-            let took = began.elapsed();
-            assert_eq!(
-                answer.status,
-                500,
-                "{act}: {}\n{}",
-                answer.text(),
-                gateway.text()
-            );
-            // The machine is shared by every test: the bound is the budget and generous ticks.
-            let budget = if act == "sleep" { TIMEOUT } else { CPU } + Duration::from_millis(150);
-            assert!(took < budget, "{act} took {took:?}");
-            assert_eq!(get(public, "/neighbour", &[]).status, 200, "{act}");
+/// The lines of so many failures, once they are all written; none is suppressed at the level that these tests log.
+fn failures(gateway: &Gateway, count: usize) -> Vec<String> {
+    let began = Instant::now();
+    loop {
+        let text = gateway.text();
+        let lines = text.lines().filter(|line| line.contains("plugin failed"));
+        let lines: Vec<String> = lines.map(str::to_owned).collect();
+        if lines.len() >= count {
+            assert_eq!(lines.len(), count);
+            return lines;
         }
-        let line = gateway.wait_for("plugin failed");
+        let patient = began.elapsed() < Duration::from_secs(10);
         assert!(
-            line.contains("hostile") && line.contains("route="),
-            "{line}"
+            patient,
+            "{} of {count} lines\n{}",
+            lines.len(),
+            lines.join("\n")
         );
-        assert!(
-            gateway
-                .find(|line| line.contains("panicked at gateway/"))
-                .is_none(),
-            "{}",
-            gateway.text()
-        );
+        std::thread::yield_now();
     }
+}
+
+/// No thread of the gateway itself panicked.
+fn assert_host_is_sound(gateway: &Gateway) {
+    let panicked =
+        gateway.find(|line| line.contains("panicked at") && line.contains("gateway/src"));
+    assert_eq!(panicked, None, "{}", gateway.text());
 }
 
 #[test]
 fn with_on_error_open_the_plugin_is_skipped() {
     let origin = Origin::start();
-    for act in ["loop", "panic", "panic-in-response", "sleep"] {
-        let gateway = gateway(&origin, act, "open");
+    for act in [
+        "loop",
+        "panic",
+        "panic-in-response",
+        "panic-in-response-chunk",
+        "sleep",
+    ] {
+        let gateway = gateway(&origin, act, "timeout = \"100ms\"\non_error = \"open\"");
         let answer = get(gateway.listener("public"), "/hostile", &[]);
         assert_eq!(answer.status, 200, "{act}: {}", answer.text());
         assert_eq!(answer.json()["path"], "/hostile");
+        gateway.wait_for("plugin failed");
     }
 }
 
 #[test]
-fn a_neighbour_is_served_while_a_plugin_loops() {
+fn edits_of_what_is_the_gateways_or_breaks_the_message_are_not_made() {
     let origin = Origin::start();
-    let gateway = gateway(&origin, "loop", "closed");
-    let public = gateway.listener("public");
-    std::thread::scope(|scope| {
-        let loops = scope.spawn(|| {
-            for _ in 0..20 {
-                assert_eq!(get(public, "/hostile", &[]).status, 500);
-            }
-        });
-        while !loops.is_finished() {
-            assert_eq!(get(public, "/neighbour", &[]).status, 200);
-        }
-    });
+    let requests = gateway(&origin, "bad-headers", "");
+    let answer = get(requests.listener("public"), "/hostile", &[]);
+    assert_eq!(answer.text(), "made: []", "{:?}", answer.headers);
+    let answers = gateway(&origin, "bad-answer", "");
+    let answer = get(answers.listener("public"), "/hostile", &[]);
+    assert_eq!(answer.text(), "made: []", "{:?}", answer.headers);
+    // The answer stands without the fields that it must not have.
+    for name in [
+        ":path",
+        "transfer-encoding",
+        "keep-alive",
+        "upgrade",
+        "host",
+        "x-fine",
+        "b",
+    ] {
+        assert_eq!(answer.header(name), None, "{:?}", answer.headers);
+    }
+    assert_eq!(answer.header("content-length"), Some("8"));
 }
 
 #[test]
-fn what_is_not_granted_or_not_a_plugins_to_set_is_denied() {
+fn an_upstream_or_a_secret_that_is_not_granted_is_denied() {
     let origin = Origin::start();
-    let headers = gateway(&origin, "bad-headers", "closed");
-    let answer = get(headers.listener("public"), "/hostile", &[]);
-    assert_eq!(answer.text(), "made: []", "{:?}", answer.headers);
-    let denied = gateway(&origin, "denied-upstream", "closed");
-    let answer = get(denied.listener("public"), "/hostile", &[]);
-    assert!(
-        answer.text().to_lowercase().contains("denied"),
-        "{}",
-        answer.text()
-    );
+    let upstream = gateway(&origin, "denied-upstream", "");
+    let answer = get(upstream.listener("public"), "/hostile", &[]);
+    assert_eq!(answer.text(), "Err(Denied)");
     assert!(origin.seen().is_empty(), "{:?}", origin.seen());
+    upstream.wait_for("grants = { upstreams = [\"secret\"] }");
+    let secret = gateway(&origin, "denied-secret", "");
+    let answer = get(secret.listener("public"), "/hostile", &[]);
+    assert_eq!(answer.text(), "(Some(\"my s3cret\"), None)");
+    let line = secret.wait_for("grants = { secrets = [\"theirs\"] }");
+    assert!(line.contains("plugin=\"hostile\""), "{line}");
+}
+
+#[test]
+fn another_plugins_state_is_out_of_reach() {
+    let origin = Origin::start();
+    let text = config(&origin, "state", "", "{plugins}/guest_hostile.wasm")
+        + r#"
+[plugins.one]
+path = "{plugins}/guest_hostile.wasm"
+grants = { upstreams = ["origin"], secrets = ["mine"], state = true }
+config = { act = "state" }
+[[routes]]
+name = "one"
+match = { path = "/one" }
+plugins = ["one"]
+upstream = "origin"
+"#;
+    let gateway = Gateway::start(&text);
+    let seen = |path: &str| get(gateway.listener("public"), path, &[]).text();
+    let nothing = "[None, None, None, None, None, None, None]";
+    assert_eq!(seen("/one"), nothing);
+    assert_eq!(seen("/one"), nothing.replacen("None", "Some(\"one\")", 1));
+    assert_eq!(
+        seen("/hostile"),
+        nothing,
+        "what plugin `one` has is not `hostile`'s"
+    );
+    assert_eq!(seen("/one"), nothing.replacen("None", "Some(\"one\")", 1));
+}
+
+#[test]
+fn sub_requests_to_the_gateway_itself_end_at_the_eighth() {
+    let origin = Origin::start();
+    let gateway = gateway(&origin, "itself", "");
+    let public = point_at_itself(&gateway, &origin);
+    let answer = get(public, "/hostile", &[]);
+    assert_eq!(answer.text(), "through ".repeat(8) + "LoopDetected");
+    assert!(origin.seen().is_empty(), "{:?}", origin.seen());
+    // A client may claim a depth: it only gets less.
+    let deep = get(public, "/hostile", &[("x-gateway-depth", "9")]);
+    assert_eq!(deep.status, 508, "{}", deep.text());
+    assert_eq!(get(public, "/neighbour", &[]).status, 200);
+}
+
+/// Makes the gateway its own upstream `itself`: its port is known once it runs.
+fn point_at_itself(gateway: &Gateway, origin: &Origin) -> std::net::SocketAddr {
+    let public = gateway.listener("public");
+    let text = config(origin, "itself", "", "{plugins}/guest_hostile.wasm");
+    let (before, _) = text.split_once("[upstreams.itself]").unwrap();
+    let (_, after) = text.split_once("[[routes]]").unwrap();
+    let itself = format!("[upstreams.itself]\nendpoints = [\"{public}\"]\n[[routes]]");
+    gateway.configure(&format!("{before}{itself}{after}"));
+    let answer = gateway.post("/reload");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(gateway.listener("public"), public, "the listener stayed");
+    public
 }
 
 #[test]
 fn a_flood_of_log_lines_is_bounded() {
     let origin = Origin::start();
-    let gateway = gateway(&origin, "log-flood", "closed");
+    let gateway = gateway(&origin, "log-flood", "");
     let _answer = get(gateway.listener("public"), "/hostile", &[]);
-    let lines = gateway
-        .text()
+    let line = gateway.wait_for("the plugin logged more in one call than it may");
+    assert!(line.contains("hostile"), "{line}");
+    let text = gateway.text();
+    let lines = text
         .lines()
         .filter(|line| line.contains("flood flood"))
         .count();
-    assert!((1..=100).contains(&lines), "{lines} lines");
-}
-
-#[test]
-fn a_panic_when_all_is_over_does_not_reach_the_client() {
-    let origin = Origin::start();
-    let gateway = gateway(&origin, "panic-in-complete", "closed");
-    assert_eq!(get(gateway.listener("public"), "/hostile", &[]).status, 200);
-    gateway.wait_for("plugin failed");
-    assert_eq!(get(gateway.listener("public"), "/hostile", &[]).status, 200);
-}
-
-#[test]
-fn memory_is_flat_over_a_thousand_failures() {
-    let origin = Origin::start();
-    for act in ["memory", "recursion", "panic", "huge-answer"] {
-        let gateway = gateway(&origin, act, "closed");
-        let public = gateway.listener("public");
-        let rounds = |count: usize| {
-            for _ in 0..count {
-                let _answer = get(public, "/hostile", &[]);
-            }
-            gateway.resident()
-        };
-        let early = rounds(200);
-        let late = rounds(800);
-        assert!(
-            late <= early + early / 10 + (8 << 20),
-            "{act}: {early} bytes after 200 rounds, {late} after 1,000"
-        );
-    }
+    assert!((1..=32).contains(&lines), "{lines} lines");
 }

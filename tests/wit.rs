@@ -193,6 +193,8 @@ fn a_plugins_own_failure_is_500_and_its_instance_lives_on() {
         200
     );
     assert!(
-        gateway.metric("gateway_plugin_failures_total{plugin=\"probe\",kind=\"refused\"}") >= 1.0
+        gateway.metric(
+            "gateway_plugin_failures_total{plugin=\"probe\",route=\"probe\",kind=\"refused\"}"
+        ) >= 1.0
     );
 }

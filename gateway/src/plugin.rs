@@ -12,6 +12,7 @@ mod host;
 mod instance;
 mod limits;
 mod loader;
+mod meter;
 mod pool;
 
 use std::fmt;
@@ -50,8 +51,6 @@ pub struct Linked {
     _compiled: Arc<engine::Compiled>,
     pre: PluginPre<Guest>,
     shared: Arc<Shared>,
-    /// `cpu` in ticks of the epoch.
-    ticks: u64,
     /// Living instances, over all workers.
     living: AtomicUsize,
     /// Where idle ones can be found when there are as many as there may be.
@@ -100,10 +99,11 @@ impl Linked {
         self.filters.get(filter).map_or("{}", |filter| &filter.json)
     }
 
-    /// One failure is one line of the log, unless there are too many, and one count.
+    /// One failure is one count and one line of the log; where there are too many lines, they are for whoever
+    /// looks for a fault.
     fn report(&self, route: &str, phase: &'static str, failure: &Failure) {
         let kind = failure.kind.name();
-        self.shared.metrics.failure(kind);
+        self.shared.metrics.failure(route, kind);
         if let Some(suppressed) = self.shared.gate.pass() {
             tracing::error!(
                 plugin = &*self.name,
@@ -112,6 +112,15 @@ impl Linked {
                 phase,
                 kind,
                 suppressed,
+                "plugin failed: {}",
+                failure.message
+            );
+        } else {
+            tracing::debug!(
+                plugin = &*self.name,
+                route,
+                phase,
+                kind,
                 "plugin failed: {}",
                 failure.message
             );

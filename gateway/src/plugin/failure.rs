@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wasmtime::Trap;
 
@@ -20,7 +20,7 @@ pub struct Failure {
 pub enum FailureKind {
     /// The guest trapped: a panic, an out-of-bounds access, an `unreachable`.
     Trap,
-    /// Its guest time was used up.
+    /// Its processor time was used up.
     Cpu,
     /// Its wall time was used up.
     Timeout,
@@ -88,7 +88,15 @@ impl Failure {
                 "more memory was asked for than `memory` allows",
             ),
             Some(trap) => Self::new(FailureKind::Trap, trap.to_string()),
-            None => Self::new(FailureKind::Trap, error.root_cause().to_string()),
+            None => {
+                let cause = error.root_cause().to_string();
+                // wasmtime has no public type for it.
+                let kind = match cause.contains("fuel allocated for hostcalls") {
+                    true => FailureKind::HostCalls,
+                    false => FailureKind::Trap,
+                };
+                Self::new(kind, cause)
+            }
         }
     }
 
@@ -105,8 +113,8 @@ impl Failure {
 /// Why the host stops a guest that would go on.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Stop {
-    #[error("the {0} ms of guest time that `cpu` allows were used up")]
-    Cpu(u64),
+    #[error("used {used:.1?} of CPU time where {allowed:?} are allowed; `cpu` sets that")]
+    Cpu { used: Duration, allowed: Duration },
     #[error("more than {0} host calls in one call")]
     HostCalls(u32),
 }
@@ -114,7 +122,7 @@ pub(super) enum Stop {
 impl Stop {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Cpu(_) => FailureKind::Cpu,
+            Self::Cpu { .. } => FailureKind::Cpu,
             Self::HostCalls(_) => FailureKind::HostCalls,
         }
     }

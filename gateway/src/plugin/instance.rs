@@ -1,7 +1,7 @@
 //! One instance of a component: its store, the filters configured in it, and a call into one of them.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -14,7 +14,8 @@ use super::failure::{Failure, FailureKind};
 use super::host::bindings::exports::gateway::plugin::filter as wit;
 use super::host::bindings::{Plugin, PluginPre};
 use super::host::{Guest, Shared};
-use super::limits::{SETUP_FACTOR, ticks};
+use super::limits::SETUP_FACTOR;
+use super::meter::Meter;
 use super::{Linked, Phases};
 
 /// Calls after which an instance that has grown large is replaced.
@@ -23,6 +24,8 @@ const BLOATED_CALLS: u64 = 100;
 /// An instance. It is spoiled from the beginning of a call until the call ends well; a spoiled one is thrown away.
 pub(super) struct Instance {
     store: Store<Guest>,
+    /// That of the budget in the store, which a call has to itself.
+    meter: Arc<Meter>,
     component: Plugin,
     /// By index into [`Linked`]'s filters; configured on first use.
     filters: Vec<Option<ResourceAny>>,
@@ -54,7 +57,7 @@ impl Instance {
         shared: Arc<Shared>,
     ) -> Result<Self, Failure> {
         let plugin = &shared.plugin;
-        let (timeout, cpu) = (plugin.timeout, setup_ticks(plugin.cpu));
+        let (timeout, cpu) = (plugin.timeout, setup_time(plugin.cpu));
         // What a guest hands over in one call: a body and its fields.
         let transfer = plugin.body_limit.saturating_mul(2).saturating_add(1 << 20);
         let mut store = Store::try_new(engine, Guest::new(shared))
@@ -63,13 +66,15 @@ impl Instance {
         store.limiter(|guest| &mut guest.budget);
         store.epoch_deadline_callback(|mut store| store.data_mut().budget.tick());
         begin(&mut store, Phases::default(), cpu, timeout);
-        let component = match within(timeout, pre.instantiate_async(&mut store)).await {
+        let meter = store.data().budget.meter();
+        let component = match within(timeout, &meter, pre.instantiate_async(&mut store)).await {
             Some(Ok(component)) => component,
             Some(Err(error)) => return Err(failed_start(&error, store.data())),
             None => return Err(timed_out(timeout)),
         };
         Ok(Self {
             store,
+            meter,
             component,
             filters: Vec::new(),
             calls: 0,
@@ -91,7 +96,7 @@ impl Instance {
     pub(super) async fn describe(&mut self) -> Result<wit::Metadata, Failure> {
         let timeout = self.set_up();
         let filter = self.component.gateway_plugin_filter();
-        let described = within(timeout, filter.call_describe(&mut self.store)).await;
+        let described = within(timeout, &self.meter, filter.call_describe(&mut self.store)).await;
         self.settle(described, timeout)
     }
 
@@ -104,7 +109,12 @@ impl Instance {
         let timeout = self.set_up();
         let filter = self.component.gateway_plugin_filter();
         let configured = filter.configured();
-        let answer = within(timeout, configured.call_configure(&mut self.store, json)).await;
+        let answer = within(
+            timeout,
+            &self.meter,
+            configured.call_configure(&mut self.store, json),
+        )
+        .await;
         let answer = self.settle(answer, timeout)?;
         if let Ok(resource) = &answer {
             if self.filters.len() <= index {
@@ -119,7 +129,12 @@ impl Instance {
     pub(super) async fn phases(&mut self, resource: ResourceAny) -> Result<Phases, Failure> {
         let timeout = self.set_up();
         let configured = self.component.gateway_plugin_filter().configured();
-        let phases = within(timeout, configured.call_phases(&mut self.store, resource)).await;
+        let phases = within(
+            timeout,
+            &self.meter,
+            configured.call_phases(&mut self.store, resource),
+        )
+        .await;
         self.settle(phases, timeout).map(Phases::from_wit)
     }
 
@@ -138,9 +153,10 @@ impl Instance {
         let timeout = plugin.timeout;
         self.spoiled = true;
         self.calls += 1;
-        begin(&mut self.store, linked.phases(index), linked.ticks, timeout);
+        begin(&mut self.store, linked.phases(index), plugin.cpu, timeout);
         let returned = within(
             timeout,
+            &self.meter,
             invoke(&self.component, &mut self.store, resource, call),
         )
         .await;
@@ -172,7 +188,7 @@ impl Instance {
     fn set_up(&mut self) -> Duration {
         self.spoiled = true;
         let plugin = &self.store.data().shared.plugin;
-        let (timeout, cpu) = (plugin.timeout, setup_ticks(plugin.cpu));
+        let (timeout, cpu) = (plugin.timeout, setup_time(plugin.cpu));
         begin(&mut self.store, Phases::default(), cpu, timeout);
         timeout
     }
@@ -200,9 +216,9 @@ impl Instance {
 }
 
 /// Refills the budget for a call that begins now.
-fn begin(store: &mut Store<Guest>, phases: Phases, ticks: u64, timeout: Duration) {
+fn begin(store: &mut Store<Guest>, phases: Phases, cpu: Duration, timeout: Duration) {
     let guest = store.data_mut();
-    guest.budget.refill(ticks);
+    guest.budget.refill(cpu);
     guest.phases = phases;
     guest.deadline = Instant::now() + timeout;
     guest.last_words = None;
@@ -237,23 +253,25 @@ async fn invoke(
 }
 
 /// Waits so long for a call, without a timer for one that is done at its first poll; most are.
-async fn within<F: Future>(limit: Duration, call: F) -> Option<F::Output> {
+async fn within<F: Future>(limit: Duration, meter: &Meter, call: F) -> Option<F::Output> {
     let mut call = pin!(call);
-    let first = poll_fn(|context| {
-        Poll::Ready(match call.as_mut().poll(context) {
-            Poll::Ready(done) => Some(done),
-            Poll::Pending => None,
-        })
-    })
-    .await;
+    let mut metered = poll_fn(|context| {
+        meter.resume();
+        let polled = call.as_mut().poll(context);
+        if polled.is_pending() {
+            meter.pause();
+        }
+        polled
+    });
+    let first = poll_fn(|context| Poll::Ready(Pin::new(&mut metered).poll(context))).await;
     match first {
-        Some(done) => Some(done),
-        None => tokio::time::timeout(limit, call).await.ok(),
+        Poll::Ready(done) => Some(done),
+        Poll::Pending => tokio::time::timeout(limit, metered).await.ok(),
     }
 }
 
-fn setup_ticks(cpu: Duration) -> u64 {
-    ticks(cpu).saturating_mul(SETUP_FACTOR)
+fn setup_time(cpu: Duration) -> Duration {
+    cpu.saturating_mul(SETUP_FACTOR)
 }
 
 fn failed_start(error: &wasmtime::Error, guest: &Guest) -> Failure {

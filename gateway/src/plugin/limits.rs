@@ -1,13 +1,15 @@
-//! What one call may use up: guest time, memory, host calls, log lines. An instance carries its budget and
+//! What one call may use up: processor time, memory, host calls, log lines. An instance carries its budget and
 //! refills it before every call.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
 use super::engine::TICK;
 use super::failure::Stop;
+use super::meter::{Meter, Reading};
 use crate::config;
 
 /// Calls into the host that one call of a plugin may make.
@@ -20,9 +22,9 @@ const LOG_LINES: u32 = 32;
 const LOG_BYTES: usize = 16 << 10;
 /// Elements of one table.
 const TABLE_ELEMENTS: usize = 20_000;
-/// Configuring, describing and instantiating may take this many times the guest time of a call, since they parse
+/// Configuring, describing and instantiating may take this many times the processor time of a call, since they parse
 /// and build what calls then use.
-pub(super) const SETUP_FACTOR: u64 = 50;
+pub(super) const SETUP_FACTOR: u32 = 50;
 
 /// What is left of a call's allowance.
 #[derive(Debug)]
@@ -30,10 +32,8 @@ pub(super) struct Budget {
     memory_limit: usize,
     memory: usize,
     memory_refused: bool,
-    ticks: u64,
-    tick_limit: u64,
-    /// The guest was waiting in the host when the epoch moved on: the next tick is not its fault.
-    waited: bool,
+    meter: Arc<Meter>,
+    cpu: Duration,
     host_calls: u32,
     log_lines: u32,
     log_bytes: Arc<AtomicUsize>,
@@ -46,9 +46,8 @@ impl Budget {
             memory_limit: plugin.memory,
             memory: 0,
             memory_refused: false,
-            ticks: 0,
-            tick_limit: 0,
-            waited: false,
+            meter: Arc::new(Meter::new()),
+            cpu: Duration::ZERO,
             host_calls: 0,
             log_lines: 0,
             log_bytes: Arc::new(AtomicUsize::new(LOG_BYTES)),
@@ -56,34 +55,37 @@ impl Budget {
         }
     }
 
-    /// Refills everything for a call.
-    pub(super) fn refill(&mut self, tick_limit: u64) {
+    /// Refills everything for a call. Processor time is told by ticks: there is at least one.
+    pub(super) fn refill(&mut self, cpu: Duration) {
         self.memory_refused = false;
-        self.ticks = 0;
-        self.tick_limit = tick_limit;
-        self.waited = false;
+        self.meter.begin();
+        self.cpu = cpu.max(TICK);
         self.host_calls = HOST_CALLS;
         self.log_lines = LOG_LINES;
         self.log_suppressed = 0;
         self.log_bytes.store(LOG_BYTES, Ordering::Relaxed);
     }
 
-    /// One tick of the epoch passed in the guest: the worker's other tasks get their turn, and a guest that used
-    /// up its time is stopped.
-    pub(super) fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
-        if std::mem::take(&mut self.waited) {
-            return Ok(UpdateDeadline::Continue(1));
-        }
-        self.ticks += 1;
-        if self.ticks > self.tick_limit {
-            return Err(Stop::Cpu(self.tick_limit).into());
-        }
-        Ok(UpdateDeadline::Yield(1))
+    /// What tells the processor time of the call in hand.
+    pub(super) fn meter(&self) -> Arc<Meter> {
+        self.meter.clone()
     }
 
-    /// The guest waited in the host.
-    pub(super) fn waited(&mut self) {
-        self.waited = true;
+    /// The epoch moved on in the guest: one that used up its time is stopped, one that had the worker for a while
+    /// makes way for the worker's other tasks, sockets and timers.
+    pub(super) fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
+        let Reading { used, at_once } = self.meter.tick();
+        if used > self.cpu {
+            let allowed = self.cpu;
+            return Err(Stop::Cpu { used, allowed }.into());
+        }
+        if at_once < TICK / 2 {
+            // It has only just come back.
+            return Ok(UpdateDeadline::Continue(1));
+        }
+        // wasmtime's own yield would come back before the worker looked at its sockets.
+        let others = Box::pin(tokio::task::yield_now());
+        Ok(UpdateDeadline::YieldCustom(1, others))
     }
 
     /// The guest called the host.
@@ -133,13 +135,6 @@ pub(super) fn take(budget: &AtomicUsize, bytes: usize) -> bool {
             left.checked_sub(bytes)
         })
         .is_ok()
-}
-
-/// A duration in ticks, rounded up, at least one.
-pub(super) fn ticks(time: std::time::Duration) -> u64 {
-    u64::try_from(time.as_millis().div_ceil(TICK.as_millis()))
-        .unwrap_or(u64::MAX)
-        .max(1)
 }
 
 impl ResourceLimiter for Budget {

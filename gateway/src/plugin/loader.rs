@@ -14,7 +14,7 @@ use super::grants::{VERSION, check_import};
 use super::host::bindings::PluginPre;
 use super::host::{Guest, Shared, linker};
 use super::instance::Instance;
-use super::{Engine, Failure, Filter, Linked, Services, limits};
+use super::{Engine, Failure, Filter, Linked, Services};
 use crate::config;
 
 /// The largest component, bytes.
@@ -172,7 +172,6 @@ fn link(
     })?;
     Ok(Arc::new(Linked {
         name: plugin.name.clone(),
-        ticks: limits::ticks(plugin.cpu),
         config,
         sha256: artifact.sha256,
         metadata,

@@ -54,7 +54,8 @@ pub struct RouteMetrics {
 #[derive(Debug)]
 pub struct PluginMetrics {
     phases: [Histogram; Phase::ALL.len()],
-    failures: Mutex<BTreeMap<&'static str, u64>>,
+    /// By route and kind.
+    failures: Mutex<BTreeMap<(String, &'static str), u64>>,
     instances: AtomicUsize,
     series: Series,
 }
@@ -192,8 +193,9 @@ impl PluginMetrics {
     }
 
     /// A call failed.
-    pub fn failure(&self, kind: &'static str) {
-        *self.failures.lock().entry(kind).or_default() += 1;
+    pub fn failure(&self, route: &str, kind: &'static str) {
+        let mut failures = self.failures.lock();
+        *failures.entry((route.to_owned(), kind)).or_default() += 1;
     }
 
     /// Instances were made (or, negative, ended).

@@ -22,9 +22,7 @@ impl Host for Guest {
     async fn send(&mut self, request: Request) -> wasmtime::Result<Result<Response, Error>> {
         self.budget.host_call()?;
         let started = self.start(request);
-        let answer = finish(started).await;
-        self.budget.waited();
-        Ok(answer)
+        Ok(finish(started).await)
     }
 
     async fn send_all(
@@ -46,7 +44,6 @@ impl Host for Guest {
         for started in started {
             answers.push(finish(started).await);
         }
-        self.budget.waited();
         Ok(answers)
     }
 }

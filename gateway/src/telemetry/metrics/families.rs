@@ -204,13 +204,17 @@ impl Metrics {
         )?;
         let failures = plugins.iter().flat_map(|(plugin, metrics)| {
             let failures = metrics.failures.lock().clone();
-            failures
-                .into_iter()
-                .map(move |(kind, count)| ([name(plugin), ("kind", kind.to_owned())], count))
+            failures.into_iter().map(move |((route, kind), count)| {
+                let labels = [name(plugin), ("route", route), ("kind", kind.to_owned())];
+                (labels, count)
+            })
         });
         counters(
             encoder,
-            ("gateway_plugin_failures", "Failed calls of plugins by kind"),
+            (
+                "gateway_plugin_failures",
+                "Failed calls of plugins by route and kind",
+            ),
             failures,
         )?;
         let instances = plugins.iter().map(|(plugin, metrics)| {
@@ -372,7 +376,7 @@ mod tests {
         metrics
             .plugin("auth")
             .phase(Phase::Request, Duration::from_micros(3));
-        metrics.plugin("auth").failure("trap");
+        metrics.plugin("auth").failure("api", "trap");
         metrics.plugin_count("auth", "Tokens seen", &[("kind".into(), "a\"b".into())], 2);
         metrics.plugin_observe("auth", "age", &[], 0.2);
         metrics.swap("auth", "done");
@@ -383,7 +387,7 @@ mod tests {
             r#"gateway_request_duration_seconds_count{route="shop"} 2"#,
             r#"gateway_response_body_bytes_total{route="shop"} 2"#,
             r#"gateway_plugin_phase_duration_seconds_bucket{le="0.000004",plugin="auth",phase="request"} 1"#,
-            r#"gateway_plugin_failures_total{plugin="auth",kind="trap"} 1"#,
+            r#"gateway_plugin_failures_total{plugin="auth",route="api",kind="trap"} 1"#,
             r#"gateway_custom_tokens_seen_total{plugin="auth",kind="a\"b"} 2"#,
             r#"gateway_custom_age_count{plugin="auth"} 1"#,
             r#"gateway_plugin_swaps_total{plugin="auth",outcome="done"} 1"#,

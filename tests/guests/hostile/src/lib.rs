@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gateway_plugin_sdk::prelude::*;
-use gateway_plugin_sdk::upstream;
+use gateway_plugin_sdk::{secrets, state, upstream};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -19,32 +19,62 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Act {
+    /// Behaves.
+    Behave,
     /// Never returns.
     Loop,
     /// Never returns, and calls the host all the while.
     LoopCalling,
+    /// Never returns, and sends sub-requests that are denied all the while.
+    LoopDenied,
     /// A million calls of the host.
     MillionCalls,
     /// Takes all memory.
     Memory,
     /// Overflows the stack.
     Recursion,
+    /// Panics when it is configured.
+    PanicInConfigure,
+    /// Panics when it is configured, save for the first time.
+    PanicInLaterConfigure,
     /// Panics in the request phase.
     Panic,
     /// Panics in the response phase.
     PanicInResponse,
+    /// Panics at the first chunk of the request body.
+    PanicInRequestChunk,
+    /// Panics at the first chunk of the response body.
+    PanicInResponseChunk,
     /// Panics when the exchange is over.
     PanicInComplete,
+    /// Panics when it is dropped.
+    PanicInDrop,
     /// Sleeps past its timeout.
     Sleep,
+    /// Sends a sub-request that takes a while, then ends well.
+    Wait,
     /// Writes a million lines to the log.
     LogFlood,
-    /// Answers with more than it may.
+    /// Answers with a body that is larger than it may be.
     HugeAnswer,
-    /// Sets fields that are the gateway's, or that break the message.
+    /// Fails with a text that is larger than it may be.
+    HugeString,
+    /// Answers with more fields than it may hand over.
+    HugeList,
+    /// Puts more in the place of a chunk than it may.
+    HugeChunk,
+    /// Sets request fields that are the gateway's, or that break the message.
     BadHeaders,
+    /// Does so to the response, and in an answer of its own.
+    BadAnswer,
     /// Asks an upstream that it was not granted.
     DeniedUpstream,
+    /// Reads a secret that it was not granted.
+    DeniedSecret,
+    /// Sends a sub-request to its own route.
+    Itself,
+    /// Reads a key, also as it might be called in another plugin's namespace, and writes it.
+    State,
 }
 
 /// The plugin.
@@ -59,61 +89,102 @@ impl Plugin for Hostile {
     type Config = Config;
 
     fn configure(config: Config) -> Result<Self, Vec<ConfigError>> {
+        match config.act {
+            Act::PanicInConfigure => unreachable!("told to panic in configure"),
+            Act::PanicInLaterConfigure => {
+                let times = state::increment("configured", 1, None);
+                assert_eq!(times, Ok(1), "told to panic in a later configure");
+            }
+            _ => {}
+        }
         Ok(Self { act: config.act })
     }
 
     fn phases(&self) -> Phases {
         match self.act {
-            Act::PanicInResponse => Phases::RESPONSE,
+            Act::PanicInResponse | Act::BadAnswer => Phases::RESPONSE,
+            Act::PanicInRequestChunk => Phases::REQUEST_STREAM,
+            Act::PanicInResponseChunk | Act::HugeChunk => Phases::RESPONSE_STREAM,
             Act::PanicInComplete => Phases::COMPLETE,
             _ => Phases::REQUEST,
         }
     }
 
     fn on_request(&self, request: &mut Request) -> Result {
-        match self.act {
+        let text = match self.act {
             Act::Loop => loop {
                 std::hint::black_box(0);
             },
             Act::LoopCalling => loop {
                 std::hint::black_box(request.id());
             },
+            Act::LoopDenied => loop {
+                std::hint::black_box(upstream::Request::get("secret", "/").send().is_err());
+            },
             Act::MillionCalls => {
                 for _ in 0..1_000_000 {
                     std::hint::black_box(request.id());
                 }
+                "called".to_owned()
             }
             Act::Memory => {
                 let mut taken = Vec::new();
                 loop {
-                    taken.push(std::hint::black_box(vec![1_u8; 1 << 20]));
+                    taken.push(std::hint::black_box(vec![1_u8; 1 << 18]));
                 }
             }
-            Act::Recursion => {
-                std::hint::black_box(descend(1));
-            }
+            Act::Recursion => std::hint::black_box(descend(1)).to_string(),
             Act::Panic => unreachable!("told to panic in the request phase"),
-            Act::Sleep => std::thread::sleep(Duration::from_secs(3600)),
+            Act::Sleep => {
+                std::thread::sleep(Duration::from_secs(3600));
+                "slept".to_owned()
+            }
+            Act::Wait => format!(
+                "{:?}",
+                upstream::Request::get("origin", "/wait").send()?.status
+            ),
             Act::LogFlood => {
                 for _ in 0..1_000_000 {
                     log::info!("flood flood flood flood");
                 }
+                "logged".to_owned()
             }
-            Act::HugeAnswer => {
-                return Ok(Answer::new(200).text("a".repeat(12 << 20)).into());
+            Act::HugeAnswer => "a".repeat(4 << 20),
+            Act::HugeString => return Err("a".repeat(4 << 20).into()),
+            Act::HugeList => {
+                let answer = Answer::new(200);
+                let add = |answer: Answer, _| answer.header("a", "b");
+                return Ok((0..70_000).fold(answer, add).into());
             }
-            Act::BadHeaders => return Ok(bad_headers(request)),
-            Act::DeniedUpstream => {
-                let sent = upstream::Request::get("secret", "/").send();
-                return Ok(Answer::new(200).text(format!("{sent:?}")).into());
-            }
-            Act::PanicInResponse | Act::PanicInComplete => {}
-        }
-        Ok(Flow::Next)
+            Act::BadHeaders => bad_headers(request),
+            Act::DeniedUpstream => format!("{:?}", upstream::Request::get("secret", "/").send()),
+            Act::DeniedSecret => format!("{:?}", (secrets::get("mine"), secrets::get("theirs"))),
+            Act::Itself => match upstream::Request::get("itself", "/hostile").send() {
+                Ok(answer) => format!("through {}", String::from_utf8_lossy(&answer.body)),
+                Err(error) => format!("{error:?}"),
+            },
+            Act::State => keys(request)?,
+            _ => return Ok(Flow::Next),
+        };
+        Ok(Answer::new(200).text(text).into())
     }
 
-    fn on_response(&self, _: &Request, _: &mut Response) -> Result {
+    fn on_response(&self, _: &Request, response: &mut Response) -> Result {
+        if self.act == Act::BadAnswer {
+            return Ok(bad_answer(response));
+        }
         unreachable!("told to panic in the response phase")
+    }
+
+    fn on_request_chunk(&self, _: &Request, _: Vec<u8>, _: bool) -> Result<Vec<u8>> {
+        unreachable!("told to panic in a chunk of the request")
+    }
+
+    fn on_response_chunk(&self, _: &Request, _: &Response, _: Vec<u8>, _: bool) -> Result<Vec<u8>> {
+        if self.act == Act::HugeChunk {
+            return Ok(vec![b'a'; 4 << 20]);
+        }
+        unreachable!("told to panic in a chunk of the response")
     }
 
     fn on_complete(&self, _: &Request, _: Option<&Response>) {
@@ -121,29 +192,85 @@ impl Plugin for Hostile {
     }
 }
 
-/// What became of edits that must not be made.
-fn bad_headers(request: &mut Request) -> Flow {
-    let names = [
-        ":path",
-        "transfer-encoding",
-        "content-length",
-        "connection",
-        "host",
-        "a b",
-        "a\r\nb",
-    ];
-    let mut made: Vec<&str> = names
-        .into_iter()
-        .filter(|name| request.set_header(name, "x").is_ok())
-        .collect();
-    for value in ["a\r\nb: c", "a\nb", "a\0b"] {
-        if request.set_header("x-fine", value).is_ok()
-            || request.response().set_header("x-fine", value).is_ok()
-        {
-            made.push(value);
-        }
+impl Drop for Hostile {
+    fn drop(&mut self) {
+        assert_ne!(self.act, Act::PanicInDrop, "told to panic in drop");
     }
-    Answer::new(200).text(format!("made: {made:?}")).into()
+}
+
+const NAMES: [&str; 10] = [
+    ":path",
+    "transfer-encoding",
+    "content-length",
+    "connection",
+    "keep-alive",
+    "upgrade",
+    "host",
+    "a b",
+    "a\r\nb",
+    "a\0",
+];
+const VALUES: [&str; 4] = ["a\r\nb: c", "a\nb", "a\rb", "a\0b"];
+
+/// What was under a key, by the names by which another plugin's might be reached, and then this route's name.
+fn keys(request: &Request) -> Result<String> {
+    let mut seen = Vec::new();
+    for key in [
+        "key",
+        "one/key",
+        "one:key",
+        "one.key",
+        "one\0key",
+        "../one/key",
+        "\0one\0key",
+    ] {
+        let value = state::get(key)?;
+        seen.push(value.map(|value| String::from_utf8_lossy(&value).into_owned()));
+    }
+    state::set("key", request.route(), None)?;
+    Ok(format!("{seen:?}"))
+}
+
+/// Which edits were made that must not be.
+fn bad_headers(request: &mut Request) -> String {
+    let mut made = Vec::new();
+    for name in NAMES {
+        let edits = [
+            request.set_header(name, "x"),
+            request.append_header(name, "x"),
+            request.remove_header(name),
+            request.response().set_header(name, "x"),
+            request.response().append_header(name, "x"),
+            request.response().remove_header(name),
+        ];
+        made.extend(edits.iter().filter(|edit| edit.is_ok()).map(|_| name));
+    }
+    for value in VALUES {
+        let edits = [
+            request.set_header("x-fine", value),
+            request.append_header("x-fine", value),
+            request.response().set_header("x-fine", value),
+            request.set_path(&format!("/{value}")),
+            request.set_method(value),
+        ];
+        made.extend(edits.iter().filter(|edit| edit.is_ok()).map(|_| value));
+    }
+    format!("made: {made:?}")
+}
+
+/// An answer with everything that must not be in one, and its body says which edits were made before.
+fn bad_answer(response: &mut Response) -> Flow {
+    let mut made = Vec::new();
+    let names = NAMES.iter().map(|name| (*name, "x"));
+    let edits = names.chain(VALUES.iter().map(|value| ("x-fine", *value)));
+    let mut answer = Answer::new(200);
+    for (name, value) in edits {
+        if response.set_header(name, value).is_ok() || response.append_header(name, value).is_ok() {
+            made.push((name, value));
+        }
+        answer = answer.header(name, value);
+    }
+    answer.text(format!("made: {made:?}")).into()
 }
 
 #[expect(unconditional_recursion, reason = "the point of it")]

@@ -1,0 +1,175 @@
+//! The budget of a call: what it counts, what it does not, and how exactly it is kept.
+
+use std::time::{Duration, Instant};
+
+use super::{assert_host_is_sound, failures, gateway};
+use crate::harness::{Gateway, Origin, get};
+
+/// What `cpu` is measured by.
+const TICK: Duration = Duration::from_millis(1);
+
+/// Each of these failures was a call that had used more than its budget, and no more than two ticks more. A tick
+/// comes late where the machine has no processor for the clock: one in a hundred may be such.
+pub(super) fn assert_kept(failures: &[String], budget: Duration) {
+    let used = |line: &String| {
+        let (before, _) = line.split_once(" of CPU time").unwrap();
+        duration(before.rsplit("used ").next().unwrap())
+    };
+    let mut used: Vec<Duration> = failures.iter().map(used).collect();
+    used.sort();
+    eprintln!(
+        "{:?} {:?} {:?} {:?}",
+        used[0],
+        used[used.len() / 2],
+        used[used.len() * 99 / 100],
+        used[used.len() - 1]
+    );
+    assert!(
+        used[0] >= budget,
+        "{:?} is not more than the budget",
+        used[0]
+    );
+    let late = used
+        .iter()
+        .filter(|used| **used > budget + 2 * TICK)
+        .count();
+    assert!(
+        late * 100 <= used.len(),
+        "{late} of {} used too much: {used:?}",
+        used.len()
+    );
+}
+
+/// `2.3ms`, `950.0µs` or `1.2s`.
+fn duration(text: &str) -> Duration {
+    let (number, unit) = text.split_at(
+        text.find(|c: char| c != '.' && !c.is_ascii_digit())
+            .unwrap(),
+    );
+    let number: f64 = number.parse().unwrap();
+    Duration::from_secs_f64(match unit {
+        "s" => number,
+        "ms" => number / 1e3,
+        "µs" => number / 1e6,
+        unit => panic!("{unit} is no unit of {text}"),
+    })
+}
+
+#[test]
+fn a_loop_is_stopped_within_two_ticks_of_its_budget_however_many_share_the_worker() {
+    let origin = Origin::start();
+    for act in ["loop", "loop-calling", "loop-denied"] {
+        let budget = Duration::from_millis(4);
+        let gateway = gateway(&origin, act, "cpu = \"4ms\"\ntimeout = \"5s\"");
+        let public = gateway.listener("public");
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..12 {
+                        assert_eq!(get(public, "/hostile", &[]).status, 500, "{act}");
+                    }
+                });
+            }
+        });
+        assert_kept(&failures(&gateway, 96), budget);
+        assert_host_is_sound(&gateway);
+    }
+}
+
+#[test]
+fn waiting_for_a_sub_request_is_not_charged_and_what_others_use_meanwhile_neither() {
+    let origin = Origin::answering(|head, _| {
+        if head.starts_with("GET /wait") {
+            std::thread::sleep(Duration::from_millis(30));
+        }
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_vec()
+    });
+    let text = super::config(
+        &origin,
+        "wait",
+        "cpu = \"2ms\"",
+        "{plugins}/guest_hostile.wasm",
+    ) + r#"
+[plugins.loop]
+path = "{plugins}/guest_hostile.wasm"
+grants = { upstreams = ["origin"], secrets = ["mine"], state = true }
+cpu = "100ms"
+config = { act = "loop" }
+[[routes]]
+name = "loop"
+match = { path = "/loop" }
+plugins = ["loop"]
+upstream = "origin"
+"#;
+    let gateway = Gateway::start(&text);
+    let public = gateway.listener("public");
+    std::thread::scope(|scope| {
+        let loops = scope.spawn(|| {
+            for _ in 0..4 {
+                assert_eq!(get(public, "/loop", &[]).status, 500);
+            }
+        });
+        let mut waited = 0;
+        while !loops.is_finished() || waited < 4 {
+            let answer = get(public, "/hostile", &[]);
+            assert_eq!(answer.status, 200, "{}\n{}", answer.text(), gateway.text());
+            waited += 1;
+        }
+    });
+}
+
+#[test]
+fn a_million_host_calls_are_stopped_by_their_number() {
+    let origin = Origin::start();
+    let gateway = gateway(&origin, "million-calls", "cpu = \"1s\"");
+    assert_eq!(get(gateway.listener("public"), "/hostile", &[]).status, 500);
+    let line = gateway.wait_for("plugin failed");
+    assert!(line.contains("kind=\"host_calls\""), "{line}");
+    assert!(
+        line.contains("more than 100000 host calls in one call"),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_plugin_that_sleeps_is_ended_by_its_timeout_and_not_charged() {
+    let origin = Origin::start();
+    let gateway = gateway(&origin, "sleep", "cpu = \"1ms\"\ntimeout = \"60ms\"");
+    let began = Instant::now();
+    assert_eq!(get(gateway.listener("public"), "/hostile", &[]).status, 500);
+    assert!(began.elapsed() >= Duration::from_millis(60));
+    let line = gateway.wait_for("plugin failed");
+    assert!(
+        line.contains("kind=\"timeout\"") && line.contains("60ms"),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_neighbour_has_its_turn_between_the_ticks_of_loops() {
+    let origin = Origin::start();
+    let gateway = gateway(&origin, "loop", "cpu = \"400ms\"\ntimeout = \"10s\"");
+    let public = gateway.listener("public");
+    let mut took = std::thread::scope(|scope| {
+        let loops: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| assert_eq!(get(public, "/hostile", &[]).status, 500)))
+            .collect();
+        let mut took = Vec::new();
+        while !loops.iter().all(|looping| looping.is_finished()) {
+            let began = Instant::now();
+            assert_eq!(get(public, "/neighbour", &[]).status, 200);
+            took.push(began.elapsed());
+        }
+        took
+    });
+    took.sort();
+    eprintln!(
+        "neighbour {} {:?} {:?}",
+        took.len(),
+        took[took.len() / 2],
+        took[took.len() - 1]
+    );
+    // A request meets the worker's sockets about six times, and each time four loops have had a tick each.
+    let median = took[took.len() / 2];
+    assert!(median < Duration::from_millis(60), "{median:?}");
+}
