@@ -92,7 +92,7 @@ async fn serve(
     let engine = Engine::new(config.server.compile_cache.as_deref(), count)?;
     let metrics = Metrics::new(count);
     let state = state::Memory::new(config.state.max_entries);
-    let mut listeners = Listeners::default();
+    let mut listeners = Listeners::new(metrics.clone());
     let bound = listeners.prepare(&config, count)?;
     let mut builder = Builder::new(engine, metrics.clone(), state.clone(), count);
     let (first, builder) = tokio::task::spawn_blocking({

@@ -121,7 +121,7 @@ pub(super) struct Guest {
 
 impl Guest {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        let budget = Budget::new(&shared.plugin);
+        let budget = Budget::new(&shared.plugin, shared.metrics.clone());
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(output::Output::new(&shared.plugin.name, budget.log_bytes()))
             .stderr(output::Output::new(&shared.plugin.name, budget.log_bytes()))
