@@ -15,6 +15,7 @@ mod chain;
 mod expand;
 mod fault;
 mod listeners;
+mod log_format;
 mod model;
 mod patterns;
 mod plugins;
@@ -32,6 +33,7 @@ mod upstreams;
 use std::path::Path;
 
 pub use fault::{Errors, Fault};
+pub use log_format::{LogField, LogPiece, LogTemplate};
 pub use model::*;
 pub use units::Secret;
 

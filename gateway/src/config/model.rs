@@ -13,6 +13,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use indexmap::IndexMap;
 use ipnet::IpNet;
 
+use super::log_format::LogTemplate;
 use super::units::Secret;
 
 /// One whole configuration.
@@ -64,7 +65,8 @@ pub struct AccessLog {
     pub format: AccessLogFormat,
     /// Where it goes.
     pub path: AccessLogPath,
-    /// The share of exchanges that is logged, 0.0 to 1.0. Failures (5xx) are always logged.
+    /// The share of exchanges that is logged, 0.0 to 1.0. Always logged is what the gateway or the upstream failed
+    /// at: 5xx, responses that broke off, and exchanges that ended without a response.
     pub sample: f64,
 }
 
@@ -76,7 +78,7 @@ pub enum AccessLogFormat {
     /// The combined log format of Apache and nginx.
     Combined,
     /// A template of `{field}` and text.
-    Template(String),
+    Template(LogTemplate),
     /// Nothing is written.
     Off,
 }
