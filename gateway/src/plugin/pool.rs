@@ -178,11 +178,12 @@ impl Pool {
     }
 
     /// Keeps an instance for the next call if it is fit for one.
-    pub(super) fn give_back(&self, leased: Leased) {
+    pub(super) fn give_back(&self, mut leased: Leased) {
         let instances = &self.linked.config.instances;
         if instances.fresh || !leased.instance.is_fit(instances.recycle_after) {
             return;
         }
+        leased.instance.guest().route = None;
         let mut idle = self.idle.lock();
         if idle.len() < IDLE {
             idle.push(leased);

@@ -391,7 +391,7 @@ mod tests {
         assert!(
             metrics
                 .text()
-                .contains("gateway_access_log_lost_lines_total 2\n")
+                .contains("gateway_access_log_lost_lines_total{} 2\n")
         );
     }
 }

@@ -293,7 +293,7 @@ mod tests {
             r#"gateway_custom_tokens_seen_total{plugin="auth",kind="a\"b\n# TYPE"} 2"#,
             r#"gateway_plugin_series_dropped_total{plugin="auth"} 1"#,
             r#"gateway_errors_total{kind="no_route"} 1"#,
-            "gateway_access_log_lost_lines_total 3",
+            "gateway_access_log_lost_lines_total{} 3",
             r#"gateway_connections{listener="public"} 1"#,
             r#"gateway_request_duration_seconds_bucket{le="+Inf",route="shop"} 2"#,
             r#"gateway_custom_age_count{plugin="auth"} 1"#,
