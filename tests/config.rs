@@ -307,6 +307,8 @@ fn no_damage_to_a_good_file_panics() {
 #[test]
 fn every_file_that_was_read_is_watched() {
     let (directory, config) = loaded();
+    let at = |name: &str| directory.path().join(name);
+    let watched = config.watched;
     for name in [
         "gateway.toml",
         "routes/more.toml",
@@ -314,12 +316,26 @@ fn every_file_that_was_read_is_watched() {
         "cert.pem",
         "key.pem",
     ] {
-        assert!(
-            config.files.contains(&directory.path().join(name)),
-            "{name}"
-        );
+        assert!(watched.files.contains(&at(name)), "{name}");
     }
-    assert!(!config.files.contains(&directory.path().join("a.wasm")));
+    assert_eq!(watched.includes, [at("routes/*.toml")]);
+    assert_eq!(watched.plugins, [at("a.wasm")]);
+}
+
+#[test]
+fn a_configuration_that_is_refused_says_what_to_watch_for_its_remedy() {
+    let directory = directory();
+    let at = |name: &str| directory.path().join(name);
+    let text = completed(
+        "include = [\"none-*.toml\", \"broken.toml\"]\n[plugins.late]\npath = \"late.wasm\"\n",
+    );
+    fs::write(at("gateway.toml"), text).unwrap();
+    fs::write(at("broken.toml"), "[[").unwrap();
+    let (loaded, watched) = config::load_watched(&at("gateway.toml"));
+    assert!(loaded.is_err());
+    assert_eq!(watched.files, [at("gateway.toml"), at("broken.toml")]);
+    assert_eq!(watched.includes, [at("none-*.toml"), at("broken.toml")]);
+    assert_eq!(watched.plugins, [at("late.wasm")]);
 }
 
 #[test]

@@ -117,3 +117,55 @@ fn wait(so: impl Fn() -> bool) {
         std::thread::yield_now();
     }
 }
+
+/// A gateway whose routes are in files of their own, one of them there.
+fn including() -> Gateway {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("gateway.toml");
+    let text = r#"
+include = ["routes/*.toml"]
+[admin]
+address = "127.0.0.1:0"
+[[listeners]]
+name = "public"
+address = "127.0.0.1:0"
+"#;
+    std::fs::write(&file, text).unwrap();
+    std::fs::create_dir(directory.path().join("routes")).unwrap();
+    std::fs::write(directory.path().join("routes/one.toml"), route("one")).unwrap();
+    Gateway::start_file(&file, &[], directory)
+}
+
+fn route(name: &str) -> String {
+    format!(
+        "[[routes]]\nname = \"{name}\"\nmatch = {{ path = \"/{name}\" }}\nrespond = {{ body = \"{name}\" }}\n"
+    )
+}
+
+#[test]
+fn a_new_file_that_an_include_matches_is_taken_and_one_that_goes_is_let_go() {
+    let gateway = including();
+    let public = gateway.listener("public");
+    let two = gateway.directory.path().join("routes/two.toml");
+    assert_eq!(get(public, "/two", &[]).status, 404);
+    std::fs::write(&two, route("two")).unwrap();
+    wait(|| get(public, "/two", &[]).status == 200);
+    std::fs::remove_file(&two).unwrap();
+    wait(|| get(public, "/two", &[]).status == 404);
+    assert_eq!(get(public, "/one", &[]).status, 200);
+}
+
+#[test]
+fn the_remedy_of_a_file_that_only_the_refused_configuration_reads_is_seen() {
+    let gateway = including();
+    let public = gateway.listener("public");
+    let at = |name: &str| gateway.directory.path().join(name);
+    std::fs::write(at("more.toml"), "[[").unwrap();
+    let text = std::fs::read_to_string(at("gateway.toml")).unwrap();
+    let text = text.replace("routes/*.toml", "routes/*.toml\", \"more.toml");
+    std::fs::write(at("gateway.toml"), text).unwrap();
+    gateway.wait_for("the old one stays");
+    assert_eq!(get(public, "/one", &[]).status, 200);
+    std::fs::write(at("more.toml"), route("more")).unwrap();
+    wait(|| get(public, "/more", &[]).status == 200);
+}

@@ -38,11 +38,21 @@ pub struct Config {
     pub upstreams: IndexMap<Arc<str>, Upstream>,
     /// Routes in the order of the files.
     pub routes: Vec<Route>,
-    /// Every file that was read for it (configuration, includes, `{ file = .. }`, certificates), absolute,
-    /// for the watcher. Plugin artifacts are not among them.
-    pub files: Vec<PathBuf>,
+    /// What it was made from.
+    pub watched: Watched,
     /// The configuration as it was written, secrets masked, defaults filled in: for `GET /config`.
     pub masked: serde_json::Value,
+}
+
+/// What a configuration depends on, found or not, for the watcher. All paths are absolute.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// Every file that was read: configuration, includes, `{ file = .. }`, certificates.
+    pub files: Vec<PathBuf>,
+    /// The patterns of `include`: a file more or less is another configuration.
+    pub includes: Vec<PathBuf>,
+    /// The artifacts of plugins.
+    pub plugins: Vec<PathBuf>,
 }
 
 /// `[server]`.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use super::fault::{Errors, Fault};
+use super::model::Watched;
 use super::suggest;
 use super::tree::{self, Entry, Node, Place, Value};
 
@@ -14,7 +15,7 @@ use super::tree::{self, Entry, Node, Place, Value};
 pub(super) struct Scope {
     files: RefCell<Vec<SourceFile>>,
     faults: RefCell<Vec<(Place, Fault)>>,
-    watched: RefCell<Vec<PathBuf>>,
+    watched: RefCell<Watched>,
     incomplete: Cell<bool>,
 }
 
@@ -75,12 +76,13 @@ impl Scope {
 
     /// Reads a file and remembers it for the watcher.
     pub(super) fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let absolute = std::path::absolute(path)?;
-        let mut watched = self.watched.borrow_mut();
-        if !watched.contains(&absolute) {
-            watched.push(absolute);
-        }
+        add_once(&mut self.watched.borrow_mut().files, path);
         fs::read(path)
+    }
+
+    /// Remembers a plugin for the watcher.
+    pub(super) fn watch_plugin(&self, path: &Path) {
+        add_once(&mut self.watched.borrow_mut().plugins, path);
     }
 
     /// Whether every file could be parsed; if not, a name that seems unknown may be in one that was not.
@@ -88,8 +90,8 @@ impl Scope {
         !self.incomplete.get()
     }
 
-    /// Every file that was read.
-    pub(super) fn watched(&self) -> Vec<PathBuf> {
+    /// Everything that was read or looked for.
+    pub(super) fn watched(&self) -> Watched {
         self.watched.borrow().clone()
     }
 
@@ -118,6 +120,13 @@ impl Scope {
             lines: vec![0],
         });
         files.len() - 1
+    }
+}
+
+fn add_once(all: &mut Vec<PathBuf>, path: &Path) {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if !all.contains(&absolute) {
+        all.push(absolute);
     }
 }
 
@@ -244,6 +253,8 @@ impl Reading<'_> {
 
     fn include(&mut self, at: Place, key: &str, pattern: &str) {
         let directory = self.scope.directory(at.file);
+        let all = &mut self.scope.watched.borrow_mut().includes;
+        add_once(all, &directory.join(pattern));
         let found = glob(&directory, pattern);
         if found.is_empty() {
             self.scope.incomplete.set(true);
@@ -328,8 +339,7 @@ fn matches_in(base: &Path, segment: &str) -> Vec<PathBuf> {
     };
     let mut names: Vec<_> = entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| !name.starts_with('.') || segment.starts_with('.'))
-        .filter(|name| suggest::wildcard(segment.as_bytes(), name.as_bytes()))
+        .filter(|name| suggest::file_name_matches(segment, name))
         .collect();
     names.sort();
     names.iter().map(|name| base.join(name)).collect()
