@@ -16,6 +16,8 @@ const BROKEN: &str = include_str!("config/broken.txt");
 const GOOD: &str = include_str!("config/good.toml");
 const LISTENER: &str = "\n[[listeners]]\nname = \"main\"\naddress = \"127.0.0.1:0\"\n";
 const UPSTREAM: &str = "\n[upstreams.p]\nendpoints = [\"127.0.0.1:9001\"]\n";
+const ROUTE: &str =
+    "\n[[routes]]\nname = \"r\"\nmatch = { path = \"/**\" }\nrespond = { status = 200 }\n";
 const PLUGIN: &str = "\n[plugins.a]\npath = \"a.wasm\"\n";
 
 #[derive(Default)]
@@ -320,6 +322,40 @@ fn every_file_that_was_read_is_watched() {
     }
     assert_eq!(watched.includes, [at("routes/*.toml")]);
     assert_eq!(watched.plugins, [at("a.wasm")]);
+}
+
+#[test]
+fn a_certificate_that_clients_will_refuse_is_warned_about_with_its_line() {
+    let day = |year| rcgen::date_time_ymd(year, 1, 1);
+    for (from, to, said) in [
+        (2000, 2001, Some("has expired on 2001-01-01")),
+        (3000, 3001, Some("is not valid before 3000-01-01")),
+        (2000, 3000, None),
+    ] {
+        let directory = directory();
+        let at = |name: &str| directory.path().join(name);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut parameters = rcgen::CertificateParams::new(vec!["a.test".to_owned()]).unwrap();
+        (parameters.not_before, parameters.not_after) = (day(from), day(to));
+        let certificate = parameters.self_signed(&key).unwrap();
+        fs::write(at("old.pem"), certificate.pem()).unwrap();
+        fs::write(at("old.key"), key.serialize_pem()).unwrap();
+        let tls = "tls = { certificates = [{ cert = \"old.pem\", key = \"old.key\" }] }\n";
+        fs::write(at("gateway.toml"), format!("{LISTENER}{tls}{ROUTE}")).unwrap();
+        let config = config::load(&at("gateway.toml")).unwrap();
+        let warnings: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
+        match said {
+            None => assert_eq!(warnings, [""; 0]),
+            Some(said) => {
+                let place = "gateway.toml:5: listeners[0].tls.certificates[0].cert: `old.pem` ";
+                assert_eq!(warnings.len(), 1, "{warnings:?}");
+                assert!(
+                    warnings[0].contains(&format!("{place}{said}")),
+                    "{warnings:?}"
+                );
+            }
+        }
+    }
 }
 
 #[test]

@@ -9,11 +9,14 @@ fn probe(origin: &Origin) -> Gateway {
 workers = 2
 [admin]
 address = "127.0.0.1:0"
+[secrets]
+token = "s3cret"
 [[listeners]]
 name = "public"
 address = "127.0.0.1:0"
 [plugins.probe]
 path = "{{plugins}}/guest_probe.wasm"
+grants = {{ upstreams = ["echo"], secrets = ["token"], state = true }}
 [upstreams.echo]
 endpoints = ["{}"]
 [[routes]]

@@ -87,6 +87,7 @@ fn assemble(scope: &Scope, sections: &mut Sections<'_>) -> Config {
         upstreams,
         routes: routes.into_iter().flatten().collect(),
         watched: scope.watched(),
+        warnings: scope.warnings(),
         masked: sections.shown(),
     }
 }

@@ -60,6 +60,7 @@ struct Reloading {
 pub fn run(path: &Path, watch: bool) -> anyhow::Result<()> {
     trace::init();
     let config = Arc::new(config::load(path)?);
+    warn(&config);
     // The control thread, and one more for what blocks: compiling runs on tokio's blocking threads.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -82,6 +83,13 @@ pub fn check(config: Config) -> anyhow::Result<()> {
     let state = state::Memory::new(config.state.max_entries);
     Builder::new(engine, metrics, state, 1).build(Arc::new(config), None, Replace::Changed)?;
     Ok(())
+}
+
+/// Says what somebody should look at.
+fn warn(config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
 }
 
 async fn serve(

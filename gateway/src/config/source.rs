@@ -15,6 +15,7 @@ use super::tree::{self, Entry, Node, Place, Value};
 pub(super) struct Scope {
     files: RefCell<Vec<SourceFile>>,
     faults: RefCell<Vec<(Place, Fault)>>,
+    warnings: RefCell<Vec<Fault>>,
     watched: RefCell<Watched>,
     incomplete: Cell<bool>,
 }
@@ -37,13 +38,23 @@ pub(super) struct Document {
 impl Scope {
     /// Reports a fault.
     pub(super) fn fault(&self, at: Place, key: &str, message: impl Into<String>) {
-        let fault = Fault {
+        let fault = self.at(at, key, message.into());
+        self.faults.borrow_mut().push((at, fault));
+    }
+
+    /// Reports what somebody should look at, though it can be served.
+    pub(super) fn warn(&self, at: Place, key: &str, message: impl Into<String>) {
+        let warning = self.at(at, key, message.into());
+        self.warnings.borrow_mut().push(warning);
+    }
+
+    fn at(&self, at: Place, key: &str, message: String) -> Fault {
+        Fault {
             file: self.files.borrow()[at.file].shown.clone(),
             line: at.line,
             key: key.to_owned(),
-            message: message.into(),
-        };
-        self.faults.borrow_mut().push((at, fault));
+            message,
+        }
     }
 
     /// Does something whose faults would only repeat one that is reported already.
@@ -80,6 +91,10 @@ impl Scope {
         fs::read(path)
     }
 
+    fn watch_include(&self, pattern: &Path) {
+        add_once(&mut self.watched.borrow_mut().includes, pattern);
+    }
+
     /// Remembers a plugin for the watcher.
     pub(super) fn watch_plugin(&self, path: &Path) {
         add_once(&mut self.watched.borrow_mut().plugins, path);
@@ -93,6 +108,11 @@ impl Scope {
     /// Everything that was read or looked for.
     pub(super) fn watched(&self) -> Watched {
         self.watched.borrow().clone()
+    }
+
+    /// Every warning.
+    pub(super) fn warnings(&self) -> Vec<Fault> {
+        self.warnings.borrow().clone()
     }
 
     /// # Errors
@@ -253,8 +273,7 @@ impl Reading<'_> {
 
     fn include(&mut self, at: Place, key: &str, pattern: &str) {
         let directory = self.scope.directory(at.file);
-        let all = &mut self.scope.watched.borrow_mut().includes;
-        add_once(all, &directory.join(pattern));
+        self.scope.watch_include(&directory.join(pattern));
         let found = glob(&directory, pattern);
         if found.is_empty() {
             self.scope.incomplete.set(true);

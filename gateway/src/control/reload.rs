@@ -31,11 +31,12 @@ impl Gateway {
         let path = self.path.clone();
         let loaded = tokio::task::spawn_blocking(move || config::load_watched(&path)).await;
         let (result, watched) = match loaded {
-            Ok((Ok(config), watched)) => (
-                self.replace(&mut reloading, Arc::new(config), None, started)
-                    .await,
-                Some(watched),
-            ),
+            Ok((Ok(config), watched)) => {
+                super::warn(&config);
+                let config = Arc::new(config);
+                let result = self.replace(&mut reloading, config, None, started).await;
+                (result, Some(watched))
+            }
             Ok((Err(errors), watched)) => (
                 Err(errors.0.iter().map(ToString::to_string).collect()),
                 Some(watched),
