@@ -16,6 +16,8 @@ const BROKEN: &str = include_str!("config/broken.txt");
 const GOOD: &str = include_str!("config/good.toml");
 const LISTENER: &str = "\n[[listeners]]\nname = \"main\"\naddress = \"127.0.0.1:0\"\n";
 const UPSTREAM: &str = "\n[upstreams.p]\nendpoints = [\"127.0.0.1:9001\"]\n";
+const ROUTE: &str =
+    "\n[[routes]]\nname = \"r\"\nmatch = { path = \"/**\" }\nrespond = { status = 200 }\n";
 const PLUGIN: &str = "\n[plugins.a]\npath = \"a.wasm\"\n";
 
 #[derive(Default)]
@@ -307,6 +309,8 @@ fn no_damage_to_a_good_file_panics() {
 #[test]
 fn every_file_that_was_read_is_watched() {
     let (directory, config) = loaded();
+    let at = |name: &str| directory.path().join(name);
+    let watched = config.watched;
     for name in [
         "gateway.toml",
         "routes/more.toml",
@@ -314,12 +318,60 @@ fn every_file_that_was_read_is_watched() {
         "cert.pem",
         "key.pem",
     ] {
-        assert!(
-            config.files.contains(&directory.path().join(name)),
-            "{name}"
-        );
+        assert!(watched.files.contains(&at(name)), "{name}");
     }
-    assert!(!config.files.contains(&directory.path().join("a.wasm")));
+    assert_eq!(watched.includes, [at("routes/*.toml")]);
+    assert_eq!(watched.plugins, [at("a.wasm")]);
+}
+
+#[test]
+fn a_certificate_that_clients_will_refuse_is_warned_about_with_its_line() {
+    let day = |year| rcgen::date_time_ymd(year, 1, 1);
+    for (from, to, said) in [
+        (2000, 2001, Some("has expired on 2001-01-01")),
+        (3000, 3001, Some("is not valid before 3000-01-01")),
+        (2000, 3000, None),
+    ] {
+        let directory = directory();
+        let at = |name: &str| directory.path().join(name);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut parameters = rcgen::CertificateParams::new(vec!["a.test".to_owned()]).unwrap();
+        (parameters.not_before, parameters.not_after) = (day(from), day(to));
+        let certificate = parameters.self_signed(&key).unwrap();
+        fs::write(at("old.pem"), certificate.pem()).unwrap();
+        fs::write(at("old.key"), key.serialize_pem()).unwrap();
+        let tls = "tls = { certificates = [{ cert = \"old.pem\", key = \"old.key\" }] }\n";
+        fs::write(at("gateway.toml"), format!("{LISTENER}{tls}{ROUTE}")).unwrap();
+        let config = config::load(&at("gateway.toml")).unwrap();
+        let warnings: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
+        match said {
+            None => assert_eq!(warnings, [""; 0]),
+            Some(said) => {
+                let place = "gateway.toml:5: listeners[0].tls.certificates[0].cert: `old.pem` ";
+                assert_eq!(warnings.len(), 1, "{warnings:?}");
+                assert!(
+                    warnings[0].contains(&format!("{place}{said}")),
+                    "{warnings:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_configuration_that_is_refused_says_what_to_watch_for_its_remedy() {
+    let directory = directory();
+    let at = |name: &str| directory.path().join(name);
+    let text = completed(
+        "include = [\"none-*.toml\", \"broken.toml\"]\n[plugins.late]\npath = \"late.wasm\"\n",
+    );
+    fs::write(at("gateway.toml"), text).unwrap();
+    fs::write(at("broken.toml"), "[[").unwrap();
+    let (loaded, watched) = config::load_watched(&at("gateway.toml"));
+    assert!(loaded.is_err());
+    assert_eq!(watched.files, [at("gateway.toml"), at("broken.toml")]);
+    assert_eq!(watched.includes, [at("none-*.toml"), at("broken.toml")]);
+    assert_eq!(watched.plugins, [at("late.wasm")]);
 }
 
 #[test]

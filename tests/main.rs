@@ -12,5 +12,6 @@ mod harness;
 mod hostile;
 mod quickstart;
 mod routes;
+mod seen;
 mod swap;
 mod wit;

@@ -71,6 +71,9 @@ pub fn main() -> ExitCode {
 /// Load, build, report.
 fn check(path: &Path) -> anyhow::Result<()> {
     let config = config::load(path)?;
+    for warning in &config.warnings {
+        writeln!(io::stderr(), "warning: {warning}")?;
+    }
     let sound = format!(
         "{}: sound ({} listeners, {} routes, {} upstreams, {} plugins)",
         path.display(),

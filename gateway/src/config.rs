@@ -15,6 +15,7 @@ mod chain;
 mod expand;
 mod fault;
 mod listeners;
+mod log_format;
 mod model;
 mod patterns;
 mod plugins;
@@ -32,7 +33,9 @@ mod upstreams;
 use std::path::Path;
 
 pub use fault::{Errors, Fault};
+pub use log_format::{LogField, LogPiece, LogTemplate};
 pub use model::*;
+pub(crate) use suggest::file_name_matches;
 pub use units::Secret;
 
 use sections::Sections;
@@ -46,12 +49,16 @@ use source::Scope;
 /// # Errors
 /// Every fault of every file, in the order of the files and lines.
 pub fn load(path: &Path) -> Result<Config, Errors> {
+    load_watched(path).0
+}
+
+/// As [`load`], with what to watch for a change that makes it worth another try.
+pub fn load_watched(path: &Path) -> (Result<Config, Errors>, Watched) {
     let scope = Scope::default();
     let documents = source::read(&scope, path);
     let mut sections = Sections::gather(&scope, &documents);
     let config = assemble(&scope, &mut sections);
-    scope.finish()?;
-    Ok(config)
+    (scope.finish().map(|()| config), scope.watched())
 }
 
 fn assemble(scope: &Scope, sections: &mut Sections<'_>) -> Config {
@@ -79,7 +86,8 @@ fn assemble(scope: &Scope, sections: &mut Sections<'_>) -> Config {
         plugins,
         upstreams,
         routes: routes.into_iter().flatten().collect(),
-        files: scope.watched(),
+        watched: scope.watched(),
+        warnings: scope.warnings(),
         masked: sections.shown(),
     }
 }

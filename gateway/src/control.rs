@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, Watched};
 use crate::plugin::Engine;
 use crate::snapshot::{Builder, Replace};
 use crate::telemetry::metrics::Metrics;
@@ -40,8 +40,11 @@ pub struct Gateway {
     reloading: Mutex<Reloading>,
     swaps: status::Swaps,
     ready: AtomicBool,
-    /// Asks for the files of the configuration to be watched; none where nothing is watched.
-    files: Option<mpsc::Sender<Vec<PathBuf>>>,
+    /// Asks for the files of the configuration to be watched; none where nothing is watched. Whoever asks does not
+    /// wait: it may be the watcher itself.
+    files: Option<watch::Sender<Watched>>,
+    /// What a configuration that was refused depends on, until one is taken.
+    refused: parking_lot::Mutex<Option<Watched>>,
 }
 
 #[derive(Debug)]
@@ -57,6 +60,7 @@ struct Reloading {
 pub fn run(path: &Path, watch: bool) -> anyhow::Result<()> {
     trace::init();
     let config = Arc::new(config::load(path)?);
+    warn(&config);
     // The control thread, and one more for what blocks: compiling runs on tokio's blocking threads.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -81,10 +85,17 @@ pub fn check(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Says what somebody should look at.
+fn warn(config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
 async fn serve(
     path: &Path,
     config: Arc<Config>,
-    watch: bool,
+    watched: bool,
     draining: CancellationToken,
     grace: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -92,7 +103,7 @@ async fn serve(
     let engine = Engine::new(config.server.compile_cache.as_deref(), count)?;
     let metrics = Metrics::new(count);
     let state = state::Memory::new(config.state.max_entries);
-    let mut listeners = Listeners::default();
+    let mut listeners = Listeners::new(metrics.clone());
     let bound = listeners.prepare(&config, count)?;
     let mut builder = Builder::new(engine, metrics.clone(), state.clone(), count);
     let (first, builder) = tokio::task::spawn_blocking({
@@ -112,7 +123,7 @@ async fn serve(
         .collect::<Result<Vec<_>, _>>()
         .context("cannot start the workers")?;
     listeners.open(bound, &workers).await;
-    let (files, changed_files) = mpsc::channel(4);
+    let (files, wanted) = watch::channel(Watched::default());
     let gateway = Arc::new(Gateway {
         path: path.to_owned(),
         published,
@@ -122,13 +133,14 @@ async fn serve(
         reloading: Mutex::new(Reloading { builder, listeners }),
         swaps: status::Swaps::default(),
         ready: AtomicBool::new(false),
-        files: watch.then_some(files),
+        files: watched.then_some(files),
+        refused: parking_lot::Mutex::default(),
     });
     let stop = CancellationToken::new();
     start_admin(&config, gateway.clone(), stop.clone()).await?;
-    if watch {
-        start_watch(gateway.clone(), changed_files)?;
-        gateway.watch_files().await;
+    if watched {
+        start_watch(gateway.clone(), wanted)?;
+        gateway.watch_files();
     }
     gateway.ready.store(true, Ordering::Release);
     tracing::info!(workers = count, version = 1, "ready");
@@ -155,10 +167,7 @@ async fn start_admin(
 }
 
 /// Reloads what the watcher reports.
-fn start_watch(
-    gateway: Arc<Gateway>,
-    mut wanted: mpsc::Receiver<Vec<PathBuf>>,
-) -> anyhow::Result<()> {
+fn start_watch(gateway: Arc<Gateway>, mut wanted: watch::Receiver<Watched>) -> anyhow::Result<()> {
     let (sender, mut changes) = mpsc::channel(16);
     let mut watcher = Watcher::new(sender).context("cannot watch files")?;
     // The gateway ends with the process's main function, not with this task.
@@ -166,9 +175,12 @@ fn start_watch(
     tokio::spawn(async move {
         loop {
             tokio::select! {
-                files = wanted.recv() => {
-                    let Some(files) = files else { break };
-                    if let Err(error) = watcher.watch(&files) {
+                asked = wanted.changed() => {
+                    if asked.is_err() {
+                        break;
+                    }
+                    let Watched { files, includes, plugins } = wanted.borrow_and_update().clone();
+                    if let Err(error) = watcher.watch(&[files, plugins].concat(), &includes) {
                         tracing::error!(%error, "cannot watch the files of the configuration");
                     }
                 }

@@ -17,9 +17,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config;
+use crate::telemetry::metrics::ListenerMetrics;
 
 /// A listener over all its reloads: what is in it counts for connections that are accepted from now on.
 pub type Settings = Arc<ArcSwap<ListenerRuntime>>;
@@ -37,6 +38,14 @@ pub struct ListenerRuntime {
     pub tls: Option<tls::Tls>,
     /// One permit per connection it may still open.
     pub(crate) permits: Arc<Semaphore>,
+    metrics: Arc<ListenerMetrics>,
+}
+
+/// A connection's place among those of its listener, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    _permit: OwnedSemaphorePermit,
+    metrics: Arc<ListenerMetrics>,
 }
 
 impl ListenerRuntime {
@@ -61,7 +70,23 @@ impl ListenerRuntime {
             address,
             tls,
             permits: Arc::new(Semaphore::new(permits)),
+            metrics: Arc::default(),
         })
+    }
+
+    /// Counts its connections here.
+    #[must_use]
+    pub fn counted(mut self, metrics: Arc<ListenerMetrics>) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    pub(crate) fn place(&self, permit: OwnedSemaphorePermit) -> Place {
+        self.metrics.opened();
+        Place {
+            _permit: permit,
+            metrics: self.metrics.clone(),
+        }
     }
 
     /// Takes over the count of open connections, where the limit is the same.
@@ -71,5 +96,11 @@ impl ListenerRuntime {
             self.permits = previous.permits.clone();
         }
         self
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.metrics.closed();
     }
 }

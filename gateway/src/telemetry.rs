@@ -1,4 +1,5 @@
-//! x
+//! What is told of traffic: the access log, metrics, and the gateway's own log.
+
 pub mod access_log;
 pub mod metrics;
 pub mod trace;

@@ -2,26 +2,26 @@
 //!
 //! What is watched are the directories: an editor or a deployment puts another file in the place of the old one, and a
 //! watch on the old one would follow it into oblivion. A write counts when the writer closes the file, a rename when
-//! the file is in place. Kubernetes swaps the link `..data` beside the files; that counts for all of them.
+//! the file is in place. Kubernetes swaps the link `..data` beside the files; that counts for all of them. Of a
+//! pattern it counts, too, that a file or a directory comes or goes.
+
+mod target;
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode};
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
+
+use target::Target;
 
 /// How long changes are gathered, from the first: a deployment that writes a configuration, a certificate and its key
 /// is one change.
 const GATHER: Duration = Duration::from_millis(100);
-
-/// The link whose replacement replaces all files of a Kubernetes volume.
-const KUBERNETES_LINK: &str = "..data";
 
 /// Watches a set of files until it is dropped.
 ///
@@ -36,16 +36,6 @@ pub struct Watcher {
 
 /// Shared with the thread that gathers; replaced as a whole and never locked while notify is called.
 type Targets = Arc<Mutex<Arc<[Target]>>>;
-
-/// One watched file.
-#[derive(Debug)]
-struct Target {
-    /// Without links, as events name it.
-    directory: PathBuf,
-    name: OsString,
-    /// The path as it was given, as it is reported.
-    given: PathBuf,
-}
 
 impl Watcher {
     /// Watches nothing yet. Changed files are sent to `tx` by the paths they were given as; while the channel is full
@@ -75,15 +65,18 @@ impl Watcher {
         })
     }
 
-    /// Watches these files instead of those before. A file need not exist, but its directory must.
+    /// Watches these files, and these patterns with `*` and `?` in their segments, instead of those before. Nothing
+    /// of it need exist: of a directory that there is not, it is reported that it comes.
     ///
     /// # Errors
     /// If a path names no file or its directory cannot be watched; then those before are still watched.
-    pub fn watch(&mut self, files: &[PathBuf]) -> notify::Result<()> {
-        let targets = files
+    pub fn watch(&mut self, files: &[PathBuf], patterns: &[PathBuf]) -> notify::Result<()> {
+        let files = files
             .iter()
-            .map(|file| target(file))
-            .collect::<notify::Result<Arc<[Target]>>>()?;
+            .map(|file| target::file(file).map(|it| vec![it]));
+        let patterns = patterns.iter().map(|pattern| target::pattern(pattern));
+        let targets = files.chain(patterns).collect::<notify::Result<Vec<_>>>()?;
+        let targets: Arc<[Target]> = targets.into_iter().flatten().collect();
         let directories: BTreeSet<PathBuf> = targets
             .iter()
             .map(|target| target.directory.clone())
@@ -113,48 +106,16 @@ impl Watcher {
     }
 }
 
-fn target(file: &Path) -> notify::Result<Target> {
-    let failed = |error: notify::Error| error.add_path(file.to_owned());
-    let name = file
-        .file_name()
-        .ok_or_else(|| failed(notify::Error::generic("expected the path of a file")))?;
-    let parent = file
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let directory = parent
-        .canonicalize()
-        .map_err(|error| failed(notify::Error::io(error)))?;
-    Ok(Target {
-        directory,
-        name: name.to_owned(),
-        given: file.to_owned(),
-    })
-}
-
 /// Runs on notify's thread: must not wait.
 fn forward(event: notify::Result<Event>, events: &Sender<Event>) {
     match event {
-        Ok(event) if event.need_rescan() || leaves_it_whole(&event) => {
+        Ok(event) if target::may_count(&event) => {
             if events.send(event).is_err() {
                 tracing::trace!("nobody receives the changed files any more");
             }
         }
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "watching files failed"),
-    }
-}
-
-/// Whether the last path of the event is a whole file now. A plain change is not: the next write may be on its way.
-fn leaves_it_whole(event: &Event) -> bool {
-    match event.kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write))
-        | EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)) => true,
-        // A link is whole from the start, and nobody closes it.
-        EventKind::Create(CreateKind::File | CreateKind::Any | CreateKind::Other) => {
-            event.paths.last().is_some_and(|path| path.is_symlink())
-        }
-        _ => false,
     }
 }
 
@@ -210,25 +171,14 @@ impl Gatherer {
     }
 }
 
-impl Target {
-    fn is_changed_by(&self, event: &Event) -> bool {
-        // A rename has two paths: from and to.
-        let Some(path) = event.paths.last() else {
-            return false;
-        };
-        path.parent() == Some(&*self.directory)
-            && path
-                .file_name()
-                .is_some_and(|name| name == self.name || name == KUBERNETES_LINK)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::future::Future;
     use std::io::Write;
+    use std::path::Path;
 
+    use super::target::Name;
     use super::*;
 
     /// So long that only a change that never comes exceeds it.
@@ -247,9 +197,16 @@ mod tests {
     }
 
     fn watching(files: &[PathBuf]) -> (Watcher, mpsc::Receiver<Vec<PathBuf>>) {
+        watching_all(files, &[])
+    }
+
+    fn watching_all(
+        files: &[PathBuf],
+        patterns: &[PathBuf],
+    ) -> (Watcher, mpsc::Receiver<Vec<PathBuf>>) {
         let (tx, rx) = mpsc::channel(1);
         let mut watcher = Watcher::new(tx).unwrap();
-        watcher.watch(files).unwrap();
+        watcher.watch(files, patterns).unwrap();
         (watcher, rx)
     }
 
@@ -332,16 +289,57 @@ mod tests {
         let (mut watcher, mut rx) = watching(std::slice::from_ref(&first));
         assert!(
             watcher
-                .watch(&[second.clone(), new.path().join("missing/a")])
+                .watch(&[second.clone(), PathBuf::from("/")], &[])
                 .is_err()
         );
         fs::write(&second, b"x").unwrap();
         fs::write(&first, b"x").unwrap();
         assert_eq!(until(&mut rx, &first), [first.clone()].into());
-        watcher.watch(std::slice::from_ref(&second)).unwrap();
+        watcher.watch(std::slice::from_ref(&second), &[]).unwrap();
         fs::write(&first, b"y").unwrap();
         fs::write(&second, b"y").unwrap();
         assert_eq!(until(&mut rx, &second), [second].into());
+    }
+
+    #[test]
+    fn a_file_that_comes_or_goes_is_reported_by_the_pattern_it_matches() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let (_watcher, mut rx) = watching_all(&[at("last")], &[at("*.toml")]);
+        let reported = |rx: &mut _| {
+            fs::write(at("last"), b"x").unwrap();
+            until(rx, &at("last")).contains(&at("*.toml"))
+        };
+        fs::write(at("a.toml.swp"), b"x").unwrap();
+        fs::write(at(".a.toml"), b"x").unwrap();
+        assert!(!reported(&mut rx), "nothing that matches has changed");
+        fs::write(at("a.toml"), b"x").unwrap();
+        assert!(reported(&mut rx), "a file was made");
+        fs::rename(at("a.toml"), at("a.off")).unwrap();
+        assert!(reported(&mut rx), "a file was moved away");
+        fs::rename(at("a.off"), at("b.toml")).unwrap();
+        assert!(reported(&mut rx), "a file was moved in");
+        fs::remove_file(at("b.toml")).unwrap();
+        assert!(reported(&mut rx), "a file was removed");
+    }
+
+    #[test]
+    fn a_directory_that_a_pattern_or_a_file_waits_for_is_reported_when_it_comes() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::create_dir(at("one")).unwrap();
+        let patterns = [at("*/routes/*.toml"), at("new/deep/*.toml")];
+        let (mut watcher, mut rx) = watching_all(&[at("other/deep/file")], &patterns);
+        fs::create_dir_all(at("one/routes")).unwrap();
+        assert_eq!(block_on(rx.recv()), Some(vec![patterns[0].clone()]));
+        fs::create_dir(at("new")).unwrap();
+        until(&mut rx, &patterns[1]);
+        fs::create_dir(at("other")).unwrap();
+        until(&mut rx, &at("other/deep/file"));
+        // What is there now is watched with the next set.
+        watcher.watch(&[], &patterns).unwrap();
+        fs::write(at("one/routes/a.toml"), b"x").unwrap();
+        assert_eq!(block_on(rx.recv()), Some(vec![patterns[0].clone()]));
     }
 
     #[test]
@@ -351,7 +349,7 @@ mod tests {
         tx.try_send(Vec::new()).unwrap();
         let mut watcher = Watcher::new(tx).unwrap();
         let files: Vec<_> = ["a", "b"].map(|name| directory.path().join(name)).into();
-        watcher.watch(&files).unwrap();
+        watcher.watch(&files, &[]).unwrap();
         fs::write(&files[0], b"x").unwrap();
         // Past the time at which the change was first due, with nobody to take it.
         std::thread::sleep(GATHER * 2);
@@ -369,7 +367,7 @@ mod tests {
         let (events, received) = channel();
         let target = Target {
             directory: "/d".into(),
-            name: "a".into(),
+            name: Name::File("a".into()),
             given: "a".into(),
         };
         let targets = Targets::new(Mutex::new(Arc::from([target])));
@@ -381,7 +379,7 @@ mod tests {
         };
         let thread = std::thread::spawn(move || gatherer.run(&received));
         forward(
-            Ok(Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan)),
+            Ok(Event::new(notify::EventKind::Other).set_flag(notify::event::Flag::Rescan)),
             &events,
         );
         assert_eq!(block_on(rx.recv()), Some(vec![PathBuf::from("a")]));

@@ -1,14 +1,18 @@
 //! `listeners.tls`: chains and keys, read and matched with each other.
 
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::sign::CertifiedKey;
 
 use super::model::{Certificate, Tls, TlsVersion};
 use super::source;
 use super::table::{Default, Item, Table};
+
+/// How long before its end a certificate is warned about.
+const SOON: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// `listeners.tls`.
 pub(super) fn tls(table: &mut Table<'_>) -> Option<Tls> {
@@ -97,7 +101,49 @@ fn chain(item: &Item<'_>) -> Option<Chain> {
             return None;
         }
     };
+    for (index, certificate) in chain.iter().enumerate() {
+        if let Some(trouble) = validity(certificate, UnixTime::now()) {
+            let which = match index {
+                0 => String::new(),
+                _ => format!("certificate {} of ", index + 1),
+            };
+            item.warn(format!("{which}{quoted} {trouble}"));
+        }
+    }
     Some((chain, names))
+}
+
+/// What clients will not like about the time a certificate is valid for.
+fn validity(certificate: &CertificateDer<'_>, now: UnixTime) -> Option<String> {
+    let certificate = webpki::EndEntityCert::try_from(certificate).ok()?;
+    // The time is looked at before anything else; no anchor is trusted, so that nothing else comes of it.
+    let at = |time| {
+        let usage = webpki::KeyUsage::server_auth();
+        let verified = certificate.verify_for_usage(&[], &[], &[], time, usage, None, None);
+        verified.err()
+    };
+    let day = |time: UnixTime| {
+        let time = UNIX_EPOCH + Duration::from_secs(time.as_secs());
+        let mut text = humantime::format_rfc3339_seconds(time).to_string();
+        text.truncate("2026-11-24".len());
+        text
+    };
+    let soon = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()) + SOON);
+    match (at(now), at(soon)) {
+        (Some(webpki::Error::CertExpired { not_after, .. }), _) => Some(format!(
+            "has expired on {}: clients will refuse it",
+            day(not_after)
+        )),
+        (Some(webpki::Error::CertNotValidYet { not_before, .. }), _) => Some(format!(
+            "is not valid before {}: clients will refuse it",
+            day(not_before)
+        )),
+        (_, Some(webpki::Error::CertExpired { not_after, .. })) => Some(format!(
+            "expires on {}: clients will refuse it then",
+            day(not_after)
+        )),
+        _ => None,
+    }
 }
 
 fn private_key(item: &Item<'_>) -> Option<PrivateKeyDer<'static>> {

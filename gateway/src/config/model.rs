@@ -3,17 +3,23 @@
 //! Past this module nothing is a string that means something else. Every value was checked and every
 //! reference resolved to something that exists; whoever builds a snapshot need not look for mistakes.
 
+mod routes;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::HeaderName;
 use indexmap::IndexMap;
 use ipnet::IpNet;
 
+use super::fault::Fault;
+use super::log_format::LogTemplate;
 use super::units::Secret;
+
+pub use routes::*;
 
 /// One whole configuration.
 #[derive(Debug, Clone)]
@@ -37,11 +43,23 @@ pub struct Config {
     pub upstreams: IndexMap<Arc<str>, Upstream>,
     /// Routes in the order of the files.
     pub routes: Vec<Route>,
-    /// Every file that was read for it (configuration, includes, `{ file = .. }`, certificates), absolute,
-    /// for the watcher. Plugin artifacts are not among them.
-    pub files: Vec<PathBuf>,
+    /// What it was made from.
+    pub watched: Watched,
+    /// What somebody should look at, though it can be served: a certificate that has expired.
+    pub warnings: Vec<Fault>,
     /// The configuration as it was written, secrets masked, defaults filled in: for `GET /config`.
     pub masked: serde_json::Value,
+}
+
+/// What a configuration depends on, found or not, for the watcher. All paths are absolute.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// Every file that was read: configuration, includes, `{ file = .. }`, certificates.
+    pub files: Vec<PathBuf>,
+    /// The patterns of `include`: a file more or less is another configuration.
+    pub includes: Vec<PathBuf>,
+    /// The artifacts of plugins.
+    pub plugins: Vec<PathBuf>,
 }
 
 /// `[server]`.
@@ -64,7 +82,8 @@ pub struct AccessLog {
     pub format: AccessLogFormat,
     /// Where it goes.
     pub path: AccessLogPath,
-    /// The share of exchanges that is logged, 0.0 to 1.0. Failures (5xx) are always logged.
+    /// The share of exchanges that is logged, 0.0 to 1.0. Always logged is what the gateway or the upstream failed
+    /// at: 5xx, responses that broke off, and exchanges that ended without a response.
     pub sample: f64,
 }
 
@@ -76,7 +95,7 @@ pub enum AccessLogFormat {
     /// The combined log format of Apache and nginx.
     Combined,
     /// A template of `{field}` and text.
-    Template(String),
+    Template(LogTemplate),
     /// Nothing is written.
     Off,
 }
@@ -307,179 +326,4 @@ pub struct Pool {
     pub idle_timeout: Duration,
     /// Open connections over all workers (1,024); beyond it 503.
     pub max_connections: usize,
-}
-
-/// `[[routes]]`.
-#[derive(Debug, Clone)]
-pub struct Route {
-    /// Unique name.
-    pub name: Arc<str>,
-    /// Listeners it serves on, by index into [`Config::listeners`]; empty: all.
-    pub listeners: Vec<usize>,
-    /// When it matches.
-    pub matcher: Match,
-    /// The chain: the configuration-wide plugins it did not skip, then its own.
-    pub plugins: Vec<RoutePlugin>,
-    /// Where it goes.
-    pub target: Target,
-    /// What changes on the way there.
-    pub rewrite: Rewrite,
-    /// Time for the whole exchange up to the last byte of the response; `None`: no limit.
-    pub timeout: Option<Duration>,
-    /// Where it stands in the files (`file:line`), for messages.
-    pub place: String,
-}
-
-/// One plugin of a route's chain.
-#[derive(Debug, Clone)]
-pub struct RoutePlugin {
-    /// Its name in [`Config::plugins`].
-    pub plugin: Arc<str>,
-    /// The configuration in force here: the route's own, else the plugin's default.
-    pub config: serde_json::Value,
-    /// Where it stands (`file:line` and key such as `routes[2].plugins[0].config`), for messages.
-    pub place: String,
-}
-
-/// `routes.match`.
-#[derive(Debug, Clone)]
-pub struct Match {
-    /// Hosts; empty: any.
-    pub hosts: Vec<HostPattern>,
-    /// The path.
-    pub path: PathPattern,
-    /// Methods; empty: any.
-    pub methods: Vec<Method>,
-    /// All must hold.
-    pub headers: Vec<(HeaderName, ValuePattern)>,
-    /// All must hold; the name as in the query, decoded.
-    pub query: Vec<(String, ValuePattern)>,
-    /// Above specificity (0).
-    pub priority: i32,
-}
-
-/// `match.host`: lower case, without port.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum HostPattern {
-    /// `api.example.com`
-    Exact(String),
-    /// `*.example.com`, kept as `.example.com`: one or more labels.
-    Suffix(String),
-}
-
-/// `match.path`.
-#[derive(Debug, Clone)]
-pub enum PathPattern {
-    /// Nothing given.
-    Any,
-    /// `{ exact = "/x" }`, or a string without wildcard or parameter.
-    Exact(String),
-    /// `"/products/**"`, kept as `/products`: that path itself and all below it.
-    Prefix(String),
-    /// `"/users/{id}/orders"`, possibly ending in `/**`.
-    Template {
-        /// The segments in order.
-        segments: Vec<Segment>,
-        /// Whether more segments may follow.
-        rest: bool,
-    },
-    /// `{ regex = "^/v[12]/" }`.
-    Regex(regex::Regex),
-}
-
-/// One segment of a template.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Segment {
-    /// Literal text.
-    Literal(String),
-    /// `{name}`: any one segment, not empty.
-    Param(Arc<str>),
-}
-
-/// What a header or query value must be.
-#[derive(Debug, Clone)]
-pub enum ValuePattern {
-    /// Equal.
-    Equals(String),
-    /// Matched.
-    Regex(regex::Regex),
-    /// There (`true`) or not there (`false`).
-    Present(bool),
-}
-
-/// Where a route goes.
-#[derive(Debug, Clone)]
-pub enum Target {
-    /// `upstream = "name"`, by index into [`Config::upstreams`].
-    Upstream(usize),
-    /// `respond = { .. }`.
-    Respond(Respond),
-    /// `redirect = { .. }`.
-    Redirect(Redirect),
-    /// Plugins alone: 404 if none of them answers.
-    Plugins,
-}
-
-/// `routes.respond`. In header values and body, `{name}` stands for a path parameter.
-#[derive(Debug, Clone)]
-pub struct Respond {
-    /// The status (200).
-    pub status: StatusCode,
-    /// The header fields.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The body.
-    pub body: bytes::Bytes,
-}
-
-/// `routes.redirect`.
-#[derive(Debug, Clone)]
-pub struct Redirect {
-    /// Where to: an absolute URL or a path; `{path}` and `{query}` stand for those of the request, and
-    /// `{host}` for its host.
-    pub to: String,
-    /// 301, 302, 303, 307 or 308 (the default).
-    pub status: StatusCode,
-}
-
-/// `routes.rewrite`.
-#[derive(Debug, Clone, Default)]
-pub struct Rewrite {
-    /// The path.
-    pub path: PathRewrite,
-    /// The `Host` that goes upstream.
-    pub host: HostRewrite,
-}
-
-/// How the path changes; applied after the request phases.
-#[derive(Debug, Clone, Default)]
-pub enum PathRewrite {
-    /// Not at all.
-    #[default]
-    Keep,
-    /// `strip_prefix = "/api"`; left as it is where the path has another beginning. `prefix` may come with it.
-    Strip {
-        /// What goes.
-        strip: String,
-        /// What comes in its place (may be empty).
-        prefix: String,
-    },
-    /// `regex = { .. }`: the path (not the query) with every match replaced.
-    Regex {
-        /// What is looked for.
-        regex: regex::Regex,
-        /// What stands for it, `$1` being a group.
-        to: String,
-    },
-}
-
-/// `rewrite.host`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum HostRewrite {
-    /// The endpoint's address.
-    #[default]
-    Upstream,
-    /// As the client sent it.
-    Preserve,
-    /// This name.
-    Name(HeaderValue),
 }

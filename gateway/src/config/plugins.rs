@@ -88,6 +88,7 @@ pub(super) fn config(item: &Item<'_>) -> (Option<Json>, Json) {
 
 fn artifact(item: &Item<'_>) -> Option<std::path::PathBuf> {
     let path = item.path()?;
+    item.scope.watch_plugin(&path);
     match std::fs::metadata(&path) {
         Ok(found) if found.is_file() => Some(path),
         Ok(_) => {

@@ -8,6 +8,7 @@ use std::thread;
 
 use serde_json::Value as Json;
 
+use super::log_format::LogTemplate;
 use super::model::{AccessLog, AccessLogFormat, AccessLogPath, Admin, Server, State};
 use super::suggest;
 use super::table::{self, Default, Item, Table};
@@ -70,14 +71,15 @@ fn format(item: &Item<'_>) -> Option<AccessLogFormat> {
         }
         return None;
     }
-    if text.matches('{').count() != text.matches('}').count() {
-        item.fault(format!(
-            "{} has a `{{` or `}}` without the other",
-            item.quoted()
-        ));
-        return None;
+    match LogTemplate::parse(text) {
+        Ok(template) => Some(AccessLogFormat::Template(template)),
+        Err(faults) => {
+            for fault in faults {
+                item.fault(format!("{} {fault}", item.quoted()));
+            }
+            None
+        }
     }
-    Some(AccessLogFormat::Template(text.to_owned()))
 }
 
 fn compile_cache(table: &mut Table<'_>) -> Option<PathBuf> {

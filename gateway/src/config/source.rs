@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use super::fault::{Errors, Fault};
+use super::model::Watched;
 use super::suggest;
 use super::tree::{self, Entry, Node, Place, Value};
 
@@ -14,7 +15,8 @@ use super::tree::{self, Entry, Node, Place, Value};
 pub(super) struct Scope {
     files: RefCell<Vec<SourceFile>>,
     faults: RefCell<Vec<(Place, Fault)>>,
-    watched: RefCell<Vec<PathBuf>>,
+    warnings: RefCell<Vec<Fault>>,
+    watched: RefCell<Watched>,
     incomplete: Cell<bool>,
 }
 
@@ -36,13 +38,23 @@ pub(super) struct Document {
 impl Scope {
     /// Reports a fault.
     pub(super) fn fault(&self, at: Place, key: &str, message: impl Into<String>) {
-        let fault = Fault {
+        let fault = self.at(at, key, message.into());
+        self.faults.borrow_mut().push((at, fault));
+    }
+
+    /// Reports what somebody should look at, though it can be served.
+    pub(super) fn warn(&self, at: Place, key: &str, message: impl Into<String>) {
+        let warning = self.at(at, key, message.into());
+        self.warnings.borrow_mut().push(warning);
+    }
+
+    fn at(&self, at: Place, key: &str, message: String) -> Fault {
+        Fault {
             file: self.files.borrow()[at.file].shown.clone(),
             line: at.line,
             key: key.to_owned(),
-            message: message.into(),
-        };
-        self.faults.borrow_mut().push((at, fault));
+            message,
+        }
     }
 
     /// Does something whose faults would only repeat one that is reported already.
@@ -75,12 +87,17 @@ impl Scope {
 
     /// Reads a file and remembers it for the watcher.
     pub(super) fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let absolute = std::path::absolute(path)?;
-        let mut watched = self.watched.borrow_mut();
-        if !watched.contains(&absolute) {
-            watched.push(absolute);
-        }
+        add_once(&mut self.watched.borrow_mut().files, path);
         fs::read(path)
+    }
+
+    fn watch_include(&self, pattern: &Path) {
+        add_once(&mut self.watched.borrow_mut().includes, pattern);
+    }
+
+    /// Remembers a plugin for the watcher.
+    pub(super) fn watch_plugin(&self, path: &Path) {
+        add_once(&mut self.watched.borrow_mut().plugins, path);
     }
 
     /// Whether every file could be parsed; if not, a name that seems unknown may be in one that was not.
@@ -88,9 +105,14 @@ impl Scope {
         !self.incomplete.get()
     }
 
-    /// Every file that was read.
-    pub(super) fn watched(&self) -> Vec<PathBuf> {
+    /// Everything that was read or looked for.
+    pub(super) fn watched(&self) -> Watched {
         self.watched.borrow().clone()
+    }
+
+    /// Every warning.
+    pub(super) fn warnings(&self) -> Vec<Fault> {
+        self.warnings.borrow().clone()
     }
 
     /// # Errors
@@ -118,6 +140,13 @@ impl Scope {
             lines: vec![0],
         });
         files.len() - 1
+    }
+}
+
+fn add_once(all: &mut Vec<PathBuf>, path: &Path) {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if !all.contains(&absolute) {
+        all.push(absolute);
     }
 }
 
@@ -244,6 +273,7 @@ impl Reading<'_> {
 
     fn include(&mut self, at: Place, key: &str, pattern: &str) {
         let directory = self.scope.directory(at.file);
+        self.scope.watch_include(&directory.join(pattern));
         let found = glob(&directory, pattern);
         if found.is_empty() {
             self.scope.incomplete.set(true);
@@ -328,8 +358,7 @@ fn matches_in(base: &Path, segment: &str) -> Vec<PathBuf> {
     };
     let mut names: Vec<_> = entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| !name.starts_with('.') || segment.starts_with('.'))
-        .filter(|name| suggest::wildcard(segment.as_bytes(), name.as_bytes()))
+        .filter(|name| suggest::file_name_matches(segment, name))
         .collect();
     names.sort();
     names.iter().map(|name| base.join(name)).collect()

@@ -46,8 +46,14 @@ pub(super) fn list(words: &[&str], last: &str) -> String {
     }
 }
 
+/// Whether a pattern of `*` and `?` means a file of this name: hidden files only where it begins with the dot itself.
+pub(crate) fn file_name_matches(pattern: &str, name: &str) -> bool {
+    (!name.starts_with('.') || pattern.starts_with('.'))
+        && wildcard(pattern.as_bytes(), name.as_bytes())
+}
+
 /// Whether a name matches a pattern of `*` (any run) and `?` (any one byte).
-pub(super) fn wildcard(pattern: &[u8], name: &[u8]) -> bool {
+fn wildcard(pattern: &[u8], name: &[u8]) -> bool {
     match (pattern.split_first(), name.split_first()) {
         (None, None) => true,
         (Some((b'*', rest)), _) => {
@@ -80,5 +86,7 @@ mod tests {
         assert!(wildcard(b"*.toml", b"a.toml"));
         assert!(wildcard(b"a?c*", b"abcd"));
         assert!(!wildcard(b"*.toml", b"a.toml.bak"));
+        assert!(!file_name_matches("*.toml", ".a.toml"));
+        assert!(file_name_matches(".*.toml", ".a.toml"));
     }
 }

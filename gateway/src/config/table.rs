@@ -49,6 +49,11 @@ impl<'a> Item<'a> {
         self.scope.fault(self.node.at, &self.key, message);
     }
 
+    /// Reports what somebody should look at.
+    pub(super) fn warn(&self, message: impl Into<String>) {
+        self.scope.warn(self.node.at, &self.key, message);
+    }
+
     /// Reports that this is of another kind than expected.
     pub(super) fn mismatch(&self, expected: &str) {
         if !self.is_broken() {

@@ -10,11 +10,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::server::{ListenerRuntime, Settings, listener};
+use crate::telemetry::metrics::Metrics;
 use crate::worker::{Handle, Order};
 
 /// What is open, by the address in the configuration (port 0 stays port 0 here).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Listeners {
+    metrics: Arc<Metrics>,
     open: HashMap<SocketAddr, Open>,
 }
 
@@ -33,6 +35,14 @@ pub(super) struct Bound {
 }
 
 impl Listeners {
+    /// Nothing open yet.
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        Self {
+            metrics,
+            open: HashMap::new(),
+        }
+    }
+
     /// Binds what the configuration names and is not open.
     ///
     /// # Errors
@@ -45,9 +55,11 @@ impl Listeners {
         for (index, listener) in config.listeners.iter().enumerate() {
             let name = &listener.name;
             let runtime = |address| {
-                ListenerRuntime::new(index, listener.clone(), address).with_context(|| {
-                    format!("listener `{name}`: rustls does not take the certificates")
-                })
+                ListenerRuntime::new(index, listener.clone(), address)
+                    .map(|runtime| runtime.counted(self.metrics.listener(name)))
+                    .with_context(|| {
+                        format!("listener `{name}`: rustls does not take the certificates")
+                    })
             };
             match self
                 .open

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Gateway, Reloading};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Watched};
 use crate::snapshot::{Replace, Snapshot};
 use crate::worker::Order;
 
@@ -29,15 +29,22 @@ impl Gateway {
         let mut reloading = self.reloading.lock().await;
         let started = Instant::now();
         let path = self.path.clone();
-        let loaded = tokio::task::spawn_blocking(move || config::load(&path)).await;
-        let result = match loaded {
-            Ok(Ok(config)) => {
-                self.replace(&mut reloading, Arc::new(config), None, started)
-                    .await
+        let loaded = tokio::task::spawn_blocking(move || config::load_watched(&path)).await;
+        let (result, watched) = match loaded {
+            Ok((Ok(config), watched)) => {
+                super::warn(&config);
+                let config = Arc::new(config);
+                let result = self.replace(&mut reloading, config, None, started).await;
+                (result, Some(watched))
             }
-            Ok(Err(errors)) => Err(errors.0.iter().map(ToString::to_string).collect()),
-            Err(panic) => Err(vec![format!("the loader failed: {panic}")]),
+            Ok((Err(errors), watched)) => (
+                Err(errors.0.iter().map(ToString::to_string).collect()),
+                Some(watched),
+            ),
+            Err(panic) => (Err(vec![format!("the loader failed: {panic}")]), None),
         };
+        *self.refused.lock() = watched.filter(|_| result.is_err());
+        self.watch_files();
         self.metrics
             .reload(if result.is_ok() { "done" } else { "refused" });
         match &result {
@@ -88,9 +95,13 @@ impl Gateway {
     /// What the watcher saw.
     pub(super) async fn files_changed(&self, files: &[PathBuf]) {
         let config = self.published.snapshot().config.clone();
-        if files.iter().any(|file| config.files.contains(file)) {
-            // Said in the log and the metrics.
-            let _said = self.reload_all().await;
+        let is_among = |all: &[PathBuf]| files.iter().any(|file| all.contains(file));
+        let of = |watched: &Watched| is_among(&watched.files) || is_among(&watched.includes);
+        // A plugin may be what the refused configuration was refused for.
+        let refused = self.refused.lock().clone();
+        let worth_a_try = refused.is_some_and(|it| of(&it) || is_among(&it.plugins));
+        // What comes of it is said in the log and the metrics.
+        if (of(&config.watched) || worth_a_try) && self.reload_all().await.is_ok() {
             return;
         }
         let changed = config
@@ -102,14 +113,17 @@ impl Gateway {
         }
     }
 
-    /// Tells the watcher which files count now.
-    pub(super) async fn watch_files(&self) {
+    /// Tells the watcher what counts now: for the configuration in force, and for one that was refused.
+    pub(super) fn watch_files(&self) {
         let Some(sender) = &self.files else { return };
-        let config = self.published.snapshot().config.clone();
-        let plugins = config.plugins.values().map(|plugin| plugin.path.clone());
-        let _ended = sender
-            .send(config.files.iter().cloned().chain(plugins).collect())
-            .await;
+        let mut all = self.published.snapshot().config.watched.clone();
+        if let Some(refused) = &*self.refused.lock() {
+            all.files.extend_from_slice(&refused.files);
+            all.includes.extend_from_slice(&refused.includes);
+            all.plugins.extend_from_slice(&refused.plugins);
+        }
+        // Unless the watcher has ended.
+        let _asked = sender.send(all);
     }
 
     async fn replace(
@@ -139,7 +153,6 @@ impl Gateway {
         for worker in &self.workers {
             worker.order(Order::Refresh).await;
         }
-        self.watch_files().await;
         let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(Done {
             version: snapshot.version,

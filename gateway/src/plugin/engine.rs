@@ -58,7 +58,7 @@ impl Engine {
     /// `workers` sets how many slots stay warm.
     ///
     /// # Errors
-    /// If the cache directory cannot be made private, or wasmtime does not run on this machine.
+    /// If the cache directory cannot be made or is not private, or wasmtime does not run on this machine.
     pub fn new(compile_cache: Option<&Path>, workers: usize) -> Result<Arc<Self>, EngineError> {
         let cache = compile_cache.map(open_cache).transpose()?;
         let pooled =
@@ -159,15 +159,59 @@ fn open_cache(path: &Path) -> Result<Cache, EngineError> {
     Cache::new(config).map_err(|e| fail(io::Error::other(format!("{e:#}"))))
 }
 
+/// Makes the directory, or sees to it that it belongs to the user of this process and that nobody else can write
+/// there.
 #[cfg(unix)]
 fn private_directory(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
+    let refuse = |why: String| Err(io::Error::other(why));
+    let mut builder = std::fs::DirBuilder::new();
+    if let Err(error) = builder.recursive(true).mode(0o700).create(path)
+        && error.kind() != io::ErrorKind::AlreadyExists
+    {
+        return Err(error);
+    }
+    // Of the link itself, if it is one.
+    let found = std::fs::symlink_metadata(path)?;
+    if found.file_type().is_symlink() {
+        return refuse(
+            "is a link; machine code is run from here, so name the directory itself".to_owned(),
+        );
+    }
+    if !found.is_dir() {
+        return refuse("is not a directory".to_owned());
+    }
+    let mode = found.mode() & 0o7777;
+    if mode & 0o022 != 0 {
+        return refuse(format!(
+            "others may write there (mode {mode:o}), and machine code is run from here; chmod go-w it, or name another directory"
+        ));
+    }
+    let own = own_user(path)?;
+    if found.uid() != own {
+        return refuse(format!(
+            "belongs to the user {}, not to this process's user {own}, and machine code is run from here; name another directory",
+            found.uid()
+        ));
+    }
+    Ok(())
+}
+
+/// The user that files of this process belong to.
+#[cfg(unix)]
+fn own_user(directory: &Path) -> io::Result<u32> {
+    use std::os::unix::fs::MetadataExt;
+
+    let probe = directory.join(format!(".owner-{}", std::process::id()));
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(&probe)?;
+    let user = file.metadata()?.uid();
+    std::fs::remove_file(&probe)?;
+    Ok(user)
 }
 
 #[cfg(not(unix))]
@@ -221,5 +265,61 @@ impl Drop for Ticker {
         {
             tracing::error!("the thread that interrupts plugins had panicked");
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_cache_directory_is_made_for_its_user_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a/b");
+        private_directory(&path).unwrap();
+        private_directory(&path).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_cache_directory_that_others_may_write_to_is_refused() {
+        for mode in [0o770, 0o707, 0o777, 0o1777] {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("cache");
+            fs::create_dir(&path).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let error = private_directory(&path).unwrap_err().to_string();
+            assert!(error.contains(&format!("mode {mode:o}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_cache_directory_that_is_a_link_or_a_file_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::create_dir(at("real")).unwrap();
+        std::os::unix::fs::symlink(at("real"), at("link")).unwrap();
+        fs::write(at("file"), "").unwrap();
+        let error = |name| private_directory(&at(name)).unwrap_err().to_string();
+        assert!(error("link").contains("is a link"), "{}", error("link"));
+        assert!(
+            error("file").contains("not a directory"),
+            "{}",
+            error("file")
+        );
+    }
+
+    #[test]
+    fn the_user_of_this_process_owns_what_it_makes() {
+        use std::os::unix::fs::MetadataExt;
+
+        let directory = tempfile::tempdir().unwrap();
+        let owner = fs::metadata(directory.path()).unwrap().uid();
+        assert_eq!(own_user(directory.path()).unwrap(), owner);
     }
 }

@@ -117,13 +117,15 @@ pub(super) enum Stop {
     Cpu { used: Duration, allowed: Duration },
     #[error("more than {0} host calls in one call")]
     HostCalls(u32),
+    #[error("a body of {0} bytes was set; `body_limit` allows {1}")]
+    Body(usize, usize),
 }
 
 impl Stop {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Cpu { .. } => FailureKind::Cpu,
-            Self::HostCalls(_) => FailureKind::HostCalls,
+            Self::HostCalls(_) | Self::Body(..) => FailureKind::HostCalls,
         }
     }
 }

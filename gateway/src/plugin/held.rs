@@ -110,12 +110,18 @@ impl Held {
         call: Call,
     ) -> (Option<Box<Exchange>>, Result<Returned, Failure>) {
         let Inner {
-            pool, filter, slot, ..
+            pool,
+            filter,
+            route,
+            slot,
         } = &*self.0;
         let mut slot = slot.lock().await;
         let leased = match std::mem::replace(&mut *slot, Slot::Out) {
             Slot::Ready(leased) => Ok(leased),
-            Slot::Empty => pool.take().await,
+            Slot::Empty => pool.take().await.map(|mut leased| {
+                leased.instance.guest().route = Some(route.clone());
+                leased
+            }),
             Slot::Out => Err(Failure::new(
                 FailureKind::Lost,
                 "its instance was lost in an earlier call",

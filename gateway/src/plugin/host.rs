@@ -115,16 +115,21 @@ pub(super) struct Guest {
     pub(super) deadline: Instant,
     /// The last line the guest logged at level error in this call.
     pub(super) last_words: Option<String>,
+    /// The route it serves without the exchange in hand: chunks of a body may come while another phase has it.
+    pub(super) route: Option<Arc<str>>,
+    /// Standard output and error.
+    outputs: [output::Output; 2],
     wasi: WasiCtx,
     table: ResourceTable,
 }
 
 impl Guest {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        let budget = Budget::new(&shared.plugin);
+        let budget = Budget::new(&shared.plugin, shared.metrics.clone());
+        let outputs = [(); 2].map(|()| output::Output::new(budget.log_bytes()));
         let mut wasi = WasiCtxBuilder::new();
-        wasi.stdout(output::Output::new(&shared.plugin.name, budget.log_bytes()))
-            .stderr(output::Output::new(&shared.plugin.name, budget.log_bytes()))
+        wasi.stdout(outputs[0].clone())
+            .stderr(outputs[1].clone())
             .allow_tcp(false)
             .allow_udp(false)
             .max_random_size(64 << 10);
@@ -135,6 +140,8 @@ impl Guest {
             budget,
             deadline: Instant::now(),
             last_words: None,
+            route: None,
+            outputs,
             wasi: wasi.build(),
             table: ResourceTable::new(),
         }
@@ -145,7 +152,17 @@ impl Guest {
     }
 
     fn route_name(&self) -> Option<&str> {
-        self.exchange.as_ref().map(|exchange| &*exchange.route.name)
+        let exchange = self.exchange.as_ref();
+        exchange
+            .map(|exchange| &*exchange.route.name)
+            .or(self.route.as_deref())
+    }
+
+    /// Writes what the guest wrote to its standard output and error to the log.
+    pub(super) fn report_output(&self) {
+        for output in &self.outputs {
+            output.log(&self.shared.plugin.name, self.route_name().unwrap_or(""));
+        }
     }
 
     /// Writes down how many log lines of the call were not written.
@@ -161,6 +178,13 @@ impl Guest {
                 "the plugin logged more in one call than it may; {suppressed} lines were not written"
             );
         }
+    }
+}
+
+impl Drop for Guest {
+    /// A call that nobody waits for any more ends without [`Guest::report_output`].
+    fn drop(&mut self) {
+        self.report_output();
     }
 }
 

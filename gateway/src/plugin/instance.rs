@@ -200,6 +200,7 @@ impl Instance {
         timeout: Duration,
     ) -> Result<R, Failure> {
         let guest = self.store.data_mut();
+        guest.report_output();
         guest.report_suppressed();
         match ended {
             Some(Ok(returned)) => {

@@ -11,6 +11,7 @@ use super::engine::TICK;
 use super::failure::Stop;
 use super::meter::{Meter, Reading};
 use crate::config;
+use crate::telemetry::metrics::PluginMetrics;
 
 /// Calls into the host that one call of a plugin may make.
 pub(super) const HOST_CALLS: u32 = 100_000;
@@ -29,6 +30,7 @@ pub(super) const SETUP_FACTOR: u32 = 50;
 /// What is left of a call's allowance.
 #[derive(Debug)]
 pub(super) struct Budget {
+    metrics: Arc<PluginMetrics>,
     memory_limit: usize,
     memory: usize,
     memory_refused: bool,
@@ -41,8 +43,9 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    pub(super) fn new(plugin: &config::Plugin) -> Self {
+    pub(super) fn new(plugin: &config::Plugin, metrics: Arc<PluginMetrics>) -> Self {
         Self {
+            metrics,
             memory_limit: plugin.memory,
             memory: 0,
             memory_refused: false,
@@ -128,6 +131,16 @@ impl Budget {
     }
 }
 
+impl Drop for Budget {
+    fn drop(&mut self) {
+        self.metrics.memory_add(-signed(self.memory));
+    }
+}
+
+fn signed(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
 /// Takes `bytes` from a budget, or nothing if there are not so many.
 pub(super) fn take(budget: &AtomicUsize, bytes: usize) -> bool {
     budget
@@ -148,6 +161,8 @@ impl ResourceLimiter for Budget {
         let allowed =
             total <= self.memory_limit && maximum.is_none_or(|maximum| desired <= maximum);
         if allowed {
+            self.metrics
+                .memory_add(signed(total).saturating_sub(signed(self.memory)));
             self.memory = total;
         } else {
             self.memory_refused = true;

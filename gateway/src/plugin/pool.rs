@@ -89,10 +89,8 @@ impl Pool {
         link: (usize, usize),
         exchange: Box<Exchange>,
     ) -> (Box<Exchange>, Result<Flow, Failure>) {
-        let (exchange, returned) = self
-            .phase(link, exchange, Phase::Request, Call::Request)
-            .await;
-        (exchange, returned.and_then(flow))
+        self.phase(link, exchange, Phase::Request, Call::Request)
+            .await
     }
 
     /// Calls `on-response` of a filter.
@@ -101,10 +99,8 @@ impl Pool {
         link: (usize, usize),
         exchange: Box<Exchange>,
     ) -> (Box<Exchange>, Result<Flow, Failure>) {
-        let (exchange, returned) = self
-            .phase(link, exchange, Phase::Response, Call::Response)
-            .await;
-        (exchange, returned.and_then(flow))
+        self.phase(link, exchange, Phase::Response, Call::Response)
+            .await
     }
 
     /// Calls `on-complete` of a filter, and lets go of the instance that was held for the exchange. A failure is
@@ -141,7 +137,7 @@ impl Pool {
         mut exchange: Box<Exchange>,
         phase: Phase,
         call: Call,
-    ) -> (Box<Exchange>, Result<Returned, Failure>) {
+    ) -> (Box<Exchange>, Result<Flow, Failure>) {
         let started = Instant::now();
         exchange.phase = phase;
         let (exchange, returned) = if self.holds(link, &exchange) {
@@ -157,13 +153,13 @@ impl Pool {
                 Err(failure) => (exchange, Err(failure)),
             }
         };
-        let returned = returned.and_then(refused);
+        let flow = returned.and_then(refused).and_then(flow);
         self.linked.shared.metrics.phase(phase, started.elapsed());
-        if let Err(failure) = &returned {
+        if let Err(failure) = &flow {
             self.linked
                 .report(&exchange.route.name, phase.name(), failure);
         }
-        (exchange, returned)
+        (exchange, flow)
     }
 
     /// Whether all phases of an exchange go to one instance: if it streams, or every exchange has its own.
@@ -182,11 +178,12 @@ impl Pool {
     }
 
     /// Keeps an instance for the next call if it is fit for one.
-    pub(super) fn give_back(&self, leased: Leased) {
+    pub(super) fn give_back(&self, mut leased: Leased) {
         let instances = &self.linked.config.instances;
         if instances.fresh || !leased.instance.is_fit(instances.recycle_after) {
             return;
         }
+        leased.instance.guest().route = None;
         let mut idle = self.idle.lock();
         if idle.len() < IDLE {
             idle.push(leased);

@@ -22,15 +22,14 @@ use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::ListenerRuntime;
 use super::drain::{Drain, Open, Stage};
 use super::guard::{self, Clocks, Guarded, Scanner, h1, h2, now, upgrade};
 use super::tls::Session;
 use super::watchdog;
+use super::{ListenerRuntime, Place};
 use crate::clock;
 use crate::proxy::headers;
 
@@ -100,7 +99,7 @@ pub struct Connection {
     /// HTTP/2: when each response body last moved; [`FREE`] and [`WAITING`] besides.
     pub(crate) streams: RefCell<Vec<u64>>,
     pub(crate) open: Open,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// A place in [`Connection::streams`] that no exchange uses.
@@ -232,7 +231,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Tracked<B> {
 pub(crate) async fn accept<H: Handler>(
     stream: TcpStream,
     peer: SocketAddr,
-    permit: OwnedSemaphorePermit,
+    place: Place,
     open: Open,
     listener: Arc<ListenerRuntime>,
     handler: H,
@@ -263,7 +262,7 @@ pub(crate) async fn accept<H: Handler>(
         in_flight: Cell::new(0),
         streams: RefCell::default(),
         open,
-        _permit: permit,
+        _place: place,
     });
     serve(stream, prefix, connection, handler).await;
 }

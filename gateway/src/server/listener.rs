@@ -11,11 +11,10 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::connection::{self, Handler};
 use super::drain::Drain;
-use super::{ListenerRuntime, Settings};
+use super::{ListenerRuntime, Place, Settings};
 
 /// Connections the kernel keeps for each socket before they are accepted.
 const BACKLOG: i32 = 1024;
@@ -77,7 +76,14 @@ pub async fn accept_loop<H: Handler>(
                 let Ok(permit) = listener.permits.clone().acquire_owned().await else {
                     break;
                 };
-                start(stream, peer, permit, &listener, &drain, &handler);
+                start(
+                    stream,
+                    peer,
+                    listener.place(permit),
+                    &listener,
+                    &drain,
+                    &handler,
+                );
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
@@ -98,7 +104,14 @@ pub async fn accept_loop<H: Handler>(
                 let Ok(permit) = listener.permits.clone().acquire_owned().await else {
                     break;
                 };
-                start(stream, peer, permit, &listener, &drain, &handler);
+                start(
+                    stream,
+                    peer,
+                    listener.place(permit),
+                    &listener,
+                    &drain,
+                    &handler,
+                );
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(_) => break,
@@ -110,7 +123,7 @@ pub async fn accept_loop<H: Handler>(
 fn start<H: Handler>(
     stream: TcpStream,
     peer: SocketAddr,
-    permit: OwnedSemaphorePermit,
+    place: Place,
     listener: &Arc<ListenerRuntime>,
     drain: &Rc<Drain>,
     handler: &H,
@@ -123,7 +136,7 @@ fn start<H: Handler>(
     tokio::task::spawn_local(connection::accept(
         stream,
         peer,
-        permit,
+        place,
         open,
         listener.clone(),
         handler.clone(),

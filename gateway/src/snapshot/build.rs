@@ -170,9 +170,10 @@ impl Builder {
         if let Some((present, log)) = &self.access_log
             && present == config
         {
+            log.reopen();
             return Ok(log.clone());
         }
-        let log = AccessLog::start(config).map_err(|error| {
+        let log = AccessLog::start(config, self.metrics.clone()).map_err(|error| {
             Refused(vec![format!(
                 "server.access_log: cannot be written: {error}"
             )])

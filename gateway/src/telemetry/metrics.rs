@@ -9,7 +9,7 @@ mod shards;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
@@ -17,9 +17,10 @@ use parking_lot::Mutex;
 
 use crate::proxy::exchange::Phase;
 
-use plugin_series::Series;
-use shards::{Counter, Histogram};
+use plugin_series::{Names, Series};
+use shards::{ByKind, Counter, Gauge, Histogram};
 
+pub use plugin_series::Unfit;
 pub use shards::set_shard;
 
 type ByName<T> = Mutex<BTreeMap<String, Arc<T>>>;
@@ -30,8 +31,11 @@ pub struct Metrics {
     routes: ByName<RouteMetrics>,
     plugins: ByName<PluginMetrics>,
     upstreams: ByName<UpstreamMetrics>,
-    /// By kind.
-    errors: Mutex<BTreeMap<&'static str, u64>>,
+    listeners: ByName<ListenerMetrics>,
+    /// Names that plugins gave their own metrics.
+    own_names: Arc<Names>,
+    errors: ByKind,
+    lost_log_lines: Counter,
     /// By plugin and outcome.
     swaps: Mutex<BTreeMap<(String, &'static str), u64>>,
     /// By outcome.
@@ -43,7 +47,7 @@ pub struct Metrics {
 /// What one route did.
 #[derive(Debug)]
 pub struct RouteMetrics {
-    /// By status; 0 is "aborted": no head was sent.
+    /// 0 is "aborted": no head was sent.
     statuses: shards::Statuses,
     duration: Histogram,
     bytes_in: Counter,
@@ -54,9 +58,11 @@ pub struct RouteMetrics {
 #[derive(Debug)]
 pub struct PluginMetrics {
     phases: [Histogram; Phase::ALL.len()],
-    /// By route and kind.
+    /// By route and kind. Locked, since failures are no part of the way of a request that succeeds.
     failures: Mutex<BTreeMap<(String, &'static str), u64>>,
-    instances: AtomicUsize,
+    instances: Gauge,
+    /// Bytes of linear memory.
+    memory: Gauge,
     series: Series,
 }
 
@@ -64,8 +70,14 @@ pub struct PluginMetrics {
 #[derive(Debug)]
 pub struct UpstreamMetrics {
     requests: Counter,
-    failures: Mutex<BTreeMap<&'static str, u64>>,
-    open: AtomicUsize,
+    failures: ByKind,
+    open: Gauge,
+}
+
+/// What one listener has.
+#[derive(Debug)]
+pub struct ListenerMetrics {
+    open: Gauge,
 }
 
 impl Metrics {
@@ -76,7 +88,10 @@ impl Metrics {
             routes: Mutex::default(),
             plugins: Mutex::default(),
             upstreams: Mutex::default(),
-            errors: Mutex::default(),
+            listeners: Mutex::default(),
+            own_names: Arc::default(),
+            errors: ByKind::new(),
+            lost_log_lines: Counter::new(),
             swaps: Mutex::default(),
             reloads: Mutex::default(),
             version: AtomicU64::new(0),
@@ -99,8 +114,9 @@ impl Metrics {
         named(&self.plugins, name, || PluginMetrics {
             phases: std::array::from_fn(|_| Histogram::new(Duration::from_micros(1))),
             failures: Mutex::default(),
-            instances: AtomicUsize::new(0),
-            series: Series::default(),
+            instances: Gauge::new(),
+            memory: Gauge::new(),
+            series: Series::new(self.own_names.clone()),
         })
     }
 
@@ -108,14 +124,24 @@ impl Metrics {
     pub fn upstream(&self, name: &str) -> Arc<UpstreamMetrics> {
         named(&self.upstreams, name, || UpstreamMetrics {
             requests: Counter::new(),
-            failures: Mutex::default(),
-            open: AtomicUsize::new(0),
+            failures: ByKind::new(),
+            open: Gauge::new(),
         })
     }
 
-    /// An exchange failed; failures are rare enough for a lock.
+    /// The counts of a listener.
+    pub fn listener(&self, name: &str) -> Arc<ListenerMetrics> {
+        named(&self.listeners, name, ListenerMetrics::default)
+    }
+
+    /// An exchange failed.
     pub fn error(&self, kind: &'static str) {
-        *self.errors.lock().entry(kind).or_default() += 1;
+        self.errors.add(kind);
+    }
+
+    /// Lines of the access log could not be written.
+    pub fn log_lines_lost(&self, lines: u64) {
+        self.lost_log_lines.add(lines);
     }
 
     /// A plugin was replaced, or was not.
@@ -135,22 +161,6 @@ impl Metrics {
     /// The version of the snapshot in force.
     pub fn set_version(&self, version: u64) {
         self.version.store(version, Ordering::Relaxed);
-    }
-
-    /// A plugin's own counter.
-    pub fn plugin_count(&self, plugin: &str, name: &str, labels: &[(String, String)], by: u64) {
-        self.plugin(plugin).series.count(name, labels, by);
-    }
-
-    /// A plugin's own histogram.
-    pub fn plugin_observe(
-        &self,
-        plugin: &str,
-        name: &str,
-        labels: &[(String, String)],
-        value: f64,
-    ) {
-        self.plugin(plugin).series.observe(name, labels, value);
     }
 
     /// Everything in the text format of Prometheus.
@@ -199,26 +209,46 @@ impl PluginMetrics {
     }
 
     /// Instances were made (or, negative, ended).
-    pub fn instances_add(&self, by: isize) {
-        if by >= 0 {
-            self.instances
-                .fetch_add(by.unsigned_abs(), Ordering::Relaxed);
-        } else {
-            self.instances
-                .fetch_sub(by.unsigned_abs(), Ordering::Relaxed);
-        }
+    pub fn instances_add(&self, by: i64) {
+        self.instances.add(by);
+    }
+
+    /// Instances took so many bytes of memory (or, negative, gave them back).
+    pub fn memory_add(&self, bytes: i64) {
+        self.memory.add(bytes);
+    }
+
+    /// Adds to a counter of the plugin's own. The labels are put in order.
+    ///
+    /// # Errors
+    /// If the metric cannot be published as it is.
+    pub fn count(&self, name: &str, labels: &mut [(String, String)], by: u64) -> Result<(), Unfit> {
+        self.series.count(name, labels, by)
+    }
+
+    /// Adds to a histogram of the plugin's own. The labels are put in order.
+    ///
+    /// # Errors
+    /// If the metric cannot be published as it is.
+    pub fn observe(
+        &self,
+        name: &str,
+        labels: &mut [(String, String)],
+        value: f64,
+    ) -> Result<(), Unfit> {
+        self.series.observe(name, labels, value)
     }
 }
 
 impl UpstreamMetrics {
     /// A connection was opened.
     pub fn opened(&self) {
-        self.open.fetch_add(1, Ordering::Relaxed);
+        self.open.add(1);
     }
 
     /// A connection was closed.
     pub fn closed(&self) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
+        self.open.add(-1);
     }
 
     /// A request was answered.
@@ -228,6 +258,24 @@ impl UpstreamMetrics {
 
     /// A request was not answered.
     pub fn failure(&self, kind: &'static str) {
-        *self.failures.lock().entry(kind).or_default() += 1;
+        self.failures.add(kind);
+    }
+}
+
+impl ListenerMetrics {
+    /// A connection was accepted.
+    pub fn opened(&self) {
+        self.open.add(1);
+    }
+
+    /// A connection was closed.
+    pub fn closed(&self) {
+        self.open.add(-1);
+    }
+}
+
+impl Default for ListenerMetrics {
+    fn default() -> Self {
+        Self { open: Gauge::new() }
     }
 }

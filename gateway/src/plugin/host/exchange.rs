@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
+use crate::plugin::failure::Stop;
 use crate::plugin::grants::reserved;
 use crate::plugin::host::Guest;
 use crate::plugin::host::bindings::gateway::plugin::exchange::{HeaderError, Host};
@@ -186,6 +187,7 @@ impl Host for Guest {
 
     fn set_request_body(&mut self, body: Vec<u8>) -> wasmtime::Result<()> {
         self.budget.host_call()?;
+        self.check_body(&body)?;
         if self.phases.request_body()
             && let Some(exchange) = self.in_phase(Phase::Request)
         {
@@ -268,6 +270,7 @@ impl Host for Guest {
 
     fn set_response_body(&mut self, body: Vec<u8>) -> wasmtime::Result<()> {
         self.budget.host_call()?;
+        self.check_body(&body)?;
         if let Some(exchange) = self.in_phase(Phase::Response) {
             exchange.response_body = Some(Bytes::from(body));
         }
@@ -296,6 +299,15 @@ impl Host for Guest {
 }
 
 impl Guest {
+    /// A body that takes the place of another is bounded as one that is held.
+    fn check_body(&self, body: &[u8]) -> wasmtime::Result<()> {
+        let limit = self.shared.plugin.body_limit;
+        if body.len() > limit {
+            return Err(Stop::Body(body.len(), limit).into());
+        }
+        Ok(())
+    }
+
     fn read<R: Default>(&mut self, read: impl FnOnce(&Exchange) -> R) -> wasmtime::Result<R> {
         self.budget.host_call()?;
         Ok(self.exchange.as_deref().map(read).unwrap_or_default())

@@ -1,9 +1,12 @@
 //! Standard output and error of a guest: lines of the log, bounded like every other.
+//!
+//! What a guest writes is kept until its call ends: then the pieces are lines again, and the route is known.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
@@ -12,19 +15,56 @@ use crate::plugin::limits::take;
 
 /// The longest write that is taken at once.
 const PERMIT: usize = 4096;
+/// Lines of one call.
+const LINES: usize = 32;
 
 /// Where a guest's standard output goes.
 #[derive(Clone)]
 pub(super) struct Output {
-    plugin: Arc<str>,
     left: Arc<AtomicUsize>,
+    /// One instance's own: nobody waits for it.
+    written: Arc<Mutex<Written>>,
+}
+
+#[derive(Default)]
+struct Written {
+    bytes: Vec<u8>,
+    /// Bytes beyond what may be written.
+    lost: usize,
 }
 
 impl Output {
-    pub(super) fn new(plugin: &Arc<str>, left: Arc<AtomicUsize>) -> Self {
+    /// Takes from `left` what is written.
+    pub(super) fn new(left: Arc<AtomicUsize>) -> Self {
         Self {
-            plugin: plugin.clone(),
             left,
+            written: Arc::default(),
+        }
+    }
+
+    /// Writes what came since the last time to the log.
+    pub(super) fn log(&self, plugin: &str, route: &str) {
+        let written = {
+            let mut written = self.written.lock();
+            if written.bytes.is_empty() && written.lost == 0 {
+                return;
+            }
+            std::mem::take(&mut *written)
+        };
+        let text = String::from_utf8_lossy(&written.bytes);
+        let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+        for line in lines.by_ref().take(LINES) {
+            tracing::info!(target: "gateway::plugin::log", plugin, route, "{}", line.escape_debug());
+        }
+        let (lines, bytes) = (lines.count(), written.lost);
+        if lines > 0 || bytes > 0 {
+            tracing::warn!(
+                plugin,
+                route,
+                lines,
+                bytes,
+                "the plugin wrote more in one call than it may; the rest is not in the log"
+            );
         }
     }
 }
@@ -48,13 +88,11 @@ impl StdoutStream for Output {
 
 impl OutputStream for Output {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        let mut written = self.written.lock();
         if take(&self.left, bytes.len()) {
-            for line in String::from_utf8_lossy(&bytes)
-                .lines()
-                .filter(|line| !line.trim().is_empty())
-            {
-                tracing::info!(target: "gateway::plugin::log", plugin = &*self.plugin, "{}", line.escape_debug());
-            }
+            written.bytes.extend_from_slice(&bytes);
+        } else {
+            written.lost += bytes.len();
         }
         Ok(())
     }

@@ -1,16 +1,18 @@
 //! How a line looks.
 
+use std::fmt;
 use std::io::Write as _;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::Line;
+use crate::config::{LogField, LogPiece, LogTemplate};
 
 /// One JSON object. Durations are seconds.
 pub(super) fn json(to: &mut Vec<u8>, line: &Line<'_>) {
     let mut object = Object { to, first: true };
-    object.text(
+    object.raw(
         "time",
-        &humantime::format_rfc3339_millis(line.time).to_string(),
+        format_args!("\"{}\"", humantime::format_rfc3339_millis(line.time)),
     );
     object.text("id", line.id);
     object.raw("client", format_args!("\"{}\"", line.client));
@@ -18,7 +20,7 @@ pub(super) fn json(to: &mut Vec<u8>, line: &Line<'_>) {
     object.text("host", line.host);
     object.text("path", line.path);
     object.text("protocol", protocol(line));
-    object.text("scheme", if line.secure { "https" } else { "http" });
+    object.text("scheme", scheme(line));
     match line.status {
         Some(status) => object.raw("status", format_args!("{status}")),
         None => object.raw("status", format_args!("null")),
@@ -42,6 +44,9 @@ pub(super) fn json(to: &mut Vec<u8>, line: &Line<'_>) {
     object.raw("complete", format_args!("{}", line.finished));
     if let Some(agent) = line.user_agent {
         object.text("user_agent", &String::from_utf8_lossy(agent));
+    }
+    if let Some(referer) = line.referer {
+        object.text("referer", &String::from_utf8_lossy(referer));
     }
     if !line.attributes.is_empty() {
         object.key("attributes");
@@ -93,8 +98,9 @@ fn quoted(to: &mut Vec<u8>, text: &str) {
 
 /// The combined format of Apache and nginx. Quotes, backslashes and control characters are escaped as `\xHH`.
 pub(super) fn combined(to: &mut Vec<u8>, line: &Line<'_>) {
-    let time = humantime::format_rfc3339_seconds(line.time);
-    let _infallible = write!(to, "{} - - [{time}] \"{} ", line.client, line.method);
+    let _infallible = write!(to, "{} - - [", line.client);
+    common_time(to, line.time);
+    let _infallible = write!(to, "] \"{} ", line.method);
     escaped(to, line.path.as_bytes());
     let _infallible = write!(
         to,
@@ -109,6 +115,27 @@ pub(super) fn combined(to: &mut Vec<u8>, line: &Line<'_>) {
     to.extend_from_slice(b"\"\n");
 }
 
+/// The time of the common log format: `24/Nov/2026:19:11:24 +0000`.
+fn common_time(to: &mut Vec<u8>, time: SystemTime) {
+    const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
+    // `2026-11-24T19:11:24Z`, from which the parts are taken.
+    let mut iso = [b'0'; 20];
+    let _fits = write!(&mut iso[..], "{}", humantime::format_rfc3339_seconds(time));
+    let month = usize::from((iso[5] & 0xf) * 10 + (iso[6] & 0xf)).clamp(1, 12) - 1;
+    for part in [
+        &iso[8..10],
+        b"/",
+        &MONTHS[month * 3..][..3],
+        b"/",
+        &iso[..4],
+        b":",
+        &iso[11..19],
+        b" +0000",
+    ] {
+        to.extend_from_slice(part);
+    }
+}
+
 fn escaped(to: &mut Vec<u8>, text: &[u8]) {
     for byte in text {
         match byte {
@@ -120,6 +147,10 @@ fn escaped(to: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
+fn scheme(line: &Line<'_>) -> &'static str {
+    if line.secure { "https" } else { "http" }
+}
+
 fn protocol(line: &Line<'_>) -> &'static str {
     match line.protocol {
         http::Version::HTTP_10 => "HTTP/1.0",
@@ -128,117 +159,66 @@ fn protocol(line: &Line<'_>) -> &'static str {
     }
 }
 
-/// A line of one's own: text with `{field}` in it.
-#[derive(Debug)]
-pub(super) struct Template(Vec<Piece>);
-
-#[derive(Debug)]
-enum Piece {
-    Text(String),
-    Field(&'static str),
-    Attribute(String),
-}
-
-const FIELDS: [&str; 19] = [
-    "time",
-    "id",
-    "client",
-    "method",
-    "path",
-    "host",
-    "protocol",
-    "scheme",
-    "status",
-    "bytes_in",
-    "bytes_out",
-    "duration_ms",
-    "upstream_ms",
-    "endpoint",
-    "route",
-    "error",
-    "complete",
-    "user_agent",
-    "referer",
-];
-
-impl Template {
-    /// Takes a template apart.
-    ///
-    /// # Errors
-    /// Names the field that there is not.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let mut pieces = Vec::new();
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once('{') {
-            let (name, after) = after
-                .split_once('}')
-                .ok_or("a `{` of the template has no `}`")?;
-            pieces.push(Piece::Text(before.to_owned()));
-            pieces.push(
-                match (
-                    FIELDS.iter().find(|field| **field == name),
-                    name.strip_prefix("attribute."),
-                ) {
-                    (Some(field), _) => Piece::Field(field),
-                    (None, Some(attribute)) => Piece::Attribute(attribute.to_owned()),
-                    (None, None) => {
-                        return Err(format!(
-                            "`{{{name}}}` is no field; there are {} and attribute.NAME",
-                            FIELDS.join(", ")
-                        ));
-                    }
-                },
-            );
-            rest = after;
-        }
-        pieces.push(Piece::Text(rest.to_owned()));
-        Ok(Self(pieces))
-    }
-
-    pub(super) fn write(&self, to: &mut Vec<u8>, line: &Line<'_>) {
-        for piece in &self.0 {
-            match piece {
-                Piece::Text(text) => to.extend_from_slice(text.as_bytes()),
-                Piece::Field(name) => field(to, name, line),
-                Piece::Attribute(name) => {
-                    let value = line
-                        .attributes
-                        .iter()
-                        .find(|(key, _)| **key == **name)
-                        .map_or("-", |(_, value)| value);
-                    escaped(to, value.as_bytes());
-                }
+/// A line of one's own. Values are escaped as in a combined line; `-` stands for what there is not.
+pub(super) fn template(to: &mut Vec<u8>, template: &LogTemplate, line: &Line<'_>) {
+    for piece in &template.pieces {
+        match piece {
+            LogPiece::Text(text) => to.extend_from_slice(text.as_bytes()),
+            LogPiece::Field(name) => field(to, *name, line),
+            LogPiece::Attribute(name) => {
+                let value = line
+                    .attributes
+                    .iter()
+                    .find(|(key, _)| **key == **name)
+                    .map_or("-", |(_, value)| value);
+                escaped(to, value.as_bytes());
             }
         }
-        to.push(b'\n');
+    }
+    to.push(b'\n');
+}
+
+fn field(to: &mut Vec<u8>, name: LogField, line: &Line<'_>) {
+    let text = match name {
+        LogField::Time => return plain(to, Some(humantime::format_rfc3339_millis(line.time))),
+        LogField::Client => return plain(to, Some(line.client)),
+        LogField::Status => return plain(to, line.status),
+        LogField::BytesIn => return plain(to, Some(line.bytes_in)),
+        LogField::BytesOut => return plain(to, Some(line.bytes_out)),
+        LogField::DurationMs => return milliseconds(to, Some(line.duration)),
+        LogField::UpstreamMs => return milliseconds(to, line.upstream_time),
+        LogField::Endpoint => return plain(to, line.endpoint),
+        LogField::Complete => return plain(to, Some(line.finished)),
+        LogField::UserAgent => return escaped(to, line.user_agent.unwrap_or(b"-")),
+        LogField::Referer => return escaped(to, line.referer.unwrap_or(b"-")),
+        LogField::Id => line.id,
+        LogField::Method => line.method,
+        LogField::Path => line.path,
+        LogField::Host => line.host,
+        LogField::Protocol => protocol(line),
+        LogField::Scheme => scheme(line),
+        LogField::Route => line.route,
+        LogField::Error => line.error.unwrap_or("-"),
+    };
+    escaped(to, text.as_bytes());
+}
+
+/// What cannot have anything in it to escape.
+fn plain(to: &mut Vec<u8>, value: Option<impl fmt::Display>) {
+    match value {
+        Some(value) => {
+            let _infallible = write!(to, "{value}");
+        }
+        None => to.push(b'-'),
     }
 }
 
-fn field(to: &mut Vec<u8>, name: &str, line: &Line<'_>) {
-    let millis = |time: Duration| format!("{:.3}", time.as_secs_f64() * 1e3);
-    let or_none = |value: Option<String>| value.unwrap_or_else(|| "-".into());
-    let value = match name {
-        "time" => humantime::format_rfc3339_millis(line.time).to_string(),
-        "id" => line.id.to_owned(),
-        "client" => line.client.to_string(),
-        "method" => line.method.to_owned(),
-        "path" => line.path.to_owned(),
-        "host" => line.host.to_owned(),
-        "protocol" => protocol(line).to_owned(),
-        "scheme" => if line.secure { "https" } else { "http" }.to_owned(),
-        "status" => or_none(line.status.map(|status| status.to_string())),
-        "bytes_in" => line.bytes_in.to_string(),
-        "bytes_out" => line.bytes_out.to_string(),
-        "duration_ms" => millis(line.duration),
-        "upstream_ms" => or_none(line.upstream_time.map(millis)),
-        "endpoint" => or_none(line.endpoint.map(|endpoint| endpoint.to_string())),
-        "route" => line.route.to_owned(),
-        "error" => line.error.unwrap_or("-").to_owned(),
-        "complete" => line.finished.to_string(),
-        "user_agent" => return escaped(to, line.user_agent.unwrap_or(b"-")),
-        _ => return escaped(to, line.referer.unwrap_or(b"-")),
-    };
-    escaped(to, value.as_bytes());
+fn milliseconds(to: &mut Vec<u8>, time: Option<Duration>) {
+    let number = time.map(|time| time.as_secs_f64() * 1e3);
+    match number {
+        Some(number) => plain(to, Some(format_args!("{number:.3}"))),
+        None => to.push(b'-'),
+    }
 }
 
 #[cfg(test)]
@@ -250,7 +230,7 @@ mod tests {
     fn with_line(write: impl Fn(&mut Vec<u8>, &Line<'_>)) -> String {
         let attributes = [("auth.subject".into(), "a\nb".into())];
         let line = Line {
-            time: UNIX_EPOCH,
+            time: UNIX_EPOCH + Duration::from_secs(1_795_547_484),
             id: "7",
             client: "10.0.0.1".parse().unwrap(),
             method: "GET",
@@ -268,7 +248,7 @@ mod tests {
             error: None,
             finished: true,
             user_agent: Some(b"a\"b\xff"),
-            referer: None,
+            referer: Some(b"https://h/\"x"),
             attributes: &attributes,
         };
         let mut to = Vec::new();
@@ -281,6 +261,8 @@ mod tests {
         let text = with_line(json);
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["path"], "/x?q=\"1\"");
+        assert_eq!(value["time"], "2026-11-24T19:11:24.000Z");
+        assert_eq!(value["referer"], "https://h/\"x");
         assert_eq!(value["status"], 200);
         assert_eq!(value["attributes"]["auth.subject"], "a\nb");
         assert_eq!(text.matches('\n').count(), 1);
@@ -290,19 +272,32 @@ mod tests {
     fn a_quote_cannot_end_a_field_of_a_combined_line() {
         let text = with_line(combined);
         assert!(
-            text.contains(r#""GET /x?q=\x221\x22 HTTP/1.1" 200 2 "-" "a\x22b\xFF""#),
+            text.contains(r#""GET /x?q=\x221\x22 HTTP/1.1" 200 2 "https://h/\x22x" "a\x22b\xFF""#),
             "{text}"
         );
     }
 
     #[test]
-    fn a_template_writes_its_fields_and_refuses_unknown_ones() {
-        let template =
-            Template::parse("{client} {status} {duration_ms}ms {attribute.auth.subject}").unwrap();
-        assert_eq!(
-            with_line(|to, line| template.write(to, line)),
-            "10.0.0.1 200 1.500ms a\\x0Ab\n"
+    fn a_combined_line_has_the_time_of_the_common_log_format() {
+        let text = with_line(combined);
+        assert!(
+            text.starts_with("10.0.0.1 - - [24/Nov/2026:19:11:24 +0000] \"GET"),
+            "{text}"
         );
-        assert!(Template::parse("{nope}").unwrap_err().contains("`{nope}`"));
+        let mut january = Vec::new();
+        common_time(&mut january, UNIX_EPOCH);
+        assert_eq!(january, b"01/Jan/1970:00:00:00 +0000");
+    }
+
+    #[test]
+    fn a_template_writes_its_fields_escaped() {
+        let parsed = LogTemplate::parse(
+            "{time} {client} {status} {duration_ms}ms {upstream_ms} {path} {attribute.auth.subject}",
+        )
+        .unwrap();
+        assert_eq!(
+            with_line(|to, line| template(to, &parsed, line)),
+            "2026-11-24T19:11:24.000Z 10.0.0.1 200 1.500ms - /x?q=\\x221\\x22 a\\x0Ab\n"
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! The names, and the text that Prometheus reads.
 
+mod plugins;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,9 +13,8 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use super::plugin_series::BOUNDS;
+use super::Metrics;
 use super::shards::Histogram;
-use super::{Metrics, Phase};
 
 pub(super) fn text(metrics: &Arc<Metrics>) -> String {
     let mut registry = Registry::default();
@@ -30,6 +31,7 @@ struct All(Arc<Metrics>);
 impl Collector for All {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.0.process(&mut encoder)?;
+        self.0.connections(&mut encoder)?;
         self.0.requests(&mut encoder)?;
         self.0.plugin_calls(&mut encoder)?;
         self.0.plugin_own(&mut encoder)?;
@@ -118,6 +120,14 @@ impl Metrics {
             ("gateway_config_version", "The snapshot in force"),
             [([], version)],
         )?;
+        counters(
+            encoder,
+            (
+                "gateway_access_log_lost_lines",
+                "Lines of the access log that could not be written",
+            ),
+            [([], self.lost_log_lines.sum())],
+        )?;
         let reloads = self.reloads.lock().clone();
         let lines = reloads
             .iter()
@@ -126,6 +136,18 @@ impl Metrics {
             encoder,
             ("gateway_reloads", "Reloads of the configuration"),
             lines,
+        )
+    }
+
+    fn connections(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let listeners = self.listeners.lock().clone();
+        let open = listeners
+            .iter()
+            .map(|(listener, metrics)| ([("listener", listener.clone())], metrics.open.sum()));
+        gauges(
+            encoder,
+            ("gateway_connections", "Open connections of clients"),
+            open,
         )
     }
 
@@ -174,140 +196,12 @@ impl Metrics {
             ("gateway_response_body_bytes", "Bytes of response bodies"),
             bytes,
         )?;
-        let errors = self.errors.lock().clone();
-        let lines = errors
-            .iter()
-            .map(|(kind, count)| ([("kind", (*kind).to_owned())], *count));
+        let errors = self.errors.sums().into_iter();
+        let lines = errors.map(|(kind, count)| ([("kind", kind.to_owned())], count));
         counters(
             encoder,
             ("gateway_errors", "Failed exchanges by kind"),
             lines,
-        )
-    }
-
-    fn plugin_calls(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let plugins = self.plugins.lock().clone();
-        let name = |plugin: &String| ("plugin", plugin.clone());
-        let phases = plugins.iter().flat_map(|(plugin, metrics)| {
-            let phase = |phase: Phase| [name(plugin), ("phase", phase.name().to_owned())];
-            Phase::ALL
-                .iter()
-                .map(move |each| (phase(*each), &metrics.phases[each.index()]))
-        });
-        histograms(
-            encoder,
-            (
-                "gateway_plugin_phase_duration_seconds",
-                "Calls of plugins, waiting included",
-            ),
-            phases,
-        )?;
-        let failures = plugins.iter().flat_map(|(plugin, metrics)| {
-            let failures = metrics.failures.lock().clone();
-            failures.into_iter().map(move |((route, kind), count)| {
-                let labels = [name(plugin), ("route", route), ("kind", kind.to_owned())];
-                (labels, count)
-            })
-        });
-        counters(
-            encoder,
-            (
-                "gateway_plugin_failures",
-                "Failed calls of plugins by route and kind",
-            ),
-            failures,
-        )?;
-        let instances = plugins.iter().map(|(plugin, metrics)| {
-            (
-                [name(plugin)],
-                metrics.instances.load(Ordering::Relaxed) as u64,
-            )
-        });
-        gauges(
-            encoder,
-            ("gateway_plugin_instances", "Living instances"),
-            instances,
-        )?;
-        let swaps = self.swaps.lock().clone();
-        let lines = swaps.iter().map(|((plugin, outcome), count)| {
-            ([name(plugin), ("outcome", (*outcome).to_owned())], *count)
-        });
-        counters(
-            encoder,
-            ("gateway_plugin_swaps", "Replacements of plugins"),
-            lines,
-        )
-    }
-
-    /// What plugins count themselves: a family per name, the plugin as its first label.
-    fn plugin_own(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let plugins = self.plugins.lock().clone();
-        let labels = |plugin: &str, own: &[(String, String)]| {
-            let mut labels = vec![("plugin".to_owned(), plugin.to_owned())];
-            labels.extend(own.iter().filter(|(label, _)| label != "plugin").cloned());
-            labels
-        };
-        let mut counts = std::collections::BTreeMap::<String, Vec<_>>::new();
-        let mut observed = std::collections::BTreeMap::<String, Vec<_>>::new();
-        for (plugin, metrics) in &plugins {
-            for ((name, own), count) in metrics.series.counts() {
-                counts
-                    .entry(name)
-                    .or_default()
-                    .push((labels(plugin, &own), count));
-            }
-            for ((name, own), values) in metrics.series.observations() {
-                observed
-                    .entry(name)
-                    .or_default()
-                    .push((labels(plugin, &own), values));
-            }
-        }
-        for (name, lines) in counts {
-            let name = format!("gateway_custom_{name}");
-            let mut family = encoder.encode_descriptor(
-                &name,
-                "Counted by a plugin",
-                None,
-                MetricType::Counter,
-            )?;
-            for (labels, count) in lines {
-                family
-                    .encode_family(&labels)?
-                    .encode_counter::<[(&str, &str); 0], _, u64>(&count, None)?;
-            }
-        }
-        for (name, lines) in observed {
-            let name = format!("gateway_custom_{name}");
-            let mut family = encoder.encode_descriptor(
-                &name,
-                "Observed by a plugin",
-                None,
-                MetricType::Histogram,
-            )?;
-            for (labels, values) in lines {
-                let bounds = BOUNDS.iter().copied().chain([f64::INFINITY]);
-                let buckets: Vec<(f64, u64)> = bounds.zip(values.buckets).collect();
-                family
-                    .encode_family(&labels)?
-                    .encode_histogram::<[(&str, &str); 0]>(
-                        values.sum,
-                        values.count,
-                        &buckets,
-                        None,
-                    )?;
-            }
-        }
-        let dropped = plugins
-            .iter()
-            .map(|(plugin, metrics)| ([("plugin", plugin.clone())], metrics.series.dropped()));
-        counters(
-            encoder,
-            (
-                "gateway_plugin_series_dropped",
-                "Counts of plugins beyond their bound of series",
-            ),
-            dropped,
         )
     }
 
@@ -323,10 +217,8 @@ impl Metrics {
             requests,
         )?;
         let failures = upstreams.iter().flat_map(|(upstream, metrics)| {
-            let failures = metrics.failures.lock().clone();
-            failures
-                .into_iter()
-                .map(move |(kind, count)| ([name(upstream), ("kind", kind.to_owned())], count))
+            let failures = metrics.failures.sums().into_iter();
+            failures.map(move |(kind, count)| ([name(upstream), ("kind", kind.to_owned())], count))
         });
         counters(
             encoder,
@@ -336,12 +228,9 @@ impl Metrics {
             ),
             failures,
         )?;
-        let open = upstreams.iter().map(|(upstream, metrics)| {
-            (
-                [name(upstream)],
-                metrics.open.load(Ordering::Relaxed) as u64,
-            )
-        });
+        let open = upstreams
+            .iter()
+            .map(|(upstream, metrics)| ([name(upstream)], metrics.open.sum()));
         gauges(
             encoder,
             ("gateway_upstream_connections", "Open connections"),
@@ -350,18 +239,21 @@ impl Metrics {
     }
 }
 
-/// Bytes, from `/proc/self/statm`.
+/// Bytes, from the kernel, which counts in KiB there whatever the size of its pages.
 fn resident_memory() -> Option<u64> {
-    const PAGE: u64 = 4096;
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
-    Some(pages * PAGE)
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use super::super::Phase;
     use super::*;
 
     #[test]
@@ -377,8 +269,17 @@ mod tests {
             .plugin("auth")
             .phase(Phase::Request, Duration::from_micros(3));
         metrics.plugin("auth").failure("api", "trap");
-        metrics.plugin_count("auth", "Tokens seen", &[("kind".into(), "a\"b".into())], 2);
-        metrics.plugin_observe("auth", "age", &[], 0.2);
+        metrics.plugin("auth").memory_add(70_000);
+        let own = metrics.plugin("auth");
+        let kind = ("kind".into(), "a\"b\n# TYPE".into());
+        own.count("tokens_seen", &mut [kind], 2).unwrap();
+        own.observe("age", &mut [], 0.2).unwrap();
+        own.count("bad name", &mut [], 2).unwrap_err();
+        metrics.error("no_route");
+        metrics.log_lines_lost(3);
+        metrics.listener("public").opened();
+        metrics.listener("public").opened();
+        metrics.listener("public").closed();
         metrics.swap("auth", "done");
         let text = metrics.text();
         for line in [
@@ -388,11 +289,24 @@ mod tests {
             r#"gateway_response_body_bytes_total{route="shop"} 2"#,
             r#"gateway_plugin_phase_duration_seconds_bucket{le="0.000004",plugin="auth",phase="request"} 1"#,
             r#"gateway_plugin_failures_total{plugin="auth",route="api",kind="trap"} 1"#,
-            r#"gateway_custom_tokens_seen_total{plugin="auth",kind="a\"b"} 2"#,
+            r#"gateway_plugin_memory_bytes{plugin="auth"} 70000"#,
+            r#"gateway_custom_tokens_seen_total{plugin="auth",kind="a\"b\n# TYPE"} 2"#,
+            r#"gateway_plugin_series_dropped_total{plugin="auth"} 1"#,
+            r#"gateway_errors_total{kind="no_route"} 1"#,
+            "gateway_access_log_lost_lines_total{} 3",
+            r#"gateway_connections{listener="public"} 1"#,
+            r#"gateway_request_duration_seconds_bucket{le="+Inf",route="shop"} 2"#,
             r#"gateway_custom_age_count{plugin="auth"} 1"#,
             r#"gateway_plugin_swaps_total{plugin="auth",outcome="done"} 1"#,
         ] {
             assert!(text.contains(line), "{line} is not in:\n{text}");
         }
+    }
+
+    #[test]
+    fn resident_memory_is_what_the_kernel_says_of_this_process() {
+        let resident = resident_memory().unwrap();
+        assert!(resident > 1 << 20, "{resident}");
+        assert_eq!(resident % 1024, 0);
     }
 }

@@ -1,8 +1,9 @@
 //! Numbers that each worker keeps for itself.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 thread_local!(static SHARD: Cell<usize> = const { Cell::new(0) });
@@ -22,14 +23,14 @@ pub fn set_shard(worker: usize) {
 
 /// A place for each worker, on cache lines of its own.
 #[derive(Debug)]
-struct Sharded<T>(Box<[Line<T>]>);
+pub(super) struct Sharded<T>(Box<[Line<T>]>);
 
 #[derive(Debug)]
 #[repr(align(128))]
 struct Line<T>(T);
 
 impl<T> Sharded<T> {
-    fn new(mut make: impl FnMut() -> T) -> Self {
+    pub(super) fn new(mut make: impl FnMut() -> T) -> Self {
         Self(
             (0..SHARDS.load(Ordering::Relaxed))
                 .map(|_| Line(make()))
@@ -37,12 +38,13 @@ impl<T> Sharded<T> {
         )
     }
 
-    fn mine(&self) -> &T {
+    /// This thread's.
+    pub(super) fn mine(&self) -> &T {
         let shard = SHARD.get();
         &self.0[if shard < self.0.len() { shard } else { 0 }].0
     }
 
-    fn all(&self) -> impl Iterator<Item = &T> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &T> {
         self.0.iter().map(|line| &line.0)
     }
 }
@@ -70,13 +72,81 @@ impl Counter {
     }
 }
 
+/// A number that rises and falls. What one worker adds another may take away: only the sum says something.
+#[derive(Debug)]
+pub(super) struct Gauge(Sharded<AtomicI64>);
+
+impl Gauge {
+    pub(super) fn new() -> Self {
+        Self(Sharded::new(AtomicI64::default))
+    }
+
+    pub(super) fn add(&self, by: i64) {
+        self.0.mine().fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// Never below 0: shards are read one after the other.
+    pub(super) fn sum(&self) -> u64 {
+        let shards = self.0.all().map(|shard| shard.load(Ordering::Relaxed));
+        u64::try_from(shards.sum::<i64>()).unwrap_or(0)
+    }
+}
+
+/// Kinds of failure that are told apart; there are about twenty.
+const KINDS: usize = 32;
+/// Stands for the kinds beyond them.
+const OTHER: &str = "other";
+
+/// A count for every kind of failure. A shard takes room once it counts.
+#[derive(Debug)]
+pub(super) struct ByKind(Sharded<OnceLock<Box<[Kind; KINDS]>>>);
+
+#[derive(Debug, Default)]
+struct Kind {
+    name: OnceLock<&'static str>,
+    count: AtomicU64,
+}
+
+impl ByKind {
+    pub(super) fn new() -> Self {
+        Self(Sharded::new(OnceLock::new))
+    }
+
+    pub(super) fn add(&self, kind: &'static str) {
+        let kinds = self.0.mine().get_or_init(Box::default);
+        let is_it = |place: &&Kind| *place.name.get_or_init(|| kind) == kind;
+        let (last, others) = kinds.split_last().expect("there are kinds");
+        let place = others.iter().find(is_it).unwrap_or_else(|| {
+            last.name.get_or_init(|| OTHER);
+            last
+        });
+        place.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Every kind that was seen, with its count.
+    pub(super) fn sums(&self) -> BTreeMap<&'static str, u64> {
+        let mut sums = BTreeMap::new();
+        for kind in self
+            .0
+            .all()
+            .filter_map(OnceLock::get)
+            .flat_map(|kinds| kinds.iter())
+        {
+            if let Some(name) = kind.name.get() {
+                *sums.entry(*name).or_default() += kind.count.load(Ordering::Relaxed);
+            }
+        }
+        sums
+    }
+}
+
 /// A count for every status code; 0 for none. A class of codes takes room once one of it was seen: with thousands
 /// of routes most never are.
 #[derive(Debug)]
 pub(super) struct Statuses(Sharded<[OnceLock<Box<[AtomicU64; 100]>>; CLASSES]>);
 
-/// Codes are below 600 (RFC 9110, section 15).
-const CLASSES: usize = 6;
+/// Codes are below 600 (RFC 9110, section 15), but an upstream may answer with any three digits.
+const CLASSES: usize = 10;
 
 impl Statuses {
     pub(super) fn new() -> Self {
@@ -151,7 +221,7 @@ impl Histogram {
         };
         let bound = |bucket: usize| {
             if bucket == BUCKETS {
-                f64::MAX
+                f64::INFINITY
             } else {
                 self.smallest as f64 * 2_f64.powi(bucket as i32) / 1e9
             }
@@ -223,5 +293,49 @@ mod tests {
             }
         });
         assert_eq!(counter.sum(), 42);
+    }
+
+    #[test]
+    fn a_gauge_that_one_worker_raises_and_another_lowers_is_their_sum() {
+        expect_workers(2);
+        let gauge = Gauge::new();
+        std::thread::scope(|scope| {
+            for (worker, by) in [(0, 5), (1, -3)] {
+                let gauge = &gauge;
+                scope.spawn(move || {
+                    set_shard(worker);
+                    gauge.add(by);
+                });
+            }
+        });
+        assert_eq!(gauge.sum(), 2);
+    }
+
+    #[test]
+    fn every_kind_has_its_count_and_the_ones_beyond_the_bound_share_one() {
+        let kinds = ByKind::new();
+        let names: Vec<&'static str> = (0..KINDS + 5)
+            .map(|index| &*format!("kind_{index}").leak())
+            .collect();
+        for name in &names {
+            kinds.add(name);
+            kinds.add(name);
+        }
+        let sums = kinds.sums();
+        assert_eq!(sums.len(), KINDS);
+        assert_eq!(sums["kind_0"], 2);
+        assert_eq!(sums[OTHER], 12);
+    }
+
+    #[test]
+    fn a_status_that_no_standard_knows_is_counted_too() {
+        let statuses = Statuses::new();
+        for status in [0, 200, 600, 999] {
+            statuses.add(status);
+        }
+        assert_eq!(
+            statuses.sums().collect::<Vec<_>>(),
+            [(0, 1), (200, 1), (600, 1), (999, 1)]
+        );
     }
 }

@@ -96,6 +96,18 @@ impl Plugin for Probe {
         match function {
             "next" => return Ok(Flow::Next),
             "fail" => return Err("the probe was asked to fail".into()),
+            "no-status" => return Ok(Answer::new(1000).into()),
+            "print" => {
+                eprint!("in ");
+                println!("a line of its own");
+                eprintln!("{} pieces", 2);
+                return Ok(Flow::Next);
+            }
+            "unfit-metric" => {
+                metrics::count("unfit", &[("le", "1")], 1);
+                metrics::count("unfit", &[("by", "1"), ("by", "2")], 1);
+                return Ok(Flow::Next);
+            }
             #[expect(clippy::panic, reason = "a trap is what the test wants to see")]
             "panic" => panic!("the probe was asked to panic"),
             _ if function.starts_with("response/") => return Ok(Flow::Next),
@@ -156,6 +168,10 @@ impl Plugin for Probe {
             }
             "remove-response-header" => {
                 response.remove_header("content-type")?;
+                return Ok(Flow::Next);
+            }
+            "large-body" => {
+                response.set_body("x".repeat((1 << 20) + 1));
                 return Ok(Flow::Next);
             }
             "set-response-body" => {

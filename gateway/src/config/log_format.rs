@@ -1,0 +1,159 @@
+//! `server.access_log.format`: templates of `{field}` and text, taken apart once.
+
+use super::suggest;
+
+/// A line of one's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogTemplate {
+    /// In the order of the line.
+    pub pieces: Vec<LogPiece>,
+}
+
+/// A piece of a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogPiece {
+    /// As it stands.
+    Text(String),
+    /// `{field}`
+    Field(LogField),
+    /// `{attribute.NAME}`: what a plugin left under this name.
+    Attribute(String),
+}
+
+/// What a template can write of an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is named as in the template")]
+pub enum LogField {
+    Time,
+    Id,
+    Client,
+    Method,
+    Path,
+    Host,
+    Protocol,
+    Scheme,
+    Status,
+    BytesIn,
+    BytesOut,
+    DurationMs,
+    UpstreamMs,
+    Endpoint,
+    Route,
+    Error,
+    Complete,
+    UserAgent,
+    Referer,
+}
+
+const FIELDS: [(&str, LogField); 19] = [
+    ("time", LogField::Time),
+    ("id", LogField::Id),
+    ("client", LogField::Client),
+    ("method", LogField::Method),
+    ("path", LogField::Path),
+    ("host", LogField::Host),
+    ("protocol", LogField::Protocol),
+    ("scheme", LogField::Scheme),
+    ("status", LogField::Status),
+    ("bytes_in", LogField::BytesIn),
+    ("bytes_out", LogField::BytesOut),
+    ("duration_ms", LogField::DurationMs),
+    ("upstream_ms", LogField::UpstreamMs),
+    ("endpoint", LogField::Endpoint),
+    ("route", LogField::Route),
+    ("error", LogField::Error),
+    ("complete", LogField::Complete),
+    ("user_agent", LogField::UserAgent),
+    ("referer", LogField::Referer),
+];
+
+impl LogTemplate {
+    /// Takes a template apart, or says what is wrong with each of its fields.
+    pub(crate) fn parse(text: &str) -> Result<Self, Vec<String>> {
+        let mut pieces = Vec::new();
+        let mut faults = Vec::new();
+        let mut rest = text;
+        while let Some(brace) = rest.find(['{', '}']) {
+            let before = &rest[..brace];
+            let end = rest[brace + 1..]
+                .find(['{', '}'])
+                .map(|end| brace + 1 + end);
+            let Some(end) =
+                end.filter(|end| rest[brace..].starts_with('{') && rest[*end..].starts_with('}'))
+            else {
+                return Err(vec!["has a `{` or `}` without the other".to_owned()]);
+            };
+            if !before.is_empty() {
+                pieces.push(LogPiece::Text(before.to_owned()));
+            }
+            match piece(&rest[brace + 1..end]) {
+                Ok(piece) => pieces.push(piece),
+                Err(fault) => faults.push(fault),
+            }
+            rest = &rest[end + 1..];
+        }
+        if !rest.is_empty() {
+            pieces.push(LogPiece::Text(rest.to_owned()));
+        }
+        if faults.is_empty() {
+            Ok(Self { pieces })
+        } else {
+            Err(faults)
+        }
+    }
+}
+
+fn piece(name: &str) -> Result<LogPiece, String> {
+    if let Some((_, field)) = FIELDS.iter().find(|(field, _)| *field == name) {
+        return Ok(LogPiece::Field(*field));
+    }
+    match name.strip_prefix("attribute.") {
+        Some(attribute) if !attribute.is_empty() => Ok(LogPiece::Attribute(attribute.to_owned())),
+        _ => {
+            let names = FIELDS.iter().map(|(name, _)| *name);
+            let names: Vec<_> = names.chain(["attribute.NAME"]).collect();
+            let remedy = suggest::remedy(name, names.iter().copied(), "there are");
+            Err(format!(
+                "has the field `{{{name}}}`, which there is not{remedy}"
+            ))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_is_text_fields_and_attributes() {
+        let template =
+            LogTemplate::parse("{client} \"{status}\" {attribute.auth.subject}!").unwrap();
+        let text = |text: &str| LogPiece::Text(text.to_owned());
+        assert_eq!(
+            template.pieces,
+            [
+                LogPiece::Field(LogField::Client),
+                text(" \""),
+                LogPiece::Field(LogField::Status),
+                text("\" "),
+                LogPiece::Attribute("auth.subject".to_owned()),
+                text("!"),
+            ]
+        );
+    }
+
+    #[test]
+    fn every_field_that_there_is_not_is_named() {
+        let faults = LogTemplate::parse("{stauts} {client} {nope} {attribute.}").unwrap_err();
+        assert_eq!(faults.len(), 3);
+        assert!(
+            faults[0].contains("did you mean `status`?"),
+            "{}",
+            faults[0]
+        );
+        assert!(faults[1].contains("`{nope}`"), "{}", faults[1]);
+        for broken in ["{a", "a}", "{method} }{", "{{method}}"] {
+            assert!(LogTemplate::parse(broken).is_err(), "{broken}");
+        }
+    }
+}

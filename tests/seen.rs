@@ -1,0 +1,174 @@
+//! What an operator sees: the log, the metrics and the files that are watched.
+
+use crate::harness::{Gateway, Origin, get};
+
+fn probe(origin: &Origin) -> Gateway {
+    Gateway::start(&format!(
+        r#"
+[server]
+workers = 2
+[admin]
+address = "127.0.0.1:0"
+[secrets]
+token = "s3cret"
+[[listeners]]
+name = "public"
+address = "127.0.0.1:0"
+[plugins.probe]
+path = "{{plugins}}/guest_probe.wasm"
+grants = {{ upstreams = ["echo"], secrets = ["token"], state = true }}
+[upstreams.echo]
+endpoints = ["{}"]
+[[routes]]
+name = "probed"
+match = {{ path = "/probe/**" }}
+plugins = ["probe"]
+upstream = "echo"
+"#,
+        origin.address
+    ))
+}
+
+#[test]
+fn an_answer_with_a_status_that_is_none_is_a_failure_with_a_line_and_a_count() {
+    let origin = Origin::start();
+    let gateway = probe(&origin);
+    let answer = get(gateway.listener("public"), "/probe/no-status", &[]);
+    assert_eq!(answer.status, 500, "{}", answer.text());
+    let line = gateway.wait_for("plugin failed");
+    for part in ["status 1000", "route=\"probed\"", "phase=\"request\""] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    let counted = r#"gateway_plugin_failures_total{plugin="probe",kind="refused"}"#;
+    assert_eq!(gateway.metric(counted), 1.0);
+}
+
+#[test]
+fn what_a_plugin_prints_is_whole_lines_with_its_name_and_the_route() {
+    let origin = Origin::start();
+    let gateway = probe(&origin);
+    assert_eq!(
+        get(gateway.listener("public"), "/probe/print", &[]).status,
+        200
+    );
+    for text in ["a line of its own", "in 2 pieces"] {
+        let line = gateway.wait_for(text);
+        for part in ["plugin=\"probe\"", "route=\"probed\""] {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+    }
+}
+
+#[test]
+fn a_body_over_the_limit_cannot_be_set_either() {
+    let origin = Origin::start();
+    let gateway = probe(&origin);
+    let answer = get(
+        gateway.listener("public"),
+        "/probe/response/large-body",
+        &[],
+    );
+    assert_eq!(answer.status, 500, "{}", answer.text());
+    let line = gateway.wait_for("plugin failed");
+    assert!(
+        line.contains("a body of 1048577 bytes was set; `body_limit` allows 1048576"),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_metric_that_would_spoil_the_scrape_is_refused_and_said() {
+    let origin = Origin::start();
+    let gateway = probe(&origin);
+    assert_eq!(
+        get(gateway.listener("public"), "/probe/unfit-metric", &[]).status,
+        200
+    );
+    let line = gateway.wait_for("is not published");
+    assert!(
+        line.contains("\"unfit\"") && line.contains("route=\"probed\""),
+        "{line}"
+    );
+    let text = get(gateway.admin(), "/metrics", &[]).text();
+    assert!(!text.contains("gateway_custom_unfit"), "{text}");
+    let dropped = r#"gateway_plugin_series_dropped_total{plugin="probe"}"#;
+    assert_eq!(gateway.metric(dropped), 2.0);
+}
+
+#[test]
+fn open_connections_and_the_memory_of_plugins_are_told() {
+    let origin = Origin::start();
+    let gateway = probe(&origin);
+    let open = r#"gateway_connections{listener="public"}"#;
+    let connection = std::net::TcpStream::connect(gateway.listener("public")).unwrap();
+    wait(|| gateway.metric(open) == 1.0);
+    drop(connection);
+    wait(|| gateway.metric(open) == 0.0);
+    let memory = gateway.metric(r#"gateway_plugin_memory_bytes{plugin="probe"}"#);
+    let instances = gateway.metric(r#"gateway_plugin_instances{plugin="probe"}"#);
+    assert!(
+        instances >= 1.0 && memory >= instances * 65_536.0,
+        "{instances} instances, {memory} bytes"
+    );
+}
+
+/// Asks until it is so.
+fn wait(so: impl Fn() -> bool) {
+    let began = std::time::Instant::now();
+    while !so() {
+        assert!(began.elapsed().as_secs() < 20, "it never came to be");
+        std::thread::yield_now();
+    }
+}
+
+/// A gateway whose routes are in files of their own, one of them there.
+fn including() -> Gateway {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("gateway.toml");
+    let text = r#"
+include = ["routes/*.toml"]
+[admin]
+address = "127.0.0.1:0"
+[[listeners]]
+name = "public"
+address = "127.0.0.1:0"
+"#;
+    std::fs::write(&file, text).unwrap();
+    std::fs::create_dir(directory.path().join("routes")).unwrap();
+    std::fs::write(directory.path().join("routes/one.toml"), route("one")).unwrap();
+    Gateway::start_file(&file, &[], directory)
+}
+
+fn route(name: &str) -> String {
+    format!(
+        "[[routes]]\nname = \"{name}\"\nmatch = {{ path = \"/{name}\" }}\nrespond = {{ body = \"{name}\" }}\n"
+    )
+}
+
+#[test]
+fn a_new_file_that_an_include_matches_is_taken_and_one_that_goes_is_let_go() {
+    let gateway = including();
+    let public = gateway.listener("public");
+    let two = gateway.directory.path().join("routes/two.toml");
+    assert_eq!(get(public, "/two", &[]).status, 404);
+    std::fs::write(&two, route("two")).unwrap();
+    wait(|| get(public, "/two", &[]).status == 200);
+    std::fs::remove_file(&two).unwrap();
+    wait(|| get(public, "/two", &[]).status == 404);
+    assert_eq!(get(public, "/one", &[]).status, 200);
+}
+
+#[test]
+fn the_remedy_of_a_file_that_only_the_refused_configuration_reads_is_seen() {
+    let gateway = including();
+    let public = gateway.listener("public");
+    let at = |name: &str| gateway.directory.path().join(name);
+    std::fs::write(at("more.toml"), "[[").unwrap();
+    let text = std::fs::read_to_string(at("gateway.toml")).unwrap();
+    let text = text.replace("routes/*.toml", "routes/*.toml\", \"more.toml");
+    std::fs::write(at("gateway.toml"), text).unwrap();
+    gateway.wait_for("the old one stays");
+    assert_eq!(get(public, "/one", &[]).status, 200);
+    std::fs::write(at("more.toml"), route("more")).unwrap();
+    wait(|| get(public, "/more", &[]).status == 200);
+}
