@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config};
@@ -125,7 +126,7 @@ async fn serve(
         files: watch.then_some(files),
     });
     let stop = CancellationToken::new();
-    start_admin(&config, gateway.clone(), stop.clone()).await?;
+    let admin = start_admin(&config, gateway.clone(), stop.clone()).await?;
     if watch {
         start_watch(gateway.clone(), changed_files)?;
         gateway.watch_files().await;
@@ -135,6 +136,9 @@ async fn serve(
     gateway.signals().await?;
     gateway.drain(&config, draining, grace).await;
     stop.cancel();
+    if let Some(admin) = admin {
+        admin.await.context("the admin listener failed")?;
+    }
     Ok(())
 }
 
@@ -142,16 +146,16 @@ async fn start_admin(
     config: &Config,
     gateway: Arc<Gateway>,
     stop: CancellationToken,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<JoinHandle<()>>> {
     let Some(admin) = &config.admin else {
-        return Ok(());
+        return Ok(None);
     };
     let listener = tokio::net::TcpListener::bind(admin.address)
         .await
         .with_context(|| format!("admin.address: cannot listen on {}", admin.address))?;
     tracing::info!(address = %listener.local_addr()?, "admin listening");
-    tokio::spawn(admin::serve(listener, admin.token.clone(), gateway, stop));
-    Ok(())
+    let serving = admin::serve(listener, admin.token.clone(), gateway, stop);
+    Ok(Some(tokio::spawn(serving)))
 }
 
 /// Reloads what the watcher reports.

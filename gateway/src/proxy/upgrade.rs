@@ -14,6 +14,7 @@ use super::body::{Body, Outgoing, Progress};
 use super::exchange::{Exchange, ResponseHead};
 use super::{Failed, forward, headers, send_head};
 use crate::error::Error;
+use crate::server::connection::Connection;
 use crate::upstream::connect;
 use crate::worker;
 
@@ -23,10 +24,15 @@ mod tunnel;
 pub(super) struct Requested {
     protocol: HeaderValue,
     client: OnUpgrade,
+    /// Held as long as the tunnel stands: it counts as an open connection, and a drain waits for it.
+    connection: Rc<Connection>,
 }
 
 /// Whether the request asks for an upgrade, and the right to take the connection over.
-pub(super) fn requested(request: &mut Request<Incoming>) -> Option<Requested> {
+pub(super) fn requested(
+    request: &mut Request<Incoming>,
+    connection: &Rc<Connection>,
+) -> Option<Requested> {
     if request.version() != Version::HTTP_11 {
         return None;
     }
@@ -46,6 +52,7 @@ pub(super) fn requested(request: &mut Request<Incoming>) -> Option<Requested> {
     (named && !h2c).then(|| Requested {
         protocol,
         client: hyper::upgrade::on(request),
+        connection: connection.clone(),
     })
 }
 
@@ -95,7 +102,7 @@ pub(super) async fn tunnel(
     head.headers.insert(header::UPGRADE, upgrade.protocol);
     let idle = upstream.config.idle_timeout;
     worker::spawn(async move {
-        let _counted = open;
+        let _counted = (open, upgrade.connection);
         tunnel::join(upgrade.client, backend, idle, &mut exchange).await;
     });
     Ok(Response::from_parts(head, Body::empty()))

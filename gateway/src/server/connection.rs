@@ -236,6 +236,10 @@ pub(crate) async fn accept<H: Handler>(
     listener: Arc<ListenerRuntime>,
     handler: H,
 ) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "connection gone before it was served");
+        return;
+    }
     let limit = listener.config.limits.header_timeout;
     let drain = open.drain().clone();
     let opening = async {

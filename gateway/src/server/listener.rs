@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::connection::{self, Handler};
-use super::drain::Drain;
+use super::drain::{Drain, Open};
 use super::{ListenerRuntime, Settings};
 
 /// Connections the kernel keeps for each socket before they are accepted.
@@ -62,72 +62,109 @@ pub async fn accept_loop<H: Handler>(
     drain: Rc<Drain>,
     handler: H,
 ) -> io::Result<()> {
-    let socket = TcpListener::from_std(socket)?;
-    let mut back_off = BACK_OFF.0;
-    loop {
-        let accepted = tokio::select! {
-            accepted = socket.accept() => accepted,
-            () = drain.begun() => break,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                back_off = BACK_OFF.0;
-                let listener = settings.load_full();
-                // The semaphore is never closed, so this waits or succeeds.
-                let Ok(permit) = listener.permits.clone().acquire_owned().await else {
-                    break;
-                };
-                start(stream, peer, permit, &listener, &drain, &handler);
-            }
-            Err(error) if is_of_one_connection(&error) => {}
-            Err(error) => {
-                tracing::warn!(listener = %settings.load().config.name, %error, "cannot accept; waiting");
-                tokio::time::sleep(back_off).await;
-                back_off = (back_off * 2).min(BACK_OFF.1);
-            }
-        }
-    }
-    // Straight from the socket: the runtime may not have seen the newest connections yet.
-    let socket = socket.into_std()?;
-    loop {
-        match socket.accept() {
-            Ok((stream, peer)) => {
-                stream.set_nonblocking(true)?;
-                let stream = TcpStream::from_std(stream)?;
-                let listener = settings.load_full();
-                let Ok(permit) = listener.permits.clone().acquire_owned().await else {
-                    break;
-                };
-                start(stream, peer, permit, &listener, &drain, &handler);
-            }
-            Err(error) if is_of_one_connection(&error) => {}
-            Err(_) => break,
-        }
-    }
-    Ok(())
+    let mut acceptor = Acceptor {
+        settings,
+        drain,
+        handler,
+        back_off: BACK_OFF.0,
+    };
+    let accepted = acceptor.run(socket).await;
+    acceptor.drain.stopped();
+    accepted
 }
 
-fn start<H: Handler>(
-    stream: TcpStream,
-    peer: SocketAddr,
-    permit: OwnedSemaphorePermit,
-    listener: &Arc<ListenerRuntime>,
-    drain: &Rc<Drain>,
-    handler: &H,
-) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "connection gone before it was served");
-        return;
+struct Acceptor<H> {
+    settings: Settings,
+    drain: Rc<Drain>,
+    handler: H,
+    back_off: Duration,
+}
+
+impl<H: Handler> Acceptor<H> {
+    async fn run(&mut self, socket: std::net::TcpListener) -> io::Result<()> {
+        let socket = TcpListener::from_std(socket)?;
+        let drain = self.drain.clone();
+        loop {
+            let accepted = tokio::select! {
+                accepted = socket.accept() => accepted,
+                () = drain.begun() => break,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    self.back_off = BACK_OFF.0;
+                    self.admit(stream, peer).await;
+                }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => self.wait(&error).await,
+            }
+        }
+        // Straight from the socket: the runtime may not have seen the newest connections yet. No more than fit
+        // into the queue, so that a flood cannot keep the socket open.
+        let socket = socket.into_std()?;
+        for _ in 0..=BACKLOG {
+            match socket.accept() {
+                Ok((stream, peer)) => {
+                    stream.set_nonblocking(true)?;
+                    self.serve_later(TcpStream::from_std(stream)?, peer, self.drain.enter());
+                }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(_) => break,
+            }
+        }
+        Ok(())
     }
-    let open = drain.enter();
-    tokio::task::spawn_local(connection::accept(
-        stream,
-        peer,
-        permit,
-        open,
-        listener.clone(),
-        handler.clone(),
-    ));
+
+    /// Serves the connection as soon as there is a place for it, and accepts no other before.
+    async fn admit(&self, stream: TcpStream, peer: SocketAddr) {
+        let open = self.drain.enter();
+        let found = tokio::select! {
+            biased;
+            found = place(&self.settings) => Some(found),
+            () = self.drain.begun() => None,
+        };
+        let Some((permit, listener)) = found else {
+            return self.serve_later(stream, peer, open);
+        };
+        let handler = self.handler.clone();
+        tokio::task::spawn_local(connection::accept(
+            stream, peer, permit, open, listener, handler,
+        ));
+    }
+
+    /// Serves a connection that came before the drain: it waits for a place beside all others that did.
+    fn serve_later(&self, stream: TcpStream, peer: SocketAddr, open: Open) {
+        let (settings, handler) = (self.settings.clone(), self.handler.clone());
+        let drain = self.drain.clone();
+        tokio::task::spawn_local(async move {
+            tokio::select! {
+                (permit, listener) = place(&settings) => {
+                    connection::accept(stream, peer, permit, open, listener, handler).await;
+                }
+                () = drain.ended() => {}
+            }
+        });
+    }
+
+    /// The process has run out of something, mostly of descriptors: accepting at once would fail again.
+    async fn wait(&mut self, error: &io::Error) {
+        tracing::warn!(listener = %self.settings.load().config.name, %error, "cannot accept; waiting");
+        tokio::select! {
+            () = tokio::time::sleep(self.back_off) => {}
+            () = self.drain.begun() => {}
+        }
+        self.back_off = (self.back_off * 2).min(BACK_OFF.1);
+    }
+}
+
+/// Waits for a place among the connections of the listener, under the limit in force.
+async fn place(settings: &Settings) -> (OwnedSemaphorePermit, Arc<ListenerRuntime>) {
+    loop {
+        let listener = settings.load_full();
+        // Fails where a reload changed the limit meanwhile: `settings` hold the new one by then.
+        if let Ok(permit) = listener.permits.clone().acquire_owned().await {
+            return (permit, listener);
+        }
+    }
 }
 
 /// Errors of `accept` that concern the one connection and say nothing about the socket (accept(2), "Error
