@@ -7,10 +7,14 @@
 )]
 
 mod bad_input;
+mod bodies;
 mod config;
+mod connections;
+mod drain;
 mod harness;
 mod hostile;
 mod quickstart;
 mod routes;
 mod swap;
+mod tls;
 mod wit;

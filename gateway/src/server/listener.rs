@@ -180,3 +180,45 @@ fn is_of_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::NetworkUnreachable
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http_body_util::Empty;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::server::tests::limits;
+
+    #[tokio::test]
+    async fn a_drain_cuts_the_wait_for_descriptors_short() {
+        let address = "127.0.0.1:0".parse().unwrap();
+        let config = crate::config::Listener {
+            name: "test".into(),
+            address,
+            h1: true,
+            h2: false,
+            trusted_proxies: vec![],
+            tls: None,
+            limits: limits(),
+        };
+        let runtime = ListenerRuntime::new(0, config, address).unwrap();
+        let local = tokio::task::LocalSet::new();
+        local
+            .run_until(async {
+                let begun = CancellationToken::new();
+                let mut acceptor = Acceptor {
+                    settings: Arc::new(arc_swap::ArcSwap::from_pointee(runtime)),
+                    drain: Drain::new(begun.clone(), CancellationToken::new()),
+                    handler: |_, _| async {
+                        Ok::<_, Infallible>(http::Response::new(Empty::<bytes::Bytes>::new()))
+                    },
+                    back_off: Duration::from_secs(3600),
+                };
+                begun.cancel();
+                acceptor.wait(&io::Error::other("no descriptors")).await;
+            })
+            .await;
+    }
+}
