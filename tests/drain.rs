@@ -292,3 +292,24 @@ fn a_download_that_outlives_the_grace_is_broken_off_and_not_ended() {
     gateway.wait_for("the grace is over");
     assert!(gateway.ended().success());
 }
+
+#[test]
+fn who_has_connected_and_not_asked_yet_does_not_hold_up_a_drain() {
+    let origin = Origin::start();
+    let gateway = start(origin.address, "20s");
+    let mut silent: Vec<_> = (0..4).map(|_| connect(&gateway)).collect();
+    let mut halfway = connect(&gateway);
+    halfway.write_all(b"PRI * HT").unwrap();
+    silent.push(halfway);
+    let began = Instant::now();
+    gateway.signal("TERM");
+    for mut stream in silent {
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0, "closed in order");
+    }
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_ended_well(gateway);
+}

@@ -23,11 +23,11 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::ListenerRuntime;
-use super::drain::{Drain, Open, Stage};
+use super::drain::{Drain, LINGER, Open, Stage};
 use super::guard::{self, Clocks, Guarded, Scanner, h1, h2, now, upgrade};
 use super::tls::Session;
 use super::watchdog;
@@ -248,6 +248,8 @@ pub(crate) async fn accept<H: Handler>(
                 tracing::debug!(%peer, %error, "connection failed before its first request");
             }).ok(),
             () = drain.ended() => None,
+            // A client that connected ahead of its first request is let go like any that is idle.
+            () = lingered(&drain) => None,
         }
     };
     let Some((stream, tls, prefix, h2)) = opening.await else {
@@ -269,6 +271,12 @@ pub(crate) async fn accept<H: Handler>(
         _permit: permit,
     });
     serve(stream, prefix, connection, handler).await;
+}
+
+/// Waits until a drain has begun and idle connections had their time.
+async fn lingered(drain: &Drain) {
+    drain.begun().await;
+    sleep(LINGER).await;
 }
 
 type Opened = (Stream, Option<Session>, Bytes, bool);

@@ -86,8 +86,9 @@ impl<H: Handler> Acceptor<H> {
         let drain = self.drain.clone();
         loop {
             let accepted = tokio::select! {
-                accepted = socket.accept() => accepted,
+                biased;
                 () = drain.begun() => break,
+                accepted = socket.accept() => accepted,
             };
             match accepted {
                 Ok((stream, peer)) => {
