@@ -201,8 +201,8 @@ impl Gateway {
         std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
     }
 
-    /// Allows it no more descriptors than it has open plus `more`. Returns how many it has open.
-    pub(crate) fn limit_descriptors(&self, more: usize) -> usize {
+    /// Allows it no more descriptors than it has open plus `more`.
+    pub(crate) fn limit_descriptors(&self, more: usize) {
         let open = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()));
         let open = open.unwrap().count();
         let status = Command::new("prlimit")
@@ -210,7 +210,6 @@ impl Gateway {
             .arg(format!("--nofile={}:", open + more))
             .status();
         assert!(status.unwrap().success());
-        open
     }
 
     /// Sends SIGTERM and waits until the listener takes no more connections.

@@ -1,7 +1,8 @@
 //! Sockets: binding one per worker, and accepting on them.
 //!
 //! At the limit of connections a worker stops accepting (as HAProxy does, instead of resetting newcomers): one
-//! accepted connection per worker waits for a free place, the rest wait in the kernel's queue.
+//! accepted connection per worker waits for a free place, the rest wait in the kernel's queue. A drain takes them
+//! all and serves each as a place becomes free, for as long as the grace lasts.
 
 use std::io;
 use std::net::SocketAddr;
