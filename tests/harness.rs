@@ -1,8 +1,11 @@
 //! What tests share: the real binary under a configuration, an origin that remembers what it got, raw sockets.
 
+pub(crate) mod client;
 pub(crate) mod gateway;
+pub(crate) mod h2;
 pub(crate) mod http;
 pub(crate) mod origin;
+pub(crate) mod tls;
 
 pub(crate) use gateway::Gateway;
 pub(crate) use http::{Answer, get, raw};

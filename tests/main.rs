@@ -7,11 +7,15 @@
 )]
 
 mod bad_input;
+mod bodies;
 mod config;
+mod connections;
+mod drain;
 mod harness;
 mod hostile;
 mod quickstart;
 mod routes;
 mod seen;
 mod swap;
+mod tls;
 mod wit;

@@ -1,22 +1,35 @@
 //! Every line of the quickstart, with config/gateway.toml itself.
 
-use std::path::Path;
-use std::time::Duration;
+use std::io::Write;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
+use crate::harness::http::read_answer;
 use crate::harness::{Gateway, get};
 
-/// The quickstart on ports of its own. The demo services' port must be known before, so it is one that was free.
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
 fn quickstart() -> Gateway {
+    start(&repository(), tempfile::tempdir().unwrap())
+}
+
+/// The quickstart of a tree, on ports of its own. The demo services' port must be known before, so it is one that
+/// was free.
+fn start(tree: &Path, directory: tempfile::TempDir) -> Gateway {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let demo = free.local_addr().unwrap().to_string();
     drop(free);
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/gateway.toml");
+    let file = tree.join("config/gateway.toml");
     let environment = [
         ("GATEWAY_PUBLIC", "127.0.0.1:0"),
         ("GATEWAY_ADMIN", "127.0.0.1:0"),
         ("GATEWAY_DEMO", demo.as_str()),
     ];
-    Gateway::start_file(&file, &environment, tempfile::tempdir().unwrap())
+    Gateway::start_file(&file, &environment, directory)
 }
 
 const KEY: (&str, &str) = ("x-api-key", "demo");
@@ -103,4 +116,104 @@ fn the_operator_sees_health_plugins_metrics_and_a_masked_configuration() {
     ] {
         assert!(metrics.contains(line), "{line} is not in:\n{metrics}");
     }
+}
+
+/// Copies what is not built.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (name, path) = (entry.file_name(), entry.path());
+        if name == "target" || name == ".git" {
+            continue;
+        }
+        if entry.file_type().unwrap().is_dir() {
+            copy(&path, &to.join(name));
+        } else {
+            std::fs::copy(&path, to.join(name)).unwrap();
+        }
+    }
+}
+
+fn replace(file: &Path, old: &str, new: &str) {
+    let text = std::fs::read_to_string(file).unwrap();
+    assert!(text.contains(old), "`{old}` is not in {}", file.display());
+    std::fs::write(file, text.replacen(old, new, 1)).unwrap();
+}
+
+/// A copy of the repository with its built plugins. It has a version of its own, so that cargo keeps its crates
+/// apart from the original's, in one directory of dependencies that are built already.
+fn copy_of_the_repository() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    copy(&repository(), directory.path());
+    let manifest = directory.path().join("Cargo.toml");
+    replace(&manifest, "version = \"0.1.0\"", "version = \"0.1.0-copy\"");
+    let built = repository().join("target/plugins");
+    let plugins = directory.path().join("target/plugins");
+    std::fs::create_dir_all(&plugins).unwrap();
+    for name in ["auth", "rate_limit", "transform", "aggregate"] {
+        let file = format!("{name}.wasm");
+        std::fs::copy(built.join(&file), plugins.join(&file)).unwrap();
+    }
+    directory
+}
+
+/// `make plugins`, for the one that changed. The others' crates would be built too, since this copy never was.
+fn make_plugins(tree: &Path) -> std::process::Child {
+    let dependencies = std::env::var_os("CARGO_BUILD_BUILD_DIR")
+        .unwrap_or_else(|| repository().join("target").into_os_string());
+    Command::new("make")
+        .args(["plugins", "PLUGINS=transform"])
+        .current_dir(tree)
+        .env("CARGO_BUILD_BUILD_DIR", dependencies)
+        .env("CARGO_NET_OFFLINE", "true")
+        .env_remove("CARGO_TARGET_DIR")
+        .env_remove("MAKEFLAGS")
+        .env_remove("MAKELEVEL")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn a_changed_plugin_shows_after_make_plugins_and_no_connection_closes() {
+    let directory = copy_of_the_repository();
+    let tree = directory.path().to_owned();
+    let gateway = start(&tree, directory);
+    let mut kept = TcpStream::connect(gateway.listener("public")).unwrap();
+    kept.set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let mut ask = || {
+        kept.write_all(b"GET /products/1 HTTP/1.1\r\nhost: a\r\nx-api-key: demo\r\n\r\n")
+            .unwrap();
+        let answer = read_answer(&mut kept);
+        assert_eq!(answer.status, 200, "{}\n{}", answer.text(), gateway.text());
+        answer.header("x-changed").map(str::to_owned)
+    };
+    assert_eq!(ask(), None);
+    replace(
+        &tree.join("plugins/transform/src/lib.rs"),
+        "fn on_request(&self, request: &mut Request) -> Result {\n",
+        "fn on_request(&self, request: &mut Request) -> Result {\n\
+         request.response().set_header(\"x-changed\", \"yes\")?;\n",
+    );
+    let mut make = make_plugins(&tree);
+    let began = Instant::now();
+    while make.try_wait().unwrap().is_none() {
+        // The old version or, once it is in its place, the new one; and always on the same connection.
+        ask();
+        assert!(
+            began.elapsed() < Duration::from_secs(300),
+            "make never ends"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let made = make.wait_with_output().unwrap();
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    gateway.wait_for("plugin reloaded");
+    assert_eq!(ask().as_deref(), Some("yes"));
 }

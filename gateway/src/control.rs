@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config, Watched};
@@ -137,7 +138,7 @@ async fn serve(
         refused: parking_lot::Mutex::default(),
     });
     let stop = CancellationToken::new();
-    start_admin(&config, gateway.clone(), stop.clone()).await?;
+    let admin = start_admin(&config, gateway.clone(), stop.clone()).await?;
     if watched {
         start_watch(gateway.clone(), wanted)?;
         gateway.watch_files();
@@ -147,6 +148,9 @@ async fn serve(
     gateway.signals().await?;
     gateway.drain(&config, draining, grace).await;
     stop.cancel();
+    if let Some(admin) = admin {
+        admin.await.context("the admin listener failed")?;
+    }
     Ok(())
 }
 
@@ -154,16 +158,16 @@ async fn start_admin(
     config: &Config,
     gateway: Arc<Gateway>,
     stop: CancellationToken,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<JoinHandle<()>>> {
     let Some(admin) = &config.admin else {
-        return Ok(());
+        return Ok(None);
     };
     let listener = tokio::net::TcpListener::bind(admin.address)
         .await
         .with_context(|| format!("admin.address: cannot listen on {}", admin.address))?;
     tracing::info!(address = %listener.local_addr()?, "admin listening");
-    tokio::spawn(admin::serve(listener, admin.token.clone(), gateway, stop));
-    Ok(())
+    let serving = admin::serve(listener, admin.token.clone(), gateway, stop);
+    Ok(Some(tokio::spawn(serving)))
 }
 
 /// Reloads what the watcher reports.

@@ -126,10 +126,12 @@ impl Error {
     /// Whether the connection must not carry another request: the body was not read to its end, or the
     /// framing cannot be trusted.
     pub fn closes(&self) -> bool {
-        matches!(
-            self,
-            Self::Refused(..) | Self::BodyTooLarge | Self::BodyTimeout | Self::BodyBroken
-        )
+        match self {
+            // A sound request on the wrong connection (RFC 9110, 15.5.20).
+            Self::Refused(status, _) => *status != StatusCode::MISDIRECTED_REQUEST,
+            Self::BodyTooLarge | Self::BodyTimeout | Self::BodyBroken => true,
+            _ => false,
+        }
     }
 
     /// What the client is told: its own mistakes in words, ours without inner names.

@@ -46,7 +46,7 @@ pub async fn handle(
     connection: Rc<Connection>,
     mut request: Request<Incoming>,
 ) -> Response<Body> {
-    let upgrade = upgrade::requested(&mut request);
+    let upgrade = upgrade::requested(&mut request, &connection);
     let (parts, incoming) = request.into_parts();
     let limits = &connection.listener.config.limits;
     let (body, progress) = ClientBody::new(incoming, limits.body, limits.body_idle);

@@ -89,13 +89,24 @@ impl ListenerRuntime {
         }
     }
 
-    /// Takes over the count of open connections, where the limit is the same.
+    /// Takes over the count of open connections, where the limit is the same, and the keys of session tickets,
+    /// where the certificates are.
     #[must_use]
     pub fn succeeding(mut self, previous: &Self) -> Self {
         if self.config.limits.connections == previous.config.limits.connections {
             self.permits = previous.permits.clone();
         }
+        if let (Some(tls), Some(before)) = (&mut self.tls, &previous.tls) {
+            tls.succeed(before);
+        }
         self
+    }
+
+    /// Called once `successor` is in force: whoever waits for a place under the old limit asks under the new one.
+    pub fn retire(&self, successor: &Self) {
+        if !Arc::ptr_eq(&self.permits, &successor.permits) {
+            self.permits.close();
+        }
     }
 }
 

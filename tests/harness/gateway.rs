@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -11,7 +11,10 @@ use std::time::{Duration, Instant};
 use super::http::{Answer, get, send};
 
 /// How long anything may take here before the test fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Between two looks at what tells nobody that it changed.
+const TICK: Duration = Duration::from_millis(5);
 
 /// A running gateway in a directory of its own; ended when dropped.
 pub(crate) struct Gateway {
@@ -36,7 +39,15 @@ impl Gateway {
 
     /// With variables in its environment.
     pub(crate) fn start_with(config: &str, environment: &[(&str, &str)]) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), config, environment)
+    }
+
+    /// In a directory that holds what the configuration needs.
+    pub(crate) fn start_in(
+        directory: tempfile::TempDir,
+        config: &str,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let file = directory.path().join("gateway.toml");
         std::fs::write(&file, filled(config, directory.path())).unwrap();
         Self::start_file(&file, environment, directory)
@@ -172,6 +183,47 @@ impl Gateway {
         statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
     }
 
+    /// Resident memory at its highest since the last [`Self::forget_peak`], bytes.
+    pub(crate) fn peak(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib: u64 = line
+            .unwrap()
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .unwrap();
+        kib * 1024
+    }
+
+    /// Has the kernel take the peak anew (proc_pid_clear_refs(5)).
+    pub(crate) fn forget_peak(&self) {
+        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
+    }
+
+    /// Allows it no more descriptors than it has open plus `more`.
+    pub(crate) fn limit_descriptors(&self, more: usize) {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()));
+        let open = open.unwrap().count();
+        let status = Command::new("prlimit")
+            .arg(format!("--pid={}", self.child.id()))
+            .arg(format!("--nofile={}:", open + more))
+            .status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Sends SIGTERM and waits until the listener takes no more connections.
+    pub(crate) fn terminate(&self, listener: SocketAddr) {
+        self.signal("TERM");
+        self.wait_for("draining");
+        let began = Instant::now();
+        // Who gets through the last gap is served like anybody else.
+        while TcpStream::connect(listener).is_ok() {
+            assert!(began.elapsed() < PATIENCE, "{}", self.text());
+            std::thread::sleep(TICK);
+        }
+    }
+
     /// Sends a signal (`HUP`, `TERM`).
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill")
@@ -193,7 +245,7 @@ impl Gateway {
                 "it did not end:\n{}",
                 self.text()
             );
-            std::thread::yield_now();
+            std::thread::sleep(TICK);
         }
     }
 }

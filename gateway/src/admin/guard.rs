@@ -95,5 +95,5 @@ fn is_loopback(authority: &Authority) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || address
             .parse()
-            .is_ok_and(|address: IpAddr| address.is_loopback())
+            .is_ok_and(|address: IpAddr| address.to_canonical().is_loopback())
 }

@@ -212,6 +212,8 @@ async fn without_a_token_the_host_is_a_loopback_one() {
         ("host: localhost:9901\r\n", 200),
         ("host: 127.0.0.1:1\r\n", 200),
         ("host: [::1]:9901\r\n", 200),
+        ("host: [::ffff:127.0.0.1]:9901\r\n", 200),
+        ("host: [::ffff:192.0.2.1]:9901\r\n", 403),
         ("host: rebound.example\r\n", 403),
         ("host: localhost.example\r\n", 403),
         ("host: 127.0.0.1.example\r\n", 403),

@@ -118,7 +118,7 @@ pub(super) fn admin(table: &mut Table<'_>) -> Option<Admin> {
         table.show("token", Json::from("***"));
     }
     let address = table.required("address", "address = \"127.0.0.1:9901\"", address)?;
-    if !address.ip().is_loopback() && !has_token {
+    if !address.ip().to_canonical().is_loopback() && !has_token {
         let message = format!(
             "`{address}` is not loopback: anyone who can reach it could administer the gateway; listen on 127.0.0.1, or set `token`"
         );

@@ -100,7 +100,8 @@ impl Listeners {
         });
         for (address, settings) in bound.kept {
             if let Some(open) = self.open.get(&address) {
-                open.settings.store(Arc::new(settings));
+                let settings = Arc::new(settings);
+                open.settings.swap(settings.clone()).retire(&settings);
             }
         }
         for (key, runtime, sockets) in bound.new {

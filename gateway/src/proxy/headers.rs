@@ -190,7 +190,8 @@ fn parse_address(entry: &[u8]) -> Option<IpAddr> {
 
 /// Tells the upstream who asks. X-Forwarded-For is continued if `trusted`, else begun; X-Forwarded-Proto and -Host
 /// are set unless a trusted peer did; Forwarded (RFC 7239) goes unless it came from a trusted peer. `peer` is
-/// [`address_value`], made once per connection.
+/// [`address_value`], made once per connection. `authority` is empty where an HTTP/1.0 client named no host: then
+/// there is none to tell.
 pub fn forward(
     headers: &mut HeaderMap,
     peer: &HeaderValue,
@@ -211,7 +212,11 @@ pub fn forward(
         );
     }
     if !(trusted && headers.contains_key(&X_FORWARDED_HOST)) {
-        headers.insert(&X_FORWARDED_HOST, authority.clone());
+        if authority.is_empty() {
+            headers.remove(&X_FORWARDED_HOST);
+        } else {
+            headers.insert(&X_FORWARDED_HOST, authority.clone());
+        }
     }
 }
 

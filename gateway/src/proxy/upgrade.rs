@@ -3,6 +3,8 @@
 //! The request phases run as for any request. After the upstream's 101 the gateway carries bytes both ways until
 //! either side ends, nothing moved for the upstream's `idle` timeout, or the grace of a drain is over.
 
+use std::rc::Rc;
+
 use http::{HeaderValue, Request, Response, Version, header};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -10,6 +12,7 @@ use hyper::upgrade::OnUpgrade;
 use super::body::Body;
 use super::exchange::Exchange;
 use super::send_head;
+use crate::server::connection::Connection;
 use crate::upstream::ResponseBody;
 use crate::worker;
 
@@ -19,10 +22,15 @@ mod tunnel;
 pub(super) struct Requested {
     pub(super) protocol: HeaderValue,
     client: OnUpgrade,
+    /// Held as long as the tunnel stands: it counts as an open connection, and a drain waits for it.
+    connection: Rc<Connection>,
 }
 
 /// Whether the request asks for an upgrade, and the right to take the connection over.
-pub(super) fn requested(request: &mut Request<Incoming>) -> Option<Requested> {
+pub(super) fn requested(
+    request: &mut Request<Incoming>,
+    connection: &Rc<Connection>,
+) -> Option<Requested> {
     if request.version() != Version::HTTP_11 {
         return None;
     }
@@ -42,6 +50,7 @@ pub(super) fn requested(request: &mut Request<Incoming>) -> Option<Requested> {
     (named && !h2c).then(|| Requested {
         protocol,
         client: hyper::upgrade::on(request),
+        connection: connection.clone(),
     })
 }
 
@@ -61,7 +70,8 @@ pub(super) fn tunnel(
         .insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     head.headers.insert(header::UPGRADE, upgrade.protocol);
     worker::spawn(async move {
-        if let Some((backend, first, _counted)) = answer.into_tunnel() {
+        let _counted = upgrade.connection;
+        if let Some((backend, first, _open)) = answer.into_tunnel() {
             tunnel::join(upgrade.client, (backend, first), idle, &mut exchange).await;
         }
     });

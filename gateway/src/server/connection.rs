@@ -22,10 +22,10 @@ use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::drain::{Drain, Open, Stage};
+use super::drain::{Drain, LINGER, Open, Stage};
 use super::guard::{self, Clocks, Guarded, Scanner, h1, h2, now, upgrade};
 use super::tls::Session;
 use super::watchdog;
@@ -236,6 +236,10 @@ pub(crate) async fn accept<H: Handler>(
     listener: Arc<ListenerRuntime>,
     handler: H,
 ) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "connection gone before it was served");
+        return;
+    }
     let limit = listener.config.limits.header_timeout;
     let drain = open.drain().clone();
     let opening = async {
@@ -244,6 +248,8 @@ pub(crate) async fn accept<H: Handler>(
                 tracing::debug!(%peer, %error, "connection failed before its first request");
             }).ok(),
             () = drain.ended() => None,
+            // A client that connected ahead of its first request is let go like any that is idle.
+            () = lingered(&drain) => None,
         }
     };
     let Some((stream, tls, prefix, h2)) = opening.await else {
@@ -265,6 +271,12 @@ pub(crate) async fn accept<H: Handler>(
         _place: place,
     });
     serve(stream, prefix, connection, handler).await;
+}
+
+/// Waits until a drain has begun and idle connections had their time.
+async fn lingered(drain: &Drain) {
+    drain.begun().await;
+    sleep(LINGER).await;
 }
 
 type Opened = (Stream, Option<Session>, Bytes, bool);

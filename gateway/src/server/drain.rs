@@ -1,4 +1,4 @@
-//! The end of a worker: no new connections, the open ones finish, the rest end with the grace.
+//! The end of a listener on one worker: no new connections, the open ones finish, the rest end with the grace.
 //!
 //! An idle HTTP/1.1 connection is not closed at once: a request that is under way while it closes would be lost.
 //! It lingers, and a request that still arrives is answered with `Connection: close`.
@@ -26,13 +26,15 @@ pub enum Stage {
     Ended,
 }
 
-/// The drain of one worker. Connections read its stage without a lock.
+/// The drain of one listener on one worker. Connections read its stage without a lock.
 #[derive(Debug)]
 pub struct Drain {
     begun: CancellationToken,
     ended: CancellationToken,
     stage: Cell<Stage>,
     next: Cell<u64>,
+    /// Whether the listener has not closed its socket yet.
+    accepting: Cell<bool>,
     /// The open connections, and whom to wake for each.
     open: RefCell<HashMap<u64, Option<Waker>>>,
     empty: Notify,
@@ -40,13 +42,15 @@ pub struct Drain {
 
 impl Drain {
     /// `begun` starts the drain: stop accepting, finish what is open. `ended` is the end of the grace: whatever
-    /// is still open is closed. Both may be cancelled from any thread. Must be called on a `LocalSet`.
+    /// is still open is closed. Both may be cancelled from any thread. Must be called on a `LocalSet`, for a
+    /// listener that accepts until it calls [`Self::stopped`].
     pub fn new(begun: CancellationToken, ended: CancellationToken) -> Rc<Self> {
         let drain = Rc::new(Self {
             begun,
             ended,
             stage: Cell::new(Stage::Serving),
             next: Cell::new(0),
+            accepting: Cell::new(true),
             open: RefCell::default(),
             empty: Notify::new(),
         });
@@ -94,10 +98,18 @@ impl Drain {
         self.open.borrow().len()
     }
 
-    /// Waits until no connection is open.
+    /// Waits until no connection is open; once the drain has begun, also until none waits in the kernel's queue.
     pub async fn empty(&self) {
-        while self.open() > 0 {
+        while self.open() > 0 || (self.begun.is_cancelled() && self.accepting.get()) {
             self.empty.notified().await;
+        }
+    }
+
+    /// The listener took its last connection.
+    pub fn stopped(&self) {
+        self.accepting.set(false);
+        if self.open() == 0 {
+            self.empty.notify_waiters();
         }
     }
 

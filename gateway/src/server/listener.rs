@@ -1,7 +1,8 @@
 //! Sockets: binding one per worker, and accepting on them.
 //!
 //! At the limit of connections a worker stops accepting (as HAProxy does, instead of resetting newcomers): one
-//! accepted connection per worker waits for a free place, the rest wait in the kernel's queue.
+//! accepted connection per worker waits for a free place, the rest wait in the kernel's queue. A drain takes them
+//! all and serves each as a place becomes free, for as long as the grace lasts.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,7 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::connection::{self, Handler};
-use super::drain::Drain;
+use super::drain::{Drain, Open};
 use super::{ListenerRuntime, Place, Settings};
 
 /// Connections the kernel keeps for each socket before they are accepted.
@@ -61,86 +62,110 @@ pub async fn accept_loop<H: Handler>(
     drain: Rc<Drain>,
     handler: H,
 ) -> io::Result<()> {
-    let socket = TcpListener::from_std(socket)?;
-    let mut back_off = BACK_OFF.0;
-    loop {
-        let accepted = tokio::select! {
-            accepted = socket.accept() => accepted,
-            () = drain.begun() => break,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                back_off = BACK_OFF.0;
-                let listener = settings.load_full();
-                // The semaphore is never closed, so this waits or succeeds.
-                let Ok(permit) = listener.permits.clone().acquire_owned().await else {
-                    break;
-                };
-                start(
-                    stream,
-                    peer,
-                    listener.place(permit),
-                    &listener,
-                    &drain,
-                    &handler,
-                );
-            }
-            Err(error) if is_of_one_connection(&error) => {}
-            Err(error) => {
-                tracing::warn!(listener = %settings.load().config.name, %error, "cannot accept; waiting");
-                tokio::time::sleep(back_off).await;
-                back_off = (back_off * 2).min(BACK_OFF.1);
-            }
-        }
-    }
-    // Straight from the socket: the runtime may not have seen the newest connections yet.
-    let socket = socket.into_std()?;
-    loop {
-        match socket.accept() {
-            Ok((stream, peer)) => {
-                stream.set_nonblocking(true)?;
-                let stream = TcpStream::from_std(stream)?;
-                let listener = settings.load_full();
-                let Ok(permit) = listener.permits.clone().acquire_owned().await else {
-                    break;
-                };
-                start(
-                    stream,
-                    peer,
-                    listener.place(permit),
-                    &listener,
-                    &drain,
-                    &handler,
-                );
-            }
-            Err(error) if is_of_one_connection(&error) => {}
-            Err(_) => break,
-        }
-    }
-    Ok(())
+    let mut acceptor = Acceptor {
+        settings,
+        drain,
+        handler,
+        back_off: BACK_OFF.0,
+    };
+    let accepted = acceptor.run(socket).await;
+    acceptor.drain.stopped();
+    accepted
 }
 
-fn start<H: Handler>(
-    stream: TcpStream,
-    peer: SocketAddr,
-    place: Place,
-    listener: &Arc<ListenerRuntime>,
-    drain: &Rc<Drain>,
-    handler: &H,
-) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "connection gone before it was served");
-        return;
+struct Acceptor<H> {
+    settings: Settings,
+    drain: Rc<Drain>,
+    handler: H,
+    back_off: Duration,
+}
+
+impl<H: Handler> Acceptor<H> {
+    async fn run(&mut self, socket: std::net::TcpListener) -> io::Result<()> {
+        let socket = TcpListener::from_std(socket)?;
+        let drain = self.drain.clone();
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = drain.begun() => break,
+                accepted = socket.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    self.back_off = BACK_OFF.0;
+                    self.admit(stream, peer).await;
+                }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => self.wait(&error).await,
+            }
+        }
+        // Straight from the socket: the runtime may not have seen the newest connections yet. No more than fit
+        // into the queue, so that a flood cannot keep the socket open.
+        let socket = socket.into_std()?;
+        for _ in 0..=BACKLOG {
+            match socket.accept() {
+                Ok((stream, peer)) => {
+                    stream.set_nonblocking(true)?;
+                    self.serve_later(TcpStream::from_std(stream)?, peer, self.drain.enter());
+                }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(_) => break,
+            }
+        }
+        Ok(())
     }
-    let open = drain.enter();
-    tokio::task::spawn_local(connection::accept(
-        stream,
-        peer,
-        place,
-        open,
-        listener.clone(),
-        handler.clone(),
-    ));
+
+    /// Serves the connection as soon as there is a place for it, and accepts no other before.
+    async fn admit(&self, stream: TcpStream, peer: SocketAddr) {
+        let open = self.drain.enter();
+        let found = tokio::select! {
+            biased;
+            found = place(&self.settings) => Some(found),
+            () = self.drain.begun() => None,
+        };
+        let Some((place, listener)) = found else {
+            return self.serve_later(stream, peer, open);
+        };
+        let handler = self.handler.clone();
+        tokio::task::spawn_local(connection::accept(
+            stream, peer, place, open, listener, handler,
+        ));
+    }
+
+    /// Serves a connection that came before the drain: it waits for a place beside all others that did.
+    fn serve_later(&self, stream: TcpStream, peer: SocketAddr, open: Open) {
+        let (settings, handler) = (self.settings.clone(), self.handler.clone());
+        let drain = self.drain.clone();
+        tokio::task::spawn_local(async move {
+            tokio::select! {
+                (place, listener) = place(&settings) => {
+                    connection::accept(stream, peer, place, open, listener, handler).await;
+                }
+                () = drain.ended() => {}
+            }
+        });
+    }
+
+    /// The process has run out of something, mostly of descriptors: accepting at once would fail again.
+    async fn wait(&mut self, error: &io::Error) {
+        tracing::warn!(listener = %self.settings.load().config.name, %error, "cannot accept; waiting");
+        tokio::select! {
+            () = tokio::time::sleep(self.back_off) => {}
+            () = self.drain.begun() => {}
+        }
+        self.back_off = (self.back_off * 2).min(BACK_OFF.1);
+    }
+}
+
+/// Waits for a place among the connections of the listener, under the limit in force.
+async fn place(settings: &Settings) -> (Place, Arc<ListenerRuntime>) {
+    loop {
+        let listener = settings.load_full();
+        // Fails where a reload changed the limit meanwhile: `settings` hold the new one by then.
+        if let Ok(permit) = listener.permits.clone().acquire_owned().await {
+            return (listener.place(permit), listener);
+        }
+    }
 }
 
 /// Errors of `accept` that concern the one connection and say nothing about the socket (accept(2), "Error
@@ -155,4 +180,46 @@ fn is_of_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::HostUnreachable
             | io::ErrorKind::NetworkUnreachable
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http_body_util::Empty;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::server::tests::limits;
+
+    #[tokio::test]
+    async fn a_drain_cuts_the_wait_for_descriptors_short() {
+        let address = "127.0.0.1:0".parse().unwrap();
+        let config = crate::config::Listener {
+            name: "test".into(),
+            address,
+            h1: true,
+            h2: false,
+            trusted_proxies: vec![],
+            tls: None,
+            limits: limits(),
+        };
+        let runtime = ListenerRuntime::new(0, config, address).unwrap();
+        let local = tokio::task::LocalSet::new();
+        local
+            .run_until(async {
+                let begun = CancellationToken::new();
+                let mut acceptor = Acceptor {
+                    settings: Arc::new(arc_swap::ArcSwap::from_pointee(runtime)),
+                    drain: Drain::new(begun.clone(), CancellationToken::new()),
+                    handler: |_, _| async {
+                        Ok::<_, Infallible>(http::Response::new(Empty::<bytes::Bytes>::new()))
+                    },
+                    back_off: Duration::from_secs(3600),
+                };
+                begun.cancel();
+                acceptor.wait(&io::Error::other("no descriptors")).await;
+            })
+            .await;
+    }
 }

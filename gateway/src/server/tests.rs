@@ -57,7 +57,7 @@ struct Server {
     release: Rc<tokio::sync::Notify>,
 }
 
-fn limits() -> config::Limits {
+pub(super) fn limits() -> config::Limits {
     config::Limits {
         connections: 100,
         header_bytes: 1024,

@@ -20,6 +20,7 @@ pub struct Tls {
     /// For the acceptor.
     pub(crate) config: Arc<ServerConfig>,
     resolver: Arc<Resolver>,
+    min_version: config::TlsVersion,
 }
 
 impl Tls {
@@ -52,7 +53,21 @@ impl Tls {
         Ok(Self {
             config: Arc::new(config),
             resolver,
+            min_version: tls.min_version,
         })
+    }
+
+    /// Keeps the sessions of `previous` alive over a reload that changes nothing of TLS. Where a certificate
+    /// changed, clients shake hands anew and see it.
+    pub(crate) fn succeed(&mut self, previous: &Self) {
+        let (new, old) = (&self.config, &previous.config);
+        let same = new.alpn_protocols == old.alpn_protocols
+            && self.min_version == previous.min_version
+            && self.resolver.same_as(&previous.resolver);
+        if same {
+            self.config = previous.config.clone();
+            self.resolver = previous.resolver.clone();
+        }
     }
 
     /// What was agreed in a handshake.
@@ -102,6 +117,15 @@ struct Resolver {
 }
 
 impl Resolver {
+    /// Whether both show the same chains, in the same order.
+    fn same_as(&self, other: &Self) -> bool {
+        let (ours, theirs) = (&self.certificates, &other.certificates);
+        let same = |(one, other): (&config::Certificate, &config::Certificate)| {
+            one.key.cert == other.key.cert
+        };
+        ours.len() == theirs.len() && ours.iter().zip(theirs).all(same)
+    }
+
     /// The certificate for a name: one that names it, else one whose wildcard covers it, else the first.
     fn pick(&self, name: Option<&str>) -> usize {
         let Some(name) = name else { return 0 };

@@ -1,23 +1,31 @@
 //! Bytes both ways between two upgraded connections.
 
+use std::cell::{Cell, RefCell};
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::Exchange;
+use crate::server::drain::LINGER;
 use crate::worker;
 
 /// A close frame with status 1001 "going away" as a server sends it (RFC 6455, sections 5.5.1 and 7.4.1).
 const GOING_AWAY: [u8; 4] = [0x88, 0x02, 0x03, 0xe9];
 
-/// Carries bytes until either side ends, nothing moves for `idle`, or the worker's grace is over.
+/// What is read at a time, and held of each direction.
+const CHUNK: usize = 16 << 10;
+
+/// Carries bytes until both sides have ended, one breaks off, nothing moves for `idle`, or the worker's grace is
+/// over. The end of one side is passed on, and the other may still finish.
 pub(super) async fn join(
     client: OnUpgrade,
-    (mut backend, first): (TcpStream, Bytes),
+    (backend, first): (TcpStream, Bytes),
     idle: Duration,
     exchange: &mut Exchange,
 ) {
@@ -25,62 +33,102 @@ pub(super) async fn join(
         exchange.record.error = Some("upgrade_broken");
         return;
     };
-    let mut client = TokioIo::new(client);
-    let mut frames = Frames::default();
-    frames.follow(&first);
-    // What the upstream sent right behind its 101.
-    if !first.is_empty() {
-        let sent = pass(
-            Ok(first.len()),
-            &first,
-            &mut client,
-            &mut exchange.record.bytes_out,
-        );
-        if !sent.await {
-            return;
+    let (mut client_read, mut client_write) = tokio::io::split(TokioIo::new(client));
+    let (backend_read, mut backend_write) = backend.into_split();
+    // What the upstream sent right behind its 101 comes first.
+    let mut backend_read = io::Cursor::new(first).chain(backend_read);
+    let (up, down) = (Flow::default(), Flow::default());
+    let frames = RefCell::new(Frames::default());
+    let ended = tokio::select! {
+        ended = async {
+            tokio::try_join!(
+                up.carry(&mut client_read, &mut backend_write, |_| {}),
+                down.carry(&mut backend_read, &mut client_write, |sent| {
+                    frames.borrow_mut().follow(sent);
+                }),
+            )
+        } => ended.map_err(|_| "upgrade_broken"),
+        () = still(&up, &down, idle) => Err("idle"),
+        () = worker::grace_over() => {
+            if frames.borrow().at_boundary() {
+                // What breaks it off now ends it as well.
+                let _gone = timeout(LINGER, farewell(&mut client_read, &mut client_write)).await;
+            }
+            Ok(((), ()))
         }
-    }
-    let (mut up, mut down) = (vec![0; 16 << 10], vec![0; 16 << 10]);
-    loop {
-        let moved = tokio::select! {
-            read = client.read(&mut up) => pass(read, &up, &mut backend, &mut exchange.record.bytes_in).await,
-            read = backend.read(&mut down) => {
-                if let Ok(length) = read {
-                    frames.follow(&down[..length]);
-                }
-                pass(read, &down, &mut client, &mut exchange.record.bytes_out).await
-            }
-            () = tokio::time::sleep(idle) => {
-                exchange.record.error = Some("idle");
-                false
-            }
-            () = worker::grace_over() => {
-                if frames.at_boundary() {
-                    let _gone = client.write_all(&GOING_AWAY).await;
-                }
-                false
-            }
-        };
-        if !moved {
-            break;
-        }
-    }
-    exchange.record.finished = exchange.record.error.is_none();
-    let _gone = tokio::join!(client.shutdown(), backend.shutdown());
+    };
+    exchange.record.bytes_in += up.bytes.get();
+    exchange.record.bytes_out += down.bytes.get();
+    exchange.record.error = ended.err();
+    exchange.record.finished = ended.is_ok();
 }
 
-/// Writes what was read; `false` at the end.
-async fn pass(
-    read: std::io::Result<usize>,
-    buffer: &[u8],
-    to: &mut (impl tokio::io::AsyncWrite + Unpin),
-    count: &mut u64,
-) -> bool {
-    match read {
-        Ok(0) | Err(_) => false,
-        Ok(length) => {
-            *count += length as u64;
-            to.write_all(&buffer[..length]).await.is_ok() && to.flush().await.is_ok()
+/// Says goodbye and waits for the client's own: a socket closed over unread bytes is reset, and the reset may
+/// overtake the close frame.
+async fn farewell(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<()> {
+    to.write_all(&GOING_AWAY).await?;
+    to.shutdown().await?;
+    let mut rest = [0; 1024];
+    while from.read(&mut rest).await? > 0 {}
+    Ok(())
+}
+
+/// Returns when neither direction moved for `idle`.
+async fn still(up: &Flow, down: &Flow, idle: Duration) {
+    loop {
+        let due = up.moved.get().max(down.moved.get()) + idle;
+        if due <= Instant::now() {
+            return;
+        }
+        sleep_until(due).await;
+    }
+}
+
+/// One direction.
+struct Flow {
+    bytes: Cell<u64>,
+    moved: Cell<Instant>,
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        Self {
+            bytes: Cell::new(0),
+            moved: Cell::new(Instant::now()),
+        }
+    }
+}
+
+impl Flow {
+    /// Carries until `from` ends, then ends `to`. `sent` sees what was written, also if this is cancelled.
+    async fn carry(
+        &self,
+        from: &mut (impl AsyncRead + Unpin),
+        to: &mut (impl AsyncWrite + Unpin),
+        sent: impl Fn(&[u8]),
+    ) -> io::Result<()> {
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            let length = from.read(&mut chunk).await?;
+            self.moved.set(Instant::now());
+            if length == 0 {
+                return to.shutdown().await;
+            }
+            let mut rest = &chunk[..length];
+            while !rest.is_empty() {
+                let written = to.write(rest).await?;
+                if written == 0 {
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
+                sent(&rest[..written]);
+                rest = &rest[written..];
+                self.bytes.set(self.bytes.get() + written as u64);
+                self.moved.set(Instant::now());
+            }
+            to.flush().await?;
         }
     }
 }

@@ -1,0 +1,315 @@
+//! SIGTERM: nothing new, what is open ends well, and the process ends by itself.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use crate::harness::h2::{self, DATA, GOAWAY};
+use crate::harness::http::read_answer;
+use crate::harness::{Gateway, Origin};
+
+/// An upstream that waits to be told: each request shows its path, each answer is what the test says.
+struct Told {
+    address: SocketAddr,
+    asked: Receiver<String>,
+    say: Sender<Vec<u8>>,
+}
+
+impl Told {
+    /// Serves one request after the other, each on a connection of its own; an empty word ends the answer.
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (ask, asked) = channel();
+        let (say, said) = channel::<Vec<u8>>();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let mut head = [0; 4096];
+                let Ok(length) = stream.read(&mut head) else {
+                    continue;
+                };
+                let head = String::from_utf8_lossy(&head[..length]).into_owned();
+                let _over = ask.send(head.split(' ').nth(1).unwrap_or_default().to_owned());
+                for word in said.iter().take_while(|word| !word.is_empty()) {
+                    if stream.write_all(&word).is_err() {
+                        break;
+                    }
+                }
+            }
+        });
+        Self {
+            address,
+            asked,
+            say,
+        }
+    }
+
+    fn say(&self, word: &str) {
+        self.say.send(word.as_bytes().to_vec()).unwrap();
+    }
+}
+
+fn start(upstream: SocketAddr, grace: &str) -> Gateway {
+    Gateway::start(&format!(
+        r#"
+[server]
+workers = 2
+grace = "{grace}"
+[admin]
+address = "127.0.0.1:0"
+[[listeners]]
+name = "public"
+address = "127.0.0.1:0"
+[upstreams.origin]
+endpoints = ["{upstream}"]
+[[routes]]
+name = "all"
+match = {{ path = "/**" }}
+upstream = "origin"
+"#
+    ))
+}
+
+fn connect(gateway: &Gateway) -> TcpStream {
+    let stream = TcpStream::connect(gateway.listener("public")).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    stream
+}
+
+fn ask(stream: &mut TcpStream) {
+    stream
+        .write_all(b"GET /x HTTP/1.1\r\nhost: a\r\n\r\n")
+        .unwrap();
+}
+
+/// Ended by itself, with 0, and without the end of the grace.
+fn assert_ended_well(gateway: Gateway) {
+    gateway.wait_for("drained");
+    let text = gateway.text();
+    assert!(!text.contains("the grace is over"), "{text}");
+    assert!(gateway.ended().success());
+}
+
+#[test]
+fn a_kept_connection_lingers_is_answered_once_more_and_closed() {
+    let origin = Origin::start();
+    let gateway = start(origin.address, "20s");
+    let (mut asking, mut silent) = (connect(&gateway), connect(&gateway));
+    for stream in [&mut asking, &mut silent] {
+        ask(stream);
+        assert_eq!(read_answer(stream).header("connection"), None);
+    }
+    gateway.terminate(gateway.listener("public"));
+    ask(&mut asking);
+    let last = read_answer(&mut asking);
+    assert_eq!(last.status, 200);
+    assert_eq!(last.header("connection"), Some("close"));
+    assert_eq!(last.json()["path"], "/x");
+    for mut stream in [asking, silent] {
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0, "closed in order");
+    }
+    assert_ended_well(gateway);
+}
+
+#[test]
+fn http_2_is_told_to_go_and_its_streams_are_answered() {
+    let told = Told::start();
+    let gateway = start(told.address, "20s");
+    let mut client = h2::Connection::open(gateway.listener("public"));
+    client.get(1, "/first");
+    assert_eq!(told.asked.recv().unwrap(), "/first");
+    gateway.signal("TERM");
+    let goaway = client.read().unwrap();
+    assert_eq!((goaway.kind, goaway.stream), (GOAWAY, 0));
+    // NO_ERROR (RFC 9113, section 7).
+    assert_eq!(goaway.payload[4..8], [0; 4]);
+    // The stream goes on although the client was told.
+    told.say("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 6\r\n\r\nabc");
+    let mut body = Vec::new();
+    let mut rest = Some("def");
+    while let Some(frame) = client.read() {
+        assert!(
+            matches!(frame.kind, DATA | h2::HEADERS | GOAWAY),
+            "{frame:?}"
+        );
+        let ended = frame.ends_stream();
+        if frame.kind == DATA {
+            body.extend_from_slice(&frame.payload);
+        }
+        if let Some(word) = rest.take_if(|_| body == b"abc") {
+            told.say(word);
+            told.say("");
+        }
+        if ended {
+            break;
+        }
+    }
+    assert_eq!(body, b"abcdef");
+    while let Some(frame) = client.read() {
+        assert_eq!(frame.kind, GOAWAY, "{frame:?}");
+    }
+    assert_ended_well(gateway);
+}
+
+#[test]
+fn a_stream_that_crosses_the_goaway_is_answered() {
+    let origin = Origin::start();
+    let gateway = start(origin.address, "20s");
+    let mut client = h2::Connection::open(gateway.listener("public"));
+    let answered = |client: &mut h2::Connection, stream| {
+        while let Some(frame) = client.read() {
+            if frame.stream == stream && frame.ends_stream() {
+                return true;
+            }
+        }
+        false
+    };
+    client.get(1, "/before");
+    assert!(answered(&mut client, 1));
+    gateway.terminate(gateway.listener("public"));
+    // Not read yet: for this client the GOAWAY is still under way.
+    client.get(3, "/crossing");
+    assert!(answered(&mut client, 3), "{}", gateway.text());
+    assert_ended_well(gateway);
+}
+
+#[test]
+fn a_web_socket_lives_through_the_grace_and_ends_with_going_away() {
+    let told = Told::start();
+    let gateway = start(told.address, "3s");
+    let mut client = connect(&gateway);
+    client
+        .write_all(
+            b"GET /ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+        )
+        .unwrap();
+    assert_eq!(told.asked.recv().unwrap(), "/ws");
+    told.say(
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n",
+    );
+    let head = read_answer(&mut client);
+    assert_eq!(head.status, 101);
+    let began = Instant::now();
+    gateway.terminate(gateway.listener("public"));
+    // A message of two bytes, in two pieces.
+    let mut message = [0; 4];
+    told.say.send(vec![0x81, 2, b'h']).unwrap();
+    told.say("i");
+    client.read_exact(&mut message).unwrap();
+    assert_eq!(message, [0x81, 2, b'h', b'i']);
+    assert!(
+        began.elapsed() < Duration::from_millis(2500),
+        "no time left to show it"
+    );
+    // What the client still sends must not turn the goodbye into a reset.
+    client.write_all(&[0x8a, 0x80, 1, 2, 3, 4]).unwrap();
+    let mut rest = Vec::new();
+    client.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest, [0x88, 2, 0x03, 0xe9], "close, 1001");
+    assert!(began.elapsed() > Duration::from_secs(3), "the whole grace");
+    drop(client);
+    gateway.wait_for("drained");
+    assert!(
+        !gateway.text().contains("did not end"),
+        "{}",
+        gateway.text()
+    );
+    assert!(gateway.ended().success());
+}
+
+#[test]
+fn a_tunnel_whose_client_reads_nothing_ends_with_the_grace_too() {
+    let told = Told::start();
+    let gateway = start(told.address, "1s");
+    let mut client = connect(&gateway);
+    client
+        .write_all(
+            b"GET /ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+        )
+        .unwrap();
+    assert_eq!(told.asked.recv().unwrap(), "/ws");
+    told.say(
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n",
+    );
+    assert_eq!(read_answer(&mut client).status, 101);
+    // More than fits into the buffers of the kernel.
+    for _ in 0..64 {
+        told.say.send(vec![0; 1 << 20]).unwrap();
+    }
+    gateway.signal("TERM");
+    gateway.wait_for("drained");
+    assert!(
+        !gateway.text().contains("did not end"),
+        "{}",
+        gateway.text()
+    );
+    assert!(gateway.ended().success());
+}
+
+#[test]
+fn a_download_is_finished_inside_the_grace() {
+    let told = Told::start();
+    let gateway = start(told.address, "20s");
+    let mut client = connect(&gateway);
+    ask(&mut client);
+    assert_eq!(told.asked.recv().unwrap(), "/x");
+    told.say("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 6\r\n\r\nabc");
+    let mut first = Vec::new();
+    while !first.ends_with(b"abc") {
+        let mut byte = [0];
+        client.read_exact(&mut byte).unwrap();
+        first.push(byte[0]);
+    }
+    gateway.terminate(gateway.listener("public"));
+    told.say("def");
+    told.say("");
+    let mut rest = Vec::new();
+    client.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest, b"def");
+    assert_ended_well(gateway);
+}
+
+#[test]
+fn a_download_that_outlives_the_grace_is_broken_off_and_not_ended() {
+    let told = Told::start();
+    let gateway = start(told.address, "500ms");
+    let mut client = connect(&gateway);
+    ask(&mut client);
+    assert_eq!(told.asked.recv().unwrap(), "/x");
+    told.say("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    gateway.signal("TERM");
+    let mut all = Vec::new();
+    // A reset is as good an end as a close: the last chunk must not be there.
+    let _ended = client.read_to_end(&mut all);
+    let all = String::from_utf8(all).unwrap();
+    assert!(
+        all.contains("3\r\nabc\r\n") && !all.contains("0\r\n\r\n"),
+        "{all}"
+    );
+    gateway.wait_for("the grace is over");
+    assert!(gateway.ended().success());
+}
+
+#[test]
+fn who_has_connected_and_not_asked_yet_does_not_hold_up_a_drain() {
+    let origin = Origin::start();
+    let gateway = start(origin.address, "20s");
+    let mut silent: Vec<_> = (0..4).map(|_| connect(&gateway)).collect();
+    let mut halfway = connect(&gateway);
+    halfway.write_all(b"PRI * HT").unwrap();
+    silent.push(halfway);
+    let began = Instant::now();
+    gateway.signal("TERM");
+    for mut stream in silent {
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0, "closed in order");
+    }
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_ended_well(gateway);
+}
