@@ -1,8 +1,10 @@
 //! What tests share: the real binary under a configuration, an origin that remembers what it got, raw sockets.
 
+pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod http;
 pub(crate) mod origin;
+pub(crate) mod recorder;
 
 pub(crate) use gateway::Gateway;
 pub(crate) use http::{Answer, get, raw};

@@ -6,11 +6,14 @@
     reason = "a test fails by panicking"
 )]
 
+mod bad_http2;
 mod bad_input;
 mod config;
+mod floods;
 mod harness;
 mod hostile;
 mod quickstart;
 mod routes;
 mod swap;
+mod upstreams;
 mod wit;

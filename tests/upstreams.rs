@@ -1,0 +1,1 @@
+//! Upstreams that misbehave, and clients that wait, byte by byte.
