@@ -56,13 +56,10 @@ fn replacing(name: &'static str, value: &'static str) -> Fields {
     fields
 }
 
-/// RFC 9113, 8.1.1: a stream error PROTOCOL_ERROR; a 400 before it is allowed.
-#[test]
-fn a_malformed_head_is_refused_and_never_forwarded() {
-    let upstream = Recorder::start();
-    let gateway = gateway(upstream.address);
-    let public = gateway.listener("public");
-    let cases: Vec<(&str, Fields)> = vec![
+type Case = (&'static str, Fields);
+
+fn malformed_fields() -> Vec<Case> {
+    vec![
         ("Host differs from :authority", with(&[("host", "b")])),
         ("two Hosts", with(&[("host", "a"), ("host", "a")])),
         ("connection", with(&[("connection", "close")])),
@@ -80,6 +77,11 @@ fn a_malformed_head_is_refused_and_never_forwarded() {
         ("an empty name", with(&[("", "1")])),
         ("CR LF in a value", with(&[("x", "1\r\ny: 2")])),
         ("NUL in a value", with(&[("x", "a\0b")])),
+    ]
+}
+
+fn malformed_pseudo_fields() -> Vec<Case> {
+    vec![
         ("no :method", without(":method")),
         ("no :scheme", without(":scheme")),
         ("no :path", without(":path")),
@@ -135,8 +137,19 @@ fn a_malformed_head_is_refused_and_never_forwarded() {
             "a Content-Length without a body",
             with(&[("content-length", "3")]),
         ),
-    ];
-    for (what, fields) in cases {
+    ]
+}
+
+/// RFC 9113, 8.1.1: a stream error PROTOCOL_ERROR; a 400 before it is allowed.
+#[test]
+fn a_malformed_head_is_refused_and_never_forwarded() {
+    let upstream = Recorder::start();
+    let gateway = gateway(upstream.address);
+    let public = gateway.listener("public");
+    for (what, fields) in malformed_fields()
+        .into_iter()
+        .chain(malformed_pseudo_fields())
+    {
         let mut client = Http2::connect(public);
         client.frame(HEADERS, END_HEADERS | END_STREAM, 1, &head(&fields));
         let outcome = client.outcome(1);
@@ -239,14 +252,10 @@ fn streams_over_the_limit_are_refused_and_never_forwarded() {
     assert_eq!(upstream.counts().0, 50);
 }
 
-/// RFC 9113, 5.1 and 6: what may not stand there ends the connection.
-#[test]
-fn frames_out_of_place_end_the_connection() {
-    let upstream = Recorder::start();
-    let gateway = gateway(upstream.address);
-    let block = head(&get_fields("/"));
-    type Attack<'a> = Box<dyn Fn(&mut Http2) + 'a>;
-    let attacks: Vec<(&str, Attack<'_>)> = vec![
+type Attack = (&'static str, Box<dyn Fn(&mut Http2)>);
+
+fn on_wrong_streams() -> Vec<Attack> {
+    vec![
         (
             "DATA on an idle stream",
             Box::new(|client| {
@@ -262,13 +271,13 @@ fn frames_out_of_place_end_the_connection() {
         (
             "HEADERS on stream 0",
             Box::new(|client| {
-                client.frame(HEADERS, END_HEADERS | END_STREAM, 0, &block);
+                client.frame(HEADERS, END_HEADERS | END_STREAM, 0, &request_block());
             }),
         ),
         (
             "HEADERS on an even stream",
             Box::new(|client| {
-                client.frame(HEADERS, END_HEADERS | END_STREAM, 2, &block);
+                client.frame(HEADERS, END_HEADERS | END_STREAM, 2, &request_block());
             }),
         ),
         (
@@ -280,21 +289,26 @@ fn frames_out_of_place_end_the_connection() {
         (
             "CONTINUATION without HEADERS",
             Box::new(|client| {
-                client.frame(CONTINUATION, END_HEADERS, 1, &block);
+                client.frame(CONTINUATION, END_HEADERS, 1, &request_block());
             }),
         ),
+    ]
+}
+
+fn in_wrong_shape() -> Vec<Attack> {
+    vec![
         (
             "another frame inside a header block",
             Box::new(|client| {
-                client.frame(HEADERS, END_STREAM, 1, &block[..4]);
+                client.frame(HEADERS, END_STREAM, 1, &request_block()[..4]);
                 client.frame(DATA, 0, 1, b"abc");
             }),
         ),
         (
             "CONTINUATION of another stream",
             Box::new(|client| {
-                client.frame(HEADERS, END_STREAM, 1, &block[..4]);
-                client.frame(CONTINUATION, END_HEADERS, 3, &block[4..]);
+                client.frame(HEADERS, END_STREAM, 1, &request_block()[..4]);
+                client.frame(CONTINUATION, END_HEADERS, 3, &request_block()[4..]);
             }),
         ),
         (
@@ -321,8 +335,19 @@ fn frames_out_of_place_end_the_connection() {
                 client.frame(HEADERS, END_HEADERS | END_STREAM, 1, &[0xff, 0x10]);
             }),
         ),
-    ];
-    for (what, attack) in attacks {
+    ]
+}
+
+fn request_block() -> Vec<u8> {
+    head(&get_fields("/"))
+}
+
+/// RFC 9113, 5.1 and 6: what may not stand there ends the connection.
+#[test]
+fn frames_out_of_place_end_the_connection() {
+    let upstream = Recorder::start();
+    let gateway = gateway(upstream.address);
+    for (what, attack) in on_wrong_streams().into_iter().chain(in_wrong_shape()) {
         let mut client = Http2::connect(gateway.listener("public"));
         client.round_trip().unwrap();
         attack(&mut client);
