@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use crate::harness::frames::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, Http2, INITIAL_WINDOW, Outcome,
-    PROTOCOL_ERROR, REFUSED_STREAM, RST_STREAM, STREAM_CLOSED, get_fields, head, text,
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, Http2, Outcome, PROTOCOL_ERROR,
+    REFUSED_STREAM, RST_STREAM, STREAM_CLOSED, get_fields, head, text,
 };
 use crate::harness::recorder::Recorder;
 use crate::harness::{Gateway, get};
@@ -152,17 +152,15 @@ fn a_malformed_head_is_refused_and_never_forwarded() {
     {
         let mut client = Http2::connect(public);
         client.frame(HEADERS, END_HEADERS | END_STREAM, 1, &head(&fields));
-        let outcome = client.outcome(1);
-        assert!(
-            matches!(
-                outcome,
-                Outcome::Reset(PROTOCOL_ERROR, _) | Outcome::Answer(400, _)
-            ),
-            "{what}: {outcome:?}"
-        );
-        // A stream error ends a stream, not its neighbours.
-        client.get(3, "/here");
-        assert_eq!(client.outcome(3), Outcome::Answer(200, 4), "after {what}");
+        match client.outcome(1) {
+            Outcome::Reset(PROTOCOL_ERROR, _) | Outcome::Answer(400, _) => {
+                client.get(3, "/here");
+                assert_eq!(client.outcome(3), Outcome::Answer(200, 4), "after {what}");
+            }
+            // What no header block may hold at all, h2 takes for a connection error, as RFC 9113, 5.4.1 allows.
+            Outcome::Away(PROTOCOL_ERROR) => {}
+            other => panic!("{what}: {other:?}"),
+        }
         assert_eq!(upstream.counts().0, 0, "{what} reached the upstream");
     }
     assert_eq!(get(public, "/here", &[]).status, 200);
@@ -360,23 +358,31 @@ fn frames_out_of_place_end_the_connection() {
 
 /// RFC 9113, 5.1: half-closed (remote).
 #[test]
-fn data_behind_the_end_of_a_request_resets_the_stream_and_the_upstream_request() {
+fn data_behind_the_end_of_a_request_ends_it_and_the_request_upstream() {
     let upstream = Recorder::start();
     let gateway = gateway(upstream.address);
     let mut client = Http2::connect(gateway.listener("public"));
     client.get(1, "/wait");
     upstream.head(0);
     client.frame(DATA, END_STREAM, 1, b"abc");
-    assert_eq!(client.outcome(1), Outcome::Reset(STREAM_CLOSED, 0));
+    let outcome = client.outcome(1);
+    assert!(
+        matches!(
+            outcome,
+            Outcome::Reset(STREAM_CLOSED, 0) | Outcome::Away(PROTOCOL_ERROR | STREAM_CLOSED)
+        ),
+        "{outcome:?}"
+    );
     upstream.ended(0);
     assert!(upstream.body(0).is_empty());
 }
 
 #[test]
-fn a_header_string_longer_than_its_frame_is_not_waited_for_for_ever() {
+fn a_header_block_that_does_not_go_on_ends_the_connection() {
     let upstream = Recorder::start();
     let gateway = gateway(upstream.address);
-    let mut client = Http2::with(gateway.listener("public"), &[(INITIAL_WINDOW, 65_535)]);
+    let mut client = Http2::connect(gateway.listener("public"));
+    client.round_trip().unwrap();
     let mut block = vec![0];
     text(&mut block, &[b'a'; 100]);
     client.frame(HEADERS, END_STREAM, 1, &block[..50]);

@@ -268,8 +268,11 @@ fn a_response_that_breaks_off_never_ends_cleanly_for_the_client() {
         upstream.close(at);
         let (read, _) = read_all(&mut client);
         let text = String::from_utf8(read).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        // 502 where the break came before the head was sent on.
+        // 502, or no answer at all, where the break came before the head was sent on.
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            assert!(text.is_empty(), "{what}: {text}");
+            continue;
+        };
         if head.starts_with("HTTP/1.1 200") {
             assert!(head.contains(framing), "{what}: {text}");
             assert!(!body.contains("0\r\n") && body.len() < 10, "{what}: {text}");
@@ -290,7 +293,7 @@ fn both_framings_in_a_response_never_leave_bytes_for_the_next() {
     );
     let answer = read_answer(&mut client);
     assert!(
-        answer.status == 502 || (answer.status == 200 && answer.text() == "ok"),
+        matches!(answer.status, 0 | 502) || (answer.status == 200 && answer.text() == "ok"),
         "{answer:?}"
     );
     // RFC 9112, 6.3: such a connection is closed, since somebody on it reads it otherwise.

@@ -189,17 +189,19 @@ impl Http2 {
         away
     }
 
-    /// Sends PING and reads until its ACK: by then everything sent before was looked at. What came meanwhile;
-    /// `None` if the connection ended.
-    pub(crate) fn round_trip(&mut self) -> Option<Vec<Frame>> {
+    /// Sends PING and reads until its ACK: by then everything sent before was looked at. What came meanwhile, or
+    /// until the connection ended.
+    pub(crate) fn round_trip(&mut self) -> Result<Vec<Frame>, Vec<Frame>> {
         self.frame(PING, 0, 0, b"are you?");
         let mut met = Vec::new();
         loop {
-            let frame = self.next()?;
-            if frame.kind == PING && frame.payload == b"are you?" {
-                return Some(met);
+            match self.next() {
+                None => return Err(met),
+                Some(frame) if frame.kind == PING && frame.payload == b"are you?" => {
+                    return Ok(met);
+                }
+                Some(frame) => met.push(frame),
             }
-            met.push(frame);
         }
     }
 }
