@@ -291,11 +291,7 @@ fn both_framings_in_a_response_never_leave_bytes_for_the_next() {
         0,
         b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
     );
-    let answer = read_answer(&mut client);
-    assert!(
-        matches!(answer.status, 0 | 502) || (answer.status == 200 && answer.text() == "ok"),
-        "{answer:?}"
-    );
+    assert_eq!(read_answer(&mut client).status, 502);
     // RFC 9112, 6.3: such a connection is closed, since somebody on it reads it otherwise.
     upstream.ended(0);
     served(&upstream, public, 1);
