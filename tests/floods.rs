@@ -298,6 +298,7 @@ fn streams_that_take_nothing_are_reset_whatever_window_updates_they_send() {
     ] {
         attack(&gateway, |public| {
             let mut client = Http2::with(public, &[(INITIAL_WINDOW, window)]);
+            client.window_update(0, 1 << 20);
             for at in 0..40 {
                 client.get(number(at), path);
             }
