@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::time::{sleep_until, timeout};
 
@@ -72,11 +71,6 @@ pub async fn send(
             None => build(),
         };
         match head(&mut connection, message, upstream, plan, &body_sent).await {
-            // hyper goes by the latter and keeps the former (RFC 9112, 6.3).
-            Ok(response) if both_framings(response.headers()) => {
-                let why = "Content-Length and Transfer-Encoding came together";
-                return Err(SendError::Protocol(why.into()));
-            }
             Ok(response) => return Ok((response, connection)),
             Err(Broken::Unsent(message)) if reused => request = Some(*message),
             Err(Broken::Sent(_)) if reused && plan.replayable => pooled = false,
@@ -87,10 +81,6 @@ pub async fn send(
             Err(Broken::Timeout) => return Err(SendError::Timeout),
         }
     }
-}
-
-fn both_framings(fields: &HeaderMap) -> bool {
-    fields.contains_key(TRANSFER_ENCODING) && fields.contains_key(CONTENT_LENGTH)
 }
 
 /// Opens a connection.
