@@ -1,10 +1,12 @@
 //! What tests share: the real binary under a configuration, an origin that remembers what it got, raw sockets.
 
 pub(crate) mod client;
+pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod h2;
 pub(crate) mod http;
 pub(crate) mod origin;
+pub(crate) mod recorder;
 pub(crate) mod tls;
 
 pub(crate) use gateway::Gateway;

@@ -6,11 +6,13 @@
     reason = "a test fails by panicking"
 )]
 
+mod bad_http2;
 mod bad_input;
 mod bodies;
 mod config;
 mod connections;
 mod drain;
+mod floods;
 mod harness;
 mod hostile;
 mod quickstart;
@@ -18,4 +20,5 @@ mod routes;
 mod seen;
 mod swap;
 mod tls;
+mod upstreams;
 mod wit;

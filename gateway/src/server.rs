@@ -7,6 +7,7 @@ pub mod connection;
 pub mod drain;
 pub mod guard;
 pub mod listener;
+mod streams;
 pub mod tls;
 pub mod watchdog;
 

@@ -3,7 +3,7 @@
 //! The handler is called on the worker's own thread and owes nobody `Send`. Per request the connection costs one
 //! reading of the clock and no allocation; timers belong to the [`watchdog`].
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
@@ -27,6 +27,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::drain::{Drain, LINGER, Open, Stage};
 use super::guard::{self, Clocks, Guarded, Scanner, h1, h2, now, upgrade};
+use super::streams::{OnWorker, Streams, WAITING};
 use super::tls::Session;
 use super::watchdog;
 use super::{ListenerRuntime, Place};
@@ -96,16 +97,11 @@ pub struct Connection {
     pub(crate) requests: Cell<u64>,
     /// Exchanges that have not ended.
     pub(crate) in_flight: Cell<usize>,
-    /// HTTP/2: when each response body last moved; [`FREE`] and [`WAITING`] besides.
-    pub(crate) streams: RefCell<Vec<u64>>,
+    /// The exchanges of HTTP/2.
+    pub(crate) streams: Streams,
     pub(crate) open: Open,
     _place: Place,
 }
-
-/// A place in [`Connection::streams`] that no exchange uses.
-const FREE: u64 = 0;
-/// The exchange waits for the gateway or the upstream, not for the client.
-pub(crate) const WAITING: u64 = u64::MAX;
 
 impl Connection {
     /// The drain of its worker.
@@ -123,24 +119,10 @@ impl Connection {
     fn begin(self: &Rc<Self>) -> InFlight {
         self.in_flight.set(self.in_flight.get() + 1);
         self.requests.set(self.requests.get() + 1);
-        let slot = if self.h2 { self.slot() } else { 0 };
+        let place = if self.h2 { self.streams.begin() } else { 0 };
         InFlight {
             connection: self.clone(),
-            slot,
-        }
-    }
-
-    fn slot(&self) -> usize {
-        let mut streams = self.streams.borrow_mut();
-        match streams.iter().position(|stream| *stream == FREE) {
-            Some(free) => {
-                streams[free] = WAITING;
-                free
-            }
-            None => {
-                streams.push(WAITING);
-                streams.len() - 1
-            }
+            place,
         }
     }
 
@@ -170,15 +152,8 @@ impl Connection {
 #[derive(Debug)]
 struct InFlight {
     connection: Rc<Connection>,
-    slot: usize,
-}
-
-impl InFlight {
-    fn mark(&self, at: u64) {
-        if let Some(stream) = self.connection.streams.borrow_mut().get_mut(self.slot) {
-            *stream = at;
-        }
-    }
+    /// In [`Connection::streams`].
+    place: usize,
 }
 
 impl Drop for InFlight {
@@ -188,7 +163,7 @@ impl Drop for InFlight {
             .in_flight
             .set(self.connection.in_flight.get() - 1);
         if self.connection.h2 {
-            self.mark(FREE);
+            self.connection.streams.end(self.place);
         }
     }
 }
@@ -198,6 +173,38 @@ impl Drop for InFlight {
 struct Tracked<B> {
     body: B,
     in_flight: InFlight,
+    /// Bytes that came out of the body.
+    sent: u64,
+    /// The last byte of a chunk that the client may have no room for. hyper asks for what follows only when it
+    /// has: so the exchange does not end before its data can go.
+    held: Option<Bytes>,
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Tracked<B> {
+    fn hold_last_byte(&mut self, mut data: Bytes) -> Bytes {
+        let flow = &self.in_flight.connection.clocks.flow;
+        self.sent += data.len() as u64;
+        flow.spend(data.len());
+        if data.len() > 1 && !flow.has_room(self.sent) {
+            self.held = Some(data.split_off(data.len() - 1));
+        }
+        data
+    }
+
+    fn poll_h2(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let polled = match self.held.take() {
+            Some(last) => Poll::Ready(Some(Ok(Frame::data(last)))),
+            None => Pin::new(&mut self.body).poll_frame(cx).map_ok(|frame| {
+                frame
+                    .into_data()
+                    .map_or_else(|other| other, |data| Frame::data(self.hold_last_byte(data)))
+            }),
+        };
+        let moved = if polled.is_pending() { WAITING } else { now() };
+        let InFlight { connection, place } = &self.in_flight;
+        connection.streams.mark(*place, moved);
+        polled
+    }
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for Tracked<B> {
@@ -209,19 +216,19 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Tracked<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = self.get_mut();
-        let polled = Pin::new(&mut this.body).poll_frame(cx);
         if this.in_flight.connection.h2 {
-            this.in_flight
-                .mark(if polled.is_pending() { WAITING } else { now() });
+            this.poll_h2(cx)
+        } else {
+            Pin::new(&mut this.body).poll_frame(cx)
         }
-        polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.held.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
+        // Asked for before the first frame.
         self.body.size_hint()
     }
 }
@@ -266,7 +273,7 @@ pub(crate) async fn accept<H: Handler>(
         active: Cell::new(0),
         requests: Cell::new(0),
         in_flight: Cell::new(0),
-        streams: RefCell::default(),
+        streams: Streams::default(),
         open,
         _place: place,
     });
@@ -331,18 +338,25 @@ async fn serve<H: Handler>(stream: Stream, prefix: Bytes, connection: Rc<Connect
                 let answer = handler.call(connection, request).await;
                 let response = answer.map_err(Into::into);
                 if in_flight.connection.h2 {
-                    in_flight.mark(now());
+                    let InFlight { connection, place } = &in_flight;
+                    connection.streams.mark(*place, now());
                 }
                 response.map(|mut response| {
                     in_flight.connection.finish_head(&mut response);
-                    response.map(|body| Tracked { body, in_flight })
+                    response.map(|body| Tracked {
+                        body,
+                        in_flight,
+                        sent: 0,
+                        held: None,
+                    })
                 }) as Result<_, BoxError>
             }
         })
     };
     if connection.h2 {
         let io = Guarded::new(stream, prefix, Scanner::H2(h2::Scanner::new()), clocks);
-        let http = http2_builder(limits).serve_connection(TokioIo::new(io), service);
+        let http = http2_builder(limits, OnWorker(connection.clone()))
+            .serve_connection(TokioIo::new(io), service);
         watchdog::h2(std::pin::pin!(http), &connection).await;
     } else {
         let scanner = h1::Scanner::new(limits.header_bytes, limits.header_count);
@@ -367,8 +381,8 @@ fn http1_builder(limits: &crate::config::Limits) -> http1::Builder {
     builder
 }
 
-fn http2_builder(limits: &crate::config::Limits) -> http2::Builder<OnWorker> {
-    let mut builder = http2::Builder::new(OnWorker);
+fn http2_builder(limits: &crate::config::Limits, executor: OnWorker) -> http2::Builder<OnWorker> {
+    let mut builder = http2::Builder::new(executor);
     builder
         .adaptive_window(false)
         .initial_stream_window_size(WINDOWS.0)
@@ -378,16 +392,6 @@ fn http2_builder(limits: &crate::config::Limits) -> http2::Builder<OnWorker> {
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_send_buf_size(SEND_BUFFER);
     builder
-}
-
-/// Runs HTTP/2 streams on the worker's own thread.
-#[derive(Debug, Clone, Copy)]
-struct OnWorker;
-
-impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for OnWorker {
-    fn execute(&self, stream: F) {
-        tokio::task::spawn_local(stream);
-    }
 }
 
 /// What a client is connected by.

@@ -1,10 +1,11 @@
 //! What stands between the socket and hyper: it reads along, keeps the clocks of the watchdog, and refuses what
 //! hyper would accept or hide.
 //!
-//! hyper drops Content-Length beside Transfer-Encoding, counts neither PING nor SETTINGS, and knows no 414 below
+//! hyper drops Content-Length beside Transfer-Encoding, counts no control frame of HTTP/2, and knows no 414 below
 //! 64 KiB. The scanners ([`h1`], [`h2`]) see the raw bytes. They allocate nothing and read no clock for a head
 //! that arrives whole.
 
+mod flow;
 pub mod h1;
 pub mod h2;
 
@@ -21,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::Stream;
 use crate::clock;
+use flow::Flow;
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -53,6 +55,8 @@ pub(crate) struct Clocks {
     pub(crate) eof: AtomicBool,
     /// The socket is to be reset, not closed.
     pub(crate) reset: AtomicBool,
+    /// HTTP/2: what the client has room for.
+    pub(crate) flow: Flow,
 }
 
 /// Values of [`Clocks::upgrade`].
@@ -118,6 +122,22 @@ impl Guarded {
         Poll::Ready(Ok(()))
     }
 
+    /// Says why the connection ends, if nothing of another frame waits to be written.
+    fn send_away(&mut self, cx: &mut Context<'_>, goaway: &[u8], flood: h2::Flood) -> io::Error {
+        if self.clocks.write_since.load(Relaxed) == 0 {
+            // No room or no client: there is nobody to tell.
+            let _told = Pin::new(&mut self.stream).poll_write(cx, goaway);
+        }
+        io::Error::other(flood)
+    }
+
+    fn note_written(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let (Poll::Ready(Ok(bytes)), Scanner::H2(scanner)) = (&result, &mut self.scanner) {
+            scanner.written(*bytes);
+        }
+        self.note_write(result)
+    }
+
     /// Notes whether a write made progress or waits for the client.
     fn note_write<T>(&self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         let waiting = self.clocks.write_since.load(Relaxed);
@@ -159,8 +179,9 @@ impl AsyncRead for Guarded {
                 buf.set_filled(before + keep);
             }
             Scanner::H2(scanner) => {
-                if !scanner.scan(read, &this.clocks) {
-                    return Poll::Ready(Err(io::Error::other("HTTP/2: too many control frames")));
+                if let Err(flood) = scanner.scan(read, &this.clocks) {
+                    let goaway = scanner.goaway();
+                    return Poll::Ready(Err(this.send_away(cx, &goaway, flood)));
                 }
             }
         }
@@ -176,7 +197,7 @@ impl AsyncWrite for Guarded {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.stream).poll_write(cx, buf);
-        this.note_write(result)
+        this.note_written(result)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -204,7 +225,7 @@ impl AsyncWrite for Guarded {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
-        this.note_write(result)
+        this.note_written(result)
     }
 
     fn is_write_vectored(&self) -> bool {

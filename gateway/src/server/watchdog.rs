@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
-use super::connection::{Connection, WAITING};
+use super::connection::Connection;
 use super::drain::{LINGER, Stage};
 use super::guard::{Guarded, now};
 
@@ -262,6 +262,11 @@ fn judge(connection: &Connection, now: u64, draining: u64, going: u64) -> Verdic
     } else {
         limits.shortest
     };
+    if connection.h2
+        && let Some(left) = connection.streams.reset_stalled(now, limits.body_idle)
+    {
+        wait = wait.min(left);
+    }
     let mut due = |since: u64, limit: u64| {
         let left = since.saturating_add(limit).saturating_sub(now);
         if left > 0 {
@@ -271,18 +276,6 @@ fn judge(connection: &Connection, now: u64, draining: u64, going: u64) -> Verdic
     };
     if write != 0 && due(write, limits.body_idle) {
         return Verdict::End(End::Reset);
-    }
-    if connection.h2 {
-        let slowest = connection
-            .streams
-            .borrow()
-            .iter()
-            .copied()
-            .filter(|at| (1..WAITING).contains(at))
-            .min();
-        if slowest.is_some_and(|at| due(at, limits.body_idle)) {
-            return Verdict::End(End::Reset);
-        }
     }
     if head != 0 && (quiet || connection.h2) {
         // A head that came while the one before was answered has its time from then on.

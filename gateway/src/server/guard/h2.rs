@@ -1,5 +1,5 @@
-//! Reads HTTP/2 frames along (RFC 9113, 4.1): counts those that cost the server and carry nothing, and knows
-//! whether a frame or a header block is incomplete.
+//! Reads HTTP/2 frames along (RFC 9113, 4.1): counts those that cost the server and carry nothing (10.5), keeps
+//! the client's windows, and knows whether a frame or a header block is incomplete.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -8,19 +8,39 @@ use super::{Clocks, now};
 /// What precedes the first frame (RFC 9113, 3.4).
 pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Control frames a client may send within [`WINDOW`], beyond two for each frame that carries data or a head.
-const CONTROL_FRAMES: u64 = 1_000;
-
-/// Milliseconds over which they are counted.
+/// Milliseconds after which an empty allowance is full again.
 const WINDOW: u64 = 10_000;
+
+/// PING, SETTINGS, PRIORITY, GOAWAY and unknown frames at once. Each frame with data or a head allows two more: a
+/// client that measures the path pings with its data, and one that ranks streams ranks each. Envoy cuts off at 100
+/// PRIORITY per stream and 1000 answers to control frames that nobody reads.
+const CONTROL: u32 = 1_000;
+
+/// WINDOW_UPDATE frames at once. Every 8 bytes sent allow one more: the eager client answers each DATA frame,
+/// never shorter than 10 bytes, with one for the stream and one for the connection.
+const UPDATES: u32 = 10_000;
+const BYTES_PER_UPDATE: usize = 8;
+
+/// RST_STREAM frames, in halves, since each request pays for half of one: the client of hedged requests cancels
+/// every second. Envoy too ends a connection on which more than half of many streams were reset early.
+const HALF_RESETS: u32 = 400;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
-const PRIORITY: u8 = 2;
+const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
-const PING: u8 = 6;
+const PUSH_PROMISE: u8 = 5;
+const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 const END_HEADERS: u8 = 4;
+
+/// SETTINGS_INITIAL_WINDOW_SIZE.
+const INITIAL_WINDOW_SIZE: u16 = 4;
+
+/// Why the connection must end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("HTTP/2: too many frames of type {0}")]
+pub(crate) struct Flood(u8);
 
 /// Reads one connection along.
 #[derive(Debug)]
@@ -29,11 +49,18 @@ pub(crate) struct Scanner {
     header: [u8; 9],
     header_len: usize,
     payload: usize,
+    /// The setting or window increment under way.
+    entry: [u8; 6],
+    entry_len: usize,
     /// Inside a header block that has not ended.
     block: bool,
-    control: u64,
-    carrying: u64,
-    window_began: u64,
+    /// The highest stream with a head.
+    last_stream: u32,
+    control: Allowance,
+    updates: Allowance,
+    resets: Allowance,
+    /// Bytes sent that have not allowed a WINDOW_UPDATE yet.
+    unpaid: usize,
 }
 
 impl Scanner {
@@ -43,15 +70,22 @@ impl Scanner {
             header: [0; 9],
             header_len: 0,
             payload: 0,
+            entry: [0; 6],
+            entry_len: 0,
             block: false,
-            control: 0,
-            carrying: 0,
-            window_began: now(),
+            last_stream: 0,
+            control: Allowance::new(CONTROL),
+            updates: Allowance::new(UPDATES),
+            resets: Allowance::new(HALF_RESETS),
+            unpaid: 0,
         }
     }
 
-    /// Looks at what was read; `false` when there are too many control frames.
-    pub(crate) fn scan(&mut self, mut data: &[u8], clocks: &Clocks) -> bool {
+    /// Looks at what was read.
+    ///
+    /// # Errors
+    /// When there are too many frames of one kind.
+    pub(crate) fn scan(&mut self, mut data: &[u8], clocks: &Clocks) -> Result<(), Flood> {
         let skipped = self.preface.min(data.len());
         self.preface -= skipped;
         data = &data[skipped..];
@@ -59,6 +93,7 @@ impl Scanner {
             if self.payload > 0 {
                 let n = self.payload.min(data.len());
                 self.payload -= n;
+                self.payload(&data[..n], clocks);
                 data = &data[n..];
                 continue;
             }
@@ -69,12 +104,26 @@ impl Scanner {
             self.header[self.header_len..self.header_len + n].copy_from_slice(&data[..n]);
             self.header_len += n;
             data = &data[n..];
-            if self.header_len == 9 && !self.frame() {
-                return false;
+            if self.header_len == 9 {
+                self.frame()?;
             }
         }
         self.note(clocks);
-        true
+        Ok(())
+    }
+
+    /// So many bytes were sent to the client.
+    pub(crate) fn written(&mut self, bytes: usize) {
+        self.unpaid += bytes;
+        let paid = self.unpaid / BYTES_PER_UPDATE;
+        self.unpaid %= BYTES_PER_UPDATE;
+        self.updates.earn(u32::try_from(paid).unwrap_or(u32::MAX));
+    }
+
+    /// GOAWAY with ENHANCE_YOUR_CALM (RFC 9113, 6.8).
+    pub(crate) fn goaway(&self) -> [u8; 17] {
+        let [a, b, c, d] = self.last_stream.to_be_bytes();
+        [0, 0, 8, 7, 0, 0, 0, 0, 0, a, b, c, d, 0, 0, 0, 11]
     }
 
     /// Sets or clears the clock of what is incomplete. A body may take its time: it has a clock of its own.
@@ -90,32 +139,90 @@ impl Scanner {
         }
     }
 
-    fn frame(&mut self) -> bool {
-        let [a, b, c, kind, flags, ..] = self.header;
+    fn frame(&mut self) -> Result<(), Flood> {
+        let [a, b, c, kind, flags, stream @ ..] = self.header;
         self.payload = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
-        match kind {
+        self.entry_len = 0;
+        let allowed = match kind {
             HEADERS | CONTINUATION => {
                 self.block = flags & END_HEADERS == 0;
-                self.carrying += u64::from(kind == HEADERS);
+                if kind == HEADERS {
+                    self.last_stream = self.last_stream.max(u32::from_be_bytes(stream));
+                    self.control.earn(2);
+                    self.resets.earn(1);
+                }
+                true
             }
-            DATA => self.carrying += 1,
-            PRIORITY | SETTINGS | PING => return self.count(),
-            unknown if unknown > CONTINUATION => return self.count(),
-            _ => {}
-        }
-        true
+            DATA => {
+                self.control.earn(2);
+                true
+            }
+            RST_STREAM => self.resets.spend(2),
+            WINDOW_UPDATE => self.updates.spend(1),
+            // A client may not send it: h2 ends the connection.
+            PUSH_PROMISE => true,
+            _ => self.control.spend(1),
+        };
+        if allowed { Ok(()) } else { Err(Flood(kind)) }
     }
 
-    fn count(&mut self) -> bool {
-        self.control += 1;
-        if self.control <= CONTROL_FRAMES + 2 * self.carrying {
-            return true;
+    /// Takes windows out of SETTINGS (RFC 9113, 6.5.1) and WINDOW_UPDATE of the connection (6.9).
+    fn payload(&mut self, mut part: &[u8], clocks: &Clocks) {
+        let size = match self.header {
+            [_, _, _, SETTINGS, ..] => 6,
+            [_, _, _, WINDOW_UPDATE, _, 0, 0, 0, 0] => 4,
+            _ => return,
+        };
+        while !part.is_empty() {
+            let n = (size - self.entry_len).min(part.len());
+            self.entry[self.entry_len..self.entry_len + n].copy_from_slice(&part[..n]);
+            self.entry_len += n;
+            part = &part[n..];
+            if self.entry_len < size {
+                return;
+            }
+            self.entry_len = 0;
+            let [a, b, c, d, e, f] = self.entry;
+            if size == 4 {
+                clocks.flow.widen(u32::from_be_bytes([a & 0x7f, b, c, d]));
+            } else if u16::from_be_bytes([a, b]) == INITIAL_WINDOW_SIZE {
+                clocks.flow.settle(u32::from_be_bytes([c, d, e, f]));
+            }
         }
-        let now = now();
-        if now - self.window_began < WINDOW {
-            return false;
+    }
+}
+
+/// How many frames of a kind may still come. It reads the clock only when it is empty.
+#[derive(Debug)]
+struct Allowance {
+    left: u32,
+    most: u32,
+    /// When it was full for sure.
+    filled: u64,
+}
+
+impl Allowance {
+    fn new(most: u32) -> Self {
+        Self {
+            left: most,
+            most,
+            filled: now(),
         }
-        (self.control, self.carrying, self.window_began) = (0, 0, now);
+    }
+
+    fn earn(&mut self, more: u32) {
+        self.left = self.left.saturating_add(more).min(self.most);
+    }
+
+    fn spend(&mut self, cost: u32) -> bool {
+        if self.left < cost {
+            let now = now();
+            if now - self.filled < WINDOW {
+                return false;
+            }
+            (self.left, self.filled) = (self.most, now);
+        }
+        self.left -= cost;
         true
     }
 }
@@ -124,58 +231,139 @@ impl Scanner {
 mod tests {
     use std::sync::atomic::Ordering::Relaxed;
 
-    use super::{CONTROL_FRAMES, Clocks, PREFACE, Scanner};
+    use super::{CONTROL, Clocks, Flood, HALF_RESETS, PREFACE, Scanner, UPDATES};
 
-    fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
-        let mut frame = vec![
-            0,
-            0,
-            u8::try_from(payload.len()).unwrap(),
-            kind,
-            flags,
-            0,
-            0,
-            0,
-            1,
-        ];
+    fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(payload.len()).unwrap();
+        let mut frame = vec![0, 0, length, kind, flags, 0, 0, 0, stream];
         frame.extend_from_slice(payload);
         frame
     }
 
-    #[test]
-    fn pings_beyond_the_allowance_end_the_connection() {
+    fn ping() -> Vec<u8> {
+        frame(6, 0, 0, &[0; 8])
+    }
+
+    fn open() -> (Clocks, Scanner) {
         let (clocks, mut scanner) = (Clocks::default(), Scanner::new());
-        assert!(scanner.scan(PREFACE, &clocks));
-        for _ in 0..CONTROL_FRAMES {
-            assert!(scanner.scan(&frame(6, 0, &[0; 8]), &clocks));
-        }
-        assert!(!scanner.scan(&frame(6, 0, &[0; 8]), &clocks));
+        scanner.scan(PREFACE, &clocks).unwrap();
+        (clocks, scanner)
     }
 
     #[test]
-    fn frames_that_carry_something_allow_more() {
-        let (clocks, mut scanner) = (Clocks::default(), Scanner::new());
-        scanner.scan(PREFACE, &clocks);
-        for _ in 0..CONTROL_FRAMES {
-            assert!(scanner.scan(&frame(0, 0, b"data"), &clocks));
-            assert!(scanner.scan(&frame(6, 0, &[0; 8]), &clocks));
-            assert!(scanner.scan(&frame(6, 0, &[0; 8]), &clocks));
+    fn the_frame_beyond_the_allowance_of_its_kind_is_a_flood() {
+        for (bytes, allowed) in [
+            (ping(), CONTROL),
+            (frame(8, 0, 0, &[0, 0, 0, 1]), UPDATES),
+            (frame(3, 0, 1, &[0; 4]), HALF_RESETS / 2),
+        ] {
+            let (clocks, mut scanner) = open();
+            for _ in 0..allowed {
+                scanner.scan(&bytes, &clocks).unwrap();
+            }
+            assert_eq!(scanner.scan(&bytes, &clocks), Err(Flood(bytes[3])));
         }
+    }
+
+    #[test]
+    fn settings_priority_goaway_and_unknown_frames_count_as_control_frames() {
+        for kind in [2, 4, 7, 99] {
+            let (clocks, mut scanner) = open();
+            for _ in 0..CONTROL - 1 {
+                scanner.scan(&ping(), &clocks).unwrap();
+            }
+            scanner.scan(&frame(kind, 0, 0, &[]), &clocks).unwrap();
+            assert_eq!(
+                scanner.scan(&frame(kind, 0, 0, &[]), &clocks),
+                Err(Flood(kind))
+            );
+        }
+    }
+
+    #[test]
+    fn frames_that_carry_something_allow_more_but_save_up_no_more_than_the_allowance() {
+        let (clocks, mut scanner) = open();
+        for _ in 0..2 * CONTROL {
+            scanner.scan(&frame(0, 0, 1, b"data"), &clocks).unwrap();
+            scanner.scan(&ping(), &clocks).unwrap();
+            scanner.scan(&ping(), &clocks).unwrap();
+        }
+        for _ in 0..2 * CONTROL {
+            scanner.scan(&frame(0, 0, 1, b"data"), &clocks).unwrap();
+        }
+        for _ in 0..CONTROL {
+            scanner.scan(&ping(), &clocks).unwrap();
+        }
+        assert_eq!(scanner.scan(&ping(), &clocks), Err(Flood(6)));
+    }
+
+    #[test]
+    fn half_of_all_requests_may_be_reset_for_ever() {
+        let (clocks, mut scanner) = open();
+        for _ in 0..10 * HALF_RESETS {
+            for _ in 0..2 {
+                scanner.scan(&frame(1, 5, 1, b"head"), &clocks).unwrap();
+            }
+            scanner.scan(&frame(3, 0, 1, &[0; 4]), &clocks).unwrap();
+        }
+        let every = (0..HALF_RESETS + 1).try_for_each(|_| {
+            scanner.scan(&frame(1, 5, 1, b"head"), &clocks)?;
+            scanner.scan(&frame(3, 0, 1, &[0; 4]), &clocks)
+        });
+        assert_eq!(every, Err(Flood(3)));
+    }
+
+    #[test]
+    fn what_was_sent_allows_its_window_updates() {
+        let (clocks, mut scanner) = open();
+        let both = [frame(8, 0, 0, &[0, 0, 0, 1]), frame(8, 0, 1, &[0, 0, 0, 1])].concat();
+        for _ in 0..4 * UPDATES {
+            // A DATA frame of seven bytes.
+            scanner.written(16);
+            scanner.scan(&both, &clocks).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_windows_are_known_whatever_the_pieces() {
+        let mut input = PREFACE.to_vec();
+        let settings = [0, 1, 0, 0, 0, 0, 0, 4, 0, 0, 0, 100, 0, 5, 0, 0, 64, 0];
+        input.extend(frame(4, 0, 0, &settings));
+        input.extend(frame(8, 0, 0, &[0, 0, 0, 10]));
+        input.extend(frame(8, 0, 3, &[0, 0, 1, 0]));
+        for size in 1..=input.len() {
+            let (clocks, mut scanner) = (Clocks::default(), Scanner::new());
+            for piece in input.chunks(size) {
+                scanner.scan(piece, &clocks).unwrap();
+            }
+            assert!(clocks.flow.has_room(100) && !clocks.flow.has_room(101));
+            clocks.flow.spend(65_535 + 10);
+            assert!(clocks.flow.has_room(1));
+            clocks.flow.spend(1);
+            assert!(!clocks.flow.has_room(1));
+        }
+    }
+
+    #[test]
+    fn goaway_names_the_last_stream_with_a_head() {
+        let (clocks, mut scanner) = open();
+        scanner.scan(&frame(1, 5, 7, b"head"), &clocks).unwrap();
+        assert_eq!(scanner.goaway()[..13], *b"\0\0\x08\x07\0\0\0\0\0\0\0\0\x07");
     }
 
     #[test]
     fn an_open_header_block_keeps_the_clock_running_whatever_the_pieces() {
         let mut input = PREFACE.to_vec();
-        input.extend(frame(1, 0, b"head"));
+        input.extend(frame(1, 0, 1, b"head"));
         let whole = input.len();
-        input.extend(frame(9, 4, b"tail"));
+        input.extend(frame(9, 4, 1, b"tail"));
         for size in 1..=input.len() {
             let (clocks, mut scanner) = (Clocks::default(), Scanner::new());
             for piece in input[..whole].chunks(size) {
-                assert!(scanner.scan(piece, &clocks));
+                scanner.scan(piece, &clocks).unwrap();
             }
             assert_ne!(clocks.head_since.load(Relaxed), 0);
-            assert!(scanner.scan(&input[whole..], &clocks));
+            scanner.scan(&input[whole..], &clocks).unwrap();
             assert_eq!(clocks.head_since.load(Relaxed), 0);
         }
     }
