@@ -46,6 +46,7 @@ def parse():
     run.add_argument("--only", action="append", choices=[case.name for case in CASES], help="this case (may be repeated)")
     run.add_argument("--rounds", type=int)
     run.add_argument("--seconds", type=float, help="of each measurement")
+    run.add_argument("--no-build", action="store_true", help="measure what was built before")
     run.set_defaults(command=run_all)
     commands.add_parser("compare", help="exits 1 if something got worse").set_defaults(command=compare_last)
     commands.add_parser("publish", help="copy the last run here").set_defaults(command=publish)
@@ -57,7 +58,8 @@ def run_all(arguments):
     rounds = arguments.rounds or defaults["rounds"]
     seconds = arguments.seconds or defaults["seconds"]
     build.OUT.mkdir(parents=True, exist_ok=True)
-    say("building")
+    build.building = not arguments.no_build
+    say("building" if build.building else "not building")
     programs = proxies.programs()
     settings = Settings(rounds, seconds, build.open_loop())
     machine.prepare()
