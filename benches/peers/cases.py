@@ -1,0 +1,235 @@
+"""What is measured, with which proxies, and how."""
+
+import itertools
+import statistics
+import threading
+import time
+from dataclasses import dataclass, replace
+from typing import Callable
+
+import build
+import load
+from machine import Absent
+from proxies import VARIANTS, get
+
+PLAIN = ("nginx", "haproxy", "envoy", "gateway")
+LOAD_SHARE = 0.7
+IDLE_CONNECTIONS = 10_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """The first of the variants is what the others are held against."""
+
+    name: str
+    title: str
+    variants: tuple
+    drive: Callable
+    # The times in the median are of this many rounds at most.
+    rounds: int = 99
+
+
+@dataclass(frozen=True)
+class Settings:
+    rounds: int
+    seconds: float
+    # The program of the fixed rate.
+    open_loop: object
+
+
+def measured(running, drive):
+    """What `drive` gives, with the proxy's own time and memory."""
+    before = running.process.cpu_seconds()
+    sample = drive()
+    spent = running.process.cpu_seconds() - before
+    done = sample["requests"] + sample["refused"]
+    if done == 0:
+        raise RuntimeError(f"{running.variant.name} answered nothing")
+    sample["cpu_us"] = spent / done * 1e6
+    sample["rps"] = done / sample["seconds"]
+    sample["resident_kib"] = running.process.resident_kib()
+    return sample
+
+
+def closed(path=None):
+    return lambda running, settings: measured(running, lambda: load.wrk(running, settings.seconds, path))
+
+
+def bodies(size):
+    """Small bodies: the closed loop, with its throughput."""
+
+    def drive(running, settings):
+        sample = closed(f"/files/{size}KiB")(running, settings)
+        sample["MiB/s"] = sample["rps"] * size / 1024
+        return sample
+
+    return drive
+
+
+def large_body(running, settings):
+    count = max(1, round(settings.seconds / 2))
+    sample = measured(running, lambda: load.transfers(running, count, "/files/1GiB"))
+    sample["resident_kib"] = running.process.peak_kib()
+    return sample
+
+
+def h2(running, settings):
+    return measured(running, lambda: load.h2load(running, settings.seconds))
+
+
+def tls(resumed):
+    return lambda running, settings: measured(running, lambda: load.handshakes(running, settings.seconds, resumed))
+
+
+def idle(running, settings):
+    """Memory of each idle connection, and what requests cost beside them."""
+    before = running.process.resident_kib()
+    with load.Idle(running, IDLE_CONNECTIONS) as connections:
+        each = (running.process.resident_kib() - before) / IDLE_CONNECTIONS
+        sample = measured(running, lambda: load.wrk(running, settings.seconds))
+        sample["KiB/connection"] = each
+        sample["failed"] += IDLE_CONNECTIONS - connections.open()
+    return sample
+
+
+def rate(running):
+    """70 % of what it can do, asked once."""
+    if running.capacity is None:
+        probe = load.wrk(running, 1)
+        running.capacity = probe["requests"] / probe["seconds"]
+    return LOAD_SHARE * running.capacity
+
+
+def latency(running, settings):
+    due = rate(running)
+    sample = measured(running, lambda: load.open_loop(settings.open_loop, running, due, settings.seconds))
+    sample["failed"] += sample.pop("unsent")
+    sample["due/s"] = due
+    return sample
+
+
+def swaps(cold):
+    """The fixed rate while the configuration is replaced once a second, after the same without."""
+
+    def drive(running, settings):
+        steady = latency(running, settings)
+        # At least three swaps, however short the rounds are.
+        seconds = max(settings.seconds, 3.5)
+        before = swapped(running)
+        with EverySecond(swapping(running, cold)) as asked:
+            sample = latency(running, replace(settings, seconds=seconds))
+        sample["p99 steady"] = steady["p99_us"]
+        sample["swaps"] = asked.count if before is None else swapped(running) - before
+        return sample
+
+    return drive
+
+
+class EverySecond:
+    """Does something once a second beside what the block does."""
+
+    def __init__(self, act):
+        self.count = 0
+        self._act = act
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._repeat)
+
+    def _repeat(self):
+        while not self._stop.wait(1):
+            self._act()
+            self.count += 1
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+
+
+def swapping(running, cold):
+    """For the gateway another auth component in the place of the old one, for nginx a reload."""
+    if running.variant.kind != "gateway":
+        return running.process.reload
+    component = running.work / "auth.wasm"
+    code = (build.OUT / "auth.wasm").read_bytes()
+    # Versions of equal code and other bytes: two of them in turn, or one never seen before.
+    names = (str(time.time_ns()) for _ in itertools.count()) if cold else itertools.cycle(("a", "b"))
+
+    def swap():
+        fresh = component.with_suffix(".new")
+        fresh.write_bytes(code + custom_section(next(names)))
+        fresh.replace(component)
+
+    return swap
+
+
+def swapped(running):
+    """How many swaps the gateway has counted itself."""
+    if running.variant.kind != "gateway":
+        return None
+    _, _, metrics = get(running.ports["admin"], "/metrics", {})
+    lines = [line for line in metrics.decode().splitlines() if line.startswith("gateway_plugin_swaps_total")]
+    return sum(float(line.split()[-1]) for line in lines if '"done"' in line)
+
+
+def custom_section(name):
+    """A section that WebAssembly ignores; lengths below 128, so each is one byte."""
+    text = name.encode()
+    return bytes([0, len(text) + 1, len(text)]) + text
+
+
+CASES = (
+    Case("plain", "Forwarding, no plugin", PLAIN, closed()),
+    Case("plugins-1", "1 plugin: auth", ("lua+1", "envoy+1", "gateway+1"), closed()),
+    Case("plugins-3", "3 plugins: auth, rate-limit, transform", ("lua+3", "envoy+3", "gateway+3"), closed()),
+    Case("plugins-4", "4 plugins: the three and an empty one", ("envoy+4", "gateway+3", "gateway+4"), closed()),
+    Case("body-1KiB", "Bodies of 1 KiB", PLAIN, bodies(1)),
+    Case("body-64KiB", "Bodies of 64 KiB", PLAIN, bodies(64)),
+    Case("body-1GiB", "Bodies of 1 GiB (memory: the peak)", PLAIN, large_body),
+    Case("tls-new", "TLS 1.3, a full handshake for each request", PLAIN, tls(resumed=False)),
+    Case("tls-resumed", "TLS 1.3, a resumed session for each request", PLAIN, tls(resumed=True)),
+    Case("h2", "HTTP/2 without TLS, one connection of 100 streams", PLAIN, h2),
+    Case("idle", "Beside 10,000 idle connections", PLAIN, idle, rounds=1),
+    Case("latency", "3 plugins at 70 % of its own capacity, open loop", ("lua+3", "envoy+3", "gateway+3"), latency),
+    Case("swaps", "The same with a swap a second, of two versions in turn", ("lua+3", "gateway+3"), swaps(cold=False)),
+    Case("swaps-cold", "The same with a swap a second, to one never compiled", ("gateway+3",), swaps(cold=True), rounds=1),
+    Case("aggregate", "One JSON of three sub-requests", ("lua-aggregate", "gateway-aggregate"), closed()),
+)
+
+
+def measure(case, bench, settings, say):
+    """The medians of all rounds by variant, the variants in turn; and why variants are not there."""
+    absent, running, rounds = {}, {}, {}
+    try:
+        for name in case.variants:
+            variant = VARIANTS[name]
+            try:
+                running[name] = bench.start(variant)
+            except (Absent, RuntimeError) as error:
+                if variant.kind == "gateway":
+                    raise
+                absent[name] = str(error)
+                say(f"  {name} skipped: {error}")
+        started = {name: proxy.process.resident_kib() for name, proxy in running.items()}
+        for proxy in running.values():
+            load.wrk(proxy, 1)
+        for _ in range(min(settings.rounds, case.rounds)):
+            for name, proxy in running.items():
+                sample = case.drive(proxy, settings)
+                rounds.setdefault(name, []).append(sample)
+                say(f"  {name:<18} {sample['cpu_us']:12.1f} µs/request {sample['rps']:10.1f}/s")
+    finally:
+        for proxy in running.values():
+            proxy.process.__exit__()
+    medians = {name: {**median(samples), "started_kib": started[name]} for name, samples in rounds.items()}
+    return {"title": case.title, "measures": medians, "absent": absent}
+
+
+def median(samples):
+    """Of each figure; what failed is added up."""
+    whole = {key: statistics.median(sample[key] for sample in samples) for key in samples[0]}
+    for key in ("failed", "refused", "requests"):
+        whole[key] = sum(sample[key] for sample in samples)
+    return {key: round(value, 2) for key, value in whole.items()}

@@ -1,0 +1,250 @@
+"""The proxies that are measured: how each is configured and started, and that it does its work."""
+
+import base64
+import hashlib
+import hmac
+import http.client
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import build
+from machine import LOAD_CORE, PROXY_CORE, Absent, Process, free_port
+
+CONFIGS = build.HERE / "configs"
+SECRET = "thirty-two bytes at the very least"
+LUA_MODULE = Path("/usr/lib/nginx/modules/ngx_http_lua_module.so")
+
+
+def token():
+    """A JSON Web Token (RFC 7519) of `alice` that holds until 2100."""
+
+    def part(raw):
+        return base64.urlsafe_b64encode(raw).rstrip(b"=")
+
+    claims = {"sub": "alice", "exp": 4_102_444_800}
+    signed = b".".join(part(json.dumps(value).encode()) for value in ({"alg": "HS256", "typ": "JWT"}, claims))
+    mac = hmac.new(SECRET.encode(), signed, hashlib.sha256).digest()
+    return b".".join([signed, part(mac)]).decode()
+
+
+TOKEN = token()
+# Every proxy gets the same fields, whether or not it reads them.
+HEADERS = {"Authorization": f"Bearer {TOKEN}", "X-Api-Key": "abcdefghij"}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One configuration of one proxy."""
+
+    name: str
+    kind: str
+    plugins: tuple = ()
+    # Where its requests go; nginx + Lua has more than one configuration in one file.
+    path: str = "/products/1"
+
+
+PLUGINS = ("auth", "rate-limit", "transform", "empty")
+VARIANTS = {
+    variant.name: variant
+    for variant in (
+        Variant("nginx", "nginx"),
+        Variant("haproxy", "haproxy"),
+        Variant("lua+1", "lua", PLUGINS[:1], "/auth/products/1"),
+        Variant("lua+3", "lua", PLUGINS[:3]),
+        Variant("lua-aggregate", "lua", ("aggregate",), "/shop/1"),
+        Variant("gateway-aggregate", "gateway", ("aggregate",), "/shop/1"),
+        Variant("envoy", "envoy"),
+        *(Variant(f"envoy+{count}", "envoy-wasm", PLUGINS[:count]) for count in (1, 3, 4)),
+        Variant("gateway", "gateway"),
+        *(Variant(f"gateway+{count}", "gateway", PLUGINS[:count]) for count in (1, 3, 4)),
+    )
+}
+
+
+@dataclass
+class Running:
+    """A proxy that answers."""
+
+    variant: Variant
+    process: Process
+    ports: dict
+    work: Path
+    # Requests per second in a closed loop, once somebody has asked.
+    capacity: float | None = None
+
+    def address(self, port="h1"):
+        return f"127.0.0.1:{self.ports[port]}"
+
+
+@dataclass
+class Bench:
+    """What is there to start proxies with. A program that cannot be had is an `Absent` in its place."""
+
+    work: Path
+    origin: int
+    programs: dict = field(default_factory=dict)
+
+    def start(self, variant):
+        """Starts one, waits until it answers, and sees that it does its plugins' work."""
+        program = self.programs[variant.kind]
+        if isinstance(program, Absent):
+            raise program
+        work = self.work / variant.name
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        ports = {name: free_port() for name in ("h1", "h2", "tls", "admin")}
+        values = {"work": work, "origin": self.origin, "token": TOKEN, "secret": SECRET, **ports}
+        for name in ("cert.pem", "key.pem", "both.pem"):
+            shutil.copy(self.work / name, work)
+        command = COMMANDS[variant.kind](program, variant, work, values)
+        process = Process(variant.name, command, PROXY_CORE, work)
+        running = Running(variant, process, ports, work)
+        try:
+            process.wait_until(lambda: fault(running))
+        except BaseException:
+            process.__exit__()
+            raise
+        return running
+
+
+def fill(template, target, values):
+    """Puts values in the place of their @names@."""
+    text = (CONFIGS / template).read_text()
+    text = re.sub(r"@(\w+)@", lambda match: str(values[match[1]]), text)
+    target.write_text(text)
+    return target
+
+
+def nginx_command(program, config, work):
+    return [program, "-p", f"{work}/", "-c", config, "-g", "daemon off;"]
+
+
+def nginx(program, _variant, work, values):
+    return nginx_command(program, fill("nginx.conf", work / "nginx.conf", values), work)
+
+
+def lua(program, variant, work, values):
+    template = "nginx-lua-aggregate.conf" if "aggregate" in variant.plugins else "nginx-lua.conf"
+    return nginx_command(program, fill(template, work / "nginx.conf", values), work)
+
+
+def haproxy(program, _variant, work, values):
+    return [program, "-f", fill("haproxy.cfg", work / "haproxy.cfg", values)]
+
+
+def envoy(program, variant, work, values):
+    filters = []
+    if variant.plugins:
+        shutil.copy(build.OUT / "filter.wasm", work)
+    for name in variant.plugins:
+        configuration = f"auth\\n{HEADERS['Authorization']}\\nalice" if name == "auth" else name
+        values = {**values, "name": name, "configuration": configuration}
+        filters.append(fill("envoy-filter.yaml", work / "filter.yaml", values).read_text().rstrip())
+    config = fill("envoy.yaml", work / "envoy.yaml", {**values, "filters": "\n".join(filters)})
+    return [program, "-c", config, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]
+
+
+def gateway(program, variant, work, values):
+    for name in variant.plugins:
+        component = {"rate-limit": "rate_limit", "empty": "plugin_empty"}.get(name, name)
+        shutil.copy(build.OUT / f"{component}.wasm", work)
+    included = [*variant.plugins, *(["admin"] if variant.plugins else [])]
+    for name in included:
+        fill(f"gateway/{name}.toml", work / f"{name}.toml", values)
+    values = {
+        **values,
+        "cache": build.OUT / "compile-cache",
+        "include": ", ".join(f'"{name}.toml"' for name in included),
+        "chain": ", ".join(f'"{name}"' for name in variant.plugins),
+    }
+    config = fill("gateway/gateway.toml", work / "gateway.toml", values)
+    return [program, "run", "--config", config, "--watch"]
+
+
+COMMANDS = {"nginx": nginx, "lua": lua, "haproxy": haproxy, "envoy": envoy, "envoy-wasm": envoy, "gateway": gateway}
+
+
+def fault(running):
+    """Why a proxy does not do what its plugins should, or None if it does."""
+    status, fields, body = get(running.ports["h1"], running.variant.path, HEADERS)
+    if status != 200:
+        return f"expected 200, got {status}"
+    plugins = running.variant.plugins
+    if "auth" in plugins:
+        status, _, _ = get(running.ports["h1"], running.variant.path, {**HEADERS, "Authorization": "Bearer x"})
+        if status != 401:
+            return f"expected 401 for a wrong token, got {status}"
+    wanted = {"rate-limit": "x-ratelimit-remaining", "transform": "x-served-by"}
+    missing = [name for plugin, name in wanted.items() if plugin in plugins and name not in fields]
+    if missing:
+        return f"fields that plugins set are missing: {missing}"
+    if "aggregate" in plugins and set(json.loads(body)) != {"product", "reviews", "inventory"}:
+        return f"expected three parts, got {body!r}"
+    return None
+
+
+def get(port, path, headers):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, {name.lower() for name, _ in answer.getheaders()}, answer.read()
+    except http.client.HTTPException as error:
+        raise OSError(repr(error)) from error
+    finally:
+        connection.close()
+
+
+def start_origin(work):
+    """The nginx behind every proxy, beside the load; it and its port."""
+    port = free_port()
+    origin = work / "origin"
+    files = origin / "files"
+    files.mkdir(parents=True)
+    for name, size in (("1KiB", 1 << 10), ("64KiB", 1 << 16), ("1GiB", 1 << 30)):
+        with open(files / name, "wb") as file:
+            file.truncate(size)
+    program = build.tool("nginx", "nginx-light")
+    config = fill("origin.conf", origin / "origin.conf", {"port": port, "work": origin})
+    process = Process("origin", nginx_command(program, config, origin), LOAD_CORE, origin)
+    process.wait_until(lambda: None if get(port, "/", {})[0] == 200 else "no 200")
+    return process, port
+
+
+def programs():
+    """Every program by kind, built or found; an `Absent` says what is missing."""
+
+    def attempt(find):
+        try:
+            return find()
+        except (Absent, subprocess.CalledProcessError) as error:
+            return error if isinstance(error, Absent) else Absent(str(error))
+
+    def with_lua():
+        if not LUA_MODULE.exists():
+            raise Absent("nginx's Lua module (Debian: libnginx-mod-http-lua)")
+        return build.tool("nginx", "nginx-light")
+
+    def with_filter():
+        shutil.copy(build.filter_module(), build.OUT / "filter.wasm")
+        return build.envoy()
+
+    def with_plugins():
+        program = build.gateway()
+        for component in build.plugins():
+            shutil.copy(component, build.OUT)
+        return program
+
+    build.OUT.mkdir(parents=True, exist_ok=True)
+    return {
+        "gateway": with_plugins(),
+        "nginx": attempt(lambda: build.tool("nginx", "nginx-light")),
+        "lua": attempt(with_lua),
+        "haproxy": attempt(lambda: build.tool("haproxy", "haproxy")),
+        "envoy": attempt(build.envoy),
+        "envoy-wasm": attempt(with_filter),
+    }

@@ -1,0 +1,77 @@
+"""A run as a table of Markdown."""
+
+from goals import judged
+
+LABELS = {"lua": "nginx + LuaJIT", "envoy": "Envoy", "haproxy": "HAProxy"}
+EXTRAS = ("MiB/s", "KiB/connection", "due/s", "p99 steady", "swaps")
+
+
+def label(variant):
+    """`envoy+3` as a reader knows it."""
+    name, plus, count = variant.partition("+")
+    name, _, rest = name.partition("-")
+    name = LABELS.get(name, name)
+    if plus:
+        return f"{name}, {count} plugin{'s' if count != '1' else ''}"
+    return f"{name}, {rest}" if rest else name
+
+
+def number(value):
+    if value is None:
+        return ""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def table(header, rows):
+    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def markdown(results):
+    """The whole run."""
+    machine, settings = results["machine"], results["settings"]
+    parts = [
+        "# This gateway beside its peers",
+        f"{results['date']}, commit {results['commit']}: {machine['cpu']}, {machine['cores']} cores, "
+        f"Linux {machine['kernel']}. Medians of {settings['rounds']} rounds of {settings['seconds']:g} s. "
+        "Written by `benches/peers/run.py`; benches/README.md says how it is measured.",
+        "; ".join(f"{name}: {version}" for name, version in results["versions"].items()) + ".",
+        "## Goals",
+        table(("goal", "limit", "measured", ""), [goal_row(goal, value) for goal, value in judged(results)]),
+    ]
+    for case in results["cases"].values():
+        parts += [f"## {case['title']}", case_table(case["measures"])]
+        parts += [f"Not measured: {label(name)}. {first_line(why)}" for name, why in case["absent"].items()]
+    return "\n\n".join(parts) + "\n"
+
+
+def first_line(why):
+    return why.strip().splitlines()[0]
+
+
+def goal_row(goal, value):
+    sign = "≥" if goal.at_least else "≤"
+    return goal.text, f"{sign} {goal.limit:g}", f"{value:.2f}", "met" if goal.met(value) else "missed"
+
+
+def case_table(measures):
+    extras = [name for name in EXTRAS if any(name in measure for measure in measures.values())]
+    header = ["proxy", "CPU µs per request", "against the first", "req/s", "p50 µs", "p99 µs", "p99.9 µs", "MiB", "lost"]
+    return table([*header, *extras], rows(measures, extras))
+
+
+def rows(measures, extras):
+    first = next(iter(measures.values()), None)
+    for name, measure in measures.items():
+        yield [
+            label(name),
+            number(measure["cpu_us"]),
+            f"{measure['cpu_us'] / first['cpu_us']:.2f} ×" if first["cpu_us"] else "",
+            number(measure["rps"]),
+            *(number(measure.get(key)) for key in ("p50_us", "p99_us", "p999_us")),
+            number(measure["resident_kib"] / 1024),
+            f"{measure['failed'] + measure['refused']:.0f}",
+            *(number(measure.get(key)) for key in extras),
+        ]

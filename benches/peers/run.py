@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""Builds and measures this gateway beside nginx, nginx + LuaJIT, HAProxy and Envoy.
+
+    run.py run [--quick] [--only CASE]...   measure; results go to target/peers
+    run.py compare                          what the last run shows to be worse than the last committed result
+    run.py publish                          put the last run beside this file, to be committed
+"""
+
+import argparse
+import datetime
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import build
+import chart
+import compare
+import machine
+import proxies
+import report
+from cases import CASES, Settings, measure
+
+FILES = {"results.json": lambda results: json.dumps(results, indent=1) + "\n", "results.md": report.markdown, "results.svg": chart.svg}
+QUICK = {"rounds": 1, "seconds": 1}
+STANDARD = {"rounds": 3, "seconds": 3}
+
+
+def main():
+    arguments = parse()
+    try:
+        return arguments.command(arguments)
+    except machine.Absent as absent:
+        print(f"not here: {absent}", file=sys.stderr)
+        return 69
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    run = commands.add_parser("run", help="build, measure, and write target/peers/results.*")
+    run.add_argument("--quick", action="store_true", help="one round of a second: shows that all works, not what it costs")
+    run.add_argument("--only", action="append", choices=[case.name for case in CASES], help="this case (may be repeated)")
+    run.add_argument("--rounds", type=int)
+    run.add_argument("--seconds", type=float, help="of each measurement")
+    run.add_argument("--no-build", action="store_true", help="measure what was built before")
+    run.set_defaults(command=run_all)
+    commands.add_parser("compare", help="exits 1 if something got worse").set_defaults(command=compare_last)
+    commands.add_parser("publish", help="copy the last run here").set_defaults(command=publish)
+    return parser.parse_args()
+
+
+def run_all(arguments):
+    defaults = QUICK if arguments.quick else STANDARD
+    rounds = arguments.rounds or defaults["rounds"]
+    seconds = arguments.seconds or defaults["seconds"]
+    build.OUT.mkdir(parents=True, exist_ok=True)
+    build.building = not arguments.no_build
+    say("building" if build.building else "not building")
+    programs = proxies.programs()
+    settings = Settings(rounds, seconds, build.open_loop())
+    machine.prepare()
+    os.sched_setaffinity(0, {machine.LOAD_CORE})
+    began = time.monotonic()
+    cases = [case for case in CASES if not arguments.only or case.name in arguments.only]
+    results = {
+        "date": datetime.date.today().isoformat(),
+        "commit": build.commit(),
+        "machine": machine.describe(),
+        "versions": versions(programs),
+        "settings": {"rounds": rounds, "seconds": seconds},
+        "cases": measure_all(cases, programs, settings),
+    }
+    for name, write in FILES.items():
+        (build.OUT / name).write_text(write(results))
+    say(f"{time.monotonic() - began:.0f} s; see {os.path.relpath(build.OUT)}/results.md")
+    return 0
+
+
+def measure_all(cases, programs, settings):
+    with tempfile.TemporaryDirectory(prefix="peers-") as name:
+        work = Path(name)
+        # An nginx started by root serves files as another user.
+        work.chmod(0o755)
+        build.certificate(work)
+        origin, port = proxies.start_origin(work)
+        with origin:
+            bench = proxies.Bench(work, port, programs)
+            measured = {}
+            for case in cases:
+                say(f"{case.name}: {case.title}")
+                measured[case.name] = measure(case, bench, settings, say)
+            return measured
+
+
+def versions(programs):
+    ask = {"nginx": "-v", "haproxy": "-v", "envoy": "--version", "gateway": "--version"}
+    found = {name: [programs[name], flag] for name, flag in ask.items() if not isinstance(programs[name], machine.Absent)}
+    return build.versions(found)
+
+
+def last_run():
+    path = build.OUT / "results.json"
+    if not path.exists():
+        raise machine.Absent(f"a run in {os.path.relpath(path)}: `run.py run` makes one")
+    return json.loads(path.read_text())
+
+
+def compare_last(_arguments):
+    words, worse = compare.text(build.committed(build.HERE / "results.json"), last_run())
+    print(words)
+    return int(worse)
+
+
+def publish(_arguments):
+    results = last_run()
+    missing = [case.name for case in CASES if case.name not in results["cases"]]
+    if missing:
+        raise machine.Absent(f"a run of every case; the last one lacks {', '.join(missing)}")
+    for name in FILES:
+        shutil.copy(build.OUT / name, build.HERE / name)
+    return 0
+
+
+def say(words):
+    print(words, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
