@@ -37,7 +37,7 @@
       (i32.store (i32.const 4) (call $new (i32.const 1)))
       (i32.const 0))
     (func (export "phases") (param i32) (result i32) (i32.const 1))
-    (func (export "on-request") (param i32) (result i32)
+    (func $on-request (export "on-request") (param i32) (result i32)
       (i32.store (i32.const 4) (i32.const 0))
       {act}
       (i32.const 0))

@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use wasmtime::Trap;
 
+/// The longest text of a plugin in a failure, bytes.
+const WORDS: usize = 1 << 10;
+
 /// A call that came to nothing. What the client gets is decided by the plugin's `on_error`.
 #[derive(Debug, Clone)]
 pub struct Failure {
@@ -70,7 +73,7 @@ impl Failure {
     pub(super) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self {
             kind,
-            message: message.into(),
+            message: one_line(&message.into()),
         }
     }
 
@@ -104,10 +107,24 @@ impl Failure {
     pub(super) fn with_last_words(mut self, words: Option<String>) -> Self {
         if let Some(words) = words {
             self.message.push_str(": ");
-            self.message.push_str(&words);
+            self.message.push_str(&one_line(&words));
         }
         self
     }
+}
+
+/// A text as it may stand in a line of the log: what a plugin says can neither end the line nor fill the log.
+fn one_line(text: &str) -> String {
+    let kept = &text[..text.floor_char_boundary(WORDS)];
+    let mut line = String::with_capacity(kept.len());
+    for character in kept.chars() {
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    line
 }
 
 /// Why the host stops a guest that would go on.
@@ -175,6 +192,18 @@ impl LogGate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_plugin_says_is_one_line_of_bounded_length() {
+        let failure = Failure::new(FailureKind::Refused, "a\nERROR forged\u{1b}[0m")
+            .with_last_words(Some("\u{e9}".repeat(1 << 20)));
+        assert!(
+            failure
+                .message
+                .starts_with("a\\nERROR forged\\u{1b}[0m: \u{e9}")
+        );
+        assert!(failure.message.len() < 2 * WORDS);
+    }
 
     #[test]
     fn a_flood_of_lines_is_cut_and_counted() {

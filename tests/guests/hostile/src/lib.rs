@@ -149,8 +149,8 @@ impl Plugin for Hostile {
                 }
                 "logged".to_owned()
             }
-            Act::HugeAnswer => "a".repeat(4 << 20),
-            Act::HugeString => return Err("a".repeat(4 << 20).into()),
+            Act::HugeAnswer => "a".repeat(2 << 20),
+            Act::HugeString => return Err("a".repeat(2 << 20).into()),
             Act::HugeList => {
                 let answer = Answer::new(200);
                 let add = |answer: Answer, _| answer.header("a", "b");
@@ -182,7 +182,7 @@ impl Plugin for Hostile {
 
     fn on_response_chunk(&self, _: &Request, _: &Response, _: Vec<u8>, _: bool) -> Result<Vec<u8>> {
         if self.act == Act::HugeChunk {
-            return Ok(vec![b'a'; 4 << 20]);
+            return Ok(vec![b'a'; 2 << 20]);
         }
         unreachable!("told to panic in a chunk of the response")
     }
