@@ -39,7 +39,7 @@ fn an_answer_with_a_status_that_is_none_is_a_failure_with_a_line_and_a_count() {
     for part in ["status 1000", "route=\"probed\"", "phase=\"request\""] {
         assert!(line.contains(part), "{part}: {line}");
     }
-    let counted = r#"gateway_plugin_failures_total{plugin="probe",kind="refused"}"#;
+    let counted = r#"gateway_plugin_failures_total{plugin="probe",route="probed",kind="refused"}"#;
     assert_eq!(gateway.metric(counted), 1.0);
 }
 

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -143,9 +144,11 @@ async fn serve(
         start_watch(gateway.clone(), wanted)?;
         gateway.watch_files();
     }
+    // Before anybody may take the gateway for ready: a signal that nobody listens for ends the process.
+    let signals = Signals::new()?;
     gateway.ready.store(true, Ordering::Release);
     tracing::info!(workers = count, version = 1, "ready");
-    gateway.signals().await?;
+    gateway.run(signals).await;
     gateway.drain(&config, draining, grace).await;
     stop.cancel();
     if let Some(admin) = admin {
@@ -198,21 +201,34 @@ fn start_watch(gateway: Arc<Gateway>, mut wanted: watch::Receiver<Watched>) -> a
     Ok(())
 }
 
+/// The signals this process listens for.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
 impl Gateway {
     /// SIGHUP reloads; returns at SIGTERM or SIGINT.
-    async fn signals(&self) -> anyhow::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut hangup = signal(SignalKind::hangup())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+    async fn run(&self, mut signals: Signals) {
         loop {
             tokio::select! {
-                _ = hangup.recv() => {
+                _ = signals.hangup.recv() => {
                     // Said in the log and the metrics; a signal has no answer.
                     let _said = self.reload_all().await;
                 }
-                _ = terminate.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
+                _ = signals.terminate.recv() => return,
+                _ = signals.interrupt.recv() => return,
             }
         }
     }

@@ -62,6 +62,9 @@ pub enum Error {
     /// A plugin failed, and its `on_error` is `closed`.
     #[error("plugin `{0}` failed: {1}")]
     Plugin(String, Failure),
+    /// A plugin failed on a chunk of the request body, after the head went upstream.
+    #[error("a plugin failed on the request body")]
+    PluginBody,
     /// Requests of this gateway to itself are nested deeper than 8.
     #[error("the request passed through this gateway more than 8 times")]
     Loop,
@@ -81,7 +84,7 @@ impl Error {
             }
             Self::Saturated(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamTimeout(..) | Self::Deadline(_) => StatusCode::GATEWAY_TIMEOUT,
-            Self::Plugin(..) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Plugin(..) | Self::PluginBody => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Loop => StatusCode::LOOP_DETECTED,
         }
     }
@@ -101,7 +104,7 @@ impl Error {
             Self::UpstreamTimeout(..) => "upstream_timeout",
             Self::Deadline(_) => "deadline",
             Self::ResponseTooLarge(_) => "response_too_large",
-            Self::Plugin(..) => "plugin",
+            Self::Plugin(..) | Self::PluginBody => "plugin",
             Self::Loop => "loop",
         }
     }
@@ -115,7 +118,7 @@ impl Error {
             | Self::BodyBroken
             | Self::Loop => Side::Client,
             Self::NoRoute | Self::NoAnswer | Self::Deadline(_) => Side::Gateway,
-            Self::Plugin(..) | Self::ResponseTooLarge(_) => Side::Plugin,
+            Self::Plugin(..) | Self::PluginBody | Self::ResponseTooLarge(_) => Side::Plugin,
             Self::Connect(..)
             | Self::Saturated(_)
             | Self::BadGateway(..)
@@ -129,7 +132,7 @@ impl Error {
         match self {
             // A sound request on the wrong connection (RFC 9110, 15.5.20).
             Self::Refused(status, _) => *status != StatusCode::MISDIRECTED_REQUEST,
-            Self::BodyTooLarge | Self::BodyTimeout | Self::BodyBroken => true,
+            Self::BodyTooLarge | Self::BodyTimeout | Self::BodyBroken | Self::PluginBody => true,
             _ => false,
         }
     }

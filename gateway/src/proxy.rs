@@ -154,7 +154,10 @@ async fn fail(mut exchange: Box<Exchange>, error: Error, progress: Rc<Progress>)
     complete::log_failure(&exchange, &error);
     exchange.record.error = Some(error.kind());
     let (head, body) = error.response(Some(&exchange.id));
-    if !matches!(error, Error::Plugin(..) | Error::Refused(..)) {
+    if !matches!(
+        error,
+        Error::Plugin(..) | Error::PluginBody | Error::Refused(..)
+    ) {
         exchange = match answered(exchange, usize::MAX, head.clone(), body.clone(), &progress).await
         {
             Ok(response) => return response,

@@ -95,8 +95,7 @@ fn traps() {
     });
     run(&Kind {
         failure: Some(("request_chunk", "trap")),
-        // The message to the upstream is broken off: 502.
-        client: Client::Status(502),
+        client: Client::Status(500),
         ..fails("panic-in-request-chunk", "trap")
     });
     run(&Kind {

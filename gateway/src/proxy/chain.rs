@@ -205,7 +205,8 @@ pub(super) fn client_fault(fault: BodyFault) -> Error {
     match fault {
         BodyFault::TooLarge => Error::BodyTooLarge,
         BodyFault::Timeout => Error::BodyTimeout,
-        BodyFault::Broken | BodyFault::Plugin => Error::BodyBroken,
+        BodyFault::Broken => Error::BodyBroken,
+        BodyFault::Plugin => Error::PluginBody,
     }
 }
 

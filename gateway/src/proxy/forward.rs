@@ -10,7 +10,7 @@ use super::exchange::Exchange;
 use super::{Failed, headers};
 use crate::clock;
 use crate::config::HostRewrite;
-use crate::error::Error;
+use crate::error::{Error, Side};
 use crate::route::rewrite;
 use crate::upstream::{self, Endpoint, Message, ResponseBody, SendError, Times, Upstream};
 
@@ -60,7 +60,9 @@ pub(super) async fn send(
                 Some(fault) => client_fault(fault),
                 None => explain(&upstream, &exchange, error),
             };
-            upstream.metrics.failure(error.kind());
+            if error.side() != Side::Client && error.side() != Side::Plugin {
+                upstream.metrics.failure(error.kind());
+            }
             Err((exchange, error))
         }
     }
