@@ -140,7 +140,6 @@ async fn serve(
     start_admin(&config, gateway.clone(), stop.clone()).await?;
     if watched {
         start_watch(gateway.clone(), wanted)?;
-        gateway.watch_files();
     }
     gateway.ready.store(true, Ordering::Release);
     tracing::info!(workers = count, version = 1, "ready");
@@ -170,6 +169,8 @@ async fn start_admin(
 fn start_watch(gateway: Arc<Gateway>, mut wanted: watch::Receiver<Watched>) -> anyhow::Result<()> {
     let (sender, mut changes) = mpsc::channel(16);
     let mut watcher = Watcher::new(sender).context("cannot watch files")?;
+    // Before anybody hears that the gateway is ready, and changes something.
+    watch_all(&mut watcher, &gateway.watched());
     // The gateway ends with the process's main function, not with this task.
     let gateway = Arc::downgrade(&gateway);
     tokio::spawn(async move {
@@ -179,10 +180,8 @@ fn start_watch(gateway: Arc<Gateway>, mut wanted: watch::Receiver<Watched>) -> a
                     if asked.is_err() {
                         break;
                     }
-                    let Watched { files, includes, plugins } = wanted.borrow_and_update().clone();
-                    if let Err(error) = watcher.watch(&[files, plugins].concat(), &includes) {
-                        tracing::error!(%error, "cannot watch the files of the configuration");
-                    }
+                    let all = wanted.borrow_and_update().clone();
+                    watch_all(&mut watcher, &all);
                 }
                 changed = changes.recv() => {
                     let (Some(changed), Some(gateway)) = (changed, gateway.upgrade()) else { break };
@@ -192,6 +191,13 @@ fn start_watch(gateway: Arc<Gateway>, mut wanted: watch::Receiver<Watched>) -> a
         }
     });
     Ok(())
+}
+
+fn watch_all(watcher: &mut Watcher, all: &Watched) {
+    let files = [&all.files[..], &all.plugins].concat();
+    if let Err(error) = watcher.watch(&files, &all.includes) {
+        tracing::error!(%error, "cannot watch the files of the configuration");
+    }
 }
 
 impl Gateway {
