@@ -142,7 +142,6 @@ async fn serve(
     let admin = start_admin(&config, gateway.clone(), stop.clone()).await?;
     if watched {
         start_watch(gateway.clone(), wanted)?;
-        gateway.watch_files();
     }
     // Before anybody may take the gateway for ready: a signal that nobody listens for ends the process.
     let signals = Signals::new()?;
@@ -177,6 +176,8 @@ async fn start_admin(
 fn start_watch(gateway: Arc<Gateway>, mut wanted: watch::Receiver<Watched>) -> anyhow::Result<()> {
     let (sender, mut changes) = mpsc::channel(16);
     let mut watcher = Watcher::new(sender).context("cannot watch files")?;
+    // Before anybody hears that the gateway is ready, and changes something.
+    watch_all(&mut watcher, &gateway.watched());
     // The gateway ends with the process's main function, not with this task.
     let gateway = Arc::downgrade(&gateway);
     tokio::spawn(async move {
@@ -186,10 +187,8 @@ fn start_watch(gateway: Arc<Gateway>, mut wanted: watch::Receiver<Watched>) -> a
                     if asked.is_err() {
                         break;
                     }
-                    let Watched { files, includes, plugins } = wanted.borrow_and_update().clone();
-                    if let Err(error) = watcher.watch(&[files, plugins].concat(), &includes) {
-                        tracing::error!(%error, "cannot watch the files of the configuration");
-                    }
+                    let all = wanted.borrow_and_update().clone();
+                    watch_all(&mut watcher, &all);
                 }
                 changed = changes.recv() => {
                     let (Some(changed), Some(gateway)) = (changed, gateway.upgrade()) else { break };
@@ -215,6 +214,13 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
+    }
+}
+
+fn watch_all(watcher: &mut Watcher, all: &Watched) {
+    let files = [&all.files[..], &all.plugins].concat();
+    if let Err(error) = watcher.watch(&files, &all.includes) {
+        tracing::error!(%error, "cannot watch the files of the configuration");
     }
 }
 

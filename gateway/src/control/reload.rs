@@ -113,17 +113,23 @@ impl Gateway {
         }
     }
 
-    /// Tells the watcher what counts now: for the configuration in force, and for one that was refused.
-    pub(super) fn watch_files(&self) {
-        let Some(sender) = &self.files else { return };
+    /// Tells the watcher what counts now.
+    fn watch_files(&self) {
+        if let Some(sender) = &self.files {
+            // Unless the watcher has ended.
+            let _asked = sender.send(self.watched());
+        }
+    }
+
+    /// What counts now: for the configuration in force, and for one that was refused.
+    pub(super) fn watched(&self) -> Watched {
         let mut all = self.published.snapshot().config.watched.clone();
         if let Some(refused) = &*self.refused.lock() {
             all.files.extend_from_slice(&refused.files);
             all.includes.extend_from_slice(&refused.includes);
             all.plugins.extend_from_slice(&refused.plugins);
         }
-        // Unless the watcher has ended.
-        let _asked = sender.send(all);
+        all
     }
 
     async fn replace(

@@ -1,4 +1,7 @@
 //! Routes that tie: nothing says which of them a request is for, which is a mistake and no matter of order.
+//!
+//! Regular expressions tie only where their text is the same. Whether two others have a path in common is not asked
+//! for: between those the order of the files decides, unless `match.priority` does.
 
 use std::collections::HashMap;
 
