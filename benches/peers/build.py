@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import zipfile
@@ -104,14 +105,13 @@ def certificate(work):
     (work / "both.pem").write_text((work / "cert.pem").read_text() + (work / "key.pem").read_text())
 
 
-def versions(programs):
-    """What each program calls itself, by name."""
-    said = {}
-    for name, command in programs.items():
-        answer = subprocess.run(command, capture_output=True, text=True, check=False)
-        lines = (answer.stdout + answer.stderr).strip().splitlines()
-        said[name] = lines[0].strip() if lines else ""
-    return said
+def version(program, flag):
+    """The number that a program tells of itself."""
+    answer = subprocess.run([program, flag], capture_output=True, text=True, check=False)
+    # Without its path, which some repeat, and which may hold a number too.
+    said = (answer.stdout + answer.stderr).replace(str(program), "")
+    number = re.search(r"\d+\.\d+\.\d+", said)
+    return number[0] if number else "unknown"
 
 
 def commit():

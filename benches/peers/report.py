@@ -37,7 +37,7 @@ def markdown(results):
         f"{results['date']}, commit {results['commit']}: {machine['cpu']}, {machine['cores']} cores, "
         f"Linux {machine['kernel']}. Medians of {settings['rounds']} rounds of {settings['seconds']:g} s. "
         "Written by `benches/peers/run.py`; benches/README.md says how it is measured.",
-        "; ".join(f"{name}: {version}" for name, version in results["versions"].items()) + ".",
+        ", ".join(f"{LABELS.get(name, name)} {version}" for name, version in results["versions"].items()) + ".",
         "## Goals",
         table(("goal", "limit", "measured", ""), [goal_row(goal, value) for goal, value in judged(results)]),
     ]

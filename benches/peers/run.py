@@ -98,8 +98,8 @@ def measure_all(cases, programs, settings):
 
 def versions(programs):
     ask = {"nginx": "-v", "haproxy": "-v", "envoy": "--version", "gateway": "--version"}
-    found = {name: [programs[name], flag] for name, flag in ask.items() if not isinstance(programs[name], machine.Absent)}
-    return build.versions(found)
+    found = {name: programs[name] for name in ask if not isinstance(programs[name], machine.Absent)}
+    return {name: build.version(program, ask[name]) for name, program in found.items()}
 
 
 def last_run():
