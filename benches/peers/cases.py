@@ -194,7 +194,7 @@ CASES = (
     Case("idle", "Beside 10,000 idle connections", PLAIN, idle, rounds=1),
     Case("latency", "3 plugins at 70 % of its own capacity, open loop", ("lua+3", "envoy+3", "gateway+3"), latency),
     Case("swaps", "The same with a swap a second, of two versions in turn", ("lua+3", "gateway+3"), swaps(cold=False)),
-    Case("swaps-cold", "The same with a swap a second, to one never compiled", ("gateway+3",), swaps(cold=True), rounds=1),
+    Case("swaps-cold", "The same, to a version never compiled", ("gateway+3",), swaps(cold=True), rounds=1),
     Case("aggregate", "One JSON of three sub-requests", ("lua-aggregate", "gateway-aggregate"), closed()),
 )
 

@@ -24,7 +24,11 @@ import proxies
 import report
 from cases import CASES, Settings, measure
 
-FILES = {"results.json": lambda results: json.dumps(results, indent=1) + "\n", "results.md": report.markdown, "results.svg": chart.svg}
+FILES = {
+    "results.json": lambda results: json.dumps(results, indent=1) + "\n",
+    "results.md": report.markdown,
+    "results.svg": chart.svg,
+}
 QUICK = {"rounds": 1, "seconds": 1}
 STANDARD = {"rounds": 3, "seconds": 3}
 
@@ -42,8 +46,9 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     run = commands.add_parser("run", help="build, measure, and write target/peers/results.*")
-    run.add_argument("--quick", action="store_true", help="one round of a second: shows that all works, not what it costs")
-    run.add_argument("--only", action="append", choices=[case.name for case in CASES], help="this case (may be repeated)")
+    run.add_argument("--quick", action="store_true", help="one round of a second: shows that all works, no costs")
+    names = [case.name for case in CASES]
+    run.add_argument("--only", action="append", choices=names, help="this case (may be repeated)")
     run.add_argument("--rounds", type=int)
     run.add_argument("--seconds", type=float, help="of each measurement")
     run.add_argument("--no-build", action="store_true", help="measure what was built before")
