@@ -11,6 +11,7 @@ import datetime
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -35,6 +36,8 @@ STANDARD = {"rounds": 3, "seconds": 3}
 
 def main():
     arguments = parse()
+    # So that what was started is ended, whoever ends this.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         return arguments.command(arguments)
     except machine.Absent as absent:
@@ -82,7 +85,8 @@ def run_all(arguments):
     for name, write in FILES.items():
         (build.OUT / name).write_text(write(results))
     say(f"{time.monotonic() - began:.0f} s; see {os.path.relpath(build.OUT)}/results.md")
-    return 0
+    failed = [name for case in results["cases"].values() for name in case["absent"] if name.startswith("gateway")]
+    return int(bool(failed))
 
 
 def measure_all(cases, programs, settings):
