@@ -10,13 +10,14 @@ GUESTS := guest-probe guest-version-a guest-version-b guest-hostile
 OUT := target/plugins
 WASM := target/$(TARGET)/plugin
 
-.PHONY: run test plugins guests target check bench help packages
+.PHONY: run test plugins guests target check bench bench-compare help packages
 
 help:
 	@echo 'make run      build everything and serve config/gateway.toml'
 	@echo 'make plugins  build the plugins; a gateway that runs takes the new ones at once'
 	@echo 'make test     every check and test'
-	@echo 'make bench    CPU per request beside nginx and nginx + LuaJIT (benches/README.md)'
+	@echo 'make bench    this gateway beside nginx, HAProxy and Envoy (benches/README.md), a quarter of an hour'
+	@echo 'make bench-compare  what of it got worse since the last committed result'
 
 # ---- the quickstart
 run: plugins
@@ -65,5 +66,9 @@ test: plugins guests check
 	RUSTDOCFLAGS='-D warnings' cargo doc --release --workspace --no-deps
 	@awk '/^test result/ { passed += $$4; failed += $$6 } END { printf "%d passed, %d failed\n", passed, failed }' target/test.log
 
-bench: plugins
-	benches/peers/measure.sh
+# Both cores must be idle otherwise. RUN='--quick' or RUN='--only plain' for less.
+bench:
+	benches/peers/run.py run $(RUN)
+
+bench-compare:
+	benches/peers/run.py compare

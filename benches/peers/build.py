@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import zipfile
@@ -44,10 +45,11 @@ def crate(package, target=None):
     folder = OUT / "build" / (target or "") / "release"
     if not building:
         return folder
-    command = ["cargo", "build", "--quiet", "--release", "--locked", "--package", package, "--target-dir", OUT / "build"]
+    command = ["cargo", "build", "--quiet", "--release", "--locked", "--package", package]
+    command += ["--target-dir", OUT / "build"]
     if target:
-        sysroot = subprocess.run(["rustc", "--print", "sysroot"], cwd=HERE, check=True, capture_output=True, text=True)
-        if not (Path(sysroot.stdout.strip()) / "lib" / "rustlib" / target).is_dir():
+        sysroot = subprocess.check_output(["rustc", "--print", "sysroot"], cwd=HERE, text=True)
+        if not (Path(sysroot.strip()) / "lib" / "rustlib" / target).is_dir():
             run(["rustup", "target", "add", target], HERE)
         command += ["--target", target]
     run(command, HERE)
@@ -60,7 +62,8 @@ def open_loop():
 
 def plugins():
     """The gateway's components, and the empty one."""
-    installed = [ROOT / "target" / "plugins" / f"{name}.wasm" for name in ("auth", "rate_limit", "transform", "aggregate")]
+    names = ("auth", "rate_limit", "transform", "aggregate")
+    installed = [ROOT / "target" / "plugins" / f"{name}.wasm" for name in names]
     return [*installed, crate("plugin-empty", PLUGIN_TARGET) / "plugin_empty.wasm"]
 
 
@@ -104,25 +107,27 @@ def certificate(work):
     (work / "both.pem").write_text((work / "cert.pem").read_text() + (work / "key.pem").read_text())
 
 
-def versions(programs):
-    """What each program calls itself, by name."""
-    said = {}
-    for name, command in programs.items():
-        answer = subprocess.run(command, capture_output=True, text=True, check=False)
-        lines = (answer.stdout + answer.stderr).strip().splitlines()
-        said[name] = lines[0].strip() if lines else ""
-    return said
+def version(program, flag):
+    """The number that a program tells of itself."""
+    answer = subprocess.run([program, flag], capture_output=True, text=True, check=False)
+    # Without its path, which some repeat, and which may hold a number too.
+    said = (answer.stdout + answer.stderr).replace(str(program), "")
+    number = re.search(r"\d+\.\d+\.\d+", said)
+    return number[0] if number else "unknown"
 
 
 def commit():
-    answer = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
-    return answer.stdout.strip()
+    return git("rev-parse", "--short", "HEAD").stdout.strip()
+
+
+def git(*arguments):
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def committed(path):
     """The JSON of a file as it was last committed."""
     relative = os.path.relpath(path, ROOT)
-    answer = subprocess.run(["git", "show", f"HEAD:{relative}"], cwd=ROOT, capture_output=True, text=True, check=False)
+    answer = git("show", f"HEAD:{relative}")
     if answer.returncode != 0:
         raise Absent(f"a committed {relative}; make one with `run.py publish` and commit it")
     return json.loads(answer.stdout)

@@ -194,7 +194,7 @@ CASES = (
     Case("idle", "Beside 10,000 idle connections", PLAIN, idle, rounds=1),
     Case("latency", "3 plugins at 70 % of its own capacity, open loop", ("lua+3", "envoy+3", "gateway+3"), latency),
     Case("swaps", "The same with a swap a second, of two versions in turn", ("lua+3", "gateway+3"), swaps(cold=False)),
-    Case("swaps-cold", "The same with a swap a second, to one never compiled", ("gateway+3",), swaps(cold=True), rounds=1),
+    Case("swaps-cold", "The same, to a version never compiled", ("gateway+3",), swaps(cold=True), rounds=1),
     Case("aggregate", "One JSON of three sub-requests", ("lua-aggregate", "gateway-aggregate"), closed()),
 )
 
@@ -202,28 +202,38 @@ CASES = (
 def measure(case, bench, settings, say):
     """The medians of all rounds by variant, the variants in turn; and why variants are not there."""
     absent, running, rounds = {}, {}, {}
+
+    def attempt(name, act):
+        """One that fails is left out, and the others go on."""
+        try:
+            return act()
+        except (Absent, RuntimeError, OSError) as error:
+            absent[name] = str(error)
+            say(f"  {name} left out: {error}")
+            return None
+
     try:
         for name in case.variants:
-            variant = VARIANTS[name]
-            try:
-                running[name] = bench.start(variant)
-            except (Absent, RuntimeError) as error:
-                if variant.kind == "gateway":
-                    raise
-                absent[name] = str(error)
-                say(f"  {name} skipped: {error}")
+            if proxy := attempt(name, lambda name=name: bench.start(VARIANTS[name])):
+                running[name] = proxy
         started = {name: proxy.process.resident_kib() for name, proxy in running.items()}
-        for proxy in running.values():
-            load.wrk(proxy, 1)
+        for name, proxy in running.items():
+            attempt(name, lambda proxy=proxy: load.wrk(proxy, 1))
         for _ in range(min(settings.rounds, case.rounds)):
             for name, proxy in running.items():
-                sample = case.drive(proxy, settings)
-                rounds.setdefault(name, []).append(sample)
-                say(f"  {name:<18} {sample['cpu_us']:12.1f} µs/request {sample['rps']:10.1f}/s")
+                if name in absent:
+                    continue
+                if sample := attempt(name, lambda proxy=proxy: case.drive(proxy, settings)):
+                    rounds.setdefault(name, []).append(sample)
+                    say(f"  {name:<18} {sample['cpu_us']:12.1f} µs/request {sample['rps']:10.1f}/s")
     finally:
         for proxy in running.values():
             proxy.process.__exit__()
-    medians = {name: {**median(samples), "started_kib": started[name]} for name, samples in rounds.items()}
+    medians = {
+        name: {**median(samples), "started_kib": started[name]}
+        for name, samples in rounds.items()
+        if name not in absent
+    }
     return {"title": case.title, "measures": medians, "absent": absent}
 
 

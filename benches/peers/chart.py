@@ -9,7 +9,8 @@ COLOURS = {"nginx": "#6b8e6b", "haproxy": "#7d8fb3", "lua": "#8a9a5b", "envoy": 
 WIDTH, LEFT, BAR, GAP, HEAD = 760, 210, 18, 6, 30
 VALUE_ROOM = 70
 STYLE = (
-    "text { font: 13px sans-serif; fill: #24292f } .case { font-weight: bold } .note { font-size: 11px; fill: #57606a } "
+    "text { font: 13px sans-serif; fill: #24292f } "
+    ".case { font-weight: bold } .note { font-size: 11px; fill: #57606a } "
     "@media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .note { fill: #9198a1 } }"
 )
 
@@ -28,7 +29,8 @@ def svg(results):
     note = f"{results['date']}, {results['machine']['cpu']}; written by benches/peers/run.py"
     parts.append(text(10, y + 20, note, "note"))
     height = y + 32
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img">'
+    size = f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">'
     title = "<title>CPU time per request of this gateway and its peers</title>"
     return "\n".join([head, title, f"<style>{STYLE}</style>", *parts, "</svg>"]) + "\n"
 

@@ -70,7 +70,8 @@ def text(old, new):
     """What got worse, and how many figures did not; and whether any did."""
     found = list(changes(old, new))
     worse = sorted((change for change in found if change.is_worse), key=lambda change: -change.worse)
-    lines = [f"{new['date']} ({new['commit']}) against {old['date']} ({old['commit']}), relative to the first peer of each case:"]
+    runs = [f"{run['date']} ({run['commit']})" for run in (new, old)]
+    lines = [f"{' against '.join(runs)}, relative to the first peer of each case:"]
     for change in worse:
         lines.append(
             f"  WORSE {change.case:<12} {change.variant:<18} {change.figure:<15} "

@@ -58,5 +58,5 @@ def judged(results):
     for goal in GOALS:
         try:
             yield goal, goal.value(of)
-        except KeyError:
+        except (KeyError, ZeroDivisionError):
             continue

@@ -104,6 +104,8 @@ def handshakes(running, seconds, resumed, clients=4):
         if resumed and reused < 0.95 * count:
             sample["refused"] += count - reused
         sample["requests"] += count
+    if sample["requests"] == 0:
+        raise RuntimeError("openssl s_time made no connection")
     sample["seconds"] = time.monotonic() - began
     return sample
 

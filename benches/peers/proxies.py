@@ -208,6 +208,10 @@ def start_origin(work):
     for name, size in (("1KiB", 1 << 10), ("64KiB", 1 << 16), ("1GiB", 1 << 30)):
         with open(files / name, "wb") as file:
             file.truncate(size)
+        # Else the first proxy pays for the pages.
+        with open(files / name, "rb") as file:
+            while file.read(1 << 20):
+                pass
     program = build.tool("nginx", "nginx-light")
     config = fill("origin.conf", origin / "origin.conf", {"port": port, "work": origin})
     process = Process("origin", nginx_command(program, config, origin), LOAD_CORE, origin)

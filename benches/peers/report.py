@@ -37,7 +37,7 @@ def markdown(results):
         f"{results['date']}, commit {results['commit']}: {machine['cpu']}, {machine['cores']} cores, "
         f"Linux {machine['kernel']}. Medians of {settings['rounds']} rounds of {settings['seconds']:g} s. "
         "Written by `benches/peers/run.py`; benches/README.md says how it is measured.",
-        "; ".join(f"{name}: {version}" for name, version in results["versions"].items()) + ".",
+        ", ".join(f"{LABELS.get(name, name)} {version}" for name, version in results["versions"].items()) + ".",
         "## Goals",
         table(("goal", "limit", "measured", ""), [goal_row(goal, value) for goal, value in judged(results)]),
     ]
@@ -58,8 +58,8 @@ def goal_row(goal, value):
 
 def case_table(measures):
     extras = [name for name in EXTRAS if any(name in measure for measure in measures.values())]
-    header = ["proxy", "CPU µs per request", "against the first", "req/s", "p50 µs", "p99 µs", "p99.9 µs", "MiB", "lost"]
-    return table([*header, *extras], rows(measures, extras))
+    header = ("proxy", "CPU µs per request", "against the first", "req/s", "p50 µs", "p99 µs", "p99.9 µs")
+    return table([*header, "MiB", "lost", *extras], rows(measures, extras))
 
 
 def rows(measures, extras):

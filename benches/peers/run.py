@@ -11,6 +11,7 @@ import datetime
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -24,13 +25,19 @@ import proxies
 import report
 from cases import CASES, Settings, measure
 
-FILES = {"results.json": lambda results: json.dumps(results, indent=1) + "\n", "results.md": report.markdown, "results.svg": chart.svg}
+FILES = {
+    "results.json": lambda results: json.dumps(results, indent=1) + "\n",
+    "results.md": report.markdown,
+    "results.svg": chart.svg,
+}
 QUICK = {"rounds": 1, "seconds": 1}
 STANDARD = {"rounds": 3, "seconds": 3}
 
 
 def main():
     arguments = parse()
+    # So that what was started is ended, whoever ends this.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         return arguments.command(arguments)
     except machine.Absent as absent:
@@ -42,8 +49,9 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     run = commands.add_parser("run", help="build, measure, and write target/peers/results.*")
-    run.add_argument("--quick", action="store_true", help="one round of a second: shows that all works, not what it costs")
-    run.add_argument("--only", action="append", choices=[case.name for case in CASES], help="this case (may be repeated)")
+    run.add_argument("--quick", action="store_true", help="one round of a second: shows that all works, no costs")
+    names = [case.name for case in CASES]
+    run.add_argument("--only", action="append", choices=names, help="this case (may be repeated)")
     run.add_argument("--rounds", type=int)
     run.add_argument("--seconds", type=float, help="of each measurement")
     run.add_argument("--no-build", action="store_true", help="measure what was built before")
@@ -77,7 +85,8 @@ def run_all(arguments):
     for name, write in FILES.items():
         (build.OUT / name).write_text(write(results))
     say(f"{time.monotonic() - began:.0f} s; see {os.path.relpath(build.OUT)}/results.md")
-    return 0
+    failed = [name for case in results["cases"].values() for name in case["absent"] if name.startswith("gateway")]
+    return int(bool(failed))
 
 
 def measure_all(cases, programs, settings):
@@ -98,8 +107,8 @@ def measure_all(cases, programs, settings):
 
 def versions(programs):
     ask = {"nginx": "-v", "haproxy": "-v", "envoy": "--version", "gateway": "--version"}
-    found = {name: [programs[name], flag] for name, flag in ask.items() if not isinstance(programs[name], machine.Absent)}
-    return build.versions(found)
+    found = {name: programs[name] for name in ask if not isinstance(programs[name], machine.Absent)}
+    return {name: build.version(program, ask[name]) for name, program in found.items()}
 
 
 def last_run():
