@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 TARGET := wasm32-wasip2
 PLUGINS := auth rate-limit transform aggregate
-GUESTS := guest-probe guest-version-a guest-version-b guest-hostile
+GUESTS := guest-probe guest-version-a guest-version-b guest-hostile guest-calls
 OUT := target/plugins
 WASM := target/$(TARGET)/plugin
 
