@@ -12,12 +12,14 @@
 mod stage;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use gateway::plugin::Engine;
 use stage::Stage;
 
 /// A host call is the difference to `empty` over this many.
 const TIMES: usize = 10;
 
 fn calls(criterion: &mut Criterion) {
+    let engine = Engine::new(None, 1).unwrap();
     let mut group = criterion.benchmark_group("call");
     for (name, config) in [
         ("empty", guest("header_read", 0)),
@@ -31,20 +33,21 @@ fn calls(criterion: &mut Criterion) {
         ("attribute_set x10", guest("attribute_set", TIMES)),
         ("acquire x10", guest("acquire", TIMES)),
         ("auth", AUTH.to_owned()),
+        (
+            "auth, fresh instance",
+            format!("instances = {{ mode = \"fresh\" }}\n{AUTH}"),
+        ),
         ("rate-limit, x fields", rate_limit("x")),
         ("rate-limit, both field sets", rate_limit("ietf\", \"x")),
         ("transform, 1 + 1 edits", TRANSFORM.to_owned()),
         ("transform, 4 + 4 edits", TRANSFORM_MANY.to_owned()),
     ] {
-        let mut stage = Stage::new(&config);
+        let mut stage = None;
         group.bench_function(name, |bencher| {
-            bencher.iter_custom(|times| stage.call(times))
+            let stage = stage.get_or_insert_with(|| Stage::new(&engine, &config));
+            bencher.iter_custom(|times| stage.call(times));
         });
     }
-    let mut stage = Stage::new(&format!("instances = {{ fresh = true }}\n{}", AUTH));
-    group.bench_function("auth in a fresh instance", |bencher| {
-        bencher.iter_custom(|times| stage.call(times))
-    });
     group.finish();
 }
 

@@ -47,7 +47,7 @@ fn routes(criterion: &mut Criterion) {
 /// So many routes, each a template of its own.
 fn snapshot(count: usize) -> Arc<Snapshot> {
     let mut text = String::from(
-        "[server]\nworkers = 1\naccess_log = { format = \"off\" }\n[[listeners]]\naddress = \"127.0.0.1:8080\"\n",
+        "[server]\nworkers = 1\naccess_log = { format = \"off\" }\n[[listeners]]\nname = \"public\"\naddress = \"127.0.0.1:8080\"\n",
     );
     for index in 0..count {
         write!(

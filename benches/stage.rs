@@ -21,7 +21,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// `plugin` is what stands below `[plugins.measured]`.
-    pub(crate) fn new(plugin: &str) -> Self {
+    pub(crate) fn new(engine: &Arc<Engine>, plugin: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/plugins");
         let plugin = plugin.replace("{plugins}", built.to_str().unwrap());
@@ -31,6 +31,7 @@ impl Stage {
 workers = 1
 access_log = {{ format = "off" }}
 [[listeners]]
+name = "public"
 address = "127.0.0.1:8080"
 [plugins.measured]
 {plugin}
@@ -45,9 +46,8 @@ respond = {{ status = 204 }}
         std::fs::write(&file, text).unwrap();
         let config = Arc::new(config::load(&file).unwrap());
         let metrics = Metrics::new(1);
-        let engine = Engine::new(None, 1).unwrap();
         let state = state::Memory::new(config.state.max_entries);
-        let snapshot = Builder::new(engine, metrics, state, 1)
+        let snapshot = Builder::new(engine.clone(), metrics, state, 1)
             .build(config, None, Replace::Changed)
             .unwrap();
         let view = Arc::new(View::new(snapshot, 0));

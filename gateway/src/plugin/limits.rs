@@ -81,6 +81,11 @@ impl Budget {
         Ok(UpdateDeadline::Yield(1))
     }
 
+    /// Ticks of the call so far.
+    pub(super) fn ticks(&self) -> u64 {
+        self.ticks
+    }
+
     /// The guest waited in the host.
     pub(super) fn waited(&mut self) {
         self.waited = true;

@@ -196,8 +196,13 @@ impl Pool {
     async fn make(&self) -> Result<Leased, Failure> {
         let permit = self.permit()?;
         let linked = &*self.linked;
-        let instance =
-            Instance::new(linked.engine.wasmtime(), &linked.pre, linked.shared.clone()).await?;
+        let instance = Instance::new(
+            linked.engine.wasmtime(),
+            &linked.resolved,
+            &linked.exports,
+            linked.shared.clone(),
+        )
+        .await?;
         Ok(Leased {
             instance: Box::new(instance),
             _permit: permit,
