@@ -9,7 +9,7 @@ use gateway::proxy::exchange::{Exchange, Phase, Record};
 use gateway::snapshot::{Builder, Replace, View};
 use gateway::telemetry::metrics::Metrics;
 use gateway::{config, state};
-use http::{HeaderMap, HeaderValue, Method, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use tokio::runtime::Runtime;
 
 pub(crate) struct Stage {
@@ -73,7 +73,7 @@ respond = {{ status = 204 }}
             for _ in 0..times {
                 exchange
                     .headers
-                    .insert("x-api-key", HeaderValue::from_static("abcdefghij"));
+                    .insert(&KEY, HeaderValue::from_static("abcdefghij"));
                 exchange.response_edits.clear();
                 exchange.held.clear();
                 let (back, flow) = pool.on_request((0, 0), exchange).await;
@@ -86,6 +86,8 @@ respond = {{ status = 204 }}
         spent
     }
 }
+
+static KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 fn exchange(view: Arc<View>) -> Exchange {
     let mut headers = HeaderMap::new();

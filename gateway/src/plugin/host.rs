@@ -145,6 +145,14 @@ impl Guest {
         }
     }
 
+    /// Refills what a call may use, for one that must be over at `deadline`.
+    pub(super) fn begin(&mut self, phases: Phases, ticks: u64, deadline: Instant) {
+        self.budget.refill(ticks);
+        self.phases = phases;
+        self.deadline = deadline;
+        self.last_words = None;
+    }
+
     fn warn_denied(&self, what: fmt::Arguments<'_>, remedy: &str) {
         self.shared.warn_denied(self.route_name(), what, remedy);
     }

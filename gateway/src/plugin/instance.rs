@@ -70,8 +70,7 @@ impl Instance {
         store.set_hostcall_fuel(transfer);
         store.limiter(|guest| &mut guest.budget);
         store.epoch_deadline_callback(|mut store| tick(store.data_mut()));
-        begin(&mut store, Phases::default(), cpu, timeout);
-        store.data_mut().on_fibre = true;
+        begin_set_up(&mut store, cpu, timeout);
         let started = {
             let started = pin!(resolved.pre.instantiate_async(&mut store));
             within(timeout, started).await
@@ -156,21 +155,60 @@ impl Instance {
             Some(Some(resource)) => *resource,
             _ => self.configure_late(linked, index).await?,
         };
-        let plugin = &linked.config;
-        let timeout = plugin.timeout;
-        self.spoiled = true;
-        self.calls += 1;
-        begin(&mut self.store, linked.phases(index), linked.ticks, timeout);
         let on_fibre = self.waits || linked.patience.wants_fibre();
-        self.store.data_mut().on_fibre = on_fibre;
+        let timeout = linked.config.timeout;
+        self.begin(linked, index, on_fibre, Instant::now());
         let returned = if on_fibre {
             let called = pin!(self.invoke(resource, call));
             within(timeout, called).await
         } else {
             Some(self.invoke_now(resource, &call))
         };
+        self.end(linked, returned)
+    }
+
+    /// Whether [`Self::call_now`] can call this filter.
+    pub(super) fn is_ready(&self, index: usize) -> bool {
+        !self.waits && matches!(self.filters.get(index), Some(Some(_)))
+    }
+
+    /// As [`Self::call`], for a filter that is ready: nothing is waited for.
+    pub(super) fn call_now(
+        &mut self,
+        linked: &Linked,
+        index: usize,
+        call: &Call,
+        started: Instant,
+    ) -> Result<Returned, Failure> {
+        let Some(Some(resource)) = self.filters.get(index).copied() else {
+            let text = "a filter was called before it was configured";
+            return Err(Failure::new(FailureKind::Configure, text));
+        };
+        self.begin(linked, index, false, started);
+        let returned = self.invoke_now(resource, call);
+        self.end(linked, Some(returned))
+    }
+
+    fn begin(&mut self, linked: &Linked, index: usize, on_fibre: bool, started: Instant) {
+        self.spoiled = true;
+        self.calls += 1;
+        let guest = self.store.data_mut();
+        guest.on_fibre = on_fibre;
+        guest.begin(
+            linked.phases(index),
+            linked.ticks,
+            started + linked.config.timeout,
+        );
+        self.store.set_epoch_deadline(1);
+    }
+
+    fn end(
+        &mut self,
+        linked: &Linked,
+        returned: Option<wasmtime::Result<Returned>>,
+    ) -> Result<Returned, Failure> {
         linked.patience.learn(self.store.data().budget.ticks());
-        self.settle(returned, timeout)
+        self.settle(returned, linked.config.timeout)
     }
 
     /// Calls a phase on this stack: nothing that the component imports can wait.
@@ -315,8 +353,7 @@ impl Instance {
         self.spoiled = true;
         let plugin = &self.store.data().shared.plugin;
         let (timeout, cpu) = (plugin.timeout, setup_ticks(plugin.cpu));
-        begin(&mut self.store, Phases::default(), cpu, timeout);
-        self.store.data_mut().on_fibre = true;
+        begin_set_up(&mut self.store, cpu, timeout);
         timeout
     }
 
@@ -342,13 +379,11 @@ impl Instance {
     }
 }
 
-/// Refills the budget for a call that begins now.
-fn begin(store: &mut Store<Guest>, phases: Phases, ticks: u64, timeout: Duration) {
+/// Refills the budget for a call that parses and builds.
+fn begin_set_up(store: &mut Store<Guest>, ticks: u64, timeout: Duration) {
     let guest = store.data_mut();
-    guest.budget.refill(ticks);
-    guest.phases = phases;
-    guest.deadline = Instant::now() + timeout;
-    guest.last_words = None;
+    guest.on_fibre = true;
+    guest.begin(Phases::default(), ticks, Instant::now() + timeout);
     store.set_epoch_deadline(1);
 }
 
