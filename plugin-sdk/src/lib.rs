@@ -177,6 +177,7 @@ mod answer;
 pub mod clock;
 mod config;
 pub mod duration;
+mod edit;
 mod export;
 mod host;
 pub mod json;
@@ -197,6 +198,7 @@ pub mod upstream;
 
 pub use answer::Answer;
 pub use config::{ConfigError, NoConfig};
+pub use edit::{EditError, HeaderEdit};
 pub use phases::Phases;
 pub use plugin::{Error, Flow, Plugin, Result};
 pub use query::Query;
@@ -208,8 +210,8 @@ pub use telemetry::{Level, log, metrics};
 pub mod prelude {
     pub use crate::limiter::Quota;
     pub use crate::{
-        Answer, ConfigError, Error, Flow, HeaderError, NoConfig, Phases, Plugin, Request, Response,
-        Result, clock, export, limiter, log, metrics, secrets, state, upstream,
+        Answer, ConfigError, Error, Flow, HeaderEdit, HeaderError, NoConfig, Phases, Plugin,
+        Request, Response, Result, clock, export, limiter, log, metrics, secrets, state, upstream,
     };
 }
 
