@@ -102,19 +102,30 @@ impl Engine {
     }
 }
 
-/// Compiles on threads that end with it. The compiler takes about 25 MiB per thread and plugin, and an allocator
-/// with a heap per thread keeps what a living thread has freed.
+/// Compiles on threads that end with it: an allocator with a heap per thread keeps what a living thread has freed,
+/// and that is tens of MiB for a compiler.
 fn on_passing_threads<R: Send>(compile: impl FnOnce() -> R + Send) -> R {
-    let made = match rayon::ThreadPoolBuilder::new()
-        .thread_name(|index| format!("compile-{index}"))
-        .build()
-    {
+    let mut threads = Vec::new();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .spawn_handler(|thread| {
+            let name = format!("compile-{}", thread.index());
+            let builder = std::thread::Builder::new().name(name);
+            threads.push(builder.spawn(|| thread.run())?);
+            Ok(())
+        })
+        .build();
+    let made = match pool {
         Ok(pool) => pool.install(compile),
         Err(error) => {
             tracing::warn!(%error, "no threads of its own to compile on");
             compile()
         }
     };
+    for thread in threads {
+        if thread.join().is_err() {
+            tracing::error!("a thread that compiles had panicked");
+        }
+    }
     give_back();
     made
 }
@@ -171,8 +182,8 @@ fn pooling(workers: usize) -> wasmtime::InstanceAllocationStrategy {
         .max_unused_warm_slots(warm)
         // Where the kernel tells which pages were written, only those are reset, in place: no fault for the next.
         .pagemap_scan(Enabled::Auto)
-        .linear_memory_keep_resident(256 << 10)
-        .table_keep_resident(64 << 10)
+        .linear_memory_keep_resident(128 << 10)
+        .table_keep_resident(8 << 10)
         .decommit_batch_size(1);
     wasmtime::InstanceAllocationStrategy::Pooling(pool)
 }
