@@ -1,7 +1,7 @@
 //! The wasmtime engine of the process: how guests are compiled, where their memory lives, and the clock that
 //! interrupts them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,6 +29,10 @@ const FIBRE_STACK: usize = 1 << 20;
 pub struct Engine {
     wasmtime: wasmtime::Engine,
     compiled: Mutex<HashMap<[u8; 32], Weak<Compiled>>>,
+    /// Whether machine code is kept in files.
+    cached: bool,
+    /// What has been compiled, so that it is in the cache.
+    tried: Mutex<HashSet<[u8; 32]>>,
     _ticker: Ticker,
 }
 
@@ -76,6 +80,8 @@ impl Engine {
         Ok(Arc::new(Self {
             wasmtime,
             compiled: Mutex::default(),
+            cached: compile_cache.is_some(),
+            tried: Mutex::default(),
             _ticker: ticker,
         }))
     }
@@ -93,7 +99,12 @@ impl Engine {
         if let Some(compiled) = self.compiled.lock().get(&sha256).and_then(Weak::upgrade) {
             return Ok(compiled);
         }
-        let component = on_passing_threads(|| Component::from_binary(&self.wasmtime, bytes))?;
+        // What lives on is made by this thread from the cache; what the compiler leaves ends with its threads.
+        let first = self.cached && self.tried.lock().insert(sha256);
+        if first {
+            on_passing_threads(|| Component::from_binary(&self.wasmtime, bytes).map(drop))?;
+        }
+        let component = Component::from_binary(&self.wasmtime, bytes)?;
         let compiled = Arc::new(Compiled { component });
         let mut known = self.compiled.lock();
         known.retain(|_, compiled| compiled.strong_count() > 0);
