@@ -10,13 +10,14 @@ GUESTS := guest-probe guest-version-a guest-version-b guest-hostile guest-calls
 OUT := target/plugins
 WASM := target/$(TARGET)/plugin
 
-.PHONY: run test plugins guests target check bench help packages
+.PHONY: run test plugins guests target check bench bench-parts help packages
 
 help:
 	@echo 'make run      build everything and serve config/gateway.toml'
 	@echo 'make plugins  build the plugins; a gateway that runs takes the new ones at once'
 	@echo 'make test     every check and test'
 	@echo 'make bench    CPU per request beside nginx and nginx + LuaJIT (benches/README.md)'
+	@echo 'make bench-parts  nanoseconds per plugin call, host call, look-up'
 
 # ---- the quickstart
 run: plugins
@@ -64,6 +65,10 @@ test: plugins guests check
 	RUST_TEST_THREADS=1 cargo test --release --workspace 2>&1 | tee target/test.log
 	RUSTDOCFLAGS='-D warnings' cargo doc --release --workspace --no-deps
 	@awk '/^test result/ { passed += $$4; failed += $$6 } END { printf "%d passed, %d failed\n", passed, failed }' target/test.log
+
+# What a plugin call, a host call, routing and the state cost by themselves.
+bench-parts: plugins guests
+	cargo bench --package gateway --bench calls --bench parts
 
 bench: plugins
 	benches/peers/measure.sh

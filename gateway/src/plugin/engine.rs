@@ -105,6 +105,7 @@ impl Engine {
             on_passing_threads(|| Component::from_binary(&self.wasmtime, bytes).map(drop))?;
         }
         let component = Component::from_binary(&self.wasmtime, bytes)?;
+        give_back();
         let compiled = Arc::new(Compiled { component });
         let mut known = self.compiled.lock();
         known.retain(|_, compiled| compiled.strong_count() > 0);
@@ -137,7 +138,6 @@ fn on_passing_threads<R: Send>(compile: impl FnOnce() -> R + Send) -> R {
             tracing::error!("a thread that compiles had panicked");
         }
     }
-    give_back();
     made
 }
 

@@ -88,7 +88,7 @@ where
     P: ComponentNamedList + Lower,
     R: ComponentNamedList + Lift,
 {
-    instance.get_typed_func(store, &index)
+    instance.get_typed_func(store, index)
 }
 
 fn missing(name: &str) -> wasmtime::Error {

@@ -19,6 +19,9 @@ const IDLE: usize = 64;
 /// Configurations that a warm instance has taken beforehand; others are taken at their first call.
 const WARM_FILTERS: usize = 32;
 
+/// An exchange that comes back from a phase, and what the phase came to.
+type Concluded = (Box<Exchange>, Result<Flow, Failure>);
+
 /// Instances of one plugin on one worker.
 pub struct Pool {
     linked: Arc<Linked>,
@@ -147,7 +150,7 @@ impl Pool {
         mut exchange: Box<Exchange>,
         phase: Phase,
         call: &Call,
-    ) -> Result<(Box<Exchange>, Result<Flow, Failure>), Box<Exchange>> {
+    ) -> Result<Concluded, Box<Exchange>> {
         if self.holds((place, filter), &exchange) || self.linked.patience.wants_fibre() {
             return Err(exchange);
         }
