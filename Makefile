@@ -6,11 +6,11 @@ SHELL := /bin/bash
 
 TARGET := wasm32-wasip2
 PLUGINS := auth rate-limit transform aggregate
-GUESTS := guest-probe guest-version-a guest-version-b guest-hostile
+GUESTS := guest-probe guest-version-a guest-version-b guest-hostile guest-calls
 OUT := target/plugins
 WASM := target/$(TARGET)/plugin
 
-.PHONY: run test plugins guests target check bench bench-compare help packages
+.PHONY: run test plugins guests target check bench bench-parts bench-compare help packages
 
 help:
 	@echo 'make run      build everything and serve config/gateway.toml'
@@ -18,6 +18,7 @@ help:
 	@echo 'make test     every check and test'
 	@echo 'make bench    this gateway beside nginx, HAProxy and Envoy (benches/README.md), a quarter of an hour'
 	@echo 'make bench-compare  what of it got worse since the last committed result'
+	@echo 'make bench-parts  nanoseconds per plugin call, host call, look-up'
 
 # ---- the quickstart
 run: plugins
@@ -65,6 +66,10 @@ test: plugins guests check
 	RUST_TEST_THREADS=1 cargo test --release --workspace 2>&1 | tee target/test.log
 	RUSTDOCFLAGS='-D warnings' cargo doc --release --workspace --no-deps
 	@awk '/^test result/ { passed += $$4; failed += $$6 } END { printf "%d passed, %d failed\n", passed, failed }' target/test.log
+
+# What a plugin call, a host call, routing and the state cost by themselves.
+bench-parts: plugins guests
+	cargo bench --package gateway --bench calls --bench parts
 
 # Both cores must be idle otherwise. RUN='--quick' or RUN='--only plain' for less.
 bench:

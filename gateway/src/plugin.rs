@@ -5,6 +5,7 @@
 //! and comes back from it whatever happened there; a [`Failure`] says what did.
 
 mod engine;
+mod exports;
 mod failure;
 mod grants;
 mod held;
@@ -13,6 +14,7 @@ mod instance;
 mod limits;
 mod loader;
 mod meter;
+mod patience;
 mod pool;
 
 use std::fmt;
@@ -31,9 +33,10 @@ pub use loader::{LoadError, Metadata, load, reload, warm};
 pub use pool::Pool;
 
 use crate::config;
-use host::bindings::PluginPre;
+use exports::Exports;
 use host::bindings::exports::gateway::plugin::filter as wit;
-use host::{Guest, Shared};
+use host::{Resolved, Shared};
+use patience::Patience;
 
 /// One loaded version of one plugin, with every configuration of it that the routes use.
 pub struct Linked {
@@ -49,7 +52,9 @@ pub struct Linked {
     engine: Arc<Engine>,
     /// Keeps the machine code known to the engine, so that loading the same bytes again is free.
     _compiled: Arc<engine::Compiled>,
-    pre: PluginPre<Guest>,
+    resolved: Resolved,
+    exports: Arc<Exports>,
+    patience: Patience,
     shared: Arc<Shared>,
     /// Living instances, over all workers.
     living: AtomicUsize,

@@ -268,6 +268,7 @@ mod answer;
 pub mod clock;
 mod config;
 mod duration;
+mod edit;
 mod export;
 pub mod fields;
 mod host;
@@ -290,6 +291,7 @@ pub mod upstream;
 pub use answer::Answer;
 pub use config::{ConfigError, NoConfig};
 pub use duration::ConfigDuration;
+pub use edit::{EditError, HeaderEdit};
 pub use phases::Phases;
 pub use plugin::{Error, Flow, Plugin, Result};
 pub use query::Query;
@@ -301,9 +303,9 @@ pub use telemetry::{Level, log, metrics};
 pub mod prelude {
     pub use crate::limiter::Quota;
     pub use crate::{
-        Answer, ConfigDuration, ConfigError, Error, Flow, HeaderError, Level, NoConfig, Phases,
-        Plugin, Request, Response, Result, clock, export, limiter, log, metrics, secrets, state,
-        upstream,
+        Answer, ConfigDuration, ConfigError, Error, Flow, HeaderEdit, HeaderError, Level, NoConfig,
+        Phases, Plugin, Request, Response, Result, clock, export, limiter, log, metrics, secrets,
+        state, upstream,
     };
 }
 

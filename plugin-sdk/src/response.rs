@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{HeaderError, Result, host};
+use crate::{EditError, HeaderEdit, HeaderError, Result, host};
 
 /// The response in hand. Names of fields are matched without regard to case.
 #[derive(Debug)]
@@ -76,6 +76,14 @@ impl Response {
     /// See [`HeaderError`]. No error if there is none.
     pub fn remove_header(&mut self, name: &str) -> Result<(), HeaderError> {
         host::remove_response_header(name)
+    }
+
+    /// Makes several edits in order, in one call of the gateway; each is as if it were made alone.
+    ///
+    /// # Errors
+    /// See [`EditError`].
+    pub fn edit_headers(&mut self, edits: &[HeaderEdit<'_>]) -> Result<(), EditError> {
+        host::edit_response_headers(edits)
     }
 
     /// The whole body, where [`Phases::RESPONSE_BODY`](crate::Phases::RESPONSE_BODY) was asked for and there is one.

@@ -1,7 +1,7 @@
 //! The wasmtime engine of the process: how guests are compiled, where their memory lives, and the clock that
 //! interrupts them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use wasmtime::component::Component;
 use wasmtime::{
-    Cache, CacheConfig, Config, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails,
+    Cache, CacheConfig, Config, Enabled, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails,
 };
 
 /// The time between two ticks of the epoch: the grain of `cpu`.
@@ -29,6 +29,10 @@ const FIBRE_STACK: usize = 1 << 20;
 pub struct Engine {
     wasmtime: wasmtime::Engine,
     compiled: Mutex<HashMap<[u8; 32], Weak<Compiled>>>,
+    /// Whether machine code is kept in files.
+    cached: bool,
+    /// What has been compiled, so that it is in the cache.
+    tried: Mutex<HashSet<[u8; 32]>>,
     _ticker: Ticker,
 }
 
@@ -76,6 +80,8 @@ impl Engine {
         Ok(Arc::new(Self {
             wasmtime,
             compiled: Mutex::default(),
+            cached: compile_cache.is_some(),
+            tried: Mutex::default(),
             _ticker: ticker,
         }))
     }
@@ -93,14 +99,58 @@ impl Engine {
         if let Some(compiled) = self.compiled.lock().get(&sha256).and_then(Weak::upgrade) {
             return Ok(compiled);
         }
-        let compiled = Arc::new(Compiled {
-            component: Component::from_binary(&self.wasmtime, bytes)?,
-        });
+        // What lives on is made by this thread from the cache; what the compiler leaves ends with its threads.
+        let first = self.cached && self.tried.lock().insert(sha256);
+        if first {
+            on_passing_threads(|| Component::from_binary(&self.wasmtime, bytes).map(drop))?;
+        }
+        let component = Component::from_binary(&self.wasmtime, bytes)?;
+        give_back();
+        let compiled = Arc::new(Compiled { component });
         let mut known = self.compiled.lock();
         known.retain(|_, compiled| compiled.strong_count() > 0);
         known.insert(sha256, Arc::downgrade(&compiled));
         Ok(compiled)
     }
+}
+
+/// Compiles on threads that end with it: an allocator with a heap per thread keeps what a living thread has freed,
+/// and that is tens of MiB for a compiler.
+fn on_passing_threads<R: Send>(compile: impl FnOnce() -> R + Send) -> R {
+    let mut threads = Vec::new();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .spawn_handler(|thread| {
+            let name = format!("compile-{}", thread.index());
+            let builder = std::thread::Builder::new().name(name);
+            threads.push(builder.spawn(|| thread.run())?);
+            Ok(())
+        })
+        .build();
+    let made = match pool {
+        Ok(pool) => pool.install(compile),
+        Err(error) => {
+            tracing::warn!(%error, "no threads of its own to compile on");
+            compile()
+        }
+    };
+    for thread in threads {
+        if thread.join().is_err() {
+            tracing::error!("a thread that compiles had panicked");
+        }
+    }
+    made
+}
+
+/// Has the allocator return what is free to the system now, rather than when it next needs memory.
+#[allow(
+    unsafe_code,
+    reason = "the allocator is C; the function takes a flag and may be called at any time"
+)]
+fn give_back() {
+    unsafe extern "C" {
+        safe fn mi_collect(force: bool);
+    }
+    mi_collect(true);
 }
 
 impl fmt::Debug for Engine {
@@ -141,7 +191,9 @@ fn pooling(workers: usize) -> wasmtime::InstanceAllocationStrategy {
         .max_tables_per_component(8)
         .table_elements(20_000)
         .max_unused_warm_slots(warm)
-        .linear_memory_keep_resident(64 << 10)
+        // Where the kernel tells which pages were written, only those are reset, in place: no fault for the next.
+        .pagemap_scan(Enabled::Auto)
+        .linear_memory_keep_resident(128 << 10)
         .table_keep_resident(8 << 10)
         .decommit_batch_size(1);
     wasmtime::InstanceAllocationStrategy::Pooling(pool)

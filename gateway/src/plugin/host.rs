@@ -8,15 +8,16 @@ mod secrets;
 mod state;
 mod telemetry;
 mod upstream;
+mod wasi;
 
 pub(super) use exchange::answer_status;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime::component::{Component, HasSelf, InstancePre, Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::Phases;
@@ -26,6 +27,7 @@ use crate::config::{self, Secret};
 use crate::proxy::exchange::Exchange;
 use crate::state::Memory;
 use crate::telemetry::metrics::{Metrics, PluginMetrics};
+use bindings::gateway::plugin;
 
 /// The WIT package in Rust.
 pub(super) mod bindings {
@@ -111,6 +113,8 @@ pub(super) struct Guest {
     /// What the filter in hand asked for.
     pub(super) phases: Phases,
     pub(super) budget: Budget,
+    /// Whether the call in hand may give way to the worker's other tasks.
+    pub(super) on_fibre: bool,
     /// When the call in hand must be over.
     pub(super) deadline: Instant,
     /// The last line the guest logged at level error in this call.
@@ -138,6 +142,7 @@ impl Guest {
             exchange: None,
             phases: Phases::default(),
             budget,
+            on_fibre: true,
             deadline: Instant::now(),
             last_words: None,
             route: None,
@@ -145,6 +150,14 @@ impl Guest {
             wasi: wasi.build(),
             table: ResourceTable::new(),
         }
+    }
+
+    /// Refills what a call may use, for one that must be over at `deadline`.
+    pub(super) fn begin(&mut self, phases: Phases, cpu: Duration, deadline: Instant) {
+        self.budget.refill(cpu);
+        self.phases = phases;
+        self.deadline = deadline;
+        self.last_words = None;
     }
 
     fn warn_denied(&self, what: fmt::Arguments<'_>, remedy: &str) {
@@ -200,10 +213,38 @@ impl WasiView for Guest {
 /// Types alone; there is nothing to call.
 impl bindings::gateway::plugin::types::Host for Guest {}
 
-/// A linker with the gateway's interfaces, and WASI with nothing behind it.
-pub(super) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest>> {
+/// A component with its imports resolved.
+pub(super) struct Resolved {
+    pub(super) pre: InstancePre<Guest>,
+    /// Whether it imports something that waits, so that every call of it needs a fibre.
+    pub(super) waits: bool,
+}
+
+/// Resolves the imports of a component: without anything that waits, if that is enough for it.
+pub(super) fn resolve(
+    engine: &wasmtime::Engine,
+    component: &Component,
+) -> wasmtime::Result<Resolved> {
+    let mut linker = Linker::new(engine);
+    wasi::add_to_linker(&mut linker)?;
+    add_interfaces(&mut linker)?;
+    if let Ok(pre) = linker.instantiate_pre(component) {
+        return Ok(Resolved { pre, waits: false });
+    }
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    bindings::Plugin::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
-    Ok(linker)
+    add_interfaces(&mut linker)?;
+    plugin::upstream::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+    let pre = linker.instantiate_pre(component)?;
+    Ok(Resolved { pre, waits: true })
+}
+
+/// The gateway's interfaces that never wait.
+fn add_interfaces(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    plugin::exchange::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)?;
+    plugin::types::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)?;
+    plugin::state::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)?;
+    plugin::limiter::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)?;
+    plugin::telemetry::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)?;
+    plugin::secrets::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)
 }

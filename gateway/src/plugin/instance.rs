@@ -7,13 +7,13 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use wasmtime::Store;
-use wasmtime::component::ResourceAny;
+use wasmtime::component::{ComponentNamedList, Lift, Lower, ResourceAny, TypedFunc};
+use wasmtime::{AsContextMut, Store, UpdateDeadline};
 
+use super::exports::{Chunk, Complete, Exports, Phase, typed};
 use super::failure::{Failure, FailureKind};
 use super::host::bindings::exports::gateway::plugin::filter as wit;
-use super::host::bindings::{Plugin, PluginPre};
-use super::host::{Guest, Shared};
+use super::host::{Guest, Resolved, Shared};
 use super::limits::SETUP_FACTOR;
 use super::meter::Meter;
 use super::{Linked, Phases};
@@ -26,7 +26,14 @@ pub(super) struct Instance {
     store: Store<Guest>,
     /// That of the budget in the store, which a call has to itself.
     meter: Arc<Meter>,
-    component: Plugin,
+    component: wasmtime::component::Instance,
+    exports: Arc<Exports>,
+    /// Typed at their first call, since most plugins have one or two of them.
+    on_request: Option<Phase>,
+    on_response: Option<Phase>,
+    on_complete: Option<Complete>,
+    /// Whether every call needs a fibre.
+    waits: bool,
     /// By index into [`Linked`]'s filters; configured on first use.
     filters: Vec<Option<ResourceAny>>,
     calls: u64,
@@ -53,7 +60,8 @@ impl Instance {
     /// Instantiates a component under the plugin's limits.
     pub(super) async fn new(
         engine: &wasmtime::Engine,
-        pre: &PluginPre<Guest>,
+        resolved: &Resolved,
+        exports: &Arc<Exports>,
         shared: Arc<Shared>,
     ) -> Result<Self, Failure> {
         let plugin = &shared.plugin;
@@ -64,10 +72,14 @@ impl Instance {
             .map_err(|error| Failure::new(FailureKind::Instances, error.to_string()))?;
         store.set_hostcall_fuel(transfer);
         store.limiter(|guest| &mut guest.budget);
-        store.epoch_deadline_callback(|mut store| store.data_mut().budget.tick());
-        begin(&mut store, Phases::default(), cpu, timeout);
+        store.epoch_deadline_callback(|mut store| tick(store.data_mut()));
+        begin_set_up(&mut store, cpu, timeout);
         let meter = store.data().budget.meter();
-        let component = match within(timeout, &meter, pre.instantiate_async(&mut store)).await {
+        let started = {
+            let started = pin!(resolved.pre.instantiate_async(&mut store));
+            within(timeout, &meter, started).await
+        };
+        let component = match started {
             Some(Ok(component)) => component,
             Some(Err(error)) => return Err(failed_start(&error, store.data())),
             None => return Err(timed_out(timeout)),
@@ -76,6 +88,11 @@ impl Instance {
             store,
             meter,
             component,
+            exports: exports.clone(),
+            on_request: None,
+            on_response: None,
+            on_complete: None,
+            waits: resolved.waits,
             filters: Vec::new(),
             calls: 0,
             spoiled: false,
@@ -92,12 +109,16 @@ impl Instance {
         !self.spoiled && !bloated && self.calls < recycle_after
     }
 
-    /// Asks who the plugin is.
+    /// Asks who the plugin is, and compares the types of its functions with the contract's.
     pub(super) async fn describe(&mut self) -> Result<wit::Metadata, Failure> {
         let timeout = self.set_up();
-        let filter = self.component.gateway_plugin_filter();
-        let described = within(timeout, &self.meter, filter.call_describe(&mut self.store)).await;
-        self.settle(described, timeout)
+        let exports = self.exports.clone();
+        exports
+            .check(self.component, &mut self.store.as_context_mut())
+            .map_err(|error| Failure::from_trap(&error, false))?;
+        let index = exports.describe;
+        let called = self.set_up_by(index, (), timeout).await;
+        self.settle(called, timeout).map(|(metadata,)| metadata)
     }
 
     /// Configures a filter. The inner `Err` is what the plugin finds wrong with the configuration.
@@ -107,15 +128,9 @@ impl Instance {
         json: &str,
     ) -> Result<Result<ResourceAny, Vec<wit::ConfigError>>, Failure> {
         let timeout = self.set_up();
-        let filter = self.component.gateway_plugin_filter();
-        let configured = filter.configured();
-        let answer = within(
-            timeout,
-            &self.meter,
-            configured.call_configure(&mut self.store, json),
-        )
-        .await;
-        let answer = self.settle(answer, timeout)?;
+        let configure = self.exports.configure;
+        let called = self.set_up_by(configure, (json,), timeout).await;
+        let (answer,): (Result<ResourceAny, _>,) = self.settle(called, timeout)?;
         if let Ok(resource) = &answer {
             if self.filters.len() <= index {
                 self.filters.resize(index + 1, None);
@@ -128,14 +143,10 @@ impl Instance {
     /// Asks a configured filter for its phases.
     pub(super) async fn phases(&mut self, resource: ResourceAny) -> Result<Phases, Failure> {
         let timeout = self.set_up();
-        let configured = self.component.gateway_plugin_filter().configured();
-        let phases = within(
-            timeout,
-            &self.meter,
-            configured.call_phases(&mut self.store, resource),
-        )
-        .await;
-        self.settle(phases, timeout).map(Phases::from_wit)
+        let index = self.exports.phases;
+        let called = self.set_up_by(index, (resource,), timeout).await;
+        self.settle(called, timeout)
+            .map(|(phases,)| Phases::from_wit(phases))
     }
 
     /// Calls a phase. The exchange, if there is one, is in the store's data already.
@@ -149,18 +160,177 @@ impl Instance {
             Some(Some(resource)) => *resource,
             _ => self.configure_late(linked, index).await?,
         };
-        let plugin = &linked.config;
-        let timeout = plugin.timeout;
+        let on_fibre = self.waits || linked.patience.wants_fibre();
+        let timeout = linked.config.timeout;
+        self.begin(linked, index, on_fibre, Instant::now());
+        let returned = if on_fibre {
+            let meter = self.meter.clone();
+            let called = pin!(self.invoke(resource, call));
+            within(timeout, &meter, called).await
+        } else {
+            Some(self.invoke_now(resource, &call))
+        };
+        self.end(linked, returned)
+    }
+
+    /// Whether [`Self::call_now`] can call this filter.
+    pub(super) fn is_ready(&self, index: usize) -> bool {
+        !self.waits && matches!(self.filters.get(index), Some(Some(_)))
+    }
+
+    /// As [`Self::call`], for a filter that is ready: nothing is waited for.
+    pub(super) fn call_now(
+        &mut self,
+        linked: &Linked,
+        index: usize,
+        call: &Call,
+        started: Instant,
+    ) -> Result<Returned, Failure> {
+        let Some(Some(resource)) = self.filters.get(index).copied() else {
+            let text = "a filter was called before it was configured";
+            return Err(Failure::new(FailureKind::Configure, text));
+        };
+        self.begin(linked, index, false, started);
+        let returned = self.invoke_now(resource, call);
+        self.end(linked, Some(returned))
+    }
+
+    fn begin(&mut self, linked: &Linked, index: usize, on_fibre: bool, started: Instant) {
         self.spoiled = true;
         self.calls += 1;
-        begin(&mut self.store, linked.phases(index), plugin.cpu, timeout);
-        let returned = within(
-            timeout,
-            &self.meter,
-            invoke(&self.component, &mut self.store, resource, call),
-        )
-        .await;
-        self.settle(returned, timeout)
+        let guest = self.store.data_mut();
+        guest.on_fibre = on_fibre;
+        guest.begin(
+            linked.phases(index),
+            linked.config.cpu,
+            started + linked.config.timeout,
+        );
+        self.store.set_epoch_deadline(1);
+    }
+
+    fn end(
+        &mut self,
+        linked: &Linked,
+        returned: Option<wasmtime::Result<Returned>>,
+    ) -> Result<Returned, Failure> {
+        linked.patience.learn(self.meter.used());
+        self.settle(returned, linked.config.timeout)
+    }
+
+    /// Calls a phase on this stack: nothing that the component imports can wait.
+    fn invoke_now(&mut self, resource: ResourceAny, call: &Call) -> wasmtime::Result<Returned> {
+        match call {
+            Call::Request => {
+                let function = self.on_request()?;
+                let (flow,) = function.call(&mut self.store, (resource,))?;
+                Ok(Returned::Flow(flow))
+            }
+            Call::Response => {
+                let function = self.on_response()?;
+                let (flow,) = function.call(&mut self.store, (resource,))?;
+                Ok(Returned::Flow(flow))
+            }
+            Call::RequestChunk(chunk, last) => {
+                let function: Chunk<'_> = self.function(self.exports.on_request_chunk)?;
+                let (chunk,) = function.call(&mut self.store, (resource, &chunk[..], *last))?;
+                Ok(Returned::Chunk(chunk))
+            }
+            Call::ResponseChunk(chunk, last) => {
+                let function: Chunk<'_> = self.function(self.exports.on_response_chunk)?;
+                let (chunk,) = function.call(&mut self.store, (resource, &chunk[..], *last))?;
+                Ok(Returned::Chunk(chunk))
+            }
+            Call::Complete => {
+                let function = self.on_complete()?;
+                function.call(&mut self.store, (resource,))?;
+                Ok(Returned::Done)
+            }
+        }
+    }
+
+    /// Calls a phase on a fibre, which the guest leaves when it waits and at every tick.
+    async fn invoke(&mut self, resource: ResourceAny, call: Call) -> wasmtime::Result<Returned> {
+        match call {
+            Call::Request => {
+                let function = self.on_request()?;
+                let (flow,) = function.call_async(&mut self.store, (resource,)).await?;
+                Ok(Returned::Flow(flow))
+            }
+            Call::Response => {
+                let function = self.on_response()?;
+                let (flow,) = function.call_async(&mut self.store, (resource,)).await?;
+                Ok(Returned::Flow(flow))
+            }
+            Call::RequestChunk(chunk, last) => {
+                let function: Chunk<'_> = self.function(self.exports.on_request_chunk)?;
+                let called = function.call_async(&mut self.store, (resource, &chunk[..], last));
+                Ok(Returned::Chunk(called.await?.0))
+            }
+            Call::ResponseChunk(chunk, last) => {
+                let function: Chunk<'_> = self.function(self.exports.on_response_chunk)?;
+                let called = function.call_async(&mut self.store, (resource, &chunk[..], last));
+                Ok(Returned::Chunk(called.await?.0))
+            }
+            Call::Complete => {
+                let function = self.on_complete()?;
+                function.call_async(&mut self.store, (resource,)).await?;
+                Ok(Returned::Done)
+            }
+        }
+    }
+
+    fn on_request(&mut self) -> wasmtime::Result<Phase> {
+        if let Some(function) = self.on_request {
+            return Ok(function);
+        }
+        let function = self.function(self.exports.on_request)?;
+        Ok(*self.on_request.insert(function))
+    }
+
+    fn on_response(&mut self) -> wasmtime::Result<Phase> {
+        if let Some(function) = self.on_response {
+            return Ok(function);
+        }
+        let function = self.function(self.exports.on_response)?;
+        Ok(*self.on_response.insert(function))
+    }
+
+    fn on_complete(&mut self) -> wasmtime::Result<Complete> {
+        if let Some(function) = self.on_complete {
+            return Ok(function);
+        }
+        let function = self.function(self.exports.on_complete)?;
+        Ok(*self.on_complete.insert(function))
+    }
+
+    fn function<P, R>(
+        &mut self,
+        index: wasmtime::component::ComponentExportIndex,
+    ) -> wasmtime::Result<TypedFunc<P, R>>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift,
+    {
+        typed(self.component, &mut self.store, index)
+    }
+
+    /// A call that parses and builds: always on a fibre, since it may take long.
+    async fn set_up_by<P, R>(
+        &mut self,
+        index: wasmtime::component::ComponentExportIndex,
+        arguments: P,
+        timeout: Duration,
+    ) -> Option<wasmtime::Result<R>>
+    where
+        P: ComponentNamedList + Lower + Send + Sync,
+        R: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        let function: TypedFunc<P, R> = match self.function(index) {
+            Ok(function) => function,
+            Err(error) => return Some(Err(error)),
+        };
+        let called = pin!(function.call_async(&mut self.store, arguments));
+        within(timeout, &self.meter, called).await
     }
 
     /// A configuration that the loader has tried fails here only if the plugin is not deterministic.
@@ -189,7 +359,7 @@ impl Instance {
         self.spoiled = true;
         let plugin = &self.store.data().shared.plugin;
         let (timeout, cpu) = (plugin.timeout, setup_time(plugin.cpu));
-        begin(&mut self.store, Phases::default(), cpu, timeout);
+        begin_set_up(&mut self.store, cpu, timeout);
         timeout
     }
 
@@ -216,46 +386,30 @@ impl Instance {
     }
 }
 
-/// Refills the budget for a call that begins now.
-fn begin(store: &mut Store<Guest>, phases: Phases, cpu: Duration, timeout: Duration) {
+/// Refills the budget for a call that parses and builds.
+fn begin_set_up(store: &mut Store<Guest>, cpu: Duration, timeout: Duration) {
     let guest = store.data_mut();
-    guest.budget.refill(cpu);
-    guest.phases = phases;
-    guest.deadline = Instant::now() + timeout;
-    guest.last_words = None;
+    guest.on_fibre = true;
+    guest.begin(Phases::default(), cpu, Instant::now() + timeout);
     store.set_epoch_deadline(1);
 }
 
-async fn invoke(
-    component: &Plugin,
-    store: &mut Store<Guest>,
-    resource: ResourceAny,
-    call: Call,
-) -> wasmtime::Result<Returned> {
-    let configured = component.gateway_plugin_filter().configured();
-    Ok(match call {
-        Call::Request => Returned::Flow(configured.call_on_request(store, resource).await?),
-        Call::Response => Returned::Flow(configured.call_on_response(store, resource).await?),
-        Call::RequestChunk(chunk, last) => Returned::Chunk(
-            configured
-                .call_on_request_chunk(store, resource, &chunk, last)
-                .await?,
-        ),
-        Call::ResponseChunk(chunk, last) => Returned::Chunk(
-            configured
-                .call_on_response_chunk(store, resource, &chunk, last)
-                .await?,
-        ),
-        Call::Complete => {
-            configured.call_on_complete(store, resource).await?;
-            Returned::Done
-        }
+/// One tick of the epoch passed in the guest. On a fibre, the worker's other tasks get their turn.
+fn tick(guest: &mut Guest) -> wasmtime::Result<UpdateDeadline> {
+    let update = guest.budget.tick()?;
+    Ok(if guest.on_fibre {
+        update
+    } else {
+        UpdateDeadline::Continue(1)
     })
 }
 
 /// Waits so long for a call, without a timer for one that is done at its first poll; most are.
-async fn within<F: Future>(limit: Duration, meter: &Meter, call: F) -> Option<F::Output> {
-    let mut call = pin!(call);
+async fn within<F: Future>(
+    limit: Duration,
+    meter: &Meter,
+    mut call: Pin<&mut F>,
+) -> Option<F::Output> {
     let mut metered = poll_fn(|context| {
         meter.resume();
         let polled = call.as_mut().poll(context);

@@ -10,10 +10,11 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::types::ComponentItem;
 
 use super::engine::Compiled;
+use super::exports::Exports;
 use super::grants::{VERSION, check_import};
-use super::host::bindings::PluginPre;
-use super::host::{Guest, Shared, linker};
+use super::host::{Resolved, Shared, resolve};
 use super::instance::Instance;
+use super::patience::Patience;
 use super::{Engine, Failure, Filter, Linked, Services};
 use crate::config;
 
@@ -159,13 +160,13 @@ fn link(
     let in_file = |message: String| whole(plugin, format!("{}: {message}", plugin.path.display()));
     let compiled = compile(engine, artifact).map_err(in_file)?;
     check(engine, &compiled, plugin)?;
-    let pre = linker(engine.wasmtime())
-        .and_then(|linker| linker.instantiate_pre(&compiled.component))
-        .and_then(PluginPre::new)
-        .map_err(|error| in_file(format!("does not fit gateway:plugin@{VERSION}: {error:#}")))?;
+    let unfit = |error| in_file(format!("does not fit gateway:plugin@{VERSION}: {error:#}"));
+    let resolved = resolve(engine.wasmtime(), &compiled.component).map_err(unfit)?;
+    let exports = Arc::new(Exports::find(&compiled.component).map_err(unfit)?);
     let config = Arc::new(plugin.clone());
     let shared = Arc::new(Shared::new(config.clone(), services.clone()));
-    let tried = on_own_thread(try_out(engine, &pre, &shared, configs)).map_err(in_file)?;
+    let tried =
+        on_own_thread(try_out(engine, (&resolved, &exports), &shared, configs)).map_err(in_file)?;
     let (metadata, filters) = tried.map_err(|faults| LoadError {
         plugin: plugin.name.clone(),
         faults,
@@ -178,7 +179,9 @@ fn link(
         filters,
         engine: engine.clone(),
         _compiled: compiled,
-        pre,
+        resolved,
+        exports,
+        patience: Patience::default(),
         shared,
         living: std::sync::atomic::AtomicUsize::new(0),
         pools: parking_lot::Mutex::default(),
@@ -252,12 +255,13 @@ type Tried = Result<(Metadata, Vec<Filter>), Vec<Fault>>;
 /// Instantiates the component once and gives it every configuration.
 async fn try_out(
     engine: &Engine,
-    pre: &PluginPre<Guest>,
+    component: (&Resolved, &Arc<Exports>),
     shared: &Arc<Shared>,
     configs: &[(serde_json::Value, String)],
 ) -> Tried {
     let at_start = |failure: Failure| vec![fault_of(shared, "when it was instantiated", &failure)];
-    let fresh = || Instance::new(engine.wasmtime(), pre, shared.clone());
+    let (resolved, exports) = component;
+    let fresh = || Instance::new(engine.wasmtime(), resolved, exports, shared.clone());
     let mut instance = fresh().await.map_err(at_start)?;
     let described = instance.describe().await;
     let metadata =

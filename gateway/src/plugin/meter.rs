@@ -41,6 +41,11 @@ impl Meter {
         }
     }
 
+    /// What the call in hand has used, as far as it was measured.
+    pub(super) fn used(&self) -> Duration {
+        Duration::from_nanos(self.used.load(Ordering::Relaxed))
+    }
+
     /// A call begins.
     pub(super) fn begin(&self) {
         self.used.store(0, Ordering::Relaxed);

@@ -19,6 +19,9 @@ const IDLE: usize = 64;
 /// Configurations that a warm instance has taken beforehand; others are taken at their first call.
 const WARM_FILTERS: usize = 32;
 
+/// An exchange that comes back from a phase, and what the phase came to.
+type Concluded = (Box<Exchange>, Result<Flow, Failure>);
+
 /// Instances of one plugin on one worker.
 pub struct Pool {
     linked: Arc<Linked>,
@@ -89,8 +92,12 @@ impl Pool {
         link: (usize, usize),
         exchange: Box<Exchange>,
     ) -> (Box<Exchange>, Result<Flow, Failure>) {
-        self.phase(link, exchange, Phase::Request, Call::Request)
-            .await
+        match self.phase_now(link, exchange, Phase::Request, &Call::Request) {
+            Ok(done) => done,
+            Err(exchange) => {
+                Box::pin(self.phase(link, exchange, Phase::Request, Call::Request)).await
+            }
+        }
     }
 
     /// Calls `on-response` of a filter.
@@ -99,8 +106,12 @@ impl Pool {
         link: (usize, usize),
         exchange: Box<Exchange>,
     ) -> (Box<Exchange>, Result<Flow, Failure>) {
-        self.phase(link, exchange, Phase::Response, Call::Response)
-            .await
+        match self.phase_now(link, exchange, Phase::Response, &Call::Response) {
+            Ok(done) => done,
+            Err(exchange) => {
+                Box::pin(self.phase(link, exchange, Phase::Response, Call::Response)).await
+            }
+        }
     }
 
     /// Calls `on-complete` of a filter, and lets go of the instance that was held for the exchange. A failure is
@@ -131,6 +142,38 @@ impl Pool {
             .clone()
     }
 
+    /// Calls a phase where nothing needs to be waited for: on an idle instance, without a fibre. Most calls end
+    /// here, so nothing of the general case is carried along; the exchange comes back untouched if it is one.
+    fn phase_now(
+        &self,
+        (place, filter): (usize, usize),
+        mut exchange: Box<Exchange>,
+        phase: Phase,
+        call: &Call,
+    ) -> Result<Concluded, Box<Exchange>> {
+        if self.holds((place, filter), &exchange) || self.linked.patience.wants_fibre() {
+            return Err(exchange);
+        }
+        let Some(mut leased) = self.idle.lock().pop() else {
+            return Err(exchange);
+        };
+        if !leased.instance.is_ready(filter) {
+            self.give_back(leased);
+            return Err(exchange);
+        }
+        let started = Instant::now();
+        exchange.phase = phase;
+        let guest = leased.instance.guest();
+        guest.exchange = Some(exchange);
+        let returned = leased
+            .instance
+            .call_now(&self.linked, filter, call, started);
+        let exchange = leased.take_back();
+        self.give_back(leased);
+        let flow = self.conclude(&exchange, phase, started, returned);
+        Ok((exchange, flow))
+    }
+
     async fn phase(
         self: &Arc<Self>,
         link: (usize, usize),
@@ -153,13 +196,25 @@ impl Pool {
                 Err(failure) => (exchange, Err(failure)),
             }
         };
+        let flow = self.conclude(&exchange, phase, started, returned);
+        (exchange, flow)
+    }
+
+    /// Measures a phase that is over, and logs it if it failed.
+    fn conclude(
+        &self,
+        exchange: &Exchange,
+        phase: Phase,
+        started: Instant,
+        returned: Result<Returned, Failure>,
+    ) -> Result<Flow, Failure> {
         let flow = returned.and_then(refused).and_then(flow);
         self.linked.shared.metrics.phase(phase, started.elapsed());
         if let Err(failure) = &flow {
             self.linked
                 .report(&exchange.route.name, phase.name(), failure);
         }
-        (exchange, flow)
+        flow
     }
 
     /// Whether all phases of an exchange go to one instance: if it streams, or every exchange has its own.
@@ -193,8 +248,13 @@ impl Pool {
     async fn make(&self) -> Result<Leased, Failure> {
         let permit = self.permit()?;
         let linked = &*self.linked;
-        let instance =
-            Instance::new(linked.engine.wasmtime(), &linked.pre, linked.shared.clone()).await?;
+        let instance = Instance::new(
+            linked.engine.wasmtime(),
+            &linked.resolved,
+            &linked.exports,
+            linked.shared.clone(),
+        )
+        .await?;
         Ok(Leased {
             instance: Box::new(instance),
             _permit: permit,
@@ -245,11 +305,12 @@ impl Leased {
     ) -> (Box<Exchange>, Result<Returned, Failure>) {
         self.instance.guest().exchange = Some(exchange);
         let returned = self.instance.call(linked, filter, call).await;
+        (self.take_back(), returned)
+    }
+
+    fn take_back(&mut self) -> Box<Exchange> {
         let exchange = self.instance.guest().exchange.take();
-        (
-            exchange.expect("the exchange stays in the store while a call runs"),
-            returned,
-        )
+        exchange.expect("the exchange stays in the store while a call runs")
     }
 }
 

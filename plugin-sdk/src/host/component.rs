@@ -6,7 +6,7 @@ use super::bindings::gateway::plugin::{
     exchange, limiter, secrets, state, telemetry, types, upstream,
 };
 use crate::limiter::{Algorithm, Decision, Quota};
-use crate::{HeaderError, Level};
+use crate::{EditError, HeaderEdit, HeaderError, Level};
 
 pub(crate) use exchange::{
     attribute, authority, client_address, client_certificate_subject, id, method, path, path_param,
@@ -25,11 +25,7 @@ pub(crate) fn now() -> SystemTime {
 macro_rules! edits {
     ($($name:ident($($argument:ident: $type:ty),+);)+) => {
         $(pub(crate) fn $name($($argument: $type),+) -> Result<(), HeaderError> {
-            exchange::$name($($argument),+).map_err(|error| match error {
-                exchange::HeaderError::InvalidName => HeaderError::InvalidName,
-                exchange::HeaderError::InvalidValue => HeaderError::InvalidValue,
-                exchange::HeaderError::Denied => HeaderError::Denied,
-            })
+            exchange::$name($($argument),+).map_err(why)
         })+
     };
 }
@@ -44,6 +40,45 @@ edits! {
     set_response_header(name: &str, value: &[u8]);
     append_response_header(name: &str, value: &[u8]);
     remove_response_header(name: &str);
+}
+
+fn why(error: exchange::HeaderError) -> HeaderError {
+    match error {
+        exchange::HeaderError::InvalidName => HeaderError::InvalidName,
+        exchange::HeaderError::InvalidValue => HeaderError::InvalidValue,
+        exchange::HeaderError::Denied => HeaderError::Denied,
+    }
+}
+
+pub(crate) fn edit_request_headers(edits: &[HeaderEdit<'_>]) -> Result<(), EditError> {
+    exchange::edit_request_headers(&records(edits)).map_err(edit_error)
+}
+
+pub(crate) fn edit_response_headers(edits: &[HeaderEdit<'_>]) -> Result<(), EditError> {
+    exchange::edit_response_headers(&records(edits)).map_err(edit_error)
+}
+
+fn records<'a>(edits: &[HeaderEdit<'a>]) -> Vec<exchange::HeaderEdit<'a>> {
+    use exchange::EditKind;
+
+    edits
+        .iter()
+        .map(|edit| {
+            let (kind, name, value) = match *edit {
+                HeaderEdit::Set(name, value) => (EditKind::Set, name, value),
+                HeaderEdit::Append(name, value) => (EditKind::Append, name, value),
+                HeaderEdit::Remove(name) => (EditKind::Remove, name, &[][..]),
+            };
+            exchange::HeaderEdit { kind, name, value }
+        })
+        .collect()
+}
+
+fn edit_error(error: exchange::EditError) -> EditError {
+    EditError {
+        at: error.at as usize,
+        why: why(error.why),
+    }
 }
 
 /// Pairs as the records of the WIT; both have one layout in memory, so nothing is copied.

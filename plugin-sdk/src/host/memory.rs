@@ -7,7 +7,9 @@ use std::time::SystemTime;
 
 use crate::limiter::{Decision, Quota};
 use crate::test::{Edit, Facts, LogLine, Scene, World, first, series, set};
-use crate::{Answer, HeaderError, Level, Phases, Query, fields, state, upstream};
+use crate::{
+    Answer, EditError, HeaderEdit, HeaderError, Level, Phases, Query, fields, state, upstream,
+};
 
 /// The longest field value that the gateway takes from a plugin, in bytes.
 const LONGEST_VALUE: usize = 64 * 1024;
@@ -123,6 +125,33 @@ pub(crate) fn append_request_header(name: &str, value: &[u8]) -> Result<(), Head
 pub(crate) fn remove_request_header(name: &str) -> Result<(), HeaderError> {
     let name = checked(name, &[])?;
     edit_request(|facts| facts.request_headers.retain(|(n, _)| *n != name))
+}
+
+/// Makes edits in order up to the first that is not made.
+fn edit_each(
+    edits: &[HeaderEdit<'_>],
+    edit: impl Fn(HeaderEdit<'_>) -> Result<(), HeaderError>,
+) -> Result<(), EditError> {
+    edits
+        .iter()
+        .enumerate()
+        .try_for_each(|(at, one)| edit(*one).map_err(|why| EditError { at, why }))
+}
+
+pub(crate) fn edit_request_headers(edits: &[HeaderEdit<'_>]) -> Result<(), EditError> {
+    edit_each(edits, |edit| match edit {
+        HeaderEdit::Set(name, value) => set_request_header(name, value),
+        HeaderEdit::Append(name, value) => append_request_header(name, value),
+        HeaderEdit::Remove(name) => remove_request_header(name),
+    })
+}
+
+pub(crate) fn edit_response_headers(edits: &[HeaderEdit<'_>]) -> Result<(), EditError> {
+    edit_each(edits, |edit| match edit {
+        HeaderEdit::Set(name, value) => set_response_header(name, value),
+        HeaderEdit::Append(name, value) => append_response_header(name, value),
+        HeaderEdit::Remove(name) => remove_response_header(name),
+    })
 }
 
 pub(crate) fn set_method(method: &str) -> Result<(), HeaderError> {

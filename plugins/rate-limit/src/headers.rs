@@ -1,7 +1,7 @@
 //! How a client learns where it stands: `RateLimit-Policy` and `RateLimit` of draft-ietf-httpapi-ratelimit-headers,
-//! and the older `X-RateLimit-*`. Each field is one call of the gateway; what does not change is built once.
+//! and the older `X-RateLimit-*`. All fields are one call of the gateway; what does not change is built once.
 
-use gateway_plugin_sdk::HeaderError;
+use gateway_plugin_sdk::HeaderEdit;
 
 use crate::limit::{Limit, Standing};
 
@@ -22,35 +22,47 @@ impl Fields {
         }
     }
 
-    /// Hands every field to `set`.
-    pub(crate) fn tell(
+    /// Hands every field to `set`, all at once.
+    pub(crate) fn tell<E>(
         &self,
         limit: &Limit,
         standing: Standing,
-        mut set: impl FnMut(&'static str, &[u8]) -> Result<(), HeaderError>,
-    ) -> Result<(), HeaderError> {
+        set: impl FnOnce(&[HeaderEdit<'_>]) -> Result<(), E>,
+    ) -> Result<(), E> {
         let remaining = Number::of(u64::from(standing.decision.remaining));
         let seconds = Number::of(standing.seconds());
-        if let Some(policy) = &self.policy {
-            set("ratelimit-policy", policy.as_bytes())?;
-            let mut state = Vec::with_capacity(limit.name.len() + 48);
-            quoted(&limit.name, &mut state);
-            state.extend_from_slice(b";r=");
-            state.extend_from_slice(remaining.as_ref());
-            state.extend_from_slice(b";t=");
-            state.extend_from_slice(seconds.as_ref());
-            set("ratelimit", &state)?;
+        let capacity = Number::of(u64::from(limit.capacity()));
+        let state = match self.policy {
+            Some(_) => state(&limit.name, remaining, seconds),
+            None => Vec::new(),
+        };
+        let policy = self.policy.as_deref().unwrap_or_default();
+        let fields = [
+            HeaderEdit::Set("ratelimit-policy", policy.as_bytes()),
+            HeaderEdit::Set("ratelimit", &state),
+            HeaderEdit::Set("x-ratelimit-limit", capacity.as_ref()),
+            HeaderEdit::Set("x-ratelimit-remaining", remaining.as_ref()),
+            HeaderEdit::Set("x-ratelimit-reset", seconds.as_ref()),
+        ];
+        let (ietf, x) = fields.split_at(2);
+        match (self.policy.is_some(), self.x) {
+            (true, true) => set(&fields),
+            (true, false) => set(ietf),
+            (false, true) => set(x),
+            (false, false) => Ok(()),
         }
-        if self.x {
-            set(
-                "x-ratelimit-limit",
-                Number::of(u64::from(limit.capacity())).as_ref(),
-            )?;
-            set("x-ratelimit-remaining", remaining.as_ref())?;
-            set("x-ratelimit-reset", seconds.as_ref())?;
-        }
-        Ok(())
     }
+}
+
+/// The value of `RateLimit`.
+fn state(name: &str, remaining: Number, seconds: Number) -> Vec<u8> {
+    let mut state = Vec::with_capacity(name.len() + 48);
+    quoted(name, &mut state);
+    state.extend_from_slice(b";r=");
+    state.extend_from_slice(remaining.as_ref());
+    state.extend_from_slice(b";t=");
+    state.extend_from_slice(seconds.as_ref());
+    state
 }
 
 /// Every limit as an item of a structured field (RFC 9651): its name, quota, and window in whole seconds.

@@ -10,6 +10,8 @@ mod limit;
 #[cfg(test)]
 mod tests;
 
+use std::convert::Infallible;
+
 use gateway_plugin_sdk::prelude::*;
 
 pub use config::Config;
@@ -43,9 +45,7 @@ impl Plugin for RateLimit {
         match self.ask(request) {
             Verdict::Allowed(standing) => {
                 if let Some(standing) = standing {
-                    self.tell(standing, |name, value| {
-                        request.response().set_header(name, value)
-                    })?;
+                    self.tell(standing, |fields| request.response().edit_headers(fields))?;
                 }
                 Ok(Flow::Next)
             }
@@ -116,11 +116,15 @@ impl RateLimit {
 
     fn refuse(&self, standing: Standing) -> Answer {
         let mut answer = Answer::new(self.settings.status);
-        self.tell(standing, |name, value| {
-            answer.headers.push((name.to_owned(), value.to_vec()));
+        self.tell::<Infallible>(standing, |fields| {
+            for field in fields {
+                if let HeaderEdit::Set(name, value) = field {
+                    answer.headers.push(((*name).to_owned(), value.to_vec()));
+                }
+            }
             Ok(())
         })
-        .expect("an answer takes every field");
+        .unwrap_or_else(|never| match never {});
         answer
             .header(
                 "retry-after",
@@ -132,11 +136,11 @@ impl RateLimit {
             )
     }
 
-    fn tell(
+    fn tell<E>(
         &self,
         standing: Standing,
-        set: impl FnMut(&'static str, &[u8]) -> Result<(), HeaderError>,
-    ) -> Result<(), HeaderError> {
+        set: impl FnOnce(&[HeaderEdit<'_>]) -> Result<(), E>,
+    ) -> Result<(), E> {
         self.settings
             .fields
             .tell(self.limit(standing), standing, set)

@@ -1,5 +1,6 @@
-//! Edits of header fields. A constant one is one call of the host; a template reads what fills it first.
+//! Edits of header fields. Constant ones are one call of the host together; a template reads what fills it first.
 
+use gateway_plugin_sdk::HeaderEdit as SdkEdit;
 use gateway_plugin_sdk::template::{Source, Template};
 use gateway_plugin_sdk::{ConfigError, HeaderError, Request, Response, ResponseEdits, log};
 
@@ -8,7 +9,11 @@ use crate::names;
 
 /// The edits of one side in the order that they are made.
 #[derive(Debug)]
-pub(crate) struct HeaderEdits(Vec<Edit>);
+pub(crate) struct HeaderEdits {
+    edits: Vec<Edit>,
+    /// Whether they need nothing of the exchange: then all of them are one call of the host.
+    are_constant: bool,
+}
 
 #[derive(Debug)]
 enum Edit {
@@ -82,39 +87,52 @@ impl HeaderEdits {
             let values = Value::check_all(&key, values, faults);
             edits.extend(name.map(|name| Edit::AppendIfAbsent(name, values)));
         }
-        Self(edits)
+        let are_constant = edits.iter().all(|edit| match edit {
+            Edit::Remove(_) => true,
+            Edit::Set(_, value) | Edit::Append(_, value) => matches!(value, Value::Constant(_)),
+            Edit::Rename { .. } | Edit::AppendIfAbsent(..) => false,
+        });
+        Self {
+            edits,
+            are_constant,
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.edits.is_empty()
     }
 
     /// Whether they need nothing of the exchange.
     pub(crate) fn are_constant(&self) -> bool {
-        self.0.iter().all(|edit| match edit {
-            Edit::Remove(_) => true,
-            Edit::Set(_, value) | Edit::Append(_, value) => matches!(value, Value::Constant(_)),
-            Edit::Rename { .. } | Edit::AppendIfAbsent(..) => false,
-        })
+        self.are_constant
     }
 
     /// Leaves constant edits to wait for the response.
     pub(crate) fn apply_constant(&self, response: &mut ResponseEdits<'_>) -> Result<(), String> {
-        for edit in &self.0 {
-            match edit {
-                Edit::Remove(name) => response.remove_header(name),
-                Edit::Set(name, Value::Constant(value)) => response.set_header(name, value),
-                Edit::Append(name, Value::Constant(value)) => response.append_header(name, value),
-                _ => Ok(()),
-            }
-            .map_err(|error| refused("response", edit.name(), error))?;
-        }
-        Ok(())
+        response
+            .edit_headers(&self.constant())
+            .map_err(|error| refused("response", self.edits[error.at].name(), error.why))
+    }
+
+    /// The edits, which need nothing of the exchange, for one call of the host.
+    fn constant<'a>(&'a self) -> Vec<SdkEdit<'a>> {
+        let constant = |edit: &'a Edit| match edit {
+            Edit::Remove(name) => Some(SdkEdit::Remove(name)),
+            Edit::Set(name, Value::Constant(value)) => Some(SdkEdit::Set(name, value)),
+            Edit::Append(name, Value::Constant(value)) => Some(SdkEdit::Append(name, value)),
+            _ => None,
+        };
+        self.edits.iter().filter_map(constant).collect()
     }
 
     /// Edits the request in hand.
     pub(crate) fn apply_to_request(&self, request: &mut Request) -> Result<(), Failure> {
-        for edit in &self.0 {
+        if self.are_constant {
+            return request.edit_headers(&self.constant()).map_err(|error| {
+                Failure::Refused(refused("request", self.edits[error.at].name(), error.why))
+            });
+        }
+        for edit in &self.edits {
             edit.apply(request).map_err(|error| match error {
                 HeaderError::InvalidValue => Failure::BadValue(edit.name().to_owned()),
                 error => Failure::Refused(refused("request", edit.name(), error)),
@@ -131,7 +149,7 @@ impl HeaderEdits {
         response: &mut Response,
     ) -> Result<(), String> {
         let mut back = Back { request, response };
-        for edit in &self.0 {
+        for edit in &self.edits {
             match edit.apply(&mut back) {
                 Ok(()) => {}
                 Err(HeaderError::InvalidValue) => {

@@ -8,7 +8,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use crate::plugin::failure::Stop;
 use crate::plugin::grants::reserved;
 use crate::plugin::host::Guest;
-use crate::plugin::host::bindings::gateway::plugin::exchange::{HeaderError, Host};
+use crate::plugin::host::bindings::gateway::plugin::exchange::{
+    EditError, EditKind, HeaderEdit, HeaderError, Host,
+};
 use crate::plugin::host::query;
 use crate::plugin::limits::FIELDS;
 use crate::proxy::exchange::{Exchange, Phase, ResponseEdit};
@@ -20,6 +22,7 @@ const ATTRIBUTES: usize = 256;
 const ATTRIBUTE: usize = 64 << 10;
 
 type Edit = wasmtime::Result<Result<(), HeaderError>>;
+type Edits = wasmtime::Result<Result<(), EditError>>;
 type Fields = Vec<(String, Vec<u8>)>;
 
 impl Host for Guest {
@@ -115,6 +118,14 @@ impl Host for Guest {
         self.edit_request_header(&name, |headers, name| {
             headers.remove(name);
             Ok(())
+        })
+    }
+
+    fn edit_request_headers(&mut self, edits: Vec<HeaderEdit>) -> Edits {
+        in_order(edits, |edit| match edit.kind {
+            EditKind::Set => self.set_request_header(edit.name, edit.value),
+            EditKind::Append => self.append_request_header(edit.name, edit.value),
+            EditKind::Remove => self.remove_request_header(edit.name),
         })
     }
 
@@ -256,6 +267,14 @@ impl Host for Guest {
         self.edit_response_header(&name, |name| Ok(ResponseEdit::Remove(name)))
     }
 
+    fn edit_response_headers(&mut self, edits: Vec<HeaderEdit>) -> Edits {
+        in_order(edits, |edit| match edit.kind {
+            EditKind::Set => self.set_response_header(edit.name, edit.value),
+            EditKind::Append => self.append_response_header(edit.name, edit.value),
+            EditKind::Remove => self.remove_response_header(edit.name),
+        })
+    }
+
     fn response_body(&mut self) -> wasmtime::Result<Option<Vec<u8>>> {
         self.budget.host_call()?;
         if !self.phases.response_body() {
@@ -376,6 +395,16 @@ impl Guest {
         };
         Ok(edit(name).and_then(|edit| edit_response(exchange, edit)))
     }
+}
+
+/// Makes edits up to the first that is not made. Each is charged like a call of its own.
+fn in_order(edits: Vec<HeaderEdit>, mut make: impl FnMut(HeaderEdit) -> Edit) -> Edits {
+    for (at, edit) in (0..).zip(edits) {
+        if let Err(why) = make(edit)? {
+            return Ok(Err(EditError { at, why }));
+        }
+    }
+    Ok(Ok(()))
 }
 
 /// Applies an edit of the response at once, or keeps it until there is a response.

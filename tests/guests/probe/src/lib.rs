@@ -224,6 +224,7 @@ fn forward(request: &mut Request, function: &str, config: &Config) -> Result<boo
             request.append_header("x-probe", "two")?;
         }
         "remove-request-header" => request.remove_header("x-probe")?,
+        "edit-request-headers" => several_edits(request)?,
         "set-method" => request.set_method("PUT")?,
         "set-path" => request.set_path("/probed?by=probe")?,
         "set-upstream" => request.set_upstream(&config.upstream)?,
@@ -235,10 +236,44 @@ fn forward(request: &mut Request, function: &str, config: &Config) -> Result<boo
             request.response().append_header("x-probe", "two")?;
         }
         "remove-response-header" => request.response().remove_header("content-type")?,
+        "edit-response-headers" => request.response().edit_headers(&[
+            HeaderEdit::Set("x-probe", b"one"),
+            HeaderEdit::Append("x-probe", b"two"),
+            HeaderEdit::Remove("content-type"),
+        ])?,
         "set-attribute" => request.set_attribute("probe.left", "set"),
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// Edits are made in order up to the first that is refused, and that one is named.
+fn several_edits(request: &mut Request) -> Result<()> {
+    request.edit_headers(&[
+        HeaderEdit::Set("x-probe", b"one"),
+        HeaderEdit::Append("x-probe", b"two"),
+        HeaderEdit::Remove("cookie"),
+    ])?;
+    let stopped = request.edit_headers(&[
+        HeaderEdit::Set("x-before", b"made"),
+        HeaderEdit::Set("host", b"elsewhere"),
+        HeaderEdit::Set("x-after", b"not made"),
+    ]);
+    let at = stopped.map_err(|error| (error.at, error.why));
+    if at == Err((1, HeaderError::Denied))
+        && request.header_str("x-probe").as_deref() == Some("one")
+        && request.header("cookie").is_none()
+        && request.header_str("x-before").as_deref() == Some("made")
+        && request.header("x-after").is_none()
+    {
+        Ok(())
+    } else {
+        Err(format!(
+            "stopped with {at:?} at fields {:?}",
+            fields(request.headers())
+        )
+        .into())
+    }
 }
 
 /// What the exchange says; `None` if `function` is none of its readers.
