@@ -98,7 +98,10 @@ impl Plugin for Probe {
             "fail" => return Err("the probe was asked to fail".into()),
             "no-status" => return Ok(Answer::new(1000).into()),
             "print" => {
-                #[allow(clippy::print_stdout, reason = "what a plugin prints is what is tested")]
+                #[allow(
+                    clippy::print_stdout,
+                    reason = "what a plugin prints is what is tested"
+                )]
                 {
                     println!("a line of its own");
                 }
