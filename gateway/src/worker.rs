@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +32,10 @@ const FLUSH: Duration = Duration::from_millis(100);
 
 /// Exchanges whose `complete` phases wait to be called, per worker; beyond it they are recorded without.
 const COMPLETIONS: usize = 10_000;
+
+/// Exchanges whose `complete` phases are called at once, per worker: each may need instances of its own, and nobody
+/// waits for it.
+const COMPLETING: usize = 64;
 
 /// The configuration in force, as workers see it.
 #[derive(Debug)]
@@ -236,8 +240,16 @@ fn complete_in_background() -> tokio::task::JoinHandle<()> {
     let (sender, mut receiver) = mpsc::channel::<Box<Exchange>>(COMPLETIONS);
     COMPLETE.set(Some(sender));
     tokio::task::spawn_local(async move {
+        let places = Arc::new(Semaphore::new(COMPLETING));
         while let Some(exchange) = receiver.recv().await {
-            tokio::task::spawn_local(proxy::complete::run(exchange));
+            // Never closed.
+            let Ok(place) = places.clone().acquire_owned().await else {
+                break;
+            };
+            tokio::task::spawn_local(async move {
+                proxy::complete::run(exchange).await;
+                drop(place);
+            });
         }
     })
 }
