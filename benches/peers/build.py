@@ -36,8 +36,8 @@ def gateway():
     """The gateway and its four plugins, as `make run` builds them."""
     if building:
         run(["make", "--no-print-directory", "plugins"])
-        run(["cargo", "build", "--quiet", "--release", "--package", "gateway"])
-    return ROOT / "target" / "release" / "gateway"
+        run(["cargo", "build", "--quiet", "--profile", "dist", "--package", "gateway"])
+    return ROOT / "target" / "dist" / "gateway"
 
 
 def crate(package, target=None):

@@ -98,8 +98,8 @@ fn nanos(time: Duration) -> u64 {
 /// What the calling thread has used of the processors, nanoseconds.
 #[cfg(unix)]
 fn thread_time() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::try_from(time).map_or(0, nanos)
+    let clock = nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID;
+    clock.now().map_or(0, |time| nanos(time.into()))
 }
 
 /// Without such a clock, the time that passes.

@@ -12,6 +12,7 @@ use super::failure::{Failure, FailureKind};
 use super::held::Held;
 use super::instance::{Call, Instance, Returned};
 use super::{Flow, Linked};
+use crate::clock;
 use crate::proxy::exchange::{Exchange, Phase};
 
 /// Idle instances a worker keeps of one plugin.
@@ -161,7 +162,8 @@ impl Pool {
             self.give_back(leased);
             return Err(exchange);
         }
-        let started = Instant::now();
+        // The end of the phase before, or what the chain read when it began.
+        let started = clock::recent();
         exchange.phase = phase;
         let guest = leased.instance.guest();
         guest.exchange = Some(exchange);
@@ -181,7 +183,7 @@ impl Pool {
         phase: Phase,
         call: Call,
     ) -> (Box<Exchange>, Result<Flow, Failure>) {
-        let started = Instant::now();
+        let started = clock::now();
         exchange.phase = phase;
         let (exchange, returned) = if self.holds(link, &exchange) {
             let held = self.hold(link, &mut exchange);
@@ -209,7 +211,8 @@ impl Pool {
         returned: Result<Returned, Failure>,
     ) -> Result<Flow, Failure> {
         let flow = returned.and_then(refused).and_then(flow);
-        self.linked.shared.metrics.phase(phase, started.elapsed());
+        let took = clock::now().saturating_duration_since(started);
+        self.linked.shared.metrics.phase(phase, took);
         if let Err(failure) = &flow {
             self.linked
                 .report(&exchange.route.name, phase.name(), failure);

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::Failed;
 use super::body::{BodyFault, ClientBody, Collected, Progress, collect};
 use super::exchange::{Exchange, ResponseHead};
+use crate::clock;
 use crate::config::{BodyOverflow, OnError};
 use crate::error::Error;
 use crate::plugin::{Failure, Flow, Linked, Pool};
@@ -68,14 +69,17 @@ async fn call_on_request(
 ) -> Result<(Box<Exchange>, Requested), Failed> {
     let route = exchange.route.clone();
     let mut body = Some(body);
+    // Where a phase begins, for the metrics; each ends where the next begins.
+    clock::now();
     for &place in &route.on_request {
         let link = route.chain[place];
         let pool = exchange.view.pools[link.plugin].clone();
-        if link.phases.request_body()
-            && let Err(error) =
-                hold_request(&mut exchange, &mut body, pool.linked(), progress).await
-        {
-            return Err((exchange, error));
+        if link.phases.request_body() {
+            let held = hold_request(&mut exchange, &mut body, pool.linked(), progress).await;
+            clock::now();
+            if let Err(error) = held {
+                return Err((exchange, error));
+            }
         }
         let (back, result) = pool.on_request((place, link.filter), exchange).await;
         exchange = back;
@@ -121,6 +125,7 @@ async fn call_on_response(
     mut body: Source,
 ) -> Result<(Box<Exchange>, Source), Failed> {
     let route = exchange.route.clone();
+    clock::now();
     for &place in route.on_response.iter().filter(|place| **place <= last) {
         let link: Link = route.chain[place];
         let pool: Arc<Pool> = exchange.view.pools[link.plugin].clone();
@@ -129,6 +134,7 @@ async fn call_on_response(
                 Ok(body) => body,
                 Err(error) => return Err((exchange, error)),
             };
+            clock::now();
         }
         let (back, result) = pool.on_response((place, link.filter), exchange).await;
         exchange = back;

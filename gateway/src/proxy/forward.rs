@@ -28,11 +28,7 @@ pub(super) async fn send(
     prepare(&mut exchange);
     let started = exchange.record.started;
     let times = Times {
-        now: if exchange.route.on_request.is_empty() {
-            started
-        } else {
-            clock::now()
-        },
+        now: clock::recent(),
         deadline: exchange
             .route
             .config
