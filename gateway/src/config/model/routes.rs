@@ -10,7 +10,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 pub struct Route {
     /// Unique name.
     pub name: Arc<str>,
-    /// Listeners it serves on, by index into [`Config::listeners`]; empty: all.
+    /// Listeners it serves on, by index into [`Config::listeners`](crate::config::Config::listeners); empty: all.
     pub listeners: Vec<usize>,
     /// When it matches.
     pub matcher: Match,
@@ -29,7 +29,7 @@ pub struct Route {
 /// One plugin of a route's chain.
 #[derive(Debug, Clone)]
 pub struct RoutePlugin {
-    /// Its name in [`Config::plugins`].
+    /// Its name in [`Config::plugins`](crate::config::Config::plugins).
     pub plugin: Arc<str>,
     /// The configuration in force here: the route's own, else the plugin's default.
     pub config: serde_json::Value,
@@ -106,7 +106,7 @@ pub enum ValuePattern {
 /// Where a route goes.
 #[derive(Debug, Clone)]
 pub enum Target {
-    /// `upstream = "name"`, by index into [`Config::upstreams`].
+    /// `upstream = "name"`, by index into [`Config::upstreams`](crate::config::Config::upstreams).
     Upstream(usize),
     /// `respond = { .. }`.
     Respond(Respond),
