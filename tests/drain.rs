@@ -90,7 +90,7 @@ fn assert_ended_well(gateway: Gateway) {
     gateway.wait_for("drained");
     let text = gateway.text();
     assert!(!text.contains("the grace is over"), "{text}");
-    assert!(gateway.ended().success());
+    gateway.assert_drained();
 }
 
 #[test]
@@ -211,13 +211,7 @@ fn a_web_socket_lives_through_the_grace_and_ends_with_going_away() {
     assert_eq!(rest, [0x88, 2, 0x03, 0xe9], "close, 1001");
     assert!(began.elapsed() > Duration::from_secs(3), "the whole grace");
     drop(client);
-    gateway.wait_for("drained");
-    assert!(
-        !gateway.text().contains("did not end"),
-        "{}",
-        gateway.text()
-    );
-    assert!(gateway.ended().success());
+    gateway.assert_drained();
 }
 
 #[test]
@@ -240,13 +234,7 @@ fn a_tunnel_whose_client_reads_nothing_ends_with_the_grace_too() {
         told.say.send(vec![0; 1 << 20]).unwrap();
     }
     gateway.signal("TERM");
-    gateway.wait_for("drained");
-    assert!(
-        !gateway.text().contains("did not end"),
-        "{}",
-        gateway.text()
-    );
-    assert!(gateway.ended().success());
+    gateway.assert_drained();
 }
 
 #[test]

@@ -2,37 +2,10 @@
 
 use crate::harness::{Gateway, Origin, get};
 
-fn probe(origin: &Origin) -> Gateway {
-    Gateway::start(&format!(
-        r#"
-[server]
-workers = 2
-[admin]
-address = "127.0.0.1:0"
-[secrets]
-token = "s3cret"
-[[listeners]]
-name = "public"
-address = "127.0.0.1:0"
-[plugins.probe]
-path = "{{plugins}}/guest_probe.wasm"
-grants = {{ upstreams = ["echo"], secrets = ["token"], state = true }}
-[upstreams.echo]
-endpoints = ["{}"]
-[[routes]]
-name = "probed"
-match = {{ path = "/probe/**" }}
-plugins = ["probe"]
-upstream = "echo"
-"#,
-        origin.address
-    ))
-}
-
 #[test]
 fn an_answer_with_a_status_that_is_none_is_a_failure_with_a_line_and_a_count() {
     let origin = Origin::start();
-    let gateway = probe(&origin);
+    let gateway = Gateway::probe(&origin, "");
     let answer = get(gateway.listener("public"), "/probe/no-status", &[]);
     assert_eq!(answer.status, 500, "{}", answer.text());
     let line = gateway.wait_for("plugin failed");
@@ -46,7 +19,7 @@ fn an_answer_with_a_status_that_is_none_is_a_failure_with_a_line_and_a_count() {
 #[test]
 fn what_a_plugin_prints_is_whole_lines_with_its_name_and_the_route() {
     let origin = Origin::start();
-    let gateway = probe(&origin);
+    let gateway = Gateway::probe(&origin, "");
     assert_eq!(
         get(gateway.listener("public"), "/probe/print", &[]).status,
         200
@@ -62,7 +35,7 @@ fn what_a_plugin_prints_is_whole_lines_with_its_name_and_the_route() {
 #[test]
 fn a_body_over_the_limit_cannot_be_set_either() {
     let origin = Origin::start();
-    let gateway = probe(&origin);
+    let gateway = Gateway::probe(&origin, "");
     let answer = get(
         gateway.listener("public"),
         "/probe/response/large-body",
@@ -79,7 +52,7 @@ fn a_body_over_the_limit_cannot_be_set_either() {
 #[test]
 fn a_metric_that_would_spoil_the_scrape_is_refused_and_said() {
     let origin = Origin::start();
-    let gateway = probe(&origin);
+    let gateway = Gateway::probe(&origin, "");
     assert_eq!(
         get(gateway.listener("public"), "/probe/unfit-metric", &[]).status,
         200
@@ -98,7 +71,7 @@ fn a_metric_that_would_spoil_the_scrape_is_refused_and_said() {
 #[test]
 fn open_connections_and_the_memory_of_plugins_are_told() {
     let origin = Origin::start();
-    let gateway = probe(&origin);
+    let gateway = Gateway::probe(&origin, "");
     let open = r#"gateway_connections{listener="public"}"#;
     let connection = std::net::TcpStream::connect(gateway.listener("public")).unwrap();
     wait(|| gateway.metric(open) == 1.0);

@@ -5,38 +5,6 @@ use serde_json::Value;
 use crate::harness::http::send;
 use crate::harness::{Answer, Gateway, Origin, get};
 
-fn probe(origin: &Origin) -> Gateway {
-    probe_with(origin, "")
-}
-
-fn probe_with(origin: &Origin, config: &str) -> Gateway {
-    Gateway::start(&format!(
-        r#"
-[server]
-workers = 2
-[admin]
-address = "127.0.0.1:0"
-[secrets]
-token = "s3cret"
-[[listeners]]
-name = "public"
-address = "127.0.0.1:0"
-[plugins.probe]
-path = "{{plugins}}/guest_probe.wasm"
-grants = {{ upstreams = ["echo"], secrets = ["token"], state = true }}
-{config}
-[upstreams.echo]
-endpoints = ["{}"]
-[[routes]]
-name = "probe"
-match = {{ path = "/probe/**" }}
-plugins = ["probe"]
-upstream = "echo"
-"#,
-        origin.address
-    ))
-}
-
 /// The functions that the WIT declares in its imported interfaces.
 fn functions() -> Vec<String> {
     let wit = include_str!("../wit/plugin.wit");
@@ -79,7 +47,7 @@ fn ask(gateway: &Gateway, path: &str) -> Answer {
 #[test]
 fn every_function_of_the_wit_answers_a_guest() {
     let origin = Origin::start();
-    let gateway = probe(&origin);
+    let gateway = Gateway::probe(&origin, "");
     let functions = functions();
     assert!(functions.len() > 40, "{functions:?}");
     for function in functions {
@@ -100,7 +68,7 @@ fn every_function_of_the_wit_answers_a_guest() {
 #[test]
 fn chunks_of_both_bodies_pass_through_the_guest_and_completion_is_told() {
     let origin = Origin::start();
-    let gateway = probe_with(
+    let gateway = Gateway::probe(
         &origin,
         r#"config = { phases = ["request", "request-stream", "response-stream", "complete"] }"#,
     );
@@ -122,7 +90,7 @@ fn chunks_of_both_bodies_pass_through_the_guest_and_completion_is_told() {
 #[test]
 fn a_held_body_is_read_and_replaced() {
     let origin = Origin::start();
-    let gateway = probe_with(
+    let gateway = Gateway::probe(
         &origin,
         r#"config = { phases = ["request", "request-body", "response", "response-body"] }"#,
     );
@@ -146,7 +114,7 @@ fn a_held_body_is_read_and_replaced() {
 #[test]
 fn what_a_guest_learns_of_the_exchange_is_true() {
     let origin = Origin::start();
-    let gateway = probe(&origin);
+    let gateway = Gateway::probe(&origin, "");
     let text = |path: &str| ask(&gateway, path).text();
     assert!(text("/probe/route").contains("probe"));
     assert!(text("/probe/method").contains("GET"));
@@ -158,7 +126,7 @@ fn what_a_guest_learns_of_the_exchange_is_true() {
 #[test]
 fn a_sub_request_reaches_the_granted_upstream() {
     let origin = Origin::start();
-    let gateway = probe(&origin);
+    let gateway = Gateway::probe(&origin, "");
     let answer = ask(&gateway, "/probe/upstream-send");
     let answer = if answer.status == 200 {
         answer
@@ -172,7 +140,7 @@ fn a_sub_request_reaches_the_granted_upstream() {
 #[test]
 fn a_panic_reaches_the_log_with_its_message_and_place() {
     let origin = Origin::start();
-    let gateway = probe(&origin);
+    let gateway = Gateway::probe(&origin, "");
     let answer = ask(&gateway, "/probe/panic");
     assert_eq!(answer.status, 500, "{}", answer.text());
     let problem: Value = answer.json();
@@ -186,7 +154,7 @@ fn a_panic_reaches_the_log_with_its_message_and_place() {
 #[test]
 fn a_plugins_own_failure_is_500_and_its_instance_lives_on() {
     let origin = Origin::start();
-    let gateway = probe(&origin);
+    let gateway = Gateway::probe(&origin, "");
     assert_eq!(ask(&gateway, "/probe/fail").status, 500);
     assert_eq!(
         send(gateway.listener("public"), "GET", "/probe/route", &[], b"").status,
@@ -194,7 +162,7 @@ fn a_plugins_own_failure_is_500_and_its_instance_lives_on() {
     );
     assert!(
         gateway.metric(
-            "gateway_plugin_failures_total{plugin=\"probe\",route=\"probe\",kind=\"refused\"}"
+            "gateway_plugin_failures_total{plugin=\"probe\",route=\"probed\",kind=\"refused\"}"
         ) >= 1.0
     );
 }

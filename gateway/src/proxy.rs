@@ -67,7 +67,7 @@ async fn request_phases(
     progress: &Rc<Progress>,
     upgrade: Option<upgrade::Requested>,
 ) -> Result<Response<Body>, Failed> {
-    let (exchange, requested) = chain::on_request(exchange, body, progress).await?;
+    let (mut exchange, requested) = chain::on_request(exchange, body, progress).await?;
     let body = match requested {
         Requested::Answered { at, answer } => {
             return answered(exchange, at, answer.head, answer.body, progress).await;
@@ -89,7 +89,6 @@ async fn request_phases(
         },
         (None, Target::Plugins) => return Err((exchange, Error::NoAnswer)),
     };
-    let mut exchange = exchange;
     let body = outgoing(&mut exchange, body);
     let protocol = upgrade.as_ref().map(|upgrade| &upgrade.protocol);
     let (exchange, answer) = forward::send(exchange, upstream, body, protocol, progress).await?;

@@ -9,6 +9,7 @@ pub mod guard;
 pub mod listener;
 mod streams;
 pub mod tls;
+mod transport;
 pub mod watchdog;
 
 #[cfg(test)]
@@ -29,8 +30,6 @@ pub type Settings = Arc<ArcSwap<ListenerRuntime>>;
 /// A listener in force: what its connections share, over all workers.
 #[derive(Debug)]
 pub struct ListenerRuntime {
-    /// Its place in [`config::Config::listeners`].
-    pub index: usize,
     /// As configured.
     pub config: config::Listener,
     /// Where it really listens (port 0 resolved).
@@ -54,11 +53,7 @@ impl ListenerRuntime {
     ///
     /// # Errors
     /// When rustls cannot use the certificates.
-    pub fn new(
-        index: usize,
-        config: config::Listener,
-        address: SocketAddr,
-    ) -> Result<Self, rustls::Error> {
+    pub fn new(config: config::Listener, address: SocketAddr) -> Result<Self, rustls::Error> {
         let tls = config
             .tls
             .as_ref()
@@ -66,7 +61,6 @@ impl ListenerRuntime {
             .transpose()?;
         let permits = config.limits.connections.min(Semaphore::MAX_PERMITS);
         Ok(Self {
-            index,
             config,
             address,
             tls,

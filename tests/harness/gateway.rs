@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use super::http::{Answer, get, send};
+use super::origin::Origin;
 
 /// How long anything may take here before the test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,6 +36,35 @@ impl Gateway {
     /// plugins.
     pub(crate) fn start(config: &str) -> Self {
         Self::start_with(config, &[])
+    }
+
+    /// With the probe guest at `/probe/**` before `origin`, on the route `probed`. `plugin` is more of the probe's table.
+    pub(crate) fn probe(origin: &Origin, plugin: &str) -> Self {
+        Self::start(&format!(
+            r#"
+[server]
+workers = 2
+[admin]
+address = "127.0.0.1:0"
+[secrets]
+token = "s3cret"
+[[listeners]]
+name = "public"
+address = "127.0.0.1:0"
+[plugins.probe]
+path = "{{plugins}}/guest_probe.wasm"
+grants = {{ upstreams = ["echo"], secrets = ["token"], state = true }}
+{plugin}
+[upstreams.echo]
+endpoints = ["{}"]
+[[routes]]
+name = "probed"
+match = {{ path = "/probe/**" }}
+plugins = ["probe"]
+upstream = "echo"
+"#,
+            origin.address
+        ))
     }
 
     /// With variables in its environment.
@@ -231,6 +261,14 @@ impl Gateway {
             .arg(self.child.id().to_string())
             .status();
         assert!(status.unwrap().success());
+    }
+
+    /// It drains, no worker has to be left behind, and it ends well.
+    pub(crate) fn assert_drained(self) {
+        self.wait_for("drained");
+        let text = self.text();
+        assert!(!text.contains("did not end"), "{text}");
+        assert!(self.ended().success());
     }
 
     /// Waits for its end after SIGTERM.

@@ -52,10 +52,10 @@ impl Listeners {
             new: Vec::new(),
             kept: Vec::new(),
         };
-        for (index, listener) in config.listeners.iter().enumerate() {
+        for listener in &config.listeners {
             let name = &listener.name;
             let runtime = |address| {
-                ListenerRuntime::new(index, listener.clone(), address)
+                ListenerRuntime::new(listener.clone(), address)
                     .map(|runtime| runtime.counted(self.metrics.listener(name)))
                     .with_context(|| {
                         format!("listener `{name}`: rustls does not take the certificates")

@@ -13,8 +13,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
@@ -237,24 +237,23 @@ where
     B: http_body::Body<Data = Bytes, Error = BodyFault> + Unpin,
 {
     let mut whole = bytes::BytesMut::new();
-    let mut trailers = None;
-    while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
-        match frame?.into_data() {
-            Ok(data) => whole.extend_from_slice(&data),
-            Err(frame) => trailers = frame.into_trailers().ok(),
+    while let Some(frame) = body.frame().await {
+        // Trailers do not outlive a body that is held: nothing carries them on.
+        if let Ok(data) = frame?.into_data() {
+            whole.extend_from_slice(&data);
         }
         if whole.len() > limit {
             return Ok(Collected::Over(whole.freeze()));
         }
     }
-    Ok(Collected::Whole(whole.freeze(), trailers))
+    Ok(Collected::Whole(whole.freeze()))
 }
 
 /// What [`collect`] read.
 #[derive(Debug)]
 pub enum Collected {
     /// All of it.
-    Whole(Bytes, Option<HeaderMap>),
+    Whole(Bytes),
     /// More than the limit; the rest is still in the body.
     Over(Bytes),
 }

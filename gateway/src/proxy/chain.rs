@@ -192,7 +192,7 @@ async fn hold_request(
         };
     };
     match collect(client, config.body_limit).await {
-        Ok(Collected::Whole(bytes, _trailers)) => {
+        Ok(Collected::Whole(bytes)) => {
             exchange.request_body = Some(bytes);
             *body = None;
             Ok(())
@@ -235,7 +235,7 @@ async fn hold_response(
         Source::Upstream(answer) => answer,
     };
     match collect(&mut answer, config.body_limit).await {
-        Ok(Collected::Whole(bytes, _trailers)) => {
+        Ok(Collected::Whole(bytes)) => {
             exchange.response_body = Some(bytes);
             Ok(Source::Held(Bytes::new()))
         }

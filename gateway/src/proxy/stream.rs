@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
+use http_body_util::BodyExt as _;
 use tokio::sync::mpsc;
 
 use super::body::{Body, BodyFault, ClientBody, Edited, Outgoing, Progress};
@@ -40,11 +41,7 @@ pub(super) fn request(exchange: &mut Exchange, mut body: ClientBody) -> Outgoing
     let (sender, receiver) = mpsc::channel(WAITING);
     tokio::task::spawn_local(async move {
         loop {
-            let frame = std::future::poll_fn(|cx| {
-                http_body::Body::poll_frame(std::pin::Pin::new(&mut body), cx)
-            })
-            .await;
-            let (chunk, last) = match frame {
+            let (chunk, last) = match body.frame().await {
                 None => (Bytes::new(), true),
                 Some(Err(fault)) => {
                     let _closed = sender.send(Err(fault)).await;
@@ -115,11 +112,7 @@ async fn pump(
     let route = exchange.route.clone();
     let editors = editors(&mut exchange, &route.response_stream);
     loop {
-        let frame = std::future::poll_fn(|cx| {
-            http_body::Body::poll_frame(std::pin::Pin::new(&mut body), cx)
-        })
-        .await;
-        let (mut chunk, trailers, last) = match frame {
+        let (mut chunk, trailers, last) = match body.frame().await {
             None => (Bytes::new(), None::<HeaderMap>, true),
             Some(Err(fault)) => {
                 exchange.record.error = Some("response_broken");

@@ -5,7 +5,6 @@
 
 use std::cell::Cell;
 use std::error::Error;
-use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -13,22 +12,21 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 
 use super::drain::{Drain, LINGER, Open, Stage};
 use super::guard::{self, Clocks, Guarded, Scanner, h1, h2, now, upgrade};
 use super::streams::{OnWorker, Streams, WAITING};
 use super::tls::Session;
+use super::transport::{self, Stream};
 use super::watchdog;
 use super::{ListenerRuntime, Place};
 use crate::clock;
@@ -251,7 +249,7 @@ pub(crate) async fn accept<H: Handler>(
     let drain = open.drain().clone();
     let opening = async {
         tokio::select! {
-            opened = timeout(limit, open_stream(stream, &listener)) => opened.ok()?.map_err(|error| {
+            opened = timeout(limit, transport::open(stream, &listener)) => opened.ok()?.map_err(|error| {
                 tracing::debug!(%peer, %error, "connection failed before its first request");
             }).ok(),
             () = drain.ended() => None,
@@ -284,44 +282,6 @@ pub(crate) async fn accept<H: Handler>(
 async fn lingered(drain: &Drain) {
     drain.begun().await;
     sleep(LINGER).await;
-}
-
-type Opened = (Stream, Option<Session>, Bytes, bool);
-
-async fn open_stream(mut stream: TcpStream, listener: &ListenerRuntime) -> io::Result<Opened> {
-    let (h1, h2) = (listener.config.h1, listener.config.h2);
-    if let Some(tls) = &listener.tls {
-        let stream = TlsAcceptor::from(tls.config.clone()).accept(stream).await?;
-        let session = tls.session(stream.get_ref().1);
-        // A client without ALPN speaks HTTP/1.1, unless the listener does not.
-        let h2 = session.h2 || !h1;
-        return Ok((
-            Stream::Tls(Box::new(stream)),
-            Some(session),
-            Bytes::new(),
-            h2,
-        ));
-    }
-    if !(h1 && h2) {
-        return Ok((Stream::Plain(stream), None, Bytes::new(), h2));
-    }
-    let (prefix, h2) = preface(&mut stream).await?;
-    Ok((Stream::Plain(stream), None, prefix, h2))
-}
-
-/// Reads until it is clear whether the client speaks HTTP/2 with prior knowledge (RFC 9113, 3.3); returns what
-/// was read.
-async fn preface(stream: &mut TcpStream) -> io::Result<(Bytes, bool)> {
-    let mut read = BytesMut::with_capacity(guard::h2::PREFACE.len());
-    loop {
-        let mut limited = (&mut *stream).take((guard::h2::PREFACE.len() - read.len()) as u64);
-        let ended = limited.read_buf(&mut read).await? == 0;
-        let is_preface = guard::h2::PREFACE.starts_with(&read);
-        if ended || !is_preface || read.len() == guard::h2::PREFACE.len() {
-            let h2 = is_preface && read.len() == guard::h2::PREFACE.len();
-            return Ok((read.freeze(), h2));
-        }
-    }
 }
 
 /// Serves HTTP on a stream whose protocol is known.
@@ -392,79 +352,4 @@ fn http2_builder(limits: &crate::config::Limits, executor: OnWorker) -> http2::B
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_send_buf_size(SEND_BUFFER);
     builder
-}
-
-/// What a client is connected by.
-#[derive(Debug)]
-pub(crate) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
-}
-
-impl Stream {
-    /// The socket.
-    pub(crate) fn tcp(&self) -> &TcpStream {
-        match self {
-            Self::Plain(tcp) => tcp,
-            Self::Tls(tls) => tls.get_ref().0,
-        }
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
-            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
-            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
-            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(cx),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
-            Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(tcp) => tcp.is_write_vectored(),
-            Self::Tls(tls) => tls.is_write_vectored(),
-        }
-    }
 }

@@ -20,7 +20,7 @@ use std::time::Instant;
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::connection::Stream;
+use super::transport::Stream;
 use crate::clock;
 use flow::Flow;
 

@@ -204,7 +204,7 @@ mod tests {
             tls: None,
             limits: limits(),
         };
-        let runtime = ListenerRuntime::new(0, config, address).unwrap();
+        let runtime = ListenerRuntime::new(config, address).unwrap();
         let local = tokio::task::LocalSet::new();
         local
             .run_until(async {

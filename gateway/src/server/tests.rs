@@ -86,7 +86,7 @@ fn start(h1: bool, h2: bool, tls: Option<config::Tls>) -> Server {
         limits: limits(),
     };
     let runtime = Arc::new(arc_swap::ArcSwap::from_pointee(
-        ListenerRuntime::new(0, config, address).unwrap(),
+        ListenerRuntime::new(config, address).unwrap(),
     ));
     let begun = CancellationToken::new();
     let drain = Drain::new(begun.clone(), CancellationToken::new());

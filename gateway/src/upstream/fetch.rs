@@ -62,7 +62,7 @@ pub async fn fetch(
         let (mut head, mut answer) =
             send(&upstream, &endpoint, times, message, Outgoing::full(body)).await?;
         let body = match collect(&mut answer, body_limit).await {
-            Ok(Collected::Whole(body, _trailers)) => body,
+            Ok(Collected::Whole(body)) => body,
             Ok(Collected::Over(_)) => return Err(FetchError::TooLarge),
             Err(fault) => return Err(FetchError::Protocol(fault.to_string())),
         };

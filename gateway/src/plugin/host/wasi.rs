@@ -135,32 +135,21 @@ fn output(instance: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
             Ok((Ok(permit as u64),))
         },
     )?;
-    instance.func_wrap(
-        "[method]output-stream.write",
-        |mut store: StoreContextMut<'_, Guest>,
-         (stream, bytes): (Stream, Vec<u8>)|
-         -> Streamed<()> {
-            store
-                .data_mut()
-                .table
-                .get_mut(&stream)?
-                .write(bytes.into())?;
-            Ok((Ok(()),))
-        },
-    )?;
-    instance.func_wrap(
-        "[method]output-stream.blocking-write-and-flush",
-        |mut store: StoreContextMut<'_, Guest>,
-         (stream, bytes): (Stream, Vec<u8>)|
-         -> Streamed<()> {
-            store
-                .data_mut()
-                .table
-                .get_mut(&stream)?
-                .write(bytes.into())?;
-            Ok((Ok(()),))
-        },
-    )?;
+    for name in ["write", "blocking-write-and-flush"] {
+        instance.func_wrap(
+            &format!("[method]output-stream.{name}"),
+            |mut store: StoreContextMut<'_, Guest>,
+             (stream, bytes): (Stream, Vec<u8>)|
+             -> Streamed<()> {
+                store
+                    .data_mut()
+                    .table
+                    .get_mut(&stream)?
+                    .write(bytes.into())?;
+                Ok((Ok(()),))
+            },
+        )?;
+    }
     for name in ["flush", "blocking-flush"] {
         instance.func_wrap(
             &format!("[method]output-stream.{name}"),

@@ -85,6 +85,22 @@ fn a_million_random_keys_neither_grow_the_store_nor_reset_a_hot_key() {
     assert!(state.len() <= 10_000, "{} entries", state.len());
 }
 
+/// How many are allowed when four threads ask for one key, each so many times.
+fn taken_by_four(state: &Memory, quota: &Quota, each: usize) -> usize {
+    let take = || {
+        (0..each)
+            .filter(|_| state.acquire("a", "k", quota, 1).unwrap().allowed)
+            .count()
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum()
+    })
+}
+
 #[test]
 fn threads_together_take_no_more_than_the_limit() {
     let state = Memory::new(100);
@@ -94,18 +110,7 @@ fn threads_together_take_no_more_than_the_limit() {
         window_ms: u32::MAX,
         burst: 0,
     };
-    let taken: usize = std::thread::scope(|scope| {
-        let take = || {
-            (0..1_000)
-                .filter(|_| state.acquire("a", "k", &quota, 1).unwrap().allowed)
-                .count()
-        };
-        let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .sum()
-    });
+    let taken = taken_by_four(&state, &quota, 1_000);
     assert_eq!(taken, 1_000);
 }
 
@@ -125,18 +130,7 @@ fn threads_on_a_short_window_never_see_it_go_back() {
             .as_millis()
     };
     let first = window();
-    let taken: usize = std::thread::scope(|scope| {
-        let take = || {
-            (0..20_000)
-                .filter(|_| state.acquire("a", "k", &quota, 1).unwrap().allowed)
-                .count()
-        };
-        let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .sum()
-    });
+    let taken = taken_by_four(&state, &quota, 20_000);
     let windows = window() - first + 1;
     assert!(
         taken as u128 <= windows,
