@@ -66,7 +66,13 @@ check:
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
 
-test: plugins guests check
+# What tests need beside Rust: valgrind, which counts instructions.
+packages:
+	@command -v valgrind >/dev/null || { \
+		root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+		$$root apt-get update -qq && $$root apt-get install -y -qq valgrind; }
+
+test: packages plugins guests check
 	# One at a time: each end-to-end test is a whole gateway under load, and there may be two cores.
 	RUST_TEST_THREADS=1 cargo test --release --workspace 2>&1 | tee target/test.log
 	RUSTDOCFLAGS='-D warnings' cargo doc --release --workspace --no-deps

@@ -89,10 +89,26 @@ upstream = "echo"
         environment: &[(&str, &str)],
         directory: tempfile::TempDir,
     ) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_gateway"))
-            .args(["run", "--watch", "--config"])
-            .arg(file)
-            .envs(environment.iter().copied())
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+        command.args(["run", "--watch", "--config"]).arg(file);
+        command.envs(environment.iter().copied());
+        Self::spawn(command, directory)
+    }
+
+    /// As an argument of another program, which watches over it: valgrind.
+    pub(crate) fn start_under(program: &[&str], config: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("gateway.toml");
+        std::fs::write(&file, filled(config, directory.path())).unwrap();
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]);
+        command.arg(env!("CARGO_BIN_EXE_gateway"));
+        command.args(["run", "--config"]).arg(file);
+        Self::spawn(command, directory)
+    }
+
+    fn spawn(mut command: Command, directory: tempfile::TempDir) -> Self {
+        let mut child = command
             .env("XDG_CACHE_HOME", cache())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -1,0 +1,112 @@
+//! How many instructions a request takes, counted by valgrind's callgrind: the one measure of cost that a busy
+//! machine does not change, so the one that can fail a build.
+//!
+//! `benches/instructions.json` holds what was accepted. A rise of more than 5 % fails; where it is meant, or where
+//! it fell, `BLESS=1 cargo test --release instructions` writes the new figures, to be committed with their reason.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::path::Path;
+
+use crate::harness::gateway::Gateway;
+use crate::harness::http::read_answer;
+use crate::harness::origin::Origin;
+
+/// Requests of the two runs whose difference is measured: what starting costs falls out.
+const REQUESTS: [u64; 2] = [500, 2_500];
+/// How much more than the accepted figure is still accepted, in percent.
+const TOLERANCE: u64 = 5;
+
+#[test]
+fn a_request_without_plugins_takes_no_more_instructions_than_accepted() {
+    compare("plain", "");
+}
+
+#[test]
+fn a_request_through_three_plugins_takes_no_more_instructions_than_accepted() {
+    compare("three plugins", THREE);
+}
+
+fn compare(what: &str, chain: &str) {
+    let origin = Origin::start();
+    let config = config(&origin, chain);
+    // Fills the compile cache: under callgrind the compiler would take minutes.
+    let filled = Gateway::start_under(&["valgrind", "-q", "--tool=none"], &config);
+    filled.signal("TERM");
+    assert!(filled.ended().success());
+    let [few, many] = REQUESTS.map(|requests| instructions(&config, requests));
+    let measured = (many - few) / (REQUESTS[1] - REQUESTS[0]);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../benches/instructions.json");
+    let text = std::fs::read_to_string(&file).unwrap_or_else(|_| "{}".into());
+    let mut accepted: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(&text).unwrap();
+    if std::env::var_os("BLESS").is_some() {
+        accepted.insert(what.into(), measured.into());
+        let text = serde_json::to_string_pretty(&accepted).unwrap();
+        std::fs::write(&file, text + "\n").unwrap();
+        return;
+    }
+    let accepted = accepted[what].as_u64().unwrap();
+    assert!(
+        measured * 100 <= accepted * (100 + TOLERANCE),
+        "{what}: {measured} instructions per request, {accepted} are accepted"
+    );
+}
+
+fn config(origin: &Origin, chain: &str) -> String {
+    format!(
+        r#"
+[server]
+workers = 1
+access_log = {{ format = "off" }}
+[[listeners]]
+name = "public"
+address = "127.0.0.1:0"
+[upstreams.origin]
+endpoints = ["{}"]
+[[routes]]
+name = "all"
+match = {{ path = "/**" }}
+upstream = "origin"
+{chain}
+"#,
+        origin.address
+    )
+}
+
+/// The chain of three, and its plugins.
+const THREE: &str = r#"
+plugins = ["auth", "rate-limit", "transform"]
+[plugins.auth]
+path = "{plugins}/auth.wasm"
+config = { schemes = ["api_key"], api_key = { keys = [{ key = "abcdefghij", subject = "alice" }] } }
+[plugins.rate-limit]
+path = "{plugins}/rate_limit.wasm"
+config = { algorithm = "fixed_window", limit = 1_000_000, window = "1h", key = "attribute:auth.subject" }
+[plugins.transform]
+path = "{plugins}/transform.wasm"
+config = { request = { set_headers = { x-from = "gateway" } }, response = { set_headers = { x-served-by = "gateway" } } }
+"#;
+
+/// Instructions of a whole run that answers so many requests.
+fn instructions(config: &str, requests: u64) -> u64 {
+    let out = tempfile::NamedTempFile::new().unwrap();
+    let counting = format!("--callgrind-out-file={}", out.path().display());
+    let gateway = Gateway::start_under(&["valgrind", "-q", "--tool=callgrind", &counting], config);
+    let mut stream = TcpStream::connect(gateway.listener("public")).unwrap();
+    for _ in 0..requests {
+        stream
+            .write_all(b"GET /products/1 HTTP/1.1\r\nhost: a\r\nx-api-key: abcdefghij\r\nuser-agent: bench\r\naccept: */*\r\n\r\n")
+            .unwrap();
+        assert_eq!(read_answer(&mut stream).status, 200, "{}", gateway.text());
+    }
+    drop(stream);
+    gateway.signal("TERM");
+    assert!(gateway.ended().success());
+    let text = std::fs::read_to_string(out.path()).unwrap();
+    let summary = text.lines().rev().find_map(|line| {
+        line.strip_prefix("totals: ")
+            .or_else(|| line.strip_prefix("summary: "))
+    });
+    summary.unwrap().trim().parse().unwrap()
+}
