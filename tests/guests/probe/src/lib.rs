@@ -442,7 +442,7 @@ mod tests {
             }
             probed += 1;
         }
-        assert_eq!(probed, 43, "the functions of the imported interfaces");
+        assert_eq!(probed, 45, "the functions of the imported interfaces");
     }
 
     #[test]
