@@ -140,13 +140,10 @@ fn replace(file: &Path, old: &str, new: &str) {
     std::fs::write(file, text.replacen(old, new, 1)).unwrap();
 }
 
-/// A copy of the repository with its built plugins. It has a version of its own, so that cargo keeps its crates
-/// apart from the original's, in one directory of dependencies that are built already.
+/// A copy of the repository with its built plugins.
 fn copy_of_the_repository() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     copy(&repository(), directory.path());
-    let manifest = directory.path().join("Cargo.toml");
-    replace(&manifest, "version = \"0.1.0\"", "version = \"0.1.0-copy\"");
     let built = repository().join("target/plugins");
     let plugins = directory.path().join("target/plugins");
     std::fs::create_dir_all(&plugins).unwrap();
@@ -158,13 +155,17 @@ fn copy_of_the_repository() -> tempfile::TempDir {
 }
 
 /// `make plugins`, for the one that changed. The others' crates would be built too, since this copy never was.
+///
+/// What it builds stays beside what the repository builds, for the next run, but never in the same place: a
+/// component has one name for all its versions there, and the changed one would be taken for the repository's.
 fn make_plugins(tree: &Path) -> std::process::Child {
-    let dependencies = std::env::var_os("CARGO_BUILD_BUILD_DIR")
-        .unwrap_or_else(|| repository().join("target").into_os_string());
+    let build = std::env::var_os("CARGO_BUILD_BUILD_DIR")
+        .map_or_else(|| repository().join("target"), PathBuf::from)
+        .join("copied-plugins");
     Command::new("make")
         .args(["plugins", "PLUGINS=transform"])
         .current_dir(tree)
-        .env("CARGO_BUILD_BUILD_DIR", dependencies)
+        .env("CARGO_BUILD_BUILD_DIR", build)
         .env("CARGO_NET_OFFLINE", "true")
         .env_remove("CARGO_TARGET_DIR")
         .env_remove("MAKEFLAGS")
