@@ -1,5 +1,6 @@
 //! What an operator sees: the log, the metrics and the files that are watched.
 
+use crate::harness::http::send;
 use crate::harness::{Gateway, Origin, get};
 
 #[test]
@@ -144,4 +145,44 @@ fn the_remedy_of_a_file_that_only_the_refused_configuration_reads_is_seen() {
     assert_eq!(get(public, "/one", &[]).status, 200);
     std::fs::write(at("more.toml"), route("more")).unwrap();
     wait(|| get(public, "/more", &[]).status == 200);
+}
+
+#[test]
+fn every_phase_has_a_span_in_that_of_its_exchange_for_who_asks_and_none_for_who_does_not() {
+    let origin = Origin::start();
+    let phases = r#"config = { upstream = "echo", secret = "token", phases = ["request", "response", "request-stream", "response-stream", "complete"] }"#;
+    let traced = [("GATEWAY_LOG", "info,gateway::trace=debug")];
+    let gateway = Gateway::probe_with(&origin, phases, &traced);
+    let public = gateway.listener("public");
+    let answer = send(public, "POST", "/probe/print", &[], b"some bytes");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let id = answer.header("x-request-id").unwrap();
+    let exchange =
+        format!(r#"exchange{{id="{id}" method=POST path="/probe/print" route="probed"}}"#);
+    for phase in [
+        "request",
+        "response",
+        "request_chunk",
+        "response_chunk",
+        "complete",
+    ] {
+        let span = format!(r#"{exchange}:phase{{plugin="probe" phase="{phase}"}}: "#);
+        gateway.wait_for_all(&[&span, "gateway::trace: close time.busy="]);
+    }
+    let upstream = format!(
+        r#"{exchange}:upstream{{upstream="echo" endpoint={}}}: "#,
+        origin.address
+    );
+    gateway.wait_for_all(&[&upstream, "gateway::trace: close time.busy="]);
+    gateway.wait_for(&format!("{exchange}: gateway::trace: close"));
+    // What the plugin prints stands in the span of its phase.
+    gateway.wait_for_all(&["a line of its own", &exchange, "phase=\"request\""]);
+
+    let silent = Gateway::probe(&origin, "");
+    assert_eq!(
+        get(silent.listener("public"), "/probe/print", &[]).status,
+        200
+    );
+    let printed = silent.wait_for("a line of its own");
+    assert!(!printed.contains("exchange{"), "{printed}");
 }

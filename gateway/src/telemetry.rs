@@ -2,4 +2,5 @@
 
 pub mod access_log;
 pub mod metrics;
+pub mod span;
 pub mod trace;

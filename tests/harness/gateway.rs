@@ -40,7 +40,16 @@ impl Gateway {
 
     /// With the probe guest at `/probe/**` before `origin`, on the route `probed`. `plugin` is more of the probe's table.
     pub(crate) fn probe(origin: &Origin, plugin: &str) -> Self {
-        Self::start(&format!(
+        Self::probe_with(origin, plugin, &[])
+    }
+
+    /// The same with variables in its environment.
+    pub(crate) fn probe_with(
+        origin: &Origin,
+        plugin: &str,
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let config = format!(
             r#"
 [server]
 workers = 2
@@ -64,7 +73,8 @@ plugins = ["probe"]
 upstream = "echo"
 "#,
             origin.address
-        ))
+        );
+        Self::start_with(&config, environment)
     }
 
     /// With variables in its environment.
@@ -176,17 +186,23 @@ upstream = "echo"
             .cloned()
     }
 
-    /// Waits for a line of the log or of the access log.
+    /// Waits for a line of the log or of the access log that has this in it.
     pub(crate) fn wait_for(&self, what: &str) -> String {
+        self.wait_for_all(&[what])
+    }
+
+    /// Waits for a line that has all of these in it.
+    pub(crate) fn wait_for_all(&self, parts: &[&str]) -> String {
         let began = Instant::now();
         let mut lines = self.log.lines.lock().unwrap();
         loop {
-            if let Some(line) = lines.iter().find(|line| line.contains(what)) {
+            let wanted = |line: &&String| parts.iter().all(|part| line.contains(part));
+            if let Some(line) = lines.iter().find(wanted) {
                 return line.clone();
             }
             assert!(
                 began.elapsed() < PATIENCE,
-                "`{what}` never came:\n{}",
+                "{parts:?} never came:\n{}",
                 lines.join("\n")
             );
             lines = self
@@ -225,21 +241,20 @@ upstream = "echo"
 
     /// Resident memory, bytes.
     pub(crate) fn resident(&self) -> u64 {
-        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap();
-        statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+        self.memory("VmRSS:")
     }
 
     /// Resident memory at its highest since the last [`Self::forget_peak`], bytes.
     pub(crate) fn peak(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    /// A figure of proc_pid_status(5).
+    fn memory(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib: u64 = line
-            .unwrap()
-            .trim()
-            .trim_end_matches(" kB")
-            .parse()
-            .unwrap();
-        kib * 1024
+        let kib = status.lines().find_map(|line| line.strip_prefix(name));
+        let kib = kib.unwrap().trim().trim_end_matches(" kB");
+        kib.parse::<u64>().unwrap() * 1024
     }
 
     /// Has the kernel take the peak anew (proc_pid_clear_refs(5)).

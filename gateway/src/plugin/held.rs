@@ -6,11 +6,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::Mutex;
+use tracing::{Instrument, Span};
 
 use super::failure::{Failure, FailureKind};
 use super::instance::{Call, Returned};
 use super::pool::{Leased, Pool, refused};
 use crate::proxy::exchange::{Exchange, Phase};
+use crate::telemetry::span;
 
 /// An instance that stays with one exchange. Calls take their turns: a chunk of the request may come while the
 /// response is looked at. The instance goes back to its pool with the last clone.
@@ -21,6 +23,8 @@ struct Inner {
     pool: Arc<Pool>,
     filter: usize,
     route: Arc<str>,
+    /// That of the exchange.
+    span: Span,
     slot: Mutex<Slot>,
 }
 
@@ -34,11 +38,12 @@ enum Slot {
 }
 
 impl Held {
-    pub(super) fn new(pool: Arc<Pool>, filter: usize, route: Arc<str>) -> Self {
+    pub(super) fn new(pool: Arc<Pool>, filter: usize, route: Arc<str>, span: Span) -> Self {
         Self(Arc::new(Inner {
             pool,
             filter,
             route,
+            span,
             slot: Mutex::new(Slot::Empty),
         }))
     }
@@ -79,8 +84,9 @@ impl Held {
         if let Some(exchange) = &mut exchange {
             exchange.phase = phase;
         }
-        let (exchange, returned) = self.call(exchange, call).await;
         let linked = self.0.pool.linked();
+        let span = span::phase(&self.0.span, &linked.name, phase.name());
+        let (exchange, returned) = self.call(exchange, call).instrument(span).await;
         linked.shared.metrics.phase(phase, started.elapsed());
         let chunk = returned.and_then(refused).map(|returned| match returned {
             Returned::Chunk(Ok(chunk)) => chunk.into(),
@@ -114,6 +120,7 @@ impl Held {
             filter,
             route,
             slot,
+            ..
         } = &*self.0;
         let mut slot = slot.lock().await;
         let leased = match std::mem::replace(&mut *slot, Slot::Out) {

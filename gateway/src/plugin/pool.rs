@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use parking_lot::Mutex;
+use tracing::Instrument;
 
 use super::failure::{Failure, FailureKind};
 use super::held::Held;
@@ -14,6 +15,7 @@ use super::instance::{Call, Instance, Returned};
 use super::{Flow, Linked};
 use crate::clock;
 use crate::proxy::exchange::{Exchange, Phase};
+use crate::telemetry::span;
 
 /// Idle instances a worker keeps of one plugin.
 const IDLE: usize = 64;
@@ -137,9 +139,9 @@ impl Pool {
         if exchange.held.len() <= place {
             exchange.held.resize_with(place + 1, || None);
         }
-        let route = &exchange.route.name;
+        let (route, span) = (&exchange.route.name, &exchange.span);
         exchange.held[place]
-            .get_or_insert_with(|| Held::new(self.clone(), filter, route.clone()))
+            .get_or_insert_with(|| Held::new(self.clone(), filter, route.clone(), span.clone()))
             .clone()
     }
 
@@ -165,6 +167,7 @@ impl Pool {
         // The end of the phase before, or what the chain read when it began.
         let started = clock::recent();
         exchange.phase = phase;
+        let _span = self.span(&exchange, phase).entered();
         let guest = leased.instance.guest();
         guest.exchange = Some(exchange);
         let returned = leased
@@ -185,13 +188,15 @@ impl Pool {
     ) -> (Box<Exchange>, Result<Flow, Failure>) {
         let started = clock::now();
         exchange.phase = phase;
+        let span = self.span(&exchange, phase);
         let (exchange, returned) = if self.holds(link, &exchange) {
             let held = self.hold(link, &mut exchange);
-            held.call_with(exchange, call).await
+            held.call_with(exchange, call).instrument(span).await
         } else {
             match self.take().await {
                 Ok(mut leased) => {
-                    let done = leased.call_with(&self.linked, link.1, exchange, call).await;
+                    let called = leased.call_with(&self.linked, link.1, exchange, call);
+                    let done = called.instrument(span).await;
                     self.give_back(leased);
                     done
                 }
@@ -218,6 +223,10 @@ impl Pool {
                 .report(&exchange.route.name, phase.name(), failure);
         }
         flow
+    }
+
+    fn span(&self, exchange: &Exchange, phase: Phase) -> tracing::Span {
+        span::phase(&exchange.span, &self.linked.name, phase.name())
     }
 
     /// Whether all phases of an exchange go to one instance: if it streams, or every exchange has its own.

@@ -15,6 +15,7 @@ use super::{Failed, MAX_DEPTH, headers, normalise};
 use crate::error::Error;
 use crate::route::{self, Subject};
 use crate::server::connection::Connection;
+use crate::telemetry::span;
 use crate::worker::Worker;
 
 /// RFC 9112, section 6.1.
@@ -67,7 +68,10 @@ pub(super) fn admit(
         return Err((exchange, Error::Loop));
     }
     match find(&exchange, connection) {
-        Ok(route) => exchange.route = route,
+        Ok(route) => {
+            span::routed(&exchange.span, &route.name);
+            exchange.route = route;
+        }
         Err(error) => return Err((exchange, error)),
     }
     exchange.params = route::params(&exchange.route.config.matcher.path, exchange.path.path());
@@ -112,6 +116,7 @@ fn identify(
     let depth = depth(&mut fields);
     let exchange = Box::new(Exchange {
         route: view.snapshot.no_route.clone(),
+        span: span::exchange(&id, &method, path.as_str()),
         id,
         client: client.address,
         peer: connection.peer,

@@ -70,6 +70,8 @@ pub struct Exchange {
     pub held: Vec<Option<Held>>,
     /// What the access log and the metrics want to know.
     pub record: Record,
+    /// Where the spans of its phases belong.
+    pub span: tracing::Span,
 }
 
 /// The phase an exchange is in.
@@ -242,6 +244,7 @@ impl Exchange {
             phase: self.phase,
             held: std::mem::take(&mut self.held),
             record,
+            span: std::mem::replace(&mut self.span, tracing::Span::none()),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use http::HeaderValue;
+use tracing::Instrument;
 
 use super::body::{Outgoing, Progress};
 use super::chain::client_fault;
@@ -12,6 +13,7 @@ use crate::clock;
 use crate::config::HostRewrite;
 use crate::error::{Error, Side};
 use crate::route::rewrite;
+use crate::telemetry::span;
 use crate::upstream::{self, Endpoint, Message, ResponseBody, SendError, Times, Upstream};
 
 /// Sends the request, as one for an upgrade where a protocol is named, and waits for the head of the answer,
@@ -42,7 +44,9 @@ pub(super) async fn send(
         headers: &exchange.headers,
         upgrade,
     };
-    match upstream::send(&upstream, endpoint, times, message, body).await {
+    let span = span::upstream(&exchange.span, &upstream.name, endpoint.address);
+    let sent = upstream::send(&upstream, endpoint, times, message, body);
+    match sent.instrument(span).await {
         Ok((mut head, body)) => {
             exchange.record.endpoint = Some(endpoint.address);
             exchange.record.upstream_time = Some(clock::now().saturating_duration_since(times.now));

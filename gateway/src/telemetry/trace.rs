@@ -1,11 +1,13 @@
 //! The gateway's own log, on stderr.
 //!
 //! `GATEWAY_LOG` filters it (`info`, or `warn,gateway::upstream=debug`), `GATEWAY_LOG_FORMAT=json` makes it JSON.
+//! Spans are a matter of the filter too: see [`super::span`].
 
 use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::fmt::format::FmtSpan;
 
 const FILTER: &str = "GATEWAY_LOG";
 const FORMAT: &str = "GATEWAY_LOG_FORMAT";
@@ -17,6 +19,7 @@ pub fn init() {
     let (filter, fault) = filter(&wanted.to_string_lossy());
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_span_events(FmtSpan::CLOSE)
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal());
     let started = if std::env::var_os(FORMAT).is_some_and(|format| format == "json") {

@@ -1,0 +1,33 @@
+//! The spans of an exchange: one from its head to its last byte, in it one for each phase of each plugin and one for
+//! the way to the upstream and back.
+//!
+//! They cost nothing until someone asks for them: `GATEWAY_LOG=info,gateway::trace=debug` writes each as it closes, with
+//! the time it was worked on (`time.busy`) and the time it waited (`time.idle`); lines that are logged meanwhile,
+//! those of plugins too, then stand in their span.
+
+use http::{HeaderValue, Method};
+use tracing::{Span, debug_span, field};
+
+/// What the filter of the log knows them by.
+const TARGET: &str = "gateway::trace";
+
+/// An exchange whose route is not known yet.
+pub fn exchange(id: &HeaderValue, method: &Method, path: &str) -> Span {
+    let id = id.to_str().unwrap_or_default();
+    debug_span!(target: TARGET, parent: None, "exchange", id, %method, path, route = field::Empty)
+}
+
+/// The route was found.
+pub fn routed(exchange: &Span, route: &str) {
+    exchange.record("route", route);
+}
+
+/// One phase of one plugin.
+pub fn phase(exchange: &Span, plugin: &str, phase: &'static str) -> Span {
+    debug_span!(target: TARGET, parent: exchange, "phase", plugin, phase)
+}
+
+/// From the request to the head of the upstream's answer.
+pub fn upstream(exchange: &Span, upstream: &str, endpoint: std::net::SocketAddr) -> Span {
+    debug_span!(target: TARGET, parent: exchange, "upstream", upstream, %endpoint)
+}
