@@ -13,13 +13,14 @@ mod stage;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use gateway::plugin::Engine;
+use gateway::telemetry::metrics::Metrics;
 use stage::Stage;
 
 /// A host call is the difference to `empty` over this many.
 const TIMES: usize = 10;
 
 fn calls(criterion: &mut Criterion) {
-    let engine = Engine::new(None, 1).unwrap();
+    let engine = Engine::new(None, 1, &Metrics::new(1)).unwrap();
     let mut group = criterion.benchmark_group("call");
     for (name, config) in [
         ("empty", guest("header_read", 0)),

@@ -61,7 +61,9 @@ fn snapshot(count: usize) -> Arc<Snapshot> {
     std::fs::write(&file, text).unwrap();
     let config = Arc::new(config::load(&file).unwrap());
     let state = state::Memory::new(config.state.max_entries);
-    Builder::new(Engine::new(None, 1).unwrap(), Metrics::new(1), state, 1)
+    let metrics = Metrics::new(1);
+    let engine = Engine::new(None, 1, &metrics).unwrap();
+    Builder::new(engine, metrics, state, 1)
         .build(config, None, Replace::Changed)
         .unwrap()
 }

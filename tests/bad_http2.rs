@@ -7,11 +7,15 @@ use crate::harness::frames::{
     REFUSED_STREAM, RST_STREAM, STREAM_CLOSED, get_fields, head, text,
 };
 use crate::harness::recorder::Recorder;
+use crate::harness::tls::Certificate;
 use crate::harness::{Gateway, get};
 
 /// A gateway before one upstream, with limits that a test reaches in no time.
 pub(crate) fn gateway(upstream: SocketAddr) -> Gateway {
-    Gateway::start(&format!(
+    let directory = tempfile::tempdir().unwrap();
+    Certificate::new(&["a"]).write(directory.path(), "a");
+    let limits = r#"{ header_bytes = "8KiB", header_count = 30, body = "1MiB", header_timeout = "1s", body_idle = "1s", idle = "2s", h2_streams = 50 }"#;
+    let config = format!(
         r#"
 [server]
 workers = 1
@@ -20,7 +24,13 @@ address = "127.0.0.1:0"
 [[listeners]]
 name = "public"
 address = "127.0.0.1:0"
-limits = {{ header_bytes = "8KiB", header_count = 30, body = "1MiB", header_timeout = "1s", body_idle = "1s", idle = "2s", h2_streams = 50 }}
+limits = {limits}
+[[listeners]]
+name = "secure"
+address = "127.0.0.1:0"
+limits = {limits}
+[listeners.tls]
+certificates = [{{ cert = "a.pem", key = "a.key" }}]
 [upstreams.origin]
 endpoints = ["{upstream}"]
 timeouts = {{ connect = "2s", first_byte = "20s", idle = "20s" }}
@@ -33,7 +43,8 @@ name = "all"
 match = {{ path = "/**" }}
 upstream = "origin"
 "#
-    ))
+    );
+    Gateway::start_in(directory, &config, &[])
 }
 
 type Fields = Vec<(&'static str, &'static str)>;

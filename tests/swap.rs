@@ -193,7 +193,7 @@ impl Client {
     }
 }
 
-/// Swaps so often, at least one a second, and returns resident memory after each.
+/// Swaps so often, at least one a second, and returns resident memory after each, when the old version has ended.
 fn swap(gateway: &Gateway, swaps: &Swaps, count: u64) -> Vec<u64> {
     let mut resident = Vec::new();
     let began = Instant::now();
@@ -216,9 +216,9 @@ fn swap(gateway: &Gateway, swaps: &Swaps, count: u64) -> Vec<u64> {
             gateway.text()
         );
         swaps.done.fetch_add(1, Ordering::SeqCst);
-        resident.push(gateway.resident());
         // Time for requests of this version, which the load needs to tell one from the other.
         std::thread::sleep(Duration::from_millis(250));
+        resident.push(gateway.resident());
     }
     let pace = began.elapsed() / u32::try_from(count).unwrap();
     assert!(
@@ -276,7 +276,9 @@ fn a_hundred_swaps_under_load_lose_nothing_and_keep_no_memory() {
             gateway.text()
         );
     }
-    let (early, late) = (resident[4], resident[99]);
+    // What a swap compiles and reads comes and goes: the least of three is what stays.
+    let least = |after: &[u64]| *after.iter().min().unwrap();
+    let (early, late) = (least(&resident[4..7]), least(&resident[97..]));
     assert!(
         late * 100 <= early * 110,
         "{early} bytes after 5 swaps, {late} after 100"

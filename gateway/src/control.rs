@@ -80,8 +80,8 @@ pub fn run(path: &Path, watch: bool) -> anyhow::Result<()> {
 /// # Errors
 /// Every fault of every plugin.
 pub fn check(config: Config) -> anyhow::Result<()> {
-    let engine = Engine::new(config.server.compile_cache.as_deref(), 1)?;
     let metrics = Metrics::new(1);
+    let engine = Engine::new(config.server.compile_cache.as_deref(), 1, &metrics)?;
     let state = state::Memory::new(config.state.max_entries);
     Builder::new(engine, metrics, state, 1).build(Arc::new(config), None, Replace::Changed)?;
     Ok(())
@@ -102,8 +102,8 @@ async fn serve(
     grace: CancellationToken,
 ) -> anyhow::Result<()> {
     let count = config.server.workers;
-    let engine = Engine::new(config.server.compile_cache.as_deref(), count)?;
     let metrics = Metrics::new(count);
+    let engine = Engine::new(config.server.compile_cache.as_deref(), count, &metrics)?;
     let state = state::Memory::new(config.state.max_entries);
     let mut listeners = Listeners::new(metrics.clone());
     let bound = listeners.prepare(&config, count)?;

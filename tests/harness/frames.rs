@@ -1,4 +1,4 @@
-//! HTTP/2 by hand over clear text with prior knowledge (RFC 9113, 3.3): each frame is what the test says.
+//! HTTP/2 by hand, over clear text with prior knowledge (RFC 9113, 3.3) or over TLS: each frame is what the test says.
 //!
 //! Heads are encoded as literals that no table keeps (RFC 7541, 6.2.2), so that a broken one is as easy to write
 //! as a good one.
@@ -6,6 +6,11 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
+
+use rustls::version::TLS13;
+
+use super::gateway::Gateway;
+use super::tls::{self, Tls};
 
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
@@ -67,24 +72,62 @@ pub(crate) enum Outcome {
     Closed,
 }
 
+/// Where a client comes in.
+#[derive(Clone)]
+pub(crate) struct Door {
+    address: SocketAddr,
+    /// With the name of the other side.
+    tls: Option<(Tls, &'static str)>,
+}
+
+impl Door {
+    /// The listeners `public` and `secure`, whose certificate is `a.pem` for the name `a`.
+    pub(crate) fn both(gateway: &Gateway) -> [Self; 2] {
+        let trusted = tls::read(gateway.directory.path(), "a");
+        let tls = Tls::trusting([trusted], &TLS13, &["h2"]);
+        [
+            gateway.listener("public").into(),
+            Self {
+                address: gateway.listener("secure"),
+                tls: Some((tls, "a")),
+            },
+        ]
+    }
+}
+
+impl From<SocketAddr> for Door {
+    fn from(address: SocketAddr) -> Self {
+        Self { address, tls: None }
+    }
+}
+
+trait Stream: Read + Write {}
+
+impl<S: Read + Write> Stream for S {}
+
 /// A client of one connection.
 pub(crate) struct Http2 {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     read: Vec<u8>,
 }
 
 impl Http2 {
-    pub(crate) fn connect(address: SocketAddr) -> Self {
-        Self::with(address, &[])
+    pub(crate) fn connect(door: impl Into<Door>) -> Self {
+        Self::with(door, &[])
     }
 
     /// With settings of its own beside a header table of 0 bytes.
-    pub(crate) fn with(address: SocketAddr, settings: &[(u16, u32)]) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
+    pub(crate) fn with(door: impl Into<Door>, settings: &[(u16, u32)]) -> Self {
+        let door = door.into();
+        let stream = TcpStream::connect(door.address).unwrap();
         let patience = Some(Duration::from_secs(20));
         stream.set_read_timeout(patience).unwrap();
         stream.set_write_timeout(patience).unwrap();
         stream.set_nodelay(true).unwrap();
+        let stream: Box<dyn Stream> = match door.tls {
+            Some((tls, name)) => Box::new(tls.over(stream, name)),
+            None => Box::new(stream),
+        };
         let mut client = Self {
             stream,
             read: Vec::new(),

@@ -44,11 +44,7 @@ impl Gateway {
     }
 
     /// The same with variables in its environment.
-    pub(crate) fn probe_with(
-        origin: &Origin,
-        plugin: &str,
-        environment: &[(&str, &str)],
-    ) -> Self {
+    pub(crate) fn probe_with(origin: &Origin, plugin: &str, environment: &[(&str, &str)]) -> Self {
         let config = format!(
             r#"
 [server]

@@ -1,12 +1,13 @@
 //! Certificates of the test's own making, and a client that trusts them.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -50,9 +51,19 @@ impl Tls {
         version: &'static SupportedProtocolVersion,
         alpn: &[&str],
     ) -> Self {
+        let trusted = trusted.iter().map(|certificate| certificate.der.clone());
+        Self::trusting(trusted, version, alpn)
+    }
+
+    /// The same for certificates that were read.
+    pub(crate) fn trusting(
+        trusted: impl IntoIterator<Item = CertificateDer<'static>>,
+        version: &'static SupportedProtocolVersion,
+        alpn: &[&str],
+    ) -> Self {
         let mut roots = RootCertStore::empty();
         for certificate in trusted {
-            roots.add(certificate.der.clone()).unwrap();
+            roots.add(certificate).unwrap();
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
@@ -72,6 +83,14 @@ impl Tls {
         self
     }
 
+    /// Over a socket that blocks.
+    pub(crate) fn over(&self, mut tcp: std::net::TcpStream, name: &str) -> Blocking {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let mut tls = ClientConnection::new(self.config.clone(), name).unwrap();
+        tls.complete_io(&mut tcp).unwrap();
+        Blocking { tls, tcp }
+    }
+
     /// Shakes hands, and holds the certificate to `name`.
     pub(crate) async fn connect(
         &self,
@@ -84,6 +103,46 @@ impl Tls {
             .connect(name, tcp)
             .await
     }
+}
+
+/// A stream that still reads when the other side takes no more, which rustls' own does not.
+pub(crate) struct Blocking {
+    tls: ClientConnection,
+    tcp: std::net::TcpStream,
+}
+
+impl Read for Blocking {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.tls.reader().read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+            self.tls.read_tls(&mut self.tcp)?;
+            self.tls.process_new_packets().map_err(io::Error::other)?;
+        }
+    }
+}
+
+impl Write for Blocking {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.tls.writer().write(bytes)?;
+        self.flush()?;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while self.tls.wants_write() {
+            self.tls.write_tls(&mut self.tcp)?;
+        }
+        Ok(())
+    }
+}
+
+/// A certificate of [`Certificate::write`].
+pub(crate) fn read(directory: &Path, name: &str) -> CertificateDer<'static> {
+    let path = directory.join(format!("{name}.pem"));
+    CertificateDer::from_pem_file(path).unwrap()
 }
 
 /// The certificate that the other side showed.

@@ -215,16 +215,25 @@ fn run(kind: &Kind) {
         kind,
         neighbour: Mutex::default(),
     };
+    let excuses = budget::Excuses::of(&gateway);
     let early = load.rounds(EARLY);
     let late = load.rounds(ROUNDS - EARLY);
     let mut neighbour = load.neighbour.into_inner().unwrap();
     neighbour.sort();
-    let median = neighbour[neighbour.len() / 2];
-    assert!(median < Duration::from_millis(60), "{act}: {median:?}");
+    let (median, p99) = (
+        neighbour[neighbour.len() / 2],
+        neighbour[neighbour.len() * 99 / 100],
+    );
+    // One worker serves it and four of these at once, each of which may have a tick before it.
+    let slow = median > Duration::from_millis(30) || p99 > Duration::from_millis(60);
+    assert!(!slow, "{act}: a neighbour took {median:?}, {p99:?} at p99");
     assert_flat(act, early, late);
     assert_host_is_sound(&gateway);
     if let Some((phase, failure)) = kind.failure {
-        assert_reported(&gateway, phase, failure);
+        let lines = assert_reported(&gateway, phase, failure);
+        if failure == "cpu" {
+            excuses.assert_kept(&lines, Duration::from_millis(2));
+        }
     } else {
         let failed = gateway.find(|line| line.contains("plugin failed"));
         assert_eq!(failed, None, "{act}");
@@ -232,7 +241,7 @@ fn run(kind: &Kind) {
 }
 
 /// Every round is counted, and has a line that names plugin, route and cause; no instance survived.
-fn assert_reported(gateway: &Gateway, phase: &str, kind: &str) {
+fn assert_reported(gateway: &Gateway, phase: &str, kind: &str) -> Vec<String> {
     let counted = format!(
         "gateway_plugin_failures_total{{plugin=\"hostile\",route=\"hostile\",kind=\"{kind}\"}}"
     );
@@ -256,9 +265,7 @@ fn assert_reported(gateway: &Gateway, phase: &str, kind: &str) {
             assert!(line.contains(part), "{part}: {line}");
         }
     }
-    if kind == "cpu" {
-        budget::assert_kept(&lines, Duration::from_millis(2));
-    }
+    lines
 }
 
 #[test]

@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use wasmtime::component::Component;
 use wasmtime::{
     Cache, CacheConfig, Config, Enabled, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails,
 };
+
+use crate::telemetry::metrics::Metrics;
 
 /// The time between two ticks of the epoch: the grain of `cpu`.
 pub(super) const TICK: Duration = Duration::from_millis(1);
@@ -59,11 +61,15 @@ pub enum EngineError {
 
 impl Engine {
     /// An engine whose compiled code is kept in `compile_cache` (made, private to the user, if it is not there).
-    /// `workers` sets how many slots stay warm.
+    /// `workers` sets how many slots stay warm; `metrics` learns of ticks that come late.
     ///
     /// # Errors
     /// If the cache directory cannot be made or is not private, or wasmtime does not run on this machine.
-    pub fn new(compile_cache: Option<&Path>, workers: usize) -> Result<Arc<Self>, EngineError> {
+    pub fn new(
+        compile_cache: Option<&Path>,
+        workers: usize,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Arc<Self>, EngineError> {
         let cache = compile_cache.map(open_cache).transpose()?;
         let pooled =
             wasmtime::Engine::new(config(cache.clone()).allocation_strategy(pooling(workers)));
@@ -75,8 +81,8 @@ impl Engine {
                     .map_err(|e| EngineError::Wasmtime(format!("{e:#}")))?
             }
         };
-        let ticker =
-            Ticker::start(wasmtime.clone()).map_err(|e| EngineError::Wasmtime(e.to_string()))?;
+        let ticker = Ticker::start(wasmtime.clone(), metrics.clone())
+            .map_err(|e| EngineError::Wasmtime(e.to_string()))?;
         Ok(Arc::new(Self {
             wasmtime,
             compiled: Mutex::default(),
@@ -278,16 +284,22 @@ struct Ticker {
 }
 
 impl Ticker {
-    fn start(engine: wasmtime::Engine) -> io::Result<Self> {
+    fn start(engine: wasmtime::Engine, metrics: Arc<Metrics>) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let thread = std::thread::Builder::new()
             .name("epoch".to_owned())
             .spawn(move || {
                 go_first();
+                let mut last = Instant::now();
                 while !stopped.load(Ordering::Relaxed) {
                     std::thread::sleep(TICK);
                     engine.increment_epoch();
+                    let now = Instant::now();
+                    if now - last > TICK * 3 / 2 {
+                        metrics.late_tick();
+                    }
+                    last = now;
                 }
             })?;
         Ok(Self {

@@ -36,6 +36,7 @@ pub struct Metrics {
     own_names: Arc<Names>,
     errors: ByKind,
     lost_log_lines: Counter,
+    late_ticks: AtomicU64,
     /// By plugin and outcome.
     swaps: Mutex<BTreeMap<(String, &'static str), u64>>,
     /// By outcome.
@@ -92,6 +93,7 @@ impl Metrics {
             own_names: Arc::default(),
             errors: ByKind::new(),
             lost_log_lines: Counter::new(),
+            late_ticks: AtomicU64::new(0),
             swaps: Mutex::default(),
             reloads: Mutex::default(),
             version: AtomicU64::new(0),
@@ -142,6 +144,11 @@ impl Metrics {
     /// Lines of the access log could not be written.
     pub fn log_lines_lost(&self, lines: u64) {
         self.lost_log_lines.add(lines);
+    }
+
+    /// The clock of plugins' processor time ticked late.
+    pub fn late_tick(&self) {
+        self.late_ticks.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A plugin was replaced, or was not.

@@ -128,6 +128,14 @@ impl Metrics {
             ),
             [([], self.lost_log_lines.sum())],
         )?;
+        counters(
+            encoder,
+            (
+                "gateway_plugin_late_ticks",
+                "Ticks of the clock of `cpu` that came over 1.5 ms after the one before: a plugin may have used more",
+            ),
+            [([], self.late_ticks.load(Ordering::Relaxed))],
+        )?;
         let reloads = self.reloads.lock().clone();
         let lines = reloads
             .iter()
