@@ -127,5 +127,6 @@ fn exchange(view: Arc<View>) -> Exchange {
         phase: Phase::Request,
         held: Vec::new(),
         record,
+        span: tracing::Span::none(),
     }
 }
