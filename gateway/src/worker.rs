@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::runtime::LocalOptions;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::proxy;
@@ -142,10 +142,7 @@ pub fn start(
     grace: CancellationToken,
 ) -> std::io::Result<Handle> {
     let (orders, receiver) = mpsc::channel(64);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .event_interval(31)
-        .build()?;
+    let (report, built) = std::sync::mpsc::channel();
     let ended = CancellationToken::new();
     // Also when the thread panics.
     let end = ended.clone().drop_guard();
@@ -154,10 +151,26 @@ pub fn start(
         .spawn(move || {
             let _end = end;
             metrics::set_shard(id);
-            let local = LocalSet::new();
-            runtime.block_on(local.run_until(serve(id, published, receiver, draining, grace)));
+            // A local runtime does not leave its thread.
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .event_interval(31)
+                .build_local(LocalOptions::default());
+            let runtime = match runtime {
+                Ok(runtime) => runtime,
+                Err(error) => {
+                    let _nobody_waits = report.send(error);
+                    return;
+                }
+            };
+            drop(report);
+            runtime.block_on(serve(id, published, receiver, draining, grace));
         })?;
-    Ok(Handle { orders, ended })
+    // An error, or none once the runtime is there.
+    match built.recv() {
+        Ok(error) => Err(error),
+        Err(_) => Ok(Handle { orders, ended }),
+    }
 }
 
 /// Takes orders until the drain is over.

@@ -42,7 +42,7 @@ pub struct Drain {
 
 impl Drain {
     /// `begun` starts the drain: stop accepting, finish what is open. `ended` is the end of the grace: whatever
-    /// is still open is closed. Both may be cancelled from any thread. Must be called on a `LocalSet`, for a
+    /// is still open is closed. Both may be cancelled from any thread. Must be called on a local runtime, for a
     /// listener that accepts until it calls [`Self::stopped`].
     pub fn new(begun: CancellationToken, ended: CancellationToken) -> Rc<Self> {
         let drain = Rc::new(Self {

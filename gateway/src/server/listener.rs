@@ -52,7 +52,7 @@ fn bind_one(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 }
 
 /// Accepts until the drain begins, then takes what is still in the kernel's queue and closes the socket.
-/// Runs on a `LocalSet`, where each connection becomes a task.
+/// Runs on a local runtime, where each connection becomes a task.
 ///
 /// # Errors
 /// When the socket cannot be registered with the runtime.
