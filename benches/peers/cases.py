@@ -13,6 +13,14 @@ from machine import Absent
 from proxies import VARIANTS, get
 
 PLAIN = ("nginx", "haproxy", "envoy", "gateway")
+GROWTH = (
+    "gateway",
+    "gateway-2 workers",
+    "gateway-10,000 routes more",
+    "gateway-1,000 upstreams more",
+    "gateway-1 empty plugin",
+    "gateway-11 empty plugins",
+)
 LOAD_SHARE = 0.7
 IDLE_CONNECTIONS = 10_000
 
@@ -192,6 +200,7 @@ CASES = (
     Case("tls-resumed", "TLS 1.3, a resumed session for each request", PLAIN, tls(resumed=True)),
     Case("h2", "HTTP/2 without TLS, one connection of 100 streams", PLAIN, h2),
     Case("idle", "Beside 10,000 idle connections", PLAIN, idle, rounds=1),
+    Case("growth", "The gateway as it grows, nothing asked of what is more", GROWTH, closed()),
     Case("latency", "3 plugins at 70 % of its own capacity, open loop", ("lua+3", "envoy+3", "gateway+3"), latency),
     Case("swaps", "The same with a swap a second, of two versions in turn", ("lua+3", "gateway+3"), swaps(cold=False)),
     Case("swaps-cold", "The same, to a version never compiled", ("gateway+3",), swaps(cold=True), rounds=1),

@@ -25,9 +25,18 @@ GOALS = (
     Goal("3 plugins: CPU against nginx + LuaJIT", 0.9, ratio("plugins-3", "gateway+3", "lua+3")),
     Goal("4 plugins: CPU against Envoy + proxy-wasm", 0.25, ratio("plugins-4", "gateway+4", "envoy+4")),
     Goal(
-        "one more empty plugin, µs",
+        "one more empty plugin, µs (of eleven)",
         0.5,
-        lambda of: of("plugins-4", "gateway+4", "cpu_us") - of("plugins-4", "gateway+3", "cpu_us"),
+        lambda of: (of("growth", "gateway-11 empty plugins", "cpu_us") - of("growth", "gateway-1 empty plugin", "cpu_us"))
+        / 10,
+    ),
+    Goal("two workers: CPU against one", 1.05, ratio("growth", "gateway-2 workers", "gateway")),
+    Goal("10,000 routes more: CPU against none", 1.05, ratio("growth", "gateway-10,000 routes more", "gateway")),
+    Goal("1,000 upstreams more: CPU against none", 1.05, ratio("growth", "gateway-1,000 upstreams more", "gateway")),
+    Goal(
+        "10,000 idle connections: CPU against none",
+        1.05,
+        lambda of: of("idle", "gateway", "cpu_us") / of("plain", "gateway", "cpu_us"),
     ),
     Goal("70 % load: p99 against nginx + LuaJIT", 1.0, ratio("latency", "gateway+3", "lua+3", "p99_us")),
     Goal(

@@ -39,15 +39,15 @@ def free_port():
                 continue
 
 
-def pin(core):
-    """For `preexec_fn`: the child and its children stay on one core."""
-    return lambda: os.sched_setaffinity(0, {core})
+def pin(*cores):
+    """For `preexec_fn`: the child and its children stay on these cores."""
+    return lambda: os.sched_setaffinity(0, cores)
 
 
 class Process:
     """A process with its children, ended by its own id."""
 
-    def __init__(self, name, command, core, work, environment=None):
+    def __init__(self, name, command, cores, work, environment=None):
         self.name = name
         self.log = Path(work) / f"{name}.log"
         with open(self.log, "wb") as log:
@@ -58,7 +58,7 @@ class Process:
                 stderr=log,
                 cwd=work,
                 env={**os.environ, **(environment or {})},
-                preexec_fn=pin(core),
+                preexec_fn=pin(*cores),
             )
 
     def __enter__(self):

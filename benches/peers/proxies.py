@@ -45,6 +45,12 @@ class Variant:
     plugins: tuple = ()
     # Where its requests go; nginx + Lua has more than one configuration in one file.
     path: str = "/products/1"
+    # Of the gateway. With a second worker it has the second core too, beside the load.
+    workers: int = 1
+    # Routes and upstreams that no request asks for, and empty plugins in its chain.
+    idle_routes: int = 0
+    idle_upstreams: int = 0
+    empty: int = 0
 
 
 PLUGINS = ("auth", "rate-limit", "transform", "empty")
@@ -61,6 +67,11 @@ VARIANTS = {
         *(Variant(f"envoy+{count}", "envoy-wasm", PLUGINS[:count]) for count in (1, 3, 4)),
         Variant("gateway", "gateway"),
         *(Variant(f"gateway+{count}", "gateway", PLUGINS[:count]) for count in (1, 3, 4)),
+        Variant("gateway-2 workers", "gateway", workers=2),
+        Variant("gateway-10,000 routes more", "gateway", idle_routes=10_000),
+        Variant("gateway-1,000 upstreams more", "gateway", idle_upstreams=1_000),
+        Variant("gateway-1 empty plugin", "gateway", empty=1),
+        Variant("gateway-11 empty plugins", "gateway", empty=11),
     )
 }
 
@@ -101,7 +112,8 @@ class Bench:
         for name in ("cert.pem", "key.pem", "both.pem"):
             shutil.copy(self.work / name, work)
         command = COMMANDS[variant.kind](program, variant, work, values)
-        process = Process(variant.name, command, PROXY_CORE, work)
+        cores = (PROXY_CORE,) if variant.workers == 1 else (PROXY_CORE, LOAD_CORE)
+        process = Process(variant.name, command, cores, work)
         running = Running(variant, process, ports, work)
         try:
             process.wait_until(lambda: fault(running))
@@ -149,20 +161,35 @@ def envoy(program, variant, work, values):
 
 
 def gateway(program, variant, work, values):
-    for name in variant.plugins:
+    empty = [f"empty-{number}" for number in range(variant.empty)]
+    (work / "idle.toml").write_text(idle(variant, values))
+    for name in [*variant.plugins, *(["empty"] if empty else [])]:
         component = {"rate-limit": "rate_limit", "empty": "plugin_empty"}.get(name, name)
         shutil.copy(build.OUT / f"{component}.wasm", work)
     included = [*variant.plugins, *(["admin"] if variant.plugins else [])]
     for name in included:
         fill(f"gateway/{name}.toml", work / f"{name}.toml", values)
+    included.append("idle")
+    chain = [*variant.plugins, *empty]
     values = {
         **values,
         "cache": build.OUT / "compile-cache",
         "include": ", ".join(f'"{name}.toml"' for name in included),
-        "chain": ", ".join(f'"{name}"' for name in variant.plugins),
+        "workers": variant.workers,
+        "chain": ", ".join(f'"{name}"' for name in chain),
     }
     config = fill("gateway/gateway.toml", work / "gateway.toml", values)
     return [program, "run", "--config", config, "--watch"]
+
+
+def idle(variant, values):
+    """What makes the configuration of the gateway large, and each request no longer: empty plugins but for that."""
+    plugins = (f'[plugins.empty-{i}]\npath = "{values["work"]}/plugin_empty.wasm"\n' for i in range(variant.empty))
+    upstreams = (f'[upstreams.idle-{i}]\nendpoints = ["127.0.0.1:{values["origin"]}"]\n' for i in range(variant.idle_upstreams))
+    routes = [f'respond = {{ status = 204 }}' for _ in range(variant.idle_routes)]
+    routes += [f'upstream = "idle-{i}"' for i in range(variant.idle_upstreams)]
+    routes = (f'[[routes]]\nname = "idle-{i}"\nmatch = {{ path = "/idle-{i}/{{id}}" }}\n{does}\n' for i, does in enumerate(routes))
+    return "".join([*plugins, *upstreams, *routes])
 
 
 COMMANDS = {"nginx": nginx, "lua": lua, "haproxy": haproxy, "envoy": envoy, "envoy-wasm": envoy, "gateway": gateway}
@@ -214,7 +241,7 @@ def start_origin(work):
                 pass
     program = build.tool("nginx", "nginx-light")
     config = fill("origin.conf", origin / "origin.conf", {"port": port, "work": origin})
-    process = Process("origin", nginx_command(program, config, origin), LOAD_CORE, origin)
+    process = Process("origin", nginx_command(program, config, origin), (LOAD_CORE,), origin)
     process.wait_until(lambda: None if get(port, "/", {})[0] == 200 else "no 200")
     return process, port
 

@@ -23,12 +23,14 @@ import compare
 import machine
 import proxies
 import report
+import sizing
 from cases import CASES, Settings, measure
 
 FILES = {
     "results.json": lambda results: json.dumps(results, indent=1) + "\n",
     "results.md": report.markdown,
     "results.svg": chart.svg,
+    "SIZING.md": sizing.markdown,
 }
 QUICK = {"rounds": 1, "seconds": 1}
 STANDARD = {"rounds": 3, "seconds": 3}
@@ -48,7 +50,7 @@ def main():
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    run = commands.add_parser("run", help="build, measure, and write target/peers/results.*")
+    run = commands.add_parser("run", help="build, measure, and write the results to target/peers")
     run.add_argument("--quick", action="store_true", help="one round of a second: shows that all works, no costs")
     names = [case.name for case in CASES]
     run.add_argument("--only", action="append", choices=names, help="this case (may be repeated)")

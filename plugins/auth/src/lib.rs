@@ -224,16 +224,13 @@ fn tried(schemes: Vec<Scheme>) -> Vec<Tried> {
 
 impl Tried {
     fn admit(&self, request: &mut Request, identity: &Identity, credential: &[u8]) -> Result<()> {
-        for name in &self.removed {
-            request.remove_header(name)?;
-        }
-        if self.shown {
-            // Replaces every field of the name: a second one was not checked and must not pass for the first.
-            request.set_header(self.scheme.header(), credential)?;
-        }
-        for (name, value) in &identity.headers {
-            request.set_header(name, value)?;
-        }
+        let removed = self.removed.iter().map(|name| HeaderEdit::Remove(name));
+        // Replaces every field of the name: a second one was not checked and must not pass for the first.
+        let shown = (self.shown).then(|| HeaderEdit::Set(self.scheme.header(), credential));
+        let told = identity.headers.iter();
+        let told = told.map(|(name, value)| HeaderEdit::Set(name, value.as_bytes()));
+        let edits: Vec<_> = removed.chain(shown).chain(told).collect();
+        request.edit_headers(&edits)?;
         request.set_attribute("auth.scheme", self.scheme.name());
         if let Some(subject) = &identity.subject {
             request.set_attribute("auth.subject", subject);
