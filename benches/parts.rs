@@ -86,14 +86,19 @@ fn headers(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// One thread measures while `others` do the same on keys that may fall into the same shards.
-fn contended(criterion: &mut Criterion) {
-    let quota = Quota {
+/// One that never refuses.
+fn quota() -> Quota {
+    Quota {
         algorithm: Algorithm::TokenBucket,
         limit: 1_000_000_000,
         window_ms: 1_000,
         burst: 0,
-    };
+    }
+}
+
+/// One thread measures while `others` do the same on keys that may fall into the same shards.
+fn contended(criterion: &mut Criterion) {
+    let quota = quota();
     let mut group = criterion.benchmark_group("state");
     for (name, key, others) in [
         ("alone", "alice", 0),
@@ -123,6 +128,31 @@ fn contended(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// One key among many that are there: what a limiter's calls cost as clients come.
+fn many_entries(criterion: &mut Criterion) {
+    let quota = quota();
+    let mut group = criterion.benchmark_group("state among");
+    for entries in [1, 1_000, 1_000_000] {
+        let memory = Memory::new(2_000_000);
+        for entry in 0..entries {
+            memory
+                .acquire("limit", &format!("client-{entry}"), &quota, 1)
+                .unwrap();
+        }
+        let keys: Vec<String> = (0..1_000)
+            .map(|turn| format!("client-{}", turn * 7_919 % entries))
+            .collect();
+        let mut turns = keys.iter().cycle();
+        group.bench_function(BenchmarkId::new("acquire", entries), |bencher| {
+            bencher.iter(|| {
+                let key = turns.next().unwrap();
+                memory.acquire("limit", black_box(key), &quota, 1).unwrap()
+            });
+        });
+    }
+    group.finish();
+}
+
 /// As in the gateway.
 #[global_allocator]
 static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -130,6 +160,6 @@ static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
 criterion_group! {
     name = benches;
     config = Criterion::default().without_plots();
-    targets = routes, headers, contended
+    targets = routes, headers, contended, many_entries
 }
 criterion_main!(benches);

@@ -47,6 +47,26 @@ def markdown(results):
     return "\n\n".join(parts) + "\n"
 
 
+SUMMARY = ("plain", "plugins-3", "plugins-4", "h2", "tls-new", "body-64KiB", "aggregate")
+
+
+def summary(results):
+    """A table for the front page: what a request costs the gateway, and what it costs the others."""
+    machine = results["machine"]
+    lines = []
+    for name in SUMMARY:
+        case = results["cases"][name]
+        ours = next(m for variant, m in reversed(case["measures"].items()) if variant.startswith("gateway"))
+        others = {variant: m for variant, m in case["measures"].items() if not variant.startswith("gateway")}
+        against = (
+            f"{label(variant.partition('+')[0])} {number(m['cpu_us'])} ({ours['cpu_us'] / m['cpu_us']:.2f} ×)"
+            for variant, m in others.items()
+        )
+        lines.append((case["title"], number(ours["cpu_us"]), ", ".join(against)))
+    where = f"{machine['cpu']}, one worker on one core, {results['date']}, commit {results['commit']}"
+    return f"{table(('CPU µs per request', 'gateway', 'others'), lines)}\n\n{where}.\n"
+
+
 def first_line(why):
     return why.strip().splitlines()[0]
 

@@ -3,14 +3,13 @@
 
     run.py run [--quick] [--only CASE]...   measure; results go to target/peers
     run.py compare                          what the last run shows to be worse than the last committed result
-    run.py publish                          put the last run beside this file, to be committed
+    run.py publish                          put the last run beside this file and into README.md, to be committed
 """
 
 import argparse
 import datetime
 import json
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -32,6 +31,9 @@ FILES = {
     "results.svg": chart.svg,
     "SIZING.md": sizing.markdown,
 }
+# Of the table in README.md.
+SUMMARY_BEGINS = "<!-- written by benches/peers/run.py publish -->"
+SUMMARY_ENDS = "<!-- to here -->"
 QUICK = {"rounds": 1, "seconds": 1}
 STANDARD = {"rounds": 3, "seconds": 3}
 
@@ -59,7 +61,7 @@ def parse():
     run.add_argument("--no-build", action="store_true", help="measure what was built before")
     run.set_defaults(command=run_all)
     commands.add_parser("compare", help="exits 1 if something got worse").set_defaults(command=compare_last)
-    commands.add_parser("publish", help="copy the last run here").set_defaults(command=publish)
+    commands.add_parser("publish", help="put the last run here and into README.md").set_defaults(command=publish)
     return parser.parse_args()
 
 
@@ -131,8 +133,14 @@ def publish(_arguments):
     missing = [case.name for case in CASES if case.name not in results["cases"]]
     if missing:
         raise machine.Absent(f"a run of every case; the last one lacks {', '.join(missing)}")
-    for name in FILES:
-        shutil.copy(build.OUT / name, build.HERE / name)
+    for name, write in FILES.items():
+        (build.HERE / name).write_text(write(results))
+    readme = build.ROOT / "README.md"
+    before, mark, rest = readme.read_text().partition(SUMMARY_BEGINS)
+    _, end, after = rest.partition(SUMMARY_ENDS)
+    if not (mark and end):
+        raise machine.Absent(f"the marks around the table in {readme.name}")
+    readme.write_text(f"{before}{mark}\n{report.summary(results)}{end}{after}")
     return 0
 
 

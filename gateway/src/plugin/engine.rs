@@ -128,7 +128,10 @@ fn on_passing_threads<R: Send>(compile: impl FnOnce() -> R + Send) -> R {
         .spawn_handler(|thread| {
             let name = format!("compile-{}", thread.index());
             let builder = std::thread::Builder::new().name(name);
-            threads.push(builder.spawn(|| thread.run())?);
+            threads.push(builder.spawn(|| {
+                go_last();
+                thread.run();
+            })?);
             Ok(())
         })
         .build();
@@ -320,6 +323,16 @@ fn go_first() {
 
 #[cfg(not(target_os = "linux"))]
 fn go_first() {}
+
+/// Nobody waits for a compiler as for an answer: where all processors serve, it takes what they leave.
+#[cfg(target_os = "linux")]
+fn go_last() {
+    // Every thread may do so.
+    let _allowed = rustix::process::setpriority_process(None, 19);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn go_last() {}
 
 impl Drop for Ticker {
     fn drop(&mut self) {
