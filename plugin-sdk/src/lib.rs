@@ -264,6 +264,8 @@
 //! `configure` it is a fault of the configuration, with that message: the gateway does not start, or keeps the one it
 //! has. So is one that takes too long: a call has the guest time of `cpu` and must end within `timeout`.
 
+#[cfg(any(target_arch = "wasm32", test))]
+mod alloc;
 mod answer;
 pub mod clock;
 mod config;
@@ -298,6 +300,10 @@ pub use query::Query;
 pub use request::{HeaderError, Request, ResponseEdits};
 pub use response::Response;
 pub use telemetry::{Level, log, metrics};
+
+#[cfg(all(target_arch = "wasm32", feature = "allocator"))]
+#[global_allocator]
+static ALLOCATOR: alloc::Lists = alloc::Lists::new();
 
 /// What nearly every plugin uses.
 pub mod prelude {

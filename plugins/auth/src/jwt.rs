@@ -170,7 +170,7 @@ impl Jwt {
         let since = clock::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = since.as_secs_f64();
         // Looked up by itself: the cache must not stay borrowed while a token is verified.
-        let known = self.cache.borrow_mut().get(signed, signature);
+        let known = self.cache.borrow_mut().get(token);
         if let Some(verified) = known {
             verified.check_time(now, self.rules.leeway)?;
             return Ok(verified);
@@ -188,7 +188,7 @@ impl Jwt {
         }
         let verified = Rc::new(self.rules.read(&decode(payload)?)?);
         verified.check_time(now, self.rules.leeway)?;
-        self.cache.borrow_mut().insert(signed, signature, &verified);
+        self.cache.borrow_mut().insert(token, &verified);
         Ok(verified)
     }
 
