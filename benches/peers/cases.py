@@ -49,11 +49,12 @@ def measured(running, drive):
     """What `drive` gives, with the proxy's own time and memory."""
     before = running.process.cpu_seconds()
     sample = drive()
-    spent = running.process.cpu_seconds() - before
+    user, kernel = (now - then for now, then in zip(running.process.cpu_seconds(), before, strict=True))
     done = sample["requests"] + sample["refused"]
     if done == 0:
         raise RuntimeError(f"{running.variant.name} answered nothing")
-    sample["cpu_us"] = spent / done * 1e6
+    sample["cpu_us"] = (user + kernel) / done * 1e6
+    sample["kernel_us"] = kernel / done * 1e6
     sample["rps"] = done / sample["seconds"]
     sample["resident_kib"] = running.process.resident_kib()
     return sample

@@ -83,13 +83,16 @@ class Process:
 
     def cpu_seconds(self):
         """User and system time of all, those that have ended included."""
-        ticks = 0
+        user = system = 0
         for pid in self.pids():
             # The name in parentheses may hold spaces; what follows it starts at field 3.
             fields = read(f"/proc/{pid}/stat").rpartition(")")[2].split()
             if fields:
-                ticks += sum(int(field) for field in fields[11:15])
-        return ticks / TICKS_PER_SECOND
+                # utime, stime, cutime, cstime
+                ticks = [int(field) for field in fields[11:15]]
+                user += ticks[0] + ticks[2]
+                system += ticks[1] + ticks[3]
+        return user / TICKS_PER_SECOND, system / TICKS_PER_SECOND
 
     def resident_kib(self):
         """What all hold in memory now; a page that several share counts once."""

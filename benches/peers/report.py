@@ -78,7 +78,7 @@ def goal_row(goal, value):
 
 def case_table(measures):
     extras = [name for name in EXTRAS if any(name in measure for measure in measures.values())]
-    header = ("proxy", "CPU µs per request", "against the first", "req/s", "p50 µs", "p99 µs", "p99.9 µs")
+    header = ("proxy", "CPU µs per request", "against the first", "of it in the kernel", "req/s", "p50 µs", "p99 µs", "p99.9 µs")
     return table([*header, "MiB", "lost", *extras], rows(measures, extras))
 
 
@@ -89,6 +89,7 @@ def rows(measures, extras):
             label(name),
             number(measure["cpu_us"]),
             f"{measure['cpu_us'] / first['cpu_us']:.2f} ×" if first["cpu_us"] else "",
+            number(measure["kernel_us"]),
             number(measure["rps"]),
             *(number(measure.get(key)) for key in ("p50_us", "p99_us", "p999_us")),
             number(measure["resident_kib"] / 1024),
