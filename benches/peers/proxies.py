@@ -183,10 +183,10 @@ def gateway(program, variant, work, values):
 
 
 def idle(variant, values):
-    """What makes the configuration of the gateway large, and each request no longer: empty plugins but for that."""
+    """The empty plugins of the chain, and upstreams and routes that no request asks for."""
     plugins = (f'[plugins.empty-{i}]\npath = "{values["work"]}/plugin_empty.wasm"\n' for i in range(variant.empty))
     upstreams = (f'[upstreams.idle-{i}]\nendpoints = ["127.0.0.1:{values["origin"]}"]\n' for i in range(variant.idle_upstreams))
-    routes = [f'respond = {{ status = 204 }}' for _ in range(variant.idle_routes)]
+    routes = ["respond = { status = 204 }"] * variant.idle_routes
     routes += [f'upstream = "idle-{i}"' for i in range(variant.idle_upstreams)]
     routes = (f'[[routes]]\nname = "idle-{i}"\nmatch = {{ path = "/idle-{i}/{{id}}" }}\n{does}\n' for i, does in enumerate(routes))
     return "".join([*plugins, *upstreams, *routes])

@@ -84,8 +84,7 @@ upstream = "echo"
         config: &str,
         environment: &[(&str, &str)],
     ) -> Self {
-        let file = directory.path().join("gateway.toml");
-        std::fs::write(&file, filled(config, directory.path())).unwrap();
+        let file = written(config, directory.path());
         Self::start_file(&file, environment, directory)
     }
 
@@ -104,8 +103,7 @@ upstream = "echo"
     /// As an argument of another program, which watches over it: valgrind.
     pub(crate) fn start_under(program: &[&str], config: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("gateway.toml");
-        std::fs::write(&file, filled(config, directory.path())).unwrap();
+        let file = written(config, directory.path());
         let mut command = Command::new(program[0]);
         command.args(&program[1..]);
         command.arg(env!("CARGO_BIN_EXE_gateway"));
@@ -217,8 +215,7 @@ upstream = "echo"
 
     /// Writes the configuration anew, in place.
     pub(crate) fn configure(&self, config: &str) {
-        let text = filled(config, self.directory.path());
-        std::fs::write(self.directory.path().join("gateway.toml"), text).unwrap();
+        written(config, self.directory.path());
     }
 
     /// `POST` to the admin listener.
@@ -326,6 +323,13 @@ impl Drop for Gateway {
 /// One compile cache for all tests, so that each component is compiled once.
 fn cache() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
+}
+
+/// Puts a configuration of this text into the directory; its path.
+fn written(config: &str, directory: &Path) -> PathBuf {
+    let file = directory.join("gateway.toml");
+    std::fs::write(&file, filled(config, directory)).unwrap();
+    file
 }
 
 fn filled(config: &str, directory: &Path) -> String {

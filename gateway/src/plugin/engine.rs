@@ -129,7 +129,7 @@ fn on_passing_threads<R: Send>(compile: impl FnOnce() -> R + Send) -> R {
             let name = format!("compile-{}", thread.index());
             let builder = std::thread::Builder::new().name(name);
             threads.push(builder.spawn(|| {
-                go_last();
+                set_niceness(COMPILER);
                 thread.run();
             })?);
             Ok(())
@@ -293,7 +293,7 @@ impl Ticker {
         let thread = std::thread::Builder::new()
             .name("epoch".to_owned())
             .spawn(move || {
-                go_first();
+                set_niceness(CLOCK);
                 let mut last = Instant::now();
                 while !stopped.load(Ordering::Relaxed) {
                     std::thread::sleep(TICK);
@@ -312,28 +312,22 @@ impl Ticker {
     }
 }
 
-/// A late tick is processor time that a guest has without being asked for it: where the process may raise the
-/// priority of the calling thread, it does. Elsewhere ticks are as punctual as the machine is idle.
-#[cfg(target_os = "linux")]
-fn go_first() {
-    if let Err(error) = rustix::process::setpriority_process(None, -15) {
-        tracing::debug!(%error, "the clock of `cpu` runs with the priority of every other thread");
+/// The niceness of the clock. A late tick is processor time that a guest has without being asked for it: where the
+/// process may not go before others, ticks are as punctual as the machine is idle.
+const CLOCK: i32 = -15;
+/// The niceness of compilers. Nobody waits for them as for an answer: where all processors serve, they take a tenth of
+/// one. The lowest priority would take nearly none, and a swap on a busy machine would not come.
+const COMPILER: i32 = 10;
+
+/// Gives the calling thread this niceness, where the system has one and allows it.
+fn set_niceness(niceness: i32) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, niceness) {
+        tracing::debug!(%error, niceness, "a thread runs with the priority of every other thread");
     }
+    #[cfg(not(target_os = "linux"))]
+    let _no_threads_of_their_own = niceness;
 }
-
-#[cfg(not(target_os = "linux"))]
-fn go_first() {}
-
-/// Nobody waits for a compiler as for an answer: where all processors serve, it takes a tenth of one. The lowest
-/// priority would take nearly none, and a swap on a busy machine would not come.
-#[cfg(target_os = "linux")]
-fn go_last() {
-    // Every thread may do so.
-    let _allowed = rustix::process::setpriority_process(None, 10);
-}
-
-#[cfg(not(target_os = "linux"))]
-fn go_last() {}
 
 impl Drop for Ticker {
     fn drop(&mut self) {
