@@ -85,10 +85,6 @@ config = {{ call = "{call}", times = {times} }}
     )
 }
 
-/// As in the gateway.
-#[global_allocator]
-static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 criterion_group! {
     name = benches;
     config = Criterion::default().without_plots();

@@ -153,10 +153,6 @@ fn many_entries(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// As in the gateway.
-#[global_allocator]
-static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 criterion_group! {
     name = benches;
     config = Criterion::default().without_plots();

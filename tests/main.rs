@@ -15,6 +15,7 @@ mod drain;
 mod floods;
 mod harness;
 mod hostile;
+mod idle;
 mod instructions;
 mod quickstart;
 mod routes;

@@ -23,6 +23,7 @@ GROWTH = (
 )
 LOAD_SHARE = 0.7
 IDLE_CONNECTIONS = 10_000
+REST_SECONDS = 4
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ def idle(running, settings):
     """Memory of each idle connection, and what requests cost beside them."""
     before = running.process.resident_kib()
     with load.Idle(running, IDLE_CONNECTIONS) as connections:
+        # The gateway gives the buffers of a quiet connection back, and takes a moment to call it quiet.
+        time.sleep(REST_SECONDS)
         each = (running.process.resident_kib() - before) / IDLE_CONNECTIONS
         sample = measured(running, lambda: load.wrk(running, settings.seconds))
         sample["KiB/connection"] = each

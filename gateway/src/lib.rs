@@ -26,6 +26,7 @@
 //! the next snapshot and publishes it in one step; workers ([`worker`]) only ever pick it up.
 
 pub mod admin;
+pub mod allocator;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -16,6 +16,7 @@ use wasmtime::{
     Cache, CacheConfig, Config, Enabled, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails,
 };
 
+use crate::allocator;
 use crate::telemetry::metrics::Metrics;
 
 /// The time between two ticks of the epoch: the grain of `cpu`.
@@ -111,7 +112,7 @@ impl Engine {
             on_passing_threads(|| Component::from_binary(&self.wasmtime, bytes).map(drop))?;
         }
         let component = Component::from_binary(&self.wasmtime, bytes)?;
-        give_back();
+        allocator::give_back();
         let compiled = Arc::new(Compiled { component });
         let mut known = self.compiled.lock();
         known.retain(|_, compiled| compiled.strong_count() > 0);
@@ -148,18 +149,6 @@ fn on_passing_threads<R: Send>(compile: impl FnOnce() -> R + Send) -> R {
         }
     }
     made
-}
-
-/// Has the allocator return what is free to the system now, rather than when it next needs memory.
-#[allow(
-    unsafe_code,
-    reason = "the allocator is C; the function takes a flag and may be called at any time"
-)]
-fn give_back() {
-    unsafe extern "C" {
-        safe fn mi_collect(force: bool);
-    }
-    mi_collect(true);
 }
 
 impl fmt::Debug for Engine {

@@ -114,6 +114,18 @@ impl Connection {
         flagged != 0 && flagged == self.requests.get()
     }
 
+    /// HTTP/1: whether every byte read belongs to a request that was answered, and every answer is written.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        let clocks = &self.clocks;
+        self.in_flight.get() == 0
+            && clocks.whole.load(Relaxed) == self.requests.get()
+            && clocks.head_since.load(Relaxed) == 0
+            && clocks.write_since.load(Relaxed) == 0
+            && clocks.upgrade.load(Relaxed) == upgrade::NONE
+            && clocks.refuse.load(Relaxed) == 0
+            && !clocks.eof.load(Relaxed)
+    }
+
     fn begin(self: &Rc<Self>) -> InFlight {
         self.in_flight.set(self.in_flight.get() + 1);
         self.requests.set(self.requests.get() + 1);
@@ -321,10 +333,7 @@ async fn serve<H: Handler>(stream: Stream, prefix: Bytes, connection: Rc<Connect
     } else {
         let scanner = h1::Scanner::new(limits.header_bytes, limits.header_count);
         let io = Guarded::new(stream, prefix, Scanner::H1(scanner), clocks);
-        let http = http1_builder(limits)
-            .serve_connection(TokioIo::new(io), service)
-            .with_upgrades();
-        watchdog::h1(http, &connection).await;
+        watchdog::h1(io, service, &http1_builder(limits), &connection).await;
     }
 }
 

@@ -45,6 +45,8 @@ pub(crate) struct Clocks {
     pub(crate) head_since: AtomicU64,
     /// Since when the client takes nothing of what waits to be written; 0: nothing waits.
     pub(crate) write_since: AtomicU64,
+    /// How many requests were read to their ends, if nothing was read after them; else 0.
+    pub(crate) whole: AtomicU64,
     /// The status that answers the head after the ones passed on; 0: none. Set once, and nothing is read after.
     pub(crate) refuse: AtomicU16,
     /// The number (from 1) of the head that carried Content-Length and Transfer-Encoding; 0: none did.

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::StatusCode;
+use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, Sleep, sleep, timeout};
@@ -17,6 +18,10 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use super::connection::Connection;
 use super::drain::{LINGER, Stage};
 use super::guard::{Guarded, now};
+use crate::allocator;
+
+/// How long nothing must have come before an HTTP/1 connection is put to rest.
+const REST: Duration = Duration::from_secs(1);
 
 /// How a connection ends before HTTP ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +34,8 @@ enum End {
     Refuse(u16),
     /// HTTP/2 GOAWAY, then closed when the streams are over.
     GoAway,
+    /// HTTP/1: not the end, only of hyper's part, whose buffers are given back until the client sends again.
+    Rest,
 }
 
 /// What the watchdog found.
@@ -39,8 +46,13 @@ enum Verdict {
 }
 
 /// Drives an HTTP/1 connection to its end.
+///
+/// hyper keeps two buffers of 8 KiB while it waits. Once a connection has been quiet for [`REST`], hyper is taken off
+/// it and made anew when the client sends: an idle connection costs its socket and its state, as in nginx.
 pub(crate) async fn h1<S, B>(
-    http: hyper::server::conn::http1::UpgradeableConnection<TokioIo<Guarded>, S>,
+    mut io: Guarded,
+    mut service: S,
+    http: &http1::Builder,
     connection: &Connection,
 ) where
     S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
@@ -48,32 +60,52 @@ pub(crate) async fn h1<S, B>(
     B: http_body::Body + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    // Not pinned by the macro: its parts are taken out at the end.
-    let mut http = Box::new(http);
     let mut watch = pin!(Watch::new(connection));
-    let end = poll_fn(|cx| {
-        if let Poll::Ready(result) = Pin::new(&mut *http).poll(cx) {
-            if let Err(error) = result {
-                tracing::debug!(peer = %connection.peer, %error, "connection failed");
+    let end = loop {
+        // Not pinned by the macro: its parts are taken out at the end.
+        let mut serving = Box::new(
+            http.serve_connection(TokioIo::new(io), service)
+                .with_upgrades(),
+        );
+        let end = poll_fn(|cx| {
+            if let Poll::Ready(result) = Pin::new(&mut *serving).poll(cx) {
+                if let Err(error) = result {
+                    tracing::debug!(peer = %connection.peer, %error, "connection failed");
+                }
+                return Poll::Ready(End::Close);
             }
-            return Poll::Ready(None);
+            watch.as_mut().poll(cx)
+        })
+        .await;
+        let Some(parts) = serving.into_parts() else {
+            return;
+        };
+        (io, service) = (parts.io.into_inner(), parts.service);
+        drop(parts.read_buf);
+        if end != End::Rest {
+            break end;
         }
-        watch.as_mut().poll(cx).map(Some)
-    })
-    .await;
-    let Some(parts) = http.into_parts() else {
-        return;
+        watch.as_mut().rest(true);
+        allocator::connection_freed();
+        let end = poll_fn(|cx| match io.stream().tcp().poll_read_ready(cx) {
+            Poll::Ready(_) => Poll::Ready(None),
+            Poll::Pending => watch.as_mut().poll(cx).map(Some),
+        })
+        .await;
+        if let Some(end) = end {
+            break end;
+        }
+        watch.as_mut().rest(false);
     };
-    let mut io = parts.io.into_inner();
     match end {
-        Some(End::Reset) => connection.clocks.reset.store(true, Relaxed),
-        Some(End::Refuse(status)) => {
+        End::Reset => connection.clocks.reset.store(true, Relaxed),
+        End::Refuse(status) => {
             let answered = timeout(LINGER, io.stream().write_all(refusal(status))).await;
             if matches!(answered, Ok(Ok(()))) {
                 close(&mut io, connection).await;
             }
         }
-        Some(End::Close | End::GoAway) | None => close(&mut io, connection).await,
+        End::Close | End::GoAway | End::Rest => close(&mut io, connection).await,
     }
 }
 
@@ -150,12 +182,15 @@ pin_project_lite::pin_project! {
         // When GOAWAY was sent; 0: not yet.
         going: u64,
         registered: bool,
+        // Whether hyper is off the connection.
+        resting: bool,
     }
 }
 
 impl<'a> Watch<'a> {
     fn new(connection: &'a Connection) -> Self {
-        let timer = sleep(Duration::from_millis(Limits::of(connection).shortest));
+        let first = Duration::from_millis(Limits::of(connection).shortest).min(REST);
+        let timer = sleep(first);
         Self {
             connection,
             timer,
@@ -164,7 +199,16 @@ impl<'a> Watch<'a> {
             stage_since: 0,
             going: 0,
             registered: false,
+            resting: false,
         }
+    }
+
+    /// Hyper is taken off the connection, or put on it.
+    fn rest(self: Pin<&mut Self>, resting: bool) {
+        let mut this = self.project();
+        *this.resting = resting;
+        this.timer.as_mut().reset(Instant::now());
+        *this.armed = false;
     }
 
     /// Called after every poll of the connection.
@@ -204,7 +248,13 @@ impl<'a> Watch<'a> {
             if *this.armed {
                 return Poll::Pending;
             }
-            match judge(connection, now(), *this.stage_since, *this.going) {
+            match judge(
+                connection,
+                now(),
+                *this.stage_since,
+                *this.going,
+                *this.resting,
+            ) {
                 Verdict::Wait(ms) => this
                     .timer
                     .as_mut()
@@ -231,11 +281,10 @@ struct Limits {
 impl Limits {
     fn of(connection: &Connection) -> Self {
         let limits = &connection.listener.config.limits;
-        let ms = |limit: Duration| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1);
         let (head, body_idle, idle) = (
-            ms(limits.header_timeout),
-            ms(limits.body_idle),
-            ms(limits.idle),
+            as_ms(limits.header_timeout),
+            as_ms(limits.body_idle),
+            as_ms(limits.idle),
         );
         Self {
             head,
@@ -246,10 +295,16 @@ impl Limits {
     }
 }
 
-/// What is due. `draining` is when the drain began (0: it has not), `going` when GOAWAY was sent.
-fn judge(connection: &Connection, now: u64, draining: u64, going: u64) -> Verdict {
+/// At least one.
+fn as_ms(limit: Duration) -> u64 {
+    u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+/// What is due. `draining` is when the drain began (0: it has not), `going` when GOAWAY was sent, `resting` whether
+/// hyper is off the connection.
+fn judge(connection: &Connection, now: u64, draining: u64, going: u64, resting: bool) -> Verdict {
     let limits = Limits::of(connection);
-    let linger = u64::try_from(LINGER.as_millis()).unwrap_or(u64::MAX);
+    let linger = as_ms(LINGER);
     let clocks = &connection.clocks;
     let (head, write) = (
         clocks.head_since.load(Relaxed),
@@ -257,7 +312,9 @@ fn judge(connection: &Connection, now: u64, draining: u64, going: u64) -> Verdic
     );
     let active = connection.active.get().max(connection.opened);
     let quiet = connection.in_flight.get() == 0;
-    let mut wait = if draining != 0 || going != 0 {
+    let mut wait = if resting {
+        limits.idle
+    } else if draining != 0 || going != 0 {
         limits.shortest.min(linger)
     } else {
         limits.shortest
@@ -308,6 +365,10 @@ fn judge(connection: &Connection, now: u64, draining: u64, going: u64) -> Verdic
         if over {
             let politely = connection.h2 && going == 0;
             return Verdict::End(if politely { End::GoAway } else { End::Close });
+        }
+        let rests = !connection.h2 && !resting && draining == 0 && connection.is_at_rest();
+        if rests && due(active, as_ms(REST)) {
+            return Verdict::End(End::Rest);
         }
     }
     Verdict::Wait(wait)
