@@ -80,7 +80,7 @@ test: packages plugins guests check
 
 # What a plugin call, a host call, routing and the state cost by themselves.
 bench-parts: plugins guests
-	cargo bench --package gateway --bench calls --bench parts
+	cargo bench --package gateway --package aggregate --bench calls --bench parts --bench merge
 
 # Both cores must be idle otherwise. RUN='--quick' or RUN='--only plain' for less.
 bench:

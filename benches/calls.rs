@@ -11,9 +11,13 @@
 #[path = "stage.rs"]
 mod stage;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use criterion::{Criterion, criterion_group, criterion_main};
 use gateway::plugin::Engine;
 use gateway::telemetry::metrics::Metrics;
+use http::HeaderValue;
+use ring::hmac;
 use stage::Stage;
 
 /// A host call is the difference to `empty` over this many.
@@ -33,7 +37,7 @@ fn calls(criterion: &mut Criterion) {
         ("attribute_read x10", guest("attribute_read", TIMES)),
         ("attribute_set x10", guest("attribute_set", TIMES)),
         ("acquire x10", guest("acquire", TIMES)),
-        ("auth", AUTH.to_owned()),
+        ("auth, API key", AUTH.to_owned()),
         (
             "auth, fresh instance",
             format!("instances = {{ mode = \"fresh\" }}\n{AUTH}"),
@@ -45,16 +49,48 @@ fn calls(criterion: &mut Criterion) {
     ] {
         let mut stage = None;
         group.bench_function(name, |bencher| {
-            let stage = stage.get_or_insert_with(|| Stage::new(&engine, &config));
+            let key = vec![HeaderValue::from_static("abcdefghij")];
+            let stage = stage.get_or_insert_with(|| Stage::new(&engine, &config, key));
+            bencher.iter_custom(|times| stage.call(times));
+        });
+    }
+    for (name, tokens) in [
+        ("auth, a token seen before", 1),
+        ("auth, a token to verify", TOKENS),
+    ] {
+        let mut stage = None;
+        group.bench_function(name, |bencher| {
+            let tokens = (0..tokens).map(token).collect();
+            let stage = stage.get_or_insert_with(|| Stage::new(&engine, JWT, tokens));
             bencher.iter_custom(|times| stage.call(times));
         });
     }
     group.finish();
 }
 
+/// A JSON Web Token (RFC 7519) of `alice` that holds until 2100, HS256.
+fn token(id: usize) -> HeaderValue {
+    let claims = format!(r#"{{"sub":"alice","exp":4102444800,"jti":"{id}"}}"#);
+    let [header, claims] =
+        [r#"{"alg":"HS256","typ":"JWT"}"#, &claims].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part));
+    let signed = format!("{header}.{claims}");
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    let signature = BASE64_URL_SAFE_NO_PAD.encode(hmac::sign(&key, signed.as_bytes()));
+    format!("{signed}.{signature}").parse().unwrap()
+}
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+/// More than an instance keeps, so that each comes as if for the first time.
+const TOKENS: usize = 2048;
+
+const JWT: &str = r#"
+path = "{plugins}/auth.wasm"
+config = { schemes = ["jwt"], jwt = { header = "x-credential", keys = [{ algorithm = "HS256", secret = "0123456789abcdef0123456789abcdef" }] } }
+"#;
+
 const AUTH: &str = r#"
 path = "{plugins}/auth.wasm"
-config = { schemes = ["api_key"], api_key = { keys = [{ key = "abcdefghij", subject = "alice" }] } }
+config = { schemes = ["api_key"], api_key = { header = "x-credential", keys = [{ key = "abcdefghij", subject = "alice" }] } }
 "#;
 
 const TRANSFORM: &str = r#"

@@ -16,12 +16,14 @@ pub(crate) struct Stage {
     runtime: Runtime,
     pool: Arc<Pool>,
     exchange: Option<Box<Exchange>>,
+    /// The request's credentials, one after the other.
+    credentials: Vec<HeaderValue>,
     _directory: tempfile::TempDir,
 }
 
 impl Stage {
-    /// `plugin` is what stands below `[plugins.measured]`.
-    pub(crate) fn new(engine: &Arc<Engine>, plugin: &str) -> Self {
+    /// `plugin` is what stands below `[plugins.measured]`, `credentials` what `x-credential` is in turn.
+    pub(crate) fn new(engine: &Arc<Engine>, plugin: &str, credentials: Vec<HeaderValue>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/plugins");
         let plugin = plugin.replace("{plugins}", built.to_str().unwrap());
@@ -59,6 +61,7 @@ respond = {{ status = 204 }}
             runtime,
             pool: view.pools[0].clone(),
             exchange: Some(Box::new(exchange(view))),
+            credentials,
             _directory: directory,
         }
     }
@@ -68,12 +71,12 @@ respond = {{ status = 204 }}
     pub(crate) fn call(&mut self, times: u64) -> Duration {
         let mut exchange = self.exchange.take().unwrap();
         let pool = &self.pool;
+        let mut credentials = self.credentials.iter().cycle();
         let (exchange, spent) = self.runtime.block_on(async {
             let started = Instant::now();
             for _ in 0..times {
-                exchange
-                    .headers
-                    .insert(&KEY, HeaderValue::from_static("abcdefghij"));
+                let credential = credentials.next().unwrap().clone();
+                exchange.headers.insert(&CREDENTIAL, credential);
                 exchange.response_edits.clear();
                 exchange.held.clear();
                 let (back, flow) = pool.on_request((0, 0), exchange).await;
@@ -87,7 +90,7 @@ respond = {{ status = 204 }}
     }
 }
 
-static KEY: HeaderName = HeaderName::from_static("x-api-key");
+static CREDENTIAL: HeaderName = HeaderName::from_static("x-credential");
 
 fn exchange(view: Arc<View>) -> Exchange {
     let mut headers = HeaderMap::new();
@@ -95,7 +98,7 @@ fn exchange(view: Arc<View>) -> Exchange {
         ("host", "shop.example"),
         ("user-agent", "wrk/4.2"),
         ("accept", "*/*"),
-        ("x-api-key", "abcdefghij"),
+        ("x-credential", "abcdefghij"),
         ("authorization", "Bearer abcdefghij"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
