@@ -1,5 +1,7 @@
 //! How the parts become one document, in the order of the configuration.
 
+use std::collections::BTreeMap;
+
 use gateway_plugin_sdk::json::Node;
 
 use crate::config::{Arrays, MergeMode};
@@ -49,16 +51,23 @@ impl Merge {
         if let Some(others) = other.members()
             && let Some(members) = here.members()
         {
+            let mut places = BTreeMap::new();
+            for (place, (name, _)) in members.iter().enumerate() {
+                places.entry(name.clone()).or_insert(place);
+            }
             for (name, value) in others.drain(..) {
-                match members.iter_mut().find(|(n, _)| *n == name) {
-                    Some((_, member)) => self.join(member, value).map_err(|below| {
+                match places.get(&name) {
+                    Some(place) => self.join(&mut members[*place].1, value).map_err(|below| {
                         if below.is_empty() {
                             name
                         } else {
                             format!("{name}.{below}")
                         }
                     })?,
-                    None => members.push((name, value)),
+                    None => {
+                        places.insert(name.clone(), members.len());
+                        members.push((name, value));
+                    }
                 }
             }
             return Ok(());
@@ -93,6 +102,15 @@ mod tests {
         assert_eq!(
             merged(MergeMode::Deep, Arrays::Replace, &parts).unwrap(),
             r#"{"a":{"x":1,"y":3,"z":4},"b":{}}"#
+        );
+    }
+
+    #[test]
+    fn a_name_that_a_part_gives_twice_joins_with_itself() {
+        let parts = [r#"{"a":{"x":1},"b":1,"a":{"y":2}}"#, r#"{"a":{"z":3}}"#];
+        assert_eq!(
+            merged(MergeMode::Deep, Arrays::Replace, &parts).unwrap(),
+            r#"{"a":{"x":1,"y":2,"z":3},"b":1}"#
         );
     }
 
