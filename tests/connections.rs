@@ -166,3 +166,58 @@ fn a_client_of_http_1_0_without_a_host_has_none_forwarded() {
     assert!(!seen.contains("x-forwarded-host"), "{seen}");
     assert!(seen.contains("x-forwarded-for: 127.0.0.1"), "{seen}");
 }
+
+const RESPONDS: &str = r#"
+[server]
+workers = 1
+[[listeners]]
+name = "public"
+address = "127.0.0.1:0"
+[[routes]]
+name = "all"
+match = { path = "/**" }
+respond = { status = 200, body = "not read" }
+"#;
+
+/// The answer of a route that reads no body, and whether it ends the connection.
+fn unread(stream: &mut TcpStream) -> bool {
+    let answer = read_answer(stream);
+    assert_eq!((answer.status, answer.text().as_str()), (200, "not read"));
+    answer.header("connection") == Some("close")
+}
+
+#[test]
+fn a_small_body_that_nobody_reads_does_not_end_the_connection() {
+    let gateway = Gateway::start(RESPONDS);
+    let mut stream = TcpStream::connect(gateway.listener("public")).unwrap();
+    for (head, body) in [
+        ("content-length: 5", "12345"),
+        ("transfer-encoding: chunked", "5\r\n12345\r\n0\r\n\r\n"),
+    ] {
+        write!(stream, "POST / HTTP/1.1\r\nhost: a\r\n{head}\r\n\r\n").unwrap();
+        assert_waits(&mut stream);
+        stream.write_all(body.as_bytes()).unwrap();
+        assert!(!unread(&mut stream), "{head}");
+    }
+    write!(stream, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    assert!(!unread(&mut stream));
+}
+
+#[test]
+fn a_body_that_is_not_awaited_ends_the_connection_and_the_answer_says_so() {
+    let gateway = Gateway::start(RESPONDS);
+    for (head, body) in [
+        ("content-length: 1000000", "12345"),
+        ("content-length: 10", "12345"),
+        ("transfer-encoding: chunked", "5\r\n12345\r\n"),
+        ("content-length: 5\r\nexpect: 100-continue", ""),
+    ] {
+        let mut stream = TcpStream::connect(gateway.listener("public")).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        write!(stream, "POST / HTTP/1.1\r\nhost: a\r\n{head}\r\n\r\n{body}").unwrap();
+        assert!(unread(&mut stream), "{head}");
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0, "{head}");
+    }
+}

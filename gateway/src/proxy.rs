@@ -17,7 +17,8 @@ mod upgrade;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, header};
+use http_body::Body as _;
 use hyper::body::Incoming;
 
 use crate::config::Target;
@@ -47,6 +48,10 @@ pub async fn handle(
     mut request: Request<Incoming>,
 ) -> Response<Body> {
     let upgrade = upgrade::requested(&mut request, &connection);
+    // Who waits for 100 (RFC 9110, 10.1.1) is not asked for a body that nobody wants. HTTP/2 has streams.
+    let discards = !connection.h2
+        && !request.body().is_end_stream()
+        && !request.headers().contains_key(header::EXPECT);
     let (parts, incoming) = request.into_parts();
     let limits = &connection.listener.config.limits;
     let (body, progress) = ClientBody::new(incoming, limits.body, limits.body_idle);
@@ -54,10 +59,14 @@ pub async fn handle(
         Ok(exchange) => request_phases(exchange, body, &progress, upgrade).await,
         Err(failed) => Err(failed),
     };
-    match admitted {
+    let response = match admitted {
         Ok(response) => response,
-        Err((exchange, error)) => Box::pin(fail(exchange, error, progress)).await,
+        Err((exchange, error)) => Box::pin(fail(exchange, error, progress.clone())).await,
+    };
+    if discards {
+        Box::pin(progress.discard_rest()).await;
     }
+    response
 }
 
 /// From the first plugin to whoever makes the response.

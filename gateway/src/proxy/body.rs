@@ -4,7 +4,7 @@
 
 mod response;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -48,11 +48,40 @@ pub struct Progress {
     pub ended: Cell<bool>,
     /// Why it broke, if it did.
     pub fault: Cell<Option<BodyFault>>,
+    /// What is left of it, once nobody reads it any more.
+    left: RefCell<Option<Incoming>>,
 }
+
+impl Progress {
+    /// Reads what nobody wanted, if it is little and comes soon: a connection whose request was not read to its end
+    /// cannot serve another.
+    pub async fn discard_rest(&self) {
+        let Some(mut left) = self.left.take() else {
+            return;
+        };
+        if http_body::Body::size_hint(&left).lower() > DISCARDED {
+            return;
+        }
+        let reading = async {
+            let mut read = 0;
+            while read <= DISCARDED
+                && let Some(Ok(frame)) = left.frame().await
+            {
+                read += frame.data_ref().map_or(0, Bytes::len) as u64;
+            }
+        };
+        let _too_slow = tokio::time::timeout(DISCARD_TIME, reading).await;
+    }
+}
+
+/// How much of a request that nobody wants is read, in bytes, and for how long.
+const DISCARDED: u64 = 64 << 10;
+const DISCARD_TIME: Duration = Duration::from_secs(1);
 
 /// The body of the client's request: limited in size, and in the time between two frames.
 pub struct ClientBody {
-    incoming: Incoming,
+    /// None only when it is dropped.
+    incoming: Option<Incoming>,
     /// What was read already, by a phase that wanted to hold it and met its limit.
     prefix: Option<Bytes>,
     limit: u64,
@@ -66,7 +95,7 @@ impl ClientBody {
         let progress = Rc::new(Progress::default());
         let limit = if limit == 0 { u64::MAX } else { limit };
         let body = Self {
-            incoming,
+            incoming: Some(incoming),
             prefix: None,
             limit,
             idle: Patience::new(idle),
@@ -80,9 +109,23 @@ impl ClientBody {
         self.prefix = Some(bytes).filter(|bytes| !bytes.is_empty());
     }
 
+    fn is_all_in(&self) -> bool {
+        self.incoming
+            .as_ref()
+            .is_none_or(http_body::Body::is_end_stream)
+    }
+
     fn fail(&mut self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         self.progress.fault.set(Some(fault));
         Poll::Ready(Some(Err(fault)))
+    }
+}
+
+impl Drop for ClientBody {
+    fn drop(&mut self) {
+        if !self.is_all_in() && self.progress.fault.get().is_none() {
+            self.progress.left.replace(self.incoming.take());
+        }
     }
 }
 
@@ -97,7 +140,10 @@ impl http_body::Body for ClientBody {
         if let Some(prefix) = self.prefix.take() {
             return Poll::Ready(Some(Ok(Frame::data(prefix))));
         }
-        match Pin::new(&mut self.incoming).poll_frame(cx) {
+        let Some(incoming) = self.incoming.as_mut() else {
+            return Poll::Ready(None);
+        };
+        match Pin::new(incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.idle.met();
                 if let Some(data) = frame.data_ref() {
@@ -107,7 +153,7 @@ impl http_body::Body for ClientBody {
                         return self.fail(BodyFault::TooLarge);
                     }
                 }
-                if http_body::Body::is_end_stream(&self.incoming) {
+                if self.is_all_in() {
                     self.progress.ended.set(true);
                 }
                 Poll::Ready(Some(Ok(frame)))
@@ -125,12 +171,16 @@ impl http_body::Body for ClientBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.prefix.is_none() && self.incoming.is_end_stream()
+        self.prefix.is_none() && self.is_all_in()
     }
 
     fn size_hint(&self) -> SizeHint {
         let read = self.prefix.as_ref().map_or(0, Bytes::len) as u64;
-        match self.incoming.size_hint().exact() {
+        match self
+            .incoming
+            .as_ref()
+            .and_then(|incoming| incoming.size_hint().exact())
+        {
             Some(exact) => SizeHint::with_exact(exact + read),
             None => SizeHint::default(),
         }

@@ -114,7 +114,7 @@ impl Connection {
         flagged != 0 && flagged == self.requests.get()
     }
 
-    /// HTTP/1: whether every byte read belongs to a request that was answered, and every answer is written.
+    /// HTTP/1: whether every request that was begun was read whole and answered, and every answer is written.
     pub(crate) fn is_at_rest(&self) -> bool {
         let clocks = &self.clocks;
         self.in_flight.get() == 0
@@ -124,6 +124,11 @@ impl Connection {
             && clocks.upgrade.load(Relaxed) == upgrade::NONE
             && clocks.refuse.load(Relaxed) == 0
             && !clocks.eof.load(Relaxed)
+    }
+
+    /// HTTP/1: whether the request in hand has come to its end.
+    fn is_read_whole(&self) -> bool {
+        self.clocks.whole.load(Relaxed) >= self.requests.get()
     }
 
     fn begin(self: &Rc<Self>) -> InFlight {
@@ -149,8 +154,10 @@ impl Connection {
             }
             self.clocks.upgrade.store(upgrade::NONE, Relaxed);
         }
-        // Bytes that came ahead of a refused upgrade were not looked at, so they are not served either.
-        if asked == upgrade::AHEAD || self.drain().stage() != Stage::Serving {
+        // Bytes that came ahead of a refused upgrade were not looked at, so they are not served either; and hyper
+        // ends the connection if it does not find the rest of the request at once.
+        let last = asked == upgrade::AHEAD || !self.is_read_whole();
+        if last || self.drain().stage() != Stage::Serving {
             response
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));

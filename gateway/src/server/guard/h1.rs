@@ -99,14 +99,14 @@ impl Scanner {
                     *left -= n;
                     at += usize::try_from(n).unwrap_or(rest.len());
                     if *left == 0 {
-                        self.next_request();
+                        self.next_request(clocks);
                     }
                 }
                 State::Chunked(chunk) => match chunk.advance(rest) {
                     Advance::More(n) => at += n,
                     Advance::End(n) => {
                         at += n;
-                        self.next_request();
+                        self.next_request(clocks);
                     }
                     Advance::Broken => self.state = State::Done,
                 },
@@ -209,14 +209,15 @@ impl Scanner {
         } else if let Some(length) = head.length.filter(|length| *length > 0) {
             self.state = State::Body(length);
         } else {
-            self.next_request();
+            self.next_request(clocks);
         }
         if head.upgrade {
             clocks.upgrade.store(upgrade::ASKED, Relaxed);
         }
     }
 
-    fn next_request(&mut self) {
+    fn next_request(&mut self, clocks: &Clocks) {
+        clocks.whole.store(self.heads, Relaxed);
         let asked = std::mem::take(&mut self.head).upgrade;
         self.state = if asked { State::Upgrade } else { State::Head };
     }
