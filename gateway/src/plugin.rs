@@ -16,6 +16,7 @@ mod loader;
 mod meter;
 mod patience;
 mod pool;
+mod ticker;
 
 use std::fmt;
 use std::sync::Arc;

@@ -5,10 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use wasmtime::component::Component;
@@ -16,11 +13,9 @@ use wasmtime::{
     Cache, CacheConfig, Config, Enabled, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails,
 };
 
+use super::ticker::{Clock, Ticker};
 use crate::allocator;
 use crate::telemetry::metrics::Metrics;
-
-/// The time between two ticks of the epoch: the grain of `cpu`.
-pub(super) const TICK: Duration = Duration::from_millis(1);
 
 /// Instances that may live at once in the whole process.
 const INSTANCES: u32 = 4_000;
@@ -36,7 +31,7 @@ pub struct Engine {
     cached: bool,
     /// What has been compiled, so that it is in the cache.
     tried: Mutex<HashSet<[u8; 32]>>,
-    _ticker: Ticker,
+    ticker: Ticker,
 }
 
 /// A component in machine code.
@@ -82,19 +77,25 @@ impl Engine {
                     .map_err(|e| EngineError::Wasmtime(format!("{e:#}")))?
             }
         };
-        let ticker = Ticker::start(wasmtime.clone(), metrics.clone())
+        let ticking = wasmtime.clone();
+        let ticker = Ticker::start(move || ticking.increment_epoch(), metrics.clone())
             .map_err(|e| EngineError::Wasmtime(e.to_string()))?;
         Ok(Arc::new(Self {
             wasmtime,
             compiled: Mutex::default(),
             cached: compile_cache.is_some(),
             tried: Mutex::default(),
-            _ticker: ticker,
+            ticker,
         }))
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
         &self.wasmtime
+    }
+
+    /// What guests mark when they run.
+    pub(super) fn clock(&self) -> Arc<Clock> {
+        self.ticker.clock()
     }
 
     /// Compiles a component, unless the same bytes are in use already.
@@ -269,64 +270,18 @@ fn private_directory(path: &Path) -> io::Result<()> {
     std::fs::create_dir_all(path)
 }
 
-/// The thread that counts the epoch up.
-struct Ticker {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Ticker {
-    fn start(engine: wasmtime::Engine, metrics: Arc<Metrics>) -> io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = stop.clone();
-        let thread = std::thread::Builder::new()
-            .name("epoch".to_owned())
-            .spawn(move || {
-                set_niceness(CLOCK);
-                let mut last = Instant::now();
-                while !stopped.load(Ordering::Relaxed) {
-                    std::thread::sleep(TICK);
-                    engine.increment_epoch();
-                    let now = Instant::now();
-                    if now - last > TICK * 3 / 2 {
-                        metrics.late_tick();
-                    }
-                    last = now;
-                }
-            })?;
-        Ok(Self {
-            stop,
-            thread: Some(thread),
-        })
-    }
-}
-
-/// The niceness of the clock. A late tick is processor time that a guest has without being asked for it: where the
-/// process may not go before others, ticks are as punctual as the machine is idle.
-const CLOCK: i32 = -15;
 /// The niceness of compilers. Nobody waits for them as for an answer: where all processors serve, they take a tenth of
 /// one. The lowest priority would take nearly none, and a swap on a busy machine would not come.
 const COMPILER: i32 = 10;
 
 /// Gives the calling thread this niceness, where the system has one and allows it.
-fn set_niceness(niceness: i32) {
+pub(super) fn set_niceness(niceness: i32) {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::setpriority_process(None, niceness) {
         tracing::debug!(%error, niceness, "a thread runs with the priority of every other thread");
     }
     #[cfg(not(target_os = "linux"))]
     let _no_threads_of_their_own = niceness;
-}
-
-impl Drop for Ticker {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the thread that interrupts plugins had panicked");
-        }
-    }
 }
 
 #[cfg(all(test, unix))]

@@ -23,6 +23,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use super::Phases;
 use super::failure::LogGate;
 use super::limits::Budget;
+use super::ticker::Clock;
 use crate::config::{self, Secret};
 use crate::proxy::exchange::Exchange;
 use crate::state::Memory;
@@ -74,6 +75,7 @@ pub(super) struct Shared {
     pub(super) plugin: Arc<config::Plugin>,
     pub(super) services: Services,
     pub(super) metrics: Arc<PluginMetrics>,
+    clock: Arc<Clock>,
     /// Protects the log from a flood of failures.
     pub(super) gate: LogGate,
     /// Protects the log from a flood of denied edits and calls.
@@ -81,12 +83,13 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(plugin: Arc<config::Plugin>, services: Services) -> Self {
+    pub(super) fn new(plugin: Arc<config::Plugin>, services: Services, clock: Arc<Clock>) -> Self {
         let metrics = services.metrics.plugin(&plugin.name);
         Self {
             plugin,
             services,
             metrics,
+            clock,
             gate: LogGate::new(),
             denials: LogGate::new(),
         }
@@ -129,7 +132,7 @@ pub(super) struct Guest {
 
 impl Guest {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        let budget = Budget::new(&shared.plugin, shared.metrics.clone());
+        let budget = Budget::new(&shared.plugin, shared.metrics.clone(), shared.clock.clone());
         let outputs = [(); 2].map(|()| output::Output::new(budget.log_bytes()));
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(outputs[0].clone())

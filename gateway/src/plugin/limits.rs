@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
-use super::engine::TICK;
 use super::failure::Stop;
 use super::meter::{Meter, Reading};
+use super::ticker::{Clock, TICK};
 use crate::config;
 use crate::telemetry::metrics::PluginMetrics;
 
@@ -43,13 +43,17 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    pub(super) fn new(plugin: &config::Plugin, metrics: Arc<PluginMetrics>) -> Self {
+    pub(super) fn new(
+        plugin: &config::Plugin,
+        metrics: Arc<PluginMetrics>,
+        clock: Arc<Clock>,
+    ) -> Self {
         Self {
             metrics,
             memory_limit: plugin.memory,
             memory: 0,
             memory_refused: false,
-            meter: Arc::new(Meter::new()),
+            meter: Arc::new(Meter::new(clock)),
             cpu: Duration::ZERO,
             host_calls: 0,
             log_lines: 0,

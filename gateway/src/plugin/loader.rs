@@ -164,7 +164,11 @@ fn link(
     let resolved = resolve(engine.wasmtime(), &compiled.component).map_err(unfit)?;
     let exports = Arc::new(Exports::find(&compiled.component).map_err(unfit)?);
     let config = Arc::new(plugin.clone());
-    let shared = Arc::new(Shared::new(config.clone(), services.clone()));
+    let shared = Arc::new(Shared::new(
+        config.clone(),
+        services.clone(),
+        engine.clock(),
+    ));
     let tried =
         on_own_thread(try_out(engine, (&resolved, &exports), &shared, configs)).map_err(in_file)?;
     let (metadata, filters) = tried.map_err(|faults| LoadError {

@@ -4,10 +4,11 @@
 //! or wait on, a call is measured whenever the worker is in it; what other tasks of the worker use meanwhile, and
 //! the time in which the worker has no processor, are not the guest's.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::engine::TICK;
+use super::ticker::{Clock, TICK};
 
 /// `since` of a call that is not measured yet.
 const UNMEASURED: u64 = u64::MAX;
@@ -18,6 +19,7 @@ const AWAY: u64 = u64::MAX - 1;
 /// a store may be moved to another thread between two calls.
 #[derive(Debug)]
 pub(super) struct Meter {
+    clock: Arc<Clock>,
     /// Nanoseconds.
     used: AtomicU64,
     /// The thread's clock when the worker came into the call, nanoseconds, or one of the marks above.
@@ -34,8 +36,9 @@ pub(super) struct Reading {
 }
 
 impl Meter {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(clock: Arc<Clock>) -> Self {
         Self {
+            clock,
             used: AtomicU64::new(0),
             since: AtomicU64::new(UNMEASURED),
         }
@@ -48,12 +51,14 @@ impl Meter {
 
     /// A call begins.
     pub(super) fn begin(&self) {
+        self.clock.mark();
         self.used.store(0, Ordering::Relaxed);
         self.since.store(UNMEASURED, Ordering::Relaxed);
     }
 
     /// The worker comes into the call.
     pub(super) fn resume(&self) {
+        self.clock.mark();
         if self.since.load(Ordering::Relaxed) == AWAY {
             self.since.store(thread_time(), Ordering::Relaxed);
         }
@@ -66,6 +71,7 @@ impl Meter {
 
     /// The epoch moved on in the guest. The first tick counts whole, since nobody looked when it began.
     pub(super) fn tick(&self) -> Reading {
+        self.clock.mark();
         self.tick_at(thread_time())
     }
 
@@ -122,7 +128,7 @@ mod tests {
 
     #[test]
     fn the_first_tick_counts_whole_and_later_ones_what_the_thread_used() {
-        let meter = Meter::new();
+        let meter = Meter::new(Arc::default());
         meter.begin();
         meter.resume();
         assert_eq!(used(meter.tick_at(70 * MS)), TICK);
@@ -142,7 +148,7 @@ mod tests {
 
     #[test]
     fn what_other_tasks_use_while_the_call_waits_is_not_charged() {
-        let meter = Meter::new();
+        let meter = Meter::new(Arc::default());
         meter.begin();
         // It waits before its first tick, and then after it.
         meter.pause_at(|| unreachable!("nothing is measured before the first tick"));

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::engine::TICK;
+use super::ticker::TICK;
 
 /// What makes a call a long one. One tick alone may come to any call.
 const LONG: Duration = TICK.saturating_mul(2);

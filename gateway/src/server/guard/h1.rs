@@ -121,10 +121,6 @@ impl Scanner {
                 State::Done => return data.len(),
             }
         }
-        let between = matches!(self.state, State::Head) && self.head.bytes == 0;
-        clocks
-            .whole
-            .store(if between { self.heads } else { 0 }, Relaxed);
         if matches!(self.state, State::Head)
             && self.head.bytes > 0
             && clocks.head_since.load(Relaxed) == 0
