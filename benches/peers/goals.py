@@ -31,6 +31,13 @@ GOALS = (
         / 10,
     ),
     Goal("two workers: CPU against one", 1.05, ratio("growth", "gateway-2 workers", "gateway")),
+    Goal(
+        "the same, against what a second worker costs nginx",
+        1.05,
+        lambda of: of("growth", "gateway-2 workers", "cpu_us")
+        / of("growth", "gateway", "cpu_us")
+        / (of("growth", "nginx-2 workers", "cpu_us") / of("growth", "nginx", "cpu_us")),
+    ),
     Goal("10,000 routes more: CPU against none", 1.05, ratio("growth", "gateway-10,000 routes more", "gateway")),
     Goal("1,000 upstreams more: CPU against none", 1.05, ratio("growth", "gateway-1,000 upstreams more", "gateway")),
     Goal(

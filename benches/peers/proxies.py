@@ -45,7 +45,7 @@ class Variant:
     plugins: tuple = ()
     # Where its requests go; nginx + Lua has more than one configuration in one file.
     path: str = "/products/1"
-    # Of the gateway. With a second worker it has the second core too, beside the load.
+    # Of the gateway and of nginx. With a second worker it has the second core too, beside the load.
     workers: int = 1
     # Routes and upstreams that no request asks for, and empty plugins in its chain.
     idle_routes: int = 0
@@ -58,6 +58,7 @@ VARIANTS = {
     variant.name: variant
     for variant in (
         Variant("nginx", "nginx"),
+        Variant("nginx-2 workers", "nginx", workers=2),
         Variant("haproxy", "haproxy"),
         Variant("lua+1", "lua", PLUGINS[:1], "/auth/products/1"),
         Variant("lua+3", "lua", PLUGINS[:3]),
@@ -109,6 +110,7 @@ class Bench:
         work.mkdir()
         ports = {name: free_port() for name in ("h1", "h2", "tls", "admin")}
         values = {"work": work, "origin": self.origin, "token": TOKEN, "secret": SECRET, **ports}
+        values["workers"] = variant.workers
         for name in ("cert.pem", "key.pem", "both.pem"):
             shutil.copy(self.work / name, work)
         command = COMMANDS[variant.kind](program, variant, work, values)

@@ -35,7 +35,8 @@ def markdown(results):
     parts = [
         "# This gateway beside its peers",
         f"{results['date']}, commit {results['commit']}: {machine['cpu']}, {machine['cores']} cores, "
-        f"Linux {machine['kernel']}. Medians of {settings['rounds']} rounds of {settings['seconds']:g} s. "
+        f"Linux {machine['kernel']}. Medians of {settings['rounds']} rounds of {settings['seconds']:g} s, of three times as "
+        "many for growth and for latency at 70 %. "
         "Written by `benches/peers/run.py`; benches/README.md says how it is measured.",
         ", ".join(f"{LABELS.get(name, name)} {version}" for name, version in results["versions"].items()) + ".",
         "## Goals",
