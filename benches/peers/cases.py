@@ -26,7 +26,7 @@ GROWTH = (
 )
 LOAD_SHARE = 0.7
 IDLE_CONNECTIONS = 10_000
-REST_SECONDS = 4
+REST_SECONDS = 12
 
 
 @dataclass(frozen=True)

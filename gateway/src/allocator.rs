@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 /// How long what is freed is gathered.
-const GATHER: Duration = Duration::from_secs(1);
+const GATHER: Duration = Duration::from_secs(5);
 /// For how many connections it is worth the look: 1 MiB.
 const WORTH: usize = 64;
 

@@ -21,7 +21,7 @@ use super::guard::{Guarded, now};
 use crate::allocator;
 
 /// How long nothing must have come before an HTTP/1 connection is put to rest.
-const REST: Duration = Duration::from_secs(1);
+const REST: Duration = Duration::from_secs(3);
 
 /// How a connection ends before HTTP ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
