@@ -98,11 +98,13 @@ def idle(running, settings):
     """Memory of each idle connection, and what requests cost beside them."""
     before = running.process.resident_kib()
     with load.Idle(running, IDLE_CONNECTIONS) as connections:
+        in_use = (running.process.resident_kib() - before) / IDLE_CONNECTIONS
         # The gateway gives the buffers of a quiet connection back, and takes a moment to call it quiet.
         time.sleep(REST_SECONDS)
         each = (running.process.resident_kib() - before) / IDLE_CONNECTIONS
         sample = measured(running, lambda: load.wrk(running, settings.seconds))
         sample["KiB/connection"] = each
+        sample["KiB, just used"] = in_use
         sample["failed"] += IDLE_CONNECTIONS - connections.open()
     return sample
 

@@ -3,7 +3,7 @@
 from goals import judged
 
 LABELS = {"lua": "nginx + LuaJIT", "envoy": "Envoy", "haproxy": "HAProxy"}
-EXTRAS = ("MiB/s", "KiB/connection", "due/s", "p99 steady", "swaps")
+EXTRAS = ("MiB/s", "KiB/connection", "KiB, just used", "due/s", "p99 steady", "swaps")
 
 
 def label(variant):

@@ -26,6 +26,7 @@ def figures(results):
         "start": of("plugins-4", "gateway+4", "started_kib") / 1024,
         "loaded": of("plugins-4", "gateway+4", "resident_kib") / 1024,
         "connection": of("idle", "gateway", "KiB/connection"),
+        "in use": of("idle", "gateway", "KiB, just used"),
     }
 
 
@@ -36,7 +37,7 @@ def markdown(results):
         return f"# Sizing\n\nThe run lacks {missing}.\n"
     each = price["request"] + price["auth"] + price["limit and transform"] + KIB * price["KiB"]
     busy = (RATE * each + HANDSHAKES * price["handshake"]) / 1e6
-    memory = price["loaded"] + CONNECTIONS * price["connection"] / 1024
+    memory = price["loaded"] + CONNECTIONS * price["in use"] / 1024
     rows = [
         ("a request forwarded over HTTP/1.1 (84 bytes back)", f"{number(price['request'])} µs"),
         ("the same from HTTP/2", f"{number(price['h2 request'])} µs"),
@@ -51,6 +52,7 @@ def markdown(results):
     memory_rows = [
         ("with four plugins, before the first request", f"{number(price['start'])} MiB"),
         ("the same after load", f"{number(price['loaded'])} MiB"),
+        ("each thousand connections used in the last seconds", f"+ {number(price['in use'] * 1000 / 1024)} MiB"),
         ("each thousand idle connections", f"+ {number(price['connection'] * 1000 / 1024)} MiB"),
     ]
     machine = results["machine"]
@@ -69,5 +71,5 @@ def markdown(results):
         f"+ {KIB} × {number(price['KiB'])} = {number(each)} µs\n"
         f"- busy: {RATE:,} × {number(each)} µs + {HANDSHAKES} × {number(price['handshake'])} µs = {busy:.2f} cores, so "
         f"{busy / SHARE:.2f} at {SHARE:.0%}: set `workers` to the next whole number\n"
-        f"- memory: {number(price['loaded'])} + {CONNECTIONS:,} × {number(price['connection'])} KiB = {number(memory)} MiB",
+        f"- memory: {number(price['loaded'])} + {CONNECTIONS:,} × {number(price['in use'])} KiB = {number(memory)} MiB",
     ]) + "\n"  # fmt: skip
