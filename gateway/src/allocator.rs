@@ -38,8 +38,8 @@ pub(crate) fn give_back() {
     mi_collect(true);
 }
 
-/// A connection freed its buffers: once that is worth it, what is free in this thread is
-/// returned. Called on a local runtime.
+/// A connection freed its buffers: once that is worth it, what is free in this thread is returned. Called on a local
+/// runtime.
 pub(crate) fn connection_freed() {
     let freed = FREED.get() + 1;
     FREED.set(freed);

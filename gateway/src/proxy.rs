@@ -54,7 +54,7 @@ pub async fn handle(
         && !request.headers().contains_key(header::EXPECT);
     let (parts, incoming) = request.into_parts();
     let limits = &connection.listener.config.limits;
-    let (body, progress) = ClientBody::new(incoming, limits.body, limits.body_idle);
+    let (body, progress) = ClientBody::new(incoming, limits.body, limits.body_idle, discards);
     let admitted = match admit::admit(&worker, &connection, parts, &body, limits.body) {
         Ok(exchange) => request_phases(exchange, body, &progress, upgrade).await,
         Err(failed) => Err(failed),
@@ -63,8 +63,8 @@ pub async fn handle(
         Ok(response) => response,
         Err((exchange, error)) => Box::pin(fail(exchange, error, progress.clone())).await,
     };
-    if discards {
-        Box::pin(progress.discard_rest()).await;
+    if let Some(rest) = progress.take_rest() {
+        Box::pin(body::discard(rest)).await;
     }
     response
 }

@@ -156,18 +156,19 @@ mod tests {
     fn ticks_are_rare_without_a_guest_and_soon_and_many_with_one() {
         let (ticker, ticks) = ticking();
         let clock = ticker.clock();
-        let mut soonest = IDLE;
-        for _ in 0..5 {
-            pause(&ticks, IDLE);
-            let began = Instant::now();
-            clock.mark();
-            let first = ticks.recv().unwrap();
-            assert!(first - began >= TICK, "{:?}", first - began);
-            soonest = soonest.min(first - began);
-            let last = ticks.iter().take(QUIET as usize).last().unwrap();
-            assert!(last - first < IDLE * QUIET / 2);
-        }
-        assert!(soonest < IDLE / 2, "{soonest:?}");
+        let mut waited: Vec<_> = (0..5)
+            .map(|_| {
+                pause(&ticks, IDLE);
+                let began = Instant::now();
+                clock.mark();
+                let first = ticks.recv().unwrap();
+                let last = ticks.iter().take(QUIET as usize).last().unwrap();
+                assert!(last - first < IDLE * QUIET / 2);
+                first - began
+            })
+            .collect();
+        waited.sort();
+        assert!(waited[2] >= TICK && waited[2] < IDLE / 2, "{waited:?}");
     }
 
     #[test]

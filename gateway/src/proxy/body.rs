@@ -48,30 +48,34 @@ pub struct Progress {
     pub ended: Cell<bool>,
     /// Why it broke, if it did.
     pub fault: Cell<Option<BodyFault>>,
-    /// What is left of it, once nobody reads it any more.
-    left: RefCell<Option<Incoming>>,
+    /// Whether what nobody reads of it is kept in [`Self::rest`].
+    keeps_rest: Cell<bool>,
+    rest: RefCell<Option<Incoming>>,
 }
 
 impl Progress {
-    /// Reads what nobody wanted, if it is little and comes soon: a connection whose request was not read to its end
-    /// cannot serve another.
-    pub async fn discard_rest(&self) {
-        let Some(mut left) = self.left.take() else {
-            return;
-        };
-        if http_body::Body::size_hint(&left).lower() > DISCARDED {
-            return;
-        }
-        let reading = async {
-            let mut read = 0;
-            while read <= DISCARDED
-                && let Some(Ok(frame)) = left.frame().await
-            {
-                read += frame.data_ref().map_or(0, Bytes::len) as u64;
-            }
-        };
-        let _too_slow = tokio::time::timeout(DISCARD_TIME, reading).await;
+    /// What is left of the body, if nobody reads it any more. Nothing is kept from then on.
+    pub(super) fn take_rest(&self) -> Option<Incoming> {
+        self.keeps_rest.set(false);
+        self.rest.take()
     }
+}
+
+/// Reads what nobody wanted, if it is little and comes soon: a connection whose request was not read to its end cannot
+/// serve another.
+pub(super) async fn discard(mut rest: Incoming) {
+    if http_body::Body::size_hint(&rest).lower() > DISCARDED {
+        return;
+    }
+    let reading = async {
+        let mut read = 0;
+        while read <= DISCARDED
+            && let Some(Ok(frame)) = rest.frame().await
+        {
+            read += frame.data_ref().map_or(0, Bytes::len) as u64;
+        }
+    };
+    let _too_slow = tokio::time::timeout(DISCARD_TIME, reading).await;
 }
 
 /// How much of a request that nobody wants is read, in bytes, and for how long.
@@ -90,9 +94,18 @@ pub struct ClientBody {
 }
 
 impl ClientBody {
-    /// Wraps a body of at most `limit` bytes (0: no limit) and at most `idle` between two frames.
-    pub fn new(incoming: Incoming, limit: u64, idle: Duration) -> (Self, Rc<Progress>) {
-        let progress = Rc::new(Progress::default());
+    /// Wraps a body of at most `limit` bytes (0: no limit) and at most `idle` between two frames. `keeps_rest`: what
+    /// nobody reads of it can be had from the progress.
+    pub(super) fn new(
+        incoming: Incoming,
+        limit: u64,
+        idle: Duration,
+        keeps_rest: bool,
+    ) -> (Self, Rc<Progress>) {
+        let progress = Rc::new(Progress {
+            keeps_rest: Cell::new(keeps_rest),
+            ..Progress::default()
+        });
         let limit = if limit == 0 { u64::MAX } else { limit };
         let body = Self {
             incoming: Some(incoming),
@@ -123,8 +136,9 @@ impl ClientBody {
 
 impl Drop for ClientBody {
     fn drop(&mut self) {
-        if !self.is_all_in() && self.progress.fault.get().is_none() {
-            self.progress.left.replace(self.incoming.take());
+        let progress = &self.progress;
+        if progress.keeps_rest.get() && progress.fault.get().is_none() && !self.is_all_in() {
+            progress.rest.replace(self.incoming.take());
         }
     }
 }

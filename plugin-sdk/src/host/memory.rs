@@ -183,10 +183,17 @@ fn is_treacherous(path_and_query: &str) -> bool {
     ["%2f", "%5c", "%00", "\\"]
         .iter()
         .any(|hidden| path.contains(hidden))
-        || path.split('/').any(|segment| {
-            let name = segment.split(';').next().unwrap_or_default();
-            matches!(name.replace("%2e", ".").as_str(), "." | "..")
-        })
+        || has_dot_segment(&path)
+}
+
+/// Whether a segment is `.` or `..`, however it is written.
+fn has_dot_segment(path_and_query: &str) -> bool {
+    let path = path_and_query.split('?').next().unwrap_or_default();
+    path.split('/').any(|segment| {
+        let name = segment.split(';').next().unwrap_or_default();
+        let name = name.to_ascii_lowercase().replace("%2e", ".");
+        matches!(name.as_str(), "." | "..")
+    })
 }
 
 pub(crate) fn set_upstream(name: &str) -> Result<(), HeaderError> {
@@ -289,7 +296,12 @@ pub(crate) fn send(request: upstream::Request) -> Result<upstream::Response, ups
     let here = exchange(|facts| facts.upstreams.get(&request.upstream).cloned());
     let upstream =
         here.or_else(|| world(|world| world.upstreams.get(&request.upstream).cloned()).flatten());
-    upstream.ok_or(upstream::Error::UnknownUpstream)?(&request).map(|answer: Answer| answer.into())
+    let upstream = upstream.ok_or(upstream::Error::UnknownUpstream)?;
+    if !request.path.starts_with('/') || has_dot_segment(&request.path) {
+        let rule = "the path of a sub-request begins with `/` and has no segment `.` or `..`";
+        return Err(upstream::Error::Protocol(rule.to_owned()));
+    }
+    upstream(&request).map(|answer: Answer| answer.into())
 }
 
 pub(crate) fn send_all(

@@ -262,7 +262,9 @@ fn sub_requests_are_answered_in_order_and_unknown_upstreams_are_an_error() {
             upstream::Request::get("echo", "/1"),
             upstream::Request::get("nowhere", "/"),
             upstream::Request::post("echo", "/2").json(&[1]),
+            upstream::Request::get("echo", "/3/%2e./4"),
         ]);
+        assert!(matches!(answers[3], Err(upstream::Error::Protocol(_))));
         assert_eq!(answers[0].as_ref().unwrap().text(), Some("GET /1"));
         assert_eq!(answers[1], Err(upstream::Error::UnknownUpstream));
         assert_eq!(answers[2].as_ref().unwrap().text(), Some("POST /2"));

@@ -473,15 +473,17 @@ fn is_treacherous(path: &str) -> bool {
     let hidden = ["%2f", "%5c", "%00", "\\"]
         .iter()
         .any(|hidden| lower.contains(hidden));
-    hidden
-        || lower.split('/').any(|segment| {
-            let name = segment
-                .split(';')
-                .next()
-                .unwrap_or(segment)
-                .replace("%2e", ".");
-            name == "." || name == ".."
-        })
+    hidden || has_dot_segment(path)
+}
+
+/// Whether a segment of a path is `.` or `..`, however it is written: whoever resolves it leaves the place that the
+/// plugin meant (RFC 3986, section 5.2.4).
+pub(super) fn has_dot_segment(path: &str) -> bool {
+    path.split('/').any(|segment| {
+        let name = segment.split(';').next().unwrap_or(segment);
+        let name = name.to_ascii_lowercase().replace("%2e", ".");
+        name == "." || name == ".."
+    })
 }
 
 fn first(headers: &HeaderMap, name: &str) -> Option<Vec<u8>> {

@@ -11,6 +11,7 @@ use crate::plugin::grants::reserved;
 use crate::plugin::host::Guest;
 use crate::plugin::host::bindings::gateway::plugin::types::{Header, Response};
 use crate::plugin::host::bindings::gateway::plugin::upstream::{Error, Host, Request};
+use crate::plugin::host::exchange::has_dot_segment;
 use crate::upstream::{FetchError, Upstream, fetch};
 
 /// Sub-requests of one `send-all`.
@@ -151,6 +152,11 @@ fn translate(request: Request) -> Result<http::Request<Bytes>, Error> {
         ));
     }
     let uri = Uri::try_from(request.path).map_err(|_| malformed("the path"))?;
+    if has_dot_segment(uri.path()) {
+        return Err(Error::Protocol(
+            "the path of a sub-request has no segment `.` or `..`".to_owned(),
+        ));
+    }
     let mut out = http::Request::new(Bytes::from(request.body));
     *out.method_mut() = method;
     *out.uri_mut() = uri;
@@ -177,6 +183,47 @@ impl From<FetchError> for Error {
             FetchError::TooLarge => Self::BodyTooLarge,
             FetchError::Protocol(text) => Self::Protocol(text),
             FetchError::LoopDetected => Self::LoopDetected,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(path: &str) -> Result<http::Request<Bytes>, Error> {
+        translate(Request {
+            upstream: "a".to_owned(),
+            method: "GET".to_owned(),
+            path: path.to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            timeout_ms: None,
+        })
+    }
+
+    #[test]
+    fn the_path_of_a_sub_request_stays_where_the_plugin_put_it() {
+        for good in [
+            "/",
+            "/a/b?c=../d",
+            "/a%2F..%2Fb",
+            "/a..b/...",
+            "/.well-known/x",
+        ] {
+            let sent = path(good).unwrap_or_else(|error| panic!("{good}: {error:?}"));
+            assert_eq!(sent.uri(), good);
+        }
+        for bad in [
+            "/../a",
+            "/a/./b",
+            "/a/..",
+            "/a/%2E%2e/b",
+            "/a/.%2E;x=1",
+            "a",
+            "",
+        ] {
+            assert!(matches!(path(bad), Err(Error::Protocol(_))), "{bad}");
         }
     }
 }
