@@ -17,6 +17,7 @@ fn functions() -> Vec<String> {
         if let Some((name, _)) = line.split_once(": func(")
             && !line.starts_with("///")
             && [
+                "edits",
                 "exchange",
                 "upstream",
                 "state",

@@ -298,7 +298,7 @@ pub mod upstream;
 pub use answer::Answer;
 pub use config::{ConfigError, NoConfig};
 pub use duration::ConfigDuration;
-pub use edit::{EditError, HeaderEdit};
+pub use edit::{Edit, EditError, EditKind};
 pub use phases::Phases;
 pub use plugin::{Error, Flow, Plugin, Result};
 pub use query::Query;
@@ -314,7 +314,7 @@ static ALLOCATOR: alloc::Lists = alloc::Lists::new();
 pub mod prelude {
     pub use crate::limiter::Quota;
     pub use crate::{
-        Answer, ConfigDuration, ConfigError, Error, Flow, HeaderEdit, HeaderError, Level, NoConfig,
+        Answer, ConfigDuration, ConfigError, Edit, Error, Flow, HeaderError, Level, NoConfig,
         Phases, Plugin, Request, Response, Result, clock, export, limiter, log, metrics, secrets,
         state, upstream,
     };

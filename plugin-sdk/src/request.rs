@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{EditError, HeaderEdit, Query, Result, host};
+use crate::{Edit, EditError, Query, Result, host};
 
 /// Why an edit was not made. The request goes on without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,12 +200,13 @@ impl Request {
         host::remove_request_header(name)
     }
 
-    /// Makes several edits in order, in one call of the gateway; each is as if it were made alone.
+    /// Makes several edits in order, also of the response that is still to come, in one call of the gateway. Each is as
+    /// if it were made alone.
     ///
     /// # Errors
     /// See [`EditError`].
-    pub fn edit_headers(&mut self, edits: &[HeaderEdit<'_>]) -> Result<(), EditError> {
-        host::edit_request_headers(edits)
+    pub fn edit(&mut self, edits: &[Edit<'_>]) -> Result<(), EditError> {
+        host::edit(edits)
     }
 
     /// The cookies (RFC 6265, section 4.2) in order, values as they stand. The first `cookie` field is read; the
@@ -293,14 +294,6 @@ impl ResponseEdits<'_> {
     /// Replaces the status of the response.
     pub fn set_status(&mut self, status: u16) {
         host::set_status(status);
-    }
-
-    /// Makes several edits in order, in one call of the gateway; each is as if it were made alone.
-    ///
-    /// # Errors
-    /// See [`EditError`].
-    pub fn edit_headers(&mut self, edits: &[HeaderEdit<'_>]) -> Result<(), EditError> {
-        host::edit_response_headers(edits)
     }
 
     /// Replaces every field of that name by one.

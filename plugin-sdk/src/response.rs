@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{EditError, HeaderEdit, HeaderError, Result, host};
+use crate::{Edit, EditError, HeaderError, Result, host};
 
 /// The response in hand. Names of fields are matched without regard to case.
 #[derive(Debug)]
@@ -78,12 +78,13 @@ impl Response {
         host::remove_response_header(name)
     }
 
-    /// Makes several edits in order, in one call of the gateway; each is as if it were made alone.
+    /// Makes several edits of response fields and attributes in order, in one call of the gateway. Each is as if it were
+    /// made alone.
     ///
     /// # Errors
     /// See [`EditError`].
-    pub fn edit_headers(&mut self, edits: &[HeaderEdit<'_>]) -> Result<(), EditError> {
-        host::edit_response_headers(edits)
+    pub fn edit(&mut self, edits: &[Edit<'_>]) -> Result<(), EditError> {
+        host::edit(edits)
     }
 
     /// The whole body, where [`Phases::RESPONSE_BODY`](crate::Phases::RESPONSE_BODY) was asked for and there is one.

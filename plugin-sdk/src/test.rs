@@ -36,5 +36,5 @@ mod tests;
 pub use exchange::Exchange;
 pub use harness::{Gateway, Harness, LogLine, configure};
 
-pub(crate) use exchange::{Edit, Facts, first, set};
+pub(crate) use exchange::{Facts, ResponseEdit, first, set};
 pub(crate) use harness::{Scene, World, series};

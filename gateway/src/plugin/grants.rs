@@ -26,7 +26,7 @@ pub(super) fn check_import(name: &str, calls: bool, grants: &Grants) -> Result<(
         ));
     }
     let (granted, remedy) = match interface {
-        "exchange" | "types" | "limiter" | "telemetry" => return Ok(()),
+        "exchange" | "edits" | "types" | "limiter" | "telemetry" => return Ok(()),
         "state" => (grants.state, "state = true"),
         "upstream" => (!grants.upstreams.is_empty(), "upstreams = [\"..\"]"),
         "secrets" => (!grants.secrets.is_empty(), "secrets = [\"..\"]"),

@@ -1,7 +1,9 @@
 //! What a guest finds when it calls the host: one file per interface of `wit/plugin.wit`.
 
+mod edits;
 mod exchange;
 mod limiter;
+mod names;
 mod output;
 mod query;
 mod secrets;
@@ -39,9 +41,22 @@ pub(super) mod bindings {
         reason = "generated from wit/plugin.wit"
     )]
 
+    // The world `plugin` without `edits`, which is bound by hand.
     wasmtime::component::bindgen!({
         path: "../wit",
-        world: "plugin",
+        inline: "
+            package gateway:host;
+            world host {
+                import gateway:plugin/exchange@0.1.0;
+                import gateway:plugin/upstream@0.1.0;
+                import gateway:plugin/state@0.1.0;
+                import gateway:plugin/limiter@0.1.0;
+                import gateway:plugin/telemetry@0.1.0;
+                import gateway:plugin/secrets@0.1.0;
+                export gateway:plugin/filter@0.1.0;
+            }
+        ",
+        world: "gateway:host/host",
         imports: {
             "gateway:plugin/upstream": async | trappable,
             default: trappable,
@@ -122,6 +137,8 @@ pub(super) struct Guest {
     pub(super) deadline: Instant,
     /// The last line the guest logged at level error in this call.
     pub(super) last_words: Option<String>,
+    /// Names of request and of response fields that it has edited before.
+    names: [names::Names; 2],
     /// The route it serves without the exchange in hand: chunks of a body may come while another phase has it.
     pub(super) route: Option<Arc<str>>,
     /// Standard output and error.
@@ -148,6 +165,7 @@ impl Guest {
             on_fibre: true,
             deadline: Instant::now(),
             last_words: None,
+            names: Default::default(),
             route: None,
             outputs,
             wasi: wasi.build(),
@@ -244,6 +262,7 @@ pub(super) fn resolve(
 
 /// The gateway's interfaces that never wait.
 fn add_interfaces(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    edits::add_to_linker(linker)?;
     plugin::exchange::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)?;
     plugin::types::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)?;
     plugin::state::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)?;

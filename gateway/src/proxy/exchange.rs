@@ -202,10 +202,10 @@ impl Exchange {
     }
 
     /// Sets an attribute.
-    pub fn set_attribute(&mut self, name: String, value: String) {
-        match self.attributes.iter_mut().find(|(key, _)| **key == *name) {
-            Some((_, present)) => *present = value.into(),
-            None => self.attributes.push((name.into(), value.into())),
+    pub fn set_attribute(&mut self, name: Box<str>, value: Box<str>) {
+        match self.attributes.iter_mut().find(|(key, _)| *key == name) {
+            Some((_, present)) => *present = value,
+            None => self.attributes.push((name, value)),
         }
     }
 

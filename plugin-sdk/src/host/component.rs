@@ -3,10 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use super::bindings::gateway::plugin::{
-    exchange, limiter, secrets, state, telemetry, types, upstream,
+    edits, exchange, limiter, secrets, state, telemetry, types, upstream,
 };
 use crate::limiter::{Algorithm, Decision, Quota};
-use crate::{EditError, HeaderEdit, HeaderError, Level};
+use crate::{Edit, EditError, HeaderError, Level};
 
 pub(crate) use exchange::{
     attribute, authority, client_address, client_certificate_subject, id, method, path, path_param,
@@ -50,35 +50,22 @@ fn why(error: exchange::HeaderError) -> HeaderError {
     }
 }
 
-pub(crate) fn edit_request_headers(edits: &[HeaderEdit<'_>]) -> Result<(), EditError> {
-    exchange::edit_request_headers(&records(edits)).map_err(edit_error)
-}
-
-pub(crate) fn edit_response_headers(edits: &[HeaderEdit<'_>]) -> Result<(), EditError> {
-    exchange::edit_response_headers(&records(edits)).map_err(edit_error)
-}
-
-fn records<'a>(edits: &[HeaderEdit<'a>]) -> Vec<exchange::HeaderEdit<'a>> {
-    use exchange::EditKind;
-
-    edits
-        .iter()
-        .map(|edit| {
-            let (kind, name, value) = match *edit {
-                HeaderEdit::Set(name, value) => (EditKind::Set, name, value),
-                HeaderEdit::Append(name, value) => (EditKind::Append, name, value),
-                HeaderEdit::Remove(name) => (EditKind::Remove, name, &[][..]),
-            };
-            exchange::HeaderEdit { kind, name, value }
-        })
-        .collect()
-}
-
-fn edit_error(error: exchange::EditError) -> EditError {
-    EditError {
+pub(crate) fn edit(edits: &[Edit<'_>]) -> Result<(), EditError> {
+    let length = edits.iter().map(|edit| edit.name.len() + edit.value.len());
+    let mut text = Vec::with_capacity(length.sum());
+    let mut numbers = Vec::with_capacity(3 * edits.len());
+    for edit in edits {
+        text.extend_from_slice(edit.name.as_bytes());
+        text.extend_from_slice(edit.value);
+        // The address space of a guest has 32 bits.
+        let lengths = [edit.name.len() as u32, edit.value.len() as u32];
+        numbers.push(edit.kind as u32);
+        numbers.extend_from_slice(&lengths);
+    }
+    edits::apply(&numbers, &text).map_err(|error| EditError {
         at: error.at as usize,
         why: why(error.why),
-    }
+    })
 }
 
 /// Pairs as the records of the WIT; both have one layout in memory, so nothing is copied.

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use std::time::SystemTime;
 
 use crate::limiter::{Decision, Quota};
-use crate::test::{Edit, Facts, LogLine, Scene, World, first, series, set};
+use crate::test::{Facts, LogLine, ResponseEdit, Scene, World, first, series, set};
 use crate::{
-    Answer, EditError, HeaderEdit, HeaderError, Level, Phases, Query, fields, state, upstream,
+    Answer, Edit, EditError, EditKind, HeaderError, Level, Phases, Query, fields, state, upstream,
 };
 
 /// The longest field value that the gateway takes from a plugin, in bytes.
@@ -58,7 +58,7 @@ fn edit_request(edit: impl FnOnce(&mut Facts)) -> Result<(), HeaderError> {
     exchange(|facts| (!facts.frozen && !facts.sent).then(|| edit(facts))).ok_or(HeaderError::Denied)
 }
 
-fn edit_response(edit: Edit) -> Result<(), HeaderError> {
+fn edit_response(edit: ResponseEdit) -> Result<(), HeaderError> {
     exchange(|facts| (!facts.frozen).then(|| facts.edit_response(edit))).ok_or(HeaderError::Denied)
 }
 
@@ -128,30 +128,26 @@ pub(crate) fn remove_request_header(name: &str) -> Result<(), HeaderError> {
 }
 
 /// Makes edits in order up to the first that is not made.
-fn edit_each(
-    edits: &[HeaderEdit<'_>],
-    edit: impl Fn(HeaderEdit<'_>) -> Result<(), HeaderError>,
-) -> Result<(), EditError> {
-    edits
-        .iter()
-        .enumerate()
-        .try_for_each(|(at, one)| edit(*one).map_err(|why| EditError { at, why }))
+pub(crate) fn edit(edits: &[Edit<'_>]) -> Result<(), EditError> {
+    let mut all = edits.iter().enumerate();
+    all.try_for_each(|(at, edit)| edit_one(edit).map_err(|why| EditError { at, why }))
 }
 
-pub(crate) fn edit_request_headers(edits: &[HeaderEdit<'_>]) -> Result<(), EditError> {
-    edit_each(edits, |edit| match edit {
-        HeaderEdit::Set(name, value) => set_request_header(name, value),
-        HeaderEdit::Append(name, value) => append_request_header(name, value),
-        HeaderEdit::Remove(name) => remove_request_header(name),
-    })
-}
-
-pub(crate) fn edit_response_headers(edits: &[HeaderEdit<'_>]) -> Result<(), EditError> {
-    edit_each(edits, |edit| match edit {
-        HeaderEdit::Set(name, value) => set_response_header(name, value),
-        HeaderEdit::Append(name, value) => append_response_header(name, value),
-        HeaderEdit::Remove(name) => remove_response_header(name),
-    })
+fn edit_one(edit: &Edit<'_>) -> Result<(), HeaderError> {
+    let (name, value) = (edit.name, edit.value);
+    match edit.kind {
+        EditKind::SetRequestHeader => set_request_header(name, value),
+        EditKind::AppendRequestHeader => append_request_header(name, value),
+        EditKind::RemoveRequestHeader => remove_request_header(name),
+        EditKind::SetResponseHeader => set_response_header(name, value),
+        EditKind::AppendResponseHeader => append_response_header(name, value),
+        EditKind::RemoveResponseHeader => remove_response_header(name),
+        EditKind::SetAttribute => {
+            let value = std::str::from_utf8(value).map_err(|_| HeaderError::InvalidValue)?;
+            set_attribute(name, value);
+            Ok(())
+        }
+    }
 }
 
 pub(crate) fn set_method(method: &str) -> Result<(), HeaderError> {
@@ -224,7 +220,7 @@ pub(crate) fn status() -> Option<u16> {
 pub(crate) fn set_status(status: u16) {
     if (200..=599).contains(&status) {
         // The WIT gives this edit no way to say that it was denied.
-        edit_response(Edit::Status(status)).unwrap_or_default();
+        edit_response(ResponseEdit::Status(status)).unwrap_or_default();
     }
 }
 
@@ -248,15 +244,15 @@ pub(crate) fn response_headers() -> Vec<(String, Vec<u8>)> {
 }
 
 pub(crate) fn set_response_header(name: &str, value: &[u8]) -> Result<(), HeaderError> {
-    edit_response(Edit::Set(checked(name, value)?, value.to_vec()))
+    edit_response(ResponseEdit::Set(checked(name, value)?, value.to_vec()))
 }
 
 pub(crate) fn append_response_header(name: &str, value: &[u8]) -> Result<(), HeaderError> {
-    edit_response(Edit::Append(checked(name, value)?, value.to_vec()))
+    edit_response(ResponseEdit::Append(checked(name, value)?, value.to_vec()))
 }
 
 pub(crate) fn remove_response_header(name: &str) -> Result<(), HeaderError> {
-    edit_response(Edit::Remove(checked(name, &[])?))
+    edit_response(ResponseEdit::Remove(checked(name, &[])?))
 }
 
 pub(crate) fn response_body() -> Option<Vec<u8>> {

@@ -29,7 +29,7 @@ pub(crate) struct Facts {
     pub(crate) chosen_upstream: Option<String>,
     pub(crate) response: Option<Answer>,
     /// Edits that wait for the response.
-    pub(crate) waiting: Vec<Edit>,
+    pub(crate) waiting: Vec<ResponseEdit>,
     pub(crate) attributes: BTreeMap<String, String>,
     pub(crate) secrets: BTreeMap<String, String>,
     pub(crate) upstreams: BTreeMap<String, Rc<UpstreamFn>>,
@@ -45,14 +45,14 @@ pub(crate) struct Facts {
 
 /// One edit of a response.
 #[derive(Clone, Debug)]
-pub(crate) enum Edit {
+pub(crate) enum ResponseEdit {
     Status(u16),
     Set(String, Vec<u8>),
     Append(String, Vec<u8>),
     Remove(String),
 }
 
-impl Edit {
+impl ResponseEdit {
     pub(crate) fn apply(self, answer: &mut Answer) {
         match self {
             Self::Status(status) => answer.status = status,
@@ -65,7 +65,7 @@ impl Edit {
 
 impl Facts {
     /// Applies an edit of the response, or keeps it until there is one.
-    pub(crate) fn edit_response(&mut self, edit: Edit) {
+    pub(crate) fn edit_response(&mut self, edit: ResponseEdit) {
         match &mut self.response {
             Some(response) => edit.apply(response),
             None => self.waiting.push(edit),

@@ -88,11 +88,11 @@ fn same(one: &[u8], other: &[u8]) -> Choice {
     }
     let (words, rest) = one.as_chunks::<8>();
     let (other_words, other_rest) = other.as_chunks::<8>();
-    words
-        .iter()
-        .zip(other_words)
-        .map(|(one, other)| u64::from_ne_bytes(*one).ct_eq(&u64::from_ne_bytes(*other)))
-        .fold(rest.ct_eq(other_rest), |same, word| same & word)
+    // Which word differs is nobody's to know: all are gathered before any is looked at.
+    let differing = words.iter().zip(other_words).fold(0, |all, (one, other)| {
+        all | (u64::from_ne_bytes(*one) ^ u64::from_ne_bytes(*other))
+    });
+    differing.ct_eq(&0) & rest.ct_eq(other_rest)
 }
 
 #[cfg(test)]

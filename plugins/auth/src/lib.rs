@@ -224,20 +224,20 @@ fn tried(schemes: Vec<Scheme>) -> Vec<Tried> {
 
 impl Tried {
     fn admit(&self, request: &mut Request, identity: &Identity, credential: &[u8]) -> Result<()> {
-        let removed = self.removed.iter().map(|name| HeaderEdit::Remove(name));
+        let removed = self.removed.iter().map(|name| Edit::remove_header(name));
         // Replaces every field of the name: a second one was not checked and must not pass for the first.
-        let shown = (self.shown).then(|| HeaderEdit::Set(self.scheme.header(), credential));
+        let shown = (self.shown).then(|| Edit::set_header(self.scheme.header(), credential));
         let told = identity.headers.iter();
-        let told = told.map(|(name, value)| HeaderEdit::Set(name, value.as_bytes()));
-        let edits: Vec<_> = removed.chain(shown).chain(told).collect();
-        request.edit_headers(&edits)?;
-        request.set_attribute("auth.scheme", self.scheme.name());
-        if let Some(subject) = &identity.subject {
-            request.set_attribute("auth.subject", subject);
-        }
-        for (name, value) in &identity.attributes {
-            request.set_attribute(name, value);
-        }
+        let told = told.map(|(name, value)| Edit::set_header(name, value.as_bytes()));
+        let scheme = Edit::set_attribute("auth.scheme", self.scheme.name());
+        let subject = identity.subject.iter();
+        let subject = subject.map(|subject| Edit::set_attribute("auth.subject", subject));
+        let facts = identity.attributes.iter();
+        let facts = facts.map(|(name, value)| Edit::set_attribute(name, value));
+        let mut edits: Vec<_> = removed.chain(shown).chain(told).collect();
+        edits.push(scheme);
+        edits.extend(subject.chain(facts));
+        request.edit(&edits)?;
         Ok(())
     }
 }

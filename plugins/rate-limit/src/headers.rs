@@ -1,7 +1,7 @@
 //! How a client learns where it stands: `RateLimit-Policy` and `RateLimit` of draft-ietf-httpapi-ratelimit-headers,
 //! and the older `X-RateLimit-*`. All fields are one call of the gateway; what does not change is built once.
 
-use gateway_plugin_sdk::HeaderEdit;
+use gateway_plugin_sdk::Edit;
 
 use crate::limit::{Limit, Standing};
 
@@ -27,7 +27,7 @@ impl Fields {
         &self,
         limit: &Limit,
         standing: Standing,
-        set: impl FnOnce(&[HeaderEdit<'_>]) -> Result<(), E>,
+        set: impl FnOnce(&[Edit<'_>]) -> Result<(), E>,
     ) -> Result<(), E> {
         let remaining = Number::of(u64::from(standing.decision.remaining));
         let seconds = Number::of(standing.seconds());
@@ -38,11 +38,11 @@ impl Fields {
         };
         let policy = self.policy.as_deref().unwrap_or_default();
         let fields = [
-            HeaderEdit::Set("ratelimit-policy", policy.as_bytes()),
-            HeaderEdit::Set("ratelimit", &state),
-            HeaderEdit::Set("x-ratelimit-limit", capacity.as_ref()),
-            HeaderEdit::Set("x-ratelimit-remaining", remaining.as_ref()),
-            HeaderEdit::Set("x-ratelimit-reset", seconds.as_ref()),
+            Edit::set_response_header("ratelimit-policy", policy.as_bytes()),
+            Edit::set_response_header("ratelimit", &state),
+            Edit::set_response_header("x-ratelimit-limit", capacity.as_ref()),
+            Edit::set_response_header("x-ratelimit-remaining", remaining.as_ref()),
+            Edit::set_response_header("x-ratelimit-reset", seconds.as_ref()),
         ];
         let (ietf, x) = fields.split_at(2);
         match (self.policy.is_some(), self.x) {

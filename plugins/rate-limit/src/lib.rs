@@ -45,7 +45,7 @@ impl Plugin for RateLimit {
         match self.ask(request) {
             Verdict::Allowed(standing) => {
                 if let Some(standing) = standing {
-                    self.tell(standing, |fields| request.response().edit_headers(fields))?;
+                    self.tell(standing, |fields| request.edit(fields))?;
                 }
                 Ok(Flow::Next)
             }
@@ -118,9 +118,8 @@ impl RateLimit {
         let mut answer = Answer::new(self.settings.status);
         self.tell::<Infallible>(standing, |fields| {
             for field in fields {
-                if let HeaderEdit::Set(name, value) = field {
-                    answer.headers.push(((*name).to_owned(), value.to_vec()));
-                }
+                let (name, value) = (field.name().to_owned(), field.value().to_vec());
+                answer.headers.push((name, value));
             }
             Ok(())
         })
@@ -139,7 +138,7 @@ impl RateLimit {
     fn tell<E>(
         &self,
         standing: Standing,
-        set: impl FnOnce(&[HeaderEdit<'_>]) -> Result<(), E>,
+        set: impl FnOnce(&[Edit<'_>]) -> Result<(), E>,
     ) -> Result<(), E> {
         self.settings
             .fields

@@ -1,8 +1,11 @@
 //! Edits of header fields. Constant ones are one call of the host together; a template reads what fills it first.
 
-use gateway_plugin_sdk::HeaderEdit as SdkEdit;
+use std::fmt;
+
 use gateway_plugin_sdk::template::{Source, Template};
-use gateway_plugin_sdk::{ConfigError, HeaderError, Request, Response, ResponseEdits, log};
+use gateway_plugin_sdk::{
+    ConfigError, Edit as SdkEdit, EditError, EditKind, HeaderError, Request, Response, log,
+};
 
 use crate::config::{HeaderConfig, Values};
 use crate::names;
@@ -10,9 +13,26 @@ use crate::names;
 /// The edits of one side in the order that they are made.
 #[derive(Debug)]
 pub(crate) struct HeaderEdits {
+    side: Message,
     edits: Vec<Edit>,
     /// Whether they need nothing of the exchange: then all of them are one call of the host.
     are_constant: bool,
+}
+
+/// The message whose fields are edited.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Message {
+    Request,
+    Response,
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Request => "request",
+            Self::Response => "response",
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -53,7 +73,11 @@ trait Side {
 
 impl HeaderEdits {
     /// Checks the edits of the table at `side`.
-    pub(crate) fn check(side: &str, config: HeaderConfig, faults: &mut Vec<ConfigError>) -> Self {
+    pub(crate) fn check(
+        side: Message,
+        config: HeaderConfig,
+        faults: &mut Vec<ConfigError>,
+    ) -> Self {
         let mut edits = Vec::new();
         for (index, name) in config.remove.iter().enumerate() {
             let key = format!("{side}.remove_headers[{index}]");
@@ -93,6 +117,7 @@ impl HeaderEdits {
             Edit::Rename { .. } | Edit::AppendIfAbsent(..) => false,
         });
         Self {
+            side,
             edits,
             are_constant,
         }
@@ -107,35 +132,42 @@ impl HeaderEdits {
         self.are_constant
     }
 
-    /// Leaves constant edits to wait for the response.
-    pub(crate) fn apply_constant(&self, response: &mut ResponseEdits<'_>) -> Result<(), String> {
-        response
-            .edit_headers(&self.constant())
-            .map_err(|error| refused("response", self.edits[error.at].name(), error.why))
-    }
-
-    /// The edits, which need nothing of the exchange, for one call of the host.
-    fn constant<'a>(&'a self) -> Vec<SdkEdit<'a>> {
-        let constant = |edit: &'a Edit| match edit {
-            Edit::Remove(name) => Some(SdkEdit::Remove(name)),
-            Edit::Set(name, Value::Constant(value)) => Some(SdkEdit::Set(name, value)),
-            Edit::Append(name, Value::Constant(value)) => Some(SdkEdit::Append(name, value)),
-            _ => None,
+    /// The edits if they need nothing of the exchange, else none.
+    pub(crate) fn constant(&self) -> impl Iterator<Item = SdkEdit<'_>> {
+        let [set, append, remove] = match self.side {
+            Message::Request => [
+                EditKind::SetRequestHeader,
+                EditKind::AppendRequestHeader,
+                EditKind::RemoveRequestHeader,
+            ],
+            Message::Response => [
+                EditKind::SetResponseHeader,
+                EditKind::AppendResponseHeader,
+                EditKind::RemoveResponseHeader,
+            ],
         };
-        self.edits.iter().filter_map(constant).collect()
+        let edits = if self.are_constant {
+            &self.edits[..]
+        } else {
+            &[]
+        };
+        edits.iter().filter_map(move |edit| match edit {
+            Edit::Remove(name) => Some(SdkEdit::new(remove, name, &[])),
+            Edit::Set(name, Value::Constant(value)) => Some(SdkEdit::new(set, name, value)),
+            Edit::Append(name, Value::Constant(value)) => Some(SdkEdit::new(append, name, value)),
+            _ => None,
+        })
     }
 
-    /// Edits the request in hand.
+    /// Edits the request in hand, unless [`Self::constant`] gives the edits.
     pub(crate) fn apply_to_request(&self, request: &mut Request) -> Result<(), Failure> {
         if self.are_constant {
-            return request.edit_headers(&self.constant()).map_err(|error| {
-                Failure::Refused(refused("request", self.edits[error.at].name(), error.why))
-            });
+            return Ok(());
         }
         for edit in &self.edits {
             edit.apply(request).map_err(|error| match error {
                 HeaderError::InvalidValue => Failure::BadValue(edit.name().to_owned()),
-                error => Failure::Refused(refused("request", edit.name(), error)),
+                error => Failure::Refused(refused(Message::Request, edit.name(), error)),
             })?;
         }
         Ok(())
@@ -155,7 +187,7 @@ impl HeaderEdits {
                 Err(HeaderError::InvalidValue) => {
                     log::warn!(field = edit.name(); "left out: its value may not stand in a field");
                 }
-                Err(error) => return Err(refused("response", edit.name(), error)),
+                Err(error) => return Err(refused(Message::Response, edit.name(), error)),
             }
         }
         Ok(())
@@ -296,7 +328,19 @@ impl Side for Back<'_> {
     }
 }
 
-fn refused(side: &str, name: &str, error: HeaderError) -> String {
+/// Why several constant edits stopped.
+pub(crate) fn stopped(edits: &[SdkEdit<'_>], error: EditError) -> String {
+    let edit = &edits[error.at];
+    let side = match edit.kind() {
+        EditKind::SetRequestHeader
+        | EditKind::AppendRequestHeader
+        | EditKind::RemoveRequestHeader => Message::Request,
+        _ => Message::Response,
+    };
+    refused(side, edit.name(), error.why)
+}
+
+fn refused(side: Message, name: &str, error: HeaderError) -> String {
     match error {
         HeaderError::Denied => format!(
             "the edit of the {side} field `{name}` is denied: add it to grants.{side}_headers.write of this plugin"

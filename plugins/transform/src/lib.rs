@@ -16,7 +16,7 @@ use gateway_plugin_sdk::prelude::*;
 use gateway_plugin_sdk::template::Unfilled;
 
 use crate::body::{BodyEdits, Edited};
-use crate::headers::HeaderEdits;
+use crate::headers::{HeaderEdits, Message};
 use crate::path::PathEdit;
 use crate::query::QueryEdits;
 
@@ -61,12 +61,12 @@ impl Plugin for Transform {
             method: names::method(request.method.as_deref(), &mut faults),
             query: QueryEdits::check(request.query(), &mut faults),
             body: BodyEdits::check("request.json", &request.json, &mut faults),
-            headers: HeaderEdits::check("request", request.headers(), &mut faults),
+            headers: HeaderEdits::check(Message::Request, request.headers(), &mut faults),
         };
         let response = ResponseEdits {
             status: names::status(response.status, &mut faults),
             body: BodyEdits::check("response.json", &response.json, &mut faults),
-            headers: HeaderEdits::check("response", response.headers(), &mut faults),
+            headers: HeaderEdits::check(Message::Response, response.headers(), &mut faults),
         };
         let early = response.body.is_empty() && response.headers.are_constant();
         if faults.is_empty() {
@@ -105,14 +105,7 @@ impl Plugin for Transform {
         if let Some(refusal) = self.request.edit_head(request)? {
             return Ok(refusal.into());
         }
-        if self.early {
-            if let Some(status) = self.response.status {
-                request.response().set_status(status);
-            }
-            self.response
-                .headers
-                .apply_constant(&mut request.response())?;
-        }
+        self.edit_constant(request)?;
         Ok(Flow::Next)
     }
 
@@ -123,6 +116,26 @@ impl Plugin for Transform {
             response.set_status(status);
         }
         Ok(Flow::Next)
+    }
+}
+
+impl Transform {
+    /// What needs nothing of the exchange, of both messages, in one call of the gateway.
+    fn edit_constant(&self, request: &mut Request) -> Result<()> {
+        let response = self.early.then_some(&self.response);
+        let later = response
+            .into_iter()
+            .flat_map(|edits| edits.headers.constant());
+        let edits: Vec<_> = self.request.headers.constant().chain(later).collect();
+        if !edits.is_empty() {
+            request
+                .edit(&edits)
+                .map_err(|error| headers::stopped(&edits, error))?;
+        }
+        if let Some(status) = response.and_then(|edits| edits.status) {
+            request.response().set_status(status);
+        }
+        Ok(())
     }
 }
 
@@ -180,7 +193,8 @@ impl RequestEdits {
         Ok(None)
     }
 
-    /// Path and query first, then the fields, then the method; a template sees the edits before it.
+    /// Path and query first, then the fields that need something of the exchange, then the method; a template sees the
+    /// edits before it.
     fn edit_head(&self, request: &mut Request) -> Result<Option<Answer>> {
         if let Some(refusal) = self.edit_path(request)? {
             return Ok(Some(refusal));

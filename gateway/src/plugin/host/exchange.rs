@@ -8,9 +8,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use crate::plugin::failure::Stop;
 use crate::plugin::grants::reserved;
 use crate::plugin::host::Guest;
-use crate::plugin::host::bindings::gateway::plugin::exchange::{
-    EditError, EditKind, HeaderEdit, HeaderError, Host,
-};
+use crate::plugin::host::bindings::gateway::plugin::exchange::{HeaderError, Host};
+use crate::plugin::host::names::Names;
 use crate::plugin::host::query;
 use crate::plugin::limits::FIELDS;
 use crate::proxy::exchange::{Exchange, Phase, ResponseEdit};
@@ -22,8 +21,32 @@ const ATTRIBUTES: usize = 256;
 const ATTRIBUTE: usize = 64 << 10;
 
 type Edit = wasmtime::Result<Result<(), HeaderError>>;
-type Edits = wasmtime::Result<Result<(), EditError>>;
 type Fields = Vec<(String, Vec<u8>)>;
+
+/// The message whose fields are edited.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Message {
+    Request,
+    Response,
+}
+
+/// What an edit does with the fields of its name.
+#[derive(Debug)]
+pub(super) enum FieldEdit {
+    Set(HeaderValue),
+    Append(HeaderValue),
+    Remove,
+}
+
+impl FieldEdit {
+    pub(super) fn set(value: &[u8]) -> Result<Self, HeaderError> {
+        field_value(value).map(Self::Set)
+    }
+
+    pub(super) fn append(value: &[u8]) -> Result<Self, HeaderError> {
+        field_value(value).map(Self::Append)
+    }
+}
 
 impl Host for Guest {
     fn id(&mut self) -> wasmtime::Result<String> {
@@ -93,40 +116,15 @@ impl Host for Guest {
     }
 
     fn set_request_header(&mut self, name: String, value: Vec<u8>) -> Edit {
-        self.edit_request_header(&name, |headers, name| {
-            headers
-                .try_insert(name, field_value(value)?)
-                .map_err(|_| HeaderError::Denied)?;
-            Ok(())
-        })
+        self.edit_one(Message::Request, &name, || FieldEdit::set(&value))
     }
 
     fn append_request_header(&mut self, name: String, value: Vec<u8>) -> Edit {
-        self.edit_request_header(&name, |headers, name| {
-            let value = field_value(value)?;
-            if headers.len() >= FIELDS {
-                return Err(HeaderError::Denied);
-            }
-            headers
-                .try_append(name, value)
-                .map_err(|_| HeaderError::Denied)?;
-            Ok(())
-        })
+        self.edit_one(Message::Request, &name, || FieldEdit::append(&value))
     }
 
     fn remove_request_header(&mut self, name: String) -> Edit {
-        self.edit_request_header(&name, |headers, name| {
-            headers.remove(name);
-            Ok(())
-        })
-    }
-
-    fn edit_request_headers(&mut self, edits: Vec<HeaderEdit>) -> Edits {
-        in_order(edits, |edit| match edit.kind {
-            EditKind::Set => self.set_request_header(edit.name, edit.value),
-            EditKind::Append => self.append_request_header(edit.name, edit.value),
-            EditKind::Remove => self.remove_request_header(edit.name),
-        })
+        self.edit_one(Message::Request, &name, || Ok(FieldEdit::Remove))
     }
 
     fn set_method(&mut self, method: String) -> Edit {
@@ -252,27 +250,15 @@ impl Host for Guest {
     }
 
     fn set_response_header(&mut self, name: String, value: Vec<u8>) -> Edit {
-        self.edit_response_header(&name, |name| {
-            Ok(ResponseEdit::Set(name, field_value(value)?))
-        })
+        self.edit_one(Message::Response, &name, || FieldEdit::set(&value))
     }
 
     fn append_response_header(&mut self, name: String, value: Vec<u8>) -> Edit {
-        self.edit_response_header(&name, |name| {
-            Ok(ResponseEdit::Append(name, field_value(value)?))
-        })
+        self.edit_one(Message::Response, &name, || FieldEdit::append(&value))
     }
 
     fn remove_response_header(&mut self, name: String) -> Edit {
-        self.edit_response_header(&name, |name| Ok(ResponseEdit::Remove(name)))
-    }
-
-    fn edit_response_headers(&mut self, edits: Vec<HeaderEdit>) -> Edits {
-        in_order(edits, |edit| match edit.kind {
-            EditKind::Set => self.set_response_header(edit.name, edit.value),
-            EditKind::Append => self.append_response_header(edit.name, edit.value),
-            EditKind::Remove => self.remove_response_header(edit.name),
-        })
+        self.edit_one(Message::Response, &name, || Ok(FieldEdit::Remove))
     }
 
     fn response_body(&mut self) -> wasmtime::Result<Option<Vec<u8>>> {
@@ -302,17 +288,7 @@ impl Host for Guest {
 
     fn set_attribute(&mut self, name: String, value: String) -> wasmtime::Result<()> {
         self.budget.host_call()?;
-        let Some(exchange) = self.exchange.as_mut() else {
-            return Ok(());
-        };
-        let full = exchange.attributes.len() >= ATTRIBUTES && exchange.attribute(&name).is_none();
-        if !full
-            && name.len() <= ATTRIBUTE
-            && value.len() <= ATTRIBUTE
-            && exchange.phase != Phase::Complete
-        {
-            exchange.set_attribute(name, value);
-        }
+        self.leave_attribute(name.into(), value.into());
         Ok(())
     }
 }
@@ -338,73 +314,111 @@ impl Guest {
             .filter(|exchange| exchange.phase == phase)
     }
 
-    fn edit_request_header(
-        &mut self,
-        name: &str,
-        edit: impl FnOnce(&mut HeaderMap, HeaderName) -> Result<(), HeaderError>,
-    ) -> Edit {
-        self.budget.host_call()?;
-        let name = match field_name(name) {
-            Ok(name) => name,
-            Err(error) => return Ok(Err(error)),
-        };
-        if !self
-            .shared
-            .plugin
-            .grants
-            .write_request_headers
-            .covers(name.as_str())
-        {
-            self.warn_denied(
-                format_args!("it writes the request field {name}"),
-                &format!("write_request_headers = [\"{name}\"]"),
-            );
-            return Ok(Err(HeaderError::Denied));
-        }
-        let Some(exchange) = self.in_phase(Phase::Request) else {
-            return Ok(Err(HeaderError::Denied));
-        };
-        Ok(edit(&mut exchange.headers, name))
+    /// Names of this message's fields that the plugin has edited before.
+    pub(super) fn names(&self, message: Message) -> &Names {
+        &self.names[message as usize]
     }
 
-    fn edit_response_header(
+    /// A call of one edit.
+    fn edit_one(
         &mut self,
+        message: Message,
         name: &str,
-        edit: impl FnOnce(HeaderName) -> Result<ResponseEdit, HeaderError>,
+        edit: impl FnOnce() -> Result<FieldEdit, HeaderError>,
     ) -> Edit {
         self.budget.host_call()?;
-        let name = match field_name(name) {
-            Ok(name) => name,
-            Err(error) => return Ok(Err(error)),
+        let name = match self.names(message).get(name.as_bytes()) {
+            Some(known) => Ok(known),
+            None => self.editable(message, name.as_bytes()),
         };
-        if !self
-            .shared
-            .plugin
-            .grants
-            .write_response_headers
-            .covers(name.as_str())
-        {
+        Ok(name.and_then(|name| self.edit(message, name, edit()?)))
+    }
+
+    /// The name of a field that the plugin may edit; it is known from then on.
+    pub(super) fn editable(
+        &mut self,
+        message: Message,
+        name: &[u8],
+    ) -> Result<HeaderName, HeaderError> {
+        let field = field_name(name)?;
+        let grants = &self.shared.plugin.grants;
+        let (writes, side) = match message {
+            Message::Request => (&grants.write_request_headers, "request"),
+            Message::Response => (&grants.write_response_headers, "response"),
+        };
+        if !writes.covers(field.as_str()) {
             self.warn_denied(
-                format_args!("it writes the response field {name}"),
-                &format!("write_response_headers = [\"{name}\"]"),
+                format_args!("it writes the {side} field {field}"),
+                &format!("{side}_headers = {{ write = [\"{field}\"] }}"),
             );
-            return Ok(Err(HeaderError::Denied));
+            return Err(HeaderError::Denied);
         }
-        let Some(exchange) = self.exchange.as_deref_mut() else {
-            return Ok(Err(HeaderError::Denied));
+        self.names[message as usize].keep(name, &field);
+        Ok(field)
+    }
+
+    /// Makes an edit of a field that the plugin may edit.
+    pub(super) fn edit(
+        &mut self,
+        message: Message,
+        name: HeaderName,
+        edit: FieldEdit,
+    ) -> Result<(), HeaderError> {
+        match message {
+            Message::Request => {
+                let exchange = self.in_phase(Phase::Request).ok_or(HeaderError::Denied)?;
+                edit_request(&mut exchange.headers, name, edit)
+            }
+            Message::Response => {
+                let exchange = self.exchange.as_deref_mut().ok_or(HeaderError::Denied)?;
+                let edit = match edit {
+                    FieldEdit::Set(value) => ResponseEdit::Set(name, value),
+                    FieldEdit::Append(value) => ResponseEdit::Append(name, value),
+                    FieldEdit::Remove => ResponseEdit::Remove(name),
+                };
+                edit_response(exchange, edit)
+            }
+        }
+    }
+
+    /// Leaves a fact, unless there are too many or it is too long.
+    pub(super) fn leave_attribute(&mut self, name: Box<str>, value: Box<str>) {
+        let Some(exchange) = self.exchange.as_mut() else {
+            return;
         };
-        Ok(edit(name).and_then(|edit| edit_response(exchange, edit)))
+        let full = exchange.attributes.len() >= ATTRIBUTES && exchange.attribute(&name).is_none();
+        if !full
+            && name.len() <= ATTRIBUTE
+            && value.len() <= ATTRIBUTE
+            && exchange.phase != Phase::Complete
+        {
+            exchange.set_attribute(name, value);
+        }
     }
 }
 
-/// Makes edits up to the first that is not made. Each is charged like a call of its own.
-fn in_order(edits: Vec<HeaderEdit>, mut make: impl FnMut(HeaderEdit) -> Edit) -> Edits {
-    for (at, edit) in (0..).zip(edits) {
-        if let Err(why) = make(edit)? {
-            return Ok(Err(EditError { at, why }));
+fn edit_request(
+    headers: &mut HeaderMap,
+    name: HeaderName,
+    edit: FieldEdit,
+) -> Result<(), HeaderError> {
+    match edit {
+        FieldEdit::Set(value) => {
+            headers
+                .try_insert(name, value)
+                .map_err(|_| HeaderError::Denied)?;
+        }
+        FieldEdit::Append(_) if headers.len() >= FIELDS => return Err(HeaderError::Denied),
+        FieldEdit::Append(value) => {
+            headers
+                .try_append(name, value)
+                .map_err(|_| HeaderError::Denied)?;
+        }
+        FieldEdit::Remove => {
+            headers.remove(name);
         }
     }
-    Ok(Ok(()))
+    Ok(())
 }
 
 /// Applies an edit of the response at once, or keeps it until there is a response.
@@ -428,11 +442,11 @@ fn edit_response(exchange: &mut Exchange, edit: ResponseEdit) -> Result<(), Head
 }
 
 /// A name that a plugin may edit.
-fn field_name(name: &str) -> Result<HeaderName, HeaderError> {
-    if name.starts_with(':') {
+fn field_name(name: &[u8]) -> Result<HeaderName, HeaderError> {
+    if name.starts_with(b":") {
         return Err(HeaderError::Denied);
     }
-    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| HeaderError::InvalidName)?;
+    let name = HeaderName::from_bytes(name).map_err(|_| HeaderError::InvalidName)?;
     if reserved(&name) {
         Err(HeaderError::Denied)
     } else {
@@ -440,11 +454,11 @@ fn field_name(name: &str) -> Result<HeaderName, HeaderError> {
     }
 }
 
-fn field_value(value: Vec<u8>) -> Result<HeaderValue, HeaderError> {
+fn field_value(value: &[u8]) -> Result<HeaderValue, HeaderError> {
     if value.len() > VALUE {
         return Err(HeaderError::InvalidValue);
     }
-    HeaderValue::from_maybe_shared(Bytes::from(value)).map_err(|_| HeaderError::InvalidValue)
+    HeaderValue::from_bytes(value).map_err(|_| HeaderError::InvalidValue)
 }
 
 /// A status that a plugin may give a response.
@@ -556,26 +570,29 @@ mod tests {
             ":path",
         ] {
             assert!(
-                matches!(field_name(name), Err(HeaderError::Denied)),
+                matches!(field_name(name.as_bytes()), Err(HeaderError::Denied)),
                 "{name}"
             );
         }
         for name in ["", "a b", "a\r\nb", "a:b", "\u{e9}"] {
             assert!(
-                matches!(field_name(name), Err(HeaderError::InvalidName)),
+                matches!(field_name(name.as_bytes()), Err(HeaderError::InvalidName)),
                 "{name:?}"
             );
         }
         for value in ["a\r\nb: c", "a\0", "a\nb"] {
             assert!(
-                matches!(field_value(value.into()), Err(HeaderError::InvalidValue)),
+                matches!(
+                    field_value(value.as_bytes()),
+                    Err(HeaderError::InvalidValue)
+                ),
                 "{value:?}"
             );
         }
         assert!(
-            field_value(vec![0xff, 0xe9]).is_ok(),
+            field_value(&[0xff, 0xe9]).is_ok(),
             "bytes that are no text are a value"
         );
-        assert!(field_value(vec![b'a'; VALUE + 1]).is_err());
+        assert!(field_value(&vec![b'a'; VALUE + 1]).is_err());
     }
 }
