@@ -9,7 +9,6 @@ use crate::plugin::failure::Stop;
 use crate::plugin::grants::reserved;
 use crate::plugin::host::Guest;
 use crate::plugin::host::bindings::gateway::plugin::exchange::{HeaderError, Host};
-use crate::plugin::host::names::Names;
 use crate::plugin::host::query;
 use crate::plugin::limits::FIELDS;
 use crate::proxy::exchange::{Exchange, Phase, ResponseEdit};
@@ -314,11 +313,6 @@ impl Guest {
             .filter(|exchange| exchange.phase == phase)
     }
 
-    /// Names of this message's fields that the plugin has edited before.
-    pub(super) fn names(&self, message: Message) -> &Names {
-        &self.names[message as usize]
-    }
-
     /// A call of one edit.
     fn edit_one(
         &mut self,
@@ -327,19 +321,24 @@ impl Guest {
         edit: impl FnOnce() -> Result<FieldEdit, HeaderError>,
     ) -> Edit {
         self.budget.host_call()?;
-        let name = match self.names(message).get(name.as_bytes()) {
-            Some(known) => Ok(known),
-            None => self.editable(message, name.as_bytes()),
-        };
-        Ok(name.and_then(|name| self.edit(message, name, edit()?)))
+        Ok(self.edit_field(message, name.as_bytes(), edit))
     }
 
-    /// The name of a field that the plugin may edit; it is known from then on.
-    pub(super) fn editable(
+    pub(super) fn edit_field(
         &mut self,
         message: Message,
         name: &[u8],
-    ) -> Result<HeaderName, HeaderError> {
+        edit: impl FnOnce() -> Result<FieldEdit, HeaderError>,
+    ) -> Result<(), HeaderError> {
+        let name = match self.names[message as usize].get(name) {
+            Some(known) => known,
+            None => self.editable(message, name)?,
+        };
+        self.edit(message, name, edit()?)
+    }
+
+    /// The name of a field that the plugin may edit; it is known from then on.
+    fn editable(&mut self, message: Message, name: &[u8]) -> Result<HeaderName, HeaderError> {
         let field = field_name(name)?;
         let grants = &self.shared.plugin.grants;
         let (writes, side) = match message {
@@ -358,7 +357,7 @@ impl Guest {
     }
 
     /// Makes an edit of a field that the plugin may edit.
-    pub(super) fn edit(
+    fn edit(
         &mut self,
         message: Message,
         name: HeaderName,
