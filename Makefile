@@ -5,7 +5,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eo pipefail -c
 
 TARGET := wasm32-wasip2
-PLUGINS := auth rate-limit transform aggregate
+# A crate has the name of its folder.
+PLUGINS := $(notdir $(wildcard plugins/*))
 GUESTS := guest-probe guest-version-a guest-version-b guest-hostile guest-calls
 OUT := target/plugins
 WASM := target/$(TARGET)/plugin

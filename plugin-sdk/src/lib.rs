@@ -320,6 +320,11 @@ pub mod prelude {
     };
 }
 
+/// Its plugin compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 /// What [`export!`] expands to; not part of the API.
 #[doc(hidden)]
 pub mod __private {
