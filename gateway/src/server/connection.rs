@@ -95,6 +95,8 @@ pub struct Connection {
     pub(crate) requests: Cell<u64>,
     /// Exchanges that have not ended.
     pub(crate) in_flight: Cell<usize>,
+    /// HTTP/1: whether hyper is off the connection.
+    pub(crate) resting: Cell<bool>,
     /// The exchanges of HTTP/2.
     pub(crate) streams: Streams,
     pub(crate) open: Open,
@@ -114,7 +116,8 @@ impl Connection {
         flagged != 0 && flagged == self.requests.get()
     }
 
-    /// HTTP/1: whether every request that was begun was read whole and answered, and every answer is written.
+    /// HTTP/1: whether every request that came was begun, came whole and was answered, and every answer is written.
+    /// hyper may still hold the end of a body that a reader has not taken.
     pub(crate) fn is_at_rest(&self) -> bool {
         let clocks = &self.clocks;
         self.in_flight.get() == 0
@@ -290,6 +293,7 @@ pub(crate) async fn accept<H: Handler>(
         active: Cell::new(0),
         requests: Cell::new(0),
         in_flight: Cell::new(0),
+        resting: Cell::new(false),
         streams: Streams::default(),
         open,
         _place: place,
