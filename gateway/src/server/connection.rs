@@ -13,7 +13,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -129,11 +128,6 @@ impl Connection {
             && !clocks.eof.load(Relaxed)
     }
 
-    /// HTTP/1: whether the request in hand has come to its end.
-    fn is_read_whole(&self) -> bool {
-        self.clocks.whole.load(Relaxed) >= self.requests.get()
-    }
-
     fn begin(self: &Rc<Self>) -> InFlight {
         self.in_flight.set(self.in_flight.get() + 1);
         self.requests.set(self.requests.get() + 1);
@@ -157,13 +151,9 @@ impl Connection {
             }
             self.clocks.upgrade.store(upgrade::NONE, Relaxed);
         }
-        // Bytes that came ahead of a refused upgrade were not looked at, so they are not served either; and hyper
-        // ends the connection if it does not find the rest of the request at once.
-        let last = asked == upgrade::AHEAD || !self.is_read_whole();
-        if last || self.drain().stage() != Stage::Serving {
-            response
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
+        // Bytes that came ahead of a refused upgrade were not looked at, so they are not served either.
+        if asked == upgrade::AHEAD || self.drain().stage() != Stage::Serving {
+            headers::close(response.headers_mut());
         }
     }
 }
