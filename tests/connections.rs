@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::harness::http::read_answer;
 use crate::harness::{Gateway, Origin, raw};
@@ -177,6 +177,11 @@ address = "127.0.0.1:0"
 name = "all"
 match = { path = "/all/**" }
 respond = { status = 200, body = "not read" }
+[[routes]]
+name = "short"
+match = { path = "/all/short" }
+timeout = "10ms"
+respond = { status = 200, body = "not read" }
 "#;
 
 fn connect(address: SocketAddr) -> TcpStream {
@@ -195,9 +200,10 @@ fn ends(stream: &mut TcpStream, path: &str, head: &str, body: &str) -> bool {
     )
     .unwrap();
     let answer = read_answer(stream);
-    match path {
-        "/all/x" => assert_eq!((answer.status, answer.text().as_str()), (200, "not read")),
-        _ => assert_eq!(answer.status, 404),
+    if path.starts_with("/all/") {
+        assert_eq!((answer.status, answer.text().as_str()), (200, "not read"));
+    } else {
+        assert_eq!(answer.status, 404);
     }
     answer.header("connection") == Some("close")
 }
@@ -251,6 +257,21 @@ fn a_body_that_is_not_awaited_ends_the_connection_and_the_answer_says_so() {
             assert!(ends(&mut stream, path, head, body), "{path} {head}");
             assert_eq!(stream.read(&mut [0]).unwrap(), 0, "{path} {head}");
         }
+    }
+}
+
+#[test]
+fn an_answer_waits_for_a_body_but_a_moment_and_not_past_the_deadline() {
+    let gateway = Gateway::start(RESPONDS);
+    for (path, most) in [("/all/x", 900), ("/all/short", 140)] {
+        // Once is enough, on a machine that has more to do.
+        let soon = (0..5).any(|_| {
+            let mut stream = connect(gateway.listener("public"));
+            let began = Instant::now();
+            assert!(ends(&mut stream, path, "content-length: 10", "12345"));
+            began.elapsed() < Duration::from_millis(most)
+        });
+        assert!(soon, "{path}");
     }
 }
 
