@@ -327,11 +327,6 @@ struct Marks {
 
 /// What is due.
 fn judge(connection: &Connection, now: u64, marks: Marks) -> Verdict {
-    let Marks {
-        draining,
-        going,
-        woken,
-    } = marks;
     let limits = Limits::of(connection);
     let linger = as_ms(LINGER);
     let clocks = &connection.clocks;
@@ -344,7 +339,7 @@ fn judge(connection: &Connection, now: u64, marks: Marks) -> Verdict {
     let resting = connection.resting.get();
     let mut wait = if resting {
         limits.idle
-    } else if draining != 0 || going != 0 {
+    } else if marks.draining != 0 || marks.going != 0 {
         limits.shortest.min(linger)
     } else {
         limits.shortest
@@ -385,20 +380,20 @@ fn judge(connection: &Connection, now: u64, marks: Marks) -> Verdict {
         } else {
             limits.idle
         };
-        let over = if going != 0 {
-            due(going.max(active), linger)
-        } else if draining != 0 {
-            due(draining.max(active), linger)
+        let over = if marks.going != 0 {
+            due(marks.going.max(active), linger)
+        } else if marks.draining != 0 {
+            due(marks.draining.max(active), linger)
         } else {
             due(active, idle)
         };
         if over {
-            let politely = connection.h2 && going == 0;
+            let politely = connection.h2 && marks.going == 0;
             return Verdict::End(if politely { End::GoAway } else { End::Close });
         }
-        let rests = !connection.h2 && !resting && draining == 0 && connection.is_at_rest();
+        let rests = !connection.h2 && !resting && marks.draining == 0 && connection.is_at_rest();
         // Whatever woke it: a client that sends empty lines does not have hyper made anew for each.
-        if rests && due(active.max(woken), as_ms(REST)) {
+        if rests && due(active.max(marks.woken), as_ms(REST)) {
             return Verdict::End(End::Rest);
         }
     }
