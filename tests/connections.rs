@@ -1,8 +1,8 @@
 //! How many connections a listener takes, what happens to the rest, and what it does when descriptors run out.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
 use crate::harness::http::read_answer;
 use crate::harness::{Gateway, Origin, raw};
@@ -175,49 +175,147 @@ name = "public"
 address = "127.0.0.1:0"
 [[routes]]
 name = "all"
-match = { path = "/**" }
+match = { path = "/all/**" }
+respond = { status = 200, body = "not read" }
+[[routes]]
+name = "short"
+match = { path = "/all/short" }
+timeout = "10ms"
 respond = { status = 200, body = "not read" }
 "#;
 
-/// The answer of a route that reads no body, and whether it ends the connection.
-fn unread(stream: &mut TcpStream) -> bool {
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    stream
+}
+
+/// Posts at once; whether the answer, which reads no body, says that it ends the connection.
+fn ends(stream: &mut TcpStream, path: &str, head: &str, body: &str) -> bool {
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nhost: a\r\n{head}\r\n\r\n{body}"
+    )
+    .unwrap();
     let answer = read_answer(stream);
-    assert_eq!((answer.status, answer.text().as_str()), (200, "not read"));
+    if path.starts_with("/all/") {
+        assert_eq!((answer.status, answer.text().as_str()), (200, "not read"));
+    } else {
+        assert_eq!(answer.status, 404);
+    }
     answer.header("connection") == Some("close")
 }
 
 #[test]
-fn a_small_body_that_nobody_reads_does_not_end_the_connection() {
+fn a_body_that_nobody_reads_does_not_end_the_connection_up_to_64_kib() {
     let gateway = Gateway::start(RESPONDS);
-    let mut stream = TcpStream::connect(gateway.listener("public")).unwrap();
+    let mut stream = connect(gateway.listener("public"));
+    // More than is read at once: the gateway has to read on.
+    let large = "x".repeat(60_000);
     for (head, body) in [
-        ("content-length: 5", "12345"),
-        ("transfer-encoding: chunked", "5\r\n12345\r\n0\r\n\r\n"),
+        ("content-length: 0", String::new()),
+        ("content-length: 5", "12345".to_owned()),
+        (
+            "transfer-encoding: chunked",
+            "5\r\n12345\r\n0\r\n\r\n".to_owned(),
+        ),
+        ("content-length: 60000", large.clone()),
+        (
+            "transfer-encoding: chunked",
+            format!("ea60\r\n{large}\r\n0\r\n\r\n"),
+        ),
     ] {
-        write!(stream, "POST / HTTP/1.1\r\nhost: a\r\n{head}\r\n\r\n").unwrap();
-        assert_waits(&mut stream);
-        stream.write_all(body.as_bytes()).unwrap();
-        assert!(!unread(&mut stream), "{head}");
+        for path in ["/all/x", "/no/route"] {
+            assert!(!ends(&mut stream, path, head, &body), "{path} {head}");
+        }
     }
-    write!(stream, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
-    assert!(!unread(&mut stream));
 }
 
 #[test]
 fn a_body_that_is_not_awaited_ends_the_connection_and_the_answer_says_so() {
     let gateway = Gateway::start(RESPONDS);
+    let chunk = format!("8000\r\n{}\r\n", "x".repeat(0x8000));
     for (head, body) in [
         ("content-length: 1000000", "12345"),
         ("content-length: 10", "12345"),
         ("transfer-encoding: chunked", "5\r\n12345\r\n"),
+        // All of it is there, but hyper reads one piece of what is left.
+        (
+            "transfer-encoding: chunked",
+            &format!("{chunk}{chunk}1\r\nx\r\n0\r\n\r\n"),
+        ),
+        (
+            "transfer-encoding: chunked\r\nexpect: 100-continue",
+            "5\r\n12345\r\n0\r\n\r\n",
+        ),
         ("content-length: 5\r\nexpect: 100-continue", ""),
     ] {
-        let mut stream = TcpStream::connect(gateway.listener("public")).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
-        write!(stream, "POST / HTTP/1.1\r\nhost: a\r\n{head}\r\n\r\n{body}").unwrap();
-        assert!(unread(&mut stream), "{head}");
-        assert_eq!(stream.read(&mut [0]).unwrap(), 0, "{head}");
+        for path in ["/all/x", "/no/route"] {
+            let mut stream = connect(gateway.listener("public"));
+            assert!(ends(&mut stream, path, head, body), "{path} {head}");
+            assert_eq!(stream.read(&mut [0]).unwrap(), 0, "{path} {head}");
+        }
     }
+}
+
+#[test]
+fn an_answer_waits_for_a_body_but_a_moment_and_not_past_the_deadline() {
+    let gateway = Gateway::start(RESPONDS);
+    for (path, most) in [("/all/x", 900), ("/all/short", 140)] {
+        // Once is enough, on a machine that has more to do.
+        let soon = (0..5).any(|_| {
+            let mut stream = connect(gateway.listener("public"));
+            let began = Instant::now();
+            assert!(ends(&mut stream, path, "content-length: 10", "12345"));
+            began.elapsed() < Duration::from_millis(most)
+        });
+        assert!(soon, "{path}");
+    }
+}
+
+#[test]
+fn an_answer_that_begins_before_the_body_has_ended_does_not_end_the_connection() {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = format!(
+        "[server]\nworkers = 1\n\
+         [[listeners]]\nname = \"public\"\naddress = \"127.0.0.1:0\"\n\
+         [upstreams.echo]\nendpoints = [\"{}\"]\n\
+         [[routes]]\nname = \"all\"\nmatch = {{ path = \"/**\" }}\nupstream = \"echo\"\n",
+        upstream.local_addr().unwrap()
+    );
+    let gateway = Gateway::start(&text);
+    let mut client = connect(gateway.listener("public"));
+    for _ in 0..2 {
+        write!(
+            client,
+            "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n2\r\nup\r\n"
+        )
+        .unwrap();
+        let (mut echo, _) = upstream.accept().unwrap();
+        until(&mut echo, "up\r\n");
+        write!(
+            echo,
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\ndown\r\n"
+        )
+        .unwrap();
+        let head = until(&mut client, "down\r\n");
+        assert!(!head.contains("connection:"), "{head}");
+        write!(client, "0\r\n\r\n").unwrap();
+        until(&mut echo, "0\r\n\r\n");
+        write!(echo, "0\r\n\r\n").unwrap();
+        until(&mut client, "0\r\n\r\n");
+    }
+}
+
+/// Reads until `end` came.
+fn until(stream: &mut TcpStream, end: &str) -> String {
+    let mut read = Vec::new();
+    while !read.ends_with(end.as_bytes()) {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        read.push(byte[0]);
+    }
+    String::from_utf8(read).unwrap()
 }

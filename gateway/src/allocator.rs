@@ -38,6 +38,12 @@ pub(crate) fn give_back() {
     mi_collect(true);
 }
 
+/// How many connections of this thread freed their buffers since it last gave back.
+#[cfg(test)]
+pub(crate) fn freed() -> usize {
+    FREED.get()
+}
+
 /// A connection freed its buffers: once that is worth it, what is free in this thread is returned. Called on a local
 /// runtime.
 pub(crate) fn connection_freed() {

@@ -17,7 +17,7 @@ mod upgrade;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::{Request, Response, header};
+use http::{Request, Response, StatusCode, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -48,23 +48,37 @@ pub async fn handle(
     mut request: Request<Incoming>,
 ) -> Response<Body> {
     let upgrade = upgrade::requested(&mut request, &connection);
-    // Who waits for 100 (RFC 9110, 10.1.1) is not asked for a body that nobody wants. HTTP/2 has streams.
-    let discards = !connection.h2
-        && !request.body().is_end_stream()
-        && !request.headers().contains_key(header::EXPECT);
+    // The next request is found only behind the end of this one. HTTP/2 has streams.
+    let has_body = !connection.h2 && !request.body().is_end_stream();
+    // Who waits for 100 (RFC 9110, 10.1.1) is not asked for a body that nobody wants.
+    let waits = has_body && request.headers().contains_key(header::EXPECT);
     let (parts, incoming) = request.into_parts();
     let limits = &connection.listener.config.limits;
-    let (body, progress) = ClientBody::new(incoming, limits.body, limits.body_idle, discards);
+    let (body, progress) = ClientBody::new(incoming, limits.body, limits.body_idle, has_body);
+    let mut deadline = None;
     let admitted = match admit::admit(&worker, &connection, parts, &body, limits.body) {
-        Ok(exchange) => request_phases(exchange, body, &progress, upgrade).await,
-        Err(failed) => Err(failed),
+        Ok(exchange) => {
+            if has_body {
+                deadline = exchange.deadline();
+            }
+            request_phases(exchange, body, &progress, upgrade).await
+        }
+        Err(failed) => {
+            drop(body);
+            Err(failed)
+        }
     };
-    let response = match admitted {
+    let mut response = match admitted {
         Ok(response) => response,
         Err((exchange, error)) => Box::pin(fail(exchange, error, progress.clone())).await,
     };
     if let Some(rest) = progress.take_rest() {
-        Box::pin(body::discard(rest)).await;
+        let reads =
+            !waits && progress.fault.get().is_none() && !headers::closes(response.headers());
+        let ended = reads && Box::pin(body::discard(rest, deadline)).await;
+        if !ended && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            headers::close(response.headers_mut());
+        }
     }
     response
 }
@@ -118,11 +132,7 @@ async fn response_phases(
     let last = exchange.route.chain.len();
     let (mut exchange, held) =
         chain::on_response(exchange, last, chain::Source::Upstream(answer)).await?;
-    let deadline = exchange
-        .route
-        .config
-        .timeout
-        .map(|timeout| exchange.record.started + timeout);
+    let deadline = exchange.deadline();
     let edited = held.is_replaced() || !exchange.route.response_stream.is_empty();
     let head = send_head(&mut exchange, edited);
     let body = match held {

@@ -237,6 +237,11 @@ upstream = "echo"
         self.memory("VmRSS:")
     }
 
+    /// What it allocated of its resident memory, bytes: without the pages of the program.
+    pub(crate) fn allocated(&self) -> u64 {
+        self.memory("RssAnon:")
+    }
+
     /// Resident memory at its highest since the last [`Self::forget_peak`], bytes.
     pub(crate) fn peak(&self) -> u64 {
         self.memory("VmHWM:")

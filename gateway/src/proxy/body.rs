@@ -10,7 +10,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -54,33 +54,41 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// What is left of the body, if nobody reads it any more. Nothing is kept from then on.
+    /// What is left of the body, if it was dropped before its end. Nothing is kept from then on.
     pub(super) fn take_rest(&self) -> Option<Incoming> {
         self.keeps_rest.set(false);
         self.rest.take()
     }
 }
 
-/// Reads what nobody wanted, if it is little and comes soon: a connection whose request was not read to its end cannot
-/// serve another.
-pub(super) async fn discard(mut rest: Incoming) {
+/// Reads what nobody wanted, if it is little and comes soon; whether the end was reached. A connection whose request
+/// was not read to its end cannot serve another, but the answer waits meanwhile: until the deadline at most.
+pub(super) async fn discard(mut rest: Incoming, deadline: Option<Instant>) -> bool {
     if http_body::Body::size_hint(&rest).lower() > DISCARDED {
-        return;
+        return false;
     }
     let reading = async {
         let mut read = 0;
-        while read <= DISCARDED
-            && let Some(Ok(frame)) = rest.frame().await
-        {
-            read += frame.data_ref().map_or(0, Bytes::len) as u64;
+        while read <= DISCARDED {
+            match rest.frame().await {
+                None => return true,
+                Some(Err(_)) => return false,
+                Some(Ok(frame)) => read += frame.data_ref().map_or(0, Bytes::len) as u64,
+            }
         }
+        false
     };
-    let _too_slow = tokio::time::timeout(DISCARD_TIME, reading).await;
+    let soon = Instant::now() + DISCARD_TIME;
+    let until = deadline.map_or(soon, |deadline| deadline.min(soon));
+    tokio::time::timeout_at(until.into(), reading)
+        .await
+        .unwrap_or(false)
 }
 
-/// How much of a request that nobody wants is read, in bytes, and for how long.
+/// How much of a request that nobody wants is read, in bytes, and for how long: a client that sends its body behind
+/// its head is given the time of a round trip, one that waits for the answer first does not wait for long.
 const DISCARDED: u64 = 64 << 10;
-const DISCARD_TIME: Duration = Duration::from_secs(1);
+const DISCARD_TIME: Duration = Duration::from_millis(150);
 
 /// The body of the client's request: limited in size, and in the time between two frames.
 pub struct ClientBody {
@@ -137,7 +145,7 @@ impl ClientBody {
 impl Drop for ClientBody {
     fn drop(&mut self) {
         let progress = &self.progress;
-        if progress.keeps_rest.get() && progress.fault.get().is_none() && !self.is_all_in() {
+        if progress.keeps_rest.get() && !progress.ended.get() && !self.is_all_in() {
             progress.rest.replace(self.incoming.take());
         }
     }

@@ -209,6 +209,12 @@ impl Exchange {
         }
     }
 
+    /// When its route's time is over, if that is limited.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let timeout = self.route.config.timeout;
+        timeout.map(|timeout| self.record.started + timeout)
+    }
+
     /// Whether the upstream agreed to another protocol.
     pub(super) fn is_switched(&self) -> bool {
         let head = self.response.as_ref();

@@ -64,6 +64,18 @@ const OF_CONNECTION: [&str; 9] = [
     "proxy-authorization",
 ];
 
+/// Has the response end its connection (RFC 9112, 9.6).
+pub(crate) fn close(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+}
+
+/// Whether it does.
+pub(super) fn closes(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONNECTION)
+        .is_some_and(|value| value.as_bytes() == b"close")
+}
+
 /// The place of a name in [`OF_CONNECTION`].
 fn of_connection(name: &str) -> Option<usize> {
     OF_CONNECTION.iter().position(|of| *of == name)

@@ -13,7 +13,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -95,6 +94,8 @@ pub struct Connection {
     pub(crate) requests: Cell<u64>,
     /// Exchanges that have not ended.
     pub(crate) in_flight: Cell<usize>,
+    /// HTTP/1: whether hyper is off the connection.
+    pub(crate) resting: Cell<bool>,
     /// The exchanges of HTTP/2.
     pub(crate) streams: Streams,
     pub(crate) open: Open,
@@ -114,7 +115,8 @@ impl Connection {
         flagged != 0 && flagged == self.requests.get()
     }
 
-    /// HTTP/1: whether every request that was begun was read whole and answered, and every answer is written.
+    /// HTTP/1: whether every request that came was begun, came whole and was answered, and every answer is written.
+    /// hyper may still hold the end of a body that a reader has not taken.
     pub(crate) fn is_at_rest(&self) -> bool {
         let clocks = &self.clocks;
         self.in_flight.get() == 0
@@ -124,11 +126,6 @@ impl Connection {
             && clocks.upgrade.load(Relaxed) == upgrade::NONE
             && clocks.refuse.load(Relaxed) == 0
             && !clocks.eof.load(Relaxed)
-    }
-
-    /// HTTP/1: whether the request in hand has come to its end.
-    fn is_read_whole(&self) -> bool {
-        self.clocks.whole.load(Relaxed) >= self.requests.get()
     }
 
     fn begin(self: &Rc<Self>) -> InFlight {
@@ -154,13 +151,9 @@ impl Connection {
             }
             self.clocks.upgrade.store(upgrade::NONE, Relaxed);
         }
-        // Bytes that came ahead of a refused upgrade were not looked at, so they are not served either; and hyper
-        // ends the connection if it does not find the rest of the request at once.
-        let last = asked == upgrade::AHEAD || !self.is_read_whole();
-        if last || self.drain().stage() != Stage::Serving {
-            response
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
+        // Bytes that came ahead of a refused upgrade were not looked at, so they are not served either.
+        if asked == upgrade::AHEAD || self.drain().stage() != Stage::Serving {
+            headers::close(response.headers_mut());
         }
     }
 }
@@ -290,6 +283,7 @@ pub(crate) async fn accept<H: Handler>(
         active: Cell::new(0),
         requests: Cell::new(0),
         in_flight: Cell::new(0),
+        resting: Cell::new(false),
         streams: Streams::default(),
         open,
         _place: place,

@@ -45,7 +45,7 @@ pub(crate) struct Clocks {
     pub(crate) head_since: AtomicU64,
     /// Since when the client takes nothing of what waits to be written; 0: nothing waits.
     pub(crate) write_since: AtomicU64,
-    /// How many requests of HTTP/1 were read to their ends.
+    /// How many requests of HTTP/1 came, when all of the last one is there; 0: something of it is to come.
     pub(crate) whole: AtomicU64,
     /// The status that answers the head after the ones passed on; 0: none. Set once, and nothing is read after.
     pub(crate) refuse: AtomicU16,

@@ -1,6 +1,9 @@
 //! The server over real sockets, with a handler that answers at once.
 
-use std::rc::Rc;
+mod rest;
+
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +25,8 @@ use crate::config;
 
 type Body = UnsyncBoxBody<Bytes, std::convert::Infallible>;
 
-/// `/endless` never ends, `/slow` waits for the test, any other path is answered with itself.
+/// `/endless` never ends, `/slow` waits for the test, `/held` is answered at once, but its body is read only when the
+/// test says so; any other path is answered with itself when the body is read.
 async fn answer(
     connection: Rc<Connection>,
     request: Request<Incoming>,
@@ -33,7 +37,8 @@ async fn answer(
         *refused.status_mut() = StatusCode::BAD_REQUEST;
         return Ok(refused);
     }
-    let body = match request.uri().path() {
+    let (parts, incoming) = request.into_parts();
+    let body = match parts.uri.path() {
         "/endless" => {
             let chunk = Bytes::from_static(&[b'x'; 65536]);
             StreamBody::new(futures_util::stream::repeat_with(move || {
@@ -45,7 +50,17 @@ async fn answer(
             release.notified().await;
             Full::from("slow").boxed_unsync()
         }
-        path => Full::from(path.to_owned()).boxed_unsync(),
+        "/held" => {
+            tokio::task::spawn_local(async move {
+                release.notified().await;
+                incoming.collect().await
+            });
+            Full::from("/held").boxed_unsync()
+        }
+        path => {
+            let _read = incoming.collect().await;
+            Full::from(path.to_owned()).boxed_unsync()
+        }
     };
     Ok(Response::new(body))
 }
@@ -55,6 +70,8 @@ struct Server {
     begun: CancellationToken,
     drain: Rc<Drain>,
     release: Rc<tokio::sync::Notify>,
+    /// Of the last request.
+    connection: Rc<RefCell<Weak<Connection>>>,
 }
 
 pub(super) fn limits() -> config::Limits {
@@ -71,6 +88,10 @@ pub(super) fn limits() -> config::Limits {
 }
 
 fn start(h1: bool, h2: bool, tls: Option<config::Tls>) -> Server {
+    start_with(h1, h2, tls, limits())
+}
+
+fn start_with(h1: bool, h2: bool, tls: Option<config::Tls>, limits: config::Limits) -> Server {
     let socket = listener::bind("127.0.0.1:0".parse().unwrap(), 1)
         .unwrap()
         .remove(0);
@@ -83,7 +104,7 @@ fn start(h1: bool, h2: bool, tls: Option<config::Tls>) -> Server {
         h2,
         trusted_proxies: vec![],
         tls,
-        limits: limits(),
+        limits,
     };
     let runtime = Arc::new(arc_swap::ArcSwap::from_pointee(
         ListenerRuntime::new(config, address).unwrap(),
@@ -91,9 +112,13 @@ fn start(h1: bool, h2: bool, tls: Option<config::Tls>) -> Server {
     let begun = CancellationToken::new();
     let drain = Drain::new(begun.clone(), CancellationToken::new());
     let release = Rc::new(tokio::sync::Notify::new());
+    let last = Rc::new(RefCell::new(Weak::new()));
     let handler = {
-        let release = release.clone();
-        move |connection, request| answer(connection, request, release.clone())
+        let (release, last) = (release.clone(), last.clone());
+        move |connection: Rc<Connection>, request| {
+            last.replace(Rc::downgrade(&connection));
+            answer(connection, request, release.clone())
+        }
     };
     tokio::task::spawn_local(listener::accept_loop(
         socket,
@@ -106,6 +131,7 @@ fn start(h1: bool, h2: bool, tls: Option<config::Tls>) -> Server {
         begun,
         drain,
         release,
+        connection: last,
     }
 }
 

@@ -21,7 +21,7 @@ use super::guard::{Guarded, now};
 use crate::allocator;
 
 /// How long nothing must have come before an HTTP/1 connection is put to rest.
-const REST: Duration = Duration::from_secs(3);
+pub(super) const REST: Duration = Duration::from_millis(if cfg!(test) { 150 } else { 3_000 });
 
 /// How a connection ends before HTTP ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +61,8 @@ pub(crate) async fn h1<S, B>(
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let mut watch = pin!(Watch::new(connection));
+    // How many requests there were when it rested last.
+    let mut served = 0;
     let end = loop {
         // Not pinned by the macro: its parts are taken out at the end.
         let mut serving = Box::new(
@@ -81,12 +83,23 @@ pub(crate) async fn h1<S, B>(
             return;
         };
         (io, service) = (parts.io.into_inner(), parts.service);
+        let unread = parts
+            .read_buf
+            .iter()
+            .any(|byte| !matches!(byte, b'\r' | b'\n'));
         drop(parts.read_buf);
         if end != End::Rest {
             break end;
         }
+        if unread {
+            // The end of a body that its reader has not taken: without it nobody knows where the next head begins.
+            break End::Close;
+        }
         watch.as_mut().rest(true);
-        allocator::connection_freed();
+        if connection.requests.get() != served {
+            served = connection.requests.get();
+            allocator::connection_freed();
+        }
         let end = poll_fn(|cx| match io.stream().tcp().poll_read_ready(cx) {
             Poll::Ready(_) => Poll::Ready(None),
             Poll::Pending => watch.as_mut().poll(cx).map(Some),
@@ -182,8 +195,8 @@ pin_project_lite::pin_project! {
         // When GOAWAY was sent; 0: not yet.
         going: u64,
         registered: bool,
-        // Whether hyper is off the connection.
-        resting: bool,
+        // When hyper was put on the connection again; 0: it never rested.
+        woken: u64,
     }
 }
 
@@ -199,14 +212,17 @@ impl<'a> Watch<'a> {
             stage_since: 0,
             going: 0,
             registered: false,
-            resting: false,
+            woken: 0,
         }
     }
 
     /// Hyper is taken off the connection, or put on it.
     fn rest(self: Pin<&mut Self>, resting: bool) {
         let mut this = self.project();
-        *this.resting = resting;
+        this.connection.resting.set(resting);
+        if !resting {
+            *this.woken = now();
+        }
         this.timer.as_mut().reset(Instant::now());
         *this.armed = false;
     }
@@ -248,13 +264,12 @@ impl<'a> Watch<'a> {
             if *this.armed {
                 return Poll::Pending;
             }
-            match judge(
-                connection,
-                now(),
-                *this.stage_since,
-                *this.going,
-                *this.resting,
-            ) {
+            let marks = Marks {
+                draining: *this.stage_since,
+                going: *this.going,
+                woken: *this.woken,
+            };
+            match judge(connection, now(), marks) {
                 Verdict::Wait(ms) => this
                     .timer
                     .as_mut()
@@ -300,9 +315,18 @@ fn as_ms(limit: Duration) -> u64 {
     u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
-/// What is due. `draining` is when the drain began (0: it has not), `going` when GOAWAY was sent, `resting` whether
-/// hyper is off the connection.
-fn judge(connection: &Connection, now: u64, draining: u64, going: u64, resting: bool) -> Verdict {
+/// When something happened; 0: it has not.
+struct Marks {
+    /// The drain began.
+    draining: u64,
+    /// GOAWAY was sent.
+    going: u64,
+    /// The connection ended its rest.
+    woken: u64,
+}
+
+/// What is due.
+fn judge(connection: &Connection, now: u64, marks: Marks) -> Verdict {
     let limits = Limits::of(connection);
     let linger = as_ms(LINGER);
     let clocks = &connection.clocks;
@@ -312,9 +336,10 @@ fn judge(connection: &Connection, now: u64, draining: u64, going: u64, resting: 
     );
     let active = connection.active.get().max(connection.opened);
     let quiet = connection.in_flight.get() == 0;
+    let resting = connection.resting.get();
     let mut wait = if resting {
         limits.idle
-    } else if draining != 0 || going != 0 {
+    } else if marks.draining != 0 || marks.going != 0 {
         limits.shortest.min(linger)
     } else {
         limits.shortest
@@ -355,19 +380,20 @@ fn judge(connection: &Connection, now: u64, draining: u64, going: u64, resting: 
         } else {
             limits.idle
         };
-        let over = if going != 0 {
-            due(going.max(active), linger)
-        } else if draining != 0 {
-            due(draining.max(active), linger)
+        let over = if marks.going != 0 {
+            due(marks.going.max(active), linger)
+        } else if marks.draining != 0 {
+            due(marks.draining.max(active), linger)
         } else {
             due(active, idle)
         };
         if over {
-            let politely = connection.h2 && going == 0;
+            let politely = connection.h2 && marks.going == 0;
             return Verdict::End(if politely { End::GoAway } else { End::Close });
         }
-        let rests = !connection.h2 && !resting && draining == 0 && connection.is_at_rest();
-        if rests && due(active, as_ms(REST)) {
+        let rests = !connection.h2 && !resting && marks.draining == 0 && connection.is_at_rest();
+        // Whatever woke it: a client that sends empty lines does not have hyper made anew for each.
+        if rests && due(active.max(marks.woken), as_ms(REST)) {
             return Verdict::End(End::Rest);
         }
     }

@@ -193,6 +193,7 @@ impl Scanner {
             clocks.head_since.store(0, Relaxed);
         }
         self.heads += 1;
+        clocks.whole.store(0, Relaxed);
         let head = std::mem::take(&mut self.head);
         self.head.upgrade = head.upgrade;
         if head.transfer_encoding && (head.length.is_some() || head.broken) {
@@ -424,6 +425,24 @@ mod tests {
         assert_ne!(clocks.head_since.load(Relaxed), 0);
         scanner.scan(b"ET / HTTP/1.1\r\n\r\n", &clocks);
         assert_eq!(clocks.head_since.load(Relaxed), 0);
+    }
+
+    #[test]
+    fn a_request_counts_as_whole_until_the_next_one_begins_a_body() {
+        let (clocks, mut scanner) = (Clocks::default(), Scanner::new(100, 5));
+        for (piece, whole) in [
+            ("GET / HTTP/1.1\r\n\r\n", 1),
+            ("POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\na", 0),
+            ("b", 2),
+            (
+                "GET / HTTP/1.1\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 2\r\n\r\na",
+                0,
+            ),
+            ("bGET / HTTP/1.1\r\n\r\nGET", 5),
+        ] {
+            scanner.scan(piece.as_bytes(), &clocks);
+            assert_eq!(clocks.whole.load(Relaxed), whole, "{piece}");
+        }
     }
 
     #[test]
