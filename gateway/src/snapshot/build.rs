@@ -27,6 +27,7 @@ pub struct Builder {
     version: u64,
     open: HashMap<Arc<str>, Arc<AtomicUsize>>,
     slots: HashMap<(Arc<str>, SocketAddr), usize>,
+    turns: HashMap<Arc<str>, usize>,
     access_log: Option<(config::AccessLog, Arc<AccessLog>)>,
 }
 
@@ -60,6 +61,7 @@ impl Builder {
             version: 0,
             open: HashMap::new(),
             slots: HashMap::new(),
+            turns: HashMap::new(),
             access_log: None,
         }
     }
@@ -197,9 +199,11 @@ impl Builder {
                 slot,
             }
         });
+        let next = self.turns.len();
         Arc::new(Upstream {
             name: config.name.clone(),
             endpoints: endpoints.collect(),
+            turn: *self.turns.entry(config.name.clone()).or_insert(next),
             open: self.open.entry(config.name.clone()).or_default().clone(),
             metrics: self.metrics.upstream(&config.name),
             config: config.clone(),
