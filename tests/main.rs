@@ -18,6 +18,7 @@ mod hostile;
 mod idle;
 mod instructions;
 mod quickstart;
+mod reload;
 mod routes;
 mod seen;
 mod swap;

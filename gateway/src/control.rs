@@ -2,6 +2,7 @@
 
 mod listeners;
 mod reload;
+mod restart;
 mod status;
 
 use std::path::{Path, PathBuf};
@@ -148,7 +149,7 @@ async fn serve(
     gateway.ready.store(true, Ordering::Release);
     tracing::info!(workers = count, version = 1, "ready");
     gateway.run(signals).await;
-    gateway.drain(&config, draining, grace).await;
+    gateway.drain(draining, grace).await;
     stop.cancel();
     if let Some(admin) = admin {
         admin.await.context("the admin listener failed")?;
@@ -168,7 +169,7 @@ async fn start_admin(
         .await
         .with_context(|| format!("admin.address: cannot listen on {}", admin.address))?;
     tracing::info!(address = %listener.local_addr()?, "admin listening");
-    let serving = admin::serve(listener, admin.token.clone(), gateway, stop);
+    let serving = admin::serve(listener, gateway, stop);
     Ok(Some(tokio::spawn(serving)))
 }
 
@@ -240,9 +241,10 @@ impl Gateway {
     }
 
     /// Lets what is open finish, for at most `server.grace`.
-    async fn drain(&self, config: &Config, draining: CancellationToken, grace: CancellationToken) {
+    async fn drain(&self, draining: CancellationToken, grace: CancellationToken) {
         self.ready.store(false, Ordering::Release);
-        tracing::info!(grace = ?config.server.grace, "draining");
+        let time = self.published.snapshot().config.server.grace;
+        tracing::info!(grace = ?time, "draining");
         tokio::time::sleep(NOTICE).await;
         draining.cancel();
         let ended = async {
@@ -250,10 +252,7 @@ impl Gateway {
                 worker.ended().await;
             }
         };
-        if tokio::time::timeout(config.server.grace, ended)
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(time, ended).await.is_err() {
             tracing::warn!("the grace is over; closing what is still open");
         }
         grace.cancel();

@@ -1,6 +1,7 @@
 //! From a configuration to a snapshot: everything that can fail happens here, away from the workers.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -40,10 +41,35 @@ pub enum Replace<'a> {
     Only(&'a str),
 }
 
-/// Why a configuration was refused: every reason, each a whole message.
+/// Why a configuration was refused: every reason.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", .0.join("\n"))]
-pub struct Refused(pub Vec<String>);
+pub struct Refused(pub Vec<Reason>);
+
+/// One of the reasons.
+#[derive(Debug)]
+pub struct Reason {
+    /// The plugin that is at fault or refused what it got, if one did.
+    pub plugin: Option<Arc<str>>,
+    /// A whole message.
+    pub message: String,
+}
+
+impl From<String> for Reason {
+    fn from(message: String) -> Self {
+        let plugin = None;
+        Self { plugin, message }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, reason) in self.0.iter().enumerate() {
+            let line = if index == 0 { "" } else { "\n" };
+            write!(f, "{line}{}", reason.message)?;
+        }
+        Ok(())
+    }
+}
 
 impl Builder {
     /// A builder for so many workers.
@@ -134,7 +160,10 @@ impl Builder {
             };
             match loaded {
                 Ok(plugin) => linked.push(plugin),
-                Err(error) => faults.push(error.to_string()),
+                Err(error) => faults.push(Reason {
+                    plugin: Some(name.clone()),
+                    message: error.to_string(),
+                }),
             }
         }
         if faults.is_empty() {
@@ -176,9 +205,8 @@ impl Builder {
             return Ok(log.clone());
         }
         let log = AccessLog::start(config, self.metrics.clone()).map_err(|error| {
-            Refused(vec![format!(
-                "server.access_log: cannot be written: {error}"
-            )])
+            let message = format!("server.access_log: cannot be written: {error}");
+            Refused(vec![message.into()])
         })?;
         self.access_log = Some((config.clone(), log.clone()));
         Ok(log)
