@@ -11,6 +11,7 @@ mod bad_input;
 mod bodies;
 mod config;
 mod connections;
+mod deadline;
 mod drain;
 mod floods;
 mod harness;

@@ -118,11 +118,7 @@ async fn response_phases(
     let last = exchange.route.chain.len();
     let (mut exchange, held) =
         chain::on_response(exchange, last, chain::Source::Upstream(answer)).await?;
-    let deadline = exchange
-        .route
-        .config
-        .timeout
-        .map(|timeout| exchange.record.started + timeout);
+    let deadline = exchange.deadline();
     let edited = held.is_replaced() || !exchange.route.response_stream.is_empty();
     let head = send_head(&mut exchange, edited);
     let body = match held {

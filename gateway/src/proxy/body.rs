@@ -10,7 +10,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -311,6 +311,23 @@ where
         }
     }
     Ok(Collected::Whole(whole.freeze()))
+}
+
+/// As [`collect`], until `deadline` if there is one: none where that came first. A body that is there already sets no
+/// timer.
+pub(super) async fn collect_until<B>(
+    body: &mut B,
+    limit: usize,
+    deadline: Option<Instant>,
+) -> Option<Result<Collected, BodyFault>>
+where
+    B: http_body::Body<Data = Bytes, Error = BodyFault> + Unpin,
+{
+    let whole = collect(body, limit);
+    match deadline {
+        None => Some(whole.await),
+        Some(deadline) => tokio::time::timeout_at(deadline.into(), whole).await.ok(),
+    }
 }
 
 /// What [`collect`] read.

@@ -185,6 +185,12 @@ impl Default for Record {
 }
 
 impl Exchange {
+    /// When the exchange as a whole must be over, by the route's `timeout`.
+    pub fn deadline(&self) -> Option<Instant> {
+        let timeout = self.route.config.timeout?;
+        Some(self.record.started + timeout)
+    }
+
     /// The value of a path parameter.
     pub fn param(&self, name: &str) -> Option<&str> {
         self.params

@@ -28,14 +28,9 @@ pub(super) async fn send(
     let upstream = exchange.view.snapshot.upstreams[upstream].clone();
     let endpoint = upstream.pick();
     prepare(&mut exchange);
-    let started = exchange.record.started;
     let times = Times {
         now: clock::recent(),
-        deadline: exchange
-            .route
-            .config
-            .timeout
-            .map(|timeout| started + timeout),
+        deadline: exchange.deadline(),
     };
     let message = Message {
         method: &exchange.method,
