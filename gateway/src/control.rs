@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config, Watched};
 use crate::plugin::Engine;
-use crate::snapshot::{Builder, Replace};
+use crate::snapshot::{Builder, Reason, Refused, Replace};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace;
 use crate::watch::Watcher;
@@ -86,6 +86,27 @@ pub fn check(config: Config) -> anyhow::Result<()> {
     let state = state::Memory::new(config.state.max_entries);
     Builder::new(engine, metrics, state, 1).build(Arc::new(config), None, Replace::Changed)?;
     Ok(())
+}
+
+/// Every reason for which a configuration is refused that could not be read: also those that its plugins have.
+pub fn refused(faulty: &config::Faulty) -> Refused {
+    let mut reasons: Vec<Reason> = faulty
+        .errors
+        .0
+        .iter()
+        .map(|fault| fault.to_string().into())
+        .collect();
+    let metrics = Metrics::new(1);
+    let config = &faulty.config;
+    match Engine::new(config.server.compile_cache.as_deref(), 1, &metrics) {
+        Ok(engine) => {
+            let state = state::Memory::new(config.state.max_entries);
+            let tried = Builder::new(engine, metrics, state, 1).try_plugins(faulty);
+            reasons.extend(tried.err().into_iter().flat_map(|refused| refused.0));
+        }
+        Err(error) => reasons.push(format!("no plugin can be tried: {error:#}").into()),
+    }
+    Refused(reasons)
 }
 
 /// Says what somebody should look at.

@@ -103,7 +103,8 @@ impl Builder {
         previous: Option<&Snapshot>,
         replace: Replace<'_>,
     ) -> Result<Arc<Snapshot>, Refused> {
-        let plugins = self.link(&config, previous, replace)?;
+        let wanted = configurations(&config, &[]);
+        let plugins = self.link(&config, wanted, previous, replace)?;
         let access_log = self.access_log(&config.server.access_log)?;
         let pools = self.pools(&plugins, previous);
         let upstreams: Vec<_> = config
@@ -130,9 +131,20 @@ impl Builder {
         }))
     }
 
+    /// Loads and configures the plugins that no fault of their configuration touches, and keeps nothing of it.
+    ///
+    /// # Errors
+    /// Every fault of every such plugin.
+    pub fn try_plugins(&self, faulty: &config::Faulty) -> Result<(), Refused> {
+        let wanted = configurations(&faulty.config, &faulty.chained);
+        self.link(&faulty.config, wanted, None, Replace::Changed)
+            .map(drop)
+    }
+
     fn link(
         &self,
         config: &Config,
+        mut wanted: Wanted,
         previous: Option<&Snapshot>,
         replace: Replace<'_>,
     ) -> Result<Vec<Arc<Linked>>, Refused> {
@@ -141,7 +153,6 @@ impl Builder {
             metrics: self.metrics.clone(),
             secrets: Arc::new(config.secrets.clone()),
         };
-        let mut wanted = configurations(config);
         let mut faults = Vec::new();
         let mut linked = Vec::with_capacity(config.plugins.len());
         for (name, plugin) in &config.plugins {
@@ -258,18 +269,26 @@ impl Builder {
     }
 }
 
-/// Every configuration of every plugin with the place where it stands. A plugin that no route uses is
-/// configured with its default all the same: a fault shows before somebody needs it.
-fn configurations(config: &Config) -> BTreeMap<Arc<str>, Vec<(serde_json::Value, String)>> {
-    let mut wanted: BTreeMap<Arc<str>, Vec<(serde_json::Value, String)>> = BTreeMap::new();
-    for plugin in config.routes.iter().flat_map(|route| &route.plugins) {
+/// Configurations with the place where each stands, by plugin.
+type Wanted = BTreeMap<Arc<str>, Vec<(serde_json::Value, config::Written)>>;
+
+/// Every configuration of every plugin; `more` are steps of chains beside those of the routes. A plugin that no route
+/// uses is configured with its default all the same: a fault shows before somebody needs it.
+fn configurations(config: &Config, more: &[config::RoutePlugin]) -> Wanted {
+    let mut wanted = Wanted::new();
+    let chains = config.routes.iter().flat_map(|route| &route.plugins);
+    for plugin in chains.chain(more) {
         let configs = wanted.entry(plugin.plugin.clone()).or_default();
         configs.push((plugin.config.clone(), plugin.place.clone()));
     }
     for (name, plugin) in &config.plugins {
+        let default = || {
+            let place = config.plugin_places.get(name);
+            place.map(|place| (plugin.config.clone(), place.clone()))
+        };
         wanted
             .entry(name.clone())
-            .or_insert_with(|| vec![(plugin.config.clone(), format!("plugins.{name}.config"))]);
+            .or_insert_with(|| default().into_iter().collect());
     }
     wanted
 }
