@@ -162,9 +162,10 @@ impl Host for Guest {
             .iter()
             .any(|granted| **granted == *name)
         {
-            self.warn_denied(
+            self.deny(
+                "upstream",
                 format_args!("it sends the request to the upstream {name:?}"),
-                &format!("upstreams = [{name:?}]"),
+                format_args!("upstreams = [{name:?}]"),
             );
             return Ok(Err(HeaderError::Denied));
         }
@@ -346,7 +347,7 @@ impl Guest {
         self.budget.host_call()?;
         let name = match field_name(name) {
             Ok(name) => name,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok(Err(self.forbid_field(name, error))),
         };
         if !self
             .shared
@@ -355,9 +356,10 @@ impl Guest {
             .write_request_headers
             .covers(name.as_str())
         {
-            self.warn_denied(
+            self.deny(
+                "request_field",
                 format_args!("it writes the request field {name}"),
-                &format!("write_request_headers = [\"{name}\"]"),
+                format_args!("request_headers = {{ write = [\"{name}\"] }}"),
             );
             return Ok(Err(HeaderError::Denied));
         }
@@ -375,7 +377,7 @@ impl Guest {
         self.budget.host_call()?;
         let name = match field_name(name) {
             Ok(name) => name,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok(Err(self.forbid_field(name, error))),
         };
         if !self
             .shared
@@ -384,9 +386,10 @@ impl Guest {
             .write_response_headers
             .covers(name.as_str())
         {
-            self.warn_denied(
+            self.deny(
+                "response_field",
                 format_args!("it writes the response field {name}"),
-                &format!("write_response_headers = [\"{name}\"]"),
+                format_args!("response_headers = {{ write = [\"{name}\"] }}"),
             );
             return Ok(Err(HeaderError::Denied));
         }
