@@ -102,7 +102,10 @@ fn hop_by_hop_fields_end_here_and_forwarded_ones_of_a_stranger_are_replaced() {
     let origin = Origin::start();
     let gateway = gateway(&origin);
     let request = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close, x-mine\r\nx-mine: 1\r\nkeep-alive: 5\r\n\
-        proxy-authorization: x\r\nte: gzip\r\nx-forwarded-for: 6.6.6.6\r\nforwarded: for=6.6.6.6\r\nx-request-id: mine\r\n\r\n";
+        proxy-authorization: x\r\nte: gzip\r\nx-forwarded-for: 6.6.6.6\r\nforwarded: for=6.6.6.6\r\nx-request-id: mine\r\n\
+        x-forwarded-proto: https\r\nx-forwarded-host: 6.6.6.6\r\nx-forwarded-port: 443\r\nx-forwarded-port: 444\r\n\
+        x-forwarded-prefix: /admin\r\nx-forwarded-server: 6.6.6.6\r\nX-Forwarded-Ssl: on\r\nx-forwarded-invented: 1\r\n\
+        x-forwarded-: 1\r\nx-real-ip: 6.6.6.6\r\nx-forwardedness: stays\r\n\r\n";
     assert_eq!(
         raw(gateway.listener("public"), request.as_bytes()).status,
         200
@@ -116,11 +119,20 @@ fn hop_by_hop_fields_end_here_and_forwarded_ones_of_a_stranger_are_replaced() {
         "6.6.6.6",
         "mine",
         "connection: close",
+        "x-forwarded-port",
+        "x-forwarded-prefix",
+        "x-forwarded-server",
+        "x-forwarded-ssl",
+        "x-forwarded-invented",
+        "x-forwarded-:",
+        "x-real-ip",
     ] {
         assert!(!seen.contains(gone), "{gone} went upstream:\n{seen}");
     }
     assert!(seen.contains("x-forwarded-for: 127.0.0.1"), "{seen}");
-    assert!(seen.contains("x-forwarded-proto: http"), "{seen}");
+    assert!(seen.contains("x-forwarded-proto: http\r\n"), "{seen}");
+    assert!(seen.contains("x-forwarded-host: a\r\n"), "{seen}");
+    assert!(seen.contains("x-forwardedness: stays\r\n"), "{seen}");
 }
 
 #[test]

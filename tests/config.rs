@@ -12,6 +12,9 @@ use std::process::{Command, Output};
 use gateway::config::{self, PathPattern, Target};
 use tempfile::TempDir;
 
+use crate::harness::gateway::cache;
+use crate::harness::wasm;
+
 const BROKEN: &str = include_str!("config/broken.txt");
 const GOOD: &str = include_str!("config/good.toml");
 const LISTENER: &str = "\n[[listeners]]\nname = \"main\"\naddress = \"127.0.0.1:0\"\n";
@@ -76,7 +79,7 @@ fn directory() -> TempDir {
     let directory = TempDir::new().unwrap();
     let write =
         |name: &str, content: &str| fs::write(directory.path().join(name), content).unwrap();
-    write("a.wasm", "");
+    fs::copy(wasm("guest_version_a"), directory.path().join("a.wasm")).unwrap();
     write("empty.pem", "");
     write("secret.txt", "from a file\n");
     let names = vec!["Example.com".to_owned(), "*.example.com".to_owned()];
@@ -96,6 +99,7 @@ fn check(directory: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_gateway"))
         .args(["check", "--config", "gateway.toml"])
         .current_dir(directory)
+        .env("XDG_CACHE_HOME", cache())
         .env_remove("GATEWAY_TEST_UNSET")
         .env("GATEWAY_TEST_VALUE", "hunter2")
         .output()
@@ -151,6 +155,7 @@ fn loaded() -> (TempDir, config::Config) {
     let directory = directory();
     let path = directory.path().join("gateway.toml");
     fs::write(&path, GOOD).unwrap();
+    fs::write(directory.path().join("a.wasm"), "").unwrap();
     fs::create_dir(directory.path().join("routes")).unwrap();
     fs::write(
         directory.path().join("routes/more.toml"),
@@ -204,6 +209,7 @@ fn chains_start_with_the_global_one_unless_skipped() {
     assert!(
         route.plugins[2]
             .place
+            .to_string()
             .ends_with("routes[0].plugins[1].config")
     );
 }
@@ -275,7 +281,7 @@ fn a_plugin_gets_its_configuration_as_json_with_everything_in_place() {
         .position(|line| line == "[plugins.limit]")
         .unwrap();
     let place = format!("gateway.toml:{line}: plugins.limit");
-    assert!(config.plugin_places["limit"].ends_with(&place));
+    assert!(config.plugin_places["limit"].to_string().ends_with(&place));
 }
 
 /// A line lost, a file cut off, a value of another kind: a fault or none, never a panic, and never a fault
@@ -409,4 +415,70 @@ fn a_missing_file_is_a_fault_of_the_configuration() {
         "gateway.toml: cannot be read: no such file\n"
     );
     assert_eq!(output.status.code(), Some(78));
+}
+
+/// The default configuration of a plugin, and one of a route that is faulty itself; a plugin whose own table is faulty
+/// is not tried.
+const REFUSED: &str = r#"[server]
+wrokers = 1
+[secrets]
+s = "x"
+[plugins.probe]
+path = "probe.wasm"
+grants = { upstreams = ["p"], secrets = ["s"], state = true }
+[plugins.probe.config]
+phases = ["request"]
+upstream = ""
+secret = ""
+[plugins.faulty]
+path = "probe.wasm"
+memory = "lots"
+config = { upstream = "" }
+[plugins.core]
+path = "core.wasm"
+[[routes]]
+name = "own"
+match = { path = "/own" }
+upstream = "missing"
+[[routes.plugins]]
+name = "probe"
+[routes.plugins.config]
+phases = [
+  "request",
+  "nonsense",
+]
+[[routes]]
+name = "default"
+match = { path = "/**" }
+plugins = ["probe", "faulty"]
+upstream = "p"
+[[routes]]
+name = "default again"
+match = { path = "/again" }
+plugins = ["probe"]
+upstream = "p"
+"#;
+
+#[test]
+fn what_plugins_refuse_is_named_in_the_same_run_with_the_line_of_its_key() {
+    let directory = directory();
+    let at = |name: &str| directory.path().join(name);
+    fs::copy(wasm("guest_probe"), at("probe.wasm")).unwrap();
+    fs::write(at("core.wasm"), b"\0asm\x01\0\0\0").unwrap();
+    fs::write(at("gateway.toml"), completed(REFUSED)).unwrap();
+    let output = check(directory.path());
+    assert_eq!(output.status.code(), Some(78));
+    let said = stderr(&output).replace(at("core.wasm").to_str().unwrap(), "core.wasm");
+    assert_eq!(
+        said.lines().collect::<Vec<_>>(),
+        [
+            "gateway.toml:2: server.wrokers: unknown key; did you mean `workers`?",
+            "gateway.toml:14: plugins.faulty.memory: `lots` is not a size: write a whole number and a unit, such as \"512B\", \"64KiB\", \"10MiB\" or \"1GiB\"",
+            "gateway.toml:21: routes[0].upstream: no upstream is called `missing`; there is `p`",
+            "gateway.toml:10: plugins.probe.config: plugin \"probe\": upstream: is empty; a name is wanted",
+            "gateway.toml:11: plugins.probe.config: plugin \"probe\": secret: is empty; a name is wanted",
+            "gateway.toml:27: routes[0].plugins[0].config: plugin \"probe\": phases[1]: unknown variant `nonsense`, expected one of `request`, `request-body`, `response`, `response-body`, `request-stream`, `response-stream`, `complete`",
+            "plugin \"core\": core.wasm: is a core WebAssembly module, not a component; build it for the target wasm32-wasip2",
+        ]
+    );
 }

@@ -107,6 +107,7 @@ fn edits_of_what_is_the_gateways_or_breaks_the_message_are_not_made() {
     let requests = gateway(&origin, "bad-headers", "");
     let answer = get(requests.listener("public"), "/hostile", &[]);
     assert_eq!(answer.text(), "made: []", "{:?}", answer.headers);
+    assert_denied(&requests, "reserved_field", "which is the gateway's own");
     let answers = gateway(&origin, "bad-answer", "");
     let answer = get(answers.listener("public"), "/hostile", &[]);
     assert_eq!(answer.text(), "made: []", "{:?}", answer.headers);
@@ -132,12 +133,44 @@ fn an_upstream_or_a_secret_that_is_not_granted_is_denied() {
     let answer = get(upstream.listener("public"), "/hostile", &[]);
     assert_eq!(answer.text(), "Err(Denied)");
     assert!(origin.seen().is_empty(), "{:?}", origin.seen());
-    upstream.wait_for("grants = { upstreams = [\"secret\"] }");
+    assert_denied(
+        &upstream,
+        "upstream",
+        "grants = { upstreams = [\"secret\"] }",
+    );
     let secret = gateway(&origin, "denied-secret", "");
     let answer = get(secret.listener("public"), "/hostile", &[]);
     assert_eq!(answer.text(), "(Some(\"my s3cret\"), None)");
-    let line = secret.wait_for("grants = { secrets = [\"theirs\"] }");
-    assert!(line.contains("plugin=\"hostile\""), "{line}");
+    assert_denied(&secret, "secret", "grants = { secrets = [\"theirs\"] }");
+}
+
+/// It was counted, and a line names plugin, route and cause.
+#[track_caller]
+fn assert_denied(gateway: &Gateway, kind: &str, cause: &str) {
+    let parts = ["plugin=\"hostile\" route=\"hostile\"", "denied: ", cause];
+    gateway.wait_for_all(&parts);
+    let counted = format!("gateway_plugin_denied_total{{plugin=\"hostile\",kind=\"{kind}\"}}");
+    assert!(gateway.metric(&counted) >= 1.0, "{counted}");
+}
+
+#[test]
+fn a_field_that_may_not_be_written_is_denied_with_the_key_that_grants_it() {
+    let origin = Origin::start();
+    let text = config(&origin, "bad-headers", "", "{plugins}/guest_probe.wasm")
+        .replace("config = { act = \"bad-headers\" }", "")
+        .replace(
+            "state = true }",
+            "state = true, request_headers = { write = [] }, response_headers = { write = [] } }",
+        )
+        .replace("/hostile\"", "/probe/**\"");
+    let gateway = Gateway::start(&text);
+    let public = gateway.listener("public");
+    for direction in ["request", "response"] {
+        let path = format!("/probe/set-{direction}-header");
+        assert_eq!(get(public, &path, &[]).status, 500);
+        let remedy = format!("grants = {{ {direction}_headers = {{ write = [\"x-probe\"] }} }}");
+        assert_denied(&gateway, &format!("{direction}_field"), &remedy);
+    }
 }
 
 #[test]
@@ -176,6 +209,7 @@ fn sub_requests_to_the_gateway_itself_end_at_the_eighth() {
     let answer = get(public, "/hostile", &[]);
     assert_eq!(answer.text(), "through ".repeat(8) + "LoopDetected");
     assert!(origin.seen().is_empty(), "{:?}", origin.seen());
+    assert_denied(&gateway, "depth", "deeper than 8");
     // A client may claim a depth: it only gets less.
     let deep = get(public, "/hostile", &[("x-gateway-depth", "9")]);
     assert_eq!(deep.status, 508, "{}", deep.text());

@@ -157,3 +157,31 @@ fn a_long_response_streams_while_it_grows() {
     go_on.send(()).unwrap();
     read_until(&mut stream, "data: second");
 }
+
+#[test]
+fn every_upstream_takes_its_endpoints_in_its_own_turn_over_reloads_too() {
+    let origins = [(); 4].map(|()| Origin::start());
+    let [a, b, c, d] = [0, 1, 2, 3].map(|at: usize| origins[at].address);
+    let gateway = Gateway::start(&format!(
+        "[server]\nworkers = 1\n[admin]\naddress = \"127.0.0.1:0\"\n\
+         [[listeners]]\nname = \"public\"\naddress = \"127.0.0.1:0\"\n\
+         [upstreams.one]\nendpoints = [\"{a}\", \"{b}\"]\n\
+         [upstreams.other]\nendpoints = [\"{c}\", \"{d}\"]\n\
+         [[routes]]\nname = \"one\"\nmatch = {{ path = \"/one\" }}\nupstream = \"one\"\n\
+         [[routes]]\nname = \"other\"\nmatch = {{ path = \"/other\" }}\nupstream = \"other\"\n",
+    ));
+    let public = gateway.listener("public");
+    let ask_both = || {
+        for path in ["/one", "/other"] {
+            assert_eq!(get(public, path, &[]).status, 200);
+        }
+    };
+    let asked = || origins.each_ref().map(|origin| origin.seen().len());
+    for _ in 0..5 {
+        ask_both();
+    }
+    assert_eq!(asked(), [3, 2, 3, 2]);
+    assert_eq!(gateway.post("/reload").status, 200);
+    ask_both();
+    assert_eq!(asked(), [3; 4], "the turn began anew");
+}

@@ -38,6 +38,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// What the admin listener asks of a running gateway.
 pub trait Control: Send + Sync + 'static {
+    /// What `Authorization: Bearer` must carry now, if anything.
+    fn token(&self) -> Option<Secret>;
+
     /// Whether the gateway takes traffic: started, and not draining.
     fn ready(&self) -> bool;
 
@@ -70,13 +73,7 @@ pub trait Control: Send + Sync + 'static {
 }
 
 /// Serves until `stop`, then lets the answers under way finish for a few seconds.
-pub async fn serve<C: Control>(
-    listener: TcpListener,
-    token: Option<Secret>,
-    control: Arc<C>,
-    stop: CancellationToken,
-) {
-    let guard = Arc::new(Guard::new(token.as_ref()));
+pub async fn serve<C: Control>(listener: TcpListener, control: Arc<C>, stop: CancellationToken) {
     let free = Arc::new(Semaphore::new(CONNECTIONS));
     let connections = TaskTracker::new();
     let serving = async {
@@ -87,8 +84,7 @@ pub async fn serve<C: Control>(
             };
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let connection =
-                        connection(stream, guard.clone(), control.clone(), stop.clone());
+                    let connection = connection(stream, control.clone(), stop.clone());
                     connections.spawn(async move {
                         connection.await;
                         drop(place);
@@ -118,15 +114,14 @@ pub async fn serve<C: Control>(
     }
 }
 
-async fn connection<C: Control>(
-    stream: TcpStream,
-    guard: Arc<Guard>,
-    control: Arc<C>,
-    stop: CancellationToken,
-) {
+async fn connection<C: Control>(stream: TcpStream, control: Arc<C>, stop: CancellationToken) {
     let service = service_fn(move |request| {
-        let (guard, control) = (guard.clone(), control.clone());
-        async move { Ok::<_, Infallible>(routes::answer(&request, &guard, control).await) }
+        let control = control.clone();
+        async move {
+            // For each request: a token that a reload took away is worth nothing on an open connection either.
+            let guard = Guard::new(control.token().as_ref());
+            Ok::<_, Infallible>(routes::answer(&request, &guard, control).await)
+        }
     });
     let mut http = pin!(
         http1::Builder::new()

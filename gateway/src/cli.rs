@@ -70,7 +70,7 @@ pub fn main() -> ExitCode {
 
 /// Load, build, report.
 fn check(path: &Path) -> anyhow::Result<()> {
-    let config = config::load(path)?;
+    let config = config::load_sound(path).map_err(|faulty| crate::control::refused(&faulty))?;
     for warning in &config.warnings {
         writeln!(io::stderr(), "warning: {warning}")?;
     }

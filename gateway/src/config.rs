@@ -14,6 +14,7 @@ mod certificates;
 mod chain;
 mod expand;
 mod fault;
+mod faulty;
 mod listeners;
 mod log_format;
 mod model;
@@ -29,15 +30,19 @@ mod table;
 mod tree;
 mod units;
 mod upstreams;
+mod written;
 
 use std::path::Path;
 
 pub use fault::{Errors, Fault};
+pub use faulty::Faulty;
 pub use log_format::{LogField, LogPiece, LogTemplate};
 pub use model::*;
 pub(crate) use suggest::file_name_matches;
 pub use units::Secret;
+pub use written::Written;
 
+use chain::Defaults;
 use sections::Sections;
 use source::Scope;
 
@@ -55,13 +60,38 @@ pub fn load(path: &Path) -> Result<Config, Errors> {
 /// As [`load`], with what to watch for a change that makes it worth another try.
 pub fn load_watched(path: &Path) -> (Result<Config, Errors>, Watched) {
     let scope = Scope::default();
-    let documents = source::read(&scope, path);
-    let mut sections = Sections::gather(&scope, &documents);
-    let config = assemble(&scope, &mut sections);
+    let (config, _) = read(&scope, path);
     (scope.finish().map(|()| config), scope.watched())
 }
 
-fn assemble(scope: &Scope, sections: &mut Sections<'_>) -> Config {
+/// As [`load`], with what is sound of a configuration that is refused.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_sound(path: &Path) -> Result<Config, Box<Faulty>> {
+    let scope = Scope::default();
+    let (config, chained) = read(&scope, path);
+    match scope.finish() {
+        Ok(()) => Ok(config),
+        Err(errors) => Err(Box::new(Faulty::new(
+            errors,
+            config,
+            chained,
+            scope.is_complete(),
+        ))),
+    }
+}
+
+/// The configuration, and the chains of routes that could not be read.
+fn read(scope: &Scope, path: &Path) -> (Config, Vec<RoutePlugin>) {
+    let documents = source::read(scope, path);
+    let mut sections = Sections::gather(scope, &documents);
+    let mut chained = Vec::new();
+    let config = assemble(scope, &mut sections, &mut chained);
+    (config, chained)
+}
+
+fn assemble(scope: &Scope, sections: &mut Sections<'_>, chained: &mut Vec<RoutePlugin>) -> Config {
     let names = sections.names();
     let server = sections.single("server", process::server);
     let admin = sections.optional("admin", process::admin);
@@ -72,8 +102,13 @@ fn assemble(scope: &Scope, sections: &mut Sections<'_>) -> Config {
     let plugins = sections.named("plugins", |item, name| plugins::plugin(item, name, &names));
     let upstreams = sections.named("upstreams", upstreams::upstream);
     let chain = chain::global(sections, &names);
+    let plugin_places = sections.plugin_places();
+    let defaults = Defaults {
+        plugins: &plugins,
+        places: &plugin_places,
+    };
     let routes = sections.list("routes", |item| {
-        routes::route(item, &names, &chain, &plugins)
+        routes::route(item, &names, &chain, defaults, chained)
     });
     routes::check_together(scope, sections, &routes, listeners.len());
     Config {
@@ -82,7 +117,7 @@ fn assemble(scope: &Scope, sections: &mut Sections<'_>) -> Config {
         state,
         secrets: secrets.into_iter().collect(),
         listeners: listeners.into_iter().flatten().collect(),
-        plugin_places: sections.places("plugins"),
+        plugin_places,
         plugins,
         upstreams,
         routes: routes.into_iter().flatten().collect(),

@@ -2,6 +2,7 @@
 
 mod listeners;
 mod reload;
+mod restart;
 mod status;
 
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config, Watched};
 use crate::plugin::Engine;
-use crate::snapshot::{Builder, Replace};
+use crate::snapshot::{Builder, Reason, Refused, Replace};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace;
 use crate::watch::Watcher;
@@ -87,6 +88,27 @@ pub fn check(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Every reason for which a configuration is refused that could not be read: also those that its plugins have.
+pub fn refused(faulty: &config::Faulty) -> Refused {
+    let mut reasons: Vec<Reason> = faulty
+        .errors
+        .0
+        .iter()
+        .map(|fault| fault.to_string().into())
+        .collect();
+    let metrics = Metrics::new(1);
+    let config = &faulty.config;
+    match Engine::new(config.server.compile_cache.as_deref(), 1, &metrics) {
+        Ok(engine) => {
+            let state = state::Memory::new(config.state.max_entries);
+            let tried = Builder::new(engine, metrics, state, 1).try_plugins(faulty);
+            reasons.extend(tried.err().into_iter().flat_map(|refused| refused.0));
+        }
+        Err(error) => reasons.push(format!("no plugin can be tried: {error:#}").into()),
+    }
+    Refused(reasons)
+}
+
 /// Says what somebody should look at.
 fn warn(config: &Config) {
     for warning in &config.warnings {
@@ -148,7 +170,7 @@ async fn serve(
     gateway.ready.store(true, Ordering::Release);
     tracing::info!(workers = count, version = 1, "ready");
     gateway.run(signals).await;
-    gateway.drain(&config, draining, grace).await;
+    gateway.drain(draining, grace).await;
     stop.cancel();
     if let Some(admin) = admin {
         admin.await.context("the admin listener failed")?;
@@ -168,7 +190,7 @@ async fn start_admin(
         .await
         .with_context(|| format!("admin.address: cannot listen on {}", admin.address))?;
     tracing::info!(address = %listener.local_addr()?, "admin listening");
-    let serving = admin::serve(listener, admin.token.clone(), gateway, stop);
+    let serving = admin::serve(listener, gateway, stop);
     Ok(Some(tokio::spawn(serving)))
 }
 
@@ -240,9 +262,10 @@ impl Gateway {
     }
 
     /// Lets what is open finish, for at most `server.grace`.
-    async fn drain(&self, config: &Config, draining: CancellationToken, grace: CancellationToken) {
+    async fn drain(&self, draining: CancellationToken, grace: CancellationToken) {
         self.ready.store(false, Ordering::Release);
-        tracing::info!(grace = ?config.server.grace, "draining");
+        let time = self.published.snapshot().config.server.grace;
+        tracing::info!(grace = ?time, "draining");
         tokio::time::sleep(NOTICE).await;
         draining.cancel();
         let ended = async {
@@ -250,10 +273,7 @@ impl Gateway {
                 worker.ended().await;
             }
         };
-        if tokio::time::timeout(config.server.grace, ended)
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(time, ended).await.is_err() {
             tracing::warn!("the grace is over; closing what is still open");
         }
         grace.cancel();

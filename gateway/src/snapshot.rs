@@ -11,7 +11,7 @@ use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::{Metrics, RouteMetrics};
 use crate::upstream::Upstream;
 
-pub use build::{Builder, Refused, Replace};
+pub use build::{Builder, Reason, Refused, Replace};
 
 /// One configuration in force.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ mod fetch;
 mod h1;
 mod pool;
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -29,6 +29,8 @@ pub struct Upstream {
     pub config: config::Upstream,
     /// At least one.
     pub endpoints: Vec<Endpoint>,
+    /// Its place among every worker's turns; the same for the same name over all reloads.
+    pub turn: usize,
     /// Open connections over all workers; outlives a reload.
     pub open: Arc<AtomicUsize>,
     /// Its counters.
@@ -46,15 +48,24 @@ pub struct Endpoint {
     pub slot: usize,
 }
 
+thread_local! {
+    /// By [`Upstream::turn`]: how often an endpoint was picked.
+    static TURNS: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
 impl Upstream {
-    /// The next endpoint in turn, of this worker's.
+    /// The next endpoint in turn: each worker has a turn for each upstream.
     pub fn pick(&self) -> &Endpoint {
-        thread_local!(static TURN: Cell<usize> = const { Cell::new(0) });
         if let [only] = self.endpoints.as_slice() {
             return only;
         }
-        let turn = TURN.get();
-        TURN.set(turn.wrapping_add(1));
+        let turn = TURNS.with_borrow_mut(|turns| {
+            if turns.len() <= self.turn {
+                turns.resize(self.turn + 1, 0);
+            }
+            let next = turns[self.turn].wrapping_add(1);
+            std::mem::replace(&mut turns[self.turn], next)
+        });
         &self.endpoints[turn % self.endpoints.len()]
     }
 }

@@ -326,7 +326,7 @@ impl Drop for Gateway {
 }
 
 /// One compile cache for all tests, so that each component is compiled once.
-fn cache() -> PathBuf {
+pub(crate) fn cache() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
 }
 

@@ -11,10 +11,15 @@ use super::*;
 
 #[derive(Default)]
 struct Fake {
+    token: Option<Secret>,
     ready: AtomicBool,
 }
 
 impl Control for Fake {
+    fn token(&self) -> Option<Secret> {
+        self.token.clone()
+    }
+
     fn ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
     }
@@ -59,13 +64,12 @@ struct Running {
 async fn start(token: Option<&str>) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (control, stop) = (Arc::new(Fake::default()), CancellationToken::new());
-    let serving = tokio::spawn(serve(
-        listener,
-        token.map(Secret::new),
-        control.clone(),
-        stop.clone(),
-    ));
+    let control = Arc::new(Fake {
+        token: token.map(Secret::new),
+        ..Fake::default()
+    });
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(serve(listener, control.clone(), stop.clone()));
     Running {
         address,
         control,

@@ -1,5 +1,6 @@
 //! Chains: the configuration-wide one, and what a route makes of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -11,13 +12,23 @@ use super::sections::{Names, Sections};
 use super::suggest;
 use super::table::Item;
 use super::tree::Value;
+use super::written::Written;
 
 /// A plugin in a chain, before the default configuration is known to be sound.
 #[derive(Debug, Clone)]
 pub(super) struct Step {
     plugin: Arc<str>,
     config: Option<Json>,
-    place: String,
+    place: Written,
+}
+
+/// What a step has that gives no configuration of its own.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Defaults<'a> {
+    /// Plugins by name, as far as they could be read.
+    pub(super) plugins: &'a IndexMap<Arc<str>, Plugin>,
+    /// Where they stand.
+    pub(super) places: &'a BTreeMap<Arc<str>, Written>,
 }
 
 /// `chain`: what every route starts with.
@@ -37,10 +48,10 @@ pub(super) fn of_route(
     item: Option<&Item<'_>>,
     names: &Names,
     global: &[Step],
-    plugins: &IndexMap<Arc<str>, Plugin>,
+    defaults: Defaults<'_>,
 ) -> (Vec<RoutePlugin>, Json) {
     let Some(item) = item else {
-        return (resolve(global.to_vec(), plugins), Json::Array(Vec::new()));
+        return (resolve(global.to_vec(), defaults), Json::Array(Vec::new()));
     };
     let mut chain = global.to_vec();
     let shown = if matches!(item.node.value, Value::Table(_)) {
@@ -62,7 +73,7 @@ pub(super) fn of_route(
         chain.extend(own);
         shown
     };
-    (resolve(chain, plugins), shown)
+    (resolve(chain, defaults), shown)
 }
 
 fn skipped(item: &Item<'_>, names: &Names, global: &[Step], chain: &mut Vec<Step>) {
@@ -97,7 +108,7 @@ fn step(item: &Item<'_>, names: &Names) -> (Option<Step>, Json) {
         let step = plugin.map(|plugin| Step {
             plugin,
             config: None,
-            place: item.place(),
+            place: Written::bare(item),
         });
         return (step, item.node.masked());
     }
@@ -107,10 +118,10 @@ fn step(item: &Item<'_>, names: &Names) -> (Option<Step>, Json) {
             let plugin = table.required("name", "name = \"auth\"", |item| {
                 item.reference("a plugin", &names.plugins)
             });
-            let mut place = item.place();
+            let mut place = Written::bare(item);
             let config = match table.item_unshown("config") {
                 Some(item) => {
-                    place = item.place();
+                    place = Written::table(&item);
                     let (config, shown) = plugins::config(&item);
                     table.show("config", shown);
                     config
@@ -127,16 +138,24 @@ fn step(item: &Item<'_>, names: &Names) -> (Option<Step>, Json) {
     read.unwrap_or((None, Json::Null))
 }
 
-fn resolve(chain: Vec<Step>, plugins: &IndexMap<Arc<str>, Plugin>) -> Vec<RoutePlugin> {
+fn resolve(chain: Vec<Step>, defaults: Defaults<'_>) -> Vec<RoutePlugin> {
     let resolved = chain.into_iter().map(|step| {
-        let default = || {
-            let plugin = plugins.get(&step.plugin);
-            plugin.map_or(Json::Object(Map::new()), |plugin| plugin.config.clone())
+        let (config, place) = match step.config {
+            Some(config) => (config, step.place),
+            None => {
+                let plugin = defaults.plugins.get(&step.plugin);
+                let config =
+                    plugin.map_or(Json::Object(Map::new()), |plugin| plugin.config.clone());
+                match defaults.places.get(&step.plugin) {
+                    Some(default) => (config, step.place.with_table_of(default)),
+                    None => (config, step.place),
+                }
+            }
         };
         RoutePlugin {
-            config: step.config.unwrap_or_else(default),
             plugin: step.plugin,
-            place: step.place,
+            config,
+            place,
         }
     });
     resolved.collect()

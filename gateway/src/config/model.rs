@@ -18,6 +18,7 @@ use ipnet::IpNet;
 use super::fault::Fault;
 use super::log_format::LogTemplate;
 use super::units::Secret;
+use super::written::Written;
 
 pub use routes::*;
 
@@ -36,9 +37,9 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Plugins by name.
     pub plugins: IndexMap<Arc<str>, Plugin>,
-    /// Where each plugin stands (`file:line: plugins.NAME`), for messages. Beside them, since a plugin that
-    /// only moved in its file has not changed.
-    pub plugin_places: BTreeMap<Arc<str>, String>,
+    /// Where each plugin stands (`file:line: plugins.NAME`) and the keys of its `config`, for messages. Beside them,
+    /// since a plugin that only moved in its file has not changed.
+    pub plugin_places: BTreeMap<Arc<str>, Written>,
     /// Upstreams by name.
     pub upstreams: IndexMap<Arc<str>, Upstream>,
     /// Routes in the order of the files.

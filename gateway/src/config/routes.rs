@@ -4,14 +4,11 @@ mod matcher;
 mod target;
 mod ties;
 
-use std::sync::Arc;
-
-use indexmap::IndexMap;
 use serde_json::Value as Json;
 
-use super::chain::{self, Step};
+use super::chain::{self, Defaults, Step};
 use super::listeners;
-use super::model::{Plugin, Route};
+use super::model::{Route, RoutePlugin};
 use super::sections::{Names, Sections};
 use super::source::Scope;
 use super::table::{Item, Table};
@@ -22,30 +19,35 @@ const LATER: [&str; 9] = [
     "retry", "hedge", "mirror", "cache", "compress", "cors", "split", "split_on", "fallback",
 ];
 
-/// One route.
+/// One route. The chain of one that could not be read goes to `chained`.
 pub(super) fn route(
     item: &Item<'_>,
     names: &Names,
     global: &[Step],
-    plugins: &IndexMap<Arc<str>, Plugin>,
+    defaults: Defaults<'_>,
+    chained: &mut Vec<RoutePlugin>,
 ) -> Option<(Option<Route>, Json)> {
     item.table("a [[routes]] table", |table| {
         let name = table.required("name", "name = \"products\"", Item::name);
         let listeners = scope(table, names);
         let matcher = table.sub("match", matcher::matcher);
         let given = table.item_unshown("plugins");
-        let (chain, shown) = chain::of_route(given.as_ref(), names, global, plugins);
+        let (chain, shown) = chain::of_route(given.as_ref(), names, global, defaults);
         table.show("plugins", shown);
         let has_plugins = given.as_ref().is_some_and(names_plugins);
         let (target, rewrite) = target::target(table, names, has_plugins);
         let timeout = table.optional("timeout", Item::duration);
         table.later(&LATER);
+        let (Some(name), Some(matcher), Some(target)) = (name, matcher, target) else {
+            chained.extend(chain);
+            return None;
+        };
         Some(Route {
-            name: name?,
+            name,
             listeners,
-            matcher: matcher?,
+            matcher,
             plugins: chain,
-            target: target?,
+            target,
             rewrite,
             timeout,
             place: item.scope.show(item.node.at),

@@ -11,6 +11,7 @@ use super::read;
 use super::source::{Document, Scope};
 use super::table::{Item, Table};
 use super::tree::{Place, Value};
+use super::written::Written;
 
 /// Every name that is declared, whether or not the thing itself is sound: a faulty upstream is no unknown one.
 #[derive(Debug)]
@@ -207,15 +208,22 @@ impl<'a> Sections<'a> {
         values
     }
 
-    /// Where each named table of a section stands.
-    pub(super) fn places(&self, key: &str) -> BTreeMap<Arc<str>, String> {
+    /// Where each plugin stands, and the keys of its `config`.
+    pub(super) fn plugin_places(&self) -> BTreeMap<Arc<str>, Written> {
+        let fields = |item: &Item<'a>| match item.node.value {
+            Value::Table(_) => item.fields("").unwrap_or_default(),
+            _ => Vec::new(),
+        };
         let mut places = BTreeMap::new();
-        for section in self.given(key) {
-            if matches!(section.node.value, Value::Table(_)) {
-                for (entry, item) in section.fields("").unwrap_or_default() {
-                    places.insert(Arc::from(entry.key.as_str()), item.place());
-                }
+        for (entry, item) in self.given("plugins").iter().flat_map(fields) {
+            let mut place = Written::bare(&item);
+            if let Some((_, config)) = fields(&item)
+                .into_iter()
+                .find(|(entry, _)| entry.key == "config")
+            {
+                place = place.with_table_of(&Written::table(&config));
             }
+            places.insert(Arc::from(entry.key.as_str()), place);
         }
         places
     }

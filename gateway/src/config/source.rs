@@ -71,6 +71,11 @@ impl Scope {
         format!("{}:{}", files[at.file].shown.display(), at.line)
     }
 
+    /// The file, as the user named it.
+    pub(super) fn file(&self, at: Place) -> String {
+        self.files.borrow()[at.file].shown.display().to_string()
+    }
+
     /// The line that a byte of a file is in.
     pub(super) fn place_of(&self, file: usize, offset: usize) -> Place {
         let line = self.files.borrow()[file]

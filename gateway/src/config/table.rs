@@ -82,11 +82,6 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// `file:line: key`
-    pub(super) fn place(&self) -> String {
-        format!("{}: {}", self.scope.show(self.node.at), self.key)
-    }
-
     /// The items of a list; `expected` says what one looks like.
     pub(super) fn items(&self, expected: &str) -> Option<Vec<Item<'a>>> {
         let Value::List(nodes) = &self.node.value else {

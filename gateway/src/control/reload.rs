@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Gateway, Reloading};
+use super::{Gateway, Reloading, restart};
 use crate::config::{self, Config, Watched};
-use crate::snapshot::{Replace, Snapshot};
+use crate::snapshot::{Reason, Replace, Snapshot};
 use crate::worker::Order;
 
 /// What a reload did.
@@ -18,10 +18,12 @@ pub(super) struct Done {
     pub(super) milliseconds: u64,
     /// Plugins that are another version, or have other settings, than before.
     pub(super) plugins: Vec<String>,
+    /// What somebody should look at, though it is in force; and what is not before a restart.
+    pub(super) warnings: Vec<String>,
 }
 
 /// Why nothing changed: every reason.
-pub(super) type Refused = Vec<String>;
+pub(super) type Refused = Vec<Reason>;
 
 impl Gateway {
     /// Reads the configuration again, and every plugin that changed.
@@ -31,17 +33,24 @@ impl Gateway {
         let path = self.path.clone();
         let loaded = tokio::task::spawn_blocking(move || config::load_watched(&path)).await;
         let (result, watched) = match loaded {
-            Ok((Ok(config), watched)) => {
+            Ok((Ok(mut config), watched)) => {
                 super::warn(&config);
+                let kept = restart::keep(&mut config, &self.published.snapshot().config);
+                kept.iter().for_each(|kept| tracing::warn!("{kept}"));
+                let warnings = config.warnings.iter().map(ToString::to_string);
+                let warnings = warnings.chain(kept).collect();
                 let config = Arc::new(config);
                 let result = self.replace(&mut reloading, config, None, started).await;
-                (result, Some(watched))
+                (result.map(|done| Done { warnings, ..done }), Some(watched))
             }
-            Ok((Err(errors), watched)) => (
-                Err(errors.0.iter().map(ToString::to_string).collect()),
-                Some(watched),
-            ),
-            Err(panic) => (Err(vec![format!("the loader failed: {panic}")]), None),
+            Ok((Err(errors), watched)) => {
+                let reasons = errors.0.iter().map(|fault| Reason::from(fault.to_string()));
+                (Err(reasons.collect()), Some(watched))
+            }
+            Err(panic) => {
+                let reason = format!("the loader failed: {panic}");
+                (Err(vec![reason.into()]), None)
+            }
         };
         *self.refused.lock() = watched.filter(|_| result.is_err());
         self.watch_files();
@@ -51,10 +60,18 @@ impl Gateway {
             Ok(done) => {
                 tracing::info!(version = done.version, ms = done.milliseconds, plugins = ?done.plugins, "configuration reloaded");
             }
-            Err(reasons) => tracing::error!(
-                "the new configuration is refused; the old one stays: {}",
-                reasons.join("; ")
-            ),
+            Err(reasons) => {
+                for reason in reasons {
+                    if let Some(plugin) = &reason.plugin {
+                        self.metrics.swap(plugin, "refused");
+                        self.swaps.note(plugin, Err(reason.message.clone()));
+                    }
+                }
+                tracing::error!(
+                    "the new configuration is refused; the old one stays: {}",
+                    joined(reasons)
+                );
+            }
         }
         result
     }
@@ -72,7 +89,7 @@ impl Gateway {
             .await;
         if let Err(reasons) = &result {
             self.metrics.swap(name, "refused");
-            self.swaps.note(name, Err(reasons.join("; ")));
+            self.swaps.note(name, Err(joined(reasons)));
         }
         match &result {
             Ok(done) => tracing::info!(
@@ -85,7 +102,7 @@ impl Gateway {
                 tracing::error!(
                     plugin = name,
                     "the new version is refused; the old one stays: {}",
-                    reasons.join("; ")
+                    joined(reasons)
                 );
             }
         }
@@ -140,7 +157,7 @@ impl Gateway {
         started: Instant,
     ) -> Result<Done, Refused> {
         let previous = self.published.snapshot();
-        let whole = |error: anyhow::Error| vec![format!("{error:#}")];
+        let whole = |error: anyhow::Error| vec![Reason::from(format!("{error:#}"))];
         let bound = reloading
             .listeners
             .prepare(&config, self.workers.len())
@@ -164,6 +181,7 @@ impl Gateway {
             version: snapshot.version,
             milliseconds,
             plugins,
+            warnings: Vec::new(),
         })
     }
 }
@@ -188,8 +206,17 @@ async fn build(
             Ok(snapshot)
         }
         Ok(Err(refused)) => Err(refused.0),
-        Err(panic) => Err(vec![format!("building the configuration failed: {panic}")]),
+        Err(panic) => {
+            let reason = format!("building the configuration failed: {panic}");
+            Err(vec![reason.into()])
+        }
     }
+}
+
+/// All of them in one line.
+fn joined(reasons: &[Reason]) -> String {
+    let messages: Vec<_> = reasons.iter().map(|reason| &*reason.message).collect();
+    messages.join("; ")
 }
 
 /// The plugins that are not what they were.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Gateway;
 use super::reload::{Done, Refused};
 use crate::admin::Control;
-use crate::config::Target;
+use crate::config::{Secret, Target};
 
 /// How each plugin's last swap went.
 #[derive(Debug, Default)]
@@ -45,6 +45,11 @@ impl Swaps {
 }
 
 impl Control for Gateway {
+    fn token(&self) -> Option<Secret> {
+        let snapshot = self.published.snapshot();
+        snapshot.config.admin.as_ref()?.token.clone()
+    }
+
     fn ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
     }
@@ -128,7 +133,11 @@ fn answer(result: Result<Done, Refused>) -> Result<Value, Value> {
             "version": done.version,
             "milliseconds": done.milliseconds,
             "plugins": done.plugins,
+            "warnings": done.warnings,
         })),
-        Err(reasons) => Err(json!({ "outcome": "refused", "errors": reasons })),
+        Err(reasons) => {
+            let errors: Vec<_> = reasons.into_iter().map(|reason| reason.message).collect();
+            Err(json!({ "outcome": "refused", "errors": errors }))
+        }
     }
 }

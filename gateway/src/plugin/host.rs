@@ -31,6 +31,7 @@ use crate::proxy::exchange::Exchange;
 use crate::state::Memory;
 use crate::telemetry::metrics::{Metrics, PluginMetrics};
 use bindings::gateway::plugin;
+use bindings::gateway::plugin::exchange::HeaderError;
 
 /// The WIT package in Rust.
 pub(super) mod bindings {
@@ -110,14 +111,15 @@ impl Shared {
         }
     }
 
-    /// Tells the operator that the plugin wanted what it was not granted, and how to grant it.
-    fn warn_denied(&self, route: Option<&str>, what: fmt::Arguments<'_>, remedy: &str) {
+    /// Counts what the plugin was not allowed, and tells the operator.
+    fn denied(&self, route: Option<&str>, kind: &'static str, what: fmt::Arguments<'_>) {
+        self.metrics.denied(kind);
         if let Some(suppressed) = self.denials.pass() {
             tracing::warn!(
                 plugin = &*self.plugin.name,
                 route = route.unwrap_or(""),
                 suppressed,
-                "denied: {what}; grant it with `grants = {{ {remedy} }}`"
+                "denied: {what}"
             );
         }
     }
@@ -181,8 +183,25 @@ impl Guest {
         self.last_words = None;
     }
 
-    fn warn_denied(&self, what: fmt::Arguments<'_>, remedy: &str) {
-        self.shared.warn_denied(self.route_name(), what, remedy);
+    /// What the plugin wanted is not granted; `remedy` would grant it.
+    fn deny(&self, kind: &'static str, what: fmt::Arguments<'_>, remedy: fmt::Arguments<'_>) {
+        let what = format_args!("{what}; grant it with `grants = {{ {remedy} }}`");
+        self.shared.denied(self.route_name(), kind, what);
+    }
+
+    /// What the plugin wanted is nobody's to grant.
+    fn forbid(&self, kind: &'static str, what: fmt::Arguments<'_>) {
+        self.shared.denied(self.route_name(), kind, what);
+    }
+
+    /// A name of a field that cannot be edited: one that is the gateway's own is forbidden.
+    fn forbid_field(&self, name: &[u8], why: HeaderError) -> HeaderError {
+        if matches!(why, HeaderError::Denied) {
+            let shown = String::from_utf8_lossy(&name[..name.len().min(64)]);
+            let what = format_args!("it edits the field {shown:?}, which is the gateway's own");
+            self.forbid("reserved_field", what);
+        }
+        why
     }
 
     fn route_name(&self) -> Option<&str> {

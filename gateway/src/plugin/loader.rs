@@ -86,7 +86,7 @@ pub fn load(
     engine: &Arc<Engine>,
     services: &Services,
     plugin: &config::Plugin,
-    configs: &[(serde_json::Value, String)],
+    configs: &[(serde_json::Value, config::Written)],
 ) -> Result<Arc<Linked>, LoadError> {
     let artifact = read(plugin).map_err(|message| whole(plugin, message))?;
     link(engine, services, plugin, configs, &artifact)
@@ -102,7 +102,7 @@ pub fn reload(
     engine: &Arc<Engine>,
     services: &Services,
     plugin: &config::Plugin,
-    configs: &[(serde_json::Value, String)],
+    configs: &[(serde_json::Value, config::Written)],
 ) -> Result<Arc<Linked>, LoadError> {
     let artifact = read(plugin).map_err(|message| whole(plugin, message))?;
     let same = artifact.sha256 == previous.sha256
@@ -154,7 +154,7 @@ fn link(
     engine: &Arc<Engine>,
     services: &Services,
     plugin: &config::Plugin,
-    configs: &[(serde_json::Value, String)],
+    configs: &[(serde_json::Value, config::Written)],
     artifact: &Artifact,
 ) -> Result<Arc<Linked>, LoadError> {
     let in_file = |message: String| whole(plugin, format!("{}: {message}", plugin.path.display()));
@@ -261,7 +261,7 @@ async fn try_out(
     engine: &Engine,
     component: (&Resolved, &Arc<Exports>),
     shared: &Arc<Shared>,
-    configs: &[(serde_json::Value, String)],
+    configs: &[(serde_json::Value, config::Written)],
 ) -> Tried {
     let at_start = |failure: Failure| vec![fault_of(shared, "when it was instantiated", &failure)];
     let (resolved, exports) = component;
@@ -278,10 +278,14 @@ async fn try_out(
         }
         match try_config(&mut instance, filters.len(), config, place).await {
             Ok(filter) => filters.push(filter),
-            Err(Trouble::Faults(found)) => faults.extend(found),
+            // Routes may share a configuration, written in one place.
+            Err(Trouble::Faults(mut found)) => {
+                found.retain(|fault| !faults.contains(fault));
+                faults.extend(found);
+            }
             Err(Trouble::Failure(failure)) => {
                 let mut fault = fault_of(shared, "when it was configured", &failure);
-                fault.place = Some(place.clone());
+                fault.place = Some(place.to_string());
                 faults.push(fault);
                 // The next configuration meets a new instance: this one is not to be trusted.
                 instance = fresh().await.map_err(at_start)?;
@@ -310,12 +314,12 @@ async fn try_config(
     instance: &mut Instance,
     index: usize,
     config: &serde_json::Value,
-    place: &str,
+    place: &config::Written,
 ) -> Result<Filter, Trouble> {
     let json = config.to_string();
     let resource = instance.configure(index, &json).await?.map_err(|faults| {
-        let fault = |key, message| Fault {
-            place: Some(place.to_owned()),
+        let fault = |key: String, message| Fault {
+            place: Some(place.of(&key)),
             key,
             message,
         };

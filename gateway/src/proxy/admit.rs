@@ -112,7 +112,9 @@ fn identify(
         proxies,
     );
     let id = headers::request_id(&fields, client.trusted);
-    headers::strip(&mut fields, false);
+    if headers::strip(&mut fields, false) && !client.trusted {
+        headers::forget_client(&mut fields);
+    }
     let depth = depth(&mut fields);
     let exchange = Box::new(Exchange {
         route: view.snapshot.no_route.clone(),

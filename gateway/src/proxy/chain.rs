@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Failed;
-use super::body::{BodyFault, ClientBody, Collected, Progress, collect};
+use super::body::{BodyFault, ClientBody, Collected, Progress, collect_until};
 use super::exchange::{Exchange, ResponseHead};
 use crate::clock;
 use crate::config::{BodyOverflow, OnError};
@@ -173,7 +173,7 @@ fn closed(linked: &Linked, failure: Failure) -> Option<Error> {
     }
 }
 
-/// Reads the request body for a plugin that wants it whole.
+/// Reads the request body for a plugin that wants it whole. One that is not in by the route's `timeout` is a slow one.
 async fn hold_request(
     exchange: &mut Exchange,
     body: &mut Option<ClientBody>,
@@ -191,7 +191,13 @@ async fn hold_request(
             Ok(())
         };
     };
-    match collect(client, config.body_limit).await {
+    let read = collect_until(client, config.body_limit, exchange.deadline()).await;
+    let read = read.unwrap_or_else(|| {
+        // Nobody reads what is left of it.
+        progress.fault.set(Some(BodyFault::Timeout));
+        Err(BodyFault::Timeout)
+    });
+    match read {
         Ok(Collected::Whole(bytes)) => {
             exchange.request_body = Some(bytes);
             *body = None;
@@ -234,7 +240,12 @@ async fn hold_response(
         Source::Held(_) => return Err(Error::ResponseTooLarge(linked.name.to_string())),
         Source::Upstream(answer) => answer,
     };
-    match collect(&mut answer, config.body_limit).await {
+    let read = collect_until(&mut answer, config.body_limit, exchange.deadline()).await;
+    let Some(read) = read else {
+        let timeout = exchange.route.config.timeout.unwrap_or_default();
+        return Err(Error::Deadline(timeout));
+    };
+    match read {
         Ok(Collected::Whole(bytes)) => {
             exchange.response_body = Some(bytes);
             Ok(Source::Held(Bytes::new()))

@@ -185,6 +185,12 @@ impl Default for Record {
 }
 
 impl Exchange {
+    /// When the exchange as a whole must be over, by the route's `timeout`.
+    pub fn deadline(&self) -> Option<Instant> {
+        let timeout = self.route.config.timeout?;
+        Some(self.record.started + timeout)
+    }
+
     /// The value of a path parameter.
     pub fn param(&self, name: &str) -> Option<&str> {
         self.params
@@ -207,12 +213,6 @@ impl Exchange {
             Some((_, present)) => *present = value,
             None => self.attributes.push((name, value)),
         }
-    }
-
-    /// When its route's time is over, if that is limited.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        let timeout = self.route.config.timeout;
-        timeout.map(|timeout| self.record.started + timeout)
     }
 
     /// Whether the upstream agreed to another protocol.

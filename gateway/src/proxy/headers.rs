@@ -1,14 +1,16 @@
 //! Header fields that belong to a connection, and those that tell the upstream who asks (`forwarded`).
 //!
-//! The order matters: first [`strip`], then [`forward`], so that a client cannot name the gateway's own fields in
-//! Connection and have them removed.
+//! The order matters: first [`strip`], then [`forget_client`] where a stranger says who asks, then [`forward`], so
+//! that a client cannot name the gateway's own fields in Connection and have them removed.
 
 mod forwarded;
 
 use http::header::{CONNECTION, HeaderName, TE, UPGRADE};
 use http::{HeaderMap, HeaderValue};
 
-pub use forwarded::{Client, X_REQUEST_ID, address_value, client, forward, host_of, request_id};
+pub use forwarded::{
+    Client, X_REQUEST_ID, address_value, client, forget_client, forward, host_of, request_id,
+};
 
 /// How deep in sub-requests of gateways a request stands; see [`MAX_DEPTH`](super::MAX_DEPTH).
 pub static DEPTH: HeaderName = HeaderName::from_static("x-gateway-depth");
@@ -19,17 +21,21 @@ pub static DEPTH: HeaderName = HeaderName::from_static("x-gateway-depth");
 ///
 /// Connection cannot remove Host, Content-Length, X-Forwarded-*, Forwarded or X-Request-Id: no honest client
 /// names them, and others rely on them.
-pub fn strip(headers: &mut HeaderMap, upgrading: bool) {
+///
+/// Whether there is a field that says who asks, as [`forget_client`] removes them: the names are looked at anyway.
+pub fn strip(headers: &mut HeaderMap, upgrading: bool) -> bool {
     // One look at each name, and removals only of what is there: most messages carry Connection or nothing.
     let mut present = [false; OF_CONNECTION.len()];
-    let mut any = false;
+    let (mut any, mut tells) = (false, false);
     for name in headers.keys() {
         if let Some(index) = of_connection(name.as_str()) {
             (present[index], any) = (true, true);
+        } else {
+            tells |= forwarded::tells_client(name.as_str());
         }
     }
     if !any {
-        return;
+        return tells;
     }
     let trailers = headers
         .get_all(TE)
@@ -49,6 +55,7 @@ pub fn strip(headers: &mut HeaderMap, upgrading: bool) {
     if switches {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
+    tells
 }
 
 /// What belongs to one connection.

@@ -1,6 +1,7 @@
 //! From a configuration to a snapshot: everything that can fail happens here, away from the workers.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -27,6 +28,7 @@ pub struct Builder {
     version: u64,
     open: HashMap<Arc<str>, Arc<AtomicUsize>>,
     slots: HashMap<(Arc<str>, SocketAddr), usize>,
+    turns: HashMap<Arc<str>, usize>,
     access_log: Option<(config::AccessLog, Arc<AccessLog>)>,
 }
 
@@ -39,10 +41,35 @@ pub enum Replace<'a> {
     Only(&'a str),
 }
 
-/// Why a configuration was refused: every reason, each a whole message.
+/// Why a configuration was refused: every reason.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", .0.join("\n"))]
-pub struct Refused(pub Vec<String>);
+pub struct Refused(pub Vec<Reason>);
+
+/// One of the reasons.
+#[derive(Debug)]
+pub struct Reason {
+    /// The plugin that is at fault or refused what it got, if one did.
+    pub plugin: Option<Arc<str>>,
+    /// A whole message.
+    pub message: String,
+}
+
+impl From<String> for Reason {
+    fn from(message: String) -> Self {
+        let plugin = None;
+        Self { plugin, message }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, reason) in self.0.iter().enumerate() {
+            let line = if index == 0 { "" } else { "\n" };
+            write!(f, "{line}{}", reason.message)?;
+        }
+        Ok(())
+    }
+}
 
 impl Builder {
     /// A builder for so many workers.
@@ -60,6 +87,7 @@ impl Builder {
             version: 0,
             open: HashMap::new(),
             slots: HashMap::new(),
+            turns: HashMap::new(),
             access_log: None,
         }
     }
@@ -75,7 +103,8 @@ impl Builder {
         previous: Option<&Snapshot>,
         replace: Replace<'_>,
     ) -> Result<Arc<Snapshot>, Refused> {
-        let plugins = self.link(&config, previous, replace)?;
+        let wanted = configurations(&config, &[]);
+        let plugins = self.link(&config, wanted, previous, replace)?;
         let access_log = self.access_log(&config.server.access_log)?;
         let pools = self.pools(&plugins, previous);
         let upstreams: Vec<_> = config
@@ -102,9 +131,20 @@ impl Builder {
         }))
     }
 
+    /// Loads and configures the plugins that no fault of their configuration touches, and keeps nothing of it.
+    ///
+    /// # Errors
+    /// Every fault of every such plugin.
+    pub fn try_plugins(&self, faulty: &config::Faulty) -> Result<(), Refused> {
+        let wanted = configurations(&faulty.config, &faulty.chained);
+        self.link(&faulty.config, wanted, None, Replace::Changed)
+            .map(drop)
+    }
+
     fn link(
         &self,
         config: &Config,
+        mut wanted: Wanted,
         previous: Option<&Snapshot>,
         replace: Replace<'_>,
     ) -> Result<Vec<Arc<Linked>>, Refused> {
@@ -113,7 +153,6 @@ impl Builder {
             metrics: self.metrics.clone(),
             secrets: Arc::new(config.secrets.clone()),
         };
-        let mut wanted = configurations(config);
         let mut faults = Vec::new();
         let mut linked = Vec::with_capacity(config.plugins.len());
         for (name, plugin) in &config.plugins {
@@ -132,7 +171,10 @@ impl Builder {
             };
             match loaded {
                 Ok(plugin) => linked.push(plugin),
-                Err(error) => faults.push(error.to_string()),
+                Err(error) => faults.push(Reason {
+                    plugin: Some(name.clone()),
+                    message: error.to_string(),
+                }),
             }
         }
         if faults.is_empty() {
@@ -174,9 +216,8 @@ impl Builder {
             return Ok(log.clone());
         }
         let log = AccessLog::start(config, self.metrics.clone()).map_err(|error| {
-            Refused(vec![format!(
-                "server.access_log: cannot be written: {error}"
-            )])
+            let message = format!("server.access_log: cannot be written: {error}");
+            Refused(vec![message.into()])
         })?;
         self.access_log = Some((config.clone(), log.clone()));
         Ok(log)
@@ -197,9 +238,11 @@ impl Builder {
                 slot,
             }
         });
+        let next = self.turns.len();
         Arc::new(Upstream {
             name: config.name.clone(),
             endpoints: endpoints.collect(),
+            turn: *self.turns.entry(config.name.clone()).or_insert(next),
             open: self.open.entry(config.name.clone()).or_default().clone(),
             metrics: self.metrics.upstream(&config.name),
             config: config.clone(),
@@ -226,18 +269,26 @@ impl Builder {
     }
 }
 
-/// Every configuration of every plugin with the place where it stands. A plugin that no route uses is
-/// configured with its default all the same: a fault shows before somebody needs it.
-fn configurations(config: &Config) -> BTreeMap<Arc<str>, Vec<(serde_json::Value, String)>> {
-    let mut wanted: BTreeMap<Arc<str>, Vec<(serde_json::Value, String)>> = BTreeMap::new();
-    for plugin in config.routes.iter().flat_map(|route| &route.plugins) {
+/// Configurations with the place where each stands, by plugin.
+type Wanted = BTreeMap<Arc<str>, Vec<(serde_json::Value, config::Written)>>;
+
+/// Every configuration of every plugin; `more` are steps of chains beside those of the routes. A plugin that no route
+/// uses is configured with its default all the same: a fault shows before somebody needs it.
+fn configurations(config: &Config, more: &[config::RoutePlugin]) -> Wanted {
+    let mut wanted = Wanted::new();
+    let chains = config.routes.iter().flat_map(|route| &route.plugins);
+    for plugin in chains.chain(more) {
         let configs = wanted.entry(plugin.plugin.clone()).or_default();
         configs.push((plugin.config.clone(), plugin.place.clone()));
     }
     for (name, plugin) in &config.plugins {
+        let default = || {
+            let place = config.plugin_places.get(name);
+            place.map(|place| (plugin.config.clone(), place.clone()))
+        };
         wanted
             .entry(name.clone())
-            .or_insert_with(|| vec![(plugin.config.clone(), format!("plugins.{name}.config"))]);
+            .or_insert_with(|| default().into_iter().collect());
     }
     wanted
 }

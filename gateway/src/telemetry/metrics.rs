@@ -61,6 +61,8 @@ pub struct PluginMetrics {
     phases: [Histogram; Phase::ALL.len()],
     /// By route and kind. Locked, since failures are no part of the way of a request that succeeds.
     failures: Mutex<BTreeMap<(String, &'static str), u64>>,
+    /// What it was not allowed, by kind. A plugin may be denied something in each of its calls.
+    denied: ByKind,
     instances: Gauge,
     /// Bytes of linear memory.
     memory: Gauge,
@@ -116,6 +118,7 @@ impl Metrics {
         named(&self.plugins, name, || PluginMetrics {
             phases: std::array::from_fn(|_| Histogram::new(Duration::from_micros(1))),
             failures: Mutex::default(),
+            denied: ByKind::new(),
             instances: Gauge::new(),
             memory: Gauge::new(),
             series: Series::new(self.own_names.clone()),
@@ -213,6 +216,11 @@ impl PluginMetrics {
     pub fn failure(&self, route: &str, kind: &'static str) {
         let mut failures = self.failures.lock();
         *failures.entry((route.to_owned(), kind)).or_default() += 1;
+    }
+
+    /// An edit or a call was not allowed.
+    pub fn denied(&self, kind: &'static str) {
+        self.denied.add(kind);
     }
 
     /// Instances were made (or, negative, ended).

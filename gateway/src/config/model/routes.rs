@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
+use crate::config::Written;
+
 /// `[[routes]]`.
 #[derive(Debug, Clone)]
 pub struct Route {
@@ -33,8 +35,8 @@ pub struct RoutePlugin {
     pub plugin: Arc<str>,
     /// The configuration in force here: the route's own, else the plugin's default.
     pub config: serde_json::Value,
-    /// Where it stands (`file:line` and key such as `routes[2].plugins[0].config`), for messages.
-    pub place: String,
+    /// Where it stands, for messages.
+    pub place: Written,
 }
 
 /// `routes.match`.

@@ -159,9 +159,10 @@ impl Host for Guest {
             .iter()
             .any(|granted| **granted == *name)
         {
-            self.warn_denied(
+            self.deny(
+                "upstream",
                 format_args!("it sends the request to the upstream {name:?}"),
-                &format!("upstreams = [{name:?}]"),
+                format_args!("upstreams = [{name:?}]"),
             );
             return Ok(Err(HeaderError::Denied));
         }
@@ -339,16 +340,17 @@ impl Guest {
 
     /// The name of a field that the plugin may edit; it is known from then on.
     fn editable(&mut self, message: Message, name: &[u8]) -> Result<HeaderName, HeaderError> {
-        let field = field_name(name)?;
+        let field = field_name(name).map_err(|error| self.forbid_field(name, error))?;
         let grants = &self.shared.plugin.grants;
-        let (writes, side) = match message {
-            Message::Request => (&grants.write_request_headers, "request"),
-            Message::Response => (&grants.write_response_headers, "response"),
+        let (writes, kind, side) = match message {
+            Message::Request => (&grants.write_request_headers, "request_field", "request"),
+            Message::Response => (&grants.write_response_headers, "response_field", "response"),
         };
         if !writes.covers(field.as_str()) {
-            self.warn_denied(
+            self.deny(
+                kind,
                 format_args!("it writes the {side} field {field}"),
-                &format!("{side}_headers = {{ write = [\"{field}\"] }}"),
+                format_args!("{side}_headers = {{ write = [\"{field}\"] }}"),
             );
             return Err(HeaderError::Denied);
         }

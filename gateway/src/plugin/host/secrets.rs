@@ -14,9 +14,10 @@ impl Host for Guest {
             .iter()
             .any(|granted| **granted == *name)
         {
-            self.warn_denied(
+            self.deny(
+                "secret",
                 format_args!("it reads the secret {name:?}"),
-                &format!("secrets = [{name:?}]"),
+                format_args!("secrets = [{name:?}]"),
             );
             return Ok(None);
         }

@@ -56,6 +56,11 @@ impl Guest {
         self.budget.host_call()?;
         let plugin = &self.shared.plugin;
         if !plugin.grants.state {
+            self.deny(
+                "state",
+                format_args!("it uses the state"),
+                format_args!("state = true"),
+            );
             return Ok(Err(Error::Unavailable("not granted".to_owned())));
         }
         Ok(operation(&self.shared.services.state, &plugin.name).map_err(Error::from))

@@ -62,9 +62,10 @@ impl Guest {
             .any(|granted| **granted == *request.upstream)
         {
             let name = &request.upstream;
-            self.warn_denied(
+            self.deny(
+                "upstream",
                 format_args!("it sends a sub-request to the upstream {name:?}"),
-                &format!("upstreams = [{name:?}]"),
+                format_args!("upstreams = [{name:?}]"),
             );
             return Err(Error::Denied);
         }
@@ -78,6 +79,12 @@ impl Guest {
             .clone();
         let depth = exchange.depth + 1;
         if depth > crate::proxy::MAX_DEPTH {
+            let what = format_args!(
+                "it sends a sub-request to the upstream {:?} in answer to a sub-request, deeper than {}",
+                request.upstream,
+                crate::proxy::MAX_DEPTH
+            );
+            self.forbid("depth", what);
             return Err(Error::LoopDetected);
         }
         let deadline = request.timeout_ms.map_or(self.deadline, |ms| {

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::IpAddr;
 
 use bytes::BytesMut;
-use http::header::{FORWARDED, HeaderName};
+use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
@@ -82,10 +82,26 @@ fn parse_address(entry: &[u8]) -> Option<IpAddr> {
         .map(|address: IpAddr| address.to_canonical())
 }
 
+/// Whether a field says who asks, and how: Forwarded (RFC 7239), X-Forwarded-* whatever follows, X-Real-IP.
+pub(super) fn tells_client(name: &str) -> bool {
+    match name.strip_prefix("x-") {
+        Some(rest) => rest.starts_with("forwarded-") || rest == "real-ip",
+        None => name == "forwarded",
+    }
+}
+
+/// Removes every field that says who asks: upstreams believe them, so a stranger may not send them.
+pub fn forget_client(headers: &mut HeaderMap) {
+    let told = headers.keys().filter(|name| tells_client(name.as_str()));
+    for name in told.cloned().collect::<Vec<_>>() {
+        headers.remove(name);
+    }
+}
+
 /// Tells the upstream who asks. X-Forwarded-For is continued if `trusted`, else begun; X-Forwarded-Proto and -Host
-/// are set unless a trusted peer did; Forwarded (RFC 7239) goes unless it came from a trusted peer. `peer` is
-/// [`address_value`], made once per connection. `authority` is empty where an HTTP/1.0 client named no host: then
-/// there is none to tell.
+/// are set unless a trusted peer did. What a peer that is not `trusted` sent is gone already ([`forget_client`]).
+/// `peer` is [`address_value`], made once per connection. `authority` is empty where an HTTP/1.0 client named no
+/// host: then there is none to tell.
 pub fn forward(
     headers: &mut HeaderMap,
     peer: &HeaderValue,
@@ -97,7 +113,6 @@ pub fn forward(
         continue_forwarded_for(headers, peer);
     } else {
         headers.insert(&X_FORWARDED_FOR, peer.clone());
-        headers.remove(FORWARDED);
     }
     if !(trusted && headers.contains_key(&X_FORWARDED_PROTO)) {
         headers.insert(
@@ -105,12 +120,8 @@ pub fn forward(
             HeaderValue::from_static(if secure { "https" } else { "http" }),
         );
     }
-    if !(trusted && headers.contains_key(&X_FORWARDED_HOST)) {
-        if authority.is_empty() {
-            headers.remove(&X_FORWARDED_HOST);
-        } else {
-            headers.insert(&X_FORWARDED_HOST, authority.clone());
-        }
+    if !(authority.is_empty() || trusted && headers.contains_key(&X_FORWARDED_HOST)) {
+        headers.insert(&X_FORWARDED_HOST, authority.clone());
     }
 }
 
@@ -220,6 +231,10 @@ mod tests {
             ("x-forwarded-for", "1.2.3.4"),
             ("x-forwarded-proto", "https"),
             ("x-forwarded-host", "evil"),
+            ("x-forwarded-port", "443"),
+            ("x-forwarded-port", "444"),
+            ("x-forwarded-anything", "1"),
+            ("x-real-ip", "1.2.3.4"),
             ("forwarded", "for=1.2.3.4"),
         ];
         let mut headers = map(&sent);
@@ -233,6 +248,9 @@ mod tests {
                 trusted: false
             }
         );
+        assert!(super::super::strip(&mut headers, false));
+        forget_client(&mut headers);
+        assert!(headers.is_empty(), "{headers:?}");
         forward(
             &mut headers,
             &address_value(peer),

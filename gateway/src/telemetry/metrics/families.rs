@@ -277,6 +277,7 @@ mod tests {
             .plugin("auth")
             .phase(Phase::Request, Duration::from_micros(3));
         metrics.plugin("auth").failure("api", "trap");
+        metrics.plugin("auth").denied("secret");
         metrics.plugin("auth").memory_add(70_000);
         let own = metrics.plugin("auth");
         let kind = ("kind".into(), "a\"b\n# TYPE".into());
@@ -297,6 +298,7 @@ mod tests {
             r#"gateway_response_body_bytes_total{route="shop"} 2"#,
             r#"gateway_plugin_phase_duration_seconds_bucket{le="0.000004",plugin="auth",phase="request"} 1"#,
             r#"gateway_plugin_failures_total{plugin="auth",route="api",kind="trap"} 1"#,
+            r#"gateway_plugin_denied_total{plugin="auth",kind="secret"} 1"#,
             r#"gateway_plugin_memory_bytes{plugin="auth"} 70000"#,
             r#"gateway_custom_tokens_seen_total{plugin="auth",kind="a\"b\n# TYPE"} 2"#,
             r#"gateway_plugin_series_dropped_total{plugin="auth"} 1"#,

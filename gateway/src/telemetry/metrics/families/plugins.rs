@@ -43,6 +43,18 @@ impl Metrics {
             ),
             failures,
         )?;
+        let denied = plugins.iter().flat_map(|(plugin, metrics)| {
+            let kinds = metrics.denied.sums().into_iter();
+            kinds.map(move |(kind, count)| ([name(plugin), ("kind", kind.to_owned())], count))
+        });
+        counters(
+            encoder,
+            (
+                "gateway_plugin_denied",
+                "Edits and calls that plugins were not allowed, by kind",
+            ),
+            denied,
+        )?;
         let instances = plugins
             .iter()
             .map(|(plugin, metrics)| ([name(plugin)], metrics.instances.sum()));

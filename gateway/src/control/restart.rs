@@ -1,0 +1,84 @@
+//! What only a restart applies. A reload keeps it as it is, and says so: the configuration in force never claims what
+//! the process does not do.
+
+use serde_json::Value as Json;
+
+use crate::config::{Admin, Config};
+
+/// Puts back in `config` what a running process cannot change. Each key for which it had to, as a message.
+pub(super) fn keep(config: &mut Config, running: &Config) -> Vec<String> {
+    let mut said = Vec::new();
+    let (new, old) = (&mut config.server, &running.server);
+    if new.workers != old.workers {
+        said.push(stays("server.workers", &old.workers, &new.workers));
+        new.workers = old.workers;
+        restore(&mut config.masked, &running.masked, "server", "workers");
+    }
+    if new.compile_cache != old.compile_cache {
+        let shown = |cache: &Option<std::path::PathBuf>| match cache {
+            Some(path) => path.display().to_string(),
+            None => "false".to_owned(),
+        };
+        let (was, is) = (shown(&old.compile_cache), shown(&new.compile_cache));
+        said.push(stays("server.compile_cache", &was, &is));
+        new.compile_cache.clone_from(&old.compile_cache);
+        let key = "compile_cache";
+        restore(&mut config.masked, &running.masked, "server", key);
+    }
+    match (&mut config.admin, &running.admin) {
+        (Some(new), Some(old)) => {
+            for (key, message) in keep_address(new, old) {
+                restore(&mut config.masked, &running.masked, "admin", key);
+                said.push(message);
+            }
+        }
+        (None, None) => {}
+        (new, old) => {
+            said.push(match old {
+                Some(old) => format!("admin: stays on at {}; a restart ends it", old.address),
+                None => "admin: stays off; it needs a restart".to_owned(),
+            });
+            new.clone_from(old);
+            put(&mut config.masked, "admin", running.masked.get("admin"));
+        }
+    }
+    said
+}
+
+/// The admin listener stays where it is. It takes a new token, but does not go without where it may have needed one.
+fn keep_address(new: &mut Admin, old: &Admin) -> Vec<(&'static str, String)> {
+    if new.address == old.address {
+        return Vec::new();
+    }
+    let message = stays("admin.address", &old.address, &new.address);
+    let mut said = vec![("address", message)];
+    new.address = old.address;
+    if new.token.is_none() && old.token.is_some() {
+        let message = "admin.token: stays as long as the address does; none needs a restart";
+        said.push(("token", message.to_owned()));
+        new.token.clone_from(&old.token);
+    }
+    said
+}
+
+fn stays(key: &str, old: &impl std::fmt::Display, new: &impl std::fmt::Display) -> String {
+    format!("{key}: {old} stays in force; {new} needs a restart")
+}
+
+/// Shows a key as it was shown.
+fn restore(masked: &mut Json, running: &Json, section: &str, key: &str) {
+    let old = running.get(section).and_then(|section| section.get(key));
+    if let Some(section) = masked.get_mut(section) {
+        put(section, key, old);
+    }
+}
+
+fn put(table: &mut Json, key: &str, value: Option<&Json>) {
+    let Some(table) = table.as_object_mut() else {
+        return;
+    };
+    match value {
+        Some(value) => table.insert(key.to_owned(), value.clone()),
+        None => table.remove(key),
+    };
+}

@@ -1,0 +1,97 @@
+//! A route's `timeout` holds for bodies that a plugin wants whole, too.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use crate::harness::http::read_answer;
+use crate::harness::{Gateway, Origin, get, raw};
+
+/// A byte, and how many of them: far longer than the route's `timeout`, and none of them late.
+const PAUSE: Duration = Duration::from_millis(20);
+const BYTES: usize = 250;
+
+fn gateway(upstream: SocketAddr, phase: &str) -> Gateway {
+    Gateway::start(&format!(
+        r#"
+[server]
+workers = 1
+[secrets]
+token = "s3cret"
+[[listeners]]
+name = "public"
+address = "127.0.0.1:0"
+[plugins.probe]
+path = "{{plugins}}/guest_probe.wasm"
+grants = {{ upstreams = ["echo"], secrets = ["token"], state = true }}
+config = {{ phases = ["{phase}"] }}
+[upstreams.echo]
+endpoints = ["{upstream}"]
+[[routes]]
+name = "held"
+match = {{ path = "/**" }}
+plugins = ["probe"]
+upstream = "echo"
+timeout = "400ms"
+"#
+    ))
+}
+
+/// Writes the body byte by byte until somebody answers; whether all of it was taken.
+fn trickle(stream: &mut TcpStream) -> bool {
+    stream.set_read_timeout(Some(PAUSE)).unwrap();
+    for _ in 0..BYTES {
+        let answered = stream.peek(&mut [0]).is_ok();
+        if answered || stream.write_all(b"x").is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+#[test]
+fn a_request_body_that_trickles_into_a_plugin_ends_with_408_at_the_routes_timeout() {
+    let origin = Origin::start();
+    let gateway = gateway(origin.address, "request-body");
+    let mut client = TcpStream::connect(gateway.listener("public")).unwrap();
+    let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {BYTES}\r\n\r\n");
+    client.write_all(head.as_bytes()).unwrap();
+    assert!(!trickle(&mut client), "all of it was taken");
+    client
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    assert_eq!(read_answer(&mut client).status, 408, "{}", gateway.text());
+    assert!(origin.seen().is_empty());
+    let whole = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc";
+    let answer = raw(gateway.listener("public"), whole.as_bytes());
+    assert_eq!(answer.json()["body"], 3, "a body that is there is held");
+}
+
+#[test]
+fn a_response_body_that_trickles_into_a_plugin_ends_with_504_at_the_routes_timeout() {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let gateway = gateway(upstream.local_addr().unwrap(), "response-body");
+    let taken = std::thread::spawn(move || {
+        let (mut stream, _) = upstream.accept().unwrap();
+        // One read is the whole head.
+        assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {BYTES}\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        trickle_out(&mut stream)
+    });
+    let answer = get(gateway.listener("public"), "/", &[]);
+    assert_eq!(answer.status, 504, "{}", gateway.text());
+    assert!(!taken.join().unwrap(), "all of it was taken");
+}
+
+/// Writes the body byte by byte until the connection is closed; whether all of it was taken.
+fn trickle_out(stream: &mut TcpStream) -> bool {
+    stream.set_read_timeout(Some(PAUSE)).unwrap();
+    for _ in 0..BYTES {
+        let closed = stream.read(&mut [0]).is_ok_and(|read| read == 0);
+        if closed || stream.write_all(b"x").is_err() {
+            return false;
+        }
+    }
+    true
+}

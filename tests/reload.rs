@@ -1,0 +1,139 @@
+//! What a reload does to keys that are read at start, and what it says of plugins that refuse their configuration.
+
+use serde_json::Value;
+
+use crate::harness::http::{Answer, send};
+use crate::harness::{Gateway, get};
+
+fn config(server: &str, admin: &str, more: &str) -> String {
+    format!(
+        r#"
+[server]
+{server}
+[admin]
+{admin}
+[[listeners]]
+name = "public"
+address = "127.0.0.1:0"
+[[routes]]
+name = "all"
+match = {{ path = "/**" }}
+respond = {{ status = 204 }}
+{more}
+"#
+    )
+}
+
+const LOCAL: &str = "address = \"127.0.0.1:0\"";
+
+fn with_token(gateway: &Gateway, method: &str, path: &str, token: &str) -> Answer {
+    let credentials = format!("Bearer {token}");
+    let fields = [("authorization", credentials.as_str())];
+    send(gateway.admin(), method, path, &fields, b"")
+}
+
+#[test]
+fn an_admin_token_holds_from_the_reload_on_and_the_old_one_no_longer() {
+    let admin = |token: &str| format!("{LOCAL}\ntoken = \"{token}\"");
+    let gateway = Gateway::start(&config("workers = 1", &admin("the-old-one"), ""));
+    let status = |token: &str| with_token(&gateway, "GET", "/config", token).status;
+    assert_eq!((status("the-old-one"), status("the-new-one")), (200, 401));
+    gateway.configure(&config("workers = 1", &admin("the-new-one"), ""));
+    gateway.signal("HUP");
+    gateway.wait_for_all(&["configuration reloaded", "version=2"]);
+    assert_eq!((status("the-old-one"), status("the-new-one")), (401, 200));
+    gateway.configure(&config("workers = 1", LOCAL, ""));
+    assert_eq!(
+        with_token(&gateway, "POST", "/reload", "the-new-one").status,
+        200
+    );
+    assert_eq!(get(gateway.admin(), "/config", &[]).status, 200);
+}
+
+#[test]
+fn what_only_a_restart_applies_stays_in_force_and_is_said() {
+    let gateway = Gateway::start(&config("workers = 1\ngrace = \"30s\"", LOCAL, ""));
+    let before = get(gateway.admin(), "/config", &[]).json();
+    let server = "workers = 2\ngrace = \"123ms\"\ncompile_cache = \"{dir}/elsewhere\"";
+    gateway.configure(&config(server, "address = \"127.0.0.1:1\"", ""));
+    // Said each time until the restart, and not only where somebody looked once.
+    for _ in 0..2 {
+        let answer = gateway.post("/reload");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let warnings = answer.json()["warnings"].clone();
+        let keys = ["server.workers", "server.compile_cache", "admin.address"];
+        assert_eq!(
+            warnings.as_array().map(Vec::len),
+            Some(keys.len()),
+            "{warnings}"
+        );
+        for (warning, key) in warnings.as_array().unwrap().iter().zip(keys) {
+            let warning = warning.as_str().unwrap();
+            assert!(warning.starts_with(key), "{key}: {warning}");
+            assert!(warning.contains("restart"), "{key}: {warning}");
+            gateway.wait_for_all(&["WARN", warning]);
+        }
+    }
+    let after = get(gateway.admin(), "/config", &[]).json();
+    for key in ["/server/workers", "/server/compile_cache", "/admin/address"] {
+        assert_eq!(after.pointer(key), before.pointer(key), "{key}: {after}");
+    }
+    assert_eq!(after["server"]["grace"], "123ms");
+    gateway.signal("TERM");
+    gateway.wait_for_all(&["draining", "grace=123ms"]);
+    assert!(gateway.ended().success());
+}
+
+#[test]
+fn an_admin_address_that_stays_keeps_its_token_too() {
+    let guarded = "address = \"127.0.0.1:0\"\ntoken = \"the-token\"";
+    let gateway = Gateway::start(&config("workers = 1", guarded, ""));
+    let status = |token: &str| with_token(&gateway, "GET", "/config", token).status;
+    for admin in ["address = \"127.0.0.1:1\"", ""] {
+        let text = config("workers = 1", admin, "");
+        let text = match admin {
+            "" => text.replace("[admin]\n", ""),
+            _ => text,
+        };
+        gateway.configure(&text);
+        gateway.signal("HUP");
+        let key = if admin.is_empty() {
+            "admin: "
+        } else {
+            "admin.token: "
+        };
+        gateway.wait_for_all(&["WARN", key, "restart"]);
+        assert_eq!((status("the-token"), status("")), (200, 401), "{admin}");
+    }
+}
+
+#[test]
+fn a_plugin_that_refuses_a_new_configuration_is_counted_and_shown_as_refused() {
+    let plugins = |limit: &str| {
+        format!(
+            "[plugins.probe]\npath = \"{{plugins}}/guest_probe.wasm\"\n\
+             grants = {{ upstreams = [\"p\"], secrets = [\"s\"], state = true }}\nconfig = {{ {limit} }}\n\
+             [plugins.other]\npath = \"{{plugins}}/guest_version_a.wasm\"\n\
+             [secrets]\ns = \"x\"\n[upstreams.p]\nendpoints = [\"127.0.0.1:1\"]\n"
+        )
+    };
+    let gateway = Gateway::start(&config("workers = 1", LOCAL, &plugins("")));
+    gateway.configure(&config("workers = 1", LOCAL, &plugins("secret = \"\"")));
+    assert_eq!(gateway.post("/reload").status, 409);
+    let refused = |plugin: &str| {
+        let line = format!("gateway_plugin_swaps_total{{plugin=\"{plugin}\",outcome=\"refused\"}}");
+        gateway.metric(&line)
+    };
+    assert!(refused("probe") >= 1.0);
+    assert_eq!(refused("other"), 0.0);
+    let shown = get(gateway.admin(), "/plugins", &[]).json();
+    let swap = |name: &str| -> Value {
+        let plugins = shown["plugins"].as_array().unwrap();
+        let plugin = plugins.iter().find(|plugin| plugin["name"] == name);
+        plugin.unwrap()["last_swap"].clone()
+    };
+    assert_eq!(swap("probe")["outcome"], "refused");
+    let error = swap("probe")["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("secret: is empty"), "{error}");
+    assert_eq!(swap("other"), Value::Null);
+}
