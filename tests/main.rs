@@ -13,6 +13,7 @@ mod config;
 mod connections;
 mod drain;
 mod floods;
+mod grants;
 mod harness;
 mod hostile;
 mod idle;

@@ -357,7 +357,7 @@ impl Guest {
         {
             self.warn_denied(
                 format_args!("it writes the request field {name}"),
-                &format!("write_request_headers = [\"{name}\"]"),
+                &format!("request_headers = {{ write = [\"{name}\"] }}"),
             );
             return Ok(Err(HeaderError::Denied));
         }
@@ -386,7 +386,7 @@ impl Guest {
         {
             self.warn_denied(
                 format_args!("it writes the response field {name}"),
-                &format!("write_response_headers = [\"{name}\"]"),
+                &format!("response_headers = {{ write = [\"{name}\"] }}"),
             );
             return Ok(Err(HeaderError::Denied));
         }
