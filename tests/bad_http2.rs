@@ -401,3 +401,59 @@ fn a_header_block_that_does_not_go_on_ends_the_connection() {
     assert_eq!(client.outcome(1), Outcome::Closed);
     assert_eq!(upstream.counts().0, 0);
 }
+
+fn post(fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut all = get_fields("/x");
+    all[0].1 = "POST";
+    all.extend_from_slice(fields);
+    head(&all)
+}
+
+#[test]
+fn an_announced_body_over_the_limit_is_413_and_not_one_byte_goes_upstream() {
+    let upstream = Recorder::start();
+    let gateway = gateway(upstream.address);
+    let mut client = Http2::connect(gateway.listener("public"));
+    let block = post(&[("content-length", "1048577")]);
+    client.frame(HEADERS, END_HEADERS, 1, &block);
+    let outcome = client.outcome(1);
+    assert!(matches!(outcome, Outcome::Answer(413, _)), "{outcome:?}");
+    client.get(3, "/here");
+    assert_eq!(client.outcome(3), Outcome::Answer(200, 4));
+    assert_eq!(upstream.counts().0, 0);
+}
+
+#[test]
+fn a_body_that_grows_over_the_limit_is_413_and_never_whole_upstream() {
+    let upstream = Recorder::start();
+    let gateway = gateway(upstream.address);
+    let mut client = Http2::connect(gateway.listener("public"));
+    client.frame(HEADERS, END_HEADERS, 1, &post(&[]));
+    let piece = vec![b'a'; 16 << 10];
+    for at in 0..=64 {
+        // The window has room: what was sent before is upstream.
+        let length = if at == 64 { 1 } else { piece.len() };
+        client.frame(DATA, 0, 1, &piece[..length]);
+        upstream.wait("the piece", |wires| {
+            let body = wires.first()?.body().len();
+            (at == 64 || body >= (at + 1) * piece.len()).then_some(())
+        });
+    }
+    let outcome = client.outcome(1);
+    assert!(matches!(outcome, Outcome::Answer(413, _)), "{outcome:?}");
+    upstream.ended(0);
+    assert!(!upstream.body(0).ends_with(b"0\r\n\r\n"));
+}
+
+#[test]
+fn a_slow_body_is_408() {
+    let upstream = Recorder::start();
+    let gateway = gateway(upstream.address);
+    let mut client = Http2::connect(gateway.listener("public"));
+    client.frame(HEADERS, END_HEADERS, 1, &post(&[]));
+    client.frame(DATA, 0, 1, b"abc");
+    let outcome = client.outcome(1);
+    assert!(matches!(outcome, Outcome::Answer(408, _)), "{outcome:?}");
+    upstream.ended(0);
+    assert!(!upstream.body(0).ends_with(b"0\r\n\r\n"));
+}

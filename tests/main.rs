@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod access_log;
 mod bad_http2;
 mod bad_input;
 mod bodies;
@@ -14,15 +15,18 @@ mod connections;
 mod deadline;
 mod drain;
 mod floods;
+mod grants;
 mod harness;
 mod hostile;
 mod idle;
+mod instances;
 mod instructions;
 mod quickstart;
 mod reload;
 mod routes;
 mod seen;
 mod swap;
+mod timeouts;
 mod tls;
 mod upstreams;
 mod wit;

@@ -295,3 +295,60 @@ fn both_framings_in_a_response_never_leave_bytes_for_the_next() {
     upstream.ended(0);
     served(&upstream, public, 1);
 }
+
+/// A request on the connection that [`served`] kept, which the upstream closes before it answers.
+fn broken_off(upstream: &Recorder, public: SocketAddr, request: &str) -> TcpStream {
+    served(upstream, public, 0);
+    let client = connect(public, request.as_bytes());
+    upstream.wait("the request on the kept connection", |wires| {
+        let text = wires[0].text();
+        let (head, body) = request.split_once("\r\n\r\n")?;
+        let line = head.split("\r\n").next()?;
+        (text.contains(line) && text.ends_with(&format!("\r\n\r\n{body}"))).then_some(())
+    });
+    upstream.close(0);
+    client
+}
+
+#[test]
+fn a_request_that_may_not_be_repeated_is_not_when_its_kept_connection_closes() {
+    for (what, request) in [
+        (
+            "not idempotent, with a body",
+            "POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\na",
+        ),
+        (
+            "not idempotent, without a body",
+            "POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n",
+        ),
+        (
+            "idempotent, with a body that is gone",
+            "PUT /x HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\na",
+        ),
+    ] {
+        let (upstream, _gateway, public) = begin();
+        let mut client = broken_off(&upstream, public, request);
+        // Whoever repeats it waits for the answer of another connection.
+        assert_eq!(read_answer(&mut client).status, 502, "{what}");
+        assert_eq!(upstream.counts().0, 1, "{what}: it was sent twice");
+        served(&upstream, public, 1);
+    }
+}
+
+#[test]
+fn an_idempotent_request_is_repeated_once_on_a_new_connection() {
+    let get = "GET /again HTTP/1.1\r\nhost: a\r\n\r\n";
+    let (upstream, _gateway, public) = begin();
+    let mut client = broken_off(&upstream, public, get);
+    upstream.head(1);
+    upstream.send(1, OK);
+    assert_eq!(read_answer(&mut client).status, 200);
+    assert_eq!(upstream.counts().0, 2);
+
+    let (upstream, _gateway, public) = begin();
+    let mut client = broken_off(&upstream, public, get);
+    upstream.head(1);
+    upstream.close(1);
+    assert_eq!(read_answer(&mut client).status, 502);
+    assert_eq!(upstream.counts().0, 2, "it was sent three times");
+}

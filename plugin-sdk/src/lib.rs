@@ -111,7 +111,8 @@
 //! upstream = "books"
 //! ```
 //!
-//! Header fields are granted unless `grants` narrows them; upstreams, secrets and state only by name.
+//! Header fields are granted unless `grants` narrows them; upstreams, secrets and state only by name. What a plugin
+//! answers by itself is its own message: `response_headers.write` does not bind its fields.
 //!
 //! # The configuration
 //!

@@ -1,4 +1,4 @@
-//! An upstream that remembers every byte it got.
+//! An upstream that answers by itself and remembers every request that came whole; for every byte, see `recorder`.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

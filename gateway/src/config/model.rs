@@ -254,6 +254,9 @@ pub struct Instances {
 }
 
 /// `plugins.NAME.grants`.
+///
+/// The header grants are for the messages of others: the client's request and the upstream's response. What the
+/// plugin answers by itself (`respond`) is its own message, with whatever fields it likes but the gateway's own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Grants {
     /// Upstreams that sub-requests and `set-upstream` may name. Empty: none.
@@ -268,7 +271,7 @@ pub struct Grants {
     pub write_request_headers: HeaderPatterns,
     /// Response fields it may read (all unless given).
     pub read_response_headers: HeaderPatterns,
-    /// Response fields it may write (all unless given).
+    /// Response fields it may edit (all unless given); an answer of its own is not bound by it.
     pub write_response_headers: HeaderPatterns,
 }
 

@@ -182,13 +182,15 @@ fn is_treacherous(path_and_query: &str) -> bool {
         || has_dot_segment(&path)
 }
 
-/// Whether a segment is `.` or `..`, however it is written.
+/// Whether a segment is `.` or `..`, however it is written, also behind a separator that only some see as one.
 fn has_dot_segment(path_and_query: &str) -> bool {
-    let path = path_and_query.split('?').next().unwrap_or_default();
-    path.split('/').any(|segment| {
+    // The gateway sends no fragment, and looks at the path before it.
+    let path = path_and_query.split(['?', '#']).next().unwrap_or_default();
+    let plain = path.to_ascii_lowercase().replace("%2e", ".");
+    let plain = plain.replace("%2f", "/").replace("%5c", "/");
+    plain.split(['/', '\\']).any(|segment| {
         let name = segment.split(';').next().unwrap_or_default();
-        let name = name.to_ascii_lowercase().replace("%2e", ".");
-        matches!(name.as_str(), "." | "..")
+        matches!(name, "." | "..")
     })
 }
 

@@ -278,6 +278,33 @@ fn sub_requests_are_answered_in_order_and_unknown_upstreams_are_an_error() {
         .unwrap();
 }
 
+#[test]
+fn a_sub_request_that_the_gateway_would_refuse_for_its_path_is_refused_here() {
+    let plugin = on_request(Phases::REQUEST, |_| {
+        for path in [
+            "no-slash",
+            "/a/..",
+            "/users/..%2Fadmin",
+            "/a%5c%2E%2e;x",
+            "/a/..\\b",
+            "/a/..#b",
+        ] {
+            let answer = upstream::Request::get("echo", path).send();
+            let refused = matches!(answer, Err(upstream::Error::Protocol(_)));
+            assert!(refused, "{path}: {answer:?}");
+        }
+        for path in ["/a%2Fb", "/a?b=/../c", "/a#/../b"] {
+            let answer = upstream::Request::get("echo", path).send();
+            assert!(answer.is_ok(), "{path}: {answer:?}");
+        }
+        Ok(Flow::Next)
+    });
+    let echo = |_: &upstream::Request| Ok(Answer::new(200));
+    plugin
+        .on_request(&mut Exchange::get("/").upstream("echo", echo))
+        .unwrap();
+}
+
 /// Runs `act` in the request phase of a plugin, and hands back what it left behind.
 fn in_request(act: fn()) -> super::Harness<Once> {
     thread_local! {

@@ -6,6 +6,10 @@ use gateway_plugin_sdk::json::Node;
 
 use crate::config::{Arrays, MergeMode};
 
+/// Up to so many names are looked for one by one: an index of the other side costs an allocation for each name in it,
+/// and a document of many names may be made of many small parts.
+const FEW: usize = 8;
+
 /// What happens where two parts meet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Merge {
@@ -51,13 +55,14 @@ impl Merge {
         if let Some(others) = other.members()
             && let Some(members) = here.members()
         {
-            let mut places = BTreeMap::new();
-            for (place, (name, _)) in members.iter().enumerate() {
-                places.entry(name.clone()).or_insert(place);
-            }
+            let mut places = (others.len() > FEW).then(|| index(members));
             for (name, value) in others.drain(..) {
-                match places.get(&name) {
-                    Some(place) => self.join(&mut members[*place].1, value).map_err(|below| {
+                let place = match &places {
+                    Some(places) => places.get(&name).copied(),
+                    None => members.iter().position(|(known, _)| *known == name),
+                };
+                match place {
+                    Some(place) => self.join(&mut members[place].1, value).map_err(|below| {
                         if below.is_empty() {
                             name
                         } else {
@@ -65,7 +70,9 @@ impl Merge {
                         }
                     })?,
                     None => {
-                        places.insert(name.clone(), members.len());
+                        if let Some(places) = &mut places {
+                            places.insert(name.clone(), members.len());
+                        }
                         members.push((name, value));
                     }
                 }
@@ -78,6 +85,15 @@ impl Merge {
         *here = other;
         Ok(())
     }
+}
+
+/// Where each name stands first.
+fn index(members: &[(String, Node)]) -> BTreeMap<String, usize> {
+    let mut places = BTreeMap::new();
+    for (place, (name, _)) in members.iter().enumerate() {
+        places.entry(name.clone()).or_insert(place);
+    }
+    places
 }
 
 #[cfg(test)]
@@ -112,6 +128,27 @@ mod tests {
             merged(MergeMode::Deep, Arrays::Replace, &parts).unwrap(),
             r#"{"a":{"x":1,"y":2,"z":3},"b":1}"#
         );
+    }
+
+    #[test]
+    fn few_names_and_many_meet_the_same_ones() {
+        for many in [FEW - 2, FEW - 1] {
+            let names = |value: &str| -> String {
+                let each = (0..many).map(|n| format!("\"n{n}\":{value}"));
+                each.collect::<Vec<_>>().join(",")
+            };
+            // With two names more in the second part: one by one, and by an index.
+            let (first, second) = (names("{\"x\":1}"), names("{\"y\":2}"));
+            let parts = [
+                format!("{{{first},\"old\":1}}"),
+                format!("{{{second},\"new\":1,\"new\":2}}"),
+            ];
+            let parts = parts.each_ref().map(String::as_str);
+            assert_eq!(
+                merged(MergeMode::Deep, Arrays::Replace, &parts).unwrap(),
+                format!("{{{},\"old\":1,\"new\":2}}", names("{\"x\":1,\"y\":2}")),
+            );
+        }
     }
 
     #[test]

@@ -492,11 +492,12 @@ fn is_treacherous(path: &str) -> bool {
 }
 
 /// Whether a segment of a path is `.` or `..`, however it is written: whoever resolves it leaves the place that the
-/// plugin meant (RFC 3986, section 5.2.4).
+/// plugin meant (RFC 3986, section 5.2.4). What decodes a separator, or takes `\` for one, sees more segments.
 pub(super) fn has_dot_segment(path: &str) -> bool {
-    path.split('/').any(|segment| {
+    let plain = path.to_ascii_lowercase().replace("%2e", ".");
+    let plain = plain.replace("%2f", "/").replace("%5c", "/");
+    plain.split(['/', '\\']).any(|segment| {
         let name = segment.split(';').next().unwrap_or(segment);
-        let name = name.to_ascii_lowercase().replace("%2e", ".");
         name == "." || name == ".."
     })
 }

@@ -214,8 +214,9 @@ mod tests {
         for good in [
             "/",
             "/a/b?c=../d",
-            "/a%2F..%2Fb",
+            "/a%2Fb%5Cc",
             "/a..b/...",
+            "/a/..b%2F...",
             "/.well-known/x",
         ] {
             let sent = path(good).unwrap_or_else(|error| panic!("{good}: {error:?}"));
@@ -227,6 +228,12 @@ mod tests {
             "/a/..",
             "/a/%2E%2e/b",
             "/a/.%2E;x=1",
+            "/users/..%2Fadmin",
+            "/a%2F..%2Fb",
+            "/a/..%5Cb",
+            "/a%5c%2e%2e;x",
+            "/a/..\\b",
+            "/a/..#b",
             "a",
             "",
         ] {

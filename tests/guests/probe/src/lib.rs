@@ -3,6 +3,7 @@
 //! `/probe/<function>` selects the function of `on_request`; the answer is JSON. `/probe/response/<function>` goes
 //! on to the upstream and acts on the response. Streams, completion and configuration run on every exchange.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use gateway_plugin_sdk::limiter::{Algorithm, Decision};
@@ -10,6 +11,9 @@ use gateway_plugin_sdk::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+/// Calls of `on_request` that this instance has had.
+static CALLS: AtomicU32 = AtomicU32::new(0);
 
 /// What the probe is told.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -89,6 +93,7 @@ impl Plugin for Probe {
     }
 
     fn on_request(&self, request: &mut Request) -> Result {
+        CALLS.fetch_add(1, Ordering::Relaxed);
         let path = request.path();
         let Some(function) = path.strip_prefix("/probe/") else {
             return Ok(Flow::Next);
@@ -120,22 +125,11 @@ impl Plugin for Probe {
             _ => {}
         }
         if function == "denied" {
-            let names = [
-                "host",
-                "content-length",
-                "transfer-encoding",
-                "connection",
-                "te",
-                "upgrade",
-                ":path",
-                "a b",
-            ];
-            let seen: Value = names
-                .map(|n| json!([n, request.set_header(n, "x").map_err(|e| e.to_string())]))
-                .into();
-            return Ok(Answer::new(200)
-                .json(&json!({ "function": function, "saw": seen }))
-                .into());
+            return Ok(told(function, reserved_edits(request)));
+        }
+        if function == "try" {
+            let edit = Trial::read(request);
+            return Ok(edit.end(function, edit.on_request(request)));
         }
         if forward(request, function, &self.config)? {
             return Ok(Flow::Next);
@@ -144,9 +138,7 @@ impl Plugin for Probe {
             Some(seen) => seen,
             None => self.beyond(function)?,
         };
-        Ok(Answer::new(200)
-            .json(&json!({ "function": function, "saw": seen }))
-            .into())
+        Ok(told(function, seen))
     }
 
     fn on_response(&self, request: &Request, response: &mut Response) -> Result {
@@ -155,6 +147,10 @@ impl Plugin for Probe {
             return Ok(Flow::Next);
         };
         let seen = match function {
+            "try" => {
+                let edit = Trial::read(request);
+                return Ok(edit.end(function, edit.on_response(response)));
+            }
             "status" => json!(response.status()),
             "response-header" => json!(response.header_str("content-type")),
             "response-headers" => fields(response.headers()),
@@ -186,9 +182,7 @@ impl Plugin for Probe {
             }
             _ => return Err(format!("no function {function} to probe in on_response").into()),
         };
-        Ok(Answer::new(200)
-            .json(&json!({ "function": function, "saw": seen }))
-            .into())
+        Ok(told(function, seen))
     }
 
     fn on_request_chunk(&self, _: &Request, chunk: Vec<u8>, last: bool) -> Result<Vec<u8>> {
@@ -210,6 +204,30 @@ impl Plugin for Probe {
         metrics::count("completed", &[("status", &status.to_string())], 1);
         log::info!(id = request.id(), status = status; "probe completed");
     }
+}
+
+/// What an answer says.
+fn told(function: &str, seen: Value) -> Flow {
+    Answer::new(200)
+        .json(&json!({ "function": function, "saw": seen }))
+        .into()
+}
+
+/// What comes of edits that no grant allows.
+fn reserved_edits(request: &mut Request) -> Value {
+    let names = [
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "te",
+        "upgrade",
+        ":path",
+        "a b",
+    ];
+    names
+        .map(|n| json!([n, request.set_header(n, "x").map_err(|e| e.to_string())]))
+        .into()
 }
 
 /// Upper case, and an end that shows that the last chunk was seen.
@@ -246,6 +264,70 @@ fn forward(request: &mut Request, function: &str, config: &Config) -> Result<boo
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// One edit of the field `name` of the query, in the way that `by` names; on the request, or on the `of=response`.
+struct Trial {
+    name: String,
+    by: String,
+    of_response: bool,
+}
+
+impl Trial {
+    fn read(request: &Request) -> Self {
+        let query = |name| request.query_param(name).unwrap_or_default();
+        Self {
+            name: query("name"),
+            by: query("by"),
+            of_response: query("of") == "response",
+        }
+    }
+
+    fn batch(&self) -> [Edit<'_>; 1] {
+        [if self.of_response {
+            Edit::set_response_header(&self.name, b"tried")
+        } else {
+            Edit::set_header(&self.name, b"tried")
+        }]
+    }
+
+    fn on_request(&self, request: &mut Request) -> Result<(), HeaderError> {
+        let name = &*self.name;
+        if self.by == "batch" {
+            return request.edit(&self.batch()).map_err(|error| error.why);
+        }
+        if self.of_response {
+            let mut response = request.response();
+            return match &*self.by {
+                "append" => response.append_header(name, "tried"),
+                "remove" => response.remove_header(name),
+                _ => response.set_header(name, "tried"),
+            };
+        }
+        match &*self.by {
+            "append" => request.append_header(name, "tried"),
+            "remove" => request.remove_header(name),
+            _ => request.set_header(name, "tried"),
+        }
+    }
+
+    fn on_response(&self, response: &mut Response) -> Result<(), HeaderError> {
+        let name = &*self.name;
+        match &*self.by {
+            "append" => response.append_header(name, "tried"),
+            "remove" => response.remove_header(name),
+            "batch" => response.edit(&self.batch()).map_err(|error| error.why),
+            _ => response.set_header(name, "tried"),
+        }
+    }
+
+    /// An edit that was made shows where it belongs; one that was not is told.
+    fn end(&self, function: &str, made: Result<(), HeaderError>) -> Flow {
+        match made {
+            Ok(()) => Flow::Next,
+            Err(error) => told(function, json!(error.to_string())),
+        }
+    }
 }
 
 /// Edits are made in order up to the first that is refused, and that one is named.
@@ -285,6 +367,7 @@ fn several_edits(request: &mut Request) -> Result<()> {
 /// What the exchange says; `None` if `function` is none of its readers.
 fn facts(request: &Request, function: &str) -> Option<Value> {
     Some(match function {
+        "calls" => json!(CALLS.load(Ordering::Relaxed)),
         "id" => json!(request.id()),
         "route" => json!(request.route()),
         "client-address" => json!(request.client_address()),
