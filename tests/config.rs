@@ -453,7 +453,7 @@ match = { path = "/**" }
 plugins = ["probe", "faulty"]
 upstream = "p"
 [[routes]]
-name = "default again"
+name = "default-again"
 match = { path = "/again" }
 plugins = ["probe"]
 upstream = "p"

@@ -11,6 +11,17 @@ use serde_json::value::RawValue;
 /// How deep a document may be nested.
 pub const MAX_DEPTH: usize = 64;
 
+/// Reads a document into a type.
+///
+/// # Errors
+/// If it is not JSON, of another form than the type, or nested deeper than [`MAX_DEPTH`].
+pub fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> crate::Result<T> {
+    if depth(bytes) > MAX_DEPTH {
+        return Err(format!("nested deeper than {MAX_DEPTH}").into());
+    }
+    Ok(serde_json::from_slice(bytes)?)
+}
+
 /// The members of an object in order; a name that comes twice is there twice.
 pub type Members = Vec<(String, Node)>;
 
@@ -31,10 +42,7 @@ impl Node {
     /// # Errors
     /// If it is not JSON, or nested deeper than [`MAX_DEPTH`]; the text says where.
     pub fn parse(bytes: &[u8]) -> crate::Result<Self> {
-        if depth(bytes) > MAX_DEPTH {
-            return Err(format!("nested deeper than {MAX_DEPTH}").into());
-        }
-        Ok(Self(Inner::Raw(serde_json::from_slice(bytes)?)))
+        Ok(Self(Inner::Raw(read(bytes)?)))
     }
 
     /// An empty object.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use gateway_plugin_sdk::fields;
+use gateway_plugin_sdk::{fields, json};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -82,8 +82,8 @@ impl Verified {
 impl ClaimRules {
     /// Reads the payload of a token whose signature held.
     pub(crate) fn read(&self, payload: &[u8]) -> Result<Verified, &'static str> {
-        let claims: Map<String, Value> = serde_json::from_slice(payload)
-            .map_err(|_| "The token's claims are no JSON object.")?;
+        let claims: Map<String, Value> =
+            json::read(payload).map_err(|_| "The token's claims are no JSON object.")?;
         let exp = date(&claims, "exp")?;
         let nbf = date(&claims, "nbf")?;
         if exp.is_none() && self.require_exp {

@@ -10,7 +10,7 @@ use std::time::UNIX_EPOCH;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use gateway_plugin_sdk::{ConfigDuration, ConfigError, Request, clock};
+use gateway_plugin_sdk::{ConfigDuration, ConfigError, Request, clock, json};
 use schemars::JsonSchema;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
@@ -177,7 +177,7 @@ impl Jwt {
         }
         let (head, payload) = signed.split_once('.').ok_or(MALFORMED)?;
         let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| MALFORMED);
-        let head: Head = serde_json::from_slice(&decode(head)?).map_err(|_| MALFORMED)?;
+        let head: Head = json::read(&decode(head)?).map_err(|_| MALFORMED)?;
         head.check()?;
         let signature_bytes = decode(signature)?;
         if !self

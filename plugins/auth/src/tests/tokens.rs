@@ -311,3 +311,20 @@ fn what_is_no_compact_token_is_refused() {
     );
     refuses(&auth, &array);
 }
+
+#[test]
+fn a_token_nested_deeper_than_64_is_refused_in_its_head_and_in_its_claims() {
+    let auth = auth(jwt(json!({})));
+    // The document itself is the first level.
+    let nested = |depth: usize| {
+        let array = "[".repeat(depth - 1) + &"]".repeat(depth - 1);
+        serde_json::from_str::<Value>(&array).unwrap()
+    };
+    for with in [
+        |deep: Value| with_head(json!({ "x": deep })),
+        |deep: Value| hs256(&claims(json!({ "x": deep }))),
+    ] {
+        assert!(admits(&auth, &with(nested(64))));
+        refuses(&auth, &with(nested(65)));
+    }
+}

@@ -43,18 +43,7 @@ impl Metrics {
             ),
             failures,
         )?;
-        let denied = plugins.iter().flat_map(|(plugin, metrics)| {
-            let kinds = metrics.denied.sums().into_iter();
-            kinds.map(move |(kind, count)| ([name(plugin), ("kind", kind.to_owned())], count))
-        });
-        counters(
-            encoder,
-            (
-                "gateway_plugin_denied",
-                "Edits and calls that plugins were not allowed, by kind",
-            ),
-            denied,
-        )?;
+        self.plugin_denials(encoder)?;
         let instances = plugins
             .iter()
             .map(|(plugin, metrics)| ([name(plugin)], metrics.instances.sum()));
@@ -82,6 +71,23 @@ impl Metrics {
             encoder,
             ("gateway_plugin_swaps", "Replacements of plugins"),
             lines,
+        )
+    }
+
+    fn plugin_denials(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let plugins = self.plugins.lock().clone();
+        let name = |plugin: &String| ("plugin", plugin.clone());
+        let denied = plugins.iter().flat_map(|(plugin, metrics)| {
+            let kinds = metrics.denied.sums().into_iter();
+            kinds.map(move |(kind, count)| ([name(plugin), ("kind", kind.to_owned())], count))
+        });
+        counters(
+            encoder,
+            (
+                "gateway_plugin_denied",
+                "Edits and calls that plugins were not allowed, by kind",
+            ),
+            denied,
         )
     }
 
