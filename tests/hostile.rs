@@ -127,6 +127,26 @@ fn edits_of_what_is_the_gateways_or_breaks_the_message_are_not_made() {
 }
 
 #[test]
+fn a_list_of_edits_that_is_none_ends_the_call_and_touches_nothing() {
+    let origin = Origin::start();
+    let gateway = gateway(&origin, "bad-edits", "");
+    let ask = |shape: &str| {
+        let path = format!("/hostile?shape={shape}");
+        get(gateway.listener("public"), &path, &[])
+    };
+    for (at, shape) in ["no-three", "no-kind", "short-name", "short-value", "huge"]
+        .into_iter()
+        .enumerate()
+    {
+        assert_eq!(ask(shape).status, 500, "{shape}");
+        failures(&gateway, at + 1);
+        let answer = ask("no-text");
+        assert_eq!((answer.status, &*answer.text()), (200, "Err(0)"), "{shape}");
+    }
+    assert_host_is_sound(&gateway);
+}
+
+#[test]
 fn an_upstream_or_a_secret_that_is_not_granted_is_denied() {
     let origin = Origin::start();
     let upstream = gateway(&origin, "denied-upstream", "");

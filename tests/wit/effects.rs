@@ -111,7 +111,7 @@ fn edits_of_the_request_are_what_the_upstream_sees() {
         ["theirs", "one", "two"]
     );
     assert!(sent("remove-request-header").all("x-probe").is_empty());
-    let several = sent("edit-request-headers");
+    let several = sent("apply");
     assert_eq!(several.all("x-probe"), ["one", "two"]);
     assert_eq!(several.all("x-before"), ["made"]);
     assert!(several.all("cookie").is_empty() && several.all("x-after").is_empty());
@@ -151,7 +151,7 @@ fn edits_of_the_response_are_what_the_client_sees_from_either_phase() {
         let removed = ask("remove-response-header");
         assert!(all(&removed, "content-type").is_empty(), "{phase}");
     }
-    let several = scene.ask("/probe/edit-response-headers");
+    let several = scene.ask("/probe/apply");
     assert_eq!(all(&several, "x-probe"), ["one", "two"]);
     assert!(all(&several, "content-type").is_empty());
 }

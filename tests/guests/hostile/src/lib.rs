@@ -67,6 +67,8 @@ pub enum Act {
     BadHeaders,
     /// Does so to the response, and in an answer of its own.
     BadAnswer,
+    /// Hands over a list of edits that is none, of the shape that the query names.
+    BadEdits,
     /// Asks an upstream that it was not granted.
     DeniedUpstream,
     /// Reads a secret that it was not granted.
@@ -157,6 +159,7 @@ impl Plugin for Hostile {
                 return Ok((0..70_000).fold(answer, add).into());
             }
             Act::BadHeaders => bad_headers(request),
+            Act::BadEdits => bad_edits(&request.query_param("shape").unwrap_or_default()),
             Act::DeniedUpstream => format!("{:?}", upstream::Request::get("secret", "/").send()),
             Act::DeniedSecret => format!("{:?}", (secrets::get("mine"), secrets::get("theirs"))),
             Act::Itself => match upstream::Request::get("itself", "/hostile").send() {
@@ -242,6 +245,15 @@ fn bad_headers(request: &mut Request) -> String {
             request.response().set_header(name, "x"),
             request.response().append_header(name, "x"),
             request.response().remove_header(name),
+            request
+                .edit(&[Edit::set_header(name, b"x")])
+                .map_err(|error| error.why),
+            request
+                .edit(&[Edit::remove_header(name)])
+                .map_err(|error| error.why),
+            request
+                .edit(&[Edit::append_response_header(name, b"x")])
+                .map_err(|error| error.why),
         ];
         made.extend(edits.iter().filter(|edit| edit.is_ok()).map(|_| name));
     }
@@ -250,12 +262,37 @@ fn bad_headers(request: &mut Request) -> String {
             request.set_header("x-fine", value),
             request.append_header("x-fine", value),
             request.response().set_header("x-fine", value),
+            request
+                .edit(&[Edit::append_header("x-fine", value.as_bytes())])
+                .map_err(|error| error.why),
             request.set_path(&format!("/{value}")),
             request.set_method(value),
         ];
         made.extend(edits.iter().filter(|edit| edit.is_ok()).map(|_| value));
     }
     format!("made: {made:?}")
+}
+
+/// Calls the host as no SDK would.
+#[cfg(target_arch = "wasm32")]
+fn bad_edits(shape: &str) -> String {
+    use gateway_plugin_sdk::__private::bindings::gateway::plugin::edits::apply;
+
+    let (edits, text): (&[u32], &[u8]) = match shape {
+        "no-three" => (&[0, 1], b"a"),
+        "no-kind" => (&[7, 1, 1], b"ab"),
+        "short-name" => (&[0, 4, 0], b"abc"),
+        "short-value" => (&[0, 1, 3], b"abc"),
+        "huge" => (&[0, u32::MAX, u32::MAX], b"abc"),
+        // An attribute that is no text is refused and no more.
+        _ => (&[6, 1, 1], b"a\xff"),
+    };
+    format!("{:?}", apply(edits, text).map_err(|error| error.at))
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn bad_edits(_: &str) -> String {
+    unreachable!("only in the sandbox")
 }
 
 /// An answer with everything that must not be in one, and its body says which edits were made before.
