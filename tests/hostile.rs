@@ -1,7 +1,7 @@
 //! Plugins that misbehave: each is ended inside its budget, and only its own exchange notices.
 
 mod budget;
-mod component;
+pub(crate) mod component;
 mod rounds;
 
 use std::time::{Duration, Instant};
@@ -76,11 +76,31 @@ fn failures(gateway: &Gateway, count: usize) -> Vec<String> {
     }
 }
 
-/// No thread of the gateway itself panicked.
+/// No thread of the gateway itself panicked, in its own code or in a library's.
 fn assert_host_is_sound(gateway: &Gateway) {
-    let panicked =
-        gateway.find(|line| line.contains("panicked at") && line.contains("gateway/src"));
+    let panicked = gateway.find(is_panic_of_the_host);
     assert_eq!(panicked, None, "{}", gateway.text());
+}
+
+/// A guest's panic stands in a line that names the plugin, or names the guest's source.
+fn is_panic_of_the_host(line: &str) -> bool {
+    line.contains("panicked at") && !line.contains("plugin=\"") && !line.contains("tests/guests/")
+}
+
+#[test]
+fn a_panic_in_a_library_is_one_of_the_host_and_one_of_a_guest_is_not() {
+    let thread = "thread 'worker-0' (7) panicked at";
+    for place in [
+        "gateway/src/proxy.rs:1:1:",
+        "/registry/h2-0.4.20/src/lib.rs:1:1:",
+    ] {
+        assert!(is_panic_of_the_host(&format!("{thread} {place}")));
+    }
+    let guest = "panicked at tests/guests/hostile/src/lib.rs:1:1";
+    assert!(!is_panic_of_the_host(guest));
+    assert!(!is_panic_of_the_host(
+        "plugin failed plugin=\"a\" panicked at /library/alloc.rs:1:1"
+    ));
 }
 
 #[test]

@@ -172,6 +172,33 @@ fn a_plugin_that_sleeps_is_ended_by_its_timeout_and_not_charged() {
     );
 }
 
+/// What its client sees of the end of a call, whatever the gateway's own figures say. The median of some rounds is
+/// not what one hiccup of the machine makes it; the slack is for the round trip, the connection and the wake-ups on
+/// a machine that is busy beside, and still a small part of what an unstopped call would take: for ever.
+#[test]
+fn a_call_ends_for_its_client_soon_after_its_budget() {
+    const SLACK: Duration = Duration::from_millis(50);
+    let origin = Origin::start();
+    for (act, plugin, budget) in [
+        ("sleep", "cpu = \"1ms\"\ntimeout = \"60ms\"", 60),
+        ("loop", "cpu = \"4ms\"\ntimeout = \"5s\"", 4),
+        ("loop-calling", "cpu = \"4ms\"\ntimeout = \"5s\"", 4),
+    ] {
+        let gateway = gateway(&origin, act, plugin);
+        let budget = Duration::from_millis(budget);
+        let round = |_| {
+            let began = Instant::now();
+            assert_eq!(get(gateway.listener("public"), "/hostile", &[]).status, 500);
+            began.elapsed()
+        };
+        let mut took: Vec<Duration> = (0..11).map(round).collect();
+        took.sort();
+        let median = took[took.len() / 2];
+        assert!(took[0] >= budget, "{act}: {took:?}");
+        assert!(median <= budget + 2 * TICK + SLACK, "{act}: {took:?}");
+    }
+}
+
 #[test]
 fn a_neighbour_has_its_turn_between_the_ticks_of_loops() {
     let origin = Origin::start();

@@ -14,7 +14,7 @@ pub(super) const TABLE_BOMB: &str = "(loop $again
 pub(super) const STACK_BOMB: &str = "(drop (call $on-request (local.get 0)))";
 
 /// A component with `act` in its request phase and `more` among its core instances.
-pub(super) fn write(path: &Path, act: &str, more: &str) {
+pub(crate) fn write(path: &Path, act: &str, more: &str) {
     let text = include_str!("bomb.wat");
     let bytes = wat::parse_str(text.replace("{act}", act).replace("{more}", more)).unwrap();
     let new = path.with_extension("new");
@@ -38,7 +38,7 @@ pub(super) fn gateway(origin: &Origin, act: &str, plugin: &str) -> Gateway {
 }
 
 /// Bombs of instances, tables and memories: `count` times what `of` declares.
-pub(super) fn many(count: usize, of: &str) -> String {
+pub(crate) fn many(count: usize, of: &str) -> String {
     let instances = "(core instance (instantiate $more))\n".repeat(count);
     format!("(core module $more {of})\n{instances}")
 }
