@@ -283,8 +283,9 @@ fn components_that_are_not_loaded() {
 
 /// Thousands of times the new version is refused and the one in force serves.
 ///
-/// A refusal allocates and frees megabytes, so one reading says little: what is kept is the least of many, and what
-/// the compiling threads keep is there only after some hundreds of rounds.
+/// A refusal allocates and frees megabytes, so one reading says little: what is kept is the least of many. What the
+/// compiling threads and the allocator keep comes in steps of megabytes, the last of them within two thousand rounds; from
+/// there on, eight thousand rounds differed by 3 %.
 fn refusals(gateway: &Gateway, reload: &str) {
     let public = gateway.listener("public");
     let rounds = |count: u64| {
@@ -302,8 +303,9 @@ fn refusals(gateway: &Gateway, reload: &str) {
         }
         least
     };
+    rounds(2 * ROUNDS);
     let (early, late) = (rounds(ROUNDS), rounds(4 * ROUNDS));
-    assert_flat(reload, (ROUNDS, early), (5 * ROUNDS, late));
+    assert_flat(reload, (3 * ROUNDS, early), (7 * ROUNDS, late));
     assert_host_is_sound(gateway);
 }
 
