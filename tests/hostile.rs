@@ -4,8 +4,10 @@ mod budget;
 pub(crate) mod component;
 mod rounds;
 
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use crate::harness::frames::{CANCEL, Http2, RST_STREAM};
 use crate::harness::{Gateway, Origin, get};
 
 /// A gateway with one worker and a plugin on `/hostile`. `plugin` are further lines of the plugin's table.
@@ -144,6 +146,49 @@ fn edits_of_what_is_the_gateways_or_breaks_the_message_are_not_made() {
         assert_eq!(answer.header(name), None, "{:?}", answer.headers);
     }
     assert_eq!(answer.header("content-length"), Some("8"));
+}
+
+#[test]
+fn a_call_whose_client_goes_away_takes_its_instance_along() {
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let origin = Origin::answering(move |head, _| {
+        if head.starts_with("GET /wait") {
+            // Until the test says so, and from then on at once.
+            let _released = released.lock().unwrap().recv();
+        }
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_vec()
+    });
+    let gateway = gateway(&origin, "wait", "timeout = \"60s\"");
+    let instances = "gateway_plugin_instances{plugin=\"hostile\"}";
+    let await_instances = |count: f64| {
+        let began = Instant::now();
+        while (gateway.metric(instances) - count).abs() > 0.5 {
+            assert!(
+                began.elapsed() < Duration::from_secs(10),
+                "{}",
+                gateway.text()
+            );
+        }
+    };
+    await_instances(1.0);
+    // Over HTTP/1, one that ends its side of the connection is still answered.
+    let mut client = Http2::connect(gateway.listener("public"));
+    client.get(1, "/hostile");
+    let began = Instant::now();
+    while origin.seen().is_empty() {
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "{}",
+            gateway.text()
+        );
+    }
+    client.frame(RST_STREAM, 0, 1, &CANCEL.to_be_bytes());
+    await_instances(0.0);
+    drop(release);
+    assert_eq!(get(gateway.listener("public"), "/hostile", &[]).status, 200);
+    await_instances(1.0);
+    assert_host_is_sound(&gateway);
 }
 
 #[test]
