@@ -27,7 +27,6 @@ pub mod bindings {
         path: "../wit",
         world: "plugin",
         ownership: Borrowing { duplicate_if_necessary: false },
-        generate_all,
         pub_export_macro: true,
         export_macro_name: "__export_world",
         default_bindings_module: "gateway_plugin_sdk::__private::bindings",
