@@ -31,7 +31,8 @@ impl From<Answer> for Flow {
 ///
 /// The gateway keeps many instances of a component and configures each once per distinct configuration, so a
 /// field of `self` is neither shared by all requests nor private to one: what must be shared goes into
-/// [`state`](crate::state), what belongs to one exchange into its attributes.
+/// [`state`](crate::state), what belongs to one exchange into its attributes. An instance ends with its memory, as a
+/// whole: a plugin is never dropped there.
 pub trait Plugin: Sized + 'static {
     /// The plugin's `config` table. `#[serde(deny_unknown_fields)]` turns a misspelt key into an error;
     /// [`NoConfig`](crate::NoConfig) is for a plugin without settings.

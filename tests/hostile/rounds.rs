@@ -108,6 +108,7 @@ fn traps() {
         client: Client::Status(200),
         ..fails("panic-in-complete", "trap")
     });
+    // An instance ends as a whole, with its memory: no destructor of the guest has a turn that it could misuse.
     run(&Kind {
         plugin: "instances = { recycle_after = 1 }",
         ..harmless("panic-in-drop")
