@@ -133,8 +133,8 @@ fn a_hundred_swaps_under_load_lose_nothing_and_keep_no_memory() {
 
 #[test]
 fn the_checker_reports_one_answer_that_is_spoiled_on_purpose_and_nothing_else() {
-    // Of a truncated answer this small the head may not have been sent when the rest does not come.
-    let truncated = ["its body broke", "no answer: connection closed"];
+    // Of a truncated answer this small the head may not have been sent when the rest does not come: then there is none.
+    let truncated = ["its body broke", "no answer: "];
     for (fault, reported) in [
         (Fault::Truncated, &truncated[..]),
         (Fault::OtherId, &["is another request's answer"]),
