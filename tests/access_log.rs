@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::harness::frames::{CANCEL, Http2, RST_STREAM};
+use crate::harness::frames::{CANCEL, DATA, Http2, RST_STREAM};
 use crate::harness::recorder::Recorder;
 use crate::harness::{Gateway, get};
 
@@ -113,6 +113,22 @@ fn assert_over(gateway: &Gateway, status: &str, counted_as: &str, bytes: &str) {
     assert_eq!(gateway.metric(&requests), 1.0, "{requests}");
     let text = gateway.text();
     assert_eq!(text.matches("probe completed").count(), 1, "{text}");
+}
+
+#[test]
+fn an_answer_that_the_client_breaks_off_is_logged_counted_and_completed() {
+    let upstream = Recorder::start();
+    let gateway = gateway(&upstream);
+    let mut client = Http2::connect(gateway.listener("public"));
+    client.get(1, "/probe/next");
+    upstream.head(0);
+    upstream.send(0, b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nabc");
+    while client.next().unwrap().kind != DATA {}
+    client.frame(RST_STREAM, 0, 1, &CANCEL.to_be_bytes());
+    upstream.ended(0);
+    assert_over(&gateway, "\"status\":200", "200", "\"bytes_out\":3");
+    let completed = r#"gateway_custom_completed_total{plugin="probe",status="200"}"#;
+    assert_eq!(gateway.metric(completed), 1.0);
 }
 
 #[test]
