@@ -194,7 +194,8 @@ fn a_call_ends_for_its_client_soon_after_its_budget() {
         let mut took: Vec<Duration> = (0..11).map(round).collect();
         took.sort();
         let median = took[took.len() / 2];
-        assert!(took[0] >= budget, "{act}: {took:?}");
+        // The first tick is charged whole, however late in it the call began.
+        assert!(took[0] + TICK >= budget, "{act}: {took:?}");
         assert!(median <= budget + 2 * TICK + SLACK, "{act}: {took:?}");
     }
 }
