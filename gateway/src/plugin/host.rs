@@ -2,6 +2,7 @@
 
 mod edits;
 mod exchange;
+mod fields;
 mod limiter;
 mod names;
 mod output;

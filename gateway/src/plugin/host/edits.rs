@@ -8,7 +8,7 @@ use wasmtime::{AsContext, StoreContextMut};
 
 use super::Guest;
 use super::bindings::gateway::plugin::exchange::HeaderError;
-use super::exchange::{FieldEdit, Message};
+use super::fields::{FieldEdit, Message};
 use crate::plugin::grants::VERSION;
 
 /// `edit-error`

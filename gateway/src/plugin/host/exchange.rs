@@ -3,49 +3,21 @@
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::plugin::failure::Stop;
-use crate::plugin::grants::reserved;
 use crate::plugin::host::Guest;
 use crate::plugin::host::bindings::gateway::plugin::exchange::{HeaderError, Host};
+use crate::plugin::host::fields::{FieldEdit, Message, edit_response};
 use crate::plugin::host::query;
-use crate::plugin::limits::FIELDS;
 use crate::proxy::exchange::{Exchange, Phase, ResponseEdit};
 
-/// Bytes of one field value.
-const VALUE: usize = 64 << 10;
 /// Attributes of one exchange, and bytes of a name or value.
 const ATTRIBUTES: usize = 256;
 const ATTRIBUTE: usize = 64 << 10;
 
 type Edit = wasmtime::Result<Result<(), HeaderError>>;
 type Fields = Vec<(String, Vec<u8>)>;
-
-/// The message whose fields are edited.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Message {
-    Request,
-    Response,
-}
-
-/// What an edit does with the fields of its name.
-#[derive(Debug)]
-pub(super) enum FieldEdit {
-    Set(HeaderValue),
-    Append(HeaderValue),
-    Remove,
-}
-
-impl FieldEdit {
-    pub(super) fn set(value: &[u8]) -> Result<Self, HeaderError> {
-        field_value(value).map(Self::Set)
-    }
-
-    pub(super) fn append(value: &[u8]) -> Result<Self, HeaderError> {
-        field_value(value).map(Self::Append)
-    }
-}
 
 impl Host for Guest {
     fn id(&mut self) -> wasmtime::Result<String> {
@@ -308,7 +280,7 @@ impl Guest {
         Ok(self.exchange.as_deref().map(read).unwrap_or_default())
     }
 
-    fn in_phase(&mut self, phase: Phase) -> Option<&mut Exchange> {
+    pub(super) fn in_phase(&mut self, phase: Phase) -> Option<&mut Exchange> {
         self.exchange
             .as_deref_mut()
             .filter(|exchange| exchange.phase == phase)
@@ -325,63 +297,6 @@ impl Guest {
         Ok(self.edit_field(message, name.as_bytes(), edit))
     }
 
-    pub(super) fn edit_field(
-        &mut self,
-        message: Message,
-        name: &[u8],
-        edit: impl FnOnce() -> Result<FieldEdit, HeaderError>,
-    ) -> Result<(), HeaderError> {
-        let name = match self.names[message as usize].get(name) {
-            Some(known) => known,
-            None => self.editable(message, name)?,
-        };
-        self.edit(message, name, edit()?)
-    }
-
-    /// The name of a field that the plugin may edit; it is known from then on.
-    fn editable(&mut self, message: Message, name: &[u8]) -> Result<HeaderName, HeaderError> {
-        let field = field_name(name).map_err(|error| self.forbid_field(name, error))?;
-        let grants = &self.shared.plugin.grants;
-        let (writes, kind, side) = match message {
-            Message::Request => (&grants.write_request_headers, "request_field", "request"),
-            Message::Response => (&grants.write_response_headers, "response_field", "response"),
-        };
-        if !writes.covers(field.as_str()) {
-            self.deny(
-                kind,
-                format_args!("it writes the {side} field {field}"),
-                format_args!("{side}_headers = {{ write = [\"{field}\"] }}"),
-            );
-            return Err(HeaderError::Denied);
-        }
-        self.names[message as usize].keep(name, &field);
-        Ok(field)
-    }
-
-    /// Makes an edit of a field that the plugin may edit.
-    fn edit(
-        &mut self,
-        message: Message,
-        name: HeaderName,
-        edit: FieldEdit,
-    ) -> Result<(), HeaderError> {
-        match message {
-            Message::Request => {
-                let exchange = self.in_phase(Phase::Request).ok_or(HeaderError::Denied)?;
-                edit_request(&mut exchange.headers, name, edit)
-            }
-            Message::Response => {
-                let exchange = self.exchange.as_deref_mut().ok_or(HeaderError::Denied)?;
-                let edit = match edit {
-                    FieldEdit::Set(value) => ResponseEdit::Set(name, value),
-                    FieldEdit::Append(value) => ResponseEdit::Append(name, value),
-                    FieldEdit::Remove => ResponseEdit::Remove(name),
-                };
-                edit_response(exchange, edit)
-            }
-        }
-    }
-
     /// Leaves a fact, unless there are too many or it is too long.
     pub(super) fn leave_attribute(&mut self, name: Box<str>, value: Box<str>) {
         let Some(exchange) = self.exchange.as_mut() else {
@@ -396,70 +311,6 @@ impl Guest {
             exchange.set_attribute(name, value);
         }
     }
-}
-
-fn edit_request(
-    headers: &mut HeaderMap,
-    name: HeaderName,
-    edit: FieldEdit,
-) -> Result<(), HeaderError> {
-    match edit {
-        FieldEdit::Set(value) => {
-            headers
-                .try_insert(name, value)
-                .map_err(|_| HeaderError::Denied)?;
-        }
-        FieldEdit::Append(_) if headers.len() >= FIELDS => return Err(HeaderError::Denied),
-        FieldEdit::Append(value) => {
-            headers
-                .try_append(name, value)
-                .map_err(|_| HeaderError::Denied)?;
-        }
-        FieldEdit::Remove => {
-            headers.remove(name);
-        }
-    }
-    Ok(())
-}
-
-/// Applies an edit of the response at once, or keeps it until there is a response.
-fn edit_response(exchange: &mut Exchange, edit: ResponseEdit) -> Result<(), HeaderError> {
-    match (exchange.phase, &mut exchange.response) {
-        (Phase::Response, Some(head)) => {
-            if head.headers.len() >= FIELDS
-                && matches!(edit, ResponseEdit::Append(..) | ResponseEdit::Set(..))
-            {
-                return Err(HeaderError::Denied);
-            }
-            head.apply(edit);
-            Ok(())
-        }
-        (Phase::Request, _) if exchange.response_edits.len() < FIELDS => {
-            exchange.response_edits.push(edit);
-            Ok(())
-        }
-        _ => Err(HeaderError::Denied),
-    }
-}
-
-/// A name that a plugin may edit.
-fn field_name(name: &[u8]) -> Result<HeaderName, HeaderError> {
-    if name.starts_with(b":") {
-        return Err(HeaderError::Denied);
-    }
-    let name = HeaderName::from_bytes(name).map_err(|_| HeaderError::InvalidName)?;
-    if reserved(&name) {
-        Err(HeaderError::Denied)
-    } else {
-        Ok(name)
-    }
-}
-
-fn field_value(value: &[u8]) -> Result<HeaderValue, HeaderError> {
-    if value.len() > VALUE {
-        return Err(HeaderError::InvalidValue);
-    }
-    HeaderValue::from_bytes(value).map_err(|_| HeaderError::InvalidValue)
 }
 
 /// A status that a plugin may give a response.
@@ -558,43 +409,5 @@ mod tests {
                 "{good:?} was refused"
             );
         }
-    }
-
-    #[test]
-    fn reserved_fields_and_smuggled_bytes_are_no_edits() {
-        for name in [
-            "host",
-            "Content-Length",
-            "TRANSFER-ENCODING",
-            "connection",
-            "te",
-            "upgrade",
-            ":path",
-        ] {
-            assert!(
-                matches!(field_name(name.as_bytes()), Err(HeaderError::Denied)),
-                "{name}"
-            );
-        }
-        for name in ["", "a b", "a\r\nb", "a:b", "\u{e9}"] {
-            assert!(
-                matches!(field_name(name.as_bytes()), Err(HeaderError::InvalidName)),
-                "{name:?}"
-            );
-        }
-        for value in ["a\r\nb: c", "a\0", "a\nb"] {
-            assert!(
-                matches!(
-                    field_value(value.as_bytes()),
-                    Err(HeaderError::InvalidValue)
-                ),
-                "{value:?}"
-            );
-        }
-        assert!(
-            field_value(&[0xff, 0xe9]).is_ok(),
-            "bytes that are no text are a value"
-        );
-        assert!(field_value(&vec![b'a'; VALUE + 1]).is_err());
     }
 }
