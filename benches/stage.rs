@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use gateway::message::phase::Phase;
 use gateway::plugin::{Engine, Flow, Pool};
-use gateway::proxy::exchange::{Exchange, Phase, Record};
+use gateway::proxy::exchange::{Exchange, Record};
 use gateway::snapshot::{Builder, Replace, View};
 use gateway::telemetry::metrics::Metrics;
 use gateway::{config, state};

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use crate::message::head::ResponseHead;
 use crate::plugin::Failure;
-use crate::proxy::exchange::ResponseHead;
 
 /// Whose fault it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

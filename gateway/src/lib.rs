@@ -32,6 +32,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod error;
+pub mod message;
 pub mod plugin;
 pub mod proxy;
 pub mod route;

@@ -8,7 +8,6 @@ mod chain;
 pub mod complete;
 pub mod exchange;
 mod forward;
-pub mod headers;
 pub mod normalise;
 mod respond;
 mod stream;
@@ -23,16 +22,16 @@ use hyper::body::Incoming;
 
 use crate::config::Target;
 use crate::error::Error;
+use crate::message::body::{ClientBody, Outgoing, Progress, discard};
+use crate::message::head::ResponseHead;
+use crate::message::headers;
 use crate::server::connection::Connection;
 use crate::upstream::ResponseBody;
 use crate::worker::Worker;
 
-use body::{Body, ClientBody, Outgoing, Progress};
+use body::Body;
 use chain::Requested;
-use exchange::{Exchange, ResponseHead};
-
-/// How often a request may pass through gateways as a sub-request of their plugins.
-pub const MAX_DEPTH: u8 = 8;
+use exchange::Exchange;
 
 /// Why an exchange ends early, and the exchange itself, for its response.
 type Failed = (Box<Exchange>, Error);
@@ -75,7 +74,7 @@ pub async fn handle(
     if let Some(rest) = progress.take_rest() {
         let reads =
             !waits && progress.fault.get().is_none() && !headers::closes(response.headers());
-        let ended = reads && Box::pin(body::discard(rest, deadline)).await;
+        let ended = reads && Box::pin(discard(rest, deadline)).await;
         if !ended && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             headers::close(response.headers_mut());
         }

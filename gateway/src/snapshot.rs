@@ -5,7 +5,8 @@ mod build;
 use std::sync::Arc;
 
 use crate::config::{self, Config};
-use crate::plugin::{Linked, Phases, Pool};
+use crate::message::phase::Phases;
+use crate::plugin::{Linked, Pool};
 use crate::route::Router;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::{Metrics, RouteMetrics};

@@ -11,7 +11,8 @@ use tracing::{Instrument, Span};
 use super::failure::{Failure, FailureKind};
 use super::instance::{Call, Returned};
 use super::pool::{Leased, Pool, refused};
-use crate::proxy::exchange::{Exchange, Phase};
+use crate::message::phase::Phase;
+use crate::proxy::exchange::Exchange;
 use crate::telemetry::span;
 
 /// An instance that stays with one exchange. Calls take their turns: a chunk of the request may come while the

@@ -23,11 +23,11 @@ use std::time::{Duration, Instant};
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-use super::Phases;
 use super::failure::LogGate;
 use super::limits::Budget;
 use super::ticker::Clock;
 use crate::config::{self, Secret};
+use crate::message::phase::Phases;
 use crate::proxy::exchange::Exchange;
 use crate::state::Memory;
 use crate::telemetry::metrics::{Metrics, PluginMetrics};

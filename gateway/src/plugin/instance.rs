@@ -10,13 +10,15 @@ use bytes::Bytes;
 use wasmtime::component::{ComponentNamedList, Lift, Lower, ResourceAny, TypedFunc};
 use wasmtime::{AsContextMut, Store, UpdateDeadline};
 
+use super::Linked;
 use super::exports::{Chunk, Complete, Exports, Phase, typed};
 use super::failure::{Failure, FailureKind};
+use super::flow::phases_from_wit;
 use super::host::bindings::exports::gateway::plugin::filter as wit;
 use super::host::{Guest, Resolved, Shared};
 use super::limits::SETUP_FACTOR;
 use super::meter::Meter;
-use super::{Linked, Phases};
+use crate::message::phase::Phases;
 
 /// Calls after which an instance that has grown large is replaced.
 const BLOATED_CALLS: u64 = 100;
@@ -146,7 +148,7 @@ impl Instance {
         let index = self.exports.phases;
         let called = self.set_up_by(index, (resource,), timeout).await;
         self.settle(called, timeout)
-            .map(|(phases,)| Phases::from_wit(phases))
+            .map(|(phases,)| phases_from_wit(phases))
     }
 
     /// Calls a phase. The exchange, if there is one, is in the store's data already.

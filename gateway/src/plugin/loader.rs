@@ -12,6 +12,7 @@ use wasmtime::component::types::ComponentItem;
 use super::engine::Compiled;
 use super::exports::Exports;
 use super::grants::{VERSION, check_import};
+use super::host::bindings::exports::gateway::plugin::filter as wit;
 use super::host::{Resolved, Shared, resolve};
 use super::instance::Instance;
 use super::patience::Patience;
@@ -413,7 +414,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 impl Metadata {
-    fn from_wit(metadata: super::wit::Metadata) -> Self {
+    fn from_wit(metadata: wit::Metadata) -> Self {
         let bounded = |mut text: String| {
             text.truncate(text.floor_char_boundary(TEXT));
             text

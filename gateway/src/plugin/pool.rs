@@ -14,7 +14,8 @@ use super::held::Held;
 use super::instance::{Call, Instance, Returned};
 use super::{Flow, Linked};
 use crate::clock;
-use crate::proxy::exchange::{Exchange, Phase};
+use crate::message::phase::Phase;
+use crate::proxy::exchange::Exchange;
 use crate::telemetry::span;
 
 /// Idle instances a worker keeps of one plugin.

@@ -8,11 +8,13 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::Body as _;
 
-use super::body::ClientBody;
-use super::exchange::{Exchange, Phase, Record};
+use super::exchange::{Exchange, Record};
 use super::normalise::{Refusal, Target};
-use super::{Failed, MAX_DEPTH, headers, normalise};
+use super::{Failed, normalise};
 use crate::error::Error;
+use crate::message::body::ClientBody;
+use crate::message::phase::Phase;
+use crate::message::{MAX_DEPTH, headers};
 use crate::route::{self, Subject};
 use crate::server::connection::Connection;
 use crate::telemetry::span;

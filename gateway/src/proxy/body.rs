@@ -1,264 +1,146 @@
-//! Bodies on their way: what the client sends ([`ClientBody`], [`Outgoing`]) and what it gets ([`Body`]).
-//!
-//! Nothing here is held longer than a frame, and timers exist only where a peer makes us wait.
+//! What the client gets: the body that ends an exchange.
 
-mod response;
-
-use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
-pub use response::Body;
-pub(super) use response::Edited;
+use crate::message::body::{BodyFault, Progress};
+use crate::proxy::exchange::Exchange;
+use crate::upstream::ResponseBody;
 
-/// Why a body broke.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BodyFault {
-    /// More bytes than the limit.
-    #[error("the body is larger than the limit")]
-    TooLarge,
-    /// Nothing came for too long.
-    #[error("the body did not arrive in time")]
-    Timeout,
-    /// The peer broke it off, or its framing is wrong.
-    #[error("the body broke off")]
-    Broken,
-    /// A plugin refused a chunk.
-    #[error("a plugin refused a chunk")]
-    Plugin,
+/// The body of a response on its way to the client. It owns the exchange: the last byte, or the drop before
+/// it, is the end.
+pub struct Body {
+    source: Source,
+    tail: Option<Tail>,
 }
 
-/// What a request body did so far; shared with the exchange's owner.
-#[derive(Debug, Default)]
-pub struct Progress {
-    /// Bytes that came in.
-    pub received: Cell<u64>,
-    /// Whether the end was reached.
-    pub ended: Cell<bool>,
-    /// Why it broke, if it did.
-    pub fault: Cell<Option<BodyFault>>,
-    /// Whether what nobody reads of it is kept in [`Self::rest`].
-    keeps_rest: Cell<bool>,
-    rest: RefCell<Option<Incoming>>,
+enum Source {
+    Empty,
+    Full(Bytes),
+    Upstream(ResponseBody),
+    Edited(mpsc::Receiver<Edited>),
 }
 
-impl Progress {
-    /// What is left of the body, if it was dropped before its end. Nothing is kept from then on.
-    pub(super) fn take_rest(&self) -> Option<Incoming> {
-        self.keeps_rest.set(false);
-        self.rest.take()
-    }
+/// A step of a response body that plugins edit. The exchange is with them until the end.
+pub(super) enum Edited {
+    /// A frame to send.
+    Frame(Frame<Bytes>),
+    /// The body breaks here.
+    Fault(BodyFault),
+    /// Nothing follows.
+    End(Box<Exchange>),
 }
 
-/// Reads what nobody wanted, if it is little and comes soon; whether the end was reached. A connection whose request
-/// was not read to its end cannot serve another, but the answer waits meanwhile: until the deadline at most.
-pub(super) async fn discard(mut rest: Incoming, deadline: Option<Instant>) -> bool {
-    if http_body::Body::size_hint(&rest).lower() > DISCARDED {
-        return false;
-    }
-    let reading = async {
-        let mut read = 0;
-        while read <= DISCARDED {
-            match rest.frame().await {
-                None => return true,
-                Some(Err(_)) => return false,
-                Some(Ok(frame)) => read += frame.data_ref().map_or(0, Bytes::len) as u64,
-            }
-        }
-        false
-    };
-    let soon = Instant::now() + DISCARD_TIME;
-    let until = deadline.map_or(soon, |deadline| deadline.min(soon));
-    tokio::time::timeout_at(until.into(), reading)
-        .await
-        .unwrap_or(false)
+/// What happens at the end.
+struct Tail {
+    exchange: Box<Exchange>,
+    request: Option<Rc<Progress>>,
+    deadline: Option<Instant>,
+    late: Option<Pin<Box<Sleep>>>,
 }
 
-/// How much of a request that nobody wants is read, in bytes, and for how long: a client that sends its body behind
-/// its head is given the time of a round trip, one that waits for the answer first does not wait for long.
-const DISCARDED: u64 = 64 << 10;
-const DISCARD_TIME: Duration = Duration::from_millis(150);
-
-/// The body of the client's request: limited in size, and in the time between two frames.
-pub struct ClientBody {
-    /// None only when it is dropped.
-    incoming: Option<Incoming>,
-    /// What was read already, by a phase that wanted to hold it and met its limit.
-    prefix: Option<Bytes>,
-    limit: u64,
-    idle: Patience,
-    progress: Rc<Progress>,
-}
-
-impl ClientBody {
-    /// Wraps a body of at most `limit` bytes (0: no limit) and at most `idle` between two frames. `keeps_rest`: what
-    /// nobody reads of it can be had from the progress.
-    pub(super) fn new(
-        incoming: Incoming,
-        limit: u64,
-        idle: Duration,
-        keeps_rest: bool,
-    ) -> (Self, Rc<Progress>) {
-        let progress = Rc::new(Progress {
-            keeps_rest: Cell::new(keeps_rest),
-            ..Progress::default()
-        });
-        let limit = if limit == 0 { u64::MAX } else { limit };
-        let body = Self {
-            incoming: Some(incoming),
-            prefix: None,
-            limit,
-            idle: Patience::new(idle),
-            progress: progress.clone(),
+impl Body {
+    /// A body held in memory.
+    pub fn full(bytes: Bytes, exchange: Box<Exchange>, request: Option<Rc<Progress>>) -> Self {
+        let source = if bytes.is_empty() {
+            Source::Empty
+        } else {
+            Source::Full(bytes)
         };
-        (body, progress)
+        Self::new(source, exchange, request, None)
     }
 
-    /// Puts bytes that were read before the rest again.
-    pub fn prepend(&mut self, bytes: Bytes) {
-        self.prefix = Some(bytes).filter(|bytes| !bytes.is_empty());
+    /// As it comes from the upstream.
+    pub(super) fn upstream(
+        body: ResponseBody,
+        exchange: Box<Exchange>,
+        request: Option<Rc<Progress>>,
+        deadline: Option<Instant>,
+    ) -> Self {
+        Self::new(Source::Upstream(body), exchange, request, deadline)
     }
 
-    fn is_all_in(&self) -> bool {
-        self.incoming
-            .as_ref()
-            .is_none_or(http_body::Body::is_end_stream)
-    }
-
-    fn fail(&mut self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
-        self.progress.fault.set(Some(fault));
-        Poll::Ready(Some(Err(fault)))
-    }
-}
-
-impl Drop for ClientBody {
-    fn drop(&mut self) {
-        let progress = &self.progress;
-        if progress.keeps_rest.get() && !progress.ended.get() && !self.is_all_in() {
-            progress.rest.replace(self.incoming.take());
+    /// As it comes from plugins that edit it.
+    pub(super) fn edited(frames: mpsc::Receiver<Edited>) -> Self {
+        Self {
+            source: Source::Edited(frames),
+            tail: None,
         }
     }
-}
 
-impl http_body::Body for ClientBody {
-    type Data = Bytes;
-    type Error = BodyFault;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
-        if let Some(prefix) = self.prefix.take() {
-            return Poll::Ready(Some(Ok(Frame::data(prefix))));
+    /// No body and no exchange: for what is answered before there is one.
+    pub fn empty() -> Self {
+        Self {
+            source: Source::Empty,
+            tail: None,
         }
-        let Some(incoming) = self.incoming.as_mut() else {
-            return Poll::Ready(None);
+    }
+
+    fn new(
+        source: Source,
+        exchange: Box<Exchange>,
+        request: Option<Rc<Progress>>,
+        deadline: Option<Instant>,
+    ) -> Self {
+        let mut body = Self {
+            source,
+            tail: Some(Tail {
+                exchange,
+                request,
+                deadline,
+                late: None,
+            }),
         };
-        match Pin::new(incoming).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
-                self.idle.met();
-                if let Some(data) = frame.data_ref() {
-                    let received = self.progress.received.get() + data.len() as u64;
-                    self.progress.received.set(received);
-                    if received > self.limit {
-                        return self.fail(BodyFault::TooLarge);
-                    }
-                }
-                if self.is_all_in() {
-                    self.progress.ended.set(true);
-                }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(Some(Err(_))) => self.fail(BodyFault::Broken),
-            Poll::Ready(None) => {
-                self.progress.ended.set(true);
-                Poll::Ready(None)
-            }
-            Poll::Pending => {
-                ready!(self.idle.poll(cx));
-                self.fail(BodyFault::Timeout)
-            }
+        if http_body::Body::is_end_stream(&body) {
+            body.finish();
         }
+        body
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.prefix.is_none() && self.is_all_in()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let read = self.prefix.as_ref().map_or(0, Bytes::len) as u64;
-        match self
-            .incoming
-            .as_ref()
-            .and_then(|incoming| incoming.size_hint().exact())
-        {
-            Some(exact) => SizeHint::with_exact(exact + read),
-            None => SizeHint::default(),
+    /// The last byte was handed over.
+    fn finish(&mut self) {
+        if let Some(mut tail) = self.tail.take() {
+            tail.exchange.record.finished = true;
+            tail.count_request();
         }
     }
 }
 
-/// A clock that exists only while somebody waits.
-struct Patience {
-    limit: Duration,
-    sleep: Option<Pin<Box<Sleep>>>,
-}
-
-impl Patience {
-    fn new(limit: Duration) -> Self {
-        Self { limit, sleep: None }
+impl Tail {
+    fn count_request(&mut self) {
+        if let Some(request) = &self.request {
+            self.exchange.record.bytes_in = request.received.get();
+        }
     }
 
-    /// What was waited for came.
-    fn met(&mut self) {
-        self.sleep = None;
-    }
-
-    /// Ready when patience is at its end.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let limit = self.limit;
-        self.sleep
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)))
+    /// Whether the exchange as a whole took too long; only asked while the body waits.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = self.deadline else {
+            return Poll::Pending;
+        };
+        self.late
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())))
             .as_mut()
             .poll(cx)
     }
 }
 
-/// The body of a request on its way to an upstream.
-pub enum Outgoing {
-    /// None.
-    Empty,
-    /// All at once.
-    Full(Bytes),
-    /// As it comes from the client.
-    Client(Box<ClientBody>),
-    /// As it comes from plugins that edit it.
-    Edited(mpsc::Receiver<Result<Bytes, BodyFault>>),
-}
-
-impl Outgoing {
-    /// A body held in memory.
-    pub fn full(bytes: Bytes) -> Self {
-        if bytes.is_empty() {
-            Self::Empty
-        } else {
-            Self::Full(bytes)
-        }
+impl Drop for Tail {
+    fn drop(&mut self) {
+        self.count_request();
     }
 }
 
-impl http_body::Body for Outgoing {
+impl http_body::Body for Body {
     type Data = Bytes;
     type Error = BodyFault;
 
@@ -266,97 +148,81 @@ impl http_body::Body for Outgoing {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
-        match &mut *self {
-            Self::Empty => Poll::Ready(None),
-            Self::Full(_) => {
-                let Self::Full(bytes) = std::mem::replace(&mut *self, Self::Empty) else {
-                    return Poll::Ready(None);
-                };
+        let this = &mut *self;
+        let polled = match &mut this.source {
+            Source::Empty => Poll::Ready(None),
+            Source::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                this.source = Source::Empty;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            Self::Client(body) => Pin::new(body.as_mut()).poll_frame(cx),
-            Self::Edited(chunks) => chunks
-                .poll_recv(cx)
-                .map(|chunk| chunk.map(|chunk| chunk.map(Frame::data))),
+            Source::Upstream(body) => Pin::new(body).poll_frame(cx),
+            Source::Edited(frames) => match ready!(frames.poll_recv(cx)) {
+                Some(Edited::Frame(frame)) => return Poll::Ready(Some(Ok(frame))),
+                Some(Edited::Fault(fault)) => Poll::Ready(Some(Err(fault))),
+                Some(Edited::End(mut exchange)) => {
+                    exchange.record.finished = true;
+                    Poll::Ready(None)
+                }
+                None => Poll::Ready(Some(Err(BodyFault::Broken))),
+            },
+        };
+        match polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let (Some(tail), Some(data)) = (&mut this.tail, frame.data_ref()) {
+                    tail.exchange.record.bytes_out += data.len() as u64;
+                }
+                if http_body::Body::is_end_stream(this) {
+                    this.finish();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(fault))) => {
+                this.source = Source::Empty;
+                if let Some(tail) = &mut this.tail {
+                    tail.exchange.record.error.get_or_insert("response_broken");
+                }
+                this.tail = None;
+                Poll::Ready(Some(Err(fault)))
+            }
+            Poll::Ready(None) => {
+                this.finish();
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                let Some(tail) = &mut this.tail else {
+                    return Poll::Pending;
+                };
+                ready!(tail.poll_late(cx));
+                tail.exchange.record.error = Some("deadline");
+                this.source = Source::Empty;
+                this.tail = None;
+                Poll::Ready(Some(Err(BodyFault::Timeout)))
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Empty => true,
-            Self::Full(bytes) => bytes.is_empty(),
-            Self::Client(body) => body.is_end_stream(),
-            Self::Edited(_) => false,
+        match &self.source {
+            Source::Empty => true,
+            Source::Full(bytes) => bytes.is_empty(),
+            Source::Upstream(body) => body.is_end_stream(),
+            Source::Edited(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Empty => SizeHint::with_exact(0),
-            Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Client(body) => body.size_hint(),
-            Self::Edited(_) => SizeHint::default(),
+        match &self.source {
+            Source::Empty => SizeHint::with_exact(0),
+            Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Source::Upstream(body) => body.size_hint(),
+            Source::Edited(_) => SizeHint::default(),
         }
     }
 }
 
-/// Reads a body that was asked for whole.
-///
-/// # Errors
-/// The body's fault. [`Collected::Over`] carries what was read when it grew over `limit`.
-pub async fn collect<B>(body: &mut B, limit: usize) -> Result<Collected, BodyFault>
-where
-    B: http_body::Body<Data = Bytes, Error = BodyFault> + Unpin,
-{
-    let mut whole = bytes::BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        // Trailers do not outlive a body that is held: nothing carries them on.
-        if let Ok(data) = frame?.into_data() {
-            whole.extend_from_slice(&data);
-        }
-        if whole.len() > limit {
-            return Ok(Collected::Over(whole.freeze()));
-        }
-    }
-    Ok(Collected::Whole(whole.freeze()))
-}
-
-/// As [`collect`], until `deadline` if there is one: none where that came first. A body that is there already sets no
-/// timer.
-pub(super) async fn collect_until<B>(
-    body: &mut B,
-    limit: usize,
-    deadline: Option<Instant>,
-) -> Option<Result<Collected, BodyFault>>
-where
-    B: http_body::Body<Data = Bytes, Error = BodyFault> + Unpin,
-{
-    let whole = collect(body, limit);
-    match deadline {
-        None => Some(whole.await),
-        Some(deadline) => tokio::time::timeout_at(deadline.into(), whole).await.ok(),
-    }
-}
-
-/// What [`collect`] read.
-#[derive(Debug)]
-pub enum Collected {
-    /// All of it.
-    Whole(Bytes),
-    /// More than the limit; the rest is still in the body.
-    Over(Bytes),
-}
-
-impl fmt::Debug for ClientBody {
+impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientBody")
-            .field("progress", &self.progress)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Outgoing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outgoing").finish_non_exhaustive()
+        f.debug_struct("Body").finish_non_exhaustive()
     }
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Failed;
-use super::body::{BodyFault, ClientBody, Collected, Progress, collect_until};
-use super::exchange::{Exchange, ResponseHead};
+use super::exchange::Exchange;
 use crate::clock;
 use crate::config::{BodyOverflow, OnError};
 use crate::error::Error;
+use crate::message::body::{BodyFault, ClientBody, Collected, Progress, collect_until};
+use crate::message::head::ResponseHead;
 use crate::plugin::{Failure, Flow, Linked, Pool};
 use crate::snapshot::Link;
 use crate::upstream::ResponseBody;

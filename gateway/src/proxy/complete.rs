@@ -4,10 +4,11 @@ use std::time::SystemTime;
 
 use crate::clock;
 use crate::error::{Error, Side};
+use crate::message::phase::Phase;
 use crate::telemetry::access_log::Line;
 use crate::worker;
 
-use super::exchange::{Exchange, Phase};
+use super::exchange::Exchange;
 
 /// Records the end. Called when the exchange is dropped, whoever drops it: at the last byte, or where a client
 /// or a plugin ended it before.

@@ -11,9 +11,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 
 use crate::clock;
+use crate::message::head::{ResponseEdit, ResponseHead};
+use crate::message::phase::Phase;
 use crate::plugin::Held;
 use crate::snapshot::{Route, View};
 
@@ -72,70 +74,6 @@ pub struct Exchange {
     pub record: Record,
     /// Where the spans of its phases belong.
     pub span: tracing::Span,
-}
-
-/// The phase an exchange is in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// `on-request`.
-    Request,
-    /// `on-response`.
-    Response,
-    /// `on-request-chunk`.
-    RequestChunk,
-    /// `on-response-chunk`.
-    ResponseChunk,
-    /// `on-complete`.
-    Complete,
-}
-
-impl Phase {
-    /// Every phase, in the order of [`Phase::index`].
-    pub const ALL: [Self; 5] = [
-        Self::Request,
-        Self::Response,
-        Self::RequestChunk,
-        Self::ResponseChunk,
-        Self::Complete,
-    ];
-
-    /// Its place in [`Phase::ALL`].
-    pub fn index(self) -> usize {
-        self as usize
-    }
-
-    /// Its name in logs and metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Request => "request",
-            Self::Response => "response",
-            Self::RequestChunk => "request_chunk",
-            Self::ResponseChunk => "response_chunk",
-            Self::Complete => "complete",
-        }
-    }
-}
-
-/// Status and header fields of a response.
-#[derive(Debug, Clone)]
-pub struct ResponseHead {
-    /// The status.
-    pub status: StatusCode,
-    /// The header fields.
-    pub headers: HeaderMap,
-}
-
-/// An edit that waits for the response.
-#[derive(Debug, Clone)]
-pub enum ResponseEdit {
-    /// Replaces the status.
-    Status(StatusCode),
-    /// Replaces every field of the name.
-    Set(HeaderName, HeaderValue),
-    /// Adds a field.
-    Append(HeaderName, HeaderValue),
-    /// Removes every field of the name.
-    Remove(HeaderName),
 }
 
 /// What is known of an exchange when it is over.
@@ -261,24 +199,6 @@ impl Exchange {
         };
         for edit in self.response_edits.drain(..) {
             head.apply(edit);
-        }
-    }
-}
-
-impl ResponseHead {
-    /// Applies one edit.
-    pub fn apply(&mut self, edit: ResponseEdit) {
-        match edit {
-            ResponseEdit::Status(status) => self.status = status,
-            ResponseEdit::Set(name, value) => {
-                self.headers.insert(name, value);
-            }
-            ResponseEdit::Append(name, value) => {
-                self.headers.append(name, value);
-            }
-            ResponseEdit::Remove(name) => {
-                self.headers.remove(name);
-            }
         }
     }
 }

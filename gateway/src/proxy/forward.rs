@@ -5,13 +5,14 @@ use std::rc::Rc;
 use http::HeaderValue;
 use tracing::Instrument;
 
-use super::body::{Outgoing, Progress};
+use super::Failed;
 use super::chain::client_fault;
 use super::exchange::Exchange;
-use super::{Failed, headers};
 use crate::clock;
 use crate::config::HostRewrite;
 use crate::error::{Error, Side};
+use crate::message::body::{Outgoing, Progress};
+use crate::message::headers;
 use crate::route::rewrite;
 use crate::telemetry::span;
 use crate::upstream::{self, Endpoint, Message, ResponseBody, SendError, Times, Upstream};

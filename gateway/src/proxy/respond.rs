@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::exchange::{Exchange, ResponseHead};
+use super::exchange::Exchange;
 use crate::config::{Redirect, Respond};
 use crate::error::Error;
+use crate::message::head::ResponseHead;
 
 /// The configured answer, with `{name}` replaced by path parameters.
 pub(super) fn respond(respond: &Respond, exchange: &Exchange) -> (ResponseHead, Bytes) {

@@ -9,9 +9,10 @@ use http_body::Frame;
 use http_body_util::BodyExt as _;
 use tokio::sync::mpsc;
 
-use super::body::{Body, BodyFault, ClientBody, Edited, Outgoing, Progress};
+use super::body::{Body, Edited};
 use super::exchange::Exchange;
 use crate::config::OnError;
+use crate::message::body::{BodyFault, ClientBody, Outgoing, Progress};
 use crate::plugin::Held;
 use crate::upstream::ResponseBody;
 

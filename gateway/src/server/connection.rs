@@ -29,7 +29,7 @@ use super::transport::{self, Stream};
 use super::watchdog;
 use super::{ListenerRuntime, Place};
 use crate::clock;
-use crate::proxy::headers;
+use crate::message::headers;
 
 /// Bytes hyper may hold of one HTTP/1 connection, in each direction.
 const BUFFER: usize = 256 * 1024;

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use http::StatusCode;
 use parking_lot::Mutex;
 
-use crate::proxy::exchange::Phase;
+use crate::message::phase::Phase;
 
 use plugin_series::{Names, Series};
 use shards::{ByKind, Counter, Gauge, Histogram};

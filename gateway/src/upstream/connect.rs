@@ -15,8 +15,8 @@ use tokio::time::timeout;
 use super::h1::{self, Head, Message, ResponseBody, Sending, Stopped};
 use super::pool::{self, Connection, Open};
 use super::{Endpoint, Upstream};
-use crate::proxy::body::{BodyFault, Outgoing};
-use crate::proxy::exchange::ResponseHead;
+use crate::message::body::{BodyFault, Outgoing};
+use crate::message::head::ResponseHead;
 
 /// Informational responses an upstream may send before its answer; more is an attack or a fault.
 const MAX_INFORMATIONAL: u8 = 8;

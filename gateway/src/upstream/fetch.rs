@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 
 use super::{Message, SendError, Times, Upstream, send};
-use crate::proxy::body::{Collected, Outgoing, collect};
-use crate::proxy::{MAX_DEPTH, headers};
+use crate::message::body::{Collected, Outgoing, collect};
+use crate::message::{MAX_DEPTH, headers};
 
 /// Why a sub-request has no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]

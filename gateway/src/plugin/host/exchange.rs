@@ -5,12 +5,14 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
+use crate::message::head::ResponseEdit;
+use crate::message::phase::Phase;
 use crate::plugin::failure::Stop;
 use crate::plugin::host::Guest;
 use crate::plugin::host::bindings::gateway::plugin::exchange::{HeaderError, Host};
 use crate::plugin::host::fields::{FieldEdit, Message, edit_response};
 use crate::plugin::host::query;
-use crate::proxy::exchange::{Exchange, Phase, ResponseEdit};
+use crate::proxy::exchange::Exchange;
 
 /// Attributes of one exchange, and bytes of a name or value.
 const ATTRIBUTES: usize = 256;

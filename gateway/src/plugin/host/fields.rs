@@ -4,9 +4,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Guest;
 use super::bindings::gateway::plugin::exchange::HeaderError;
+use crate::message::head::ResponseEdit;
+use crate::message::phase::Phase;
 use crate::plugin::grants::reserved;
 use crate::plugin::limits::FIELDS;
-use crate::proxy::exchange::{Exchange, Phase, ResponseEdit};
+use crate::proxy::exchange::Exchange;
 
 /// Bytes of one field value.
 const VALUE: usize = 64 << 10;

@@ -78,11 +78,11 @@ impl Guest {
             .ok_or(Error::UnknownUpstream)?
             .clone();
         let depth = exchange.depth + 1;
-        if depth > crate::proxy::MAX_DEPTH {
+        if depth > crate::message::MAX_DEPTH {
             let what = format_args!(
                 "it sends a sub-request to the upstream {:?} in answer to a sub-request, deeper than {}",
                 request.upstream,
-                crate::proxy::MAX_DEPTH
+                crate::message::MAX_DEPTH
             );
             self.forbid("depth", what);
             return Err(Error::LoopDetected);

@@ -13,7 +13,7 @@ use tokio_util::io::poll_read_buf;
 use super::chunked::{Chunked, Step};
 use super::head::{Framing, Head};
 use super::sending::{Sending, Stopped};
-use crate::proxy::body::BodyFault;
+use crate::message::body::BodyFault;
 use crate::upstream::pool::{Connection, Open};
 
 /// How much is read at once, at first; doubled while reads fill it.

@@ -5,7 +5,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method};
 use http_body::Body as _;
 
-use crate::proxy::body::Outgoing;
+use crate::message::body::Outgoing;
 
 /// A request without its body.
 #[derive(Debug, Clone, Copy)]

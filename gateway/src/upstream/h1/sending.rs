@@ -12,7 +12,7 @@ use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
 use super::request::{Length, Message, field};
-use crate::proxy::body::{BodyFault, Outgoing};
+use crate::message::body::{BodyFault, Outgoing};
 
 /// The largest buffer that is kept for the next head.
 const KEEP: usize = 16 << 10;

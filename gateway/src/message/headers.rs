@@ -72,12 +72,12 @@ const OF_CONNECTION: [&str; 9] = [
 ];
 
 /// Has the response end its connection (RFC 9112, 9.6).
-pub(crate) fn close(headers: &mut HeaderMap) {
+pub fn close(headers: &mut HeaderMap) {
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
 }
 
 /// Whether it does.
-pub(super) fn closes(headers: &HeaderMap) -> bool {
+pub fn closes(headers: &HeaderMap) -> bool {
     headers
         .get(CONNECTION)
         .is_some_and(|value| value.as_bytes() == b"close")

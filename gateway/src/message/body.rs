@@ -1,0 +1,78 @@
+//! Bodies of requests: what a client sends, what goes upstream, and what it takes to hold one whole.
+//!
+//! Nothing here is held longer than a frame, and timers exist only where a peer makes us wait.
+
+mod client;
+mod outgoing;
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+
+pub use client::{ClientBody, Progress, discard};
+pub use outgoing::Outgoing;
+
+/// Why a body broke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BodyFault {
+    /// More bytes than the limit.
+    #[error("the body is larger than the limit")]
+    TooLarge,
+    /// Nothing came for too long.
+    #[error("the body did not arrive in time")]
+    Timeout,
+    /// The peer broke it off, or its framing is wrong.
+    #[error("the body broke off")]
+    Broken,
+    /// A plugin refused a chunk.
+    #[error("a plugin refused a chunk")]
+    Plugin,
+}
+
+/// Reads a body that was asked for whole.
+///
+/// # Errors
+/// The body's fault. [`Collected::Over`] carries what was read when it grew over `limit`.
+pub async fn collect<B>(body: &mut B, limit: usize) -> Result<Collected, BodyFault>
+where
+    B: http_body::Body<Data = Bytes, Error = BodyFault> + Unpin,
+{
+    let mut whole = bytes::BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        // Trailers do not outlive a body that is held: nothing carries them on.
+        if let Ok(data) = frame?.into_data() {
+            whole.extend_from_slice(&data);
+        }
+        if whole.len() > limit {
+            return Ok(Collected::Over(whole.freeze()));
+        }
+    }
+    Ok(Collected::Whole(whole.freeze()))
+}
+
+/// As [`collect`], until `deadline` if there is one: none where that came first. A body that is there already sets no
+/// timer.
+pub async fn collect_until<B>(
+    body: &mut B,
+    limit: usize,
+    deadline: Option<Instant>,
+) -> Option<Result<Collected, BodyFault>>
+where
+    B: http_body::Body<Data = Bytes, Error = BodyFault> + Unpin,
+{
+    let whole = collect(body, limit);
+    match deadline {
+        None => Some(whole.await),
+        Some(deadline) => tokio::time::timeout_at(deadline.into(), whole).await.ok(),
+    }
+}
+
+/// What [`collect`] read.
+#[derive(Debug)]
+pub enum Collected {
+    /// All of it.
+    Whole(Bytes),
+    /// More than the limit; the rest is still in the body.
+    Over(Bytes),
+}

@@ -1,0 +1,221 @@
+//! What a client sends as the body of its request.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+
+use super::BodyFault;
+
+/// What a request body did so far; shared with the exchange's owner.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Bytes that came in.
+    pub received: Cell<u64>,
+    /// Whether the end was reached.
+    pub ended: Cell<bool>,
+    /// Why it broke, if it did.
+    pub fault: Cell<Option<BodyFault>>,
+    /// Whether what nobody reads of it is kept in [`Self::rest`].
+    keeps_rest: Cell<bool>,
+    rest: RefCell<Option<Incoming>>,
+}
+
+impl Progress {
+    /// What is left of the body, if it was dropped before its end. Nothing is kept from then on.
+    pub fn take_rest(&self) -> Option<Incoming> {
+        self.keeps_rest.set(false);
+        self.rest.take()
+    }
+}
+
+/// Reads what nobody wanted, if it is little and comes soon; whether the end was reached. A connection whose request
+/// was not read to its end cannot serve another, but the answer waits meanwhile: until the deadline at most.
+pub async fn discard(mut rest: Incoming, deadline: Option<Instant>) -> bool {
+    if http_body::Body::size_hint(&rest).lower() > DISCARDED {
+        return false;
+    }
+    let reading = async {
+        let mut read = 0;
+        while read <= DISCARDED {
+            match rest.frame().await {
+                None => return true,
+                Some(Err(_)) => return false,
+                Some(Ok(frame)) => read += frame.data_ref().map_or(0, Bytes::len) as u64,
+            }
+        }
+        false
+    };
+    let soon = Instant::now() + DISCARD_TIME;
+    let until = deadline.map_or(soon, |deadline| deadline.min(soon));
+    tokio::time::timeout_at(until.into(), reading)
+        .await
+        .unwrap_or(false)
+}
+
+/// How much of a request that nobody wants is read, in bytes, and for how long: a client that sends its body behind
+/// its head is given the time of a round trip, one that waits for the answer first does not wait for long.
+const DISCARDED: u64 = 64 << 10;
+const DISCARD_TIME: Duration = Duration::from_millis(150);
+
+/// The body of the client's request: limited in size, and in the time between two frames.
+pub struct ClientBody {
+    /// None only when it is dropped.
+    incoming: Option<Incoming>,
+    /// What was read already, by a phase that wanted to hold it and met its limit.
+    prefix: Option<Bytes>,
+    limit: u64,
+    idle: Patience,
+    progress: Rc<Progress>,
+}
+
+impl ClientBody {
+    /// Wraps a body of at most `limit` bytes (0: no limit) and at most `idle` between two frames. `keeps_rest`: what
+    /// nobody reads of it can be had from the progress.
+    pub fn new(
+        incoming: Incoming,
+        limit: u64,
+        idle: Duration,
+        keeps_rest: bool,
+    ) -> (Self, Rc<Progress>) {
+        let progress = Rc::new(Progress {
+            keeps_rest: Cell::new(keeps_rest),
+            ..Progress::default()
+        });
+        let limit = if limit == 0 { u64::MAX } else { limit };
+        let body = Self {
+            incoming: Some(incoming),
+            prefix: None,
+            limit,
+            idle: Patience::new(idle),
+            progress: progress.clone(),
+        };
+        (body, progress)
+    }
+
+    /// Puts bytes that were read before the rest again.
+    pub fn prepend(&mut self, bytes: Bytes) {
+        self.prefix = Some(bytes).filter(|bytes| !bytes.is_empty());
+    }
+
+    fn is_all_in(&self) -> bool {
+        self.incoming
+            .as_ref()
+            .is_none_or(http_body::Body::is_end_stream)
+    }
+
+    fn fail(&mut self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        self.progress.fault.set(Some(fault));
+        Poll::Ready(Some(Err(fault)))
+    }
+}
+
+impl Drop for ClientBody {
+    fn drop(&mut self) {
+        let progress = &self.progress;
+        if progress.keeps_rest.get() && !progress.ended.get() && !self.is_all_in() {
+            progress.rest.replace(self.incoming.take());
+        }
+    }
+}
+
+impl http_body::Body for ClientBody {
+    type Data = Bytes;
+    type Error = BodyFault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        if let Some(prefix) = self.prefix.take() {
+            return Poll::Ready(Some(Ok(Frame::data(prefix))));
+        }
+        let Some(incoming) = self.incoming.as_mut() else {
+            return Poll::Ready(None);
+        };
+        match Pin::new(incoming).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.idle.met();
+                if let Some(data) = frame.data_ref() {
+                    let received = self.progress.received.get() + data.len() as u64;
+                    self.progress.received.set(received);
+                    if received > self.limit {
+                        return self.fail(BodyFault::TooLarge);
+                    }
+                }
+                if self.is_all_in() {
+                    self.progress.ended.set(true);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(_))) => self.fail(BodyFault::Broken),
+            Poll::Ready(None) => {
+                self.progress.ended.set(true);
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                ready!(self.idle.poll(cx));
+                self.fail(BodyFault::Timeout)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.prefix.is_none() && self.is_all_in()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let read = self.prefix.as_ref().map_or(0, Bytes::len) as u64;
+        match self
+            .incoming
+            .as_ref()
+            .and_then(|incoming| incoming.size_hint().exact())
+        {
+            Some(exact) => SizeHint::with_exact(exact + read),
+            None => SizeHint::default(),
+        }
+    }
+}
+
+/// A clock that exists only while somebody waits.
+struct Patience {
+    limit: Duration,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patience {
+    fn new(limit: Duration) -> Self {
+        Self { limit, sleep: None }
+    }
+
+    /// What was waited for came.
+    fn met(&mut self) {
+        self.sleep = None;
+    }
+
+    /// Ready when patience is at its end.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let limit = self.limit;
+        self.sleep
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)))
+            .as_mut()
+            .poll(cx)
+    }
+}
+
+impl fmt::Debug for ClientBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBody")
+            .field("progress", &self.progress)
+            .finish_non_exhaustive()
+    }
+}

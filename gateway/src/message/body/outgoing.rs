@@ -1,0 +1,82 @@
+//! The body of a request on its way to an upstream.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tokio::sync::mpsc;
+
+use super::{BodyFault, ClientBody};
+
+/// The body of a request on its way to an upstream.
+pub enum Outgoing {
+    /// None.
+    Empty,
+    /// All at once.
+    Full(Bytes),
+    /// As it comes from the client.
+    Client(Box<ClientBody>),
+    /// As it comes from plugins that edit it.
+    Edited(mpsc::Receiver<Result<Bytes, BodyFault>>),
+}
+
+impl Outgoing {
+    /// A body held in memory.
+    pub fn full(bytes: Bytes) -> Self {
+        if bytes.is_empty() {
+            Self::Empty
+        } else {
+            Self::Full(bytes)
+        }
+    }
+}
+
+impl http_body::Body for Outgoing {
+    type Data = Bytes;
+    type Error = BodyFault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        match &mut *self {
+            Self::Empty => Poll::Ready(None),
+            Self::Full(_) => {
+                let Self::Full(bytes) = std::mem::replace(&mut *self, Self::Empty) else {
+                    return Poll::Ready(None);
+                };
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Self::Client(body) => Pin::new(body.as_mut()).poll_frame(cx),
+            Self::Edited(chunks) => chunks
+                .poll_recv(cx)
+                .map(|chunk| chunk.map(|chunk| chunk.map(Frame::data))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Full(bytes) => bytes.is_empty(),
+            Self::Client(body) => body.is_end_stream(),
+            Self::Edited(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Client(body) => body.size_hint(),
+            Self::Edited(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,87 @@
+//! What the phases of a plugin return, in the gateway's own terms.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use super::failure::{Failure, FailureKind};
+use super::host::bindings::exports::gateway::plugin::filter as wit;
+use super::{grants, host, limits};
+use crate::message::phase::Phases;
+
+/// How a request or response phase ends.
+#[derive(Debug)]
+pub enum Flow {
+    /// Go on.
+    Next,
+    /// Answer the client with this.
+    Respond(Answer),
+}
+
+/// A response that a plugin made. Its status is 200 to 599; fields that are the gateway's own are not in it.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The fields.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+impl Flow {
+    pub(super) fn from_wit(flow: wit::Flow) -> Result<Self, Failure> {
+        let response = match flow {
+            wit::Flow::Next => return Ok(Self::Next),
+            wit::Flow::Respond(response) => response,
+        };
+        let Some(status) = host::answer_status(response.status) else {
+            let text = format!(
+                "answered with status {}; an answer has 200 to 599",
+                response.status
+            );
+            return Err(Failure::new(FailureKind::Refused, text));
+        };
+        let mut headers = HeaderMap::with_capacity(response.headers.len().min(64));
+        for field in response.headers {
+            // A field that is none, or the gateway's, is left out: the answer stands without it.
+            let Ok(name) = HeaderName::from_bytes(field.name.as_bytes()) else {
+                continue;
+            };
+            let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(field.value)) else {
+                continue;
+            };
+            if !grants::reserved(&name)
+                && headers.len() < limits::FIELDS
+                && headers.try_append(name, value).is_err()
+            {
+                break;
+            }
+        }
+        Ok(Self::Respond(Answer {
+            status,
+            headers,
+            body: response.body.into(),
+        }))
+    }
+}
+
+/// What a configuration asks for. A body that is held is held for a call, so the call is implied.
+pub(super) fn phases_from_wit(phases: wit::Phases) -> Phases {
+    let bits = [
+        (wit::Phases::REQUEST, Phases::REQUEST),
+        (
+            wit::Phases::REQUEST_BODY,
+            Phases::REQUEST | Phases::REQUEST_BODY,
+        ),
+        (wit::Phases::RESPONSE, Phases::RESPONSE),
+        (
+            wit::Phases::RESPONSE_BODY,
+            Phases::RESPONSE | Phases::RESPONSE_BODY,
+        ),
+        (wit::Phases::REQUEST_STREAM, Phases::REQUEST_STREAM),
+        (wit::Phases::RESPONSE_STREAM, Phases::RESPONSE_STREAM),
+        (wit::Phases::COMPLETE, Phases::COMPLETE),
+    ];
+    let wanted = bits.iter().filter(|(flag, _)| phases.contains(*flag));
+    wanted.fold(Phases::default(), |all, (_, phases)| all | *phases)
+}
