@@ -4,19 +4,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use gateway::exchange::{
+    Client, Exchange, FilterId, Link, Parts, Place, PluginId, Record, Request, Response,
+};
 use gateway::message::phase::Phase;
-use gateway::plugin::{Engine, Flow, Pool};
-use gateway::proxy::exchange::{Exchange, Record};
-use gateway::snapshot::{Builder, Replace, View};
+use gateway::plugin::{Engine, Flow, HeldInstances};
+use gateway::snapshot::{Builder, Replace, WorkerSnapshot};
 use gateway::telemetry::metrics::Metrics;
-use gateway::{config, state};
+use gateway::{config, state, upstream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use tokio::runtime::Runtime;
 
 pub(crate) struct Stage {
     runtime: Runtime,
-    pool: Arc<Pool>,
-    exchange: Option<Box<Exchange>>,
+    snapshot: WorkerSnapshot,
+    exchange: Exchange,
     /// The request's credentials, one after the other.
     credentials: Vec<HeaderValue>,
     _directory: tempfile::TempDir,
@@ -53,15 +55,15 @@ respond = {{ status = 204 }}
         let snapshot = Builder::new(engine.clone(), metrics, state, 1)
             .build(config, None, Replace::Changed)
             .unwrap();
-        let view = Arc::new(View::new(snapshot, 0));
+        let snapshot = WorkerSnapshot::new(snapshot, 0, Arc::new(upstream::Client::default()));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
         Self {
             runtime,
-            pool: view.pools[0].clone(),
-            exchange: Some(Box::new(exchange(view))),
+            exchange: exchange(&snapshot),
+            snapshot,
             credentials,
             _directory: directory,
         }
@@ -70,30 +72,33 @@ respond = {{ status = 204 }}
     /// Calls `on-request` so often. What a call leaves behind is cleared, but for request fields: a second edit of
     /// one costs what the first did, and restoring them all would be measured too.
     pub(crate) fn call(&mut self, times: u64) -> Duration {
-        let mut exchange = self.exchange.take().unwrap();
-        let pool = &self.pool;
+        let (exchange, pool) = (&mut self.exchange, self.snapshot.pool(PluginId(0)));
+        let filter = FilterId(0);
+        let link = Link {
+            place: Place(0),
+            plugin: PluginId(0),
+            filter,
+            phases: pool.linked().phases(filter),
+        };
         let mut credentials = self.credentials.iter().cycle();
-        let (exchange, spent) = self.runtime.block_on(async {
+        self.runtime.block_on(async {
             let started = Instant::now();
             for _ in 0..times {
                 let credential = credentials.next().unwrap().clone();
-                exchange.headers.insert(&CREDENTIAL, credential);
-                exchange.response_edits.clear();
-                exchange.held.clear();
-                let (back, flow) = pool.on_request((0, 0), exchange).await;
+                exchange.request.headers.insert(&CREDENTIAL, credential);
+                exchange.response.edits.clear();
+                let mut held = HeldInstances::default();
+                let flow = pool.on_request(link, &mut held, exchange).await;
                 assert!(matches!(flow, Ok(Flow::Next)), "{flow:?}");
-                exchange = back;
             }
-            (exchange, started.elapsed())
-        });
-        self.exchange = Some(exchange);
-        spent
+            started.elapsed()
+        })
     }
 }
 
 static CREDENTIAL: HeaderName = HeaderName::from_static("x-credential");
 
-fn exchange(view: Arc<View>) -> Exchange {
+fn exchange(snapshot: &WorkerSnapshot) -> Exchange {
     let mut headers = HeaderMap::new();
     for (name, value) in [
         ("host", "shop.example"),
@@ -104,33 +109,32 @@ fn exchange(view: Arc<View>) -> Exchange {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    let mut record = Record::new();
-    record.recorded = true;
-    Exchange {
-        route: view.snapshot.router.routes()[0].clone(),
-        view,
-        id: HeaderValue::from_static("0123456789abcdef0123456789abcdef"),
-        client: [127, 0, 0, 1].into(),
-        peer: ([127, 0, 0, 1], 50_000).into(),
-        secure: false,
-        version: Version::HTTP_11,
-        authority: HeaderValue::from_static("shop.example"),
-        client_method: Method::GET,
-        client_path: "/products/1".parse().unwrap(),
-        params: Vec::new(),
-        depth: 0,
-        method: Method::GET,
-        path: "/products/1".parse().unwrap(),
-        headers,
-        request_body: None,
-        upstream: None,
-        response: None,
-        response_body: None,
-        response_edits: Vec::new(),
+    Exchange::new(Parts {
+        route: snapshot.snapshot.router.routes()[0].clone(),
+        view: snapshot.view.clone(),
+        client: Client {
+            id: HeaderValue::from_static("0123456789abcdef0123456789abcdef"),
+            address: [127, 0, 0, 1].into(),
+            peer: ([127, 0, 0, 1], 50_000).into(),
+            secure: false,
+            version: Version::HTTP_11,
+            authority: HeaderValue::from_static("shop.example"),
+            method: Method::GET,
+            path: "/products/1".parse().unwrap(),
+            params: Vec::new(),
+            depth: 0,
+        },
+        request: Request {
+            method: Method::GET,
+            path: "/products/1".parse().unwrap(),
+            headers,
+            body: None,
+            upstream: None,
+        },
+        response: Response::default(),
         attributes: vec![("auth.subject".into(), "alice".into())],
         phase: Phase::Request,
-        held: Vec::new(),
-        record,
+        record: Record::new(),
         span: tracing::Span::none(),
-    }
+    })
 }

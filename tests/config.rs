@@ -229,7 +229,7 @@ fn targets_and_patterns_are_what_the_file_says() {
     );
     assert!(matches!(
         route("product-service").target,
-        Target::Upstream(0)
+        Target::Upstream(config::UpstreamId(0))
     ));
     assert!(matches!(
         route("open").matcher.path,

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Errors};
-use crate::snapshot::Refused;
+use crate::snapshot::BuildError;
 
 /// Exit codes, from sysexits.h where it has one.
 const USAGE: u8 = 64;
@@ -88,7 +88,7 @@ fn check(path: &Path) -> anyhow::Result<()> {
 }
 
 fn report(error: &anyhow::Error) -> ExitCode {
-    let refused = error.downcast_ref::<Refused>().map(ToString::to_string);
+    let refused = error.downcast_ref::<BuildError>().map(ToString::to_string);
     let (text, code) = match error
         .downcast_ref::<Errors>()
         .map(ToString::to_string)

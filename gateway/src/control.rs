@@ -18,11 +18,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Config, Watched};
 use crate::plugin::Engine;
-use crate::snapshot::{Builder, Reason, Refused, Replace};
+use crate::snapshot::{BuildError, Builder, Published, Reason, Replace};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace;
 use crate::watch::Watcher;
-use crate::worker::{self, Handle, Published};
+use crate::worker::{self, Handle};
 use crate::{admin, state};
 
 use listeners::Listeners;
@@ -89,7 +89,7 @@ pub fn check(config: Config) -> anyhow::Result<()> {
 }
 
 /// Every reason for which a configuration is refused that could not be read: also those that its plugins have.
-pub fn refused(faulty: &config::Faulty) -> Refused {
+pub fn refused(faulty: &config::Faulty) -> BuildError {
     let mut reasons: Vec<Reason> = faulty
         .errors
         .0
@@ -106,7 +106,7 @@ pub fn refused(faulty: &config::Faulty) -> Refused {
         }
         Err(error) => reasons.push(format!("no plugin can be tried: {error:#}").into()),
     }
-    Refused(reasons)
+    BuildError(reasons)
 }
 
 /// Says what somebody should look at.

@@ -4,21 +4,10 @@ use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use crate::message::body::BodyFault;
+use crate::message::error::{ErrorKind, Side};
 use crate::message::head::ResponseHead;
 use crate::plugin::Failure;
-
-/// Whose fault it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// The client's request or behaviour.
-    Client,
-    /// The upstream's, or the way to it.
-    Upstream,
-    /// A plugin's.
-    Plugin,
-    /// The gateway's own, or its configuration's.
-    Gateway,
-}
 
 /// Why an exchange failed.
 #[derive(Debug, thiserror::Error)]
@@ -62,8 +51,8 @@ pub enum Error {
     /// A plugin failed, and its `on_error` is `closed`.
     #[error("plugin `{0}` failed: {1}")]
     Plugin(String, Failure),
-    /// A plugin failed on a chunk of the request body, after the head went upstream.
-    #[error("a plugin failed on the request body")]
+    /// A plugin failed on a chunk of a body.
+    #[error("a plugin failed on a body")]
     PluginBody,
     /// Requests of this gateway to itself are nested deeper than 8.
     #[error("the request passed through this gateway more than 8 times")]
@@ -89,41 +78,29 @@ impl Error {
         }
     }
 
-    /// Its name in metrics and in the access log.
-    pub fn kind(&self) -> &'static str {
+    /// In the one vocabulary of failure.
+    pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Refused(..) => "refused",
-            Self::NoRoute => "no_route",
-            Self::NoAnswer => "no_answer",
-            Self::BodyTooLarge => "body_too_large",
-            Self::BodyTimeout => "body_timeout",
-            Self::BodyBroken => "body_broken",
-            Self::Connect(..) => "connect",
-            Self::Saturated(_) => "saturated",
-            Self::BadGateway(..) => "bad_gateway",
-            Self::UpstreamTimeout(..) => "upstream_timeout",
-            Self::Deadline(_) => "deadline",
-            Self::ResponseTooLarge(_) => "response_too_large",
-            Self::Plugin(..) | Self::PluginBody => "plugin",
-            Self::Loop => "loop",
+            Self::Refused(..) => ErrorKind::Refused,
+            Self::NoRoute => ErrorKind::NoRoute,
+            Self::NoAnswer => ErrorKind::NoAnswer,
+            Self::BodyTooLarge => ErrorKind::BodyTooLarge,
+            Self::BodyTimeout => ErrorKind::BodyTimeout,
+            Self::BodyBroken => ErrorKind::BodyBroken,
+            Self::Connect(..) => ErrorKind::Connect,
+            Self::Saturated(_) => ErrorKind::Saturated,
+            Self::BadGateway(..) => ErrorKind::BadGateway,
+            Self::UpstreamTimeout(..) => ErrorKind::UpstreamTimeout,
+            Self::Deadline(_) => ErrorKind::Deadline,
+            Self::ResponseTooLarge(_) => ErrorKind::ResponseTooLarge,
+            Self::Plugin(..) | Self::PluginBody => ErrorKind::Plugin,
+            Self::Loop => ErrorKind::Loop,
         }
     }
 
     /// Whose fault it is.
     pub fn side(&self) -> Side {
-        match self {
-            Self::Refused(..)
-            | Self::BodyTooLarge
-            | Self::BodyTimeout
-            | Self::BodyBroken
-            | Self::Loop => Side::Client,
-            Self::NoRoute | Self::NoAnswer | Self::Deadline(_) => Side::Gateway,
-            Self::Plugin(..) | Self::PluginBody | Self::ResponseTooLarge(_) => Side::Plugin,
-            Self::Connect(..)
-            | Self::Saturated(_)
-            | Self::BadGateway(..)
-            | Self::UpstreamTimeout(..) => Side::Upstream,
-        }
+        self.kind().side()
     }
 
     /// Whether the connection must not carry another request: the body was not read to its end, or the
@@ -134,6 +111,16 @@ impl Error {
             Self::Refused(status, _) => *status != StatusCode::MISDIRECTED_REQUEST,
             Self::BodyTooLarge | Self::BodyTimeout | Self::BodyBroken | Self::PluginBody => true,
             _ => false,
+        }
+    }
+
+    /// A body of a request that broke, as a failure.
+    pub fn of_request(fault: BodyFault) -> Self {
+        match fault {
+            BodyFault::TooLarge => Self::BodyTooLarge,
+            BodyFault::Timeout => Self::BodyTimeout,
+            BodyFault::Broken => Self::BodyBroken,
+            BodyFault::Plugin => Self::PluginBody,
         }
     }
 

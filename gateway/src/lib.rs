@@ -18,7 +18,7 @@
 //! 8. The **response phases** run in reverse order.
 //! 9. The body streams to the client at the client's pace.
 //! 10. At its last byte, or when somebody aborts: the `complete` phases, the **access log** and the **metrics**
-//!     ([`proxy::complete`], [`telemetry`]).
+//!     ([`exchange`], [`telemetry`]).
 //!
 //! Whatever fails on the way is an [`error::Error`], which becomes a response in one place.
 //!
@@ -32,6 +32,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod error;
+pub mod exchange;
 pub mod message;
 pub mod plugin;
 pub mod proxy;

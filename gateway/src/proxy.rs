@@ -3,12 +3,14 @@
 //! [`handle`] is the one function that owns the order of phases; the crate page mirrors it.
 
 mod admit;
-pub mod body;
+mod answer;
+mod body;
 mod chain;
-pub mod complete;
-pub mod exchange;
+mod complete;
 mod forward;
+mod local;
 pub mod normalise;
+mod passage;
 mod respond;
 mod stream;
 mod upgrade;
@@ -16,61 +18,64 @@ mod upgrade;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
 use crate::config::Target;
 use crate::error::Error;
 use crate::message::body::{ClientBody, Outgoing, Progress, discard};
-use crate::message::head::ResponseHead;
+use crate::message::error::Side;
 use crate::message::headers;
 use crate::server::connection::Connection;
-use crate::upstream::ResponseBody;
-use crate::worker::Worker;
 
-use body::Body;
-use chain::Requested;
-use exchange::Exchange;
+use answer::Answer;
+use chain::{Requested, Responded};
+use passage::Passage;
+use stream::Edits;
 
-/// Why an exchange ends early, and the exchange itself, for its response.
-type Failed = (Box<Exchange>, Error);
+pub use body::Body;
+pub use complete::Completions;
+pub use local::Local;
 
 /// Answers one request.
 ///
-/// The order: admit (normalise, snapshot, route) → request phases → upstream, or what the route answers by
-/// itself → response phases in reverse → the client. The `complete` phases, the access log and the metrics
-/// follow when the response body ends or is dropped.
+/// The order: admit (normalise, snapshot, route) → request phases → obtain (what a plugin or the route answers, or the
+/// upstream) → response phases in reverse → the body, through the plugins that edit it → the client. The `complete`
+/// phases, the access log and the metrics follow when the body ends or is dropped.
 pub async fn handle(
-    worker: Rc<Worker>,
+    local: Rc<Local>,
     connection: Rc<Connection>,
     mut request: Request<Incoming>,
 ) -> Response<Body> {
     let upgrade = upgrade::requested(&mut request, &connection);
     // The next request is found only behind the end of this one. HTTP/2 has streams.
     let has_body = !connection.h2 && !request.body().is_end_stream();
-    // Who waits for 100 (RFC 9110, 10.1.1) is not asked for a body that nobody wants.
+    // Who waits for 100 (RFC 9110, 10.1.1) is not asked for a body that nothing reads.
     let waits = has_body && request.headers().contains_key(header::EXPECT);
     let (parts, incoming) = request.into_parts();
     let limits = &connection.listener.config.limits;
     let (body, progress) = ClientBody::new(incoming, limits.body, limits.body_idle, has_body);
-    let mut deadline = None;
-    let admitted = match admit::admit(&worker, &connection, parts, &body, limits.body) {
-        Ok(exchange) => {
-            if has_body {
-                deadline = exchange.deadline();
-            }
-            request_phases(exchange, body, &progress, upgrade).await
-        }
-        Err(failed) => {
+
+    let (mut passage, admitted) = admit::admit(local, &connection, parts, &body, limits.body);
+    let protocol = upgrade.as_ref().map(|upgrade| &upgrade.protocol);
+    let responded = match admitted {
+        Ok(()) => respond(&mut passage, body, protocol, &progress).await,
+        Err(refused) => {
             drop(body);
-            Err(failed)
+            Err(refused)
         }
     };
-    let mut response = match admitted {
-        Ok(response) => response,
-        Err((exchange, error)) => Box::pin(fail(exchange, error, progress.clone())).await,
+    let responded = match responded {
+        Ok(responded) => responded,
+        Err(error) => Box::pin(fail(&mut passage, error)).await,
     };
+    let deadline = passage.deadline().filter(|_| has_body);
+    let mut response = match upgrade {
+        Some(upgrade) if passage.is_switched() => upgrade::tunnel(passage, responded.body, upgrade),
+        _ => send(passage, responded, &progress),
+    };
+
     if let Some(rest) = progress.take_rest() {
         let reads =
             !waits && progress.fault.get().is_none() && !headers::closes(response.headers());
@@ -82,129 +87,100 @@ pub async fn handle(
     response
 }
 
-/// From the first plugin to whoever makes the response.
-async fn request_phases(
-    exchange: Box<Exchange>,
+/// From the first plugin that sees the request to the last that sees the head of the response.
+async fn respond(
+    passage: &mut Passage,
     body: ClientBody,
+    protocol: Option<&HeaderValue>,
     progress: &Rc<Progress>,
-    upgrade: Option<upgrade::Requested>,
-) -> Result<Response<Body>, Failed> {
-    let (mut exchange, requested) = chain::on_request(exchange, body, progress).await?;
-    let body = match requested {
-        Requested::Answered { at, answer } => {
-            return answered(exchange, at, answer.head, answer.body, progress).await;
-        }
-        Requested::Next(body) => body,
+) -> Result<Responded, Error> {
+    let answer = match chain::on_request(passage, body, progress).await? {
+        Requested::Answered(answer) => answer,
+        Requested::Next(body) => obtain(passage, body, protocol, progress).await?,
     };
-    let route = exchange.route.clone();
-    let last = route.chain.len();
-    let upstream = match (exchange.upstream, &route.config.target) {
+    chain::on_response(passage, answer).await
+}
+
+/// The answer of an upstream, or what the route answers by itself.
+async fn obtain(
+    passage: &mut Passage,
+    body: Outgoing,
+    protocol: Option<&HeaderValue>,
+    progress: &Progress,
+) -> Result<Answer, Error> {
+    let upstream = match (passage.request.upstream, &passage.route.config.target) {
         (Some(chosen), _) => chosen,
         (None, Target::Upstream(configured)) => *configured,
-        (None, Target::Respond(respond)) => {
-            let (head, body) = respond::respond(respond, &exchange);
-            return answered(exchange, last, head, body, progress).await;
-        }
-        (None, Target::Redirect(redirect)) => match respond::redirect(redirect, &exchange) {
-            Ok(head) => return answered(exchange, last, head, Bytes::new(), progress).await,
-            Err(error) => return Err((exchange, error)),
-        },
-        (None, Target::Plugins) => return Err((exchange, Error::NoAnswer)),
+        (None, Target::Respond(respond)) => return Ok(respond::respond(respond, passage)),
+        (None, Target::Redirect(redirect)) => return respond::redirect(redirect, passage),
+        (None, Target::Plugins) => return Err(Error::NoAnswer),
     };
-    let body = outgoing(&mut exchange, body);
-    let protocol = upgrade.as_ref().map(|upgrade| &upgrade.protocol);
-    let (exchange, answer) = forward::send(exchange, upstream, body, protocol, progress).await?;
-    match upgrade {
-        Some(upgrade) if exchange.is_switched() => {
-            Ok(upgrade::tunnel(exchange, upstream, answer, upgrade))
+    forward::send(passage, upstream, body, protocol, progress).await
+}
+
+/// A failure as an answer. It takes the response phases of the plugins that were reached; where one of them fails too,
+/// or one failed on a body, it goes out plain.
+async fn fail(passage: &mut Passage, error: Error) -> Responded {
+    report(passage, &error);
+    let (head, body) = error.response(Some(&passage.client.id));
+    if !matches!(error, Error::PluginBody) {
+        let answer = Answer::whole(head.clone(), body.clone());
+        match chain::on_response(passage, answer).await {
+            Ok(responded) => return responded,
+            Err(second) => report(passage, &second),
         }
-        _ => response_phases(exchange, answer, progress).await,
+    }
+    passage.response.answer(head);
+    Responded::plain(body)
+}
+
+/// One line for what failed, and its kind for the record; clients' mistakes only for those who ask for them.
+fn report(passage: &mut Passage, error: &Error) {
+    let kind = error.kind();
+    passage.record.error.get_or_insert(kind);
+    let (route, id) = (
+        &passage.route.name,
+        passage.client.id.to_str().unwrap_or_default(),
+    );
+    match kind.side() {
+        Side::Upstream => tracing::warn!(%route, id, kind = kind.name(), "{error}"),
+        // The plugin host has said what a plugin did, with the plugin's own words.
+        Side::Client | Side::Gateway | Side::Plugin => {
+            tracing::debug!(%route, id, kind = kind.name(), "{error}");
+        }
     }
 }
 
-/// From the head of the upstream's response to the client.
-async fn response_phases(
-    exchange: Box<Exchange>,
-    answer: ResponseBody,
-    progress: &Rc<Progress>,
-) -> Result<Response<Body>, Failed> {
-    let last = exchange.route.chain.len();
-    let (mut exchange, held) =
-        chain::on_response(exchange, last, chain::Source::Upstream(answer)).await?;
-    let deadline = exchange.deadline();
-    let edited = held.is_replaced() || !exchange.route.response_stream.is_empty();
-    let head = send_head(&mut exchange, edited);
-    let body = match held {
-        chain::Source::Held(bytes) => Body::full(bytes, exchange, Some(progress.clone())),
-        chain::Source::Upstream(answer) if exchange.route.response_stream.is_empty() => {
-            Body::upstream(answer, exchange, Some(progress.clone()), deadline)
-        }
-        chain::Source::Upstream(answer) => {
-            stream::response(exchange, answer, progress.clone(), deadline)
-        }
+/// Sends the head; the body follows at the client's pace, and with its end the exchange is over.
+fn send(mut passage: Passage, responded: Responded, progress: &Rc<Progress>) -> Response<Body> {
+    let Responded { body, pipeline } = responded;
+    let edited = !pipeline.is_empty();
+    let head = head(&mut passage, edited || !body.is_untouched());
+    let body = if edited {
+        let tail = body::Tail::new(passage, progress.clone());
+        Body::edited(Edits::new(pipeline, body, tail))
+    } else {
+        Body::plain(body, passage, progress.clone())
     };
-    Ok(Response::from_parts(head, body))
-}
-
-/// A response that the gateway or a plugin made: the plugins up to `at` see it on its way out.
-async fn answered(
-    mut exchange: Box<Exchange>,
-    at: usize,
-    head: ResponseHead,
-    body: Bytes,
-    progress: &Rc<Progress>,
-) -> Result<Response<Body>, Failed> {
-    exchange.response = Some(head);
-    let (mut exchange, body) = chain::on_response(exchange, at, chain::Source::Held(body)).await?;
-    let chain::Source::Held(body) = body else {
-        return Err((exchange, Error::NoAnswer));
-    };
-    let head = send_head(&mut exchange, true);
-    Ok(Response::from_parts(
-        head,
-        Body::full(body, exchange, Some(progress.clone())),
-    ))
-}
-
-/// A failure as a response. It takes the response phases too, unless a plugin is what failed.
-async fn fail(mut exchange: Box<Exchange>, error: Error, progress: Rc<Progress>) -> Response<Body> {
-    complete::log_failure(&exchange, &error);
-    exchange.record.error = Some(error.kind());
-    let (head, body) = error.response(Some(&exchange.id));
-    if !matches!(
-        error,
-        Error::Plugin(..) | Error::PluginBody | Error::Refused(..)
-    ) {
-        exchange = match answered(exchange, usize::MAX, head.clone(), body.clone(), &progress).await
-        {
-            Ok(response) => return response,
-            Err((exchange, error)) => {
-                complete::log_failure(&exchange, &error);
-                exchange
-            }
-        };
-    }
-    exchange.response = Some(head);
-    exchange.apply_response_edits();
-    let head = send_head(&mut exchange, true);
-    Response::from_parts(head, Body::full(body, exchange, Some(progress)))
+    Response::from_parts(head, body)
 }
 
 /// What goes to the client; the exchange keeps the status, and the fields only where a later phase reads them.
-fn send_head(exchange: &mut Exchange, replaced: bool) -> http::response::Parts {
+fn head(passage: &mut Passage, edited: bool) -> http::response::Parts {
     let mut parts = Response::new(()).into_parts().0;
-    let Some(head) = exchange.response.as_mut() else {
+    let exchange = &mut *passage.exchange;
+    let Some(head) = exchange.response.head.as_mut() else {
         return parts;
     };
-    if replaced {
-        head.headers.remove(http::header::CONTENT_LENGTH);
+    if edited {
+        head.headers.remove(header::CONTENT_LENGTH);
     }
-    head.headers
-        .insert(&headers::X_REQUEST_ID, exchange.id.clone());
+    let id = exchange.client.id.clone();
+    head.headers.insert(&headers::X_REQUEST_ID, id);
     exchange.record.status = Some(head.status);
     parts.status = head.status;
-    let read_later =
-        !exchange.route.on_complete.is_empty() || !exchange.route.response_stream.is_empty();
+    let route = &exchange.route;
+    let read_later = !route.on_complete.is_empty() || !route.response_stream.is_empty();
     parts.headers = if read_later {
         head.headers.clone()
     } else {
@@ -213,12 +189,12 @@ fn send_head(exchange: &mut Exchange, replaced: bool) -> http::response::Parts {
     parts
 }
 
-/// The body that goes upstream: as it comes, or through the plugins that edit it.
-fn outgoing(exchange: &mut Exchange, body: Option<ClientBody>) -> Outgoing {
-    match body {
-        Some(body) if http_body::Body::is_end_stream(&body) => Outgoing::Empty,
-        Some(body) if exchange.route.request_stream.is_empty() => Outgoing::Client(Box::new(body)),
-        Some(body) => stream::request(exchange, body),
-        None => Outgoing::full(exchange.request_body.clone().unwrap_or_default()),
+impl Responded {
+    /// A body that no plugin sees.
+    fn plain(body: Bytes) -> Self {
+        Self {
+            body: answer::Source::full(body),
+            pipeline: stream::Pipeline::default(),
+        }
     }
 }

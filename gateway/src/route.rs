@@ -13,8 +13,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method};
 
-use crate::config::{HostPattern, PathPattern};
-use crate::snapshot::Route;
+use crate::config::{self, HostPattern, PathPattern};
 
 use trie::Node;
 
@@ -35,11 +34,11 @@ pub struct Subject<'a> {
     pub headers: &'a HeaderMap,
 }
 
-/// The index.
+/// The index over routes, or over whatever else has the configuration of one.
 #[derive(Debug)]
-pub struct Router {
+pub struct Router<R> {
     /// Best rank first.
-    routes: Vec<Arc<Route>>,
+    routes: Vec<Arc<R>>,
     exact_hosts: HashMap<Box<str>, Paths, foldhash::fast::RandomState>,
     /// By suffix with its leading dot.
     suffix_hosts: HashMap<Box<str>, Paths, foldhash::fast::RandomState>,
@@ -55,10 +54,10 @@ struct Paths {
     any: Vec<u32>,
 }
 
-impl Router {
+impl<R: AsRef<config::Route>> Router<R> {
     /// Builds the index.
-    pub fn new(mut routes: Vec<Arc<Route>>) -> Self {
-        routes.sort_by(|a, b| rank::compare(&b.config.matcher, &a.config.matcher));
+    pub fn new(mut routes: Vec<Arc<R>>) -> Self {
+        routes.sort_by(|a, b| rank::compare(&config(b).matcher, &config(a).matcher));
         let mut router = Self {
             routes: Vec::new(),
             exact_hosts: HashMap::default(),
@@ -67,7 +66,7 @@ impl Router {
         };
         for (rank, route) in routes.iter().enumerate() {
             let rank = u32::try_from(rank).expect("fewer than 2^32 routes");
-            let matcher = &route.config.matcher;
+            let matcher = &config(route).matcher;
             if matcher.hosts.is_empty() {
                 router.any_host.insert(&matcher.path, rank);
             }
@@ -89,15 +88,15 @@ impl Router {
     }
 
     /// Every route, best rank first.
-    pub fn routes(&self) -> &[Arc<Route>] {
+    pub fn routes(&self) -> &[Arc<R>] {
         &self.routes
     }
 
     /// The route of a request.
-    pub fn find(&self, subject: Subject<'_>) -> Option<&Arc<Route>> {
+    pub fn find(&self, subject: Subject<'_>) -> Option<&Arc<R>> {
         let mut best = u32::MAX;
         let mut consider = |rank: u32| {
-            if rank < best && matcher::holds(&self.routes[rank as usize].config, subject) {
+            if rank < best && matcher::holds(config(&self.routes[rank as usize]), subject) {
                 best = rank;
             }
         };
@@ -116,6 +115,10 @@ impl Router {
         self.any_host.each(subject.path, &mut consider);
         self.routes.get(best as usize)
     }
+}
+
+fn config<R: AsRef<config::Route>>(route: &Arc<R>) -> &config::Route {
+    (**route).as_ref()
 }
 
 impl Paths {

@@ -97,9 +97,11 @@ impl Control for Gateway {
 
     fn routes(&self) -> Value {
         let snapshot = self.published.snapshot();
-        let one = |route: &std::sync::Arc<crate::snapshot::Route>| {
+        let one = |route: &std::sync::Arc<crate::exchange::Route>| {
             let target = match &route.config.target {
-                Target::Upstream(index) => json!({ "upstream": &*snapshot.upstreams[*index].name }),
+                Target::Upstream(index) => {
+                    json!({ "upstream": &*snapshot.upstreams[index.0].name })
+                }
                 Target::Respond(respond) => json!({ "respond": respond.status.as_u16() }),
                 Target::Redirect(redirect) => json!({ "redirect": redirect.to }),
                 Target::Plugins => json!("plugins"),

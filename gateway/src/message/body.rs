@@ -10,6 +10,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 
+use super::error::ErrorKind;
+
 pub use client::{ClientBody, Progress, discard};
 pub use outgoing::Outgoing;
 
@@ -28,6 +30,27 @@ pub enum BodyFault {
     /// A plugin refused a chunk.
     #[error("a plugin refused a chunk")]
     Plugin,
+}
+
+impl BodyFault {
+    /// What it means for the body of a request.
+    pub fn of_request(self) -> ErrorKind {
+        match self {
+            Self::TooLarge => ErrorKind::BodyTooLarge,
+            Self::Timeout => ErrorKind::BodyTimeout,
+            Self::Broken => ErrorKind::BodyBroken,
+            Self::Plugin => ErrorKind::Plugin,
+        }
+    }
+
+    /// What it means for the body of a response.
+    pub fn of_response(self) -> ErrorKind {
+        match self {
+            Self::TooLarge => ErrorKind::ResponseTooLarge,
+            Self::Timeout | Self::Broken => ErrorKind::ResponseBroken,
+            Self::Plugin => ErrorKind::Plugin,
+        }
+    }
 }
 
 /// Reads a body that was asked for whole.

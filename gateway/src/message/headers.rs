@@ -9,7 +9,7 @@ use http::header::{CONNECTION, HeaderName, TE, UPGRADE};
 use http::{HeaderMap, HeaderValue};
 
 pub use forwarded::{
-    Client, X_REQUEST_ID, address_value, client, forget_client, forward, host_of, request_id,
+    Identity, X_REQUEST_ID, address_value, client, forget_client, forward, host_of, request_id,
 };
 
 /// How deep in sub-requests of gateways a request stands; see [`MAX_DEPTH`](super::MAX_DEPTH).

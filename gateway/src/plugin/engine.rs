@@ -13,6 +13,7 @@ use wasmtime::{
     Cache, CacheConfig, Config, Enabled, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails,
 };
 
+use super::priority::{COMPILER, set_niceness};
 use super::ticker::{Clock, Ticker};
 use crate::allocator;
 use crate::telemetry::metrics::Metrics;
@@ -268,20 +269,6 @@ fn own_user(directory: &Path) -> io::Result<u32> {
 #[cfg(not(unix))]
 fn private_directory(path: &Path) -> io::Result<()> {
     std::fs::create_dir_all(path)
-}
-
-/// The niceness of compilers. Nobody waits for them as for an answer: where all processors serve, they take a tenth of
-/// one. The lowest priority would take nearly none, and a swap on a busy machine would not come.
-const COMPILER: i32 = 10;
-
-/// Gives the calling thread this niceness, where the system has one and allows it.
-pub(super) fn set_niceness(niceness: i32) {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, niceness) {
-        tracing::debug!(%error, niceness, "a thread runs with the priority of every other thread");
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _no_threads_of_their_own = niceness;
 }
 
 #[cfg(all(test, unix))]

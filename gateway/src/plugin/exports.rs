@@ -11,18 +11,18 @@ use super::grants::VERSION;
 use super::host::bindings::exports::gateway::plugin::filter as wit;
 
 /// `on-request` and `on-response`.
-pub(super) type Phase = TypedFunc<(ResourceAny,), (Result<wit::Flow, String>,)>;
+pub(super) type PhaseFn = TypedFunc<(ResourceAny,), (Result<wit::Flow, String>,)>;
 /// `on-complete`.
-pub(super) type Complete = TypedFunc<(ResourceAny,), ()>;
+pub(super) type CompleteFn = TypedFunc<(ResourceAny,), ()>;
 /// `on-request-chunk` and `on-response-chunk`.
-pub(super) type Chunk<'a> = TypedFunc<(ResourceAny, &'a [u8], bool), (Result<Vec<u8>, String>,)>;
+pub(super) type ChunkFn<'a> = TypedFunc<(ResourceAny, &'a [u8], bool), (Result<Vec<u8>, String>,)>;
 /// `configure`.
-pub(super) type Configure<'a> =
+pub(super) type ConfigureFn<'a> =
     TypedFunc<(&'a str,), (Result<ResourceAny, Vec<wit::ConfigError>>,)>;
 /// `phases`.
-pub(super) type Phases = TypedFunc<(ResourceAny,), (wit::Phases,)>;
+pub(super) type PhasesFn = TypedFunc<(ResourceAny,), (wit::Phases,)>;
 /// `describe`.
-pub(super) type Describe = TypedFunc<(), (wit::Metadata,)>;
+pub(super) type DescribeFn = TypedFunc<(), (wit::Metadata,)>;
 
 /// Where the functions are in a component.
 pub(super) struct Exports {
@@ -66,14 +66,14 @@ impl Exports {
         instance: Instance,
         store: &mut StoreContextMut<'_, T>,
     ) -> wasmtime::Result<()> {
-        let _: Describe = typed(instance, &mut *store, self.describe)?;
-        let _: Configure<'_> = typed(instance, &mut *store, self.configure)?;
-        let _: Phases = typed(instance, &mut *store, self.phases)?;
-        let _: Phase = typed(instance, &mut *store, self.on_request)?;
-        let _: Phase = typed(instance, &mut *store, self.on_response)?;
-        let _: Chunk<'_> = typed(instance, &mut *store, self.on_request_chunk)?;
-        let _: Chunk<'_> = typed(instance, &mut *store, self.on_response_chunk)?;
-        let _: Complete = typed(instance, &mut *store, self.on_complete)?;
+        let _: DescribeFn = typed(instance, &mut *store, self.describe)?;
+        let _: ConfigureFn<'_> = typed(instance, &mut *store, self.configure)?;
+        let _: PhasesFn = typed(instance, &mut *store, self.phases)?;
+        let _: PhaseFn = typed(instance, &mut *store, self.on_request)?;
+        let _: PhaseFn = typed(instance, &mut *store, self.on_response)?;
+        let _: ChunkFn<'_> = typed(instance, &mut *store, self.on_request_chunk)?;
+        let _: ChunkFn<'_> = typed(instance, &mut *store, self.on_response_chunk)?;
+        let _: CompleteFn = typed(instance, &mut *store, self.on_complete)?;
         Ok(())
     }
 }

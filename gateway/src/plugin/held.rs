@@ -9,11 +9,40 @@ use tokio::sync::Mutex;
 use tracing::{Instrument, Span};
 
 use super::failure::{Failure, FailureKind};
-use super::instance::{Call, Returned};
-use super::pool::{Leased, Pool, refused};
+use super::instance::{Call, Returned, refused};
+use super::loan::Loan;
+use super::pool::{Leased, Pool};
+use crate::exchange::{Exchange, FilterId, Link, Place};
 use crate::message::phase::Phase;
-use crate::proxy::exchange::Exchange;
 use crate::telemetry::span;
+
+/// The instances that stay with one exchange, by their place in its chain.
+#[derive(Debug, Default)]
+pub struct HeldInstances(Vec<Option<Held>>);
+
+impl HeldInstances {
+    /// The instance of a link. It is made at its first call.
+    pub fn hold(&mut self, pool: &Arc<Pool>, link: Link, exchange: &Exchange) -> Held {
+        let place = link.place.0;
+        if self.0.len() <= place {
+            self.0.resize_with(place + 1, || None);
+        }
+        let made = || Held::new(pool.clone(), link.filter, exchange);
+        self.0[place].get_or_insert_with(made).clone()
+    }
+
+    /// Whether there is one for this place.
+    pub(super) fn has(&self, place: Place) -> bool {
+        self.0.get(place.0).is_some_and(Option::is_some)
+    }
+
+    /// Lets go of the instance of this place.
+    pub(super) fn release(&mut self, place: Place) {
+        if let Some(held) = self.0.get_mut(place.0) {
+            *held = None;
+        }
+    }
+}
 
 /// An instance that stays with one exchange. Calls take their turns: a chunk of the request may come while the
 /// response is looked at. The instance goes back to its pool with the last clone.
@@ -22,7 +51,7 @@ pub struct Held(Arc<Inner>);
 
 struct Inner {
     pool: Arc<Pool>,
-    filter: usize,
+    filter: FilterId,
     route: Arc<str>,
     /// That of the exchange.
     span: Span,
@@ -39,12 +68,12 @@ enum Slot {
 }
 
 impl Held {
-    pub(super) fn new(pool: Arc<Pool>, filter: usize, route: Arc<str>, span: Span) -> Self {
+    fn new(pool: Arc<Pool>, filter: FilterId, exchange: &Exchange) -> Self {
         Self(Arc::new(Inner {
             pool,
             filter,
-            route,
-            span,
+            route: exchange.route.name.clone(),
+            span: exchange.span.clone(),
             slot: Mutex::new(Slot::Empty),
         }))
     }
@@ -55,39 +84,38 @@ impl Held {
     /// # Errors
     /// If the plugin fails, now or in an earlier call for this exchange.
     pub async fn request_chunk(&self, chunk: Bytes, last: bool) -> Result<Bytes, Failure> {
-        self.chunk(None, Phase::RequestChunk, Call::RequestChunk(chunk, last))
-            .await
-            .1
+        let call = Call::RequestChunk(chunk, last);
+        let mut none = Exchange::default();
+        self.chunk(&mut none, Phase::RequestChunk, call).await
     }
 
-    /// Passes a chunk of the response body through the plugin, which sees the exchange if it is given.
+    /// Passes a chunk of the response body through the plugin, which sees the exchange.
+    ///
+    /// # Errors
+    /// If the plugin fails, now or in an earlier call for this exchange.
     pub async fn response_chunk(
         &self,
-        exchange: Option<Box<Exchange>>,
+        exchange: &mut Exchange,
         chunk: Bytes,
         last: bool,
-    ) -> (Option<Box<Exchange>>, Result<Bytes, Failure>) {
-        self.chunk(
-            exchange,
-            Phase::ResponseChunk,
-            Call::ResponseChunk(chunk, last),
-        )
-        .await
+    ) -> Result<Bytes, Failure> {
+        let call = Call::ResponseChunk(chunk, last);
+        self.chunk(exchange, Phase::ResponseChunk, call).await
     }
 
     async fn chunk(
         &self,
-        mut exchange: Option<Box<Exchange>>,
+        exchange: &mut Exchange,
         phase: Phase,
         call: Call,
-    ) -> (Option<Box<Exchange>>, Result<Bytes, Failure>) {
+    ) -> Result<Bytes, Failure> {
         let started = Instant::now();
-        if let Some(exchange) = &mut exchange {
-            exchange.phase = phase;
+        if let Some(parts) = exchange.get_mut() {
+            parts.phase = phase;
         }
         let linked = self.0.pool.linked();
         let span = span::phase(&self.0.span, &linked.name, phase.name());
-        let (exchange, returned) = self.call(exchange, call).instrument(span).await;
+        let returned = self.call(exchange, call).instrument(span).await;
         linked.shared.metrics.phase(phase, started.elapsed());
         let chunk = returned.and_then(refused).map(|returned| match returned {
             Returned::Chunk(Ok(chunk)) => chunk.into(),
@@ -96,26 +124,14 @@ impl Held {
         if let Err(failure) = &chunk {
             linked.report(&self.0.route, phase.name(), failure);
         }
-        (exchange, chunk)
+        chunk
     }
 
-    pub(super) async fn call_with(
+    pub(super) async fn call(
         &self,
-        exchange: Box<Exchange>,
+        exchange: &mut Exchange,
         call: Call,
-    ) -> (Box<Exchange>, Result<Returned, Failure>) {
-        let (exchange, returned) = self.call(Some(exchange), call).await;
-        (
-            exchange.expect("a call gives back the exchange that it was given"),
-            returned,
-        )
-    }
-
-    async fn call(
-        &self,
-        exchange: Option<Box<Exchange>>,
-        call: Call,
-    ) -> (Option<Box<Exchange>>, Result<Returned, Failure>) {
+    ) -> Result<Returned, Failure> {
         let Inner {
             pool,
             filter,
@@ -124,28 +140,25 @@ impl Held {
             ..
         } = &*self.0;
         let mut slot = slot.lock().await;
-        let leased = match std::mem::replace(&mut *slot, Slot::Out) {
-            Slot::Ready(leased) => Ok(leased),
-            Slot::Empty => pool.take().await.map(|mut leased| {
+        let mut leased = match std::mem::replace(&mut *slot, Slot::Out) {
+            Slot::Ready(leased) => leased,
+            Slot::Empty => {
+                let mut leased = pool.take().await?;
                 leased.instance.guest().route = Some(route.clone());
                 leased
-            }),
-            Slot::Out => Err(Failure::new(
-                FailureKind::Lost,
-                "its instance was lost in an earlier call",
-            )),
+            }
+            Slot::Out => {
+                let text = "its instance was lost in an earlier call";
+                return Err(Failure::new(FailureKind::Lost, text));
+            }
         };
-        let mut leased = match leased {
-            Ok(leased) => leased,
-            Err(failure) => return (exchange, Err(failure)),
-        };
-        leased.instance.guest().exchange = exchange;
-        let returned = leased.instance.call(pool.linked(), *filter, call).await;
-        let exchange = leased.instance.guest().exchange.take();
+        let loan = Loan::new(&mut leased.instance, exchange);
+        let returned = loan.instance.call(pool.linked(), *filter, call).await;
+        drop(loan);
         if leased.instance.is_fit(u64::MAX) {
             *slot = Slot::Ready(leased);
         }
-        (exchange, returned)
+        returned
     }
 }
 

@@ -10,14 +10,15 @@ use bytes::Bytes;
 use wasmtime::component::{ComponentNamedList, Lift, Lower, ResourceAny, TypedFunc};
 use wasmtime::{AsContextMut, Store, UpdateDeadline};
 
-use super::Linked;
-use super::exports::{Chunk, Complete, Exports, Phase, typed};
+use super::exports::{ChunkFn, CompleteFn, Exports, PhaseFn, typed};
 use super::failure::{Failure, FailureKind};
 use super::flow::phases_from_wit;
 use super::host::bindings::exports::gateway::plugin::filter as wit;
 use super::host::{Guest, Resolved, Shared};
 use super::limits::SETUP_FACTOR;
+use super::linked::Linked;
 use super::meter::Meter;
+use crate::exchange::FilterId;
 use crate::message::phase::Phases;
 
 /// Calls after which an instance that has grown large is replaced.
@@ -31,9 +32,9 @@ pub(super) struct Instance {
     component: wasmtime::component::Instance,
     exports: Arc<Exports>,
     /// Typed at their first call, since most plugins have one or two of them.
-    on_request: Option<Phase>,
-    on_response: Option<Phase>,
-    on_complete: Option<Complete>,
+    on_request: Option<PhaseFn>,
+    on_response: Option<PhaseFn>,
+    on_complete: Option<CompleteFn>,
     /// Whether every call needs a fibre.
     waits: bool,
     /// By index into [`Linked`]'s filters; configured on first use.
@@ -56,6 +57,16 @@ pub(super) enum Returned {
     Flow(Result<wit::Flow, String>),
     Chunk(Result<Vec<u8>, String>),
     Done,
+}
+
+/// The plugin's own error is a failure like any other, but its instance lives on.
+pub(super) fn refused(returned: Returned) -> Result<Returned, Failure> {
+    match returned {
+        Returned::Flow(Err(message)) | Returned::Chunk(Err(message)) => {
+            Err(Failure::new(FailureKind::Refused, message))
+        }
+        returned => Ok(returned),
+    }
 }
 
 impl Instance {
@@ -126,7 +137,7 @@ impl Instance {
     /// Configures a filter. The inner `Err` is what the plugin finds wrong with the configuration.
     pub(super) async fn configure(
         &mut self,
-        index: usize,
+        index: FilterId,
         json: &str,
     ) -> Result<Result<ResourceAny, Vec<wit::ConfigError>>, Failure> {
         let timeout = self.set_up();
@@ -134,10 +145,10 @@ impl Instance {
         let called = self.set_up_by(configure, (json,), timeout).await;
         let (answer,): (Result<ResourceAny, _>,) = self.settle(called, timeout)?;
         if let Ok(resource) = &answer {
-            if self.filters.len() <= index {
-                self.filters.resize(index + 1, None);
+            if self.filters.len() <= index.0 {
+                self.filters.resize(index.0 + 1, None);
             }
-            self.filters[index] = Some(*resource);
+            self.filters[index.0] = Some(*resource);
         }
         Ok(answer)
     }
@@ -155,10 +166,10 @@ impl Instance {
     pub(super) async fn call(
         &mut self,
         linked: &Linked,
-        index: usize,
+        index: FilterId,
         call: Call,
     ) -> Result<Returned, Failure> {
-        let resource = match self.filters.get(index) {
+        let resource = match self.filters.get(index.0) {
             Some(Some(resource)) => *resource,
             _ => self.configure_late(linked, index).await?,
         };
@@ -176,19 +187,19 @@ impl Instance {
     }
 
     /// Whether [`Self::call_now`] can call this filter.
-    pub(super) fn is_ready(&self, index: usize) -> bool {
-        !self.waits && matches!(self.filters.get(index), Some(Some(_)))
+    pub(super) fn is_ready(&self, index: FilterId) -> bool {
+        !self.waits && matches!(self.filters.get(index.0), Some(Some(_)))
     }
 
     /// As [`Self::call`], for a filter that is ready: nothing is waited for.
     pub(super) fn call_now(
         &mut self,
         linked: &Linked,
-        index: usize,
+        index: FilterId,
         call: &Call,
         started: Instant,
     ) -> Result<Returned, Failure> {
-        let Some(Some(resource)) = self.filters.get(index).copied() else {
+        let Some(Some(resource)) = self.filters.get(index.0).copied() else {
             let text = "a filter was called before it was configured";
             return Err(Failure::new(FailureKind::Configure, text));
         };
@@ -197,7 +208,7 @@ impl Instance {
         self.end(linked, Some(returned))
     }
 
-    fn begin(&mut self, linked: &Linked, index: usize, on_fibre: bool, started: Instant) {
+    fn begin(&mut self, linked: &Linked, index: FilterId, on_fibre: bool, started: Instant) {
         self.spoiled = true;
         self.calls += 1;
         let guest = self.store.data_mut();
@@ -233,12 +244,12 @@ impl Instance {
                 Ok(Returned::Flow(flow))
             }
             Call::RequestChunk(chunk, last) => {
-                let function: Chunk<'_> = self.function(self.exports.on_request_chunk)?;
+                let function: ChunkFn<'_> = self.function(self.exports.on_request_chunk)?;
                 let (chunk,) = function.call(&mut self.store, (resource, &chunk[..], *last))?;
                 Ok(Returned::Chunk(chunk))
             }
             Call::ResponseChunk(chunk, last) => {
-                let function: Chunk<'_> = self.function(self.exports.on_response_chunk)?;
+                let function: ChunkFn<'_> = self.function(self.exports.on_response_chunk)?;
                 let (chunk,) = function.call(&mut self.store, (resource, &chunk[..], *last))?;
                 Ok(Returned::Chunk(chunk))
             }
@@ -264,12 +275,12 @@ impl Instance {
                 Ok(Returned::Flow(flow))
             }
             Call::RequestChunk(chunk, last) => {
-                let function: Chunk<'_> = self.function(self.exports.on_request_chunk)?;
+                let function: ChunkFn<'_> = self.function(self.exports.on_request_chunk)?;
                 let called = function.call_async(&mut self.store, (resource, &chunk[..], last));
                 Ok(Returned::Chunk(called.await?.0))
             }
             Call::ResponseChunk(chunk, last) => {
-                let function: Chunk<'_> = self.function(self.exports.on_response_chunk)?;
+                let function: ChunkFn<'_> = self.function(self.exports.on_response_chunk)?;
                 let called = function.call_async(&mut self.store, (resource, &chunk[..], last));
                 Ok(Returned::Chunk(called.await?.0))
             }
@@ -281,7 +292,7 @@ impl Instance {
         }
     }
 
-    fn on_request(&mut self) -> wasmtime::Result<Phase> {
+    fn on_request(&mut self) -> wasmtime::Result<PhaseFn> {
         if let Some(function) = self.on_request {
             return Ok(function);
         }
@@ -289,7 +300,7 @@ impl Instance {
         Ok(*self.on_request.insert(function))
     }
 
-    fn on_response(&mut self) -> wasmtime::Result<Phase> {
+    fn on_response(&mut self) -> wasmtime::Result<PhaseFn> {
         if let Some(function) = self.on_response {
             return Ok(function);
         }
@@ -297,7 +308,7 @@ impl Instance {
         Ok(*self.on_response.insert(function))
     }
 
-    fn on_complete(&mut self) -> wasmtime::Result<Complete> {
+    fn on_complete(&mut self) -> wasmtime::Result<CompleteFn> {
         if let Some(function) = self.on_complete {
             return Ok(function);
         }
@@ -339,11 +350,11 @@ impl Instance {
     async fn configure_late(
         &mut self,
         linked: &Linked,
-        index: usize,
+        index: FilterId,
     ) -> Result<ResourceAny, Failure> {
-        let exchange = self.guest().exchange.take();
+        let exchange = self.guest().exchange.lend();
         let configured = self.configure(index, linked.filter_json(index)).await;
-        self.guest().exchange = exchange;
+        self.guest().exchange.restore(exchange);
         let faults = match configured? {
             Ok(resource) => return Ok(resource),
             Err(faults) => faults,

@@ -10,45 +10,32 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::types::ComponentItem;
 
 use super::engine::Compiled;
+use super::engine::Engine;
 use super::exports::Exports;
+use super::failure::Failure;
 use super::grants::{VERSION, check_import};
-use super::host::bindings::exports::gateway::plugin::filter as wit;
-use super::host::{Resolved, Shared, resolve};
+use super::host::{Resolved, Services, Shared, resolve};
 use super::instance::Instance;
+use super::linked::{Filter, Linked, Metadata};
 use super::patience::Patience;
-use super::{Engine, Failure, Filter, Linked, Services};
+use super::pool::Pool;
 use crate::config;
+use crate::exchange::FilterId;
 
 /// The largest component, bytes.
 const FILE: u64 = 64 << 20;
-/// The longest text of a plugin's metadata, bytes.
-const TEXT: usize = 1 << 20;
-
-/// Who a plugin says it is.
-#[derive(Debug, Clone)]
-pub struct Metadata {
-    /// Its name.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// One line for people.
-    pub description: String,
-    /// A JSON Schema of its configuration, as JSON text.
-    pub config_schema: String,
-}
-
 /// Why a plugin was not loaded: every fault, each with its remedy where there is one.
 #[derive(Debug)]
 pub struct LoadError {
     /// The plugin's name in the configuration.
     pub plugin: Arc<str>,
     /// What is wrong; at least one.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<Objection>,
 }
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct Objection {
     /// Where the configuration is written that the plugin does not take; `None` if it is the plugin itself.
     pub place: Option<String>,
     /// The key in it, as a dotted path; empty for the whole.
@@ -189,7 +176,6 @@ fn link(
         patience: Patience::default(),
         shared,
         living: std::sync::atomic::AtomicUsize::new(0),
-        pools: parking_lot::Mutex::default(),
     }))
 }
 
@@ -244,7 +230,7 @@ fn check(engine: &Engine, compiled: &Compiled, plugin: &config::Plugin) -> Resul
         return Ok(());
     }
     let path = plugin.path.display();
-    let fault = |message| Fault {
+    let fault = |message| Objection {
         place: None,
         key: String::new(),
         message: format!("{path}: {message}"),
@@ -255,7 +241,7 @@ fn check(engine: &Engine, compiled: &Compiled, plugin: &config::Plugin) -> Resul
     })
 }
 
-type Tried = Result<(Metadata, Vec<Filter>), Vec<Fault>>;
+type Tried = Result<(Metadata, Vec<Filter>), Vec<Objection>>;
 
 /// Instantiates the component once and gives it every configuration.
 async fn try_out(
@@ -277,7 +263,7 @@ async fn try_out(
         if filters.iter().any(|filter| filter.config == *config) {
             continue;
         }
-        match try_config(&mut instance, filters.len(), config, place).await {
+        match try_config(&mut instance, FilterId(filters.len()), config, place).await {
             Ok(filter) => filters.push(filter),
             // Routes may share a configuration, written in one place.
             Err(Trouble::Faults(mut found)) => {
@@ -301,7 +287,7 @@ async fn try_out(
 }
 
 enum Trouble {
-    Faults(Vec<Fault>),
+    Faults(Vec<Objection>),
     Failure(Failure),
 }
 
@@ -313,13 +299,13 @@ impl From<Failure> for Trouble {
 
 async fn try_config(
     instance: &mut Instance,
-    index: usize,
+    index: FilterId,
     config: &serde_json::Value,
     place: &config::Written,
 ) -> Result<Filter, Trouble> {
     let json = config.to_string();
     let resource = instance.configure(index, &json).await?.map_err(|faults| {
-        let fault = |key: String, message| Fault {
+        let fault = |key: String, message| Objection {
             place: Some(place.of(&key)),
             key,
             message,
@@ -345,9 +331,9 @@ async fn try_config(
     })
 }
 
-fn fault_of(shared: &Shared, when: &str, failure: &Failure) -> Fault {
+fn fault_of(shared: &Shared, when: &str, failure: &Failure) -> Objection {
     let path = shared.plugin.path.display();
-    Fault {
+    Objection {
         place: None,
         key: String::new(),
         message: format!("{path}: failed {when}: {failure}"),
@@ -378,7 +364,7 @@ where
 
 /// Puts one idle instance into each of these pools. An instance that cannot be made is made, or fails, at its
 /// first call.
-pub fn warm(pools: &[Arc<super::Pool>]) {
+pub fn warm(pools: &[Arc<Pool>]) {
     let all = async {
         for pool in pools {
             pool.warm(1).await;
@@ -390,7 +376,7 @@ pub fn warm(pools: &[Arc<super::Pool>]) {
 }
 
 fn whole(plugin: &config::Plugin, message: String) -> LoadError {
-    let faults = vec![Fault {
+    let faults = vec![Objection {
         place: None,
         key: String::new(),
         message,
@@ -411,19 +397,4 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
             write!(text, "{byte:02x}").ok();
             text
         })
-}
-
-impl Metadata {
-    fn from_wit(metadata: wit::Metadata) -> Self {
-        let bounded = |mut text: String| {
-            text.truncate(text.floor_char_boundary(TEXT));
-            text
-        };
-        Self {
-            name: bounded(metadata.name),
-            version: bounded(metadata.version),
-            description: bounded(metadata.description),
-            config_schema: bounded(metadata.config_schema),
-        }
-    }
 }

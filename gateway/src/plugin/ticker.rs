@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-use super::engine::set_niceness;
+use super::priority::set_niceness;
 use crate::telemetry::metrics::Metrics;
 
 /// The time between two ticks of the epoch: the grain of `cpu`.

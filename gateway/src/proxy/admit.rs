@@ -8,17 +8,19 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::Body as _;
 
-use super::exchange::{Exchange, Record};
+use super::local::Local;
+use super::normalise;
 use super::normalise::{Refusal, Target};
-use super::{Failed, normalise};
+use super::passage::Passage;
 use crate::error::Error;
+use crate::exchange::{self, Client, Exchange, Record, Request, Response, Route};
 use crate::message::body::ClientBody;
 use crate::message::phase::Phase;
 use crate::message::{MAX_DEPTH, headers};
 use crate::route::{self, Subject};
 use crate::server::connection::Connection;
+use crate::snapshot::Snapshot;
 use crate::telemetry::span;
-use crate::worker::Worker;
 
 /// RFC 9112, section 6.1.
 const AMBIGUOUS: Refusal = Refusal {
@@ -32,17 +34,15 @@ const TOO_MANY_FIELDS: Refusal = Refusal {
     reason: "the request has more header fields than this gateway accepts",
 };
 
-/// Builds the exchange.
-///
-/// # Errors
-/// With an exchange of no route, so that a refusal is logged and counted like everything else.
+/// The exchange, and whether it may go on. A refused one is an exchange of no route, so that it is logged and counted
+/// like all others.
 pub(super) fn admit(
-    worker: &Worker,
+    local: Rc<Local>,
     connection: &Rc<Connection>,
     parts: Parts,
     body: &ClientBody,
     body_limit: u64,
-) -> Result<Box<Exchange>, Failed> {
+) -> (Passage, Result<(), Error>) {
     let target = match connection.ambiguous_framing() {
         true => Err(AMBIGUOUS),
         false => normalise::target(&parts.method, &parts.uri, &parts.headers, parts.version),
@@ -53,34 +53,44 @@ pub(super) fn admit(
         Ok(target) => (target, None),
         Err(refusal) => (unknown(), Some(refusal)),
     };
-    let (mut exchange, trusted) = identify(worker, connection, parts, target);
-    if let Some(refusal) = refusal {
-        return Err((exchange, Error::Refused(refusal.status, refusal.reason)));
+    let (mut passage, trusted) = identify(local, connection, parts, target);
+    let admitted = match refusal {
+        Some(Refusal { status, reason }) => Err(Error::Refused(status, reason)),
+        None => route(&mut passage, connection, trusted),
+    };
+    let too_large = body_limit > 0 && body.size_hint().lower() > body_limit;
+    match admitted {
+        Ok(()) if too_large => (passage, Err(Error::BodyTooLarge)),
+        admitted => (passage, admitted),
     }
+}
+
+/// Tells the upstream who asks, and finds the route.
+fn route(passage: &mut Passage, connection: &Connection, trusted: bool) -> Result<(), Error> {
+    let Passage {
+        exchange, snapshot, ..
+    } = passage;
+    let exchange: &mut exchange::Parts = exchange;
     let secure = connection.tls.is_some();
-    let Exchange {
-        headers: fields,
-        authority,
-        id,
-        ..
-    } = &mut *exchange;
-    headers::forward(fields, &connection.address, secure, authority, trusted);
-    fields.insert(&headers::X_REQUEST_ID, id.clone());
-    if exchange.depth > MAX_DEPTH {
-        return Err((exchange, Error::Loop));
+    let client = &mut exchange.client;
+    let fields = &mut exchange.request.headers;
+    headers::forward(
+        fields,
+        &connection.address,
+        secure,
+        &client.authority,
+        trusted,
+    );
+    fields.insert(&headers::X_REQUEST_ID, client.id.clone());
+    if client.depth > MAX_DEPTH {
+        return Err(Error::Loop);
     }
-    match find(&exchange, connection) {
-        Ok(route) => {
-            span::routed(&exchange.span, &route.name);
-            exchange.route = route;
-        }
-        Err(error) => return Err((exchange, error)),
-    }
-    exchange.params = route::params(&exchange.route.config.matcher.path, exchange.path.path());
-    if body_limit > 0 && body.size_hint().lower() > body_limit {
-        return Err((exchange, Error::BodyTooLarge));
-    }
-    Ok(exchange)
+    let route = find(&snapshot.snapshot, exchange, connection)?;
+    span::routed(&exchange.span, &route.name);
+    exchange.route = route.clone();
+    let path = &exchange.route.config.matcher.path;
+    exchange.client.params = route::params(path, exchange.request.path.path());
+    Ok(())
 }
 
 /// What stands in the log where a request does not say what it asks for.
@@ -93,12 +103,12 @@ fn unknown() -> Target {
 
 /// The exchange without its route, and whether the peer is a trusted proxy.
 fn identify(
-    worker: &Worker,
+    local: Rc<Local>,
     connection: &Rc<Connection>,
     parts: Parts,
     target: Target,
-) -> (Box<Exchange>, bool) {
-    let view = worker.view();
+) -> (Passage, bool) {
+    let snapshot = local.in_force.snapshot();
     let Parts {
         method,
         version,
@@ -107,53 +117,55 @@ fn identify(
     } = parts;
     let Target { authority, path } = target;
     let proxies = &connection.listener.config.trusted_proxies;
-    let client = headers::client(
+    let identity = headers::client(
         &fields,
         connection.peer.ip(),
         connection.tls.is_some(),
         proxies,
     );
-    let id = headers::request_id(&fields, client.trusted);
-    if headers::strip(&mut fields, false) && !client.trusted {
+    let id = headers::request_id(&fields, identity.trusted);
+    if headers::strip(&mut fields, false) && !identity.trusted {
         headers::forget_client(&mut fields);
     }
     let depth = depth(&mut fields);
-    let exchange = Box::new(Exchange {
-        route: view.snapshot.no_route.clone(),
+    let exchange = Exchange::new(exchange::Parts {
+        view: snapshot.view.clone(),
+        route: snapshot.snapshot.no_route.clone(),
         span: span::exchange(&id, &method, path.as_str()),
-        id,
-        client: client.address,
-        peer: connection.peer,
-        secure: client.secure,
-        version,
-        authority,
-        client_method: method.clone(),
-        client_path: path.clone(),
-        params: Vec::new(),
-        depth,
-        method,
-        path,
-        headers: fields,
-        request_body: None,
-        upstream: None,
-        response: None,
-        response_body: None,
-        response_edits: Vec::new(),
+        client: Client {
+            id,
+            address: identity.address,
+            peer: connection.peer,
+            secure: identity.secure,
+            version,
+            authority,
+            method: method.clone(),
+            path: path.clone(),
+            params: Vec::new(),
+            depth,
+        },
+        request: Request {
+            method,
+            path,
+            headers: fields,
+            body: None,
+            upstream: None,
+        },
+        response: Response::default(),
         attributes: Vec::new(),
         phase: Phase::Request,
-        held: Vec::new(),
         record: Record::new(),
-        view,
     });
-    (exchange, client.trusted)
+    (Passage::new(exchange, snapshot, local), identity.trusted)
 }
 
 /// The route, if this connection may ask for it.
-fn find(
-    exchange: &Exchange,
+fn find<'a>(
+    snapshot: &'a Snapshot,
+    exchange: &exchange::Parts,
     connection: &Connection,
-) -> Result<Arc<crate::snapshot::Route>, Error> {
-    let authority = exchange.authority.to_str().unwrap_or_default();
+) -> Result<&'a Arc<Route>, Error> {
+    let authority = exchange.client.authority.to_str().unwrap_or_default();
     let host = headers::host_of(authority);
     if connection
         .tls
@@ -165,22 +177,19 @@ fn find(
             "the certificate of this connection does not cover this host",
         ));
     }
-    let snapshot = &exchange.view.snapshot;
     let name = &connection.listener.config.name;
-    let listener = snapshot
-        .config
-        .listeners
-        .iter()
-        .position(|listener| listener.name == *name);
+    let mut listeners = snapshot.config.listeners.iter();
+    let listener = listeners.position(|listener| listener.name == *name);
+    let request = &exchange.request;
     let subject = Subject {
         listener: listener.unwrap_or(usize::MAX),
         host: &host,
-        path: exchange.path.path(),
-        query: exchange.path.query().unwrap_or_default(),
-        method: &exchange.method,
-        headers: &exchange.headers,
+        path: request.path.path(),
+        query: request.path.query().unwrap_or_default(),
+        method: &request.method,
+        headers: &request.headers,
     };
-    snapshot.router.find(subject).cloned().ok_or(Error::NoRoute)
+    snapshot.router.find(subject).ok_or(Error::NoRoute)
 }
 
 /// How many gateways' plugins stand before this request. The field is this gateway's own: it does not go on

@@ -8,118 +8,91 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
-use tokio::sync::mpsc;
+use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Sleep;
 
+use super::answer::Source;
+use super::passage::Passage;
+use super::stream::{Edited, Edits};
 use crate::message::body::{BodyFault, Progress};
-use crate::proxy::exchange::Exchange;
-use crate::upstream::ResponseBody;
+use crate::message::error::ErrorKind;
 
-/// The body of a response on its way to the client. It owns the exchange: the last byte, or the drop before
-/// it, is the end.
-pub struct Body {
+/// The body of a response on its way to the client. It owns the exchange: the last byte, or the drop before it, is the
+/// end.
+pub struct Body(State);
+
+enum State {
+    /// Nothing more comes.
+    Over,
+    /// As it comes from its source.
+    Plain(Plain),
+    /// Through plugins that edit it, which have the exchange until its end.
+    Edited(Edits),
+}
+
+struct Plain {
     source: Source,
-    tail: Option<Tail>,
-}
-
-enum Source {
-    Empty,
-    Full(Bytes),
-    Upstream(ResponseBody),
-    Edited(mpsc::Receiver<Edited>),
-}
-
-/// A step of a response body that plugins edit. The exchange is with them until the end.
-pub(super) enum Edited {
-    /// A frame to send.
-    Frame(Frame<Bytes>),
-    /// The body breaks here.
-    Fault(BodyFault),
-    /// Nothing follows.
-    End(Box<Exchange>),
+    tail: Tail,
 }
 
 /// What happens at the end.
-struct Tail {
-    exchange: Box<Exchange>,
-    request: Option<Rc<Progress>>,
+pub(super) struct Tail {
+    pub(super) passage: Passage,
+    request: Rc<Progress>,
     deadline: Option<Instant>,
     late: Option<Pin<Box<Sleep>>>,
 }
 
 impl Body {
-    /// A body held in memory.
-    pub fn full(bytes: Bytes, exchange: Box<Exchange>, request: Option<Rc<Progress>>) -> Self {
-        let source = if bytes.is_empty() {
-            Source::Empty
-        } else {
-            Source::Full(bytes)
-        };
-        Self::new(source, exchange, request, None)
-    }
-
-    /// As it comes from the upstream.
-    pub(super) fn upstream(
-        body: ResponseBody,
-        exchange: Box<Exchange>,
-        request: Option<Rc<Progress>>,
-        deadline: Option<Instant>,
-    ) -> Self {
-        Self::new(Source::Upstream(body), exchange, request, deadline)
-    }
-
-    /// As it comes from plugins that edit it.
-    pub(super) fn edited(frames: mpsc::Receiver<Edited>) -> Self {
-        Self {
-            source: Source::Edited(frames),
-            tail: None,
+    /// From its source to the client, within the exchange's deadline.
+    pub(super) fn plain(source: Source, passage: Passage, request: Rc<Progress>) -> Self {
+        let tail = Tail::new(passage, request);
+        if http_body::Body::is_end_stream(&source) {
+            tail.finish();
+            return Self::empty();
         }
+        Self(State::Plain(Plain { source, tail }))
     }
 
-    /// No body and no exchange: for what is answered before there is one.
-    pub fn empty() -> Self {
-        Self {
-            source: Source::Empty,
-            tail: None,
-        }
+    /// Through plugins that edit it.
+    pub(super) fn edited(edits: Edits) -> Self {
+        Self(State::Edited(edits))
     }
 
-    fn new(
-        source: Source,
-        exchange: Box<Exchange>,
-        request: Option<Rc<Progress>>,
-        deadline: Option<Instant>,
-    ) -> Self {
-        let mut body = Self {
-            source,
-            tail: Some(Tail {
-                exchange,
-                request,
-                deadline,
-                late: None,
-            }),
-        };
-        if http_body::Body::is_end_stream(&body) {
-            body.finish();
-        }
-        body
-    }
-
-    /// The last byte was handed over.
-    fn finish(&mut self) {
-        if let Some(mut tail) = self.tail.take() {
-            tail.exchange.record.finished = true;
-            tail.count_request();
-        }
+    /// No body and no exchange: that of a tunnel, which has the exchange.
+    pub(super) fn empty() -> Self {
+        Self(State::Over)
     }
 }
 
 impl Tail {
-    fn count_request(&mut self) {
-        if let Some(request) = &self.request {
-            self.exchange.record.bytes_in = request.received.get();
+    pub(super) fn new(passage: Passage, request: Rc<Progress>) -> Self {
+        Self {
+            deadline: passage.deadline(),
+            passage,
+            request,
+            late: None,
         }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// A frame is handed over.
+    pub(super) fn count(&mut self, frame: &Frame<Bytes>) {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        self.passage.record.bytes_out += length as u64;
+    }
+
+    /// The last byte was handed over.
+    pub(super) fn finish(mut self) {
+        self.passage.record.finished = true;
+    }
+
+    /// The body breaks here.
+    pub(super) fn fail(mut self, kind: ErrorKind) {
+        self.passage.record.error.get_or_insert(kind);
     }
 
     /// Whether the exchange as a whole took too long; only asked while the body waits.
@@ -136,7 +109,47 @@ impl Tail {
 
 impl Drop for Tail {
     fn drop(&mut self) {
-        self.count_request();
+        self.passage.record.bytes_in = self.request.received.get();
+    }
+}
+
+impl Body {
+    fn poll_plain(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        let State::Plain(plain) = &mut self.0 else {
+            return Poll::Ready(None);
+        };
+        let failed = match Pin::new(&mut plain.source).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                plain.tail.count(&frame);
+                if http_body::Body::is_end_stream(&plain.source) {
+                    self.finish();
+                }
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            Poll::Ready(None) => {
+                self.finish();
+                return Poll::Ready(None);
+            }
+            Poll::Ready(Some(Err(fault))) => (fault, fault.of_response()),
+            Poll::Pending => {
+                ready!(plain.tail.poll_late(cx));
+                (BodyFault::Timeout, ErrorKind::Deadline)
+            }
+        };
+        let (fault, kind) = failed;
+        if let State::Plain(plain) = std::mem::replace(&mut self.0, State::Over) {
+            plain.tail.fail(kind);
+        }
+        Poll::Ready(Some(Err(fault)))
+    }
+
+    fn finish(&mut self) {
+        if let State::Plain(plain) = std::mem::replace(&mut self.0, State::Over) {
+            plain.tail.finish();
+        }
     }
 }
 
@@ -148,75 +161,31 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
-        let this = &mut *self;
-        let polled = match &mut this.source {
-            Source::Empty => Poll::Ready(None),
-            Source::Full(bytes) => {
-                let bytes = std::mem::take(bytes);
-                this.source = Source::Empty;
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
-            }
-            Source::Upstream(body) => Pin::new(body).poll_frame(cx),
-            Source::Edited(frames) => match ready!(frames.poll_recv(cx)) {
-                Some(Edited::Frame(frame)) => return Poll::Ready(Some(Ok(frame))),
-                Some(Edited::Fault(fault)) => Poll::Ready(Some(Err(fault))),
-                Some(Edited::End(mut exchange)) => {
-                    exchange.record.finished = true;
-                    Poll::Ready(None)
-                }
-                None => Poll::Ready(Some(Err(BodyFault::Broken))),
-            },
+        let State::Edited(edits) = &mut self.0 else {
+            return self.poll_plain(cx);
         };
-        match polled {
-            Poll::Ready(Some(Ok(frame))) => {
-                if let (Some(tail), Some(data)) = (&mut this.tail, frame.data_ref()) {
-                    tail.exchange.record.bytes_out += data.len() as u64;
-                }
-                if http_body::Body::is_end_stream(this) {
-                    this.finish();
-                }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(Some(Err(fault))) => {
-                this.source = Source::Empty;
-                if let Some(tail) = &mut this.tail {
-                    tail.exchange.record.error.get_or_insert("response_broken");
-                }
-                this.tail = None;
-                Poll::Ready(Some(Err(fault)))
-            }
-            Poll::Ready(None) => {
-                this.finish();
-                Poll::Ready(None)
-            }
-            Poll::Pending => {
-                let Some(tail) = &mut this.tail else {
-                    return Poll::Pending;
-                };
-                ready!(tail.poll_late(cx));
-                tail.exchange.record.error = Some("deadline");
-                this.source = Source::Empty;
-                this.tail = None;
-                Poll::Ready(Some(Err(BodyFault::Timeout)))
-            }
-        }
+        let polled = match ready!(edits.poll(cx)) {
+            Edited::Frame(frame) => return Poll::Ready(Some(Ok(frame))),
+            Edited::Fault(fault) => Some(Err(fault)),
+            Edited::End => None,
+        };
+        self.0 = State::Over;
+        Poll::Ready(polled)
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.source {
-            Source::Empty => true,
-            Source::Full(bytes) => bytes.is_empty(),
-            Source::Upstream(body) => body.is_end_stream(),
-            Source::Edited(_) => false,
+        match &self.0 {
+            State::Over => true,
+            State::Plain(plain) => plain.source.is_end_stream(),
+            State::Edited(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.source {
-            Source::Empty => SizeHint::with_exact(0),
-            Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Source::Upstream(body) => body.size_hint(),
-            Source::Edited(_) => SizeHint::default(),
+        match &self.0 {
+            State::Over => SizeHint::with_exact(0),
+            State::Plain(plain) => plain.source.size_hint(),
+            State::Edited(_) => SizeHint::default(),
         }
     }
 }

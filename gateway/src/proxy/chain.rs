@@ -1,264 +1,345 @@
 //! The plugins of a route, called in order; and in reverse order on the way back.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Failed;
-use super::exchange::Exchange;
+use super::answer::{Answer, Source};
+use super::passage::Passage;
+use super::stream::Pipeline;
 use crate::clock;
 use crate::config::{BodyOverflow, OnError};
 use crate::error::Error;
-use crate::message::body::{BodyFault, ClientBody, Collected, Progress, collect_until};
+use crate::exchange::{Link, Place};
+use crate::message::body::{BodyFault, ClientBody, Collected, Outgoing, Progress};
 use crate::message::head::ResponseHead;
-use crate::plugin::{Failure, Flow, Linked, Pool};
-use crate::snapshot::Link;
-use crate::upstream::ResponseBody;
+use crate::plugin::{self, Failure, Flow, Linked};
 
 /// What the request phases came to.
 pub(super) enum Requested {
-    /// Go on. The body is none where a plugin held it: then it stands in the exchange.
-    Next(Option<ClientBody>),
-    /// The plugin at this place answered.
-    Answered {
-        /// Its place in the chain.
-        at: usize,
-        /// What it answered.
-        answer: Answered,
-    },
+    /// Go on, with the body that goes upstream.
+    Next(Outgoing),
+    /// A plugin answered.
+    Answered(Answer),
 }
 
-/// A plugin's own response.
-pub(super) struct Answered {
-    pub(super) head: ResponseHead,
-    pub(super) body: Bytes,
+/// What the response phases came to: a body, and the plugins that it passes through. The head is in the exchange.
+#[derive(Debug)]
+pub(super) struct Responded {
+    pub(super) body: Source,
+    pub(super) pipeline: Pipeline,
 }
 
-/// The response body between the phases.
-pub(super) enum Source {
-    /// As it comes.
-    Upstream(ResponseBody),
-    /// Held, or made by the gateway or a plugin.
-    Held(Bytes),
-}
-
-impl Source {
-    /// Whether the length that the upstream announced may no longer hold.
-    pub(super) fn is_replaced(&self) -> bool {
-        matches!(self, Self::Held(_))
+impl From<plugin::Answer> for Answer {
+    fn from(answer: plugin::Answer) -> Self {
+        let head = ResponseHead {
+            status: answer.status,
+            headers: answer.headers,
+        };
+        Self::whole(head, answer.body)
     }
 }
 
 /// Runs the request phases.
+///
+/// # Errors
+/// If a plugin fails that may not be skipped, or a body that it holds is broken or too large.
 pub(super) async fn on_request(
-    exchange: Box<Exchange>,
+    passage: &mut Passage,
     body: ClientBody,
     progress: &Rc<Progress>,
-) -> Result<(Box<Exchange>, Requested), Failed> {
-    if exchange.route.on_request.is_empty() {
-        return Ok((exchange, Requested::Next(Some(body))));
+) -> Result<Requested, Error> {
+    let route = &passage.route;
+    if route.on_request.is_empty() && route.request_stream.is_empty() {
+        passage.reached = route.links;
+        return Ok(Requested::Next(Outgoing::client(body)));
     }
     // Boxed, so that exchanges without plugins do not carry, and copy, the room for a plugin's call.
-    Box::pin(call_on_request(exchange, body, progress)).await
+    Box::pin(call_on_request(passage, body, progress)).await
 }
 
 async fn call_on_request(
-    mut exchange: Box<Exchange>,
+    passage: &mut Passage,
     body: ClientBody,
     progress: &Rc<Progress>,
-) -> Result<(Box<Exchange>, Requested), Failed> {
-    let route = exchange.route.clone();
-    let mut body = Some(body);
+) -> Result<Requested, Error> {
+    let route = passage.route.clone();
+    let mut request = RequestBody {
+        body: Outgoing::client(body),
+        held: false,
+        pipeline: Pipeline::default(),
+        streams: &route.request_stream,
+        progress,
+    };
     // Where a phase begins, for the metrics; each ends where the next begins.
     clock::now();
-    for &place in &route.on_request {
-        let link = route.chain[place];
-        let pool = exchange.view.pools[link.plugin].clone();
+    for link in &route.on_request {
+        passage.reached = link.place.0;
+        let pool = passage.pool(*link);
         if link.phases.request_body() {
-            let held = hold_request(&mut exchange, &mut body, pool.linked(), progress).await;
+            request.hold(passage, link.place, pool.linked()).await?;
             clock::now();
-            if let Err(error) = held {
-                return Err((exchange, error));
-            }
         }
-        let (back, result) = pool.on_request((place, link.filter), exchange).await;
-        exchange = back;
-        match result {
+        let Passage { held, exchange, .. } = passage;
+        match pool.on_request(*link, held, exchange).await {
             Ok(Flow::Next) => {}
             Ok(Flow::Respond(answer)) => {
-                let head = ResponseHead {
-                    status: answer.status,
-                    headers: answer.headers,
-                };
-                let answer = Answered {
-                    head,
-                    body: answer.body,
-                };
-                return Ok((exchange, Requested::Answered { at: place, answer }));
+                passage.reach(link.place);
+                return Ok(Requested::Answered(answer.into()));
             }
-            Err(failure) => {
-                if let Some(error) = closed(pool.linked(), failure) {
-                    return Err((exchange, error));
-                }
-            }
+            Err(failure) => skip(pool.linked(), failure)?,
         }
     }
-    Ok((exchange, Requested::Next(body)))
+    passage.reached = route.links;
+    Ok(Requested::Next(request.outgoing(passage)))
 }
 
-/// Runs the response phases of the plugins at `last` and before it, last first, after the edits that waited.
-pub(super) async fn on_response(
-    mut exchange: Box<Exchange>,
-    last: usize,
-    body: Source,
-) -> Result<(Box<Exchange>, Source), Failed> {
-    exchange.apply_response_edits();
-    if exchange.route.on_response.is_empty() {
-        return Ok((exchange, body));
+/// The body of a request between the phases.
+struct RequestBody<'a> {
+    body: Outgoing,
+    /// It stands in the exchange.
+    held: bool,
+    pipeline: Pipeline,
+    /// The streaming plugins whose turn is still to come.
+    streams: &'a [Link],
+    progress: &'a Rc<Progress>,
+}
+
+impl RequestBody<'_> {
+    /// Reads the body for a plugin that wants it whole, after the streaming plugins before it. One that is not in by
+    /// the route's `timeout` is a slow one.
+    async fn hold(
+        &mut self,
+        passage: &mut Passage,
+        place: Place,
+        linked: &Linked,
+    ) -> Result<(), Error> {
+        self.pass(passage, |link| link.place < place);
+        let config = &linked.config;
+        let deadline = passage.deadline();
+        if self.held {
+            let body = passage.request.body.clone().unwrap_or_default();
+            if self.pipeline.is_empty() {
+                // An earlier plugin holds it already; this one may have a smaller limit.
+                return match body.len() > config.body_limit && refuses(linked) {
+                    true => Err(Error::BodyTooLarge),
+                    false => Ok(()),
+                };
+            }
+            self.body = Outgoing::full(body);
+            self.held = false;
+        }
+        let read = self
+            .pipeline
+            .hold(&mut self.body, None, config.body_limit, deadline);
+        let read = read.await.unwrap_or_else(|| {
+            // What is left of it is not read.
+            self.progress.fault.set(Some(BodyFault::Timeout));
+            Err(BodyFault::Timeout)
+        });
+        match read {
+            Ok(Collected::Whole(bytes)) => {
+                passage.request.body = Some(bytes);
+                self.held = true;
+                Ok(())
+            }
+            Ok(Collected::Over(_)) if refuses(linked) => Err(Error::BodyTooLarge),
+            Ok(Collected::Over(_)) => Ok(()),
+            Err(fault) => Err(Error::of_request(
+                self.progress.fault.get().unwrap_or(fault),
+            )),
+        }
     }
-    Box::pin(call_on_response(exchange, last, body)).await
+
+    /// Has the body pass through the streaming plugins up to the first that is not meant. Where there is no body, they
+    /// have nothing to see.
+    fn pass(&mut self, passage: &mut Passage, meant: impl Fn(&Link) -> bool) {
+        let held = passage.request.body.as_ref();
+        let none = match self.held {
+            true => held.is_none_or(Bytes::is_empty),
+            false => matches!(self.body, Outgoing::Empty),
+        };
+        if none {
+            return;
+        }
+        while let Some((link, rest)) = self.streams.split_first()
+            && meant(link)
+        {
+            self.pipeline.push(passage, *link);
+            self.streams = rest;
+        }
+    }
+
+    /// The body that goes upstream: as it comes, as it is held, or through the plugins that edit it.
+    fn outgoing(mut self, passage: &mut Passage) -> Outgoing {
+        self.pass(passage, |_| true);
+        if self.held {
+            self.body = Outgoing::full(passage.request.body.clone().unwrap_or_default());
+        }
+        if self.pipeline.is_empty() {
+            if let Some(read) = self.pipeline.take_ahead() {
+                self.body.prepend(read);
+            }
+            return self.body;
+        }
+        passage.request.headers.remove(http::header::CONTENT_LENGTH);
+        super::stream::request(self.pipeline, self.body)
+    }
 }
 
-async fn call_on_response(
-    mut exchange: Box<Exchange>,
-    last: usize,
-    mut body: Source,
-) -> Result<(Box<Exchange>, Source), Failed> {
-    let route = exchange.route.clone();
+/// Takes the head of an answer and runs the response phases of the plugins that were reached, last first, after the
+/// edits that waited.
+///
+/// # Errors
+/// If a plugin fails that may not be skipped, or a body that it holds is broken or too large.
+pub(super) async fn on_response(passage: &mut Passage, answer: Answer) -> Result<Responded, Error> {
+    passage.response.answer(answer.head);
+    let route = &passage.route;
+    if route.on_response.is_empty() && route.response_stream.is_empty() {
+        return Ok(Responded {
+            body: answer.body,
+            pipeline: Pipeline::default(),
+        });
+    }
+    Box::pin(call_on_response(passage, answer.body)).await
+}
+
+async fn call_on_response(passage: &mut Passage, body: Source) -> Result<Responded, Error> {
+    let route = passage.route.clone();
+    let mut response = InResponse {
+        body,
+        pipeline: Pipeline::default(),
+        streams: &route.response_stream,
+    };
+    response.leave_out(|link| !passage.has_reached(link));
     clock::now();
-    for &place in route.on_response.iter().filter(|place| **place <= last) {
-        let link: Link = route.chain[place];
-        let pool: Arc<Pool> = exchange.view.pools[link.plugin].clone();
+    for link in &route.on_response {
+        if !passage.has_reached(link) {
+            continue;
+        }
+        let pool = passage.pool(*link);
         if link.phases.response_body() {
-            body = match hold_response(&mut exchange, body, pool.linked()).await {
-                Ok(body) => body,
-                Err(error) => return Err((exchange, error)),
-            };
+            response.hold(passage, link.place, pool.linked()).await?;
             clock::now();
         }
-        let (back, result) = pool.on_response((place, link.filter), exchange).await;
-        exchange = back;
-        match result {
-            Ok(Flow::Next) => {
-                if let Some(bytes) = exchange.response_body.take() {
-                    body = Source::Held(bytes);
-                }
-            }
+        let Passage { held, exchange, .. } = passage;
+        match pool.on_response(*link, held, exchange).await {
+            Ok(Flow::Next) => {}
             Ok(Flow::Respond(answer)) => {
-                exchange.response = Some(ResponseHead {
-                    status: answer.status,
-                    headers: answer.headers,
-                });
-                exchange.response_body = None;
-                body = Source::Held(answer.body);
+                let answer = Answer::from(answer);
+                passage.response.head = Some(answer.head);
+                passage.response.body = None;
+                response.pipeline = Pipeline::default();
+                response.replace(link.place, answer.body);
             }
             Err(failure) => {
-                if let Some(error) = closed(pool.linked(), failure) {
-                    return Err((exchange, error));
-                }
-                if let Some(bytes) = exchange.response_body.take() {
-                    body = Source::Held(bytes);
-                }
+                // Of the plugins behind this one nothing is asked any more.
+                skip(pool.linked(), failure).inspect_err(|_| passage.retreat(link.place))?;
+            }
+        }
+        if let Some(bytes) = passage.response.body.take() {
+            response.replace(link.place, Source::full(bytes));
+        }
+    }
+    response.pass(passage, |_| true);
+    let InResponse {
+        mut body,
+        mut pipeline,
+        ..
+    } = response;
+    if pipeline.is_empty()
+        && let Some(read) = pipeline.take_ahead()
+    {
+        body.prepend(read);
+    }
+    Ok(Responded { body, pipeline })
+}
+
+/// The body of a response between the phases.
+struct InResponse<'a> {
+    body: Source,
+    pipeline: Pipeline,
+    /// The streaming plugins whose turn is still to come.
+    streams: &'a [Link],
+}
+
+impl InResponse<'_> {
+    /// Reads the body for a plugin that wants it whole, after the streaming plugins whose turn comes before.
+    async fn hold(
+        &mut self,
+        passage: &mut Passage,
+        place: Place,
+        linked: &Linked,
+    ) -> Result<(), Error> {
+        self.pass(passage, |link| link.place > place);
+        let deadline = passage.deadline();
+        let limit = linked.config.body_limit;
+        if self.pipeline.is_empty()
+            && let Some(held) = self.body.held()
+            && held.len() <= limit
+        {
+            passage.response.body = Some(held);
+            return Ok(());
+        }
+        let exchange = Some(&mut passage.exchange);
+        let read = self
+            .pipeline
+            .hold(&mut self.body, exchange, limit, deadline);
+        let Some(read) = read.await else {
+            let timeout = passage.route.config.timeout.unwrap_or_default();
+            return Err(Error::Deadline(timeout));
+        };
+        match read {
+            Ok(Collected::Whole(bytes)) => {
+                passage.response.body = Some(bytes);
+                Ok(())
+            }
+            Ok(Collected::Over(_)) if refuses(linked) => {
+                Err(Error::ResponseTooLarge(linked.name.to_string()))
+            }
+            Ok(Collected::Over(_)) => Ok(()),
+            Err(BodyFault::Plugin) => Err(Error::PluginBody),
+            Err(fault) => {
+                let why = format!("the response body broke: {fault}");
+                Err(Error::BadGateway(passage.route.name.to_string(), why))
             }
         }
     }
-    Ok((exchange, body))
+
+    /// The plugin at this place made another body: those whose turn comes after it see that one.
+    fn replace(&mut self, place: Place, body: Source) {
+        self.leave_out(|link| link.place > place);
+        self.pipeline.restart();
+        self.body = body;
+    }
+
+    fn leave_out(&mut self, meant: impl Fn(&Link) -> bool) {
+        while let Some((link, rest)) = self.streams.split_first()
+            && meant(link)
+        {
+            self.streams = rest;
+        }
+    }
+
+    fn pass(&mut self, passage: &mut Passage, meant: impl Fn(&Link) -> bool) {
+        while let Some((link, rest)) = self.streams.split_first()
+            && meant(link)
+        {
+            self.pipeline.push(passage, *link);
+            self.streams = rest;
+        }
+    }
 }
 
-/// The error for the client, unless the plugin may be skipped.
-fn closed(linked: &Linked, failure: Failure) -> Option<Error> {
+/// A failure is none where the plugin may be skipped.
+fn skip(linked: &Linked, failure: Failure) -> Result<(), Error> {
     match linked.config.on_error {
-        OnError::Open => None,
-        OnError::Closed => Some(Error::Plugin(linked.name.to_string(), failure)),
+        OnError::Open => Ok(()),
+        OnError::Closed => Err(Error::Plugin(linked.name.to_string(), failure)),
     }
 }
 
-/// Reads the request body for a plugin that wants it whole. One that is not in by the route's `timeout` is a slow one.
-async fn hold_request(
-    exchange: &mut Exchange,
-    body: &mut Option<ClientBody>,
-    linked: &Linked,
-    progress: &Progress,
-) -> Result<(), Error> {
-    let config = &linked.config;
-    let over = |held: usize| held > config.body_limit;
-    let Some(client) = body.as_mut() else {
-        // An earlier plugin holds it already; this one may have a smaller limit.
-        let held = exchange.request_body.as_ref().map_or(0, Bytes::len);
-        return if over(held) && config.body_overflow == BodyOverflow::Refuse {
-            Err(Error::BodyTooLarge)
-        } else {
-            Ok(())
-        };
-    };
-    let read = collect_until(client, config.body_limit, exchange.deadline()).await;
-    let read = read.unwrap_or_else(|| {
-        // Nobody reads what is left of it.
-        progress.fault.set(Some(BodyFault::Timeout));
-        Err(BodyFault::Timeout)
-    });
-    match read {
-        Ok(Collected::Whole(bytes)) => {
-            exchange.request_body = Some(bytes);
-            *body = None;
-            Ok(())
-        }
-        Ok(Collected::Over(read)) if config.body_overflow == BodyOverflow::Skip => {
-            client.prepend(read);
-            Ok(())
-        }
-        Ok(Collected::Over(_)) => Err(Error::BodyTooLarge),
-        Err(fault) => Err(client_fault(progress.fault.get().unwrap_or(fault))),
-    }
-}
-
-/// What a broken request body means for the client.
-pub(super) fn client_fault(fault: BodyFault) -> Error {
-    match fault {
-        BodyFault::TooLarge => Error::BodyTooLarge,
-        BodyFault::Timeout => Error::BodyTimeout,
-        BodyFault::Broken => Error::BodyBroken,
-        BodyFault::Plugin => Error::PluginBody,
-    }
-}
-
-/// Reads the response body for a plugin that wants it whole.
-async fn hold_response(
-    exchange: &mut Exchange,
-    body: Source,
-    linked: &Linked,
-) -> Result<Source, Error> {
-    let config = &linked.config;
-    let mut answer = match body {
-        Source::Held(bytes) if bytes.len() <= config.body_limit => {
-            exchange.response_body = Some(bytes);
-            return Ok(Source::Held(Bytes::new()));
-        }
-        Source::Held(bytes) if config.body_overflow == BodyOverflow::Skip => {
-            return Ok(Source::Held(bytes));
-        }
-        Source::Held(_) => return Err(Error::ResponseTooLarge(linked.name.to_string())),
-        Source::Upstream(answer) => answer,
-    };
-    let read = collect_until(&mut answer, config.body_limit, exchange.deadline()).await;
-    let Some(read) = read else {
-        let timeout = exchange.route.config.timeout.unwrap_or_default();
-        return Err(Error::Deadline(timeout));
-    };
-    match read {
-        Ok(Collected::Whole(bytes)) => {
-            exchange.response_body = Some(bytes);
-            Ok(Source::Held(Bytes::new()))
-        }
-        Ok(Collected::Over(read)) if config.body_overflow == BodyOverflow::Skip => {
-            answer.prepend(read);
-            Ok(Source::Upstream(answer))
-        }
-        Ok(Collected::Over(_)) => Err(Error::ResponseTooLarge(linked.name.to_string())),
-        Err(fault) => {
-            let why = format!("the response body broke: {fault}");
-            Err(Error::BadGateway(exchange.route.name.to_string(), why))
-        }
-    }
+/// Whether a body that a plugin cannot hold is refused.
+fn refuses(linked: &Linked) -> bool {
+    linked.config.body_overflow == BodyOverflow::Refuse
 }

@@ -3,39 +3,35 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::exchange::Exchange;
+use super::answer::Answer;
 use crate::config::{Redirect, Respond};
 use crate::error::Error;
+use crate::exchange::Parts;
 use crate::message::head::ResponseHead;
 
 /// The configured answer, with `{name}` replaced by path parameters.
-pub(super) fn respond(respond: &Respond, exchange: &Exchange) -> (ResponseHead, Bytes) {
+pub(super) fn respond(respond: &Respond, exchange: &Parts) -> Answer {
     let mut headers = HeaderMap::with_capacity(respond.headers.len() + 2);
     for (name, value) in &respond.headers {
         headers.append(name.clone(), value.clone());
     }
-    let body = if exchange.params.is_empty() {
+    let body = if exchange.client.params.is_empty() {
         respond.body.clone()
     } else {
         fill(&respond.body, exchange)
     };
-    (
-        ResponseHead {
-            status: respond.status,
-            headers,
-        },
-        body,
-    )
+    let status = respond.status;
+    Answer::whole(ResponseHead { status, headers }, body)
 }
 
 /// Replaces `{name}` by the parameter. In a JSON body a value cannot break out of its string: quotes,
 /// backslashes and control characters are escaped.
-fn fill(body: &Bytes, exchange: &Exchange) -> Bytes {
+fn fill(body: &Bytes, exchange: &Parts) -> Bytes {
     let Ok(text) = std::str::from_utf8(body) else {
         return body.clone();
     };
     let mut filled = text.to_owned();
-    for (name, value) in &exchange.params {
+    for (name, value) in &exchange.client.params {
         let escaped = serde_json::Value::from(value.as_str()).to_string();
         filled = filled.replace(&format!("{{{name}}}"), &escaped[1..escaped.len() - 1]);
     }
@@ -43,18 +39,20 @@ fn fill(body: &Bytes, exchange: &Exchange) -> Bytes {
 }
 
 /// The `Location` and status of a redirect.
-pub(super) fn redirect(redirect: &Redirect, exchange: &Exchange) -> Result<ResponseHead, Error> {
+pub(super) fn redirect(redirect: &Redirect, exchange: &Parts) -> Result<Answer, Error> {
+    let client = &exchange.client;
     let to = redirect
         .to
-        .replace("{host}", exchange.authority.to_str().unwrap_or_default())
-        .replace("{path}", exchange.client_path.path())
-        .replace("{query}", exchange.client_path.query().unwrap_or_default());
+        .replace("{host}", client.authority.to_str().unwrap_or_default())
+        .replace("{path}", client.path.path())
+        .replace("{query}", client.path.query().unwrap_or_default());
     let location = HeaderValue::try_from(to)
         .map_err(|_| Error::Refused(StatusCode::BAD_REQUEST, "the redirect would not be a URL"))?;
     let mut headers = HeaderMap::with_capacity(2);
     headers.insert(header::LOCATION, location);
-    Ok(ResponseHead {
-        status: redirect.status,
-        headers,
-    })
+    let status = redirect.status;
+    Ok(Answer::whole(
+        ResponseHead { status, headers },
+        Bytes::new(),
+    ))
 }

@@ -9,12 +9,11 @@ use http::{HeaderValue, Request, Response, Version, header};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
+use super::answer::Source;
 use super::body::Body;
-use super::exchange::Exchange;
-use super::send_head;
+use super::head;
+use super::passage::Passage;
 use crate::server::connection::Connection;
-use crate::upstream::ResponseBody;
-use crate::worker;
 
 mod tunnel;
 
@@ -55,24 +54,17 @@ pub(super) fn requested(
 }
 
 /// Joins both connections after the upstream's 101.
-pub(super) fn tunnel(
-    mut exchange: Box<Exchange>,
-    upstream: usize,
-    answer: ResponseBody,
-    upgrade: Requested,
-) -> Response<Body> {
-    let idle = exchange.view.snapshot.upstreams[upstream]
-        .config
-        .idle_timeout;
-    exchange.apply_response_edits();
-    let mut head = send_head(&mut exchange, true);
+pub(super) fn tunnel(mut passage: Passage, answer: Source, upgrade: Requested) -> Response<Body> {
+    let mut head = head(&mut passage, true);
     head.headers
         .insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     head.headers.insert(header::UPGRADE, upgrade.protocol);
-    worker::spawn(async move {
+    tokio::task::spawn_local(async move {
         let _counted = upgrade.connection;
-        if let Some((backend, first, _open)) = answer.into_tunnel() {
-            tunnel::join(upgrade.client, (backend, first), idle, &mut exchange).await;
+        if let Source::Upstream(answer) = answer
+            && let Some(backend) = answer.into_tunnel()
+        {
+            tunnel::join(upgrade.client, backend, &mut passage).await;
         }
     });
     Response::from_parts(head, Body::empty())

@@ -8,8 +8,9 @@ use std::sync::atomic::AtomicUsize;
 
 use http::HeaderValue;
 
-use super::{Link, Route, Snapshot};
+use super::Snapshot;
 use crate::config::{self, Config, Match, PathPattern, Rewrite, Target};
+use crate::exchange::{Link, Place, PluginId, Route};
 use crate::plugin::{self, Engine, Linked, Pool, Services};
 use crate::route::Router;
 use crate::state;
@@ -43,7 +44,7 @@ pub enum Replace<'a> {
 
 /// Why a configuration was refused: every reason.
 #[derive(Debug, thiserror::Error)]
-pub struct Refused(pub Vec<Reason>);
+pub struct BuildError(pub Vec<Reason>);
 
 /// One of the reasons.
 #[derive(Debug)]
@@ -61,7 +62,7 @@ impl From<String> for Reason {
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, reason) in self.0.iter().enumerate() {
             let line = if index == 0 { "" } else { "\n" };
@@ -102,7 +103,7 @@ impl Builder {
         config: Arc<Config>,
         previous: Option<&Snapshot>,
         replace: Replace<'_>,
-    ) -> Result<Arc<Snapshot>, Refused> {
+    ) -> Result<Arc<Snapshot>, BuildError> {
         let wanted = configurations(&config, &[]);
         let plugins = self.link(&config, wanted, previous, replace)?;
         let access_log = self.access_log(&config.server.access_log)?;
@@ -121,7 +122,7 @@ impl Builder {
         Ok(Arc::new(Snapshot {
             version: self.version,
             router: Router::new(routes),
-            no_route: Arc::new(Route::new(no_route(), Vec::new(), self.metrics.route("-"))),
+            no_route: Arc::new(Route::new(no_route(), &[], self.metrics.route("-"))),
             upstreams,
             plugins,
             pools,
@@ -135,7 +136,7 @@ impl Builder {
     ///
     /// # Errors
     /// Every fault of every such plugin.
-    pub fn try_plugins(&self, faulty: &config::Faulty) -> Result<(), Refused> {
+    pub fn try_plugins(&self, faulty: &config::Faulty) -> Result<(), BuildError> {
         let wanted = configurations(&faulty.config, &faulty.chained);
         self.link(&faulty.config, wanted, None, Replace::Changed)
             .map(drop)
@@ -147,7 +148,7 @@ impl Builder {
         mut wanted: Wanted,
         previous: Option<&Snapshot>,
         replace: Replace<'_>,
-    ) -> Result<Vec<Arc<Linked>>, Refused> {
+    ) -> Result<Vec<Arc<Linked>>, BuildError> {
         let services = Services {
             state: self.state.clone(),
             metrics: self.metrics.clone(),
@@ -180,35 +181,29 @@ impl Builder {
         if faults.is_empty() {
             Ok(linked)
         } else {
-            Err(Refused(faults))
+            Err(BuildError(faults))
         }
     }
 
-    /// The pools of what stayed; new ones, with a warm instance each, of what is new.
+    /// The pools of what stayed; new ones, with a warm instance each, of what is new. By worker, then by plugin.
     fn pools(&self, plugins: &[Arc<Linked>], previous: Option<&Snapshot>) -> Vec<Vec<Arc<Pool>>> {
-        let kept = |worker: usize, linked: &Arc<Linked>| {
-            let pools = previous.map(|snapshot| &snapshot.pools[worker])?;
-            pools
-                .iter()
-                .find(|pool| Arc::ptr_eq(pool.linked(), linked))
-                .cloned()
-        };
+        let mut pools = vec![Vec::with_capacity(plugins.len()); self.workers];
         let mut new = Vec::new();
-        let mut pool = |worker: usize, linked: &Arc<Linked>| {
-            kept(worker, linked).unwrap_or_else(|| {
-                let pool = Pool::new(linked.clone());
-                new.push(pool.clone());
-                pool
-            })
-        };
-        let pools = (0..self.workers)
-            .map(|worker| plugins.iter().map(|linked| pool(worker, linked)).collect())
-            .collect();
+        for linked in plugins {
+            let of_workers = kept(linked, previous).unwrap_or_else(|| {
+                let made = Pool::of_workers(linked, self.workers);
+                new.extend_from_slice(&made);
+                made
+            });
+            for (worker, pool) in pools.iter_mut().zip(of_workers) {
+                worker.push(pool);
+            }
+        }
         plugin::warm(&new);
         pools
     }
 
-    fn access_log(&mut self, config: &config::AccessLog) -> Result<Arc<AccessLog>, Refused> {
+    fn access_log(&mut self, config: &config::AccessLog) -> Result<Arc<AccessLog>, BuildError> {
         if let Some((present, log)) = &self.access_log
             && present == config
         {
@@ -217,7 +212,7 @@ impl Builder {
         }
         let log = AccessLog::start(config, self.metrics.clone()).map_err(|error| {
             let message = format!("server.access_log: cannot be written: {error}");
-            Refused(vec![message.into()])
+            BuildError(vec![message.into()])
         })?;
         self.access_log = Some((config.clone(), log.clone()));
         Ok(log)
@@ -250,7 +245,7 @@ impl Builder {
     }
 
     fn route(&self, route: &config::Route, config: &Config, plugins: &[Arc<Linked>]) -> Route {
-        let link = |wanted: &config::RoutePlugin| {
+        let link = |(place, wanted): (usize, &config::RoutePlugin)| {
             let plugin = config
                 .plugins
                 .get_index_of(&wanted.plugin)
@@ -259,14 +254,22 @@ impl Builder {
                 .filter_for(&wanted.config)
                 .expect("every route's configuration was loaded");
             Link {
-                plugin,
+                place: Place(place),
+                plugin: PluginId(plugin),
                 filter,
                 phases: plugins[plugin].phases(filter),
             }
         };
-        let chain = route.plugins.iter().map(link).collect();
-        Route::new(route.clone(), chain, self.metrics.route(&route.name))
+        let chain: Vec<_> = route.plugins.iter().enumerate().map(link).collect();
+        Route::new(route.clone(), &chain, self.metrics.route(&route.name))
     }
+}
+
+/// The pools of a plugin that stayed, by worker.
+fn kept(linked: &Arc<Linked>, previous: Option<&Snapshot>) -> Option<Vec<Arc<Pool>>> {
+    let same = |pool: &&Arc<Pool>| Arc::ptr_eq(pool.linked(), linked);
+    let of_worker = |pools: &Vec<Arc<Pool>>| pools.iter().find(same).cloned();
+    previous?.pools.iter().map(of_worker).collect()
 }
 
 /// Configurations with the place where each stands, by plugin.

@@ -1,14 +1,13 @@
 //! The access log: one line per exchange, written when it is over.
 //!
-//! A worker formats lines into a buffer of its own and hands it to one writer thread: at 32 KiB, or when the
-//! worker's timer calls [`AccessLog::flush`]. No file is written on a data thread. When the writer cannot keep
+//! A worker formats lines into a [`Buffer`] of its own and hands it to one writer thread: at 32 KiB, or when the
+//! worker's timer calls [`Buffer::flush`]. No file is written on a data thread. When the writer cannot keep
 //! up, buffers are dropped and counted rather than requests delayed. Fields of requests stand in the log as
 //! they came, the query included; credentials in header fields do not. A line goes where the configuration of its
 //! exchange says, also after a reload.
 
 mod format;
 
-use std::cell::RefCell;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -17,11 +16,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
+
 use super::metrics::Metrics;
 use crate::config::{self, AccessLogFormat, AccessLogPath};
+use crate::message::error::{ErrorKind, Side};
 
 /// A worker's buffer is handed over at this size.
-const BUFFER: usize = 32 << 10;
+const FULL: usize = 32 << 10;
 /// Buffers that wait for the writer, over all workers.
 const WAITING: usize = 256;
 
@@ -59,7 +61,7 @@ pub struct Line<'a> {
     /// The route.
     pub route: &'a str,
     /// The kind of failure.
-    pub error: Option<&'static str>,
+    pub error: Option<ErrorKind>,
     /// Whether the last byte was handed over.
     pub finished: bool,
     /// User-Agent.
@@ -91,15 +93,61 @@ enum Message {
     Close(SyncSender<()>),
 }
 
-/// Lines of one log that this thread has not handed over yet.
-struct Buffer {
-    target: Arc<Target>,
-    lines: Vec<u8>,
+/// Lines of one worker that it has not handed over yet: one buffer for each snapshot, since an exchange is logged where
+/// the configuration it began under says. What is left in it is handed over when it is dropped.
+#[derive(Debug)]
+pub struct Buffer {
+    log: Arc<AccessLog>,
+    /// The worker's alone: no other thread waits for it.
+    lines: Mutex<Vec<u8>>,
 }
 
-thread_local! {
-    /// One, but for a while after a reload: an exchange is logged where the configuration it began under says.
-    static BUFFERS: RefCell<Vec<Buffer>> = const { RefCell::new(Vec::new()) };
+impl Buffer {
+    /// An empty one.
+    pub fn new(log: Arc<AccessLog>) -> Self {
+        Self {
+            log,
+            lines: Mutex::default(),
+        }
+    }
+
+    /// Whether nothing is written.
+    pub fn is_off(&self) -> bool {
+        self.log.is_off()
+    }
+
+    /// Adds a line. What failed is always logged, the rest as often as `sample` says: see
+    /// [`config::AccessLog::sample`].
+    pub fn add(&self, line: &Line<'_>) {
+        let sample = self.log.sample;
+        if !line.is_failure() && sample < 1.0 && fastrand::f64() >= sample {
+            return;
+        }
+        let mut lines = self.lines.lock();
+        match &self.log.format {
+            AccessLogFormat::Off => {}
+            AccessLogFormat::Json => format::json(&mut lines, line),
+            AccessLogFormat::Combined => format::combined(&mut lines, line),
+            AccessLogFormat::Template(template) => format::template(&mut lines, template, line),
+        }
+        if lines.len() >= FULL {
+            self.log.target.hand_over(std::mem::take(&mut *lines));
+        }
+    }
+
+    /// Hands over what is there; each worker calls it ten times a second.
+    pub fn flush(&self) {
+        let lines = std::mem::take(&mut *self.lines.lock());
+        if !lines.is_empty() {
+            self.log.target.hand_over(lines);
+        }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.flush();
+    }
 }
 
 impl AccessLog {
@@ -132,39 +180,6 @@ impl AccessLog {
         self.format == AccessLogFormat::Off
     }
 
-    /// Adds a line to this thread's buffer. What failed is always logged, the rest as often as `sample` says: see
-    /// [`config::AccessLog::sample`].
-    pub fn log(&self, line: &Line<'_>) {
-        if !line.is_failure() && self.sample < 1.0 && fastrand::f64() >= self.sample {
-            return;
-        }
-        BUFFERS.with_borrow_mut(|buffers| {
-            let buffer = self.buffer(buffers);
-            match &self.format {
-                AccessLogFormat::Off => {}
-                AccessLogFormat::Json => format::json(buffer, line),
-                AccessLogFormat::Combined => format::combined(buffer, line),
-                AccessLogFormat::Template(template) => format::template(buffer, template, line),
-            }
-            if buffer.len() >= BUFFER {
-                self.target.hand_over(std::mem::take(buffer));
-            }
-        });
-    }
-
-    /// Hands over what this thread has buffered, for this log and for those before it; each worker calls it ten
-    /// times a second.
-    pub fn flush(&self) {
-        BUFFERS.with_borrow_mut(|buffers| {
-            for buffer in &mut *buffers {
-                if !buffer.lines.is_empty() {
-                    buffer.target.hand_over(std::mem::take(&mut buffer.lines));
-                }
-            }
-            buffers.retain(|buffer| Arc::ptr_eq(&buffer.target, &self.target));
-        });
-    }
-
     /// Opens the file again by its name: the one before may have been moved away by a rotation.
     pub fn reopen(&self) {
         if !self.is_off() && self.target.sender.try_send(Message::Reopen).is_err() {
@@ -183,28 +198,19 @@ impl AccessLog {
             let _ended = written.recv_timeout(Duration::from_secs(2));
         }
     }
-
-    fn buffer<'a>(&self, buffers: &'a mut Vec<Buffer>) -> &'a mut Vec<u8> {
-        let found = buffers
-            .iter()
-            .position(|buffer| Arc::ptr_eq(&buffer.target, &self.target));
-        let index = found.unwrap_or_else(|| {
-            buffers.push(Buffer {
-                target: self.target.clone(),
-                lines: Vec::new(),
-            });
-            buffers.len() - 1
-        });
-        &mut buffers[index].lines
-    }
 }
 
 impl Line<'_> {
+    /// Whether something else than the client is at fault.
+    fn is_ours(&self) -> bool {
+        self.error.is_some_and(|error| error.side() != Side::Client)
+    }
+
     /// Whether the gateway or the upstream failed at it. What a client did wrong (4xx) is no failure.
     fn is_failure(&self) -> bool {
         match self.status {
             None => true,
-            Some(status) => status >= 500 || (status < 400 && self.error.is_some()),
+            Some(status) => status >= 500 || (status < 400 && self.is_ours()),
         }
     }
 }
@@ -297,7 +303,7 @@ mod tests {
         AccessLog::start(&config, Metrics::new(1)).unwrap()
     }
 
-    fn line<'a>(path: &'a str, status: Option<u16>, error: Option<&'static str>) -> Line<'a> {
+    fn line<'a>(path: &'a str, status: Option<u16>, error: Option<ErrorKind>) -> Line<'a> {
         Line {
             time: SystemTime::UNIX_EPOCH,
             id: "",
@@ -328,17 +334,18 @@ mod tests {
     }
 
     #[test]
-    fn lines_go_to_the_log_they_were_written_to_though_another_is_in_force_when_they_are_flushed() {
+    fn lines_go_to_the_log_of_their_buffer_and_none_stays_in_one_that_is_dropped() {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         let (old, new) = (
             log(&at("old"), "old {path}", 1.0),
             log(&at("new"), "new {path}", 1.0),
         );
-        old.log(&line("/1", Some(200), None));
-        new.log(&line("/2", Some(200), None));
-        old.log(&line("/3", Some(200), None));
-        new.flush();
+        let buffers = [&old, &new].map(|log| Buffer::new(log.clone()));
+        buffers[0].add(&line("/1", Some(200), None));
+        buffers[1].add(&line("/2", Some(200), None));
+        buffers[0].add(&line("/3", Some(200), None));
+        drop(buffers);
         assert_eq!(read(&old, &at("old")), "old /1\nold /3\n");
         assert_eq!(read(&new, &at("new")), "new /2\n");
     }
@@ -348,14 +355,20 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
         let log = log(&path, "{path}", 0.0);
-        log.log(&line("/ok", Some(200), None));
-        log.log(&line("/no-route", Some(404), Some("no_route")));
-        log.log(&line("/refused", Some(400), Some("refused")));
-        log.log(&line("/upstream-says-500", Some(500), None));
-        log.log(&line("/bad-gateway", Some(502), Some("bad_gateway")));
-        log.log(&line("/broke-off", Some(200), Some("bad_gateway")));
-        log.log(&line("/no-head", None, None));
-        log.flush();
+        let buffer = Buffer::new(log.clone());
+        buffer.add(&line("/ok", Some(200), None));
+        buffer.add(&line("/no-route", Some(404), Some(ErrorKind::NoRoute)));
+        buffer.add(&line("/refused", Some(400), Some(ErrorKind::Refused)));
+        buffer.add(&line("/upstream-says-500", Some(500), None));
+        buffer.add(&line(
+            "/bad-gateway",
+            Some(502),
+            Some(ErrorKind::BadGateway),
+        ));
+        buffer.add(&line("/broke-off", Some(200), Some(ErrorKind::BadGateway)));
+        buffer.add(&line("/left", Some(200), Some(ErrorKind::ClientClosed)));
+        buffer.add(&line("/no-head", None, None));
+        buffer.flush();
         assert_eq!(
             read(&log, &path),
             "/upstream-says-500\n/bad-gateway\n/broke-off\n/no-head\n"
@@ -367,13 +380,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         let log = log(&at("log"), "{path}", 1.0);
-        log.log(&line("/1", Some(200), None));
-        log.flush();
+        let buffer = Buffer::new(log.clone());
+        buffer.add(&line("/1", Some(200), None));
+        buffer.flush();
         log.close();
         std::fs::rename(at("log"), at("log.1")).unwrap();
         log.reopen();
-        log.log(&line("/2", Some(200), None));
-        log.flush();
+        buffer.add(&line("/2", Some(200), None));
+        buffer.flush();
         assert_eq!(read(&log, &at("log")), "/2\n");
         assert_eq!(read(&log, &at("log.1")), "/1\n");
     }

@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime};
 use http::StatusCode;
 use parking_lot::Mutex;
 
+use crate::message::error::ErrorKind;
 use crate::message::phase::Phase;
 
 use plugin_series::{Names, Series};
@@ -140,8 +141,8 @@ impl Metrics {
     }
 
     /// An exchange failed.
-    pub fn error(&self, kind: &'static str) {
-        self.errors.add(kind);
+    pub fn error(&self, kind: ErrorKind) {
+        self.errors.add(kind.name());
     }
 
     /// Lines of the access log could not be written.
@@ -271,9 +272,9 @@ impl UpstreamMetrics {
         self.requests.add(1);
     }
 
-    /// A request was not answered.
-    pub fn failure(&self, kind: &'static str) {
-        self.failures.add(kind);
+    /// A request had no whole answer.
+    pub fn failure(&self, kind: ErrorKind) {
+        self.failures.add(kind.name());
     }
 }
 

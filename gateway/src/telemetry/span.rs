@@ -8,18 +8,25 @@
 use http::{HeaderValue, Method};
 use tracing::{Span, debug_span, field};
 
+use crate::message::error::ErrorKind;
+
 /// What the filter of the log knows them by.
 const TARGET: &str = "gateway::trace";
 
 /// An exchange whose route is not known yet.
 pub fn exchange(id: &HeaderValue, method: &Method, path: &str) -> Span {
     let id = id.to_str().unwrap_or_default();
-    debug_span!(target: TARGET, parent: None, "exchange", id, %method, path, route = field::Empty)
+    debug_span!(target: TARGET, parent: None, "exchange", id, %method, path, route = field::Empty, error = field::Empty)
 }
 
 /// The route was found.
 pub fn routed(exchange: &Span, route: &str) {
     exchange.record("route", route);
+}
+
+/// An exchange, or the way to an upstream, failed.
+pub fn failed(span: &Span, kind: ErrorKind) {
+    span.record("error", kind.name());
 }
 
 /// One phase of one plugin.
@@ -29,5 +36,5 @@ pub fn phase(exchange: &Span, plugin: &str, phase: &'static str) -> Span {
 
 /// From the request to the head of the upstream's answer.
 pub fn upstream(exchange: &Span, upstream: &str, endpoint: std::net::SocketAddr) -> Span {
-    debug_span!(target: TARGET, parent: exchange, "upstream", upstream, %endpoint)
+    debug_span!(target: TARGET, parent: exchange, "upstream", upstream, %endpoint, error = field::Empty)
 }

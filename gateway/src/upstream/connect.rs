@@ -1,9 +1,9 @@
 //! One request to one upstream: a connection from the pool or a new one, and the head of the answer.
 
-use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -14,36 +14,13 @@ use tokio::time::timeout;
 
 use super::h1::{self, Head, Message, ResponseBody, Sending, Stopped};
 use super::pool::{self, Connection, Open};
-use super::{Endpoint, Upstream};
+use super::{Client, Endpoint, SendError, Upstream};
 use crate::message::body::{BodyFault, Outgoing};
+use crate::message::error::{ErrorKind, Side};
 use crate::message::head::ResponseHead;
 
 /// Informational responses an upstream may send before its answer; more is an attack or a fault.
 const MAX_INFORMATIONAL: u8 = 8;
-
-/// How much of an answer is read at once, its head included.
-const READ: usize = 16 << 10;
-
-thread_local! {
-    /// Where answers are read first. What came is copied out at its own size, so that a waiting connection
-    /// holds no buffer.
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
-}
-
-/// Why there is no answer.
-#[derive(Debug)]
-pub enum SendError {
-    /// No connection; the text says why.
-    Connect(String),
-    /// Every connection of the pool is taken.
-    Saturated,
-    /// The head of the answer did not come in time.
-    Timeout,
-    /// The body of the request broke before the answer came.
-    Body(BodyFault),
-    /// What came was not HTTP, or the connection ended first; the text says why.
-    Protocol(String),
-}
 
 /// When things happen.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +31,8 @@ pub struct Times {
     pub deadline: Option<Instant>,
 }
 
-/// Sends a request and waits for the head of the answer.
+/// Sends a request and waits for the head of the answer, which is counted for the upstream: as a request, or as a
+/// failure by its kind.
 ///
 /// It goes out again on another connection only where no byte of it went out, or where it is idempotent, has no
 /// body, and a kept-alive connection broke before a byte of the answer came: the upstream closed it while the
@@ -65,60 +43,100 @@ pub struct Times {
 /// # Errors
 /// Where there is no answer.
 pub async fn send(
+    client: &Arc<Client>,
     upstream: &Upstream,
     endpoint: &Endpoint,
     times: Times,
     message: Message<'_>,
     body: Outgoing,
 ) -> Result<(ResponseHead, ResponseBody), SendError> {
-    let bodiless = matches!(body, Outgoing::Empty);
-    let mut sending = Some(Sending::new(message, body));
-    let mut pooled = true;
-    loop {
-        let kept = pooled.then(|| pool::take(endpoint, times.now)).flatten();
-        let reused = kept.is_some();
-        let (connection, since) = match kept {
-            Some(connection) => (connection, times.now),
-            None => (Box::pin(connect(upstream, endpoint)).await?, Instant::now()),
-        };
-        let request = sending.take();
-        let request = request.unwrap_or_else(|| Sending::new(message, Outgoing::Empty));
-        let mut attempt = Attempt::new(connection, request, since);
-        let limit = upstream.config.first_byte_timeout;
-        let error =
-            match poll_fn(|cx| attempt.poll(cx, message.method, limit, times.deadline)).await {
+    let to = To {
+        client,
+        upstream,
+        endpoint,
+    };
+    let answered = to.send(times, message, body).await;
+    match &answered {
+        Ok(_) => upstream.metrics.request(),
+        // What a client or a plugin did wrong with the body says nothing about the upstream.
+        Err(error) if matches!(error.kind.side(), Side::Client | Side::Plugin) => {}
+        Err(error) => upstream.metrics.failure(error.kind),
+    }
+    answered
+}
+
+/// Where a request goes, and by whose connections.
+struct To<'a> {
+    client: &'a Arc<Client>,
+    upstream: &'a Upstream,
+    endpoint: &'a Endpoint,
+}
+
+impl To<'_> {
+    async fn send(
+        &self,
+        times: Times,
+        message: Message<'_>,
+        body: Outgoing,
+    ) -> Result<(ResponseHead, ResponseBody), SendError> {
+        let config = &self.upstream.config;
+        let bodiless = matches!(body, Outgoing::Empty);
+        let mut sending = Some(Sending::new(message, body, self.client.spare()));
+        let mut pooled = true;
+        loop {
+            let kept = pooled.then(|| pool::take(self.client, self.endpoint, times.now));
+            let kept = kept.flatten();
+            let reused = kept.is_some();
+            let (connection, since) = match kept {
+                Some(connection) => (connection, times.now),
+                None => (Box::pin(self.connect()).await?, Instant::now()),
+            };
+            let again = || Sending::new(message, Outgoing::Empty, self.client.spare());
+            let request = sending.take().unwrap_or_else(again);
+            let mut attempt = Attempt::new(self.client, connection, request, since);
+            let limit = config.first_byte_timeout;
+            let polled = poll_fn(|cx| attempt.poll(cx, message.method, limit, times.deadline));
+            let error = match polled.await {
                 Ok((head, rest)) => {
-                    return attempt.answer(head, rest, message, upstream.config.idle_timeout);
+                    return attempt.answer(head, rest, message, config.idle_timeout);
                 }
                 Err(error) => error,
             };
-        if !reused || attempt.answered || !matches!(error, SendError::Protocol(_)) {
-            return Err(error);
-        }
-        match attempt.sending {
-            Some(unsent) if !unsent.begun() => sending = Some(unsent),
-            _ if bodiless && message.method.is_idempotent() => pooled = false,
-            _ => return Err(error),
+            let broke = error.kind == ErrorKind::BadGateway;
+            if !reused || attempt.answered || !broke {
+                return Err(error);
+            }
+            match attempt.sending {
+                Some(unsent) if !unsent.begun() => sending = Some(unsent),
+                _ if bodiless && message.method.is_idempotent() => pooled = false,
+                _ => return Err(error),
+            }
         }
     }
-}
 
-/// Opens a connection.
-async fn connect(upstream: &Upstream, endpoint: &Endpoint) -> Result<Box<Connection>, SendError> {
-    let counted = Open::count(upstream).ok_or(SendError::Saturated)?;
-    let limit = upstream.config.connect_timeout;
-    let address = endpoint.address;
-    match timeout(limit, Connection::open(upstream, endpoint, counted)).await {
-        Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) => Err(SendError::Connect(format!("{address}: {error}"))),
-        Err(_) => Err(SendError::Connect(format!(
-            "{address}: no connection within {limit:?}"
-        ))),
+    /// Opens a connection.
+    async fn connect(&self) -> Result<Box<Connection>, SendError> {
+        let counted = Open::count(self.upstream).ok_or_else(|| {
+            SendError::new(
+                ErrorKind::Saturated,
+                "every connection of the pool is taken",
+            )
+        })?;
+        let limit = self.upstream.config.connect_timeout;
+        let address = self.endpoint.address;
+        let opening = Connection::open(self.client, self.upstream, self.endpoint, counted);
+        let why = match timeout(limit, opening).await {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(error)) => format!("{address}: {error}"),
+            Err(_) => format!("{address}: no connection within {limit:?}"),
+        };
+        Err(SendError::new(ErrorKind::Connect, why))
     }
 }
 
 /// One request on one connection, until the head of the answer.
-struct Attempt {
+struct Attempt<'a> {
+    client: &'a Client,
     connection: Box<Connection>,
     /// None once it is out.
     sending: Option<Sending>,
@@ -133,9 +151,15 @@ struct Attempt {
     informational: u8,
 }
 
-impl Attempt {
-    fn new(connection: Box<Connection>, sending: Sending, since: Instant) -> Self {
+impl<'a> Attempt<'a> {
+    fn new(
+        client: &'a Client,
+        connection: Box<Connection>,
+        sending: Sending,
+        since: Instant,
+    ) -> Self {
         Self {
+            client,
             connection,
             sending: Some(sending),
             answered: false,
@@ -155,7 +179,7 @@ impl Attempt {
     ) -> Poll<Result<(Head, Bytes), SendError>> {
         let waits_for_client = match self.send(cx) {
             Ok(waits_for_client) => waits_for_client,
-            Err(fault) => return Poll::Ready(Err(SendError::Body(fault))),
+            Err(fault) => return Poll::Ready(Err(SendError::body(fault).sent(self.begun()))),
         };
         loop {
             match self.receive(cx) {
@@ -163,20 +187,25 @@ impl Attempt {
                 Poll::Ready(Ok(input)) if !input.is_empty() => match self.read(input, method) {
                     Ok(None) => {}
                     Ok(Some(answer)) => return Poll::Ready(Ok(answer)),
-                    Err(why) => return Poll::Ready(Err(SendError::Protocol(why))),
+                    Err(why) => return Poll::Ready(Err(SendError::protocol(why).sent(true))),
                 },
                 Poll::Ready(ended) => return Poll::Ready(Err(self.ended(ended.err()))),
             }
         }
         // While the client still sends its body, only the deadline counts: the body has a clock of its own.
         let patience = (!waits_for_client).then(|| self.since + limit);
-        let at = match (patience, deadline) {
-            (Some(patience), Some(deadline)) => patience.min(deadline),
-            (Some(at), None) | (None, Some(at)) => at,
+        let (at, kind) = match (patience, deadline) {
+            (Some(patience), Some(deadline)) if deadline < patience => {
+                (deadline, ErrorKind::Deadline)
+            }
+            (Some(patience), _) => (patience, ErrorKind::UpstreamTimeout),
+            (None, Some(deadline)) => (deadline, ErrorKind::Deadline),
             (None, None) => return Poll::Pending,
         };
         ready!(self.connection.timer.poll(cx, at));
-        Poll::Ready(Err(SendError::Timeout))
+        Poll::Ready(Err(
+            SendError::new(kind, "no answer in time").sent(self.begun())
+        ))
     }
 
     /// Sends more of the request; whether it waits for the client.
@@ -193,7 +222,10 @@ impl Attempt {
             self.since = Instant::now();
         }
         match polled {
-            Poll::Ready(Ok(())) => self.sending = None,
+            Poll::Ready(Ok(())) => {
+                let sent = self.sending.take().map(Sending::into_buffer);
+                self.client.keep_spare(sent.unwrap_or_default());
+            }
             Poll::Ready(Err(Stopped::Body(fault))) => return Err(fault),
             Poll::Ready(Err(Stopped::Write(error))) => self.stopped = Some(error),
             Poll::Pending => return Ok(!stalled),
@@ -204,12 +236,10 @@ impl Attempt {
     /// What came, in one piece with what came before it; nothing at the end.
     fn receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
         let connection = &mut *self.connection;
-        let received = SCRATCH.with_borrow_mut(|scratch| {
-            let mut buffer = ReadBuf::new(scratch);
-            ready!(Pin::new(&mut connection.io).poll_read(cx, &mut buffer))?;
-            Poll::Ready(io::Result::Ok(Bytes::copy_from_slice(buffer.filled())))
-        });
-        let received = ready!(received)?;
+        let mut scratch = self.client.scratch.lock();
+        let mut buffer = ReadBuf::new(&mut scratch);
+        ready!(Pin::new(&mut connection.io).poll_read(cx, &mut buffer))?;
+        let received = Bytes::copy_from_slice(buffer.filled());
         if connection.read.is_empty() || received.is_empty() {
             return Poll::Ready(Ok(received));
         }
@@ -239,10 +269,16 @@ impl Attempt {
     }
 
     fn ended(&mut self, error: Option<io::Error>) -> SendError {
-        SendError::Protocol(match error.or_else(|| self.stopped.take()) {
+        let why = match error.or_else(|| self.stopped.take()) {
             Some(error) => format!("the connection broke before the answer: {error}"),
             None => "the connection closed before the answer".into(),
-        })
+        };
+        SendError::protocol(why).sent(self.begun())
+    }
+
+    /// Whether a byte of the request was written.
+    fn begun(&self) -> bool {
+        self.sending.as_ref().is_none_or(Sending::begun)
     }
 
     fn answer(
@@ -257,9 +293,9 @@ impl Attempt {
             let sending = self.sending.filter(|_| self.stopped.is_none());
             ResponseBody::new(&head, rest, self.connection, sending, idle)
         } else if message.upgrade.is_some() {
-            ResponseBody::switched(rest, self.connection)
+            ResponseBody::switched(rest, self.connection, idle)
         } else {
-            return Err(SendError::Protocol("it switched protocols unasked".into()));
+            return Err(SendError::protocol("it switched protocols unasked").sent(true));
         };
         let head = ResponseHead {
             status: head.status,

@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
+use tracing::{Instrument, Span};
 
-use super::{Message, SendError, Times, Upstream, send};
+use super::{Client, Message, SendError, Times, Upstream, send};
 use crate::message::body::{Collected, Outgoing, collect};
+use crate::message::error::ErrorKind;
 use crate::message::{MAX_DEPTH, headers};
+use crate::telemetry::span;
 
 /// Why a sub-request has no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,27 +28,56 @@ pub enum FetchError {
     LoopDetected,
 }
 
-/// Sends a request to an upstream and reads its whole answer, of at most `body_limit` bytes, until `deadline`.
-///
-/// `depth` is how deep the request stands: one more than the exchange it is made for. Framing and hop-by-hop fields of the request are
-/// replaced, those of the answer removed.
-pub async fn fetch(
-    upstream: Arc<Upstream>,
-    request: Request<Bytes>,
-    depth: u8,
-    body_limit: usize,
-    deadline: Instant,
+/// A request that a plugin makes.
+#[derive(Debug)]
+pub struct SubRequest {
+    /// Where it goes.
+    pub upstream: Arc<Upstream>,
+    /// Framing and hop-by-hop fields of it are replaced.
+    pub request: Request<Bytes>,
+    /// How deep it stands: one more than the exchange it is made for.
+    pub depth: u8,
+    /// The largest body of an answer, bytes.
+    pub body_limit: usize,
+    /// When the answer must be whole.
+    pub deadline: Instant,
+    /// That of the exchange it is made for.
+    pub span: Span,
+}
+
+/// Sends a sub-request and reads its whole answer, without framing and hop-by-hop fields. Its end is counted for the
+/// upstream, as that of a request which a client made.
+pub async fn fetch(client: Arc<Client>, sub: SubRequest) -> Result<Response<Bytes>, FetchError> {
+    let endpoint = client.pick(&sub.upstream).clone();
+    let span = span::upstream(&sub.span, &sub.upstream.name, endpoint.address);
+    let (upstream, deadline) = (sub.upstream.clone(), sub.deadline);
+    let whole = exchange(client, sub, &endpoint).instrument(span.clone());
+    let fetched = match tokio::time::timeout_at(deadline.into(), whole).await {
+        Ok(fetched) => fetched,
+        Err(_) => {
+            upstream.metrics.failure(ErrorKind::UpstreamTimeout);
+            Err(FetchError::Timeout)
+        }
+    };
+    if let Err(error) = &fetched {
+        span::failed(&span, error.kind());
+    }
+    fetched
+}
+
+async fn exchange(
+    client: Arc<Client>,
+    sub: SubRequest,
+    endpoint: &super::Endpoint,
 ) -> Result<Response<Bytes>, FetchError> {
-    if depth > MAX_DEPTH {
+    if sub.depth > MAX_DEPTH {
         return Err(FetchError::LoopDetected);
     }
-    let endpoint = upstream.pick().clone();
-    let (mut parts, body) = request.into_parts();
+    let (mut parts, body) = sub.request.into_parts();
     headers::strip(&mut parts.headers, false);
     parts.headers.remove(http::header::CONTENT_LENGTH);
-    parts
-        .headers
-        .insert(&headers::DEPTH, http::HeaderValue::from(u16::from(depth)));
+    let depth = HeaderValue::from(u16::from(sub.depth));
+    parts.headers.insert(&headers::DEPTH, depth);
     let path = parts.uri.path_and_query();
     let message = Message {
         method: &parts.method,
@@ -54,39 +86,45 @@ pub async fn fetch(
         headers: &parts.headers,
         upgrade: None,
     };
-    let whole = async {
-        let times = Times {
-            now: Instant::now(),
-            deadline: None,
-        };
-        let (mut head, mut answer) =
-            send(&upstream, &endpoint, times, message, Outgoing::full(body)).await?;
-        let body = match collect(&mut answer, body_limit).await {
-            Ok(Collected::Whole(body)) => body,
-            Ok(Collected::Over(_)) => return Err(FetchError::TooLarge),
-            Err(fault) => return Err(FetchError::Protocol(fault.to_string())),
-        };
-        headers::strip(&mut head.headers, false);
-        head.headers.remove(http::header::CONTENT_LENGTH);
-        let mut response = Response::new(body);
-        *response.status_mut() = head.status;
-        *response.headers_mut() = head.headers;
-        Ok(response)
+    let times = Times {
+        now: Instant::now(),
+        deadline: None,
     };
-    match tokio::time::timeout_at(deadline.into(), whole).await {
-        Ok(answer) => answer,
-        Err(_) => Err(FetchError::Timeout),
+    let body = Outgoing::full(body);
+    let sent = send(&client, &sub.upstream, endpoint, times, message, body);
+    let (mut head, mut answer) = sent.await?;
+    let body = match collect(&mut answer, sub.body_limit).await {
+        Ok(Collected::Whole(body)) => body,
+        Ok(Collected::Over(_)) => return Err(FetchError::TooLarge),
+        Err(fault) => return Err(FetchError::Protocol(fault.to_string())),
+    };
+    headers::strip(&mut head.headers, false);
+    head.headers.remove(http::header::CONTENT_LENGTH);
+    let mut response = Response::new(body);
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    Ok(response)
+}
+
+impl FetchError {
+    /// In the one vocabulary of failure.
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Timeout => ErrorKind::UpstreamTimeout,
+            Self::Connect(_) => ErrorKind::Connect,
+            Self::TooLarge => ErrorKind::ResponseTooLarge,
+            Self::Protocol(_) => ErrorKind::BadGateway,
+            Self::LoopDetected => ErrorKind::Loop,
+        }
     }
 }
 
 impl From<SendError> for FetchError {
     fn from(error: SendError) -> Self {
-        match error {
-            SendError::Connect(why) => Self::Connect(why),
-            SendError::Saturated => Self::Connect("every connection of the pool is taken".into()),
-            SendError::Timeout => Self::Timeout,
-            SendError::Body(fault) => Self::Protocol(fault.to_string()),
-            SendError::Protocol(why) => Self::Protocol(why),
+        match error.kind {
+            ErrorKind::Connect | ErrorKind::Saturated => Self::Connect(error.why),
+            ErrorKind::UpstreamTimeout => Self::Timeout,
+            _ => Self::Protocol(error.why),
         }
     }
 }

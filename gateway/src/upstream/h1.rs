@@ -9,7 +9,7 @@ mod head;
 mod request;
 mod sending;
 
-pub use body::ResponseBody;
+pub use body::{ResponseBody, Tunnel};
 pub(super) use head::{Head, parse};
 pub use request::Message;
 pub(super) use sending::{Sending, Stopped};

@@ -4,12 +4,11 @@
 //! exchange and one for the connection. While it idles nobody drives it; taking it out looks once whether the
 //! other side closed it or sent what nobody asked for.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -17,8 +16,9 @@ use bytes::BytesMut;
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-use super::{Endpoint, Upstream};
+use super::{Client, Endpoint, Upstream};
 use crate::clock;
+use crate::message::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
 
 /// One connection to an endpoint.
@@ -27,6 +27,8 @@ pub(super) struct Connection {
     /// Bytes of a message that did not come in one piece; empty between two exchanges.
     pub(super) read: BytesMut,
     pub(super) timer: Timer,
+    /// Whose it is, and where it goes back to.
+    client: Weak<Client>,
     slot: usize,
     most_idle: usize,
     idle_timeout: Duration,
@@ -73,16 +75,12 @@ impl fmt::Debug for Open {
 
 /// Boxed, since a connection changes hands several times per exchange.
 #[allow(clippy::vec_box, reason = "the boxes are what is handed around")]
-type Idle = Vec<Box<Connection>>;
-
-thread_local! {
-    /// By [`Endpoint::slot`]; the one used last is at the end.
-    static IDLE: RefCell<Vec<Idle>> = const { RefCell::new(Vec::new()) };
-}
+pub(super) type Idle = Vec<Box<Connection>>;
 
 impl Connection {
     /// Connects to an endpoint.
     pub(super) async fn open(
+        client: &Arc<Client>,
         upstream: &Upstream,
         endpoint: &Endpoint,
         open: Open,
@@ -93,6 +91,7 @@ impl Connection {
             io,
             read: BytesMut::new(),
             timer: Timer::default(),
+            client: Arc::downgrade(client),
             slot: endpoint.slot,
             most_idle: upstream.config.pool.idle_per_worker,
             idle_timeout: upstream.config.pool.idle_timeout,
@@ -106,15 +105,22 @@ impl Connection {
         // An idle connection holds no buffer.
         self.read = BytesMut::new();
         self.idle_since = Some(clock::recent());
-        IDLE.with_borrow_mut(|idle| {
-            if idle.len() <= self.slot {
-                idle.resize_with(self.slot + 1, Vec::new);
-            }
-            let slot = &mut idle[self.slot];
-            if slot.len() < self.most_idle {
-                slot.push(self);
-            }
-        });
+        let Some(client) = self.client.upgrade() else {
+            return;
+        };
+        let mut idle = client.idle.lock();
+        if idle.len() <= self.slot {
+            idle.resize_with(self.slot + 1, Vec::new);
+        }
+        let slot = &mut idle[self.slot];
+        if slot.len() < self.most_idle {
+            slot.push(self);
+        }
+    }
+
+    /// Counts a failure of what it carried.
+    pub(super) fn failed(&self, kind: ErrorKind) {
+        self.open.metrics.failure(kind);
     }
 
     /// Takes it out of the pool's hands; it counts while [`Open`] lives.
@@ -122,7 +128,7 @@ impl Connection {
         (self.io, self.open)
     }
 
-    fn expired(&self, now: Instant) -> bool {
+    pub(super) fn expired(&self, now: Instant) -> bool {
         self.idle_since
             .is_some_and(|since| now.saturating_duration_since(since) > self.idle_timeout)
     }
@@ -136,27 +142,13 @@ impl Connection {
 }
 
 /// The connection to an endpoint that was used last and still lives.
-pub(super) fn take(endpoint: &Endpoint, now: Instant) -> Option<Box<Connection>> {
+pub(super) fn take(client: &Client, endpoint: &Endpoint, now: Instant) -> Option<Box<Connection>> {
     loop {
-        let connection = IDLE.with_borrow_mut(|idle| idle.get_mut(endpoint.slot)?.pop())?;
+        let connection = client.idle.lock().get_mut(endpoint.slot)?.pop()?;
         if !connection.expired(now) && connection.is_quiet() {
             return Some(connection);
         }
     }
-}
-
-/// Closes what has idled too long; the worker calls it now and then.
-pub fn sweep() {
-    let now = Instant::now();
-    let expired: Idle = IDLE.with_borrow_mut(|idle| {
-        idle.iter_mut()
-            .flat_map(|slot| {
-                slot.extract_if(.., |connection| connection.expired(now))
-                    .collect::<Vec<_>>()
-            })
-            .collect()
-    });
-    drop(expired);
 }
 
 impl fmt::Debug for Connection {

@@ -105,11 +105,15 @@ pub enum ValuePattern {
     Present(bool),
 }
 
+/// An upstream of a configuration, by index into [`Config::upstreams`](crate::config::Config::upstreams).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpstreamId(pub usize);
+
 /// Where a route goes.
 #[derive(Debug, Clone)]
 pub enum Target {
-    /// `upstream = "name"`, by index into [`Config::upstreams`](crate::config::Config::upstreams).
-    Upstream(usize),
+    /// `upstream = "name"`.
+    Upstream(UpstreamId),
     /// `respond = { .. }`.
     Respond(Respond),
     /// `redirect = { .. }`.

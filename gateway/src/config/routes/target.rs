@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use super::super::model::{HostRewrite, PathRewrite, Redirect, Respond, Rewrite, Target};
+use super::super::model::{
+    HostRewrite, PathRewrite, Redirect, Respond, Rewrite, Target, UpstreamId,
+};
 use super::super::patterns;
 use super::super::sections::Names;
 use super::super::suggest;
@@ -44,7 +46,7 @@ pub(super) fn target(
     }
     let upstream = table.optional("upstream", |item| {
         let name = item.reference("an upstream", &names.upstreams)?;
-        unique_index(names, &name).map(Target::Upstream)
+        unique_index(names, &name).map(|index| Target::Upstream(UpstreamId(index)))
     });
     let respond = table
         .has("respond")

@@ -19,10 +19,29 @@ pub enum Outgoing {
     /// As it comes from the client.
     Client(Box<ClientBody>),
     /// As it comes from plugins that edit it.
-    Edited(mpsc::Receiver<Result<Bytes, BodyFault>>),
+    Edited(mpsc::Receiver<Result<Frame<Bytes>, BodyFault>>),
 }
 
 impl Outgoing {
+    /// As it comes from a client.
+    pub fn client(body: ClientBody) -> Self {
+        match http_body::Body::is_end_stream(&body) {
+            true => Self::Empty,
+            false => Self::Client(Box::new(body)),
+        }
+    }
+
+    /// Puts bytes that were read before the rest again.
+    pub fn prepend(&mut self, bytes: Bytes) {
+        match self {
+            Self::Empty => *self = Self::full(bytes),
+            Self::Full(rest) => *rest = [bytes, std::mem::take(rest)].concat().into(),
+            Self::Client(body) => body.prepend(bytes),
+            // Nothing reads ahead of plugins.
+            Self::Edited(_) => {}
+        }
+    }
+
     /// A body held in memory.
     pub fn full(bytes: Bytes) -> Self {
         if bytes.is_empty() {
@@ -50,9 +69,7 @@ impl http_body::Body for Outgoing {
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Self::Client(body) => Pin::new(body.as_mut()).poll_frame(cx),
-            Self::Edited(chunks) => chunks
-                .poll_recv(cx)
-                .map(|chunk| chunk.map(|chunk| chunk.map(Frame::data))),
+            Self::Edited(frames) => frames.poll_recv(cx),
         }
     }
 

@@ -23,7 +23,7 @@ const MAX_REQUEST_ID: usize = 128;
 
 /// Who asks, after trusted proxies were looked through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Client {
+pub struct Identity {
     /// The nearest address that is no trusted proxy.
     pub address: IpAddr,
     /// Whether the client sees `https`.
@@ -34,11 +34,11 @@ pub struct Client {
 
 /// Finds the client: the peer, or, if the peer is trusted, the last address in X-Forwarded-For that is not. What is
 /// no address ends the walk. `secure` is whether the peer's connection is TLS.
-pub fn client(headers: &HeaderMap, peer: IpAddr, secure: bool, proxies: &[IpNet]) -> Client {
+pub fn client(headers: &HeaderMap, peer: IpAddr, secure: bool, proxies: &[IpNet]) -> Identity {
     let mut address = peer.to_canonical();
     let is_proxy = |address: &IpAddr| proxies.iter().any(|net| net.contains(address));
     if proxies.is_empty() || !is_proxy(&address) {
-        return Client {
+        return Identity {
             address,
             secure,
             trusted: false,
@@ -60,7 +60,7 @@ pub fn client(headers: &HeaderMap, peer: IpAddr, secure: bool, proxies: &[IpNet]
         Some(proto) => proto.as_bytes().eq_ignore_ascii_case(b"https"),
         None => secure,
     };
-    Client {
+    Identity {
         address,
         secure,
         trusted: true,
@@ -242,7 +242,7 @@ mod tests {
         let found = client(&headers, peer, false, &["10.0.0.0/8".parse().unwrap()]);
         assert_eq!(
             found,
-            Client {
+            Identity {
                 address: peer,
                 secure: false,
                 trusted: false

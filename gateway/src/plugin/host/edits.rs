@@ -6,9 +6,9 @@ use std::str;
 use wasmtime::component::{ComponentType, Linker, Lower, WasmList};
 use wasmtime::{AsContext, StoreContextMut};
 
-use super::Guest;
 use super::bindings::gateway::plugin::exchange::HeaderError;
 use super::fields::{FieldEdit, Message};
+use super::guest::Guest;
 use crate::plugin::grants::VERSION;
 
 /// `edit-error`

@@ -5,14 +5,14 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
+use crate::exchange::Parts;
 use crate::message::head::ResponseEdit;
 use crate::message::phase::Phase;
 use crate::plugin::failure::Stop;
-use crate::plugin::host::Guest;
 use crate::plugin::host::bindings::gateway::plugin::exchange::{HeaderError, Host};
 use crate::plugin::host::fields::{FieldEdit, Message, edit_response};
+use crate::plugin::host::guest::Guest;
 use crate::plugin::host::query;
-use crate::proxy::exchange::Exchange;
 
 /// Attributes of one exchange, and bytes of a name or value.
 const ATTRIBUTES: usize = 256;
@@ -23,7 +23,7 @@ type Fields = Vec<(String, Vec<u8>)>;
 
 impl Host for Guest {
     fn id(&mut self) -> wasmtime::Result<String> {
-        self.read(|exchange| text(&exchange.id))
+        self.read(|exchange| text(&exchange.client.id))
     }
 
     fn route(&mut self) -> wasmtime::Result<String> {
@@ -31,23 +31,30 @@ impl Host for Guest {
     }
 
     fn client_address(&mut self) -> wasmtime::Result<String> {
-        self.read(|exchange| exchange.client.to_string())
+        self.read(|exchange| exchange.client.address.to_string())
     }
 
     fn scheme(&mut self) -> wasmtime::Result<String> {
-        self.read(|exchange| if exchange.secure { "https" } else { "http" }.to_owned())
+        self.read(|exchange| {
+            if exchange.client.secure {
+                "https"
+            } else {
+                "http"
+            }
+            .to_owned()
+        })
     }
 
     fn authority(&mut self) -> wasmtime::Result<String> {
-        self.read(|exchange| text(&exchange.authority))
+        self.read(|exchange| text(&exchange.client.authority))
     }
 
     fn method(&mut self) -> wasmtime::Result<String> {
-        self.read(|exchange| exchange.method.as_str().to_owned())
+        self.read(|exchange| exchange.request.method.as_str().to_owned())
     }
 
     fn path(&mut self) -> wasmtime::Result<String> {
-        self.read(|exchange| exchange.path.as_str().to_owned())
+        self.read(|exchange| exchange.request.path.as_str().to_owned())
     }
 
     fn path_param(&mut self, name: String) -> wasmtime::Result<Option<String>> {
@@ -57,6 +64,7 @@ impl Host for Guest {
     fn query_param(&mut self, name: String) -> wasmtime::Result<Option<String>> {
         self.read(|exchange| {
             exchange
+                .request
                 .path
                 .query()
                 .and_then(|text| query::first(text, &name))
@@ -75,16 +83,16 @@ impl Host for Guest {
         }
         Ok(self
             .exchange
-            .as_ref()
-            .and_then(|exchange| first(&exchange.headers, &name)))
+            .get()
+            .and_then(|exchange| first(&exchange.request.headers, &name)))
     }
 
     fn request_headers(&mut self) -> wasmtime::Result<Fields> {
         self.budget.host_call()?;
         let covers = &self.shared.plugin.grants.read_request_headers;
-        let exchange = self.exchange.as_ref();
+        let exchange = self.exchange.get();
         Ok(exchange
-            .map(|exchange| all(&exchange.headers, |name| covers.covers(name)))
+            .map(|exchange| all(&exchange.request.headers, |name| covers.covers(name)))
             .unwrap_or_default())
     }
 
@@ -111,7 +119,7 @@ impl Host for Guest {
         if method == Method::CONNECT {
             return Ok(Err(HeaderError::Denied));
         }
-        exchange.method = method;
+        exchange.request.method = method;
         Ok(Ok(()))
     }
 
@@ -120,7 +128,7 @@ impl Host for Guest {
         let Some(exchange) = self.in_phase(Phase::Request) else {
             return Ok(Err(HeaderError::Denied));
         };
-        Ok(upstream_path(path).map(|path| exchange.path = path))
+        Ok(upstream_path(path).map(|path| exchange.request.path = path))
     }
 
     fn set_upstream(&mut self, name: String) -> Edit {
@@ -143,16 +151,10 @@ impl Host for Guest {
         let Some(exchange) = self.in_phase(Phase::Request) else {
             return Ok(Err(HeaderError::Denied));
         };
-        let Some(index) = exchange
-            .view
-            .snapshot
-            .config
-            .upstreams
-            .get_index_of(name.as_str())
-        else {
+        let Some(upstream) = exchange.view.upstream_named(&name) else {
             return Ok(Err(HeaderError::Denied));
         };
-        exchange.upstream = Some(index);
+        exchange.request.upstream = Some(upstream);
         Ok(Ok(()))
     }
 
@@ -163,8 +165,8 @@ impl Host for Guest {
         }
         let body = self
             .exchange
-            .as_ref()
-            .and_then(|exchange| exchange.request_body.as_ref());
+            .get()
+            .and_then(|exchange| exchange.request.body.as_ref());
         Ok(body.map(|body| body.to_vec()))
     }
 
@@ -174,19 +176,25 @@ impl Host for Guest {
         if self.phases.request_body()
             && let Some(exchange) = self.in_phase(Phase::Request)
         {
-            exchange.request_body = Some(Bytes::from(body));
+            exchange.request.body = Some(Bytes::from(body));
         }
         Ok(())
     }
 
     fn status(&mut self) -> wasmtime::Result<Option<u16>> {
-        self.read(|exchange| exchange.response.as_ref().map(|head| head.status.as_u16()))
+        self.read(|exchange| {
+            exchange
+                .response
+                .head
+                .as_ref()
+                .map(|head| head.status.as_u16())
+        })
     }
 
     fn set_status(&mut self, status: u16) -> wasmtime::Result<()> {
         self.budget.host_call()?;
         if let Some(status) = answer_status(status)
-            && let Some(exchange) = self.exchange.as_mut()
+            && let Some(exchange) = self.exchange.get_mut()
         {
             edit_response(exchange, ResponseEdit::Status(status)).ok();
         }
@@ -206,8 +214,8 @@ impl Host for Guest {
         }
         let head = self
             .exchange
-            .as_ref()
-            .and_then(|exchange| exchange.response.as_ref());
+            .get()
+            .and_then(|exchange| exchange.response.head.as_ref());
         Ok(head.and_then(|head| first(&head.headers, &name)))
     }
 
@@ -216,8 +224,8 @@ impl Host for Guest {
         let covers = &self.shared.plugin.grants.read_response_headers;
         let head = self
             .exchange
-            .as_ref()
-            .and_then(|exchange| exchange.response.as_ref());
+            .get()
+            .and_then(|exchange| exchange.response.head.as_ref());
         Ok(head
             .map(|head| all(&head.headers, |name| covers.covers(name)))
             .unwrap_or_default())
@@ -242,8 +250,8 @@ impl Host for Guest {
         }
         let body = self
             .exchange
-            .as_ref()
-            .and_then(|exchange| exchange.response_body.as_ref());
+            .get()
+            .and_then(|exchange| exchange.response.body.as_ref());
         Ok(body.map(|body| body.to_vec()))
     }
 
@@ -251,7 +259,7 @@ impl Host for Guest {
         self.budget.host_call()?;
         self.check_body(&body)?;
         if let Some(exchange) = self.in_phase(Phase::Response) {
-            exchange.response_body = Some(Bytes::from(body));
+            exchange.response.body = Some(Bytes::from(body));
         }
         Ok(())
     }
@@ -277,14 +285,14 @@ impl Guest {
         Ok(())
     }
 
-    fn read<R: Default>(&mut self, read: impl FnOnce(&Exchange) -> R) -> wasmtime::Result<R> {
+    fn read<R: Default>(&mut self, read: impl FnOnce(&Parts) -> R) -> wasmtime::Result<R> {
         self.budget.host_call()?;
-        Ok(self.exchange.as_deref().map(read).unwrap_or_default())
+        Ok(self.exchange.get().map(read).unwrap_or_default())
     }
 
-    pub(super) fn in_phase(&mut self, phase: Phase) -> Option<&mut Exchange> {
+    pub(super) fn in_phase(&mut self, phase: Phase) -> Option<&mut Parts> {
         self.exchange
-            .as_deref_mut()
+            .get_mut()
             .filter(|exchange| exchange.phase == phase)
     }
 
@@ -301,7 +309,7 @@ impl Guest {
 
     /// Leaves a fact, unless there are too many or it is too long.
     pub(super) fn leave_attribute(&mut self, name: Box<str>, value: Box<str>) {
-        let Some(exchange) = self.exchange.as_mut() else {
+        let Some(exchange) = self.exchange.get_mut() else {
             return;
         };
         let full = exchange.attributes.len() >= ATTRIBUTES && exchange.attribute(&name).is_none();

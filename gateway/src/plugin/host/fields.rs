@@ -2,13 +2,13 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::Guest;
 use super::bindings::gateway::plugin::exchange::HeaderError;
+use super::guest::Guest;
+use crate::exchange::Parts;
 use crate::message::head::ResponseEdit;
 use crate::message::phase::Phase;
 use crate::plugin::grants::reserved;
 use crate::plugin::limits::FIELDS;
-use crate::proxy::exchange::Exchange;
 
 /// Bytes of one field value.
 const VALUE: usize = 64 << 10;
@@ -83,10 +83,10 @@ impl Guest {
         match message {
             Message::Request => {
                 let exchange = self.in_phase(Phase::Request).ok_or(HeaderError::Denied)?;
-                edit_request(&mut exchange.headers, name, edit)
+                edit_request(&mut exchange.request.headers, name, edit)
             }
             Message::Response => {
-                let exchange = self.exchange.as_deref_mut().ok_or(HeaderError::Denied)?;
+                let exchange = self.exchange.get_mut().ok_or(HeaderError::Denied)?;
                 let edit = match edit {
                     FieldEdit::Set(value) => ResponseEdit::Set(name, value),
                     FieldEdit::Append(value) => ResponseEdit::Append(name, value),
@@ -123,11 +123,8 @@ fn edit_request(
 }
 
 /// Applies an edit of the response at once, or keeps it until there is a response.
-pub(super) fn edit_response(
-    exchange: &mut Exchange,
-    edit: ResponseEdit,
-) -> Result<(), HeaderError> {
-    match (exchange.phase, &mut exchange.response) {
+pub(super) fn edit_response(exchange: &mut Parts, edit: ResponseEdit) -> Result<(), HeaderError> {
+    match (exchange.phase, &mut exchange.response.head) {
         (Phase::Response, Some(head)) => {
             if head.headers.len() >= FIELDS
                 && matches!(edit, ResponseEdit::Append(..) | ResponseEdit::Set(..))
@@ -137,8 +134,8 @@ pub(super) fn edit_response(
             head.apply(edit);
             Ok(())
         }
-        (Phase::Request, _) if exchange.response_edits.len() < FIELDS => {
-            exchange.response_edits.push(edit);
+        (Phase::Request, _) if exchange.response.edits.len() < FIELDS => {
+            exchange.response.edits.push(edit);
             Ok(())
         }
         _ => Err(HeaderError::Denied),

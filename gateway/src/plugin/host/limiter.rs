@@ -1,9 +1,9 @@
 //! `limiter`: quotas, in the plugin's own namespace. Needs no grant.
 
-use crate::plugin::host::Guest;
 use crate::plugin::host::bindings::gateway::plugin::limiter::{
     Algorithm, Decision, Error, Host, Quota,
 };
+use crate::plugin::host::guest::Guest;
 use crate::state;
 
 impl Host for Guest {

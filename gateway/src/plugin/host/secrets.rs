@@ -1,7 +1,7 @@
 //! `secrets`: those that the grants name.
 
-use crate::plugin::host::Guest;
 use crate::plugin::host::bindings::gateway::plugin::secrets::Host;
+use crate::plugin::host::guest::Guest;
 
 impl Host for Guest {
     fn get(&mut self, name: String) -> wasmtime::Result<Option<String>> {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::plugin::host::Guest;
 use crate::plugin::host::bindings::gateway::plugin::state::{Error, Host};
+use crate::plugin::host::guest::Guest;
 use crate::state::{Memory, StateError};
 
 impl Host for Guest {

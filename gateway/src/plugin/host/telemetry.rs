@@ -1,7 +1,7 @@
 //! `telemetry`: log lines and metrics of a plugin, bounded.
 
-use crate::plugin::host::Guest;
 use crate::plugin::host::bindings::gateway::plugin::telemetry::{Host, Level};
+use crate::plugin::host::guest::Guest;
 use crate::telemetry::metrics::Unfit;
 
 impl Host for Guest {
@@ -75,8 +75,8 @@ impl Guest {
         let route = self.route_name().unwrap_or("");
         let request = self
             .exchange
-            .as_ref()
-            .and_then(|exchange| exchange.id.to_str().ok())
+            .get()
+            .and_then(|exchange| exchange.client.id.to_str().ok())
             .unwrap_or("");
         let fields = Fields(fields);
         let message = Clean(message);

@@ -1,6 +1,5 @@
 //! `upstream`: sub-requests to the upstreams that the configuration grants.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -8,11 +7,11 @@ use http::{HeaderName, HeaderValue, Method, Uri};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::plugin::grants::reserved;
-use crate::plugin::host::Guest;
 use crate::plugin::host::bindings::gateway::plugin::types::{Header, Response};
 use crate::plugin::host::bindings::gateway::plugin::upstream::{Error, Host, Request};
 use crate::plugin::host::exchange::has_dot_segment;
-use crate::upstream::{FetchError, Upstream, fetch};
+use crate::plugin::host::guest::Guest;
+use crate::upstream::{FetchError, SubRequest, fetch};
 
 /// Sub-requests of one `send-all`.
 const AT_ONCE: usize = 64;
@@ -52,7 +51,7 @@ impl Host for Guest {
 impl Guest {
     /// Sets a sub-request going on this worker. It ends when its handle is dropped.
     fn start(&self, request: Request) -> Result<Fetch, Error> {
-        let exchange = self.exchange.as_ref().ok_or(Error::Denied)?;
+        let exchange = self.exchange.get().ok_or(Error::Denied)?;
         if !self
             .shared
             .plugin
@@ -69,15 +68,12 @@ impl Guest {
             );
             return Err(Error::Denied);
         }
-        let snapshot = &exchange.view.snapshot;
-        let upstream = snapshot
-            .config
-            .upstreams
-            .get_index_of(request.upstream.as_str())
-            .and_then(|index| snapshot.upstreams.get(index))
-            .ok_or(Error::UnknownUpstream)?
-            .clone();
-        let depth = exchange.depth + 1;
+        let view = &exchange.view;
+        let upstream = view
+            .upstream_named(&request.upstream)
+            .map(|id| view.upstream(id).clone())
+            .ok_or(Error::UnknownUpstream)?;
+        let depth = exchange.client.depth + 1;
         if depth > crate::message::MAX_DEPTH {
             let what = format_args!(
                 "it sends a sub-request to the upstream {:?} in answer to a sub-request, deeper than {}",
@@ -91,28 +87,18 @@ impl Guest {
             self.deadline
                 .min(Instant::now() + Duration::from_millis(ms.into()))
         });
-        let request = translate(request)?;
-        Ok(spawn(
+        let sub = SubRequest {
             upstream,
-            request,
+            request: translate(request)?,
             depth,
-            self.shared.plugin.body_limit,
+            body_limit: self.shared.plugin.body_limit,
             deadline,
-        ))
+            span: exchange.span.clone(),
+        };
+        // A fetch belongs to this worker, whose sockets no other thread may touch; the guest's call may move.
+        let fetching = tokio::task::spawn_local(fetch(view.client.clone(), sub));
+        Ok(AbortOnDropHandle::new(fetching))
     }
-}
-
-/// A fetch works with connections of this worker, which no other thread may touch; the guest's call may.
-fn spawn(
-    upstream: Arc<Upstream>,
-    request: http::Request<Bytes>,
-    depth: u8,
-    limit: usize,
-    deadline: Instant,
-) -> Fetch {
-    AbortOnDropHandle::new(tokio::task::spawn_local(fetch(
-        upstream, request, depth, limit, deadline,
-    )))
 }
 
 async fn finish(started: Result<Fetch, Error>) -> Result<Response, Error> {

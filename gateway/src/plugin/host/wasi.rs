@@ -11,7 +11,7 @@ use wasmtime_wasi::p2::bindings::{cli, clocks, random};
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, IoError, subscribe};
 use wasmtime_wasi::random::{WasiRandom, WasiRandomCtx};
 
-use super::Guest;
+use super::guest::Guest;
 
 type Streamed<T> = wasmtime::Result<(Result<T, StreamError>,)>;
 

@@ -4,16 +4,15 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::time::Duration;
 
-use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::Exchange;
+use crate::message::error::ErrorKind;
+use crate::proxy::passage::Passage;
 use crate::server::drain::LINGER;
-use crate::worker;
+use crate::upstream::Tunnel;
 
 /// A close frame with status 1001 "going away" as a server sends it (RFC 6455, sections 5.5.1 and 7.4.1).
 const GOING_AWAY: [u8; 4] = [0x88, 0x02, 0x03, 0xe9];
@@ -23,22 +22,24 @@ const CHUNK: usize = 16 << 10;
 
 /// Carries bytes until both sides have ended, one breaks off, nothing moves for `idle`, or the worker's grace is
 /// over. The end of one side is passed on, and the other may still finish.
-pub(super) async fn join(
-    client: OnUpgrade,
-    (backend, first): (TcpStream, Bytes),
-    idle: Duration,
-    exchange: &mut Exchange,
-) {
+pub(super) async fn join(client: OnUpgrade, backend: Tunnel, passage: &mut Passage) {
     let Ok(client) = client.await else {
-        exchange.record.error = Some("upgrade_broken");
+        passage.record.error = Some(ErrorKind::UpgradeBroken);
         return;
     };
+    let Tunnel {
+        io: backend,
+        first,
+        idle,
+        open: _open,
+    } = backend;
     let (mut client_read, mut client_write) = tokio::io::split(TokioIo::new(client));
     let (backend_read, mut backend_write) = backend.into_split();
     // What the upstream sent right behind its 101 comes first.
     let mut backend_read = io::Cursor::new(first).chain(backend_read);
-    let (up, down) = (Flow::default(), Flow::default());
+    let (up, down) = (Direction::default(), Direction::default());
     let frames = RefCell::new(Frames::default());
+    let grace = passage.local.grace.clone();
     let ended = tokio::select! {
         ended = async {
             tokio::try_join!(
@@ -47,9 +48,9 @@ pub(super) async fn join(
                     frames.borrow_mut().follow(sent);
                 }),
             )
-        } => ended.map_err(|_| "upgrade_broken"),
-        () = still(&up, &down, idle) => Err("idle"),
-        () = worker::grace_over() => {
+        } => ended.map_err(|_| ErrorKind::UpgradeBroken),
+        () = still(&up, &down, idle) => Err(ErrorKind::Idle),
+        () = grace.cancelled() => {
             if frames.borrow().at_boundary() {
                 // What breaks it off now ends it as well.
                 let _gone = timeout(LINGER, farewell(&mut client_read, &mut client_write)).await;
@@ -57,10 +58,11 @@ pub(super) async fn join(
             Ok(((), ()))
         }
     };
-    exchange.record.bytes_in += up.bytes.get();
-    exchange.record.bytes_out += down.bytes.get();
-    exchange.record.error = ended.err();
-    exchange.record.finished = ended.is_ok();
+    let record = &mut passage.record;
+    record.bytes_in += up.bytes.get();
+    record.bytes_out += down.bytes.get();
+    record.error = ended.err();
+    record.finished = ended.is_ok();
 }
 
 /// Says goodbye and waits for the client's own: a socket closed over unread bytes is reset, and the reset may
@@ -77,7 +79,7 @@ async fn farewell(
 }
 
 /// Returns when neither direction moved for `idle`.
-async fn still(up: &Flow, down: &Flow, idle: Duration) {
+async fn still(up: &Direction, down: &Direction, idle: Duration) {
     loop {
         let due = up.moved.get().max(down.moved.get()) + idle;
         if due <= Instant::now() {
@@ -88,12 +90,12 @@ async fn still(up: &Flow, down: &Flow, idle: Duration) {
 }
 
 /// One direction.
-struct Flow {
+struct Direction {
     bytes: Cell<u64>,
     moved: Cell<Instant>,
 }
 
-impl Default for Flow {
+impl Default for Direction {
     fn default() -> Self {
         Self {
             bytes: Cell::new(0),
@@ -102,7 +104,7 @@ impl Default for Flow {
     }
 }
 
-impl Flow {
+impl Direction {
     /// Carries until `from` ends, then ends `to`. `sent` sees what was written, also if this is cancelled.
     async fn carry(
         &self,

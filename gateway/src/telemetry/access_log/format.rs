@@ -39,7 +39,7 @@ pub(super) fn json(to: &mut Vec<u8>, line: &Line<'_>) {
     }
     object.text("route", line.route);
     if let Some(error) = line.error {
-        object.text("error", error);
+        object.text("error", error.name());
     }
     object.raw("complete", format_args!("{}", line.finished));
     if let Some(agent) = line.user_agent {
@@ -198,7 +198,7 @@ fn field(to: &mut Vec<u8>, name: LogField, line: &Line<'_>) {
         LogField::Protocol => protocol(line),
         LogField::Scheme => scheme(line),
         LogField::Route => line.route,
-        LogField::Error => line.error.unwrap_or("-"),
+        LogField::Error => line.error.map_or("-", |error| error.name()),
     };
     escaped(to, text.as_bytes());
 }

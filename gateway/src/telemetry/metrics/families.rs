@@ -261,7 +261,7 @@ fn resident_memory() -> Option<u64> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::Phase;
+    use super::super::{ErrorKind, Phase};
     use super::*;
 
     #[test]
@@ -284,7 +284,7 @@ mod tests {
         own.count("tokens_seen", &mut [kind], 2).unwrap();
         own.observe("age", &mut [], 0.2).unwrap();
         own.count("bad name", &mut [], 2).unwrap_err();
-        metrics.error("no_route");
+        metrics.error(ErrorKind::NoRoute);
         metrics.log_lines_lost(3);
         metrics.listener("public").opened();
         metrics.listener("public").opened();

@@ -29,12 +29,27 @@ pub struct ResponseBody {
     rest: Option<Box<Rest>>,
 }
 
+/// A connection that speaks another protocol since the upstream's 101.
+#[derive(Debug)]
+pub struct Tunnel {
+    /// The connection.
+    pub io: TcpStream,
+    /// What came right behind the 101.
+    pub first: Bytes,
+    /// How long neither side need move.
+    pub idle: Duration,
+    /// Its place in the pool's count.
+    pub open: Open,
+}
+
 /// What is still to come.
 struct Rest {
     connection: Box<Connection>,
     framing: State,
     /// The request, where the upstream answers before it has all of it.
     sending: Option<Sending>,
+    /// The client's body broke while the answer came.
+    request_broke: bool,
     reusable: bool,
     read: usize,
     idle: Duration,
@@ -85,6 +100,7 @@ impl ResponseBody {
             framing,
             reusable: head.keep_alive && !surplus && sending.is_none(),
             sending,
+            request_broke: false,
             read: READ,
             idle,
             waiting: None,
@@ -102,28 +118,38 @@ impl ResponseBody {
     }
 
     /// No body: the connection speaks another protocol from here, beginning with `first`.
-    pub(in crate::upstream) fn switched(first: Bytes, connection: Box<Connection>) -> Self {
+    pub(in crate::upstream) fn switched(
+        first: Bytes,
+        connection: Box<Connection>,
+        idle: Duration,
+    ) -> Self {
         Self {
             ready: Some(first),
             rest: Some(Box::new(Rest {
                 connection,
                 framing: State::Switched,
                 sending: None,
+                request_broke: false,
                 reusable: false,
                 read: READ,
-                idle: Duration::MAX,
+                idle,
                 waiting: None,
             })),
         }
     }
 
-    /// The connection after a 101, what already came on it, and its place in the pool's count.
-    pub fn into_tunnel(self) -> Option<(TcpStream, Bytes, Open)> {
+    /// The connection after a 101.
+    pub fn into_tunnel(self) -> Option<Tunnel> {
         let rest = self
             .rest
             .filter(|rest| matches!(rest.framing, State::Switched))?;
         let (io, open) = rest.connection.into_tunnel();
-        Some((io, self.ready.unwrap_or_default(), open))
+        Some(Tunnel {
+            io,
+            first: self.ready.unwrap_or_default(),
+            idle: rest.idle,
+            open,
+        })
     }
 
     /// Puts bytes that were read before the rest again.
@@ -138,7 +164,11 @@ impl ResponseBody {
         let polled = ready!(rest.poll(cx));
         let over = match &polled {
             Some(Ok(_)) => rest.is_over(),
-            Some(Err(_)) | None => true,
+            Some(Err(fault)) => {
+                rest.failed(*fault);
+                true
+            }
+            None => true,
         };
         if over && let Some(rest) = self.rest.take() {
             rest.settle();
@@ -187,6 +217,13 @@ impl Rest {
         }
     }
 
+    /// Counts a broken answer; what the client did wrong with its request meanwhile says nothing about the upstream.
+    fn failed(&self, fault: BodyFault) {
+        if !self.request_broke {
+            self.connection.failed(fault.of_response());
+        }
+    }
+
     /// Sends more of the request while the answer comes. An upstream that takes no more of it may still answer.
     fn send(&mut self, cx: &mut Context<'_>) -> Result<(), BodyFault> {
         let Some(sending) = &mut self.sending else {
@@ -198,7 +235,10 @@ impl Rest {
                 self.sending = None;
                 Ok(())
             }
-            Poll::Ready(Err(Stopped::Body(fault))) => Err(fault),
+            Poll::Ready(Err(Stopped::Body(fault))) => {
+                self.request_broke = true;
+                Err(fault)
+            }
         }
     }
 

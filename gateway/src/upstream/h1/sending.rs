@@ -1,6 +1,5 @@
 //! A request on its way out.
 
-use std::cell::Cell;
 use std::io::{self, IoSlice, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -13,14 +12,6 @@ use tokio::net::TcpStream;
 
 use super::request::{Length, Message, field};
 use crate::message::body::{BodyFault, Outgoing};
-
-/// The largest buffer that is kept for the next head.
-const KEEP: usize = 16 << 10;
-
-thread_local! {
-    /// The buffer of the last head that went out whole: most exchanges need no other.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
 
 /// The part of a request that was not written yet.
 pub(in crate::upstream) struct Sending {
@@ -46,9 +37,12 @@ pub(in crate::upstream) enum Stopped {
 }
 
 impl Sending {
-    pub(in crate::upstream) fn new(message: Message<'_>, body: Outgoing) -> Self {
-        let mut line = SPARE.take();
-        line.clear();
+    /// A request whose head is written into `line`, an empty buffer.
+    pub(in crate::upstream) fn new(
+        message: Message<'_>,
+        body: Outgoing,
+        mut line: Vec<u8>,
+    ) -> Self {
         let length = message.length(&body);
         message.write(length, &mut line);
         let (data, body) = match body {
@@ -66,6 +60,11 @@ impl Sending {
             begun: false,
             moved: false,
         }
+    }
+
+    /// The buffer of the head, once it is out.
+    pub(in crate::upstream) fn into_buffer(self) -> Vec<u8> {
+        self.line
     }
 
     /// Whether a byte of it was written.
@@ -204,12 +203,4 @@ fn may_trail(name: &str) -> bool {
     );
     let prefixes = ["content-", "transfer-", "proxy-", "x-forwarded-", "if-"];
     !forbidden && !prefixes.iter().any(|prefix| name.starts_with(prefix))
-}
-
-impl Drop for Sending {
-    fn drop(&mut self) {
-        if self.line.capacity() <= KEEP {
-            SPARE.set(std::mem::take(&mut self.line));
-        }
-    }
 }

@@ -1,0 +1,211 @@
+//! One request and its response: what every phase reads and edits.
+//!
+//! An [`Exchange`] is a handle of pointer size. Its owner is the proxy, or the response body while it streams; a plugin
+//! call is lent the handle and gives it back whatever happens there. When the owner drops it, the exchange is over:
+//! it is counted and logged (see [`record`]), so an exchange that a client breaks off is not forgotten.
+
+mod record;
+mod route;
+mod view;
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+
+use crate::config::UpstreamId;
+use crate::message::head::{ResponseEdit, ResponseHead};
+use crate::message::phase::Phase;
+
+pub use record::Record;
+pub use route::{FilterId, Link, Place, PluginId, Route};
+pub use view::View;
+
+/// A handle on an exchange: the owner's, or, while it is lent, the borrower's.
+#[derive(Default)]
+pub struct Exchange(Option<Box<Parts>>);
+
+/// What an exchange is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The configuration it sees from its first phase to its last.
+    pub view: Arc<View>,
+    /// The matched route.
+    pub route: Arc<Route>,
+    /// Who asked, and what for.
+    pub client: Client,
+    /// What goes upstream.
+    pub request: Request,
+    /// What goes to the client.
+    pub response: Response,
+    /// Facts that plugins left.
+    pub attributes: Vec<(Box<str>, Box<str>)>,
+    /// What the exchange allows right now.
+    pub phase: Phase,
+    /// What the access log and the metrics want to know.
+    pub record: Record,
+    /// Where the spans of its phases belong.
+    pub span: tracing::Span,
+}
+
+/// Who asked, and what for.
+#[derive(Debug)]
+pub struct Client {
+    /// `x-request-id`.
+    pub id: HeaderValue,
+    /// The client's address, after trusted proxies were looked through.
+    pub address: IpAddr,
+    /// The peer of the connection.
+    pub peer: SocketAddr,
+    /// Whether the client sees `https`.
+    pub secure: bool,
+    /// The protocol of the client.
+    pub version: Version,
+    /// Host and port the client asked for.
+    pub authority: HeaderValue,
+    /// The method the client used.
+    pub method: Method,
+    /// Path and query the client asked for, normalised.
+    pub path: PathAndQuery,
+    /// The values of the route's path parameters, percent-decoded, in the order of the pattern.
+    pub params: Vec<(Arc<str>, String)>,
+    /// How deep in sub-requests of gateways this request stands (hardening: at most 8).
+    pub depth: u8,
+}
+
+/// What goes upstream.
+#[derive(Debug)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// Path and query.
+    pub path: PathAndQuery,
+    /// The header fields.
+    pub headers: HeaderMap,
+    /// The body, where a phase asked to hold it.
+    pub body: Option<Bytes>,
+    /// The upstream a plugin chose.
+    pub upstream: Option<UpstreamId>,
+}
+
+/// What goes to the client.
+#[derive(Debug, Default)]
+pub struct Response {
+    /// The head, once there is one.
+    pub head: Option<ResponseHead>,
+    /// The body, where a phase asked to hold it.
+    pub body: Option<Bytes>,
+    /// Edits made before there was a head.
+    pub edits: Vec<ResponseEdit>,
+}
+
+impl Exchange {
+    /// The owner's handle.
+    pub fn new(parts: Parts) -> Self {
+        Self(Some(Box::new(parts)))
+    }
+
+    /// Takes the exchange out of this handle, which is empty until it is [restored](Self::restore).
+    pub fn lend(&mut self) -> Self {
+        Self(self.0.take())
+    }
+
+    /// Puts back what was lent.
+    pub fn restore(&mut self, lent: Self) {
+        self.0 = lent.0;
+    }
+
+    /// The exchange, if this handle has it.
+    pub fn get(&self) -> Option<&Parts> {
+        self.0.as_deref()
+    }
+
+    /// The exchange, if this handle has it.
+    pub fn get_mut(&mut self) -> Option<&mut Parts> {
+        self.0.as_deref_mut()
+    }
+}
+
+impl Deref for Exchange {
+    type Target = Parts;
+
+    /// # Panics
+    /// While the exchange is lent: its owner waits for the call that has it.
+    fn deref(&self) -> &Parts {
+        self.0
+            .as_deref()
+            .expect("the owner of a lent exchange waits")
+    }
+}
+
+impl DerefMut for Exchange {
+    fn deref_mut(&mut self) -> &mut Parts {
+        self.0
+            .as_deref_mut()
+            .expect("the owner of a lent exchange waits")
+    }
+}
+
+impl Parts {
+    /// When the exchange as a whole must be over, by the route's `timeout`.
+    pub fn deadline(&self) -> Option<Instant> {
+        let timeout = self.route.config.timeout?;
+        Some(self.record.started + timeout)
+    }
+
+    /// The value of a path parameter.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        let mut params = self.client.params.iter();
+        let found = params.find(|(param, _)| &**param == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The value of an attribute.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        let found = self.attributes.iter().find(|(key, _)| &**key == name);
+        found.map(|(_, value)| &**value)
+    }
+
+    /// Sets an attribute.
+    pub fn set_attribute(&mut self, name: Box<str>, value: Box<str>) {
+        match self.attributes.iter_mut().find(|(key, _)| *key == name) {
+            Some((_, present)) => *present = value,
+            None => self.attributes.push((name, value)),
+        }
+    }
+
+    /// Whether the upstream agreed to another protocol.
+    pub fn is_switched(&self) -> bool {
+        let head = self.response.head.as_ref();
+        head.is_some_and(|head| head.status == StatusCode::SWITCHING_PROTOCOLS)
+    }
+}
+
+impl Response {
+    /// Takes the head of an answer, whoever made it, and applies the edits that waited for it.
+    pub fn answer(&mut self, head: ResponseHead) {
+        let head = self.head.insert(head);
+        for edit in self.edits.drain(..) {
+            head.apply(edit);
+        }
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Exchange");
+        if let Some(parts) = self.get() {
+            shown
+                .field("id", &parts.client.id)
+                .field("route", &parts.route.name)
+                .field("method", &parts.request.method)
+                .field("path", &parts.request.path);
+        }
+        shown.finish_non_exhaustive()
+    }
+}

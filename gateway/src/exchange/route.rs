@@ -1,0 +1,84 @@
+//! A route in force, and the links of its chain of plugins.
+
+use std::sync::Arc;
+
+use crate::config;
+use crate::message::phase::Phases;
+use crate::telemetry::metrics::RouteMetrics;
+
+/// A plugin of a snapshot, in the order of its configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PluginId(pub usize);
+
+/// One of the configurations that a plugin was loaded with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FilterId(pub usize);
+
+/// A place in the chain of a route, in the order of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place(pub usize);
+
+/// One plugin of a chain.
+#[derive(Debug, Clone, Copy)]
+pub struct Link {
+    /// Where it stands in the chain.
+    pub place: Place,
+    /// The plugin.
+    pub plugin: PluginId,
+    /// Which of the plugin's configurations.
+    pub filter: FilterId,
+    /// What that configuration asks for.
+    pub phases: Phases,
+}
+
+/// A route with everything it refers to resolved.
+#[derive(Debug)]
+pub struct Route {
+    /// Its name.
+    pub name: Arc<str>,
+    /// As configured.
+    pub config: config::Route,
+    /// How many plugins its chain has.
+    pub links: usize,
+    /// Those with a request phase, in order.
+    pub on_request: Vec<Link>,
+    /// Those with a response phase, in reverse order.
+    pub on_response: Vec<Link>,
+    /// Those that see the request's chunks, in order.
+    pub request_stream: Vec<Link>,
+    /// Those that see the response's chunks, in reverse order.
+    pub response_stream: Vec<Link>,
+    /// Those with a complete phase, in order.
+    pub on_complete: Vec<Link>,
+    /// Its counters.
+    pub metrics: Arc<RouteMetrics>,
+}
+
+impl Route {
+    /// A route with this chain.
+    pub fn new(config: config::Route, chain: &[Link], metrics: Arc<RouteMetrics>) -> Self {
+        let links = |wanted: fn(Phases) -> bool| -> Vec<Link> {
+            let wanted = chain.iter().filter(|link| wanted(link.phases));
+            wanted.copied().collect()
+        };
+        let reversed =
+            |wanted: fn(Phases) -> bool| -> Vec<Link> { links(wanted).into_iter().rev().collect() };
+        Self {
+            name: config.name.clone(),
+            links: chain.len(),
+            on_request: links(Phases::request),
+            on_response: reversed(Phases::response),
+            request_stream: links(Phases::request_stream),
+            response_stream: reversed(Phases::response_stream),
+            on_complete: links(Phases::complete),
+            config,
+            metrics,
+        }
+    }
+}
+
+impl AsRef<config::Route> for Route {
+    fn as_ref(&self) -> &config::Route {
+        &self.config
+    }
+}

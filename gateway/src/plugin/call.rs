@@ -1,0 +1,160 @@
+//! The phases of a plugin, called for an exchange that is lent to an instance and comes back.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tracing::Instrument;
+
+use super::failure::Failure;
+use super::flow::Flow;
+use super::held::HeldInstances;
+use super::instance::{Call, Returned, refused};
+use super::loan::Loan;
+use super::pool::Pool;
+use crate::clock;
+use crate::exchange::{Exchange, Link};
+use crate::message::phase::Phase;
+use crate::telemetry::span;
+
+impl Pool {
+    /// Calls `on-request` of a link of the chain.
+    ///
+    /// # Errors
+    /// If the call fails, which is logged and counted already.
+    pub async fn on_request(
+        self: &Arc<Self>,
+        link: Link,
+        held: &mut HeldInstances,
+        exchange: &mut Exchange,
+    ) -> Result<Flow, Failure> {
+        match self.call_now(link, held, exchange, Phase::Request, &Call::Request) {
+            Some(done) => done,
+            None => Box::pin(self.call(link, held, exchange, Phase::Request, Call::Request)).await,
+        }
+    }
+
+    /// Calls `on-response` of a link of the chain.
+    ///
+    /// # Errors
+    /// If the call fails, which is logged and counted already.
+    pub async fn on_response(
+        self: &Arc<Self>,
+        link: Link,
+        held: &mut HeldInstances,
+        exchange: &mut Exchange,
+    ) -> Result<Flow, Failure> {
+        match self.call_now(link, held, exchange, Phase::Response, &Call::Response) {
+            Some(done) => done,
+            None => {
+                Box::pin(self.call(link, held, exchange, Phase::Response, Call::Response)).await
+            }
+        }
+    }
+
+    /// Calls `on-complete` of a link of the chain, and lets go of the instance that was held for the exchange. A
+    /// failure is logged and counted; the client has its answer.
+    pub async fn on_complete(
+        self: &Arc<Self>,
+        link: Link,
+        held: &mut HeldInstances,
+        exchange: &mut Exchange,
+    ) {
+        let called = self.call(link, held, exchange, Phase::Complete, Call::Complete);
+        let _reported = called.await;
+        held.release(link.place);
+    }
+
+    /// Calls a phase where nothing needs to be waited for: on an idle instance, without a fibre. Most calls end
+    /// here, so nothing of the general case is carried along; none if this call is one.
+    fn call_now(
+        &self,
+        link: Link,
+        held: &HeldInstances,
+        exchange: &mut Exchange,
+        phase: Phase,
+        call: &Call,
+    ) -> Option<Result<Flow, Failure>> {
+        let linked = self.linked();
+        if self.holds(link, held) || linked.patience.wants_fibre() {
+            return None;
+        }
+        let mut leased = self.take_idle()?;
+        if !leased.instance.is_ready(link.filter) {
+            self.give_back(leased);
+            return None;
+        }
+        // The end of the phase before, or what the chain read when it began.
+        let started = clock::recent();
+        exchange.phase = phase;
+        let _span = self.span(exchange, phase).entered();
+        let loan = Loan::new(&mut leased.instance, exchange);
+        let returned = loan.instance.call_now(linked, link.filter, call, started);
+        drop(loan);
+        self.give_back(leased);
+        Some(self.conclude(exchange, phase, started, returned))
+    }
+
+    async fn call(
+        self: &Arc<Self>,
+        link: Link,
+        held: &mut HeldInstances,
+        exchange: &mut Exchange,
+        phase: Phase,
+        call: Call,
+    ) -> Result<Flow, Failure> {
+        let started = clock::now();
+        exchange.phase = phase;
+        let span = self.span(exchange, phase);
+        let returned = if self.holds(link, held) {
+            let held = held.hold(self, link, exchange);
+            held.call(exchange, call).instrument(span).await
+        } else {
+            match self.take().await {
+                Ok(mut leased) => {
+                    let loan = Loan::new(&mut leased.instance, exchange);
+                    let called = loan.instance.call(self.linked(), link.filter, call);
+                    let returned = called.instrument(span).await;
+                    drop(loan);
+                    self.give_back(leased);
+                    returned
+                }
+                Err(failure) => Err(failure),
+            }
+        };
+        self.conclude(exchange, phase, started, returned)
+    }
+
+    /// Measures a phase that is over, and logs it if it failed.
+    fn conclude(
+        &self,
+        exchange: &Exchange,
+        phase: Phase,
+        started: Instant,
+        returned: Result<Returned, Failure>,
+    ) -> Result<Flow, Failure> {
+        let flow = returned.and_then(refused).and_then(flow);
+        let took = clock::now().saturating_duration_since(started);
+        let linked = self.linked();
+        linked.shared.metrics.phase(phase, took);
+        if let Err(failure) = &flow {
+            linked.report(&exchange.route.name, phase.name(), failure);
+        }
+        flow
+    }
+
+    fn span(&self, exchange: &Exchange, phase: Phase) -> tracing::Span {
+        span::phase(&exchange.span, &self.linked().name, phase.name())
+    }
+
+    /// Whether all phases of an exchange go to one instance: if it streams, or every exchange has its own.
+    fn holds(&self, link: Link, held: &HeldInstances) -> bool {
+        link.phases.streams() || self.linked().config.instances.fresh || held.has(link.place)
+    }
+}
+
+fn flow(returned: Returned) -> Result<Flow, Failure> {
+    match returned {
+        Returned::Flow(Ok(flow)) => Flow::from_wit(flow),
+        _ => Ok(Flow::Next),
+    }
+}

@@ -1,0 +1,31 @@
+//! The WIT package in Rust.
+
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    missing_debug_implementations,
+    reason = "generated from wit/plugin.wit"
+)]
+
+// The world `plugin` without `edits`, which is bound by hand.
+wasmtime::component::bindgen!({
+    path: "../wit",
+    inline: "
+        package gateway:host;
+        world host {
+            import gateway:plugin/exchange@0.1.0;
+            import gateway:plugin/upstream@0.1.0;
+            import gateway:plugin/state@0.1.0;
+            import gateway:plugin/limiter@0.1.0;
+            import gateway:plugin/telemetry@0.1.0;
+            import gateway:plugin/secrets@0.1.0;
+            export gateway:plugin/filter@0.1.0;
+        }
+    ",
+    world: "gateway:host/host",
+    imports: {
+        "gateway:plugin/upstream": async | trappable,
+        default: trappable,
+    },
+    exports: { default: async },
+});

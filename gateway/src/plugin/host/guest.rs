@@ -1,0 +1,218 @@
+//! What a guest's calls into the host act on.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+use super::bindings::gateway::plugin::exchange::HeaderError;
+use super::bindings::gateway::plugin::types;
+use super::names::Names;
+use super::output::Output;
+use crate::config::{self, Secret};
+use crate::exchange::Exchange;
+use crate::message::phase::Phases;
+use crate::plugin::failure::LogGate;
+use crate::plugin::limits::Budget;
+use crate::plugin::ticker::Clock;
+use crate::state::Memory;
+use crate::telemetry::metrics::{Metrics, PluginMetrics};
+
+/// What host functions work with; one set for the whole process.
+#[derive(Debug, Clone)]
+pub struct Services {
+    /// The key-value store and the limiter.
+    pub state: Arc<Memory>,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// Secrets of the configuration by name.
+    pub secrets: Arc<BTreeMap<Arc<str>, Secret>>,
+}
+
+impl Services {
+    /// Whether a plugin would not notice the difference.
+    pub(in crate::plugin) fn same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.state, &other.state)
+            && Arc::ptr_eq(&self.metrics, &other.metrics)
+            && self.secrets == other.secrets
+    }
+}
+
+/// What every instance of one loaded plugin shares.
+pub(in crate::plugin) struct Shared {
+    pub(in crate::plugin) plugin: Arc<config::Plugin>,
+    pub(in crate::plugin) services: Services,
+    pub(in crate::plugin) metrics: Arc<PluginMetrics>,
+    clock: Arc<Clock>,
+    /// Protects the log from a flood of failures.
+    pub(in crate::plugin) gate: LogGate,
+    /// Protects the log from a flood of denied edits and calls.
+    pub(super) denials: LogGate,
+}
+
+impl Shared {
+    pub(in crate::plugin) fn new(
+        plugin: Arc<config::Plugin>,
+        services: Services,
+        clock: Arc<Clock>,
+    ) -> Self {
+        let metrics = services.metrics.plugin(&plugin.name);
+        Self {
+            plugin,
+            services,
+            metrics,
+            clock,
+            gate: LogGate::new(),
+            denials: LogGate::new(),
+        }
+    }
+
+    /// Counts what the plugin was not allowed, and tells the operator.
+    pub(super) fn denied(&self, route: Option<&str>, kind: &'static str, what: fmt::Arguments<'_>) {
+        self.metrics.denied(kind);
+        if let Some(suppressed) = self.denials.pass() {
+            tracing::warn!(
+                plugin = &*self.plugin.name,
+                route = route.unwrap_or(""),
+                suppressed,
+                "denied: {what}"
+            );
+        }
+    }
+}
+
+/// The data of an instance's store: what a guest's calls into the host act on.
+pub(in crate::plugin) struct Guest {
+    pub(in crate::plugin) shared: Arc<Shared>,
+    /// The exchange in hand, during a phase.
+    pub(in crate::plugin) exchange: Exchange,
+    /// What the filter in hand asked for.
+    pub(in crate::plugin) phases: Phases,
+    pub(in crate::plugin) budget: Budget,
+    /// Whether the call in hand may give way to the worker's other tasks.
+    pub(in crate::plugin) on_fibre: bool,
+    /// When the call in hand must be over.
+    pub(in crate::plugin) deadline: Instant,
+    /// The last line the guest logged at level error in this call.
+    pub(in crate::plugin) last_words: Option<String>,
+    /// Names of request and of response fields that it has edited before.
+    pub(super) names: [Names; 2],
+    /// The route it serves without the exchange in hand: chunks of a body may come while another phase has it.
+    pub(in crate::plugin) route: Option<Arc<str>>,
+    /// Standard output and error.
+    outputs: [Output; 2],
+    wasi: WasiCtx,
+    pub(super) table: ResourceTable,
+}
+
+impl Guest {
+    pub(in crate::plugin) fn new(shared: Arc<Shared>) -> Self {
+        let budget = Budget::new(&shared.plugin, shared.metrics.clone(), shared.clock.clone());
+        let outputs = [(); 2].map(|()| Output::new(budget.log_bytes()));
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.stdout(outputs[0].clone())
+            .stderr(outputs[1].clone())
+            .allow_tcp(false)
+            .allow_udp(false)
+            .max_random_size(64 << 10);
+        Self {
+            shared,
+            exchange: Exchange::default(),
+            phases: Phases::default(),
+            budget,
+            on_fibre: true,
+            deadline: Instant::now(),
+            last_words: None,
+            names: Default::default(),
+            route: None,
+            outputs,
+            wasi: wasi.build(),
+            table: ResourceTable::new(),
+        }
+    }
+
+    /// Refills what a call may use, for one that must be over at `deadline`.
+    pub(in crate::plugin) fn begin(&mut self, phases: Phases, cpu: Duration, deadline: Instant) {
+        self.budget.refill(cpu);
+        self.phases = phases;
+        self.deadline = deadline;
+        self.last_words = None;
+    }
+
+    /// What the plugin wanted is not granted; `remedy` would grant it.
+    pub(super) fn deny(
+        &self,
+        kind: &'static str,
+        what: fmt::Arguments<'_>,
+        remedy: fmt::Arguments<'_>,
+    ) {
+        let what = format_args!("{what}; grant it with `grants = {{ {remedy} }}`");
+        self.shared.denied(self.route_name(), kind, what);
+    }
+
+    /// What the plugin wanted is nobody's to grant.
+    pub(super) fn forbid(&self, kind: &'static str, what: fmt::Arguments<'_>) {
+        self.shared.denied(self.route_name(), kind, what);
+    }
+
+    /// A name of a field that cannot be edited: one that is the gateway's own is forbidden.
+    pub(super) fn forbid_field(&self, name: &[u8], why: HeaderError) -> HeaderError {
+        if matches!(why, HeaderError::Denied) {
+            let shown = String::from_utf8_lossy(&name[..name.len().min(64)]);
+            let what = format_args!("it edits the field {shown:?}, which is the gateway's own");
+            self.forbid("reserved_field", what);
+        }
+        why
+    }
+
+    pub(super) fn route_name(&self) -> Option<&str> {
+        let exchange = self.exchange.get();
+        exchange
+            .map(|exchange| &*exchange.route.name)
+            .or(self.route.as_deref())
+    }
+
+    /// Writes what the guest wrote to its standard output and error to the log.
+    pub(in crate::plugin) fn report_output(&self) {
+        for output in &self.outputs {
+            output.log(&self.shared.plugin.name, self.route_name().unwrap_or(""));
+        }
+    }
+
+    /// Writes down how many log lines of the call were not written.
+    pub(in crate::plugin) fn report_suppressed(&self) {
+        let suppressed = self.budget.log_suppressed();
+        if suppressed > 0
+            && let Some(_) = self.shared.denials.pass()
+        {
+            tracing::warn!(
+                plugin = &*self.shared.plugin.name,
+                route = self.route_name().unwrap_or(""),
+                suppressed,
+                "the plugin logged more in one call than it may; {suppressed} lines were not written"
+            );
+        }
+    }
+}
+
+impl Drop for Guest {
+    /// A call that nobody waits for any more ends without [`Guest::report_output`].
+    fn drop(&mut self) {
+        self.report_output();
+    }
+}
+
+impl WasiView for Guest {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+/// Types alone; there is nothing to call.
+impl types::Host for Guest {}

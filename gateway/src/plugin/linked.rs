@@ -1,0 +1,150 @@
+//! A plugin that is loaded: what all its instances have in common.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::engine::{Compiled, Engine};
+use super::exports::Exports;
+use super::failure::Failure;
+use super::host::bindings::exports::gateway::plugin::filter as wit;
+use super::host::{Resolved, Shared};
+use super::patience::Patience;
+use crate::config;
+use crate::exchange::FilterId;
+use crate::message::phase::Phases;
+
+/// The longest text of a plugin's metadata, bytes.
+const TEXT: usize = 1 << 20;
+
+/// One loaded version of one plugin, with every configuration of it that the routes use.
+pub struct Linked {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// As configured.
+    pub config: Arc<config::Plugin>,
+    /// The hash of the file it was loaded from.
+    pub sha256: [u8; 32],
+    /// Who the plugin says it is.
+    pub metadata: Metadata,
+    pub(super) filters: Vec<Filter>,
+    pub(super) engine: Arc<Engine>,
+    /// Keeps the machine code known to the engine, so that loading the same bytes again is free.
+    pub(super) _compiled: Arc<Compiled>,
+    pub(super) resolved: Resolved,
+    pub(super) exports: Arc<Exports>,
+    pub(super) patience: Patience,
+    pub(super) shared: Arc<Shared>,
+    /// Living instances, over all workers.
+    pub(super) living: AtomicUsize,
+}
+
+/// One configuration of a plugin.
+#[derive(Debug)]
+pub(super) struct Filter {
+    pub(super) config: serde_json::Value,
+    pub(super) json: String,
+    pub(super) phases: Phases,
+}
+
+impl Linked {
+    /// What a configuration asks for. A filter that it was not loaded with asks for no phase.
+    pub fn phases(&self, filter: FilterId) -> Phases {
+        let found = self.filters.get(filter.0);
+        found.map_or(Phases::default(), |filter| filter.phases)
+    }
+
+    /// The filter of a configuration, if it was loaded with it.
+    pub fn filter_for(&self, config: &serde_json::Value) -> Option<FilterId> {
+        let mut filters = self.filters.iter();
+        filters
+            .position(|filter| filter.config == *config)
+            .map(FilterId)
+    }
+
+    /// How many distinct configurations it was loaded with.
+    pub fn filters(&self) -> usize {
+        self.filters.len()
+    }
+
+    /// The version the plugin gives itself.
+    pub fn version(&self) -> &str {
+        &self.metadata.version
+    }
+
+    /// Living instances, over all workers.
+    pub fn instances(&self) -> usize {
+        self.living.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn filter_json(&self, filter: FilterId) -> &str {
+        let found = self.filters.get(filter.0);
+        found.map_or("{}", |filter| &filter.json)
+    }
+
+    /// One failure is one count and one line of the log; where there are too many lines, they are for whoever
+    /// looks for a fault.
+    pub(super) fn report(&self, route: &str, phase: &'static str, failure: &Failure) {
+        let kind = failure.kind.name();
+        self.shared.metrics.failure(route, kind);
+        if let Some(suppressed) = self.shared.gate.pass() {
+            tracing::error!(
+                plugin = &*self.name,
+                version = self.version(),
+                route,
+                phase,
+                kind,
+                suppressed,
+                "plugin failed: {}",
+                failure.message
+            );
+        } else {
+            tracing::debug!(
+                plugin = &*self.name,
+                route,
+                phase,
+                kind,
+                "plugin failed: {}",
+                failure.message
+            );
+        }
+    }
+}
+
+impl fmt::Debug for Linked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Linked")
+            .field("name", &self.name)
+            .field("version", &self.metadata.version)
+            .field("filters", &self.filters.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who a plugin says it is.
+#[derive(Debug, Clone)]
+pub struct Metadata {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// One line for people.
+    pub description: String,
+    /// A JSON Schema of its configuration, as JSON text.
+    pub config_schema: String,
+}
+
+impl Metadata {
+    pub(super) fn from_wit(metadata: wit::Metadata) -> Self {
+        let bounded = |mut text: String| {
+            text.truncate(text.floor_char_boundary(TEXT));
+            text
+        };
+        Self {
+            name: bounded(metadata.name),
+            version: bounded(metadata.version),
+            description: bounded(metadata.description),
+            config_schema: bounded(metadata.config_schema),
+        }
+    }
+}

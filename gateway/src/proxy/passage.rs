@@ -1,0 +1,102 @@
+//! An exchange on its way through the gateway.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::rc::Rc;
+
+use super::local::Local;
+use crate::exchange::{Exchange, Link, Place};
+use crate::message::phase::Phase;
+use crate::plugin::{HeldInstances, Pool};
+use crate::snapshot::WorkerSnapshot;
+use std::sync::Arc;
+
+/// An exchange with what the plugins of its chain need. It has one owner from the head of the request to the last byte
+/// of the response. Its drop is the end: then the `complete` phases are called soon, and after them the exchange is
+/// recorded.
+pub(super) struct Passage {
+    pub(super) exchange: Exchange,
+    /// How many links of the chain had their turn with the request: the response phases of the others are left out.
+    pub(super) reached: usize,
+    pub(super) held: HeldInstances,
+    pub(super) snapshot: Rc<WorkerSnapshot>,
+    pub(super) local: Rc<Local>,
+}
+
+impl Passage {
+    /// An exchange that begins: no plugin has seen it.
+    pub(super) fn new(exchange: Exchange, snapshot: Rc<WorkerSnapshot>, local: Rc<Local>) -> Self {
+        Self {
+            exchange,
+            reached: 0,
+            held: HeldInstances::default(),
+            snapshot,
+            local,
+        }
+    }
+
+    /// Whether a link of the chain had its turn with the request.
+    pub(super) fn has_reached(&self, link: &Link) -> bool {
+        link.place.0 < self.reached
+    }
+
+    /// The link at this place had its turn.
+    pub(super) fn reach(&mut self, place: Place) {
+        self.reached = place.0 + 1;
+    }
+
+    /// Only the links before this place are reached.
+    pub(super) fn retreat(&mut self, place: Place) {
+        self.reached = self.reached.min(place.0);
+    }
+
+    /// The worker's instances of the plugin of a link.
+    pub(super) fn pool(&self, link: Link) -> Arc<Pool> {
+        self.snapshot.pool(link.plugin).clone()
+    }
+
+    /// Everything, for the `complete` phases; what is left is not recorded.
+    fn take(&mut self) -> Self {
+        Self {
+            exchange: self.exchange.lend(),
+            reached: self.reached,
+            held: std::mem::take(&mut self.held),
+            snapshot: self.snapshot.clone(),
+            local: self.local.clone(),
+        }
+    }
+}
+
+impl Deref for Passage {
+    type Target = Exchange;
+
+    fn deref(&self) -> &Exchange {
+        &self.exchange
+    }
+}
+
+impl DerefMut for Passage {
+    fn deref_mut(&mut self) -> &mut Exchange {
+        &mut self.exchange
+    }
+}
+
+impl Drop for Passage {
+    fn drop(&mut self) {
+        let Some(parts) = self.exchange.get_mut() else {
+            return;
+        };
+        if parts.phase == Phase::Complete || parts.route.on_complete.is_empty() {
+            return;
+        }
+        parts.phase = Phase::Complete;
+        let local = self.local.clone();
+        local.completions.add(self.take());
+    }
+}
+
+impl fmt::Debug for Passage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.exchange.fmt(f)
+    }
+}

@@ -1,0 +1,41 @@
+//! Why a request has no answer.
+
+use crate::message::body::BodyFault;
+use crate::message::error::ErrorKind;
+
+/// Why a request has no answer, and what that means for a repeat.
+#[derive(Debug)]
+pub struct SendError {
+    /// In the one vocabulary of failure.
+    pub kind: ErrorKind,
+    /// Whether a byte of the request may have reached the upstream: then only what is idempotent may go out again
+    /// (RFC 9110, section 9.2.2).
+    pub sent: bool,
+    /// What happened, for people.
+    pub why: String,
+}
+
+impl SendError {
+    pub(super) fn new(kind: ErrorKind, why: impl Into<String>) -> Self {
+        Self {
+            kind,
+            sent: false,
+            why: why.into(),
+        }
+    }
+
+    /// What came was not HTTP, or the connection ended first.
+    pub(super) fn protocol(why: impl Into<String>) -> Self {
+        Self::new(ErrorKind::BadGateway, why)
+    }
+
+    /// The body of the request broke before the answer came.
+    pub(super) fn body(fault: BodyFault) -> Self {
+        Self::new(fault.of_request(), fault.to_string())
+    }
+
+    /// The same, after a byte of the request went out.
+    pub(super) fn sent(self, sent: bool) -> Self {
+        Self { sent, ..self }
+    }
+}
