@@ -22,7 +22,8 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::drain::{Drain, LINGER, Open, Stage};
-use super::guard::{self, Clocks, Guarded, Scanner, h1, h2, now, upgrade};
+use super::guard::clocks::{Clocks, at, now, upgrade};
+use super::guard::{Guarded, Scanner, h1, h2};
 use super::streams::{OnWorker, Streams, WAITING};
 use super::tls::Session;
 use super::transport::{self, Stream};
@@ -168,7 +169,7 @@ struct InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.connection.active.set(guard::at(clock::recent()));
+        self.connection.active.set(at(clock::recent()));
         self.connection
             .in_flight
             .set(self.connection.in_flight.get() - 1);
@@ -192,10 +193,10 @@ struct Tracked<B> {
 
 impl<B: Body<Data = Bytes> + Unpin> Tracked<B> {
     fn hold_last_byte(&mut self, mut data: Bytes) -> Bytes {
-        let flow = &self.in_flight.connection.clocks.flow;
+        let window = &self.in_flight.connection.clocks.window;
         self.sent += data.len() as u64;
-        flow.spend(data.len());
-        if data.len() > 1 && !flow.has_room(self.sent) {
+        window.spend(data.len());
+        if data.len() > 1 && !window.has_room(self.sent) {
             self.held = Some(data.split_off(data.len() - 1));
         }
         data

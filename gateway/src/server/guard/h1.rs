@@ -5,7 +5,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Clocks, now, upgrade};
+use super::clocks::{Clocks, now, upgrade};
 
 /// How much is kept of a line that arrives in pieces: names and a padded length fit.
 const KEPT: usize = 64;
