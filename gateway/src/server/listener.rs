@@ -1,8 +1,8 @@
 //! Sockets: binding one per worker, and accepting on them.
 //!
 //! At the limit of connections a worker stops accepting (as HAProxy does, instead of resetting newcomers): one
-//! accepted connection per worker waits for a free place, the rest wait in the kernel's queue. A drain takes them
-//! all and serves each as a place becomes free, for as long as the grace lasts.
+//! accepted connection per worker waits until another closes, the rest wait in the kernel's queue. A drain takes them
+//! all and serves each as others close, for as long as the grace lasts.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,9 +13,9 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::connection::{self, Handler};
 use super::drain::{Drain, Open};
-use super::{ListenerRuntime, Place, Settings};
+use super::runtime::{Admission, ListenerRuntime, Settings};
+use super::serve::{self, Handler};
 
 /// Connections the kernel keeps for each socket before they are accepted.
 const BACKLOG: i32 = 1024;
@@ -115,31 +115,31 @@ impl<H: Handler> Acceptor<H> {
         Ok(())
     }
 
-    /// Serves the connection as soon as there is a place for it, and accepts no other before.
+    /// Serves the connection as soon as the limit admits it, and accepts no other before.
     async fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         let open = self.drain.enter();
         let found = tokio::select! {
             biased;
-            found = place(&self.settings) => Some(found),
+            found = admission(&self.settings) => Some(found),
             () = self.drain.begun() => None,
         };
-        let Some((place, listener)) = found else {
+        let Some((admission, listener)) = found else {
             return self.serve_later(stream, peer, open);
         };
         let handler = self.handler.clone();
-        tokio::task::spawn_local(connection::accept(
-            stream, peer, place, open, listener, handler,
+        tokio::task::spawn_local(serve::accept(
+            stream, peer, admission, open, listener, handler,
         ));
     }
 
-    /// Serves a connection that came before the drain: it waits for a place beside all others that did.
+    /// Serves a connection that came before the drain: it waits for admission beside all others that did.
     fn serve_later(&self, stream: TcpStream, peer: SocketAddr, open: Open) {
         let (settings, handler) = (self.settings.clone(), self.handler.clone());
         let drain = self.drain.clone();
         tokio::task::spawn_local(async move {
             tokio::select! {
-                (place, listener) = place(&settings) => {
-                    connection::accept(stream, peer, place, open, listener, handler).await;
+                (admission, listener) = admission(&settings) => {
+                    serve::accept(stream, peer, admission, open, listener, handler).await;
                 }
                 () = drain.ended() => {}
             }
@@ -157,13 +157,13 @@ impl<H: Handler> Acceptor<H> {
     }
 }
 
-/// Waits for a place among the connections of the listener, under the limit in force.
-async fn place(settings: &Settings) -> (Place, Arc<ListenerRuntime>) {
+/// Waits until the listener may have one more connection, under the limit in force.
+async fn admission(settings: &Settings) -> (Admission, Arc<ListenerRuntime>) {
     loop {
         let listener = settings.load_full();
         // Fails where a reload changed the limit meanwhile: `settings` hold the new one by then.
         if let Ok(permit) = listener.permits.clone().acquire_owned().await {
-            return (listener.place(permit), listener);
+            return (listener.admit(permit), listener);
         }
     }
 }

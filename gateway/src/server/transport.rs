@@ -9,8 +9,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use super::ListenerRuntime;
 use super::guard::h2::PREFACE;
+use super::runtime::ListenerRuntime;
 use super::tls::Session;
 
 /// The stream, what TLS agreed on, what was read already, and whether the client speaks HTTP/2.

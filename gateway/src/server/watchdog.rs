@@ -17,7 +17,8 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::connection::Connection;
 use super::drain::{LINGER, Stage};
-use super::guard::{Guarded, now};
+use super::guard::Guarded;
+use super::guard::clocks::now;
 use crate::allocator;
 
 /// How long nothing must have come before an HTTP/1 connection is put to rest.

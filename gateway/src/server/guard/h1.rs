@@ -3,9 +3,14 @@
 //! hyper's word is final on syntax. The scanner needs just enough of it to find the next head, and stops looking
 //! at a connection that hyper will end anyway.
 
+mod chunked;
+mod head;
+
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Clocks, now, upgrade};
+use super::clocks::{Clocks, now, upgrade};
+use chunked::{Advance, Chunk};
+use head::Head;
 
 /// How much is kept of a line that arrives in pieces: names and a padded length fit.
 const KEPT: usize = 64;
@@ -37,28 +42,6 @@ enum State {
     Upgrade,
     /// Nothing more to look at.
     Done,
-}
-
-#[derive(Debug)]
-enum Chunk {
-    /// In the line with the size; whether the digits are over.
-    Size(u64, bool),
-    /// In the data, the line end behind it included.
-    Data(u64),
-    /// In a line of the trailer, of so many bytes without CR.
-    Trailer(u64),
-}
-
-/// What is known of the head under way.
-#[derive(Debug, Default)]
-struct Head {
-    bytes: usize,
-    lines: usize,
-    length: Option<u64>,
-    transfer_encoding: bool,
-    upgrade: bool,
-    /// The length cannot be read: hyper refuses the request, or nobody should try.
-    broken: bool,
 }
 
 impl Scanner {
@@ -217,100 +200,6 @@ impl Scanner {
         clocks.whole.store(self.heads, Relaxed);
         let asked = std::mem::take(&mut self.head).upgrade;
         self.state = if asked { State::Upgrade } else { State::Head };
-    }
-}
-
-impl Head {
-    /// Looks at one field line for what frames the message.
-    fn field(&mut self, line: &[u8]) {
-        match line.first() {
-            Some(b'c' | b'C') => {
-                if let Some(value) = value_of(line, b"content-length") {
-                    match parse_length(value) {
-                        Some(length) => self.length = Some(length),
-                        None => self.broken = true,
-                    }
-                }
-            }
-            Some(b't' | b'T') => {
-                self.transfer_encoding |= value_of(line, b"transfer-encoding").is_some();
-            }
-            Some(b'u' | b'U') => self.upgrade |= value_of(line, b"upgrade").is_some(),
-            _ => {}
-        }
-    }
-}
-
-fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let (have, value) = line.split_at_checked(name.len())?;
-    if !have.eq_ignore_ascii_case(name) {
-        return None;
-    }
-    Some(value.strip_prefix(b":")?.trim_ascii())
-}
-
-fn parse_length(value: &[u8]) -> Option<u64> {
-    if value.is_empty() {
-        return None;
-    }
-    value.iter().try_fold(0_u64, |length, byte| {
-        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
-        length.checked_mul(10)?.checked_add(u64::from(digit))
-    })
-}
-
-enum Advance {
-    More(usize),
-    End(usize),
-    Broken,
-}
-
-impl Chunk {
-    /// Goes on through a chunked body (RFC 9112, 7.1).
-    fn advance(&mut self, rest: &[u8]) -> Advance {
-        match self {
-            Self::Size(size, over) => {
-                for (at, byte) in rest.iter().enumerate() {
-                    match (byte, char::from(*byte).to_digit(16)) {
-                        (b'\n', _) if *size == 0 => {
-                            *self = Self::Trailer(0);
-                            return Advance::More(at + 1);
-                        }
-                        (b'\n', _) => {
-                            *self = Self::Data(size.saturating_add(2));
-                            return Advance::More(at + 1);
-                        }
-                        (_, Some(digit)) if !*over => match size.checked_mul(16) {
-                            Some(more) => *size = more + u64::from(digit),
-                            None => return Advance::Broken,
-                        },
-                        _ => *over = true,
-                    }
-                }
-                Advance::More(rest.len())
-            }
-            Self::Data(left) => {
-                let n = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
-                *left -= n as u64;
-                if *left == 0 {
-                    *self = Self::Size(0, false);
-                }
-                Advance::More(n)
-            }
-            Self::Trailer(len) => {
-                let end = memchr::memchr(b'\n', rest);
-                let line = &rest[..end.unwrap_or(rest.len())];
-                *len += line.iter().filter(|byte| **byte != b'\r').count() as u64;
-                match end {
-                    None => Advance::More(rest.len()),
-                    Some(end) if *len == 0 => Advance::End(end + 1),
-                    Some(end) => {
-                        *len = 0;
-                        Advance::More(end + 1)
-                    }
-                }
-            }
-        }
     }
 }
 

@@ -3,13 +3,13 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Clocks, now};
+use super::clocks::{Clocks, now};
 
 /// What precedes the first frame (RFC 9113, 3.4).
 pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Milliseconds after which an empty allowance is full again.
-const WINDOW: u64 = 10_000;
+const REFILL: u64 = 10_000;
 
 /// PING, SETTINGS, PRIORITY, GOAWAY and unknown frames at once. Each frame with data or a head allows two more: a
 /// client that measures the path pings with its data, and one that ranks streams ranks each. Envoy cuts off at 100
@@ -184,9 +184,9 @@ impl Scanner {
             self.entry_len = 0;
             let [a, b, c, d, e, f] = self.entry;
             if size == 4 {
-                clocks.flow.widen(u32::from_be_bytes([a & 0x7f, b, c, d]));
+                clocks.window.widen(u32::from_be_bytes([a & 0x7f, b, c, d]));
             } else if u16::from_be_bytes([a, b]) == INITIAL_WINDOW_SIZE {
-                clocks.flow.settle(u32::from_be_bytes([c, d, e, f]));
+                clocks.window.settle(u32::from_be_bytes([c, d, e, f]));
             }
         }
     }
@@ -217,7 +217,7 @@ impl Allowance {
     fn spend(&mut self, cost: u32) -> bool {
         if self.left < cost {
             let now = now();
-            if now - self.filled < WINDOW {
+            if now - self.filled < REFILL {
                 return false;
             }
             (self.left, self.filled) = (self.most, now);
@@ -336,11 +336,11 @@ mod tests {
             for piece in input.chunks(size) {
                 scanner.scan(piece, &clocks).unwrap();
             }
-            assert!(clocks.flow.has_room(100) && !clocks.flow.has_room(101));
-            clocks.flow.spend(65_535 + 10);
-            assert!(clocks.flow.has_room(1));
-            clocks.flow.spend(1);
-            assert!(!clocks.flow.has_room(1));
+            assert!(clocks.window.has_room(100) && !clocks.window.has_room(101));
+            clocks.window.spend(65_535 + 10);
+            assert!(clocks.window.has_room(1));
+            clocks.window.spend(1);
+            assert!(!clocks.window.has_room(1));
         }
     }
 

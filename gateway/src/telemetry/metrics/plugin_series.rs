@@ -4,24 +4,23 @@
 //! series on a worker asks the plugin's registry, which all workers share; the table's lock is contended by nobody
 //! but a scrape, for a batch of lines at a time.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::Hash;
+mod key;
+
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use indexmap::{Equivalent, IndexMap};
+use indexmap::IndexMap;
 use parking_lot::Mutex;
 
 use super::shards::Sharded;
+use key::{Key, Kind, MOST, Wanted, check};
 
-/// Series of one plugin; more are dropped, and counted as dropped.
-const MOST: usize = 1_000;
+pub(super) use key::Names;
+pub use key::Unfit;
+
 /// How often a worker asks for series that are refused because there are too many, before it drops what it does not
 /// know unasked: an endless label must not make workers wait for each other.
 const REFUSALS: usize = 1_000;
-/// Labels of one metric.
-const LABELS: usize = 8;
-/// Bytes of a name, and of the value of a label.
-const LENGTH: usize = 128;
 /// Lines that a scrape reads while the worker waits.
 const BATCH: usize = 32;
 
@@ -29,71 +28,6 @@ const BATCH: usize = 32;
 pub(super) const BOUNDS: [f64; 15] = [
     0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 50.0, 100.0, 500.0, 1000.0,
 ];
-
-/// Why a metric of a plugin is not published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unfit {
-    /// The name of the metric is none.
-    #[error("a name has letters, digits and `_`, no digit first, and at most {LENGTH} bytes")]
-    Name,
-    /// The name of a label is none.
-    #[error(
-        "the name of a label has letters, digits and `_`, no digit and no `__` first, and at most {LENGTH} bytes"
-    )]
-    Label,
-    /// A label that the gateway or the format has for itself.
-    #[error("the labels `plugin` and `le` are taken: the gateway sets them")]
-    Reserved,
-    /// A label stands there twice.
-    #[error("a label is given twice")]
-    Twice,
-    /// Too many labels.
-    #[error("more than {LABELS} labels")]
-    Labels,
-    /// The value of a label is too long.
-    #[error("the value of a label has more than {LENGTH} bytes")]
-    Value,
-    /// An observation that is no number.
-    #[error("an observation is infinite or no number")]
-    Number,
-    /// The name is that of a counter here and of a histogram there.
-    #[error("the name stands for a counter and for a histogram, in this plugin or another")]
-    Kind,
-    /// The plugin has as many series as it may.
-    #[error("more than {MOST} combinations of name and labels; the rest is not counted")]
-    TooMany,
-}
-
-/// What a name stands for. A family has one kind, whichever plugins add to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Counter,
-    Histogram,
-}
-
-/// The names of all plugins.
-#[derive(Debug, Default)]
-pub(super) struct Names(Mutex<HashMap<String, Kind>>);
-
-/// Name and labels.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Key {
-    pub(super) name: String,
-    pub(super) labels: Vec<(String, String)>,
-}
-
-/// A [`Key`] that is looked up.
-#[derive(Debug, Clone, Copy, Hash)]
-struct Wanted<'a> {
-    name: &'a str,
-    labels: &'a [(String, String)],
-}
-
-impl Equivalent<Key> for Wanted<'_> {
-    fn equivalent(&self, key: &Key) -> bool {
-        self.name == key.name && self.labels == key.labels
-    }
-}
 
 /// What was counted.
 #[derive(Debug, Clone)]
@@ -261,21 +195,6 @@ impl Series {
     }
 }
 
-impl Names {
-    /// Gives a name its kind, unless it has another.
-    fn take(&self, name: &str, kind: Kind) -> Result<(), Unfit> {
-        let mut names = self.0.lock();
-        match names.get(name) {
-            Some(taken) if *taken == kind => Ok(()),
-            Some(_) => Err(Unfit::Kind),
-            None => {
-                names.insert(name.to_owned(), kind);
-                Ok(())
-            }
-        }
-    }
-}
-
 impl Shard {
     fn batch(&self, from: usize) -> Vec<(Key, Value)> {
         let lines = self.series.iter().skip(from).take(BATCH);
@@ -316,40 +235,10 @@ impl Value {
     }
 }
 
-/// Whether a metric, its labels in order, can stand in the text that Prometheus reads.
-fn check(wanted: Wanted<'_>) -> Result<(), Unfit> {
-    let is_name = |name: &str| {
-        name.len() <= LENGTH
-            && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-    };
-    let labels = wanted.labels;
-    if !is_name(wanted.name) {
-        return Err(Unfit::Name);
-    }
-    if labels.len() > LABELS {
-        return Err(Unfit::Labels);
-    }
-    for (label, value) in labels {
-        if matches!(&**label, "plugin" | "le") {
-            return Err(Unfit::Reserved);
-        }
-        if !is_name(label) || label.starts_with("__") {
-            return Err(Unfit::Label);
-        }
-        if value.len() > LENGTH {
-            return Err(Unfit::Value);
-        }
-    }
-    if labels.windows(2).any(|pair| pair[0].0 == pair[1].0) {
-        return Err(Unfit::Twice);
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::shards::{expect_workers, set_shard};
+    use super::key::LENGTH;
     use super::*;
 
     fn labels(labels: &[(&str, &str)]) -> Vec<(String, String)> {

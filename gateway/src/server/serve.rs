@@ -1,0 +1,290 @@
+//! Serving a connection: TLS, then HTTP by hyper, and its requests handed to the handler.
+//!
+//! The handler is called on the worker's own thread and need not be `Send`. Per request the connection costs one
+//! reading of the clock and no allocation; timers belong to the [`watchdog`].
+
+use std::cell::Cell;
+use std::error::Error;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use super::connection::{Connection, InFlight};
+use super::drain::{Drain, LINGER, Open, Stage};
+use super::guard::clocks::{now, upgrade};
+use super::guard::{Guarded, Scanner, h1, h2};
+use super::runtime::{Admission, ListenerRuntime};
+use super::streams::{Streams, WAITING};
+use super::transport::{self, Stream};
+use super::watchdog;
+use crate::config::Limits;
+use crate::message::headers;
+
+/// Bytes hyper may hold of one HTTP/1 connection, in each direction.
+const BUFFER: usize = 256 * 1024;
+/// What an HTTP/2 client may send of one body, and of all, before it is read.
+const WINDOWS: (u32, u32) = (256 * 1024, 1024 * 1024);
+/// What is kept of one HTTP/2 response that the client has no window for.
+const SEND_BUFFER: usize = 64 * 1024;
+/// Streams a client may have reset before they were looked at.
+const PENDING_RESETS: usize = 20;
+/// The field count that hyper serves without allocating.
+const DEFAULT_FIELDS: usize = 100;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// What answers requests.
+pub trait Handler: Clone + 'static {
+    /// The body of a response; need not be `Send`.
+    type Body: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + 'static;
+    /// An error ends the connection (HTTP/2: the stream) without a response.
+    type Error: Into<BoxError>;
+    /// The answer.
+    type Future: Future<Output = Result<Response<Self::Body>, Self::Error>> + 'static;
+
+    /// Answers one request.
+    fn call(&self, connection: Rc<Connection>, request: Request<Incoming>) -> Self::Future;
+}
+
+impl<H, F, B, E> Handler for H
+where
+    H: Fn(Rc<Connection>, Request<Incoming>) -> F + Clone + 'static,
+    F: Future<Output = Result<Response<B>, E>> + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + 'static,
+    E: Into<BoxError>,
+{
+    type Body = B;
+    type Error = E;
+    type Future = F;
+
+    fn call(&self, connection: Rc<Connection>, request: Request<Incoming>) -> F {
+        self(connection, request)
+    }
+}
+
+/// Serves what was accepted: TLS first where it is spoken, then HTTP. Returns when the connection is over, or
+/// handed on as a tunnel.
+pub(crate) async fn accept<H: Handler>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    admission: Admission,
+    open: Open,
+    listener: Arc<ListenerRuntime>,
+    handler: H,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "connection gone before it was served");
+        return;
+    }
+    let limit = listener.config.limits.header_timeout;
+    let drain = open.drain().clone();
+    let opening = async {
+        tokio::select! {
+            opened = timeout(limit, transport::open(stream, &listener)) => opened.ok()?.map_err(|error| {
+                tracing::debug!(%peer, %error, "connection failed before its first request");
+            }).ok(),
+            () = drain.ended() => None,
+            // A client that connected ahead of its first request is let go like any that is idle.
+            () = lingered(&drain) => None,
+        }
+    };
+    let Some((stream, tls, prefix, h2)) = opening.await else {
+        return;
+    };
+    let connection = Rc::new(Connection {
+        listener,
+        peer,
+        address: headers::address_value(peer.ip()),
+        tls,
+        h2,
+        clocks: Arc::default(),
+        opened: now(),
+        active: Cell::new(0),
+        requests: Cell::new(0),
+        in_flight: Cell::new(0),
+        resting: Cell::new(false),
+        streams: Streams::default(),
+        open,
+        _admission: admission,
+    });
+    serve(stream, prefix, connection, handler).await;
+}
+
+/// Waits until a drain has begun and idle connections had their time.
+async fn lingered(drain: &Drain) {
+    drain.begun().await;
+    sleep(LINGER).await;
+}
+
+/// Serves HTTP on a stream whose protocol is known.
+async fn serve<H: Handler>(stream: Stream, prefix: Bytes, connection: Rc<Connection>, handler: H) {
+    let limits = &connection.listener.config.limits;
+    let clocks = connection.clocks.clone();
+    let service = {
+        let connection = connection.clone();
+        hyper::service::service_fn(move |request: Request<Incoming>| {
+            let in_flight = connection.begin();
+            let handler = handler.clone();
+            async move {
+                let connection = in_flight.connection.clone();
+                let answer = handler.call(connection, request).await;
+                let response = answer.map_err(Into::into);
+                if in_flight.connection.h2 {
+                    in_flight.mark(now());
+                }
+                response.map(|mut response| {
+                    finish_head(&in_flight.connection, &mut response);
+                    response.map(|body| Tracked {
+                        body,
+                        in_flight,
+                        sent: 0,
+                        held: None,
+                    })
+                }) as Result<_, BoxError>
+            }
+        })
+    };
+    if connection.h2 {
+        let io = Guarded::new(stream, prefix, Scanner::H2(h2::Scanner::new()), clocks);
+        let http = http2_builder(limits, OnWorker(connection.clone()))
+            .serve_connection(TokioIo::new(io), service);
+        watchdog::h2(std::pin::pin!(http), &connection).await;
+    } else {
+        let scanner = h1::Scanner::new(limits.header_bytes, limits.header_count);
+        let io = Guarded::new(stream, prefix, Scanner::H1(scanner), clocks);
+        watchdog::h1(io, service, &http1_builder(limits), &connection).await;
+    }
+}
+
+/// Makes the response end the connection where it must be the last.
+fn finish_head<B>(connection: &Connection, response: &mut Response<B>) {
+    if connection.h2 {
+        return;
+    }
+    let asked = connection.clocks.upgrade.load(Relaxed);
+    if asked != upgrade::NONE {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            connection.clocks.upgrade.store(upgrade::TUNNEL, Relaxed);
+            return;
+        }
+        connection.clocks.upgrade.store(upgrade::NONE, Relaxed);
+    }
+    // Bytes that came ahead of a refused upgrade were not looked at, so they are not served either.
+    if asked == upgrade::AHEAD || connection.drain().stage() != Stage::Serving {
+        headers::close(response.headers_mut());
+    }
+}
+
+fn http1_builder(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    // The guard holds the limits exactly; these only must not be narrower. A client that shuts down its writing
+    // side is still answered.
+    builder
+        .half_close(true)
+        .max_buf_size(BUFFER.max(limits.header_bytes.saturating_add(1)));
+    if limits.header_count > DEFAULT_FIELDS {
+        builder.max_headers(limits.header_count);
+    }
+    builder
+}
+
+fn http2_builder(limits: &Limits, executor: OnWorker) -> http2::Builder<OnWorker> {
+    let mut builder = http2::Builder::new(executor);
+    builder
+        .adaptive_window(false)
+        .initial_stream_window_size(WINDOWS.0)
+        .initial_connection_window_size(WINDOWS.1)
+        .max_concurrent_streams(limits.h2_streams)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .max_send_buf_size(SEND_BUFFER);
+    builder
+}
+
+/// Runs the streams of a connection on the worker's own thread.
+#[derive(Debug, Clone)]
+struct OnWorker(Rc<Connection>);
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for OnWorker {
+    fn execute(&self, stream: F) {
+        // hyper asks the service and hands over the stream in one step.
+        let task = tokio::task::spawn_local(stream);
+        self.0.streams.carried_by(task.abort_handle());
+    }
+}
+
+/// A response body that tells the watchdog when it moves and when it ends.
+#[derive(Debug)]
+struct Tracked<B> {
+    body: B,
+    in_flight: InFlight,
+    /// Bytes that came out of the body.
+    sent: u64,
+    /// The last byte of a chunk that the client may have no room for. hyper asks for what follows only when it
+    /// has: so the exchange does not end before its data can go.
+    held: Option<Bytes>,
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Tracked<B> {
+    fn hold_last_byte(&mut self, mut data: Bytes) -> Bytes {
+        let window = &self.in_flight.connection.clocks.window;
+        self.sent += data.len() as u64;
+        window.spend(data.len());
+        if data.len() > 1 && !window.has_room(self.sent) {
+            self.held = Some(data.split_off(data.len() - 1));
+        }
+        data
+    }
+
+    fn poll_h2(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let polled = match self.held.take() {
+            Some(last) => Poll::Ready(Some(Ok(Frame::data(last)))),
+            None => Pin::new(&mut self.body).poll_frame(cx).map_ok(|frame| {
+                frame
+                    .into_data()
+                    .map_or_else(|other| other, |data| Frame::data(self.hold_last_byte(data)))
+            }),
+        };
+        let moved = if polled.is_pending() { WAITING } else { now() };
+        self.in_flight.mark(moved);
+        polled
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Tracked<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = self.get_mut();
+        if this.in_flight.connection.h2 {
+            this.poll_h2(cx)
+        } else {
+            Pin::new(&mut this.body).poll_frame(cx)
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.held.is_none() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // Asked for before the first frame.
+        self.body.size_hint()
+    }
+}
