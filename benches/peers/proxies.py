@@ -254,7 +254,7 @@ def programs():
     def attempt(find):
         try:
             return find()
-        except (Absent, subprocess.CalledProcessError) as error:
+        except (Absent, OSError, subprocess.CalledProcessError) as error:
             return error if isinstance(error, Absent) else Absent(str(error))
 
     def with_lua():
