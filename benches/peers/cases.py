@@ -4,13 +4,14 @@ import itertools
 import statistics
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Callable
 
 import build
 import load
 from machine import Absent
-from proxies import VARIANTS, get
+from proxies import VARIANTS, ask, get
 
 PLAIN = ("nginx", "haproxy", "envoy", "gateway")
 GROWTH = (
@@ -27,6 +28,12 @@ GROWTH = (
 LOAD_SHARE = 0.7
 IDLE_CONNECTIONS = 10_000
 REST_SECONDS = 12
+# In all rounds of a case together. With fewer, its figures say nothing of swaps.
+LEAST_SWAPS = 10
+# Of a steady and of a swapped part, at least.
+SWAP_SECONDS = 4
+# Of a swapped part in which the core that serves compiles each version, which takes it up to six seconds.
+COLD_SECONDS = 25
 
 
 @dataclass(frozen=True)
@@ -37,8 +44,10 @@ class Case:
     title: str
     variants: tuple
     drive: Callable
-    # How many times the rounds of the others it takes: what scatters needs more. Once in all is 0.
+    # How many times the rounds of the others it takes: what scatters needs more. With 0 it takes the least.
     times: int = 1
+    # So many rounds, however few are asked for.
+    least: int = 1
 
 
 @dataclass(frozen=True)
@@ -126,43 +135,55 @@ def latency(running, settings):
 
 
 def swaps(cold):
-    """The fixed rate while the configuration is replaced once a second, after the same without."""
+    """Each round is a steady part at the fixed rate, then one with a swap a second, of the same process."""
 
     def drive(running, settings):
-        steady = latency(running, settings)
-        # At least three swaps, however short the rounds are.
-        seconds = max(settings.seconds, 3.5)
+        if running.swap is None:
+            running.swap = swapping(running, cold)
+            # Both versions, so that those measured come from the compile cache.
+            running.swap()
+            running.swap()
+        steady = latency(running, replace(settings, seconds=max(settings.seconds, SWAP_SECONDS)))
+        seconds = max(settings.seconds, COLD_SECONDS if cold else SWAP_SECONDS)
         before = swapped(running)
-        with EverySecond(swapping(running, cold)) as asked:
+        with EverySecond(running.swap) as asked:
             sample = latency(running, replace(settings, seconds=seconds))
+            # Before the last one is waited for: what is done after the measured seconds does not count.
+            sample["swaps"] = asked.count if before is None else swapped(running) - before
         sample["p99 steady"] = steady["p99_us"]
-        sample["swaps"] = asked.count if before is None else swapped(running) - before
+        sample["p99 × steady"] = sample["p99_us"] / steady["p99_us"]
+        sample["CPU × steady"] = sample["cpu_us"] / steady["cpu_us"]
         return sample
 
     return drive
 
 
 class EverySecond:
-    """Does something once a second beside what the block does."""
+    """Does something once a second beside what the block does, from half a second after its beginning."""
 
     def __init__(self, act):
         self.count = 0
         self._act = act
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._repeat)
+        self._thread = ThreadPoolExecutor(1)
 
     def _repeat(self):
-        while not self._stop.wait(1):
+        due = time.monotonic() + 0.5
+        while not self._stop.wait(max(0, due - time.monotonic())):
             self._act()
             self.count += 1
+            # At once, if the last one took longer.
+            due = max(due + 1, time.monotonic())
 
     def __enter__(self):
-        self._thread.start()
+        self._done = self._thread.submit(self._repeat)
         return self
 
     def __exit__(self, *_):
         self._stop.set()
-        self._thread.join()
+        self._thread.shutdown()
+        # Raises what has failed there.
+        self._done.result()
 
 
 def swapping(running, cold):
@@ -178,6 +199,9 @@ def swapping(running, cold):
         fresh = component.with_suffix(".new")
         fresh.write_bytes(code + custom_section(next(names)))
         fresh.replace(component)
+        status, _, said = ask("POST", running.ports["admin"], "/plugins/auth/reload", {}, seconds=60)
+        if status != 200:
+            raise RuntimeError(f"the swap was answered with {status}: {' '.join(said.decode().split())}")
 
     return swap
 
@@ -211,8 +235,15 @@ CASES = (
     Case("idle", "Beside 10,000 idle connections", PLAIN, idle, times=0),
     Case("growth", "The gateway as it grows, nothing asked of what is more", GROWTH, closed(), times=3),
     Case("latency", "3 plugins at 70 % of its own capacity, open loop", ("lua+3", "envoy+3", "gateway+3"), latency, times=3),
-    Case("swaps", "The same with a swap a second, of two versions in turn", ("lua+3", "gateway+3"), swaps(cold=False)),
-    Case("swaps-cold", "The same, to a version never compiled", ("gateway+3",), swaps(cold=True), times=0),
+    Case(
+        "swaps",
+        "The same with a swap a second, of two versions in turn",
+        ("lua+3", "gateway+3"),
+        swaps(cold=False),
+        times=3,
+        least=3,
+    ),
+    Case("swaps-cold", "The same, to a version never compiled", ("gateway+3",), swaps(cold=True), times=0, least=4),
     Case("aggregate", "One JSON of three sub-requests", ("lua-aggregate", "gateway-aggregate"), closed()),
 )
 
@@ -237,13 +268,16 @@ def measure(case, bench, settings, say):
         started = {name: proxy.process.resident_kib() for name, proxy in running.items()}
         for name, proxy in running.items():
             attempt(name, lambda proxy=proxy: load.wrk(proxy, 1))
-        for _ in range(settings.rounds * case.times or 1):
+        for _ in range(max(settings.rounds * case.times, case.least)):
             for name, proxy in running.items():
                 if name in absent:
                     continue
                 if sample := attempt(name, lambda proxy=proxy: case.drive(proxy, settings)):
                     rounds.setdefault(name, []).append(sample)
                     say(f"  {name:<18} {sample['cpu_us']:12.1f} µs/request {sample['rps']:10.1f}/s")
+        for name, samples in rounds.items():
+            if name not in absent:
+                attempt(name, lambda samples=samples: enough_swaps(samples))
     finally:
         for proxy in running.values():
             proxy.process.__exit__()
@@ -255,9 +289,18 @@ def measure(case, bench, settings, say):
     return {"title": case.title, "measures": medians, "absent": absent}
 
 
+def enough_swaps(samples):
+    """Fails if figures of swaps were taken while there were hardly any."""
+    if "swaps" not in samples[0]:
+        return
+    count = sum(sample["swaps"] for sample in samples)
+    if count < LEAST_SWAPS:
+        raise RuntimeError(f"{count:.0f} swaps while it was measured, at least {LEAST_SWAPS} are needed")
+
+
 def median(samples):
-    """Of each figure; what failed is added up."""
+    """Of each figure; what is counted is added up."""
     whole = {key: statistics.median(sample[key] for sample in samples) for key in samples[0]}
-    for key in ("failed", "refused", "requests"):
+    for key in {"failed", "refused", "requests", "swaps"} & whole.keys():
         whole[key] = sum(sample[key] for sample in samples)
     return {key: round(value, 2) for key, value in whole.items()}

@@ -46,11 +46,8 @@ GOALS = (
         lambda of: of("idle", "gateway", "cpu_us") / of("plain", "gateway", "cpu_us"),
     ),
     Goal("70 % load: p99 against nginx + LuaJIT", 1.0, ratio("latency", "gateway+3", "lua+3", "p99_us")),
-    Goal(
-        "a swap a second: p99 against none",
-        1.2,
-        lambda of: of("swaps", "gateway+3", "p99_us") / of("swaps", "gateway+3", "p99 steady"),
-    ),
+    # The median of the rounds' ratios.
+    Goal("a swap a second: p99 against none", 1.2, lambda of: of("swaps", "gateway+3", "p99 × steady")),
     Goal(
         "a swap a second: requests lost",
         0,

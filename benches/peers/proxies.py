@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Callable
 
 import build
 from machine import LOAD_CORE, PROXY_CORE, Absent, Process, free_port
@@ -87,6 +88,8 @@ class Running:
     work: Path
     # Requests per second in a closed loop, once somebody has asked.
     capacity: float | None = None
+    # Puts another version in the place of the one that serves; the first round of swaps makes it.
+    swap: Callable | None = None
 
     def address(self, port="h1"):
         return f"127.0.0.1:{self.ports[port]}"
@@ -181,7 +184,7 @@ def gateway(program, variant, work, values):
         "chain": ", ".join(f'"{name}"' for name in chain),
     }
     config = fill("gateway/gateway.toml", work / "gateway.toml", values)
-    return [program, "run", "--config", config, "--watch"]
+    return [program, "run", "--config", config]
 
 
 def idle(variant, values):
@@ -217,9 +220,13 @@ def fault(running):
 
 
 def get(port, path, headers):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    return ask("GET", port, path, headers)
+
+
+def ask(method, port, path, headers, seconds=5):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
     try:
-        connection.request("GET", path, headers=headers)
+        connection.request(method, path, headers=headers)
         answer = connection.getresponse()
         return answer.status, {name.lower() for name, _ in answer.getheaders()}, answer.read()
     except http.client.HTTPException as error:
@@ -254,7 +261,7 @@ def programs():
     def attempt(find):
         try:
             return find()
-        except (Absent, subprocess.CalledProcessError) as error:
+        except (Absent, OSError, subprocess.CalledProcessError) as error:
             return error if isinstance(error, Absent) else Absent(str(error))
 
     def with_lua():

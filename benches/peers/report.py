@@ -3,7 +3,7 @@
 from goals import judged
 
 LABELS = {"lua": "nginx + LuaJIT", "envoy": "Envoy", "haproxy": "HAProxy"}
-EXTRAS = ("MiB/s", "KiB/connection", "KiB, just used", "due/s", "p99 steady", "swaps")
+EXTRAS = ("MiB/s", "KiB/connection", "KiB, just used", "due/s", "p99 steady", "p99 × steady", "CPU × steady", "swaps")
 
 
 def label(variant):
@@ -36,7 +36,7 @@ def markdown(results):
         "# This gateway beside its peers",
         f"{results['date']}, commit {results['commit']}: {machine['cpu']}, {machine['cores']} cores, "
         f"Linux {machine['kernel']}. Medians of {settings['rounds']} rounds of {settings['seconds']:g} s, of three times as "
-        "many for growth and for latency at 70 %. "
+        "many for growth, for latency at 70 % and for swaps; there a round is a steady and a swapped part. "
         "Written by `benches/peers/run.py`; benches/README.md says how it is measured.",
         ", ".join(f"{LABELS.get(name, name)} {version}" for name, version in results["versions"].items()) + ".",
         "## Goals",

@@ -89,8 +89,20 @@ def run_all(arguments):
     for name, write in FILES.items():
         (build.OUT / name).write_text(write(results))
     say(f"{time.monotonic() - began:.0f} s; see {os.path.relpath(build.OUT)}/results.md")
-    failed = [name for case in results["cases"].values() for name in case["absent"] if name.startswith("gateway")]
+    failed = failures(results)
+    for words in failed:
+        print(f"failed: {words}", file=sys.stderr)
     return int(bool(failed))
+
+
+def failures(results):
+    """What of the gateway could not be measured, and why."""
+    return [
+        f"{case}, {name}: {report.first_line(why)}"
+        for case, measured in results["cases"].items()
+        for name, why in measured["absent"].items()
+        if name.startswith("gateway")
+    ]
 
 
 def measure_all(cases, programs, settings):
@@ -133,6 +145,8 @@ def publish(_arguments):
     missing = [case.name for case in CASES if case.name not in results["cases"]]
     if missing:
         raise machine.Absent(f"a run of every case; the last one lacks {', '.join(missing)}")
+    if failed := failures(results):
+        raise machine.Absent(f"a run without failures; in the last one {'; '.join(failed)}")
     for name, write in FILES.items():
         (build.HERE / name).write_text(write(results))
     readme = build.ROOT / "README.md"
