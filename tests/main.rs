@@ -18,6 +18,7 @@ mod floods;
 mod grants;
 mod harness;
 mod hostile;
+mod house;
 mod idle;
 mod instances;
 mod instructions;
