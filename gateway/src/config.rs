@@ -1,6 +1,6 @@
 //! The one loader: from `gateway.toml` to a typed [`Config`], or every mistake at once.
 //!
-//! Files are parsed into one spanned tree (`tree`), with `${NAME}` and `{ file = ".." }` already expanded.
+//! Files are parsed into one spanned tree (`parse`, `tree`), with `${NAME}` and `{ file = ".." }` already expanded.
 //! Typed readers (`table`, `read`) walk it section by section and collect faults instead of stopping at the
 //! first, so that one run names them all. What stands for a broken value meanwhile is its default: such a
 //! configuration is refused as a whole.
@@ -18,11 +18,13 @@ mod faulty;
 mod listeners;
 mod log_format;
 mod model;
+mod parse;
 mod patterns;
 mod plugins;
 mod process;
 mod read;
 mod routes;
+mod scope;
 mod sections;
 mod source;
 mod suggest;
@@ -38,13 +40,14 @@ pub use fault::{Errors, Fault};
 pub use faulty::Faulty;
 pub use log_format::{LogField, LogPiece, LogTemplate};
 pub use model::*;
+pub use scope::Watched;
 pub(crate) use suggest::file_name_matches;
 pub use units::Secret;
 pub use written::Written;
 
 use chain::Defaults;
+use scope::Scope;
 use sections::Sections;
-use source::Scope;
 
 /// Reads `path` and everything it includes, and checks all of it.
 ///

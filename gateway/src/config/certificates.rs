@@ -8,7 +8,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::sign::CertifiedKey;
 
 use super::model::{Certificate, Tls, TlsVersion};
-use super::source;
+use super::scope;
 use super::table::{Default, Item, Table};
 
 /// How long before its end a certificate is warned about.
@@ -174,7 +174,7 @@ fn file(item: &Item<'_>) -> Option<Vec<u8>> {
     match item.scope.read(&path) {
         Ok(bytes) => Some(bytes),
         Err(error) => {
-            let reason = source::reason(&error);
+            let reason = scope::reason(&error);
             item.fault(format!("cannot read {}: {reason}", item.quoted()));
             None
         }

@@ -8,8 +8,8 @@ use std::env;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::source::{self, Scope};
-use super::tree::{Node, Place, Value};
+use super::scope::{self, Place, Scope};
+use super::tree::{Node, Value};
 
 /// A string with its variables replaced.
 pub(super) fn text(scope: &Scope, at: Place, key: &str, text: &str) -> Node {
@@ -53,7 +53,7 @@ pub(super) fn file(scope: &Scope, at: Place, key: &str, path: &Spanned<DeValue<'
         Value::Text(path) => scope.resolve(at, &path),
         _ => return broken(at),
     };
-    let read = scope.read(&path).map_err(|error| source::reason(&error));
+    let read = scope.read(&path).map_err(|error| scope::reason(&error));
     let decoded = read
         .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned()));
     match decoded {

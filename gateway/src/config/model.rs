@@ -17,6 +17,7 @@ use ipnet::IpNet;
 
 use super::fault::Fault;
 use super::log_format::LogTemplate;
+use super::scope::Watched;
 use super::units::Secret;
 use super::written::Written;
 
@@ -50,17 +51,6 @@ pub struct Config {
     pub warnings: Vec<Fault>,
     /// The configuration as it was written, secrets masked, defaults filled in: for `GET /config`.
     pub masked: serde_json::Value,
-}
-
-/// What a configuration depends on, found or not, for the watcher. All paths are absolute.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Watched {
-    /// Every file that was read: configuration, includes, `{ file = .. }`, certificates.
-    pub files: Vec<PathBuf>,
-    /// The patterns of `include`: a file more or less is another configuration.
-    pub includes: Vec<PathBuf>,
-    /// The artifacts of plugins.
-    pub plugins: Vec<PathBuf>,
 }
 
 /// `[server]`.

@@ -6,8 +6,8 @@ use http::HeaderName;
 use serde_json::{Map, Value as Json};
 
 use super::model::{BodyOverflow, Grants, HeaderPatterns, Instances, OnError, Plugin};
+use super::scope;
 use super::sections::Names;
-use super::source;
 use super::table::{Default, Item, Table};
 use super::tree::Value;
 
@@ -100,7 +100,7 @@ fn artifact(item: &Item<'_>) -> Option<std::path::PathBuf> {
         }
         Err(error) => {
             let shown = path.display();
-            let reason = source::reason(&error);
+            let reason = scope::reason(&error);
             item.fault(format!(
                 "cannot read {}: {reason} (looked for {shown})",
                 item.quoted()

@@ -9,8 +9,8 @@ use serde_json::Value as Json;
 use super::chain::{self, Defaults, Step};
 use super::listeners;
 use super::model::{Route, RoutePlugin};
+use super::scope::Scope;
 use super::sections::{Names, Sections};
-use super::source::Scope;
 use super::table::{Item, Table};
 use super::tree::Value;
 

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
+use super::parse::Document;
 use super::read;
-use super::source::{Document, Scope};
+use super::scope::{Place, Scope};
 use super::table::{Item, Table};
-use super::tree::{Place, Value};
+use super::tree::Value;
 use super::written::Written;
 
 /// Every name that is declared, whether or not the thing itself is sound: a faulty upstream is no unknown one.

@@ -3,9 +3,9 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::source::Scope;
+use super::scope::{Place, Scope};
 use super::suggest;
-use super::tree::{self, Entry, Node, Place, Value};
+use super::tree::{self, Entry, Node, Value};
 
 /// One value, with the key that names it in faults.
 #[derive(Debug, Clone)]

@@ -2,20 +2,8 @@
 //! `{ file = ".." }` already in place.
 
 use serde_json::{Map, Value as Json};
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
 
-use super::expand;
-use super::source::Scope;
-
-/// A line of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    /// The file, by index into the scope.
-    pub(super) file: usize,
-    /// The line, from 1.
-    pub(super) line: usize,
-}
+use super::scope::Place;
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
@@ -46,57 +34,6 @@ pub(super) struct Entry {
     pub(super) key: String,
     pub(super) at: Place,
     pub(super) node: Node,
-}
-
-/// Converts parsed TOML, expanding strings on the way. `key` names the value in faults.
-pub(super) fn convert(scope: &Scope, file: usize, key: &str, value: &Spanned<DeValue<'_>>) -> Node {
-    let at = scope.place_of(file, value.span().start);
-    let plain = |value| Node {
-        at,
-        written: None,
-        value,
-    };
-    match value.get_ref() {
-        DeValue::String(text) => expand::text(scope, at, key, text),
-        DeValue::Integer(number) => {
-            plain(match i64::from_str_radix(number.as_str(), number.radix()) {
-                Ok(number) => Value::Integer(number),
-                Err(_) => {
-                    let message = format!("{number} is too large a number");
-                    scope.fault(at, key, message);
-                    Value::Broken
-                }
-            })
-        }
-        DeValue::Float(number) => plain(Value::Float(
-            number.as_str().parse().unwrap_or(f64::INFINITY),
-        )),
-        DeValue::Boolean(value) => plain(Value::Bool(*value)),
-        DeValue::Datetime(value) => plain(Value::Datetime(value.to_string())),
-        DeValue::Array(items) => plain(Value::List(
-            items
-                .iter()
-                .enumerate()
-                .map(|(index, item)| convert(scope, file, &format!("{key}[{index}]"), item))
-                .collect(),
-        )),
-        DeValue::Table(fields) => match expand::file_form(fields) {
-            Some(path) => expand::file(scope, at, key, path),
-            None => plain(Value::Table(entries(scope, file, key, fields))),
-        },
-    }
-}
-
-/// Converts the fields of a table.
-pub(super) fn entries(scope: &Scope, file: usize, key: &str, fields: &DeTable<'_>) -> Vec<Entry> {
-    fields
-        .iter()
-        .map(|(name, value)| Entry {
-            key: name.get_ref().to_string(),
-            at: scope.place_of(file, name.span().start),
-            node: convert(scope, file, &join(key, name.get_ref()), value),
-        })
-        .collect()
 }
 
 /// `parent.name`, quoted as TOML would want it.

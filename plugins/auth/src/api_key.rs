@@ -12,7 +12,8 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
-use crate::{Identity, Outcome, field_name};
+use crate::field::field_name;
+use crate::outcome::{Identity, Outcome};
 
 /// The table `api_key`.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::Identity;
+use crate::outcome::Identity;
 
 /// A value or a list of them.
 #[derive(Debug, Deserialize, JsonSchema)]

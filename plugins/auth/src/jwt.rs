@@ -17,8 +17,9 @@ use serde::{Deserialize, Deserializer};
 
 use crate::cache::Cache;
 use crate::claims::{ClaimRules, OneOrMany, Required, Verified};
+use crate::field::field_name;
 use crate::keys::{Key, KeyConfig};
-use crate::{Outcome, field_name};
+use crate::outcome::Outcome;
 
 /// The longest token that is looked at, in bytes.
 const LONGEST: usize = 8 * 1024;

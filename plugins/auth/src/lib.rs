@@ -6,21 +6,22 @@
 mod api_key;
 mod cache;
 mod claims;
+mod field;
 mod jwt;
 mod keys;
+mod outcome;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
 
-use gateway_plugin_sdk::fields;
 use gateway_plugin_sdk::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::api_key::{ApiKeyConfig, ApiKeys};
 use crate::jwt::{Jwt, JwtConfig};
+use crate::outcome::{Identity, Outcome};
 
 /// The plugin's `config` table.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -62,31 +63,6 @@ struct Tried {
 enum Scheme {
     ApiKey(ApiKeys),
     Jwt(Box<Jwt>),
-}
-
-/// Who asks, in the form in which it is told.
-#[derive(Debug, Default)]
-struct Identity {
-    subject: Option<String>,
-    /// Names (with `auth.claims.`) and values.
-    attributes: Vec<(String, String)>,
-    /// Request fields and their values.
-    headers: Vec<(String, String)>,
-}
-
-/// What one scheme says of a request.
-enum Outcome {
-    /// It carries no credential of this scheme.
-    Absent,
-    /// It carries one that is not valid; the text may be shown to the client.
-    Invalid(&'static str),
-    /// The credential is valid, but a required claim is not there.
-    Insufficient,
-    Admitted {
-        identity: Rc<Identity>,
-        /// The value of the field that was checked.
-        credential: Vec<u8>,
-    },
 }
 
 export!(Auth);
@@ -262,12 +238,4 @@ impl Auth {
             answer.problem("Unauthorized", refusal.detail.unwrap_or(absent))
         }
     }
-}
-
-/// Lower case, or a fault at `key` if it is no field that a plugin can edit.
-fn field_name(name: &str, key: &str, faults: &mut Vec<ConfigError>) -> String {
-    fields::editable(name).unwrap_or_else(|fault| {
-        faults.push(ConfigError::new(key, fault));
-        name.to_ascii_lowercase()
-    })
 }

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::headers::Fields;
-use crate::key::{Key, Source};
+use crate::key::{Key, OnMissingKey, Source};
 use crate::limit::Limit;
 
 const DEFAULT_NAME: &str = "default";
@@ -94,16 +94,6 @@ enum KeyConfig {
 enum HeaderKind {
     Ietf,
     X,
-}
-
-/// What counts a request that has no value for the key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum OnMissingKey {
-    #[default]
-    ClientAddress,
-    Skip,
-    Refuse,
 }
 
 /// What happens while the counters cannot be reached.

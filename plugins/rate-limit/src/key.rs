@@ -6,8 +6,8 @@ use std::hash::{DefaultHasher, Hasher};
 
 use gateway_plugin_sdk::limiter::{Algorithm, Quota};
 use gateway_plugin_sdk::{Request, fields};
-
-use crate::config::OnMissingKey;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 /// Longer values are counted by their hash: the store takes keys up to 1 KiB, and a client chooses what it sends.
 const LONGEST_VALUE: usize = 96;
@@ -36,6 +36,16 @@ impl Source {
             },
         }
     }
+}
+
+/// What counts a request that has no value for the key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OnMissingKey {
+    #[default]
+    ClientAddress,
+    Skip,
+    Refuse,
 }
 
 /// The key of one limit.

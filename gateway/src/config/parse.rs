@@ -1,0 +1,104 @@
+//! From the text of one file to its part of the tree: the TOML parser, and what its faults are called.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::expand;
+use super::scope::{Place, Scope};
+use super::tree::{self, Entry, Node, Value};
+
+/// The parsed content of one file.
+#[derive(Debug)]
+pub(super) struct Document {
+    pub(super) start: Place,
+    pub(super) entries: Vec<Entry>,
+}
+
+/// Parses a file; every fault that the parser can tell apart is reported.
+pub(super) fn document(scope: &Scope, file: usize, source: &str) -> Option<Document> {
+    let (root, errors) = DeTable::parse_recoverable(source);
+    let mut last = 0;
+    for error in &errors {
+        let span = error.span().unwrap_or(0..0);
+        let at = scope.place_of(file, span.start);
+        // What follows on the same line is mostly an echo of the first.
+        if at.line == last {
+            continue;
+        }
+        last = at.line;
+        let found = source.get(span).unwrap_or_default().trim();
+        scope.fault(at, "", syntax(error.message(), found));
+    }
+    errors.is_empty().then(|| Document {
+        start: Place { file, line: 1 },
+        entries: entries(scope, file, "", root.get_ref()),
+    })
+}
+
+/// Converts the fields of a table.
+fn entries(scope: &Scope, file: usize, key: &str, fields: &DeTable<'_>) -> Vec<Entry> {
+    fields
+        .iter()
+        .map(|(name, value)| Entry {
+            key: name.get_ref().to_string(),
+            at: scope.place_of(file, name.span().start),
+            node: convert(scope, file, &tree::join(key, name.get_ref()), value),
+        })
+        .collect()
+}
+
+/// Converts parsed TOML, expanding strings on the way. `key` names the value in faults.
+fn convert(scope: &Scope, file: usize, key: &str, value: &Spanned<DeValue<'_>>) -> Node {
+    let at = scope.place_of(file, value.span().start);
+    let plain = |value| Node {
+        at,
+        written: None,
+        value,
+    };
+    match value.get_ref() {
+        DeValue::String(text) => expand::text(scope, at, key, text),
+        DeValue::Integer(number) => {
+            plain(match i64::from_str_radix(number.as_str(), number.radix()) {
+                Ok(number) => Value::Integer(number),
+                Err(_) => {
+                    let message = format!("{number} is too large a number");
+                    scope.fault(at, key, message);
+                    Value::Broken
+                }
+            })
+        }
+        DeValue::Float(number) => plain(Value::Float(
+            number.as_str().parse().unwrap_or(f64::INFINITY),
+        )),
+        DeValue::Boolean(value) => plain(Value::Bool(*value)),
+        DeValue::Datetime(value) => plain(Value::Datetime(value.to_string())),
+        DeValue::Array(items) => plain(Value::List(
+            items
+                .iter()
+                .enumerate()
+                .map(|(index, item)| convert(scope, file, &format!("{key}[{index}]"), item))
+                .collect(),
+        )),
+        DeValue::Table(fields) => match expand::file_form(fields) {
+            Some(path) => expand::file(scope, at, key, path),
+            None => plain(Value::Table(entries(scope, file, key, fields))),
+        },
+    }
+}
+
+fn syntax(message: &str, found: &str) -> String {
+    let clash = message == "duplicate key" || message.starts_with("cannot extend value");
+    if clash && found == "plugins" {
+        return "`plugins` is both a list and the tables [plugins.NAME] here, which TOML forbids; \
+                the chain that every route starts with is `chain = [..]`, above the first [table]"
+            .to_owned();
+    }
+    if message == "duplicate key" {
+        return format!("`{found}` is here a second time");
+    }
+    let message = message.trim_end_matches(", expected nothing");
+    if found.is_empty() || found.len() > 40 || found.contains('\n') || message.contains(found) {
+        return format!("not TOML: {message}");
+    }
+    format!("not TOML: {message}, found `{found}`")
+}

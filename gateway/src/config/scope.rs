@@ -1,0 +1,190 @@
+//! One load as its readers share it: which files there are, where a line is, what was found wrong.
+//!
+//! The lowest floor of the loader, under the tree and the readers of files.
+
+use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use super::fault::{Errors, Fault};
+
+/// One load: the files it read, and what it found wrong. Shared by every reader, hence the cells.
+#[derive(Debug, Default)]
+pub(super) struct Scope {
+    files: RefCell<Vec<SourceFile>>,
+    faults: RefCell<Vec<(Place, Fault)>>,
+    warnings: RefCell<Vec<Fault>>,
+    watched: RefCell<Watched>,
+    incomplete: Cell<bool>,
+}
+
+#[derive(Debug)]
+struct SourceFile {
+    /// As the user named it.
+    shown: PathBuf,
+    /// Where each line starts.
+    lines: Vec<usize>,
+}
+
+/// A line of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    /// The file, by index into the scope.
+    pub(super) file: usize,
+    /// The line, from 1.
+    pub(super) line: usize,
+}
+
+/// What a configuration depends on, found or not, for the watcher. All paths are absolute.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// Every file that was read: configuration, includes, `{ file = .. }`, certificates.
+    pub files: Vec<PathBuf>,
+    /// The patterns of `include`: a file more or less is another configuration.
+    pub includes: Vec<PathBuf>,
+    /// The artifacts of plugins.
+    pub plugins: Vec<PathBuf>,
+}
+
+impl Scope {
+    /// Reports a fault.
+    pub(super) fn fault(&self, at: Place, key: &str, message: impl Into<String>) {
+        let fault = self.at(at, key, message.into());
+        self.faults.borrow_mut().push((at, fault));
+    }
+
+    /// Reports what somebody should look at, though it can be served.
+    pub(super) fn warn(&self, at: Place, key: &str, message: impl Into<String>) {
+        let warning = self.at(at, key, message.into());
+        self.warnings.borrow_mut().push(warning);
+    }
+
+    fn at(&self, at: Place, key: &str, message: String) -> Fault {
+        Fault {
+            file: self.files.borrow()[at.file].shown.clone(),
+            line: at.line,
+            key: key.to_owned(),
+            message,
+        }
+    }
+
+    /// Does something whose faults would only repeat one that is reported already.
+    pub(super) fn quietly<T>(&self, work: impl FnOnce() -> T) -> T {
+        let before = self.faults.borrow().len();
+        let value = work();
+        self.faults.borrow_mut().truncate(before);
+        value
+    }
+
+    /// `file:line`
+    pub(super) fn show(&self, at: Place) -> String {
+        let files = self.files.borrow();
+        format!("{}:{}", files[at.file].shown.display(), at.line)
+    }
+
+    /// The file, as the user named it.
+    pub(super) fn file(&self, at: Place) -> String {
+        self.files.borrow()[at.file].shown.display().to_string()
+    }
+
+    /// The line that a byte of a file is in.
+    pub(super) fn place_of(&self, file: usize, offset: usize) -> Place {
+        let line = self.files.borrow()[file]
+            .lines
+            .partition_point(|&start| start <= offset);
+        Place { file, line }
+    }
+
+    /// A path that stands in a file, relative to that file.
+    pub(super) fn resolve(&self, at: Place, path: &str) -> PathBuf {
+        let joined = self.directory(at.file).join(path);
+        std::path::absolute(&joined).unwrap_or(joined)
+    }
+
+    /// Reads a file and remembers it for the watcher.
+    pub(super) fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        add_once(&mut self.watched.borrow_mut().files, path);
+        fs::read(path)
+    }
+
+    /// Remembers a pattern of `include` for the watcher.
+    pub(super) fn watch_include(&self, pattern: &Path) {
+        add_once(&mut self.watched.borrow_mut().includes, pattern);
+    }
+
+    /// Remembers a plugin for the watcher.
+    pub(super) fn watch_plugin(&self, path: &Path) {
+        add_once(&mut self.watched.borrow_mut().plugins, path);
+    }
+
+    /// Where the lines behind the first of a file start.
+    pub(super) fn add_lines(&self, file: usize, starts: impl Iterator<Item = usize>) {
+        self.files.borrow_mut()[file].lines.extend(starts);
+    }
+
+    /// Remembers that a file could not be had.
+    pub(super) fn mark_incomplete(&self) {
+        self.incomplete.set(true);
+    }
+
+    /// Whether every file could be parsed; if not, a name that seems unknown may be in one that was not.
+    pub(super) fn is_complete(&self) -> bool {
+        !self.incomplete.get()
+    }
+
+    /// Everything that was read or looked for.
+    pub(super) fn watched(&self) -> Watched {
+        self.watched.borrow().clone()
+    }
+
+    /// Every warning.
+    pub(super) fn warnings(&self) -> Vec<Fault> {
+        self.warnings.borrow().clone()
+    }
+
+    /// # Errors
+    /// The faults that were reported, if any.
+    pub(super) fn finish(&self) -> Result<(), Errors> {
+        let mut faults = self.faults.take();
+        if faults.is_empty() {
+            return Ok(());
+        }
+        faults.sort_by_key(|(at, _)| *at);
+        faults.dedup();
+        Err(Errors(faults.into_iter().map(|(_, fault)| fault).collect()))
+    }
+
+    /// The directory of a file.
+    pub(super) fn directory(&self, file: usize) -> PathBuf {
+        let files = self.files.borrow();
+        let parent = files[file].shown.parent();
+        parent.unwrap_or(Path::new("")).to_owned()
+    }
+
+    /// Adds a file of one line, as long as no more is known of it; its index.
+    pub(super) fn add(&self, shown: &Path) -> usize {
+        let mut files = self.files.borrow_mut();
+        files.push(SourceFile {
+            shown: shown.to_owned(),
+            lines: vec![0],
+        });
+        files.len() - 1
+    }
+}
+
+fn add_once(all: &mut Vec<PathBuf>, path: &Path) {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if !all.contains(&absolute) {
+        all.push(absolute);
+    }
+}
+
+/// Why a file cannot be read, without the number of the error.
+pub(super) fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,103 @@
+//! Bodies that differ from their length, are over the limit, or do not come.
+
+use super::{gateway, replacing};
+use crate::harness::frames::{
+    DATA, END_HEADERS, END_STREAM, HEADERS, Http2, Outcome, PROTOCOL_ERROR, get_fields, head,
+};
+use crate::harness::recorder::Recorder;
+
+/// RFC 9113, 8.1.1.
+#[test]
+fn a_body_that_differs_from_its_content_length_is_never_whole_upstream() {
+    let upstream = Recorder::start();
+    let gateway = gateway(upstream.address);
+    for (what, announced, frames) in [
+        ("less", "5", vec![(END_STREAM, "abc")]),
+        ("more", "5", vec![(END_STREAM, "abcdefgh")]),
+        (
+            "more in the second frame",
+            "5",
+            vec![(0, "abc"), (END_STREAM, "defgh")],
+        ),
+        ("an empty end", "5", vec![(0, "abc"), (END_STREAM, "")]),
+    ] {
+        let before = upstream.counts().0;
+        let mut client = Http2::connect(gateway.listener("public"));
+        let mut fields = replacing(":method", "POST");
+        fields.push(("content-length", announced));
+        client.frame(HEADERS, END_HEADERS, 1, &head(&fields));
+        for (flags, data) in frames {
+            client.frame(DATA, flags, 1, data.as_bytes());
+        }
+        let outcome = client.outcome(1);
+        assert!(
+            matches!(
+                outcome,
+                Outcome::Reset(PROTOCOL_ERROR, _) | Outcome::Answer(400, _)
+            ),
+            "{what}: {outcome:?}"
+        );
+        // The head may have gone ahead; then the request is broken off before the length it announced.
+        for at in before..upstream.counts().0 {
+            upstream.ended(at);
+            let body = upstream.body(at);
+            assert!(body.len() < 5, "{what}: whole upstream: {body:?}");
+        }
+    }
+}
+
+fn post(fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut all = get_fields("/x");
+    all[0].1 = "POST";
+    all.extend_from_slice(fields);
+    head(&all)
+}
+
+#[test]
+fn an_announced_body_over_the_limit_is_413_and_not_one_byte_goes_upstream() {
+    let upstream = Recorder::start();
+    let gateway = gateway(upstream.address);
+    let mut client = Http2::connect(gateway.listener("public"));
+    let block = post(&[("content-length", "1048577")]);
+    client.frame(HEADERS, END_HEADERS, 1, &block);
+    let outcome = client.outcome(1);
+    assert!(matches!(outcome, Outcome::Answer(413, _)), "{outcome:?}");
+    client.get(3, "/here");
+    assert_eq!(client.outcome(3), Outcome::Answer(200, 4));
+    assert_eq!(upstream.counts().0, 0);
+}
+
+#[test]
+fn a_body_that_grows_over_the_limit_is_413_and_never_whole_upstream() {
+    let upstream = Recorder::start();
+    let gateway = gateway(upstream.address);
+    let mut client = Http2::connect(gateway.listener("public"));
+    client.frame(HEADERS, END_HEADERS, 1, &post(&[]));
+    let piece = vec![b'a'; 16 << 10];
+    for at in 0..=64 {
+        // The window has room: what was sent before is upstream.
+        let length = if at == 64 { 1 } else { piece.len() };
+        client.frame(DATA, 0, 1, &piece[..length]);
+        upstream.wait("the piece", |wires| {
+            let body = wires.first()?.body().len();
+            (at == 64 || body >= (at + 1) * piece.len()).then_some(())
+        });
+    }
+    let outcome = client.outcome(1);
+    assert!(matches!(outcome, Outcome::Answer(413, _)), "{outcome:?}");
+    upstream.ended(0);
+    assert!(!upstream.body(0).ends_with(b"0\r\n\r\n"));
+}
+
+#[test]
+fn a_slow_body_is_408() {
+    let upstream = Recorder::start();
+    let gateway = gateway(upstream.address);
+    let mut client = Http2::connect(gateway.listener("public"));
+    client.frame(HEADERS, END_HEADERS, 1, &post(&[]));
+    client.frame(DATA, 0, 1, b"abc");
+    let outcome = client.outcome(1);
+    assert!(matches!(outcome, Outcome::Answer(408, _)), "{outcome:?}");
+    upstream.ended(0);
+    assert!(!upstream.body(0).ends_with(b"0\r\n\r\n"));
+}

@@ -1,0 +1,225 @@
+//! A configuration that uses every key: what the loader makes of it.
+
+use std::fs;
+
+use gateway::config::{self, PathPattern, Target};
+use tempfile::TempDir;
+
+use super::{LISTENER, check, directory, stderr};
+
+const GOOD: &str = include_str!("good.toml");
+const ROUTE: &str =
+    "\n[[routes]]\nname = \"r\"\nmatch = { path = \"/**\" }\nrespond = { status = 200 }\n";
+
+fn loaded() -> (TempDir, config::Config) {
+    let directory = directory();
+    let path = directory.path().join("gateway.toml");
+    fs::write(&path, GOOD).unwrap();
+    fs::write(directory.path().join("a.wasm"), "").unwrap();
+    fs::create_dir(directory.path().join("routes")).unwrap();
+    fs::write(
+        directory.path().join("routes/more.toml"),
+        "[[routes]]\nname = \"included\"\nmatch = { path = \"/included\" }\nupstream = \"products\"\n",
+    )
+    .unwrap();
+    let config = config::load(&path).unwrap_or_else(|errors| panic!("{errors}"));
+    (directory, config)
+}
+
+#[test]
+fn the_whole_contract_of_this_version_is_accepted() {
+    let (directory, config) = loaded();
+    // The loader has nothing to say; the plugins, which are empty files here, are what `check` compiles next.
+    let output = check(directory.path());
+    let faults = stderr(&output);
+    assert_eq!(faults.lines().count(), 3, "{faults}");
+    assert!(
+        faults
+            .lines()
+            .all(|line| line.ends_with("a.wasm: is not a WebAssembly component")),
+        "{faults}"
+    );
+    assert_eq!(output.status.code(), Some(78));
+    assert_eq!(config.routes.len(), 9);
+    let names: Vec<_> = config.routes.iter().map(|route| &*route.name).collect();
+    assert_eq!(names.last(), Some(&"included"));
+    let tls = config.listeners[0].tls.as_ref().unwrap();
+    assert_eq!(tls.certificates[0].names, ["example.com", "*.example.com"]);
+    assert_eq!(config.secrets["from_file"].reveal(), "from a file");
+    assert_eq!(config.secrets["from_env"].reveal(), "a default");
+}
+
+#[test]
+fn chains_start_with_the_global_one_unless_skipped() {
+    let (_directory, config) = loaded();
+    let chain = |name: &str| -> Vec<String> {
+        let route = config.routes.iter().find(|route| &*route.name == name);
+        let plugins = &route.unwrap().plugins;
+        plugins.iter().map(|step| step.plugin.to_string()).collect()
+    };
+    assert_eq!(chain("product-service"), ["limit", "auth", "transform"]);
+    assert_eq!(chain("open"), ["transform"]);
+    assert_eq!(chain("status"), ["limit"]);
+    let route = &config.routes[0];
+    assert_eq!(route.plugins[1].config["schemes"][0], "jwt");
+    assert_eq!(
+        route.plugins[2].config["request"]["set_headers"]["x-from"],
+        "gateway"
+    );
+    assert!(
+        route.plugins[2]
+            .place
+            .to_string()
+            .ends_with("routes[0].plugins[1].config")
+    );
+}
+
+#[test]
+fn targets_and_patterns_are_what_the_file_says() {
+    let (_directory, config) = loaded();
+    let route = |name: &str| {
+        config
+            .routes
+            .iter()
+            .find(|route| &*route.name == name)
+            .unwrap()
+    };
+    assert!(
+        matches!(&route("product-service").matcher.path, PathPattern::Prefix(path) if path == "/products")
+    );
+    assert!(matches!(
+        route("product-service").target,
+        Target::Upstream(config::UpstreamId(0))
+    ));
+    assert!(matches!(
+        route("open").matcher.path,
+        PathPattern::Template { .. }
+    ));
+    assert!(matches!(route("old").target, Target::Redirect(_)));
+    assert!(matches!(route("aggregate").target, Target::Plugins));
+    assert_eq!(route("old").listeners, [1]);
+}
+
+#[test]
+fn nothing_secret_is_in_the_masked_configuration() {
+    let (_directory, config) = loaded();
+    let shown = config.masked.to_string();
+    for secret in [
+        "a default",
+        "from a file",
+        "s3cret",
+        "k-123",
+        "hunter2",
+        "letmein",
+    ] {
+        assert!(!shown.contains(secret), "{secret} in {shown}");
+    }
+    assert!(shown.contains("x-api-key"), "the name of a header is none");
+    assert_eq!(config.masked["listeners"][1]["limits"]["body"], "10MiB");
+    assert_eq!(config.masked["plugins"]["limit"]["cpu"], "10ms");
+    assert_eq!(config.masked["admin"]["token"], "***");
+    assert_eq!(config.masked["secrets"]["from_env"], "***");
+    assert_eq!(
+        config.masked["plugins"]["auth"]["config"]["api_keys"],
+        "***"
+    );
+}
+
+#[test]
+fn a_plugin_gets_its_configuration_as_json_with_everything_in_place() {
+    let (_directory, config) = loaded();
+    let given = &config.plugins["limit"].config;
+    assert_eq!(given["seed"], "from a file");
+    assert_eq!(given["note"], "a default");
+    assert_eq!(
+        config.plugins["auth"].config["since"],
+        "2026-01-01T00:00:00Z"
+    );
+    assert_eq!(config.plugins["transform"].config, serde_json::json!({}));
+    let line = 1 + GOOD
+        .lines()
+        .position(|line| line == "[plugins.limit]")
+        .unwrap();
+    let place = format!("gateway.toml:{line}: plugins.limit");
+    assert!(config.plugin_places["limit"].to_string().ends_with(&place));
+}
+
+#[test]
+fn every_file_that_was_read_is_watched() {
+    let (directory, config) = loaded();
+    let at = |name: &str| directory.path().join(name);
+    let watched = config.watched;
+    for name in [
+        "gateway.toml",
+        "routes/more.toml",
+        "secret.txt",
+        "cert.pem",
+        "key.pem",
+    ] {
+        assert!(watched.files.contains(&at(name)), "{name}");
+    }
+    assert_eq!(watched.includes, [at("routes/*.toml")]);
+    assert_eq!(watched.plugins, [at("a.wasm")]);
+}
+
+/// A line lost, a file cut off, a value of another kind: a fault or none, never a panic, and never a fault
+/// without a message.
+#[test]
+fn no_damage_to_a_good_file_panics() {
+    let (directory, _) = loaded();
+    let lines: Vec<&str> = GOOD.lines().collect();
+    let path = directory.path().join("damaged.toml");
+    let mut refused = 0;
+    for at in 0..lines.len() {
+        let mut lost = lines.clone();
+        lost.remove(at);
+        let mut other = lines.clone();
+        let replaced = other[at]
+            .split_once(" = ")
+            .map(|(key, _)| format!("{key} = 7"));
+        other[at] = replaced.as_deref().unwrap_or("[[");
+        for damaged in [&lost[..], &other[..], &lines[..at]] {
+            fs::write(&path, damaged.join("\n")).unwrap();
+            if let Err(errors) = config::load(&path) {
+                refused += 1;
+                assert!(!errors.0.is_empty());
+                assert!(errors.0.iter().all(|fault| !fault.message.is_empty()));
+            }
+        }
+    }
+    assert!(refused > lines.len(), "{refused}");
+}
+
+#[test]
+fn a_certificate_that_clients_will_refuse_is_warned_about_with_its_line() {
+    let day = |year| rcgen::date_time_ymd(year, 1, 1);
+    for (from, to, said) in [
+        (2000, 2001, Some("has expired on 2001-01-01")),
+        (3000, 3001, Some("is not valid before 3000-01-01")),
+        (2000, 3000, None),
+    ] {
+        let directory = directory();
+        let at = |name: &str| directory.path().join(name);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut parameters = rcgen::CertificateParams::new(vec!["a.test".to_owned()]).unwrap();
+        (parameters.not_before, parameters.not_after) = (day(from), day(to));
+        let certificate = parameters.self_signed(&key).unwrap();
+        fs::write(at("old.pem"), certificate.pem()).unwrap();
+        fs::write(at("old.key"), key.serialize_pem()).unwrap();
+        let tls = "tls = { certificates = [{ cert = \"old.pem\", key = \"old.key\" }] }\n";
+        fs::write(at("gateway.toml"), format!("{LISTENER}{tls}{ROUTE}")).unwrap();
+        let config = config::load(&at("gateway.toml")).unwrap();
+        let warnings: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
+        match said {
+            None => assert_eq!(warnings, [""; 0]),
+            Some(said) => {
+                let place = "gateway.toml:5: listeners[0].tls.certificates[0].cert: `old.pem` ";
+                assert_eq!(warnings.len(), 1, "{warnings:?}");
+                assert!(
+                    warnings[0].contains(&format!("{place}{said}")),
+                    "{warnings:?}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Configurations that are refused: which faults are named, and where.
+//!
+//! `broken.txt` holds the broken files. A case is `## name`, its `gateway.toml`, and the lines of
+//! stderr after `=> `; `=== path` starts another file. What a case does not speak of (a listener, an upstream
+//! `p`, a plugin `a`) is added below it, where it moves no line.
+
+use std::fs;
+
+use gateway::config;
+use tempfile::TempDir;
+
+use super::{check, completed, directory, stderr};
+use crate::harness::wasm;
+
+const BROKEN: &str = include_str!("broken.txt");
+
+#[derive(Default)]
+struct Case<'a> {
+    name: &'a str,
+    files: Vec<(&'a str, String)>,
+    expected: Vec<&'a str>,
+}
+
+fn cases() -> Vec<Case<'static>> {
+    let mut cases: Vec<Case<'static>> = Vec::new();
+    for line in BROKEN.lines() {
+        if let Some(name) = line.strip_prefix("## ") {
+            cases.push(Case {
+                name,
+                files: vec![("gateway.toml", String::new())],
+                expected: Vec::new(),
+            });
+            continue;
+        }
+        let case = cases.last_mut().expect("a case starts with its name");
+        if let Some(expected) = line.strip_prefix("=> ") {
+            case.expected.push(expected);
+        } else if let Some(path) = line.strip_prefix("=== ") {
+            case.files.push((path, String::new()));
+        } else {
+            let (_, text) = case.files.last_mut().unwrap();
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    cases
+}
+
+#[test]
+fn every_broken_file_is_refused_with_exactly_its_faults() {
+    let cases = cases();
+    assert!(cases.len() >= 60, "{}", cases.len());
+    let mut wrong = String::new();
+    for case in &cases {
+        let directory = directory();
+        for (index, (path, text)) in case.files.iter().enumerate() {
+            let path = directory.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let text = if index == 0 {
+                completed(text)
+            } else {
+                text.clone()
+            };
+            fs::write(path, text).unwrap();
+        }
+        let output = check(directory.path());
+        let here = format!("{}/", directory.path().display());
+        let got = stderr(&output).replace(&here, "");
+        let expected = case.expected.join("\n") + "\n";
+        if got != expected || output.status.code() != Some(78) {
+            let code = output.status.code();
+            wrong.push_str(&format!(
+                "## {} (exit {code:?})\nexpected:\n{expected}got:\n{got}\n",
+                case.name
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+#[test]
+fn twelve_mistakes_are_named_in_one_run() {
+    let case = cases()
+        .into_iter()
+        .find(|case| case.name == "twelve mistakes")
+        .unwrap();
+    assert_eq!(case.expected.len(), 12);
+}
+
+#[test]
+fn bytes_that_are_no_text_are_refused_with_their_line() {
+    let directory = directory();
+    let path = directory.path().join("gateway.toml");
+    fs::write(path, b"[server]\nworkers = 1\n\xff\xfe\n").unwrap();
+    let output = check(directory.path());
+    let expected = "gateway.toml:3: not UTF-8, which TOML files have to be\n";
+    assert_eq!(stderr(&output), expected);
+}
+
+#[test]
+fn a_missing_file_is_a_fault_of_the_configuration() {
+    let directory = TempDir::new().unwrap();
+    let output = check(directory.path());
+    assert_eq!(
+        stderr(&output),
+        "gateway.toml: cannot be read: no such file\n"
+    );
+    assert_eq!(output.status.code(), Some(78));
+}
+
+/// The default configuration of a plugin, and one of a route that is faulty itself; a plugin whose own table is faulty
+/// is not tried.
+const REFUSED: &str = r#"[server]
+wrokers = 1
+[secrets]
+s = "x"
+[plugins.probe]
+path = "probe.wasm"
+grants = { upstreams = ["p"], secrets = ["s"], state = true }
+[plugins.probe.config]
+phases = ["request"]
+upstream = ""
+secret = ""
+[plugins.faulty]
+path = "probe.wasm"
+memory = "lots"
+config = { upstream = "" }
+[plugins.core]
+path = "core.wasm"
+[[routes]]
+name = "own"
+match = { path = "/own" }
+upstream = "missing"
+[[routes.plugins]]
+name = "probe"
+[routes.plugins.config]
+phases = [
+  "request",
+  "nonsense",
+]
+[[routes]]
+name = "default"
+match = { path = "/**" }
+plugins = ["probe", "faulty"]
+upstream = "p"
+[[routes]]
+name = "default-again"
+match = { path = "/again" }
+plugins = ["probe"]
+upstream = "p"
+"#;
+
+#[test]
+fn what_plugins_refuse_is_named_in_the_same_run_with_the_line_of_its_key() {
+    let directory = directory();
+    let at = |name: &str| directory.path().join(name);
+    fs::copy(wasm("guest_probe"), at("probe.wasm")).unwrap();
+    fs::write(at("core.wasm"), b"\0asm\x01\0\0\0").unwrap();
+    fs::write(at("gateway.toml"), completed(REFUSED)).unwrap();
+    let output = check(directory.path());
+    assert_eq!(output.status.code(), Some(78));
+    let said = stderr(&output).replace(at("core.wasm").to_str().unwrap(), "core.wasm");
+    assert_eq!(
+        said.lines().collect::<Vec<_>>(),
+        [
+            "gateway.toml:2: server.wrokers: unknown key; did you mean `workers`?",
+            "gateway.toml:14: plugins.faulty.memory: `lots` is not a size: write a whole number and a unit, such as \"512B\", \"64KiB\", \"10MiB\" or \"1GiB\"",
+            "gateway.toml:21: routes[0].upstream: no upstream is called `missing`; there is `p`",
+            "gateway.toml:10: plugins.probe.config: plugin \"probe\": upstream: is empty; a name is wanted",
+            "gateway.toml:11: plugins.probe.config: plugin \"probe\": secret: is empty; a name is wanted",
+            "gateway.toml:27: routes[0].plugins[0].config: plugin \"probe\": phases[1]: unknown variant `nonsense`, expected one of `request`, `request-body`, `response`, `response-body`, `request-stream`, `response-stream`, `complete`",
+            "plugin \"core\": core.wasm: is a core WebAssembly module, not a component; build it for the target wasm32-wasip2",
+        ]
+    );
+}
+
+#[test]
+fn a_configuration_that_is_refused_says_what_to_watch_for_its_remedy() {
+    let directory = directory();
+    let at = |name: &str| directory.path().join(name);
+    let text = completed(
+        "include = [\"none-*.toml\", \"broken.toml\"]\n[plugins.late]\npath = \"late.wasm\"\n",
+    );
+    fs::write(at("gateway.toml"), text).unwrap();
+    fs::write(at("broken.toml"), "[[").unwrap();
+    let (loaded, watched) = config::load_watched(&at("gateway.toml"));
+    assert!(loaded.is_err());
+    assert_eq!(watched.files, [at("gateway.toml"), at("broken.toml")]);
+    assert_eq!(watched.includes, [at("none-*.toml"), at("broken.toml")]);
+    assert_eq!(watched.plugins, [at("late.wasm")]);
+}
