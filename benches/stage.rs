@@ -109,7 +109,7 @@ fn exchange(snapshot: &WorkerSnapshot) -> Exchange {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    Exchange::new(Parts {
+    Exchange::new(Box::new(Parts {
         route: snapshot.snapshot.router.routes()[0].clone(),
         view: snapshot.view.clone(),
         client: Client {
@@ -136,5 +136,5 @@ fn exchange(snapshot: &WorkerSnapshot) -> Exchange {
         phase: Phase::Request,
         record: Record::new(),
         span: tracing::Span::none(),
-    })
+    }))
 }

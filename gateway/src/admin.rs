@@ -2,6 +2,7 @@
 //!
 //! It runs on the control thread and never touches a worker. `guard` decides who may ask, `routes` answers.
 
+mod control;
 mod guard;
 mod routes;
 #[cfg(test)]
@@ -15,14 +16,14 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::Secret;
 use guard::Guard;
+
+pub use control::Control;
 
 /// Connections at a time; more wait in the listen queue.
 const CONNECTIONS: usize = 64;
@@ -35,42 +36,6 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// The pause after a failed accept, which is mostly a lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// What the admin listener asks of a running gateway.
-pub trait Control: Send + Sync + 'static {
-    /// What `Authorization: Bearer` must carry now, if anything.
-    fn token(&self) -> Option<Secret>;
-
-    /// Whether the gateway takes traffic: started, and not draining.
-    fn ready(&self) -> bool;
-
-    /// Every metric, in the OpenMetrics text format.
-    fn metrics(&self) -> String;
-
-    /// The plugins in force.
-    fn plugins(&self) -> Value;
-
-    /// The configuration in force, its secrets masked.
-    fn config(&self) -> Value;
-
-    /// The routes in force, in the order they are tried.
-    fn routes(&self) -> Value;
-
-    /// Reloads the configuration.
-    ///
-    /// # Errors
-    /// Why it was refused; the old configuration stays in force.
-    fn reload(&self) -> impl Future<Output = Result<Value, Value>> + Send;
-
-    /// Reloads one plugin from its file. None: there is no plugin of this name.
-    ///
-    /// # Errors
-    /// Why it was refused; the old plugin stays in force.
-    fn reload_plugin(
-        &self,
-        name: &str,
-    ) -> impl Future<Output = Option<Result<Value, Value>>> + Send;
-}
 
 /// Serves until `stop`, then lets the answers under way finish for a few seconds.
 pub async fn serve<C: Control>(listener: TcpListener, control: Arc<C>, stop: CancellationToken) {

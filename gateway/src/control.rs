@@ -1,11 +1,13 @@
 //! The control thread: starting, reloading, draining. Nothing here runs on a worker.
 
+mod gateway;
 mod listeners;
 mod reload;
 mod restart;
 mod status;
+mod swaps;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -22,39 +24,16 @@ use crate::snapshot::{BuildError, Builder, Published, Reason, Replace};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace;
 use crate::watch::Watcher;
-use crate::worker::{self, Handle};
+use crate::worker;
 use crate::{admin, state};
 
+use gateway::{Gateway, Reloading, warn};
 use listeners::Listeners;
+use swaps::Swaps;
 
 /// How long to let `/readyz` say no before a drain begins to refuse new connections. Load balancers look now and
 /// then; what they still send meanwhile is served.
 const NOTICE: Duration = Duration::from_millis(100);
-
-/// A running gateway.
-#[derive(Debug)]
-pub struct Gateway {
-    path: PathBuf,
-    published: Arc<Published>,
-    workers: Vec<Handle>,
-    metrics: Arc<Metrics>,
-    state: Arc<state::Memory>,
-    /// One reload at a time.
-    reloading: Mutex<Reloading>,
-    swaps: status::Swaps,
-    ready: AtomicBool,
-    /// Asks for the files of the configuration to be watched; none where nothing is watched. Whoever asks does not
-    /// wait: it may be the watcher itself.
-    files: Option<watch::Sender<Watched>>,
-    /// What a configuration that was refused depends on, until one is taken.
-    refused: parking_lot::Mutex<Option<Watched>>,
-}
-
-#[derive(Debug)]
-struct Reloading {
-    builder: Builder,
-    listeners: Listeners,
-}
 
 /// Serves a configuration until SIGTERM or SIGINT. With `watch`, files that change are reloaded by themselves.
 ///
@@ -109,13 +88,6 @@ pub fn refused(faulty: &config::Faulty) -> BuildError {
     BuildError(reasons)
 }
 
-/// Says what somebody should look at.
-fn warn(config: &Config) {
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
-    }
-}
-
 async fn serve(
     path: &Path,
     config: Arc<Config>,
@@ -155,7 +127,7 @@ async fn serve(
         metrics,
         state,
         reloading: Mutex::new(Reloading { builder, listeners }),
-        swaps: status::Swaps::default(),
+        swaps: Swaps::default(),
         ready: AtomicBool::new(false),
         files: watched.then_some(files),
         refused: parking_lot::Mutex::default(),

@@ -2,8 +2,9 @@
 //!
 //! An [`Exchange`] is a handle of pointer size. Its owner is the proxy, or the response body while it streams; a plugin
 //! call is lent the handle and gives it back whatever happens there. When the owner drops it, the exchange is over:
-//! it is counted and logged (see [`record`]), so an exchange that a client breaks off is not forgotten.
+//! it is counted and logged (`end`), so an exchange that a client breaks off is not forgotten.
 
+mod end;
 mod record;
 mod route;
 mod view;
@@ -106,8 +107,9 @@ pub struct Response {
 
 impl Exchange {
     /// The owner's handle.
-    pub fn new(parts: Parts) -> Self {
-        Self(Some(Box::new(parts)))
+    #[inline]
+    pub fn new(parts: Box<Parts>) -> Self {
+        Self(Some(parts))
     }
 
     /// Takes the exchange out of this handle, which is empty until it is [restored](Self::restore).

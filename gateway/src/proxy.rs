@@ -6,13 +6,13 @@ mod admit;
 mod answer;
 mod body;
 mod chain;
-mod complete;
+pub mod complete;
 mod forward;
-mod local;
 pub mod normalise;
 mod passage;
 mod respond;
 mod stream;
+mod tail;
 mod upgrade;
 
 use std::rc::Rc;
@@ -30,13 +30,13 @@ use crate::message::headers;
 use crate::server::connection::Connection;
 
 use answer::Answer;
-use chain::{Requested, Responded};
+use chain::Responded;
 use passage::Passage;
 use stream::Edits;
+use tail::Tail;
 
 pub use body::Body;
-pub use complete::Completions;
-pub use local::Local;
+pub use passage::{Completions, Local};
 
 /// Answers one request.
 ///
@@ -93,10 +93,11 @@ async fn respond(
     body: ClientBody,
     protocol: Option<&HeaderValue>,
     progress: &Rc<Progress>,
-) -> Result<Responded, Error> {
-    let answer = match chain::on_request(passage, body, progress).await? {
-        Requested::Answered(answer) => answer,
-        Requested::Next(body) => obtain(passage, body, protocol, progress).await?,
+) -> Result<Responded, Box<Error>> {
+    let mut body = Outgoing::client(body);
+    let answer = match chain::on_request(passage, &mut body, progress).await? {
+        Some(answer) => *answer,
+        None => obtain(passage, body, protocol, progress).await?,
     };
     chain::on_response(passage, answer).await
 }
@@ -107,23 +108,23 @@ async fn obtain(
     body: Outgoing,
     protocol: Option<&HeaderValue>,
     progress: &Progress,
-) -> Result<Answer, Error> {
+) -> Result<Answer, Box<Error>> {
     let upstream = match (passage.request.upstream, &passage.route.config.target) {
         (Some(chosen), _) => chosen,
         (None, Target::Upstream(configured)) => *configured,
         (None, Target::Respond(respond)) => return Ok(respond::respond(respond, passage)),
-        (None, Target::Redirect(redirect)) => return respond::redirect(redirect, passage),
-        (None, Target::Plugins) => return Err(Error::NoAnswer),
+        (None, Target::Redirect(redirect)) => return Ok(respond::redirect(redirect, passage)?),
+        (None, Target::Plugins) => return Err(Error::NoAnswer.into()),
     };
     forward::send(passage, upstream, body, protocol, progress).await
 }
 
 /// A failure as an answer. It takes the response phases of the plugins that were reached; where one of them fails too,
 /// or one failed on a body, it goes out plain.
-async fn fail(passage: &mut Passage, error: Error) -> Responded {
+async fn fail(passage: &mut Passage, error: Box<Error>) -> Responded {
     report(passage, &error);
     let (head, body) = error.response(Some(&passage.client.id));
-    if !matches!(error, Error::PluginBody) {
+    if !matches!(*error, Error::PluginBody) {
         let answer = Answer::whole(head.clone(), body.clone());
         match chain::on_response(passage, answer).await {
             Ok(responded) => return responded,
@@ -154,39 +155,14 @@ fn report(passage: &mut Passage, error: &Error) {
 /// Sends the head; the body follows at the client's pace, and with its end the exchange is over.
 fn send(mut passage: Passage, responded: Responded, progress: &Rc<Progress>) -> Response<Body> {
     let Responded { body, pipeline } = responded;
-    let edited = !pipeline.is_empty();
-    let head = head(&mut passage, edited || !body.is_untouched());
-    let body = if edited {
-        let tail = body::Tail::new(passage, progress.clone());
-        Body::edited(Edits::new(pipeline, body, tail))
-    } else {
-        Body::plain(body, passage, progress.clone())
+    let edited = pipeline.is_some() || !body.is_untouched();
+    let head = answer::head(&mut passage, edited);
+    let tail = Tail::new(passage, progress.clone());
+    let body = match pipeline {
+        Some(pipeline) => Body::edited(Edits::new(*pipeline, body, tail)),
+        None => Body::plain(body, tail),
     };
     Response::from_parts(head, body)
-}
-
-/// What goes to the client; the exchange keeps the status, and the fields only where a later phase reads them.
-fn head(passage: &mut Passage, edited: bool) -> http::response::Parts {
-    let mut parts = Response::new(()).into_parts().0;
-    let exchange = &mut *passage.exchange;
-    let Some(head) = exchange.response.head.as_mut() else {
-        return parts;
-    };
-    if edited {
-        head.headers.remove(header::CONTENT_LENGTH);
-    }
-    let id = exchange.client.id.clone();
-    head.headers.insert(&headers::X_REQUEST_ID, id);
-    exchange.record.status = Some(head.status);
-    parts.status = head.status;
-    let route = &exchange.route;
-    let read_later = !route.on_complete.is_empty() || !route.response_stream.is_empty();
-    parts.headers = if read_later {
-        head.headers.clone()
-    } else {
-        std::mem::take(&mut head.headers)
-    };
-    parts
 }
 
 impl Responded {
@@ -194,7 +170,7 @@ impl Responded {
     fn plain(body: Bytes) -> Self {
         Self {
             body: answer::Source::full(body),
-            pipeline: stream::Pipeline::default(),
+            pipeline: None,
         }
     }
 }

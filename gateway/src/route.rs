@@ -6,33 +6,17 @@
 mod matcher;
 mod rank;
 pub mod rewrite;
+mod subject;
 mod trie;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
-
 use crate::config::{self, HostPattern, PathPattern};
 
 use trie::Node;
 
-/// What routing looks at.
-#[derive(Debug, Clone, Copy)]
-pub struct Subject<'a> {
-    /// Index of the listener.
-    pub listener: usize,
-    /// Host without port, lower case.
-    pub host: &'a str,
-    /// The normalised path.
-    pub path: &'a str,
-    /// The raw query, without `?`.
-    pub query: &'a str,
-    /// The method.
-    pub method: &'a Method,
-    /// The header fields.
-    pub headers: &'a HeaderMap,
-}
+pub use subject::Subject;
 
 /// The index over routes, or over whatever else has the configuration of one.
 #[derive(Debug)]

@@ -1,11 +1,11 @@
 //! Where requests go: named groups of endpoints, and the way to get a request there and its answer back.
 
-mod client;
 mod connect;
 mod error;
 mod fetch;
 mod h1;
 mod pool;
+mod timer;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,12 +16,11 @@ use http::HeaderValue;
 use crate::config;
 use crate::telemetry::metrics::UpstreamMetrics;
 
-pub use client::Client;
 pub use connect::{Times, send};
 pub use error::SendError;
 pub use fetch::{FetchError, SubRequest, fetch};
 pub use h1::{Message, ResponseBody, Tunnel};
-pub use pool::Open;
+pub use pool::{Client, Open};
 
 /// An upstream in force.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use tokio::runtime::LocalOptions;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::proxy::{self, Completions, Local};
+use crate::proxy::{self, Local, complete};
 use crate::server::drain::{Drain, Stage};
 use crate::server::{Settings, listener};
 use crate::snapshot::{InForce, Published};
@@ -111,7 +111,7 @@ async fn serve(
     grace: CancellationToken,
 ) {
     let client = Arc::new(Client::default());
-    let (completions, completing) = Completions::start();
+    let (completions, completing) = complete::start();
     let local = Rc::new(Local {
         in_force: InForce::new(published, id, client.clone()),
         client,

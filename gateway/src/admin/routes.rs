@@ -9,7 +9,7 @@ use http_body_util::Full;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-use super::Control;
+use super::control::Control;
 use super::guard::{Denied, Guard};
 
 type Answer = Response<Full<Bytes>>;

@@ -7,7 +7,10 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
+use serde_json::Value;
+
 use super::*;
+use crate::config::Secret;
 
 #[derive(Default)]
 struct Fake {

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Gateway, Reloading, restart};
+use super::gateway::{Gateway, Reloading, warn};
+use super::restart;
 use crate::config::{self, Config, Watched};
 use crate::snapshot::{Reason, Replace, Snapshot};
 use crate::worker::Order;
@@ -34,7 +35,7 @@ impl Gateway {
         let loaded = tokio::task::spawn_blocking(move || config::load_watched(&path)).await;
         let (result, watched) = match loaded {
             Ok((Ok(mut config), watched)) => {
-                super::warn(&config);
+                warn(&config);
                 let kept = restart::keep(&mut config, &self.published.snapshot().config);
                 kept.iter().for_each(|kept| tracing::warn!("{kept}"));
                 let warnings = config.warnings.iter().map(ToString::to_string);

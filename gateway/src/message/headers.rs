@@ -5,7 +5,7 @@
 
 mod forwarded;
 
-use http::header::{CONNECTION, HeaderName, TE, UPGRADE};
+use http::header::{CONNECTION, EXPECT, HeaderName, TE, UPGRADE};
 use http::{HeaderMap, HeaderValue};
 
 pub use forwarded::{
@@ -22,20 +22,21 @@ pub static DEPTH: HeaderName = HeaderName::from_static("x-gateway-depth");
 /// Connection cannot remove Host, Content-Length, X-Forwarded-*, Forwarded or X-Request-Id: no honest client
 /// names them, and others rely on them.
 ///
-/// Whether there is a field that says who asks, as [`forget_client`] removes them: the names are looked at anyway.
-pub fn strip(headers: &mut HeaderMap, upgrading: bool) -> bool {
+/// What else it saw, since it looks at every name anyway.
+pub fn strip(headers: &mut HeaderMap, upgrading: bool) -> Seen {
     // One look at each name, and removals only of what is there: most messages carry Connection or nothing.
     let mut present = [false; OF_CONNECTION.len()];
-    let (mut any, mut tells) = (false, false);
-    for name in headers.keys() {
-        if let Some(index) = of_connection(name.as_str()) {
+    let (mut any, mut seen) = (false, Seen::default());
+    for name in headers.keys().map(HeaderName::as_str) {
+        if let Some(index) = of_connection(name) {
             (present[index], any) = (true, true);
         } else {
-            tells |= forwarded::tells_client(name.as_str());
+            seen.identity |= forwarded::tells_client(name);
+            seen.to_gateway |= name == DEPTH.as_str() || name == EXPECT.as_str();
         }
     }
     if !any {
-        return tells;
+        return seen;
     }
     let trailers = headers
         .get_all(TE)
@@ -55,7 +56,16 @@ pub fn strip(headers: &mut HeaderMap, upgrading: bool) -> bool {
     if switches {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
-    tells
+    seen
+}
+
+/// Fields of a message that are nothing of its connection's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// One that says who asks, as [`forget_client`] removes them.
+    pub identity: bool,
+    /// One that is for this gateway: [`DEPTH`] or Expect.
+    pub to_gateway: bool,
 }
 
 /// What belongs to one connection.

@@ -16,29 +16,38 @@ use crate::exchange::{Exchange, FilterId, Link, Place};
 use crate::message::phase::Phase;
 use crate::telemetry::span;
 
-/// The instances that stay with one exchange, by their place in its chain.
+/// The instances that stay with one exchange, by their place in its chain. Most exchanges have none, and carry one
+/// pointer.
 #[derive(Debug, Default)]
-pub struct HeldInstances(Vec<Option<Held>>);
+#[allow(
+    clippy::box_collection,
+    reason = "a pointer is what most exchanges carry"
+)]
+pub struct HeldInstances(Option<Box<Vec<Option<Held>>>>);
 
 impl HeldInstances {
     /// The instance of a link. It is made at its first call.
     pub fn hold(&mut self, pool: &Arc<Pool>, link: Link, exchange: &Exchange) -> Held {
         let place = link.place.0;
-        if self.0.len() <= place {
-            self.0.resize_with(place + 1, || None);
+        let held = self.0.get_or_insert_default();
+        if held.len() <= place {
+            held.resize_with(place + 1, || None);
         }
         let made = || Held::new(pool.clone(), link.filter, exchange);
-        self.0[place].get_or_insert_with(made).clone()
+        held[place].get_or_insert_with(made).clone()
     }
 
     /// Whether there is one for this place.
     pub(super) fn has(&self, place: Place) -> bool {
-        self.0.get(place.0).is_some_and(Option::is_some)
+        let held = self.0.as_ref();
+        held.is_some_and(|held| held.get(place.0).is_some_and(Option::is_some))
     }
 
     /// Lets go of the instance of this place.
     pub(super) fn release(&mut self, place: Place) {
-        if let Some(held) = self.0.get_mut(place.0) {
+        if let Some(held) = &mut self.0
+            && let Some(held) = held.get_mut(place.0)
+        {
             *held = None;
         }
     }

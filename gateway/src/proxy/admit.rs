@@ -8,10 +8,9 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::Body as _;
 
-use super::local::Local;
 use super::normalise;
 use super::normalise::{Refusal, Target};
-use super::passage::Passage;
+use super::passage::{Local, Passage};
 use crate::error::Error;
 use crate::exchange::{self, Client, Exchange, Record, Request, Response, Route};
 use crate::message::body::ClientBody;
@@ -42,7 +41,7 @@ pub(super) fn admit(
     parts: Parts,
     body: &ClientBody,
     body_limit: u64,
-) -> (Passage, Result<(), Error>) {
+) -> (Passage, Result<(), Box<Error>>) {
     let target = match connection.ambiguous_framing() {
         true => Err(AMBIGUOUS),
         false => normalise::target(&parts.method, &parts.uri, &parts.headers, parts.version),
@@ -55,12 +54,12 @@ pub(super) fn admit(
     };
     let (mut passage, trusted) = identify(local, connection, parts, target);
     let admitted = match refusal {
-        Some(Refusal { status, reason }) => Err(Error::Refused(status, reason)),
-        None => route(&mut passage, connection, trusted),
+        Some(Refusal { status, reason }) => Err(Error::Refused(status, reason).into()),
+        None => route(&mut passage, connection, trusted).map_err(Box::new),
     };
     let too_large = body_limit > 0 && body.size_hint().lower() > body_limit;
     match admitted {
-        Ok(()) if too_large => (passage, Err(Error::BodyTooLarge)),
+        Ok(()) if too_large => (passage, Err(Error::BodyTooLarge.into())),
         admitted => (passage, admitted),
     }
 }
@@ -124,11 +123,15 @@ fn identify(
         proxies,
     );
     let id = headers::request_id(&fields, identity.trusted);
-    if headers::strip(&mut fields, false) && !identity.trusted {
+    let seen = headers::strip(&mut fields, false);
+    if seen.identity && !identity.trusted {
         headers::forget_client(&mut fields);
     }
-    let depth = depth(&mut fields);
-    let exchange = Exchange::new(exchange::Parts {
+    let depth = match seen.to_gateway {
+        true => depth(&mut fields),
+        false => 0,
+    };
+    let exchange = Box::new(exchange::Parts {
         view: snapshot.view.clone(),
         route: snapshot.snapshot.no_route.clone(),
         span: span::exchange(&id, &method, path.as_str()),
@@ -151,12 +154,19 @@ fn identify(
             body: None,
             upstream: None,
         },
-        response: Response::default(),
+        response: Response {
+            head: None,
+            body: None,
+            edits: Vec::new(),
+        },
         attributes: Vec::new(),
         phase: Phase::Request,
         record: Record::new(),
     });
-    (Passage::new(exchange, snapshot, local), identity.trusted)
+    (
+        Passage::new(Exchange::new(exchange), snapshot, local),
+        identity.trusted,
+    )
 }
 
 /// The route, if this connection may ask for it.

@@ -11,23 +11,16 @@ use crate::clock;
 use crate::config::{BodyOverflow, OnError};
 use crate::error::Error;
 use crate::exchange::{Link, Place};
-use crate::message::body::{BodyFault, ClientBody, Collected, Outgoing, Progress};
+use crate::message::body::{BodyFault, Collected, Outgoing, Progress};
 use crate::message::head::ResponseHead;
 use crate::plugin::{self, Failure, Flow, Linked};
-
-/// What the request phases came to.
-pub(super) enum Requested {
-    /// Go on, with the body that goes upstream.
-    Next(Outgoing),
-    /// A plugin answered.
-    Answered(Answer),
-}
 
 /// What the response phases came to: a body, and the plugins that it passes through. The head is in the exchange.
 #[derive(Debug)]
 pub(super) struct Responded {
     pub(super) body: Source,
-    pub(super) pipeline: Pipeline,
+    /// None where no plugin edits it.
+    pub(super) pipeline: Option<Box<Pipeline>>,
 }
 
 impl From<plugin::Answer> for Answer {
@@ -40,32 +33,32 @@ impl From<plugin::Answer> for Answer {
     }
 }
 
-/// Runs the request phases.
+/// Runs the request phases on the body that goes upstream. An answer, where a plugin gave one.
 ///
 /// # Errors
 /// If a plugin fails that may not be skipped, or a body that it holds is broken or too large.
 pub(super) async fn on_request(
     passage: &mut Passage,
-    body: ClientBody,
+    body: &mut Outgoing,
     progress: &Rc<Progress>,
-) -> Result<Requested, Error> {
-    let route = &passage.route;
+) -> Result<Option<Box<Answer>>, Box<Error>> {
+    let route = &passage.exchange.route;
+    passage.reached = route.links;
     if route.on_request.is_empty() && route.request_stream.is_empty() {
-        passage.reached = route.links;
-        return Ok(Requested::Next(Outgoing::client(body)));
+        return Ok(None);
     }
     // Boxed, so that exchanges without plugins do not carry, and copy, the room for a plugin's call.
-    Box::pin(call_on_request(passage, body, progress)).await
+    Ok(Box::pin(call_on_request(passage, body, progress)).await?)
 }
 
 async fn call_on_request(
     passage: &mut Passage,
-    body: ClientBody,
+    body: &mut Outgoing,
     progress: &Rc<Progress>,
-) -> Result<Requested, Error> {
+) -> Result<Option<Box<Answer>>, Error> {
     let route = passage.route.clone();
     let mut request = RequestBody {
-        body: Outgoing::client(body),
+        body: std::mem::replace(body, Outgoing::Empty),
         held: false,
         pipeline: Pipeline::default(),
         streams: &route.request_stream,
@@ -85,13 +78,14 @@ async fn call_on_request(
             Ok(Flow::Next) => {}
             Ok(Flow::Respond(answer)) => {
                 passage.reach(link.place);
-                return Ok(Requested::Answered(answer.into()));
+                return Ok(Some(Box::new(answer.into())));
             }
             Err(failure) => skip(pool.linked(), failure)?,
         }
     }
     passage.reached = route.links;
-    Ok(Requested::Next(request.outgoing(passage)))
+    *body = request.outgoing(passage);
+    Ok(None)
 }
 
 /// The body of a request between the phases.
@@ -192,16 +186,17 @@ impl RequestBody<'_> {
 ///
 /// # Errors
 /// If a plugin fails that may not be skipped, or a body that it holds is broken or too large.
-pub(super) async fn on_response(passage: &mut Passage, answer: Answer) -> Result<Responded, Error> {
+pub(super) async fn on_response(
+    passage: &mut Passage,
+    answer: Answer,
+) -> Result<Responded, Box<Error>> {
     passage.response.answer(answer.head);
-    let route = &passage.route;
+    let (body, route) = (answer.body, &passage.route);
     if route.on_response.is_empty() && route.response_stream.is_empty() {
-        return Ok(Responded {
-            body: answer.body,
-            pipeline: Pipeline::default(),
-        });
+        let pipeline = None;
+        return Ok(Responded { body, pipeline });
     }
-    Box::pin(call_on_response(passage, answer.body)).await
+    Ok(Box::pin(call_on_response(passage, body)).await?)
 }
 
 async fn call_on_response(passage: &mut Passage, body: Source) -> Result<Responded, Error> {
@@ -252,6 +247,7 @@ async fn call_on_response(passage: &mut Passage, body: Source) -> Result<Respond
     {
         body.prepend(read);
     }
+    let pipeline = (!pipeline.is_empty()).then(|| Box::new(pipeline));
     Ok(Responded { body, pipeline })
 }
 

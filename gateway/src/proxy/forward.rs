@@ -23,7 +23,7 @@ pub(super) async fn send(
     body: Outgoing,
     upgrade: Option<&HeaderValue>,
     progress: &Progress,
-) -> Result<Answer, Error> {
+) -> Result<Answer, Box<Error>> {
     let view = passage.view.clone();
     let upstream = view.upstream(upstream);
     let endpoint = view.client.pick(upstream);
@@ -41,8 +41,14 @@ pub(super) async fn send(
         upgrade,
     };
     let span = span::upstream(&exchange.span, &upstream.name, endpoint.address);
-    let sent = upstream::send(&view.client, upstream, endpoint, times, message, body);
-    match sent.instrument(span.clone()).await {
+    let sending = upstream::send(&view.client, upstream, endpoint, times, message, body);
+    let sent = if span.is_disabled() {
+        sending.await
+    } else {
+        // Boxed, so that exchanges without a trace do not move the future once more.
+        Box::pin(sending.instrument(span.clone())).await
+    };
+    match sent {
         Ok((mut head, body)) => {
             let record = &mut exchange.record;
             record.endpoint = Some(endpoint.address);
@@ -53,10 +59,10 @@ pub(super) async fn send(
         }
         Err(error) => {
             span::failed(&span, error.kind);
-            Err(match progress.fault.get() {
+            Err(Box::new(match progress.fault.get() {
                 Some(fault) => Error::of_request(fault),
                 None => explain(upstream, exchange, error),
-            })
+            }))
         }
     }
 }

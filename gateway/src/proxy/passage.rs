@@ -1,15 +1,19 @@
-//! An exchange on its way through the gateway.
+//! An exchange on its way through the gateway, and what the worker has to itself that carries it.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
+use std::sync::Arc;
 
-use super::local::Local;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
 use crate::exchange::{Exchange, Link, Place};
 use crate::message::phase::Phase;
 use crate::plugin::{HeldInstances, Pool};
-use crate::snapshot::WorkerSnapshot;
-use std::sync::Arc;
+use crate::snapshot::{InForce, WorkerSnapshot};
+use crate::upstream::Client;
 
 /// An exchange with what the plugins of its chain need. It has one owner from the head of the request to the last byte
 /// of the response. Its drop is the end: then the `complete` phases are called soon, and after them the exchange is
@@ -98,5 +102,40 @@ impl Drop for Passage {
 impl fmt::Debug for Passage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.exchange.fmt(f)
+    }
+}
+
+/// A worker's own state. Nothing of it is shared with another worker, and all of it ends with the worker.
+#[derive(Debug)]
+pub struct Local {
+    /// The snapshot in force.
+    pub in_force: InForce,
+    /// Idle connections to upstreams, turns of round robin, and buffers.
+    pub client: Arc<Client>,
+    /// Exchanges whose `complete` phases are to be called.
+    pub completions: Completions,
+    /// Cancelled at the end of the grace of a drain.
+    pub grace: CancellationToken,
+}
+
+/// Where exchanges go whose `complete` phases are to be called.
+#[derive(Debug)]
+pub struct Completions(RefCell<Option<mpsc::Sender<Passage>>>);
+
+impl Completions {
+    pub(super) fn new(sender: mpsc::Sender<Passage>) -> Self {
+        Self(RefCell::new(Some(sender)))
+    }
+
+    /// Has the `complete` phases of an exchange called soon. Where they cannot be, its drop records it.
+    fn add(&self, passage: Passage) {
+        if let Some(sender) = &*self.0.borrow() {
+            let _recorded = sender.try_send(passage);
+        }
+    }
+
+    /// Takes no more: exchanges that end from now on are recorded without.
+    pub fn close(&self) {
+        self.0.replace(None);
     }
 }

@@ -12,8 +12,8 @@ use http_body_util::BodyExt as _;
 use tokio::sync::mpsc;
 
 use super::answer::Source;
-use super::body::Tail;
 use super::passage::Passage;
+use super::tail::Tail;
 use crate::config::OnError;
 use crate::exchange::{Exchange, Link};
 use crate::message::body::{BodyFault, Collected, Outgoing};
@@ -254,7 +254,7 @@ impl Edits {
 
 /// Moves a body to its end, or to the deadline of the exchange.
 async fn drive(pipeline: Pipeline, source: Source, mut tail: Tail, sender: mpsc::Sender<Edited>) {
-    let deadline = tail.deadline();
+    let deadline = tail.passage.deadline();
     let moving = pump(pipeline, source, &mut tail, &sender);
     let ended = match deadline {
         None => moving.await.map_err(|fault| (fault, fault.of_response())),

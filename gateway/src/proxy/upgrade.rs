@@ -9,9 +9,8 @@ use http::{HeaderValue, Request, Response, Version, header};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
-use super::answer::Source;
+use super::answer::{Source, head};
 use super::body::Body;
-use super::head;
 use super::passage::Passage;
 use crate::server::connection::Connection;
 

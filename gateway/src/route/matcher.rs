@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use super::Subject;
+use super::subject::Subject;
 use crate::config::{Route, ValuePattern};
 
 /// Whether listener, method, header and query predicates hold.

@@ -7,70 +7,26 @@
 //! exchange says, also after a reload.
 
 mod format;
+mod line;
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use super::metrics::Metrics;
 use crate::config::{self, AccessLogFormat, AccessLogPath};
-use crate::message::error::{ErrorKind, Side};
+
+pub use line::Line;
 
 /// A worker's buffer is handed over at this size.
 const FULL: usize = 32 << 10;
 /// Buffers that wait for the writer, over all workers.
 const WAITING: usize = 256;
-
-/// One exchange.
-#[derive(Debug)]
-pub struct Line<'a> {
-    /// When it ended.
-    pub time: SystemTime,
-    /// The request id.
-    pub id: &'a str,
-    /// The client.
-    pub client: IpAddr,
-    /// The client's method.
-    pub method: &'a str,
-    /// The client's path and query, normalised.
-    pub path: &'a str,
-    /// The host asked for.
-    pub host: &'a str,
-    /// The client's protocol.
-    pub protocol: http::Version,
-    /// Whether the client sees `https`.
-    pub secure: bool,
-    /// The status; none where no head was sent.
-    pub status: Option<u16>,
-    /// Bytes of the request body.
-    pub bytes_in: u64,
-    /// Bytes of the response body.
-    pub bytes_out: u64,
-    /// From the head to the last byte.
-    pub duration: Duration,
-    /// Until the head of the upstream's response.
-    pub upstream_time: Option<Duration>,
-    /// Who answered.
-    pub endpoint: Option<SocketAddr>,
-    /// The route.
-    pub route: &'a str,
-    /// The kind of failure.
-    pub error: Option<ErrorKind>,
-    /// Whether the last byte was handed over.
-    pub finished: bool,
-    /// User-Agent.
-    pub user_agent: Option<&'a [u8]>,
-    /// Referer.
-    pub referer: Option<&'a [u8]>,
-    /// What plugins left.
-    pub attributes: &'a [(Box<str>, Box<str>)],
-}
 
 /// How lines look, which of them are written, and where they go.
 #[derive(Debug)]
@@ -200,21 +156,6 @@ impl AccessLog {
     }
 }
 
-impl Line<'_> {
-    /// Whether something else than the client is at fault.
-    fn is_ours(&self) -> bool {
-        self.error.is_some_and(|error| error.side() != Side::Client)
-    }
-
-    /// Whether the gateway or the upstream failed at it. What a client did wrong (4xx) is no failure.
-    fn is_failure(&self) -> bool {
-        match self.status {
-            None => true,
-            Some(status) => status >= 500 || (status < 400 && self.is_ours()),
-        }
-    }
-}
-
 impl Target {
     fn hand_over(&self, lines: Vec<u8>) {
         let lost = match self.sender.try_send(Message::Lines(lines)) {
@@ -289,10 +230,13 @@ fn open(path: &AccessLogPath) -> io::Result<Box<dyn Write + Send>> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
     use std::path::Path;
+    use std::time::SystemTime;
 
     use super::*;
     use crate::config::LogTemplate;
+    use crate::message::error::ErrorKind;
 
     fn log(path: &Path, template: &str, sample: f64) -> Arc<AccessLog> {
         let config = config::AccessLog {

@@ -173,11 +173,6 @@ impl Metrics {
     pub fn set_version(&self, version: u64) {
         self.version.store(version, Ordering::Relaxed);
     }
-
-    /// Everything in the text format of Prometheus.
-    pub fn text(self: &Arc<Self>) -> String {
-        families::text(self)
-    }
 }
 
 fn named<T>(all: &ByName<T>, name: &str, new: impl FnOnce() -> T) -> Arc<T> {

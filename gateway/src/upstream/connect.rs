@@ -13,8 +13,8 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::timeout;
 
 use super::h1::{self, Head, Message, ResponseBody, Sending, Stopped};
-use super::pool::{self, Connection, Open};
-use super::{Client, Endpoint, SendError, Upstream};
+use super::pool::{Client, Connection, Open};
+use super::{Endpoint, SendError, Upstream};
 use crate::message::body::{BodyFault, Outgoing};
 use crate::message::error::{ErrorKind, Side};
 use crate::message::head::ResponseHead;
@@ -50,88 +50,71 @@ pub async fn send(
     message: Message<'_>,
     body: Outgoing,
 ) -> Result<(ResponseHead, ResponseBody), SendError> {
-    let to = To {
-        client,
-        upstream,
-        endpoint,
-    };
-    let answered = to.send(times, message, body).await;
-    match &answered {
-        Ok(_) => upstream.metrics.request(),
-        // What a client or a plugin did wrong with the body says nothing about the upstream.
-        Err(error) if matches!(error.kind.side(), Side::Client | Side::Plugin) => {}
-        Err(error) => upstream.metrics.failure(error.kind),
-    }
-    answered
-}
-
-/// Where a request goes, and by whose connections.
-struct To<'a> {
-    client: &'a Arc<Client>,
-    upstream: &'a Upstream,
-    endpoint: &'a Endpoint,
-}
-
-impl To<'_> {
-    async fn send(
-        &self,
-        times: Times,
-        message: Message<'_>,
-        body: Outgoing,
-    ) -> Result<(ResponseHead, ResponseBody), SendError> {
-        let config = &self.upstream.config;
-        let bodiless = matches!(body, Outgoing::Empty);
-        let mut sending = Some(Sending::new(message, body, self.client.spare()));
-        let mut pooled = true;
-        loop {
-            let kept = pooled.then(|| pool::take(self.client, self.endpoint, times.now));
-            let kept = kept.flatten();
-            let reused = kept.is_some();
-            let (connection, since) = match kept {
-                Some(connection) => (connection, times.now),
-                None => (Box::pin(self.connect()).await?, Instant::now()),
-            };
-            let again = || Sending::new(message, Outgoing::Empty, self.client.spare());
-            let request = sending.take().unwrap_or_else(again);
-            let mut attempt = Attempt::new(self.client, connection, request, since);
-            let limit = config.first_byte_timeout;
-            let polled = poll_fn(|cx| attempt.poll(cx, message.method, limit, times.deadline));
-            let error = match polled.await {
-                Ok((head, rest)) => {
-                    return attempt.answer(head, rest, message, config.idle_timeout);
-                }
-                Err(error) => error,
-            };
-            let broke = error.kind == ErrorKind::BadGateway;
-            if !reused || attempt.answered || !broke {
-                return Err(error);
+    let bodiless = matches!(body, Outgoing::Empty);
+    let mut sending = Some(Sending::new(message, body, client.spare()));
+    let mut pooled = true;
+    loop {
+        let kept = pooled.then(|| client.take(endpoint, times.now)).flatten();
+        let reused = kept.is_some();
+        let (connection, since) = match kept {
+            Some(connection) => (connection, times.now),
+            None => {
+                let opened = Box::pin(connect(client, upstream, endpoint)).await;
+                (opened.map_err(counted(upstream))?, Instant::now())
             }
-            match attempt.sending {
-                Some(unsent) if !unsent.begun() => sending = Some(unsent),
-                _ if bodiless && message.method.is_idempotent() => pooled = false,
-                _ => return Err(error),
+        };
+        let again = || Sending::new(message, Outgoing::Empty, client.spare());
+        let request = sending.take().unwrap_or_else(again);
+        let mut attempt = Attempt::new(client, connection, request, since);
+        let limit = upstream.config.first_byte_timeout;
+        let polled = poll_fn(|cx| attempt.poll(cx, message.method, limit, times.deadline));
+        let error = match polled.await {
+            Ok((head, rest)) => {
+                let answer = attempt.answer(head, rest, message, upstream.config.idle_timeout);
+                upstream.metrics.request();
+                return answer.map_err(counted(upstream));
             }
+            Err(error) => error,
+        };
+        let broke = reused && !attempt.answered && error.kind == ErrorKind::BadGateway;
+        match attempt.sending {
+            Some(unsent) if broke && !unsent.begun() => sending = Some(unsent),
+            _ if broke && bodiless && message.method.is_idempotent() => pooled = false,
+            _ => return Err(counted(upstream)(error)),
         }
     }
+}
 
-    /// Opens a connection.
-    async fn connect(&self) -> Result<Box<Connection>, SendError> {
-        let counted = Open::count(self.upstream).ok_or_else(|| {
-            SendError::new(
-                ErrorKind::Saturated,
-                "every connection of the pool is taken",
-            )
-        })?;
-        let limit = self.upstream.config.connect_timeout;
-        let address = self.endpoint.address;
-        let opening = Connection::open(self.client, self.upstream, self.endpoint, counted);
-        let why = match timeout(limit, opening).await {
-            Ok(Ok(connection)) => return Ok(connection),
-            Ok(Err(error)) => format!("{address}: {error}"),
-            Err(_) => format!("{address}: no connection within {limit:?}"),
-        };
-        Err(SendError::new(ErrorKind::Connect, why))
+/// Counts a failure for its upstream. What a client or a plugin did wrong with the body says nothing about it.
+fn counted(upstream: &Upstream) -> impl Fn(SendError) -> SendError {
+    |error| {
+        if !matches!(error.kind.side(), Side::Client | Side::Plugin) {
+            upstream.metrics.failure(error.kind);
+        }
+        error
     }
+}
+
+/// Opens a connection.
+async fn connect(
+    client: &Arc<Client>,
+    upstream: &Upstream,
+    endpoint: &Endpoint,
+) -> Result<Box<Connection>, SendError> {
+    let full = || {
+        let why = "every connection of the pool is taken";
+        SendError::new(ErrorKind::Saturated, why)
+    };
+    let counted = Open::count(upstream).ok_or_else(full)?;
+    let limit = upstream.config.connect_timeout;
+    let address = endpoint.address;
+    let opening = Connection::open(client, upstream, endpoint, counted);
+    let why = match timeout(limit, opening).await {
+        Ok(Ok(connection)) => return Ok(connection),
+        Ok(Err(error)) => format!("{address}: {error}"),
+        Err(_) => format!("{address}: no connection within {limit:?}"),
+    };
+    Err(SendError::new(ErrorKind::Connect, why))
 }
 
 /// One request on one connection, until the head of the answer.

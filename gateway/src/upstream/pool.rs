@@ -1,4 +1,4 @@
-//! Keep-alive connections of one worker.
+//! What one worker keeps of its ways to upstreams: keep-alive connections, turns and buffers.
 //!
 //! A connection is driven by the exchange that holds it, in the same task: no wake-up between a task for the
 //! exchange and one for the connection. While it idles nobody drives it; taking it out looks once whether the
@@ -6,20 +6,102 @@
 
 use std::fmt;
 use std::io;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use parking_lot::Mutex;
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
 
-use super::{Client, Endpoint, Upstream};
+use super::timer::Timer;
+use super::{Endpoint, Upstream};
 use crate::clock;
 use crate::message::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
+
+/// How much of an answer is read at once, its head included.
+const READ: usize = 16 << 10;
+/// The largest buffer that is kept for the next head.
+const KEEP: usize = 16 << 10;
+
+/// Idle connections, turns of round robin, and the buffers that heads pass through. Each worker has one of its own, so
+/// that no lock in it is ever waited for; it may be moved between threads all the same.
+#[derive(Debug)]
+pub struct Client {
+    /// By [`Endpoint::slot`]; the connection used last is at the end.
+    idle: Mutex<Vec<Idle>>,
+    /// By [`Upstream::turn`]: how often an endpoint was picked.
+    turns: Mutex<Vec<usize>>,
+    /// Where answers are read first. What came is copied out at its own size, so that a waiting connection holds no
+    /// buffer.
+    pub(super) scratch: Mutex<Box<[u8]>>,
+    /// The buffer of the last head that went out whole: most exchanges need no other.
+    spare: Mutex<Vec<u8>>,
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self {
+            idle: Mutex::default(),
+            turns: Mutex::default(),
+            scratch: Mutex::new(vec![0; READ].into()),
+            spare: Mutex::default(),
+        }
+    }
+}
+
+impl Client {
+    /// The next endpoint in turn.
+    pub fn pick<'a>(&self, upstream: &'a Upstream) -> &'a Endpoint {
+        if let [only] = upstream.endpoints.as_slice() {
+            return only;
+        }
+        let mut turns = self.turns.lock();
+        if turns.len() <= upstream.turn {
+            turns.resize(upstream.turn + 1, 0);
+        }
+        let turn = &mut turns[upstream.turn];
+        let endpoint = &upstream.endpoints[*turn % upstream.endpoints.len()];
+        *turn = turn.wrapping_add(1);
+        endpoint
+    }
+
+    /// The connection to an endpoint that was used last and still lives.
+    pub(super) fn take(&self, endpoint: &Endpoint, now: Instant) -> Option<Box<Connection>> {
+        loop {
+            let connection = self.idle.lock().get_mut(endpoint.slot)?.pop()?;
+            if !connection.expired(now) && connection.is_quiet() {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Closes what has idled too long; the worker calls it now and then.
+    pub fn sweep(&self) {
+        let now = Instant::now();
+        let mut idle = self.idle.lock();
+        let expired: Idle = idle
+            .iter_mut()
+            .flat_map(|slot| slot.extract_if(.., |connection| connection.expired(now)))
+            .collect();
+        drop(idle);
+        drop(expired);
+    }
+
+    /// An empty buffer for a head.
+    pub(super) fn spare(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.spare.lock())
+    }
+
+    /// Keeps the buffer of a head that is out.
+    pub(super) fn keep_spare(&self, mut buffer: Vec<u8>) {
+        if buffer.capacity() <= KEEP {
+            buffer.clear();
+            *self.spare.lock() = buffer;
+        }
+    }
+}
 
 /// One connection to an endpoint.
 pub(super) struct Connection {
@@ -75,7 +157,7 @@ impl fmt::Debug for Open {
 
 /// Boxed, since a connection changes hands several times per exchange.
 #[allow(clippy::vec_box, reason = "the boxes are what is handed around")]
-pub(super) type Idle = Vec<Box<Connection>>;
+type Idle = Vec<Box<Connection>>;
 
 impl Connection {
     /// Connects to an endpoint.
@@ -128,7 +210,7 @@ impl Connection {
         (self.io, self.open)
     }
 
-    pub(super) fn expired(&self, now: Instant) -> bool {
+    fn expired(&self, now: Instant) -> bool {
         self.idle_since
             .is_some_and(|since| now.saturating_duration_since(since) > self.idle_timeout)
     }
@@ -141,70 +223,10 @@ impl Connection {
     }
 }
 
-/// The connection to an endpoint that was used last and still lives.
-pub(super) fn take(client: &Client, endpoint: &Endpoint, now: Instant) -> Option<Box<Connection>> {
-    loop {
-        let connection = client.idle.lock().get_mut(endpoint.slot)?.pop()?;
-        if !connection.expired(now) && connection.is_quiet() {
-            return Some(connection);
-        }
-    }
-}
-
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
             .field("slot", &self.slot)
             .finish_non_exhaustive()
-    }
-}
-
-/// The one timer of a connection. It stays armed from one exchange to the next and moves only when it fires or
-/// would fire too late, so that an exchange in a row of many does not touch the runtime's timers.
-#[derive(Debug, Default)]
-pub(super) struct Timer {
-    sleep: Option<Pin<Box<Sleep>>>,
-}
-
-impl Timer {
-    /// Ready at `at`.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
-        let at = tokio::time::Instant::from_std(at);
-        let sleep = self
-            .sleep
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
-        if sleep.deadline() > at {
-            sleep.as_mut().reset(at);
-        }
-        loop {
-            ready!(sleep.as_mut().poll(cx));
-            if sleep.deadline() >= at {
-                return Poll::Ready(());
-            }
-            sleep.as_mut().reset(at);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_timer_fires_when_asked_to_however_it_was_armed_before() {
-        let mut timer = Timer::default();
-        for millis in [20, 5, 10] {
-            let at = Instant::now() + Duration::from_millis(millis);
-            let later = at + Duration::from_mins(1);
-            let armed = std::future::poll_fn(|cx| Poll::Ready(timer.poll(cx, later)));
-            assert!(armed.await.is_pending());
-            std::future::poll_fn(|cx| timer.poll(cx, at)).await;
-            assert!(Instant::now() >= at);
-            let armed = std::future::poll_fn(|cx| Poll::Ready(timer.poll(cx, later)));
-            assert!(
-                armed.await.is_pending(),
-                "a timer that fired is armed again"
-            );
-        }
     }
 }

@@ -248,7 +248,7 @@ mod tests {
                 trusted: false
             }
         );
-        assert!(super::super::strip(&mut headers, false));
+        assert!(super::super::strip(&mut headers, false).identity);
         forget_client(&mut headers);
         assert!(headers.is_empty(), "{headers:?}");
         forward(

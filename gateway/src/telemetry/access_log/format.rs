@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 
-use super::Line;
+use super::line::Line;
 use crate::config::{LogField, LogPiece, LogTemplate};
 
 /// One JSON object. Durations are seconds.

@@ -16,13 +16,16 @@ use prometheus_client::registry::Registry;
 use super::Metrics;
 use super::shards::Histogram;
 
-pub(super) fn text(metrics: &Arc<Metrics>) -> String {
-    let mut registry = Registry::default();
-    registry.register_collector(Box::new(All(metrics.clone())));
-    let mut text = String::new();
-    // Writing to a string does not fail.
-    let _infallible = encode(&mut text, &registry);
-    text
+impl Metrics {
+    /// Everything in the text format of Prometheus.
+    pub fn text(self: &Arc<Self>) -> String {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(All(self.clone())));
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _infallible = encode(&mut text, &registry);
+        text
+    }
 }
 
 #[derive(Debug)]

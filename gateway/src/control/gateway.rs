@@ -1,0 +1,47 @@
+//! A gateway that runs: what its reloads and its answers to operators have in common.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use tokio::sync::{Mutex, watch};
+
+use super::listeners::Listeners;
+use super::swaps::Swaps;
+use crate::config::{Config, Watched};
+use crate::snapshot::{Builder, Published};
+use crate::state;
+use crate::telemetry::metrics::Metrics;
+use crate::worker::Handle;
+
+/// A running gateway.
+#[derive(Debug)]
+pub(super) struct Gateway {
+    pub(super) path: PathBuf,
+    pub(super) published: Arc<Published>,
+    pub(super) workers: Vec<Handle>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) state: Arc<state::Memory>,
+    /// One reload at a time.
+    pub(super) reloading: Mutex<Reloading>,
+    pub(super) swaps: Swaps,
+    pub(super) ready: AtomicBool,
+    /// Asks for the files of the configuration to be watched; none where nothing is watched. Whoever asks does not
+    /// wait: it may be the watcher itself.
+    pub(super) files: Option<watch::Sender<Watched>>,
+    /// What a configuration that was refused depends on, until one is taken.
+    pub(super) refused: parking_lot::Mutex<Option<Watched>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Reloading {
+    pub(super) builder: Builder,
+    pub(super) listeners: Listeners,
+}
+
+/// Says what an operator should look at.
+pub(super) fn warn(config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+}

@@ -1,0 +1,63 @@
+//! The end of an exchange, and where it is told: metrics, access log, span.
+
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderName, HeaderValue, header};
+
+use super::Parts;
+use crate::clock;
+use crate::message::error::ErrorKind;
+use crate::telemetry::access_log::Line;
+use crate::telemetry::span;
+
+impl Drop for Parts {
+    /// The end of an exchange, whoever ends it: at the last byte, or where a client or a plugin broke it off.
+    fn drop(&mut self) {
+        let record = &mut self.record;
+        if !record.finished {
+            record.error.get_or_insert(ErrorKind::ClientClosed);
+        }
+        if let Some(error) = record.error {
+            self.view.metrics.error(error);
+            span::failed(&self.span, error);
+        }
+        let duration = clock::now().saturating_duration_since(record.started);
+        self.route
+            .metrics
+            .record(record.status, duration, record.bytes_in, record.bytes_out);
+        self.log(duration);
+    }
+}
+
+impl Parts {
+    fn log(&self, duration: Duration) {
+        let log = &self.view.log;
+        if log.is_off() {
+            return;
+        }
+        let (client, record) = (&self.client, &self.record);
+        let field = |name: HeaderName| self.request.headers.get(name).map(HeaderValue::as_bytes);
+        log.add(&Line {
+            time: SystemTime::now(),
+            id: client.id.to_str().unwrap_or_default(),
+            client: client.address,
+            method: client.method.as_str(),
+            path: client.path.as_str(),
+            host: client.authority.to_str().unwrap_or_default(),
+            protocol: client.version,
+            secure: client.secure,
+            status: record.status.map(|status| status.as_u16()),
+            bytes_in: record.bytes_in,
+            bytes_out: record.bytes_out,
+            duration,
+            upstream_time: record.upstream_time,
+            endpoint: record.endpoint,
+            route: &self.route.name,
+            error: record.error,
+            finished: record.finished,
+            user_agent: field(header::USER_AGENT),
+            referer: field(header::REFERER),
+            attributes: &self.attributes,
+        });
+    }
+}

@@ -1,0 +1,64 @@
+//! What a response body has at its end: the exchange.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::Frame;
+use tokio::time::Sleep;
+
+use super::passage::Passage;
+use crate::message::body::Progress;
+use crate::message::error::ErrorKind;
+
+/// What happens at the end.
+pub(super) struct Tail {
+    pub(super) passage: Passage,
+    request: Rc<Progress>,
+    late: Option<Pin<Box<Sleep>>>,
+}
+
+impl Tail {
+    pub(super) fn new(passage: Passage, request: Rc<Progress>) -> Self {
+        Self {
+            passage,
+            request,
+            late: None,
+        }
+    }
+
+    /// A frame is handed over.
+    pub(super) fn count(&mut self, frame: &Frame<Bytes>) {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        self.passage.record.bytes_out += length as u64;
+    }
+
+    /// The last byte was handed over.
+    pub(super) fn finish(mut self) {
+        self.passage.record.finished = true;
+    }
+
+    /// The body breaks here.
+    pub(super) fn fail(mut self, kind: ErrorKind) {
+        self.passage.record.error.get_or_insert(kind);
+    }
+
+    /// Whether the exchange as a whole took too long; only asked while the body waits.
+    pub(super) fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = self.passage.deadline() else {
+            return Poll::Pending;
+        };
+        self.late
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())))
+            .as_mut()
+            .poll(cx)
+    }
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        self.passage.record.bytes_in = self.request.received.get();
+    }
+}

@@ -1,0 +1,66 @@
+//! What a line tells.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, SystemTime};
+
+use crate::message::error::{ErrorKind, Side};
+
+/// One exchange.
+#[derive(Debug)]
+pub struct Line<'a> {
+    /// When it ended.
+    pub time: SystemTime,
+    /// The request id.
+    pub id: &'a str,
+    /// The client.
+    pub client: IpAddr,
+    /// The client's method.
+    pub method: &'a str,
+    /// The client's path and query, normalised.
+    pub path: &'a str,
+    /// The host asked for.
+    pub host: &'a str,
+    /// The client's protocol.
+    pub protocol: http::Version,
+    /// Whether the client sees `https`.
+    pub secure: bool,
+    /// The status; none where no head was sent.
+    pub status: Option<u16>,
+    /// Bytes of the request body.
+    pub bytes_in: u64,
+    /// Bytes of the response body.
+    pub bytes_out: u64,
+    /// From the head to the last byte.
+    pub duration: Duration,
+    /// Until the head of the upstream's response.
+    pub upstream_time: Option<Duration>,
+    /// Who answered.
+    pub endpoint: Option<SocketAddr>,
+    /// The route.
+    pub route: &'a str,
+    /// The kind of failure.
+    pub error: Option<ErrorKind>,
+    /// Whether the last byte was handed over.
+    pub finished: bool,
+    /// User-Agent.
+    pub user_agent: Option<&'a [u8]>,
+    /// Referer.
+    pub referer: Option<&'a [u8]>,
+    /// What plugins left.
+    pub attributes: &'a [(Box<str>, Box<str>)],
+}
+
+impl Line<'_> {
+    /// Whether something else than the client is at fault.
+    fn is_ours(&self) -> bool {
+        self.error.is_some_and(|error| error.side() != Side::Client)
+    }
+
+    /// Whether the gateway or the upstream failed at it. What a client did wrong (4xx) is no failure.
+    pub(super) fn is_failure(&self) -> bool {
+        match self.status {
+            None => true,
+            Some(status) => status >= 500 || (status < 400 && self.is_ours()),
+        }
+    }
+}
