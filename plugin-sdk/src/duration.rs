@@ -1,4 +1,4 @@
-//! Durations as the gateway's own configuration writes them.
+//! Durations as the gateway's own configuration writes them, and as the host counts them.
 
 use std::time::Duration;
 
@@ -51,6 +51,12 @@ fn parse(text: &str) -> Option<Duration> {
     number.checked_mul(milliseconds).map(Duration::from_millis)
 }
 
+/// Whole milliseconds as the host counts them: what is shorter than one is one, what is longer than 49 days is 49
+/// days.
+pub(crate) fn milliseconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,5 +93,13 @@ mod tests {
         ] {
             assert_eq!(parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_duration_is_rounded_up_and_saturates() {
+        assert_eq!(milliseconds(Duration::ZERO), 0);
+        assert_eq!(milliseconds(Duration::from_nanos(1)), 1);
+        assert_eq!(milliseconds(Duration::from_micros(1_500)), 2);
+        assert_eq!(milliseconds(Duration::from_secs(100 * 86_400)), u32::MAX);
     }
 }

@@ -4,7 +4,7 @@
 #[cfg(target_arch = "wasm32")]
 mod component;
 #[cfg(not(target_arch = "wasm32"))]
-mod memory;
+pub(crate) mod memory;
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) use component::*;

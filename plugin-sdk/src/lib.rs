@@ -272,18 +272,15 @@
 
 #[cfg(any(target_arch = "wasm32", test))]
 mod alloc;
-mod answer;
 pub mod clock;
 mod config;
 mod duration;
-mod edit;
 mod export;
 pub mod fields;
 mod host;
 pub mod json;
 pub mod limiter;
 pub mod percent;
-mod phases;
 mod plugin;
 mod query;
 mod request;
@@ -294,18 +291,21 @@ mod telemetry;
 pub mod template;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod test;
+mod types;
 pub mod upstream;
 
-pub use answer::Answer;
 pub use config::{ConfigError, NoConfig};
 pub use duration::ConfigDuration;
-pub use edit::{Edit, EditError, EditKind};
-pub use phases::Phases;
-pub use plugin::{Error, Flow, Plugin, Result};
+pub use plugin::Plugin;
 pub use query::Query;
-pub use request::{HeaderError, Request, ResponseEdits};
+pub use request::{Request, ResponseEdits};
 pub use response::Response;
-pub use telemetry::{Level, log, metrics};
+pub use telemetry::{log, metrics};
+pub use types::answer::Answer;
+pub use types::edit::{Edit, EditError, EditKind, HeaderError};
+pub use types::flow::{Error, Flow, Result};
+pub use types::level::Level;
+pub use types::phases::Phases;
 
 #[cfg(all(target_arch = "wasm32", feature = "allocator"))]
 #[global_allocator]

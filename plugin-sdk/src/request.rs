@@ -1,40 +1,13 @@
 //! The request of the exchange in hand. A handle of size zero: every method is one call of the host, and nothing
 //! is fetched that nobody asks for.
 
-use std::fmt;
 use std::marker::PhantomData;
 use std::net::IpAddr;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Edit, EditError, Query, Result, host};
-
-/// Why an edit was not made. The request goes on without it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HeaderError {
-    /// Not a field name, method or path in the grammar of RFC 9110.
-    InvalidName,
-    /// CR, LF, NUL or another byte that may not stand in the value.
-    InvalidValue,
-    /// A field that is the gateway's own (`host`, framing, hop-by-hop), or that the plugin's grants do not cover,
-    /// or an edit in a phase that allows none.
-    Denied,
-}
-
-impl fmt::Display for HeaderError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::InvalidName => "not a field name, method or path in the grammar of RFC 9110",
-            Self::InvalidValue => "a byte that may not stand in a field value",
-            Self::Denied => {
-                "the edit is denied: the field is the gateway's own, or the grants do not cover it"
-            }
-        })
-    }
-}
-
-impl std::error::Error for HeaderError {}
+use crate::{Edit, EditError, HeaderError, Query, Result, host};
 
 /// The request in hand. Names of fields are matched without regard to case.
 #[derive(Debug)]

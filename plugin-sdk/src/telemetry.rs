@@ -1,25 +1,9 @@
 //! What a plugin tells its operators: log lines and metrics.
 
-/// How much a log line matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Level {
-    /// Every step.
-    Trace,
-    /// For whoever looks for a fault.
-    Debug,
-    /// Worth a line in normal operation.
-    Info,
-    /// Something is not as it should be, and the request went on.
-    Warn,
-    /// Something failed.
-    Error,
-}
-
 /// Lines of the gateway's log: `log::info!("text {x}")`, or with fields before a semicolon,
 /// `log::info!(user = name, tries = n; "text")`. Plugin, route and request are added by the gateway.
 pub mod log {
-    use super::Level;
-    use crate::host;
+    use crate::{Level, host};
 
     #[doc(inline)]
     pub use crate::{

@@ -29,12 +29,9 @@
 
 mod exchange;
 mod harness;
-mod store;
 #[cfg(test)]
 mod tests;
 
+pub use crate::host::memory::world::LogLine;
 pub use exchange::Exchange;
-pub use harness::{Gateway, Harness, LogLine, configure};
-
-pub(crate) use exchange::{Facts, ResponseEdit, first, set};
-pub(crate) use harness::{Scene, World, series};
+pub use harness::{Gateway, Harness, configure};

@@ -5,8 +5,11 @@ use std::time::{Duration, SystemTime};
 use super::bindings::gateway::plugin::{
     edits, exchange, limiter, secrets, state, telemetry, types, upstream,
 };
-use crate::limiter::{Algorithm, Decision, Quota};
-use crate::{Edit, EditError, HeaderError, Level};
+use crate::types::edit::{Edit, EditError, HeaderError};
+use crate::types::level::Level;
+use crate::types::quota::{Algorithm, Decision, Quota};
+use crate::types::state::Error as StateError;
+use crate::types::subrequest;
 
 pub(crate) use exchange::{
     attribute, authority, client_address, client_certificate_subject, id, method, path, path_param,
@@ -77,8 +80,8 @@ pub(crate) fn fields(headers: Vec<(String, Vec<u8>)>) -> Vec<types::Header> {
 }
 
 pub(crate) fn send(
-    request: crate::upstream::Request,
-) -> Result<crate::upstream::Response, crate::upstream::Error> {
+    request: subrequest::Request,
+) -> Result<subrequest::Response, subrequest::Error> {
     let timeout_ms = request.timeout_ms();
     let headers = fields(request.headers);
     let headers: Vec<_> = headers.iter().collect();
@@ -94,8 +97,8 @@ pub(crate) fn send(
 }
 
 pub(crate) fn send_all(
-    mut requests: Vec<crate::upstream::Request>,
-) -> Vec<Result<crate::upstream::Response, crate::upstream::Error>> {
+    mut requests: Vec<subrequest::Request>,
+) -> Vec<Result<subrequest::Response, subrequest::Error>> {
     let headers: Vec<_> = requests
         .iter_mut()
         .map(|request| fields(std::mem::take(&mut request.headers)))
@@ -124,8 +127,8 @@ pub(crate) fn send_all(
 
 fn answer(
     sent: Result<types::Response, upstream::Error>,
-) -> Result<crate::upstream::Response, crate::upstream::Error> {
-    use crate::upstream::{Error, Response};
+) -> Result<subrequest::Response, subrequest::Error> {
+    use subrequest::{Error, Response};
 
     sent.map(|response| Response {
         status: response.status,
@@ -147,35 +150,27 @@ fn answer(
     })
 }
 
-fn state_error(error: state::Error) -> crate::state::Error {
+fn state_error(error: state::Error) -> StateError {
     match error {
-        state::Error::Unavailable(why) => crate::state::Error::Unavailable(why),
-        state::Error::TooLarge => crate::state::Error::TooLarge,
-        state::Error::Conflict => crate::state::Error::Conflict,
+        state::Error::Unavailable(why) => StateError::Unavailable(why),
+        state::Error::TooLarge => StateError::TooLarge,
+        state::Error::Conflict => StateError::Conflict,
     }
 }
 
-pub(crate) fn state_get(key: &str) -> Result<Option<Vec<u8>>, crate::state::Error> {
+pub(crate) fn state_get(key: &str) -> Result<Option<Vec<u8>>, StateError> {
     state::get(key).map_err(state_error)
 }
 
-pub(crate) fn state_set(
-    key: &str,
-    value: &[u8],
-    ttl_ms: Option<u32>,
-) -> Result<(), crate::state::Error> {
+pub(crate) fn state_set(key: &str, value: &[u8], ttl_ms: Option<u32>) -> Result<(), StateError> {
     state::set(key, value, ttl_ms).map_err(state_error)
 }
 
-pub(crate) fn state_delete(key: &str) -> Result<(), crate::state::Error> {
+pub(crate) fn state_delete(key: &str) -> Result<(), StateError> {
     state::delete(key).map_err(state_error)
 }
 
-pub(crate) fn state_increment(
-    key: &str,
-    by: i64,
-    ttl_ms: Option<u32>,
-) -> Result<i64, crate::state::Error> {
+pub(crate) fn state_increment(key: &str, by: i64, ttl_ms: Option<u32>) -> Result<i64, StateError> {
     state::increment(key, by, ttl_ms).map_err(state_error)
 }
 
@@ -184,11 +179,11 @@ pub(crate) fn state_compare_and_swap(
     expected: Option<&[u8]>,
     value: &[u8],
     ttl_ms: Option<u32>,
-) -> Result<(), crate::state::Error> {
+) -> Result<(), StateError> {
     state::compare_and_swap(key, expected, value, ttl_ms).map_err(state_error)
 }
 
-pub(crate) fn acquire(key: &str, quota: Quota, cost: u32) -> Result<Decision, crate::state::Error> {
+pub(crate) fn acquire(key: &str, quota: Quota, cost: u32) -> Result<Decision, StateError> {
     let quota = limiter::Quota {
         algorithm: match quota.algorithm {
             Algorithm::TokenBucket => limiter::Algorithm::TokenBucket,

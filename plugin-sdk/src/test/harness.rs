@@ -1,74 +1,17 @@
 //! A configured plugin and the gateway around it, in memory.
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::Facts;
-use super::exchange::{Exchange, UpstreamFn};
-use super::store::Store;
+use super::exchange::Exchange;
+use crate::host::memory::scene::Scene;
+use crate::host::memory::world::{LogLine, World, series};
 use crate::{
-    Answer, ConfigError, Flow, Level, Phases, Plugin, Request, Response, Result, config, host,
-    upstream,
+    Answer, ConfigError, Flow, Phases, Plugin, Request, Response, Result, config, host, upstream,
 };
-
-type Series = (String, Vec<(String, String)>);
-
-/// What outlives an exchange.
-pub(crate) struct World {
-    pub(crate) store: RefCell<Store>,
-    pub(crate) store_is_lost: Cell<bool>,
-    pub(crate) now: Cell<SystemTime>,
-    pub(crate) secrets: BTreeMap<String, String>,
-    pub(crate) upstreams: BTreeMap<String, Rc<UpstreamFn>>,
-    pub(crate) logs: RefCell<Vec<LogLine>>,
-    pub(crate) counters: RefCell<BTreeMap<Series, u64>>,
-    pub(crate) observations: RefCell<BTreeMap<Series, Vec<f64>>>,
-}
-
-impl World {
-    pub(crate) fn milliseconds(&self) -> u64 {
-        let since = self
-            .now
-            .get()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    }
-}
-
-/// What the host functions of this thread work on.
-#[derive(Clone)]
-pub(crate) struct Scene {
-    pub(crate) world: Rc<World>,
-    pub(crate) exchange: Option<Rc<RefCell<Facts>>>,
-}
-
-/// A line that the plugin logged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogLine {
-    /// How much it matters.
-    pub level: Level,
-    /// The text.
-    pub message: String,
-    /// Names and values.
-    pub fields: Vec<(String, String)>,
-}
-
-impl LogLine {
-    /// The value of a field.
-    #[must_use]
-    pub fn field(&self, name: &str) -> Option<&str> {
-        self.fields
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, value)| value.as_str())
-    }
-}
 
 /// Configures a plugin in a gateway that has nothing to grant. `()` is no configuration.
 ///
@@ -101,17 +44,9 @@ impl Gateway {
     /// One without secrets and upstreams, at the present time.
     #[must_use]
     pub fn new() -> Self {
-        let world = World {
-            store: RefCell::default(),
-            store_is_lost: Cell::new(false),
-            now: Cell::new(SystemTime::now()),
-            secrets: BTreeMap::new(),
-            upstreams: BTreeMap::new(),
-            logs: RefCell::default(),
-            counters: RefCell::default(),
-            observations: RefCell::default(),
-        };
-        Self { world }
+        Self {
+            world: World::new(SystemTime::now()),
+        }
     }
 
     /// The time of day that the clock starts at.
@@ -377,14 +312,4 @@ impl<P> Harness<P> {
             .set(now, key, value.as_ref(), None)
             .expect("key and value are not too large");
     }
-}
-
-/// Labels are a set: their order does not make another series.
-pub(crate) fn series(name: &str, labels: &[(&str, &str)]) -> Series {
-    let mut labels: Vec<_> = labels
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
-    labels.sort();
-    (name.to_owned(), labels)
 }

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use crate::limiter::{Algorithm, Decision, Quota};
-use crate::state::Error;
+use crate::types::quota::{Algorithm, Decision, Quota};
+use crate::types::state::Error;
 
 const LONGEST_KEY: usize = 1024;
 const LARGEST_VALUE: usize = 1024 * 1024;

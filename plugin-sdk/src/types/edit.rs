@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::HeaderError;
-
 /// One edit of the exchange: what the method of that name of [`Request`](crate::Request),
 /// [`ResponseEdits`](crate::ResponseEdits) or [`Response`](crate::Response) does.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -123,3 +121,29 @@ impl fmt::Display for EditError {
 }
 
 impl std::error::Error for EditError {}
+
+/// Why an edit was not made. The request goes on without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderError {
+    /// Not a field name, method or path in the grammar of RFC 9110.
+    InvalidName,
+    /// CR, LF, NUL or another byte that may not stand in the value.
+    InvalidValue,
+    /// A field that is the gateway's own (`host`, framing, hop-by-hop), or that the plugin's grants do not cover,
+    /// or an edit in a phase that allows none.
+    Denied,
+}
+
+impl fmt::Display for HeaderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InvalidName => "not a field name, method or path in the grammar of RFC 9110",
+            Self::InvalidValue => "a byte that may not stand in a field value",
+            Self::Denied => {
+                "the edit is denied: the field is the gateway's own, or the grants do not cover it"
+            }
+        })
+    }
+}
+
+impl std::error::Error for HeaderError {}
