@@ -17,10 +17,10 @@ fn quickstart() -> Gateway {
     start(&repository(), tempfile::tempdir().unwrap())
 }
 
-/// The quickstart of a tree, on ports of its own. The demo services' port must be known before, so it is one that
-/// was free.
+/// The quickstart of a tree, on ports of its own. The demo services' port must be known before: one that was free, of
+/// an address where no other listener may get it meanwhile.
 fn start(tree: &Path, directory: tempfile::TempDir) -> Gateway {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.2:0").unwrap();
     let demo = free.local_addr().unwrap().to_string();
     drop(free);
     let file = tree.join("config/gateway.toml");

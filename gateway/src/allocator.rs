@@ -1,8 +1,9 @@
 //! The allocator, and what makes it give back to the system what is free: by itself it does so only while it is at
 //! work.
 
-use std::cell::Cell;
 use std::time::Duration;
+
+use crate::thread::own;
 
 /// How long what is freed is gathered.
 const GATHER: Duration = Duration::from_secs(5);
@@ -11,10 +12,6 @@ const WORTH: usize = 64;
 
 #[global_allocator]
 static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-thread_local! {
-    static FREED: Cell<usize> = const { Cell::new(0) };
-}
 
 /// The allocator asks for huge pages, and what a worker or a plugin's instance needs is small: 16 of 48 MiB at rest
 /// were the rest of such pages, for no request served faster.
@@ -41,18 +38,20 @@ pub(crate) fn give_back() {
 /// How many connections of this thread freed their buffers since it last gave back.
 #[cfg(test)]
 pub(crate) fn freed() -> usize {
-    FREED.get()
+    own(|own| own.freed.get())
 }
 
 /// A connection freed its buffers: once that is worth it, what is free in this thread is returned. Called on a local
 /// runtime.
 pub(crate) fn connection_freed() {
-    let freed = FREED.get() + 1;
-    FREED.set(freed);
+    let freed = own(|own| {
+        own.freed.set(own.freed.get() + 1);
+        own.freed.get()
+    });
     if freed == WORTH {
         tokio::task::spawn_local(async {
             tokio::time::sleep(GATHER).await;
-            FREED.set(0);
+            own(|own| own.freed.set(0));
             give_back();
         });
     }

@@ -41,6 +41,7 @@ pub mod server;
 pub mod snapshot;
 pub mod state;
 pub mod telemetry;
+pub mod thread;
 pub mod upstream;
 pub mod watch;
 pub mod worker;

@@ -9,6 +9,7 @@ mod engine;
 mod exports;
 mod failure;
 mod flow;
+mod functions;
 mod grants;
 mod held;
 mod host;

@@ -8,11 +8,11 @@ use std::env;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::scope::{self, Place, Scope};
+use super::scope::{self, Location, Scope};
 use super::tree::{Node, Value};
 
 /// A string with its variables replaced.
-pub(super) fn text(scope: &Scope, at: Place, key: &str, text: &str) -> Node {
+pub(super) fn text(scope: &Scope, at: Location, key: &str, text: &str) -> Node {
     match variables(text, |name| env::var(name)) {
         Ok((value, false)) => Node {
             at,
@@ -43,7 +43,7 @@ pub(super) fn file_form<'a>(fields: &'a DeTable<'_>) -> Option<&'a Spanned<DeVal
 }
 
 /// What is in the file, without the line end at its end.
-pub(super) fn file(scope: &Scope, at: Place, key: &str, path: &Spanned<DeValue<'_>>) -> Node {
+pub(super) fn file(scope: &Scope, at: Location, key: &str, path: &Spanned<DeValue<'_>>) -> Node {
     let written = path.get_ref().as_str().unwrap_or_default();
     let path = match text(scope, at, &format!("{key}.file"), written).value {
         Value::Text(path) if path.is_empty() => {
@@ -73,7 +73,7 @@ pub(super) fn file(scope: &Scope, at: Place, key: &str, path: &Spanned<DeValue<'
     }
 }
 
-fn broken(at: Place) -> Node {
+fn broken(at: Location) -> Node {
     Node {
         at,
         written: None,

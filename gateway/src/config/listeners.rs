@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use super::certificates;
 use super::model::{Admin, Limits, Listener};
 use super::process::address;
-use super::scope::{Place, Scope};
+use super::scope::{Location, Scope};
 use super::sections::Sections;
 use super::table::{self, Default, Item, Table};
 use super::tree::{self, Value};
@@ -206,7 +206,7 @@ pub(super) fn unique_names(scope: &Scope, items: &[Item<'_>]) {
 }
 
 /// Where a field of an item stands and what it is called.
-fn field(item: &Item<'_>, key: &str) -> (Place, String) {
+fn field(item: &Item<'_>, key: &str) -> (Location, String) {
     let at = match &item.node.value {
         Value::Table(fields) => fields.iter().find(|entry| entry.key == key),
         _ => None,

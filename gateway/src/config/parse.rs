@@ -4,13 +4,13 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::expand;
-use super::scope::{Place, Scope};
+use super::scope::{Location, Scope};
 use super::tree::{self, Entry, Node, Value};
 
 /// The parsed content of one file.
 #[derive(Debug)]
 pub(super) struct Document {
-    pub(super) start: Place,
+    pub(super) start: Location,
     pub(super) entries: Vec<Entry>,
 }
 
@@ -30,7 +30,7 @@ pub(super) fn document(scope: &Scope, file: usize, source: &str) -> Option<Docum
         scope.fault(at, "", syntax(error.message(), found));
     }
     errors.is_empty().then(|| Document {
-        start: Place { file, line: 1 },
+        start: Location { file, line: 1 },
         entries: entries(scope, file, "", root.get_ref()),
     })
 }

@@ -12,7 +12,7 @@ use super::fault::{Errors, Fault};
 #[derive(Debug, Default)]
 pub(super) struct Scope {
     files: RefCell<Vec<SourceFile>>,
-    faults: RefCell<Vec<(Place, Fault)>>,
+    faults: RefCell<Vec<(Location, Fault)>>,
     warnings: RefCell<Vec<Fault>>,
     watched: RefCell<Watched>,
     incomplete: Cell<bool>,
@@ -28,7 +28,7 @@ struct SourceFile {
 
 /// A line of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct Location {
     /// The file, by index into the scope.
     pub(super) file: usize,
     /// The line, from 1.
@@ -48,18 +48,18 @@ pub struct Watched {
 
 impl Scope {
     /// Reports a fault.
-    pub(super) fn fault(&self, at: Place, key: &str, message: impl Into<String>) {
+    pub(super) fn fault(&self, at: Location, key: &str, message: impl Into<String>) {
         let fault = self.at(at, key, message.into());
         self.faults.borrow_mut().push((at, fault));
     }
 
     /// Reports what somebody should look at, though it can be served.
-    pub(super) fn warn(&self, at: Place, key: &str, message: impl Into<String>) {
+    pub(super) fn warn(&self, at: Location, key: &str, message: impl Into<String>) {
         let warning = self.at(at, key, message.into());
         self.warnings.borrow_mut().push(warning);
     }
 
-    fn at(&self, at: Place, key: &str, message: String) -> Fault {
+    fn at(&self, at: Location, key: &str, message: String) -> Fault {
         Fault {
             file: self.files.borrow()[at.file].shown.clone(),
             line: at.line,
@@ -77,26 +77,26 @@ impl Scope {
     }
 
     /// `file:line`
-    pub(super) fn show(&self, at: Place) -> String {
+    pub(super) fn show(&self, at: Location) -> String {
         let files = self.files.borrow();
         format!("{}:{}", files[at.file].shown.display(), at.line)
     }
 
     /// The file, as the user named it.
-    pub(super) fn file(&self, at: Place) -> String {
+    pub(super) fn file(&self, at: Location) -> String {
         self.files.borrow()[at.file].shown.display().to_string()
     }
 
     /// The line that a byte of a file is in.
-    pub(super) fn place_of(&self, file: usize, offset: usize) -> Place {
+    pub(super) fn place_of(&self, file: usize, offset: usize) -> Location {
         let line = self.files.borrow()[file]
             .lines
             .partition_point(|&start| start <= offset);
-        Place { file, line }
+        Location { file, line }
     }
 
     /// A path that stands in a file, relative to that file.
-    pub(super) fn resolve(&self, at: Place, path: &str) -> PathBuf {
+    pub(super) fn resolve(&self, at: Location, path: &str) -> PathBuf {
         let joined = self.directory(at.file).join(path);
         std::path::absolute(&joined).unwrap_or(joined)
     }

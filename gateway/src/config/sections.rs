@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 
 use super::parse::Document;
 use super::read;
-use super::scope::{Place, Scope};
+use super::scope::{Location, Scope};
 use super::table::{Item, Table};
 use super::tree::Value;
 use super::written::Written;
@@ -27,7 +27,7 @@ pub(super) struct Names {
 #[derive(Debug)]
 pub(super) struct Sections<'a> {
     scope: &'a Scope,
-    start: Option<Place>,
+    start: Option<Location>,
     given: HashMap<&'static str, Vec<Item<'a>>>,
     shown: Map<String, Json>,
 }
@@ -115,7 +115,7 @@ impl<'a> Sections<'a> {
         let item = self.given(key).first().cloned();
         let read_item = item.and_then(|item| item.table(&format!("the table [{key}]"), &read));
         let (value, shown) = read_item.unwrap_or_else(|| {
-            let at = self.start.unwrap_or(Place { file: 0, line: 0 });
+            let at = self.start.unwrap_or(Location { file: 0, line: 0 });
             let mut table = Table::new(self.scope, key.to_owned(), at, &[]);
             let value = read(&mut table);
             (value, table.finish())
@@ -178,7 +178,7 @@ impl<'a> Sections<'a> {
         K: From<String> + Hash + Eq + Clone,
     {
         let mut values = IndexMap::new();
-        let mut places: HashMap<&str, Place> = HashMap::new();
+        let mut places: HashMap<&str, Location> = HashMap::new();
         let mut shown = Map::new();
         for section in self.given(key).to_vec() {
             let expected = match key {

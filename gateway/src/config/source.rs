@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::parse::{self, Document};
-use super::scope::{self, Place, Scope};
+use super::scope::{self, Location, Scope};
 use super::suggest;
 use super::tree::{Node, Value};
 
@@ -24,14 +24,14 @@ pub(super) fn read(scope: &Scope, path: &Path) -> Vec<Document> {
 struct Reading<'a> {
     scope: &'a Scope,
     /// Where each file was first included from; `None` for the first.
-    seen: HashMap<PathBuf, Option<Place>>,
+    seen: HashMap<PathBuf, Option<Location>>,
     /// The files that are being included, outermost first.
     open: Vec<PathBuf>,
     documents: Vec<Document>,
 }
 
 impl Reading<'_> {
-    fn file(&mut self, path: &Path, from: Option<Place>) {
+    fn file(&mut self, path: &Path, from: Option<Location>) {
         let identity = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let file = self.scope.add(path);
         self.seen.insert(identity.clone(), from);
@@ -57,7 +57,7 @@ impl Reading<'_> {
     }
 
     fn source(&self, file: usize, path: &Path) -> Option<String> {
-        let whole = Place { file, line: 0 };
+        let whole = Location { file, line: 0 };
         let bytes = match self.scope.read(path) {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -78,7 +78,7 @@ impl Reading<'_> {
                     .filter(|&&byte| byte == b'\n')
                     .count();
                 let message = "not UTF-8, which TOML files have to be";
-                self.scope.fault(Place { file, line }, "", message);
+                self.scope.fault(Location { file, line }, "", message);
                 return None;
             }
         };
@@ -113,7 +113,7 @@ impl Reading<'_> {
         }
     }
 
-    fn include(&mut self, at: Place, key: &str, pattern: &str) {
+    fn include(&mut self, at: Location, key: &str, pattern: &str) {
         let directory = self.scope.directory(at.file);
         self.scope.watch_include(&directory.join(pattern));
         let found = glob(&directory, pattern);

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::scope::{Place, Scope};
+use super::scope::{Location, Scope};
 use super::suggest;
 use super::tree::{self, Entry, Node, Value};
 
@@ -20,7 +20,7 @@ pub(super) struct Item<'a> {
 pub(super) struct Table<'a> {
     pub(super) scope: &'a Scope,
     pub(super) key: String,
-    pub(super) at: Place,
+    pub(super) at: Location,
     entries: &'a [Entry],
     asked: Vec<&'static str>,
     later: Vec<&'static str>,
@@ -131,7 +131,7 @@ impl<'a> Item<'a> {
 
 impl<'a> Table<'a> {
     /// A table over these entries.
-    pub(super) fn new(scope: &'a Scope, key: String, at: Place, entries: &'a [Entry]) -> Self {
+    pub(super) fn new(scope: &'a Scope, key: String, at: Location, entries: &'a [Entry]) -> Self {
         Self {
             scope,
             key,

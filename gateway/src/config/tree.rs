@@ -3,12 +3,12 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::scope::Place;
+use super::scope::Location;
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
-    pub(super) at: Place,
+    pub(super) at: Location,
     /// How it was written, if it came out of the environment or a file: what messages and dumps may show.
     pub(super) written: Option<String>,
     pub(super) value: Value,
@@ -32,7 +32,7 @@ pub(super) enum Value {
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) key: String,
-    pub(super) at: Place,
+    pub(super) at: Location,
     pub(super) node: Node,
 }
 

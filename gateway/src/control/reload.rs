@@ -24,11 +24,11 @@ pub(super) struct Done {
 }
 
 /// Why nothing changed: every reason.
-pub(super) type Refused = Vec<Reason>;
+pub(super) type Reasons = Vec<Reason>;
 
 impl Gateway {
     /// Reads the configuration again, and every plugin that changed.
-    pub(super) async fn reload_all(&self) -> Result<Done, Refused> {
+    pub(super) async fn reload_all(&self) -> Result<Done, Reasons> {
         let mut reloading = self.reloading.lock().await;
         let started = Instant::now();
         let path = self.path.clone();
@@ -78,7 +78,7 @@ impl Gateway {
     }
 
     /// Reads one plugin's file again under the configuration in force. `None`: there is no such plugin.
-    pub(super) async fn reload_one(&self, name: &str) -> Option<Result<Done, Refused>> {
+    pub(super) async fn reload_one(&self, name: &str) -> Option<Result<Done, Reasons>> {
         let mut reloading = self.reloading.lock().await;
         let started = Instant::now();
         let config = self.published.snapshot().config.clone();
@@ -156,7 +156,7 @@ impl Gateway {
         config: Arc<Config>,
         only: Option<String>,
         started: Instant,
-    ) -> Result<Done, Refused> {
+    ) -> Result<Done, Reasons> {
         let previous = self.published.snapshot();
         let whole = |error: anyhow::Error| vec![Reason::from(format!("{error:#}"))];
         let bound = reloading
@@ -193,7 +193,7 @@ async fn build(
     config: Arc<Config>,
     previous: Arc<Snapshot>,
     only: Option<String>,
-) -> Result<Arc<Snapshot>, Refused> {
+) -> Result<Arc<Snapshot>, Reasons> {
     let mut builder = reloading.builder.clone();
     let built = tokio::task::spawn_blocking(move || {
         let replace = only.as_deref().map_or(Replace::Changed, Replace::Only);

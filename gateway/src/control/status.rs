@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use serde_json::{Value, json};
 
 use super::gateway::Gateway;
-use super::reload::{Done, Refused};
+use super::reload::{Done, Reasons};
 use crate::admin::Control;
 use crate::config::{Secret, Target};
 
@@ -93,7 +93,7 @@ impl Control for Gateway {
     }
 }
 
-fn answer(result: Result<Done, Refused>) -> Result<Value, Value> {
+fn answer(result: Result<Done, Reasons>) -> Result<Value, Value> {
     match result {
         Ok(done) => Ok(json!({
             "outcome": "done",

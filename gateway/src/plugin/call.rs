@@ -7,8 +7,8 @@ use tracing::Instrument;
 
 use super::failure::Failure;
 use super::flow::Flow;
+use super::functions::{Call, Returned, refused};
 use super::held::HeldInstances;
-use super::instance::{Call, Returned, refused};
 use super::loan::Loan;
 use super::pool::Pool;
 use crate::clock;

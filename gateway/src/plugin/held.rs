@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use tracing::{Instrument, Span};
 
 use super::failure::{Failure, FailureKind};
-use super::instance::{Call, Returned, refused};
+use super::functions::{Call, Returned, refused};
 use super::loan::Loan;
 use super::pool::{Leased, Pool};
 use crate::exchange::{Exchange, FilterId, Link, Place};

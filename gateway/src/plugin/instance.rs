@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use wasmtime::component::{ComponentNamedList, Lift, Lower, ResourceAny, TypedFunc};
-use wasmtime::{AsContextMut, Store, UpdateDeadline};
+use wasmtime::{Store, UpdateDeadline};
 
-use super::exports::{ChunkFn, CompleteFn, Exports, PhaseFn, typed};
+use super::exports::Exports;
 use super::failure::{Failure, FailureKind};
 use super::flow::phases_from_wit;
+use super::functions::{Call, Functions, Returned};
 use super::host::bindings::exports::gateway::plugin::filter as wit;
 use super::host::{Guest, Resolved, Shared};
 use super::limits::SETUP_FACTOR;
@@ -29,44 +29,13 @@ pub(super) struct Instance {
     store: Store<Guest>,
     /// That of the budget in the store, which a call has to itself.
     meter: Arc<Meter>,
-    component: wasmtime::component::Instance,
-    exports: Arc<Exports>,
-    /// Typed at their first call, since most plugins have one or two of them.
-    on_request: Option<PhaseFn>,
-    on_response: Option<PhaseFn>,
-    on_complete: Option<CompleteFn>,
+    functions: Functions,
     /// Whether every call needs a fibre.
     waits: bool,
     /// By index into [`Linked`]'s filters; configured on first use.
     filters: Vec<Option<ResourceAny>>,
     calls: u64,
     spoiled: bool,
-}
-
-/// A call of a phase.
-pub(super) enum Call {
-    Request,
-    Response,
-    RequestChunk(Bytes, bool),
-    ResponseChunk(Bytes, bool),
-    Complete,
-}
-
-/// What a phase returned. `Err` is the plugin's own.
-pub(super) enum Returned {
-    Flow(Result<wit::Flow, String>),
-    Chunk(Result<Vec<u8>, String>),
-    Done,
-}
-
-/// The plugin's own error is a failure like any other, but its instance lives on.
-pub(super) fn refused(returned: Returned) -> Result<Returned, Failure> {
-    match returned {
-        Returned::Flow(Err(message)) | Returned::Chunk(Err(message)) => {
-            Err(Failure::new(FailureKind::Refused, message))
-        }
-        returned => Ok(returned),
-    }
 }
 
 impl Instance {
@@ -100,11 +69,7 @@ impl Instance {
         Ok(Self {
             store,
             meter,
-            component,
-            exports: exports.clone(),
-            on_request: None,
-            on_response: None,
-            on_complete: None,
+            functions: Functions::new(component, exports.clone()),
             waits: resolved.waits,
             filters: Vec::new(),
             calls: 0,
@@ -125,11 +90,10 @@ impl Instance {
     /// Asks who the plugin is, and compares the types of its functions with the contract's.
     pub(super) async fn describe(&mut self) -> Result<wit::Metadata, Failure> {
         let timeout = self.set_up();
-        let exports = self.exports.clone();
-        exports
-            .check(self.component, &mut self.store.as_context_mut())
+        self.functions
+            .check(&mut self.store)
             .map_err(|error| Failure::from_trap(&error, false))?;
-        let index = exports.describe;
+        let index = self.functions.exports.describe;
         let called = self.set_up_by(index, (), timeout).await;
         self.settle(called, timeout).map(|(metadata,)| metadata)
     }
@@ -141,7 +105,7 @@ impl Instance {
         json: &str,
     ) -> Result<Result<ResourceAny, Vec<wit::ConfigError>>, Failure> {
         let timeout = self.set_up();
-        let configure = self.exports.configure;
+        let configure = self.functions.exports.configure;
         let called = self.set_up_by(configure, (json,), timeout).await;
         let (answer,): (Result<ResourceAny, _>,) = self.settle(called, timeout)?;
         if let Ok(resource) = &answer {
@@ -156,7 +120,7 @@ impl Instance {
     /// Asks a configured filter for its phases.
     pub(super) async fn phases(&mut self, resource: ResourceAny) -> Result<Phases, Failure> {
         let timeout = self.set_up();
-        let index = self.exports.phases;
+        let index = self.functions.exports.phases;
         let called = self.set_up_by(index, (resource,), timeout).await;
         self.settle(called, timeout)
             .map(|(phases,)| phases_from_wit(phases))
@@ -178,10 +142,10 @@ impl Instance {
         self.begin(linked, index, on_fibre, Instant::now());
         let returned = if on_fibre {
             let meter = self.meter.clone();
-            let called = pin!(self.invoke(resource, call));
+            let called = pin!(self.functions.call_async(&mut self.store, resource, call));
             within(timeout, &meter, called).await
         } else {
-            Some(self.invoke_now(resource, &call))
+            Some(self.functions.call(&mut self.store, resource, &call))
         };
         self.end(linked, returned)
     }
@@ -204,7 +168,7 @@ impl Instance {
             return Err(Failure::new(FailureKind::Configure, text));
         };
         self.begin(linked, index, false, started);
-        let returned = self.invoke_now(resource, call);
+        let returned = self.functions.call(&mut self.store, resource, call);
         self.end(linked, Some(returned))
     }
 
@@ -230,103 +194,6 @@ impl Instance {
         self.settle(returned, linked.config.timeout)
     }
 
-    /// Calls a phase on this stack: nothing that the component imports can wait.
-    fn invoke_now(&mut self, resource: ResourceAny, call: &Call) -> wasmtime::Result<Returned> {
-        match call {
-            Call::Request => {
-                let function = self.on_request()?;
-                let (flow,) = function.call(&mut self.store, (resource,))?;
-                Ok(Returned::Flow(flow))
-            }
-            Call::Response => {
-                let function = self.on_response()?;
-                let (flow,) = function.call(&mut self.store, (resource,))?;
-                Ok(Returned::Flow(flow))
-            }
-            Call::RequestChunk(chunk, last) => {
-                let function: ChunkFn<'_> = self.function(self.exports.on_request_chunk)?;
-                let (chunk,) = function.call(&mut self.store, (resource, &chunk[..], *last))?;
-                Ok(Returned::Chunk(chunk))
-            }
-            Call::ResponseChunk(chunk, last) => {
-                let function: ChunkFn<'_> = self.function(self.exports.on_response_chunk)?;
-                let (chunk,) = function.call(&mut self.store, (resource, &chunk[..], *last))?;
-                Ok(Returned::Chunk(chunk))
-            }
-            Call::Complete => {
-                let function = self.on_complete()?;
-                function.call(&mut self.store, (resource,))?;
-                Ok(Returned::Done)
-            }
-        }
-    }
-
-    /// Calls a phase on a fibre, which the guest leaves when it waits and at every tick.
-    async fn invoke(&mut self, resource: ResourceAny, call: Call) -> wasmtime::Result<Returned> {
-        match call {
-            Call::Request => {
-                let function = self.on_request()?;
-                let (flow,) = function.call_async(&mut self.store, (resource,)).await?;
-                Ok(Returned::Flow(flow))
-            }
-            Call::Response => {
-                let function = self.on_response()?;
-                let (flow,) = function.call_async(&mut self.store, (resource,)).await?;
-                Ok(Returned::Flow(flow))
-            }
-            Call::RequestChunk(chunk, last) => {
-                let function: ChunkFn<'_> = self.function(self.exports.on_request_chunk)?;
-                let called = function.call_async(&mut self.store, (resource, &chunk[..], last));
-                Ok(Returned::Chunk(called.await?.0))
-            }
-            Call::ResponseChunk(chunk, last) => {
-                let function: ChunkFn<'_> = self.function(self.exports.on_response_chunk)?;
-                let called = function.call_async(&mut self.store, (resource, &chunk[..], last));
-                Ok(Returned::Chunk(called.await?.0))
-            }
-            Call::Complete => {
-                let function = self.on_complete()?;
-                function.call_async(&mut self.store, (resource,)).await?;
-                Ok(Returned::Done)
-            }
-        }
-    }
-
-    fn on_request(&mut self) -> wasmtime::Result<PhaseFn> {
-        if let Some(function) = self.on_request {
-            return Ok(function);
-        }
-        let function = self.function(self.exports.on_request)?;
-        Ok(*self.on_request.insert(function))
-    }
-
-    fn on_response(&mut self) -> wasmtime::Result<PhaseFn> {
-        if let Some(function) = self.on_response {
-            return Ok(function);
-        }
-        let function = self.function(self.exports.on_response)?;
-        Ok(*self.on_response.insert(function))
-    }
-
-    fn on_complete(&mut self) -> wasmtime::Result<CompleteFn> {
-        if let Some(function) = self.on_complete {
-            return Ok(function);
-        }
-        let function = self.function(self.exports.on_complete)?;
-        Ok(*self.on_complete.insert(function))
-    }
-
-    fn function<P, R>(
-        &mut self,
-        index: wasmtime::component::ComponentExportIndex,
-    ) -> wasmtime::Result<TypedFunc<P, R>>
-    where
-        P: ComponentNamedList + Lower,
-        R: ComponentNamedList + Lift,
-    {
-        typed(self.component, &mut self.store, index)
-    }
-
     /// A call that parses and builds: always on a fibre, since it may take long.
     async fn set_up_by<P, R>(
         &mut self,
@@ -338,7 +205,7 @@ impl Instance {
         P: ComponentNamedList + Lower + Send + Sync,
         R: ComponentNamedList + Lift + Send + Sync + 'static,
     {
-        let function: TypedFunc<P, R> = match self.function(index) {
+        let function: TypedFunc<P, R> = match self.functions.typed(&mut self.store, index) {
             Ok(function) => function,
             Err(error) => return Some(Err(error)),
         };

@@ -1,12 +1,11 @@
 //! Numbers that each worker keeps for itself.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-thread_local!(static SHARD: Cell<usize> = const { Cell::new(0) });
+use crate::thread::own;
 
 /// One more than the workers: the control thread counts too, in the first shard.
 static SHARDS: AtomicUsize = AtomicUsize::new(1);
@@ -18,7 +17,7 @@ pub(super) fn expect_workers(workers: usize) {
 
 /// This thread is this worker.
 pub fn set_shard(worker: usize) {
-    SHARD.set(worker + 1);
+    own(|own| own.shard.set(worker + 1));
 }
 
 /// A place for each worker, on cache lines of its own.
@@ -40,7 +39,7 @@ impl<T> Sharded<T> {
 
     /// This thread's.
     pub(super) fn mine(&self) -> &T {
-        let shard = SHARD.get();
+        let shard = own(|own| own.shard.get());
         &self.0[if shard < self.0.len() { shard } else { 0 }].0
     }
 

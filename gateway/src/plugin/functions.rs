@@ -1,0 +1,181 @@
+//! The functions of one instance: typed when they are first called, and called on this stack or on a fibre.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wasmtime::component::{
+    ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, ResourceAny, TypedFunc,
+};
+use wasmtime::{AsContextMut, Store};
+
+use super::exports::{ChunkFn, CompleteFn, Exports, PhaseFn, typed};
+use super::failure::{Failure, FailureKind};
+use super::host::Guest;
+use super::host::bindings::exports::gateway::plugin::filter as wit;
+
+/// A call of a phase.
+pub(super) enum Call {
+    Request,
+    Response,
+    RequestChunk(Bytes, bool),
+    ResponseChunk(Bytes, bool),
+    Complete,
+}
+
+/// What a phase returned. `Err` is the plugin's own.
+pub(super) enum Returned {
+    Flow(Result<wit::Flow, String>),
+    Chunk(Result<Vec<u8>, String>),
+    Done,
+}
+
+/// The plugin's own error is a failure like any other, but its instance lives on.
+pub(super) fn refused(returned: Returned) -> Result<Returned, Failure> {
+    match returned {
+        Returned::Flow(Err(message)) | Returned::Chunk(Err(message)) => {
+            Err(Failure::new(FailureKind::Refused, message))
+        }
+        returned => Ok(returned),
+    }
+}
+
+/// The functions that an instance exports.
+pub(super) struct Functions {
+    instance: Instance,
+    pub(super) exports: Arc<Exports>,
+    /// Typed at their first call, since most plugins have one or two of them.
+    on_request: Option<PhaseFn>,
+    on_response: Option<PhaseFn>,
+    on_complete: Option<CompleteFn>,
+}
+
+impl Functions {
+    pub(super) fn new(instance: Instance, exports: Arc<Exports>) -> Self {
+        Self {
+            instance,
+            exports,
+            on_request: None,
+            on_response: None,
+            on_complete: None,
+        }
+    }
+
+    /// Compares the types of all of them with the contract's.
+    pub(super) fn check(&self, store: &mut Store<Guest>) -> wasmtime::Result<()> {
+        let store = &mut store.as_context_mut();
+        self.exports.check(self.instance, store)
+    }
+
+    /// One of them.
+    pub(super) fn typed<P, R>(
+        &self,
+        store: &mut Store<Guest>,
+        index: ComponentExportIndex,
+    ) -> wasmtime::Result<TypedFunc<P, R>>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift,
+    {
+        typed(self.instance, store, index)
+    }
+
+    /// Calls a phase on this stack: nothing that the component imports can wait.
+    pub(super) fn call(
+        &mut self,
+        store: &mut Store<Guest>,
+        resource: ResourceAny,
+        call: &Call,
+    ) -> wasmtime::Result<Returned> {
+        match call {
+            Call::Request => {
+                let function = self.on_request(&mut *store)?;
+                let (flow,) = function.call(&mut *store, (resource,))?;
+                Ok(Returned::Flow(flow))
+            }
+            Call::Response => {
+                let function = self.on_response(&mut *store)?;
+                let (flow,) = function.call(&mut *store, (resource,))?;
+                Ok(Returned::Flow(flow))
+            }
+            Call::RequestChunk(chunk, last) => {
+                let function: ChunkFn<'_> =
+                    self.typed(&mut *store, self.exports.on_request_chunk)?;
+                let (chunk,) = function.call(&mut *store, (resource, &chunk[..], *last))?;
+                Ok(Returned::Chunk(chunk))
+            }
+            Call::ResponseChunk(chunk, last) => {
+                let function: ChunkFn<'_> =
+                    self.typed(&mut *store, self.exports.on_response_chunk)?;
+                let (chunk,) = function.call(&mut *store, (resource, &chunk[..], *last))?;
+                Ok(Returned::Chunk(chunk))
+            }
+            Call::Complete => {
+                let function = self.on_complete(&mut *store)?;
+                function.call(&mut *store, (resource,))?;
+                Ok(Returned::Done)
+            }
+        }
+    }
+
+    /// Calls a phase on a fibre, which the guest leaves when it waits and at every tick.
+    pub(super) async fn call_async(
+        &mut self,
+        store: &mut Store<Guest>,
+        resource: ResourceAny,
+        call: Call,
+    ) -> wasmtime::Result<Returned> {
+        match call {
+            Call::Request => {
+                let function = self.on_request(&mut *store)?;
+                let (flow,) = function.call_async(&mut *store, (resource,)).await?;
+                Ok(Returned::Flow(flow))
+            }
+            Call::Response => {
+                let function = self.on_response(&mut *store)?;
+                let (flow,) = function.call_async(&mut *store, (resource,)).await?;
+                Ok(Returned::Flow(flow))
+            }
+            Call::RequestChunk(chunk, last) => {
+                let function: ChunkFn<'_> =
+                    self.typed(&mut *store, self.exports.on_request_chunk)?;
+                let called = function.call_async(&mut *store, (resource, &chunk[..], last));
+                Ok(Returned::Chunk(called.await?.0))
+            }
+            Call::ResponseChunk(chunk, last) => {
+                let function: ChunkFn<'_> =
+                    self.typed(&mut *store, self.exports.on_response_chunk)?;
+                let called = function.call_async(&mut *store, (resource, &chunk[..], last));
+                Ok(Returned::Chunk(called.await?.0))
+            }
+            Call::Complete => {
+                let function = self.on_complete(&mut *store)?;
+                function.call_async(&mut *store, (resource,)).await?;
+                Ok(Returned::Done)
+            }
+        }
+    }
+
+    fn on_request(&mut self, store: &mut Store<Guest>) -> wasmtime::Result<PhaseFn> {
+        if let Some(function) = self.on_request {
+            return Ok(function);
+        }
+        let function = self.typed(store, self.exports.on_request)?;
+        Ok(*self.on_request.insert(function))
+    }
+
+    fn on_response(&mut self, store: &mut Store<Guest>) -> wasmtime::Result<PhaseFn> {
+        if let Some(function) = self.on_response {
+            return Ok(function);
+        }
+        let function = self.typed(store, self.exports.on_response)?;
+        Ok(*self.on_response.insert(function))
+    }
+
+    fn on_complete(&mut self, store: &mut Store<Guest>) -> wasmtime::Result<CompleteFn> {
+        if let Some(function) = self.on_complete {
+            return Ok(function);
+        }
+        let function = self.typed(store, self.exports.on_complete)?;
+        Ok(*self.on_complete.insert(function))
+    }
+}
