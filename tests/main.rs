@@ -26,6 +26,7 @@ mod quickstart;
 mod reload;
 mod routes;
 mod seen;
+mod streams;
 mod swap;
 mod timeouts;
 mod tls;

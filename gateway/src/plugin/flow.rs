@@ -14,7 +14,7 @@ pub enum Flow {
     /// Go on.
     Next,
     /// Answer the client with this.
-    Respond(Answer),
+    Respond(Box<Answer>),
 }
 
 /// A response that a plugin made. Its status is 200 to 599; fields that are the gateway's own are not in it.
@@ -57,11 +57,11 @@ impl Flow {
                 break;
             }
         }
-        Ok(Self::Respond(Answer {
+        Ok(Self::Respond(Box::new(Answer {
             status,
             headers,
             body: response.body.into(),
-        }))
+        })))
     }
 }
 

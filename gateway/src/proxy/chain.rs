@@ -23,8 +23,9 @@ pub(super) struct Responded {
     pub(super) pipeline: Option<Box<Pipeline>>,
 }
 
-impl From<plugin::Answer> for Answer {
-    fn from(answer: plugin::Answer) -> Self {
+impl From<Box<plugin::Answer>> for Answer {
+    fn from(answer: Box<plugin::Answer>) -> Self {
+        let answer = *answer;
         let head = ResponseHead {
             status: answer.status,
             headers: answer.headers,
@@ -56,7 +57,7 @@ async fn call_on_request(
     body: &mut Outgoing,
     progress: &Rc<Progress>,
 ) -> Result<Option<Box<Answer>>, Error> {
-    let route = passage.route.clone();
+    let (route, snapshot) = (passage.route.clone(), passage.snapshot.clone());
     let mut request = RequestBody {
         body: std::mem::replace(body, Outgoing::Empty),
         held: false,
@@ -68,9 +69,10 @@ async fn call_on_request(
     clock::now();
     for link in &route.on_request {
         passage.reached = link.place.0;
-        let pool = passage.pool(*link);
+        let pool = snapshot.pool(link.plugin);
         if link.phases.request_body() {
-            request.hold(passage, link.place, pool.linked()).await?;
+            // Boxed, as plugins that hold are few.
+            Box::pin(request.hold(passage, link.place, pool.linked())).await?;
             clock::now();
         }
         let Passage { held, exchange, .. } = passage;
@@ -200,7 +202,7 @@ pub(super) async fn on_response(
 }
 
 async fn call_on_response(passage: &mut Passage, body: Source) -> Result<Responded, Error> {
-    let route = passage.route.clone();
+    let (route, snapshot) = (passage.route.clone(), passage.snapshot.clone());
     let mut response = InResponse {
         body,
         pipeline: Pipeline::default(),
@@ -212,9 +214,9 @@ async fn call_on_response(passage: &mut Passage, body: Source) -> Result<Respond
         if !passage.has_reached(link) {
             continue;
         }
-        let pool = passage.pool(*link);
+        let pool = snapshot.pool(link.plugin);
         if link.phases.response_body() {
-            response.hold(passage, link.place, pool.linked()).await?;
+            Box::pin(response.hold(passage, link.place, pool.linked())).await?;
             clock::now();
         }
         let Passage { held, exchange, .. } = passage;

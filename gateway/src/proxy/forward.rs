@@ -41,12 +41,12 @@ pub(super) async fn send(
         upgrade,
     };
     let span = span::upstream(&exchange.span, &upstream.name, endpoint.address);
-    let sending = upstream::send(&view.client, upstream, endpoint, times, message, body);
+    // Called where it is awaited: a future that is moved is copied.
+    let sending = || upstream::send(&view.client, upstream, endpoint, times, message, body);
     let sent = if span.is_disabled() {
-        sending.await
+        sending().await
     } else {
-        // Boxed, so that exchanges without a trace do not move the future once more.
-        Box::pin(sending.instrument(span.clone())).await
+        Box::pin(sending().instrument(span.clone())).await
     };
     match sent {
         Ok((mut head, body)) => {

@@ -17,6 +17,9 @@ pub struct Config {
     /// The phases to ask for, by the names of the WIT; `request` and `response` by default.
     #[serde(default)]
     phases: Vec<Phase>,
+    /// What the bodies that it sees end in, where it leaves them as they are otherwise.
+    #[serde(default)]
+    pub(crate) tail: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]

@@ -2,6 +2,7 @@
 //!
 //! `/probe/<function>` selects the function of `on_request`; the answer is JSON. `/probe/response/<function>` goes
 //! on to the upstream and acts on the response. Streams, completion and configuration run on every exchange.
+//! With `tail` in its configuration every body that it holds or streams ends in that text.
 
 mod config;
 mod edits;
@@ -47,6 +48,9 @@ impl Plugin for Probe {
 
     fn on_request(&self, request: &mut Request) -> Result {
         CALLS.fetch_add(1, Ordering::Relaxed);
+        if let Some(body) = self.extended(|| request.body()) {
+            request.set_body(body);
+        }
         let path = request.path();
         let Some(function) = path.strip_prefix("/probe/") else {
             return Ok(Flow::Next);
@@ -95,6 +99,9 @@ impl Plugin for Probe {
     }
 
     fn on_response(&self, request: &Request, response: &mut Response) -> Result {
+        if let Some(body) = self.extended(|| response.body()) {
+            response.set_body(body);
+        }
         let path = request.path();
         let Some(function) = path.strip_prefix("/probe/response/") else {
             return Ok(Flow::Next);
@@ -139,7 +146,7 @@ impl Plugin for Probe {
     }
 
     fn on_request_chunk(&self, _: &Request, chunk: Vec<u8>, last: bool) -> Result<Vec<u8>> {
-        Ok(stream(chunk, last))
+        Ok(self.stream(chunk, last))
     }
 
     fn on_response_chunk(
@@ -149,7 +156,7 @@ impl Plugin for Probe {
         chunk: Vec<u8>,
         last: bool,
     ) -> Result<Vec<u8>> {
-        Ok(stream(chunk, last))
+        Ok(self.stream(chunk, last))
     }
 
     fn on_complete(&self, request: &Request, response: Option<&Response>) {
@@ -159,13 +166,26 @@ impl Plugin for Probe {
     }
 }
 
-/// Upper case, and an end that shows that the last chunk was seen.
-fn stream(mut chunk: Vec<u8>, last: bool) -> Vec<u8> {
-    chunk.make_ascii_uppercase();
-    if last {
-        chunk.extend_from_slice(b"<last>");
+impl Probe {
+    /// Upper case, and an end that shows that the last chunk was seen; or the configured tail alone.
+    fn stream(&self, mut chunk: Vec<u8>, last: bool) -> Vec<u8> {
+        if self.config.tail.is_none() {
+            chunk.make_ascii_uppercase();
+        }
+        if last {
+            let tail = self.config.tail.as_deref().unwrap_or("<last>");
+            chunk.extend_from_slice(tail.as_bytes());
+        }
+        chunk
     }
-    chunk
+
+    /// A body that is held, with the configured tail.
+    fn extended(&self, held: impl Fn() -> Option<Vec<u8>>) -> Option<Vec<u8>> {
+        let tail = self.config.tail.as_deref()?;
+        let mut body = held()?;
+        body.extend_from_slice(tail.as_bytes());
+        Some(body)
+    }
 }
 
 #[cfg(test)]
