@@ -34,6 +34,7 @@ pub mod control;
 pub mod error;
 pub mod exchange;
 pub mod message;
+pub mod net;
 pub mod plugin;
 pub mod proxy;
 pub mod route;

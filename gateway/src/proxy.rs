@@ -16,6 +16,7 @@ mod tail;
 mod upgrade;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -77,8 +78,7 @@ pub async fn handle(
     };
 
     if let Some(rest) = progress.take_rest() {
-        let reads =
-            !waits && progress.fault.get().is_none() && !headers::closes(response.headers());
+        let reads = !waits && progress.fault().is_none() && !headers::closes(response.headers());
         let ended = reads && Box::pin(discard(rest, deadline)).await;
         if !ended && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             headers::close(response.headers_mut());
@@ -92,7 +92,7 @@ async fn respond(
     passage: &mut Passage,
     body: ClientBody,
     protocol: Option<&HeaderValue>,
-    progress: &Rc<Progress>,
+    progress: &Arc<Progress>,
 ) -> Result<Responded, Box<Error>> {
     let mut body = Outgoing::client(body);
     let answer = match chain::on_request(passage, &mut body, progress).await? {
@@ -153,7 +153,7 @@ fn report(passage: &mut Passage, error: &Error) {
 }
 
 /// Sends the head; the body follows at the client's pace, and with its end the exchange is over.
-fn send(mut passage: Passage, responded: Responded, progress: &Rc<Progress>) -> Response<Body> {
+fn send(mut passage: Passage, responded: Responded, progress: &Arc<Progress>) -> Response<Body> {
     let Responded { body, pipeline } = responded;
     let edited = pipeline.is_some() || !body.is_untouched();
     let head = answer::head(&mut passage, edited);

@@ -17,7 +17,8 @@ fn answer(body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// A route for each chain, at the path of its names. `h` and `k` hold, `h` no more than [`LIMIT`].
+/// A route for each chain, at the path of its names. `h`, `r` and `k` hold, but `h` and `r` no more than [`LIMIT`], and
+/// `r` only reads.
 fn gateway(origin: &Origin, chains: &[&str]) -> Gateway {
     let limited = "body_limit = \"64KiB\"\nbody_overflow = \"skip\"";
     let mut tables = vec![
@@ -25,6 +26,7 @@ fn gateway(origin: &Origin, chains: &[&str]) -> Gateway {
         probe("b", STREAM, ""),
         probe("c", STREAM, ""),
         probe("h", HOLD, limited),
+        probe("r", HOLD, limited).replace(", tail = \"<r>\"", ""),
         probe("k", HOLD, ""),
         upstream("origin", origin.address),
     ];
@@ -114,10 +116,21 @@ fn a_body_over_the_limit_of_a_holder_passes_whole_and_without_it() {
 #[test]
 fn a_held_body_over_the_limit_of_a_later_holder_passes_whole_and_without_that_one() {
     let origin = echo();
-    let gateway = gateway(&origin, &["k a h b", "b h a k"]);
+    let gateway = gateway(&origin, &["k h", "h k", "k a h", "h a k"]);
     let body = passing(&gateway, &origin, 5 * LIMIT);
-    body.ends_in("bhak", "<b><a><k>", "<k><a><b>");
-    body.ends_in("kahb", "<k><a><b>", "<b><a><k>");
+    body.ends_in("hk", "<k>", "<k>");
+    body.ends_in("hak", "<a><k>", "<k><a>");
+    body.ends_in("kh", "<k>", "<k>");
+    body.ends_in("kah", "<k><a>", "<a><k>");
+}
+
+#[test]
+fn streaming_plugins_behind_a_holder_that_a_held_body_skipped_see_it() {
+    let origin = echo();
+    let gateway = gateway(&origin, &["k a r b", "b r a k"]);
+    let body = passing(&gateway, &origin, 5 * LIMIT);
+    body.ends_in("karb", "<k><a><b>", "<b><a><k>");
+    body.ends_in("brak", "<b><a><k>", "<k><a><b>");
 }
 
 #[test]

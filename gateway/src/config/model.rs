@@ -294,11 +294,23 @@ impl HeaderPatterns {
     }
 }
 
+/// The protocol of an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    H1,
+    /// HTTP/2 with prior knowledge, or by ALPN over TLS.
+    H2,
+}
+
 /// `[upstreams.NAME]`. HTTP/1.1 over TCP in this version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
     /// Its name.
     pub name: Arc<str>,
+    /// What is spoken to it.
+    pub protocol: Protocol,
     /// At least one, in round robin.
     pub endpoints: Vec<SocketAddr>,
     /// Connecting (1 s).

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::model::{Pool, Upstream};
+use super::model::{Pool, Protocol, Upstream};
 use super::table::{self, Default, Item, Table};
 use super::tree::Value;
 
@@ -31,8 +31,8 @@ pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstre
         } else {
             table.required("endpoints", "endpoints = [\"127.0.0.1:8080\"]", endpoints)
         };
-        table.or("protocol", Default::Text("h1"), |item| {
-            item.choice(&[("h1", ())], &["h2", "auto"])
+        let protocol = table.or("protocol", Default::Text("h1"), |item| {
+            item.choice(&[("h1", Protocol::H1)], &["h2", "auto"])
         });
         table.or("balance", Default::Text("round_robin"), |item| {
             item.choice(&[("round_robin", ())], &["random", "least_request", "hash"])
@@ -48,6 +48,7 @@ pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstre
         table.later(&LATER);
         Some(Upstream {
             name,
+            protocol,
             endpoints: endpoints?,
             connect_timeout,
             first_byte_timeout,

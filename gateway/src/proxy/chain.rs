@@ -1,6 +1,6 @@
 //! The plugins of a route, called in order; and in reverse order on the way back.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -41,7 +41,7 @@ impl From<Box<plugin::Answer>> for Answer {
 pub(super) async fn on_request(
     passage: &mut Passage,
     body: &mut Outgoing,
-    progress: &Rc<Progress>,
+    progress: &Arc<Progress>,
 ) -> Result<Option<Box<Answer>>, Box<Error>> {
     let route = &passage.exchange.route;
     passage.reached = route.links;
@@ -55,10 +55,11 @@ pub(super) async fn on_request(
 async fn call_on_request(
     passage: &mut Passage,
     body: &mut Outgoing,
-    progress: &Rc<Progress>,
+    progress: &Arc<Progress>,
 ) -> Result<Option<Box<Answer>>, Error> {
     let (route, snapshot) = (passage.route.clone(), passage.snapshot.clone());
     let mut request = RequestBody {
+        none: matches!(body, Outgoing::Empty),
         body: std::mem::replace(body, Outgoing::Empty),
         held: false,
         pipeline: Pipeline::default(),
@@ -93,12 +94,14 @@ async fn call_on_request(
 /// The body of a request between the phases.
 struct RequestBody<'a> {
     body: Outgoing,
+    /// There is no body.
+    none: bool,
     /// It stands in the exchange.
     held: bool,
     pipeline: Pipeline,
     /// The streaming plugins whose turn is still to come.
     streams: &'a [Link],
-    progress: &'a Rc<Progress>,
+    progress: &'a Arc<Progress>,
 }
 
 impl RequestBody<'_> {
@@ -114,14 +117,13 @@ impl RequestBody<'_> {
         let config = &linked.config;
         let deadline = passage.deadline();
         if self.held {
-            let body = passage.request.body.clone().unwrap_or_default();
-            if self.pipeline.is_empty() {
-                // An earlier plugin holds it already; this one may have a smaller limit.
-                return match body.len() > config.body_limit && refuses(linked) {
-                    true => Err(Error::BodyTooLarge),
-                    false => Ok(()),
-                };
+            // An earlier plugin holds it; this one sees it only if it may hold as much.
+            let body = passage.request.body.take().unwrap_or_default();
+            if self.pipeline.is_empty() && body.len() <= config.body_limit {
+                passage.request.body = Some(body);
+                return Ok(());
             }
+            self.none = body.is_empty();
             self.body = Outgoing::full(body);
             self.held = false;
         }
@@ -130,7 +132,7 @@ impl RequestBody<'_> {
             .hold(&mut self.body, None, config.body_limit, deadline);
         let read = read.await.unwrap_or_else(|| {
             // What is left of it is not read.
-            self.progress.fault.set(Some(BodyFault::Timeout));
+            self.progress.fail(BodyFault::Timeout);
             Err(BodyFault::Timeout)
         });
         match read {
@@ -141,9 +143,7 @@ impl RequestBody<'_> {
             }
             Ok(Collected::Over(_)) if refuses(linked) => Err(Error::BodyTooLarge),
             Ok(Collected::Over(_)) => Ok(()),
-            Err(fault) => Err(Error::of_request(
-                self.progress.fault.get().unwrap_or(fault),
-            )),
+            Err(fault) => Err(Error::of_request(self.progress.fault().unwrap_or(fault))),
         }
     }
 
@@ -153,7 +153,7 @@ impl RequestBody<'_> {
         let held = passage.request.body.as_ref();
         let none = match self.held {
             true => held.is_none_or(Bytes::is_empty),
-            false => matches!(self.body, Outgoing::Empty),
+            false => self.none,
         };
         if none {
             return;

@@ -14,7 +14,7 @@ use crate::message::error::ErrorKind;
 use crate::message::headers;
 use crate::route::rewrite;
 use crate::telemetry::span;
-use crate::upstream::{self, Endpoint, Message, SendError, Times, Upstream};
+use crate::upstream::{self, Message, SendError, Times, Tried, Upstream};
 
 /// Sends the request, as one for an upgrade where a protocol is named, and waits for the head of the answer.
 pub(super) async fn send(
@@ -26,9 +26,14 @@ pub(super) async fn send(
 ) -> Result<Answer, Box<Error>> {
     let view = passage.view.clone();
     let upstream = view.upstream(upstream);
-    let endpoint = view.client.pick(upstream);
     let exchange = &mut *passage.exchange;
     prepare(exchange);
+    let picked = upstream.pick(&view.client, None, &Tried::default());
+    let picked = picked.ok_or_else(|| {
+        let name = upstream.name.to_string();
+        Error::Connect(name, "no endpoint".to_owned())
+    })?;
+    let address = picked.address;
     let times = Times {
         now: clock::recent(),
         deadline: exchange.deadline(),
@@ -36,13 +41,13 @@ pub(super) async fn send(
     let message = Message {
         method: &exchange.request.method,
         path: &exchange.request.path,
-        host: host(exchange, endpoint),
+        host: host(exchange),
         headers: &exchange.request.headers,
         upgrade,
     };
-    let span = span::upstream(&exchange.span, &upstream.name, endpoint.address);
+    let span = span::upstream(&exchange.span, &upstream.name, address);
     // Called where it is awaited: a future that is moved is copied.
-    let sending = || upstream::send(&view.client, upstream, endpoint, times, message, body);
+    let sending = || upstream::send(&view.client, upstream, picked, times, message, body);
     let sent = if span.is_disabled() {
         sending().await
     } else {
@@ -51,7 +56,7 @@ pub(super) async fn send(
     match sent {
         Ok((mut head, body)) => {
             let record = &mut exchange.record;
-            record.endpoint = Some(endpoint.address);
+            record.endpoint = Some(address);
             record.upstream_time = Some(clock::now().saturating_duration_since(times.now));
             headers::strip(&mut head.headers, false);
             let body = Source::Upstream(body);
@@ -59,7 +64,7 @@ pub(super) async fn send(
         }
         Err(error) => {
             span::failed(&span, error.kind);
-            Err(Box::new(match progress.fault.get() {
+            Err(Box::new(match progress.fault() {
                 Some(fault) => Error::of_request(fault),
                 None => explain(upstream, exchange, error),
             }))
@@ -80,12 +85,12 @@ fn prepare(exchange: &mut Parts) {
     }
 }
 
-/// The Host that goes out.
-fn host<'a>(exchange: &'a Parts, endpoint: &'a Endpoint) -> &'a HeaderValue {
+/// The Host that goes out; none for that of the endpoint.
+fn host(exchange: &Parts) -> Option<&HeaderValue> {
     match &exchange.route.config.rewrite.host {
-        HostRewrite::Upstream => &endpoint.authority,
-        HostRewrite::Preserve => &exchange.client.authority,
-        HostRewrite::Name(name) => name,
+        HostRewrite::Upstream => None,
+        HostRewrite::Preserve => Some(&exchange.client.authority),
+        HostRewrite::Name(name) => Some(name),
     }
 }
 

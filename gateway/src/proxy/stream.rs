@@ -31,8 +31,10 @@ pub(super) struct Pipeline {
     /// Bytes that were read ahead, and how many of the editors they have passed.
     ahead: Option<(usize, Bytes)>,
     trailers: Option<HeaderMap>,
-    /// The plugins have seen the last chunk.
+    /// The source has ended.
     over: bool,
+    /// How many of the editors have seen the last chunk.
+    ended: usize,
 }
 
 #[derive(Debug)]
@@ -70,6 +72,7 @@ impl Pipeline {
         self.editors.clear();
         self.ahead = None;
         self.over = false;
+        self.ended = 0;
     }
 
     /// Reads a body whole for a plugin that holds it: a barrier, behind which all plugins so far have seen its end.
@@ -138,9 +141,12 @@ impl Pipeline {
     where
         B: http_body::Body<Data = Bytes, Error = BodyFault> + Unpin,
     {
-        while !self.over {
+        loop {
             let (passed, chunk) = match self.ahead.take() {
                 Some(ahead) => ahead,
+                None if self.over && self.ended == self.editors.len() => return Ok(None),
+                // Plugins that were pushed after the end of the source.
+                None if self.over => (self.ended, Bytes::new()),
                 None => match body.frame().await.transpose()?.map(Frame::into_data) {
                     Some(Ok(data)) => (0, data),
                     Some(Err(frame)) => {
@@ -154,14 +160,15 @@ impl Pipeline {
                 },
             };
             let last = self.over;
-            let edited = self
-                .edit(passed, chunk, last, exchange.as_deref_mut())
-                .await?;
+            let edited = self.edit(passed, chunk, last, exchange.as_deref_mut());
+            let edited = edited.await?;
+            if last {
+                self.ended = self.editors.len();
+            }
             if !edited.is_empty() {
                 return Ok(Some(edited));
             }
         }
-        Ok(None)
     }
 
     /// Passes a chunk through the plugins but for the first `passed`.

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -16,12 +16,12 @@ use crate::message::error::ErrorKind;
 /// What happens at the end.
 pub(super) struct Tail {
     pub(super) passage: Passage,
-    request: Rc<Progress>,
+    request: Arc<Progress>,
     late: Option<Pin<Box<Sleep>>>,
 }
 
 impl Tail {
-    pub(super) fn new(passage: Passage, request: Rc<Progress>) -> Self {
+    pub(super) fn new(passage: Passage, request: Arc<Progress>) -> Self {
         Self {
             passage,
             request,
@@ -59,6 +59,6 @@ impl Tail {
 
 impl Drop for Tail {
     fn drop(&mut self) {
-        self.passage.record.bytes_in = self.request.received.get();
+        self.passage.record.bytes_in = self.request.received();
     }
 }

@@ -19,7 +19,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::transport::Stream;
+use crate::net::Stream;
 use clocks::{Clocks, now};
 
 /// Which protocol is read along.

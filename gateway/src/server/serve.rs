@@ -27,10 +27,11 @@ use super::guard::clocks::{now, upgrade};
 use super::guard::{Guarded, Scanner, h1, h2};
 use super::runtime::{Admission, ListenerRuntime};
 use super::streams::{Streams, WAITING};
-use super::transport::{self, Stream};
+use super::transport;
 use super::watchdog;
 use crate::config::Limits;
 use crate::message::headers;
+use crate::net::Stream;
 
 /// Bytes hyper may hold of one HTTP/1 connection, in each direction.
 const BUFFER: usize = 256 * 1024;

@@ -1,12 +1,8 @@
 //! From a configuration to a snapshot: everything that can fail happens here, away from the workers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-
-use http::HeaderValue;
 
 use super::Snapshot;
 use crate::config::{self, Config, Match, PathPattern, Rewrite, Target};
@@ -16,7 +12,7 @@ use crate::route::Router;
 use crate::state;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::{Endpoint, Upstream};
+use crate::upstream::Registry;
 
 /// Builds snapshots, and keeps by name what outlives them. A clone builds on its own: one whose configuration is
 /// refused is thrown away.
@@ -27,9 +23,8 @@ pub struct Builder {
     state: Arc<state::Memory>,
     workers: usize,
     version: u64,
-    open: HashMap<Arc<str>, Arc<AtomicUsize>>,
-    slots: HashMap<(Arc<str>, SocketAddr), usize>,
-    turns: HashMap<Arc<str>, usize>,
+    /// Shared by all clones: what a refused configuration alone names is pruned.
+    upstreams: Arc<Registry>,
     access_log: Option<(config::AccessLog, Arc<AccessLog>)>,
 }
 
@@ -86,9 +81,7 @@ impl Builder {
             state,
             workers,
             version: 0,
-            open: HashMap::new(),
-            slots: HashMap::new(),
-            turns: HashMap::new(),
+            upstreams: Arc::default(),
             access_log: None,
         }
     }
@@ -108,10 +101,11 @@ impl Builder {
         let plugins = self.link(&config, wanted, previous, replace)?;
         let access_log = self.access_log(&config.server.access_log)?;
         let pools = self.pools(&plugins, previous);
+        self.upstreams.prune();
         let upstreams: Vec<_> = config
             .upstreams
             .values()
-            .map(|upstream| self.upstream(upstream))
+            .map(|upstream| self.upstreams.upstream(upstream, &self.metrics))
             .collect();
         let routes = config
             .routes
@@ -216,32 +210,6 @@ impl Builder {
         })?;
         self.access_log = Some((config.clone(), log.clone()));
         Ok(log)
-    }
-
-    fn upstream(&mut self, config: &config::Upstream) -> Arc<Upstream> {
-        let endpoints = config.endpoints.iter().map(|address| {
-            let next = self.slots.len();
-            let slot = *self
-                .slots
-                .entry((config.name.clone(), *address))
-                .or_insert(next);
-            let authority =
-                HeaderValue::try_from(address.to_string()).expect("an address is visible ASCII");
-            Endpoint {
-                address: *address,
-                authority,
-                slot,
-            }
-        });
-        let next = self.turns.len();
-        Arc::new(Upstream {
-            name: config.name.clone(),
-            endpoints: endpoints.collect(),
-            turn: *self.turns.entry(config.name.clone()).or_insert(next),
-            open: self.open.entry(config.name.clone()).or_default().clone(),
-            metrics: self.metrics.upstream(&config.name),
-            config: config.clone(),
-        })
     }
 
     fn route(&self, route: &config::Route, config: &Config, plugins: &[Arc<Linked>]) -> Route {

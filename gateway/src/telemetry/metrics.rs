@@ -19,10 +19,10 @@ use crate::message::error::ErrorKind;
 use crate::message::phase::Phase;
 
 use plugin_series::{Names, Series};
-use shards::{ByKind, Counter, Gauge, Histogram};
+use shards::{ByKind, Counter, Histogram};
 
 pub use plugin_series::Unfit;
-pub use shards::set_shard;
+pub use shards::{Gauge, set_shard};
 
 type ByName<T> = Mutex<BTreeMap<String, Arc<T>>>;
 
@@ -79,7 +79,7 @@ pub struct UpstreamMetrics {
 }
 
 /// What one listener has.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ListenerMetrics {
     open: Gauge,
 }
@@ -282,11 +282,5 @@ impl ListenerMetrics {
     /// A connection was closed.
     pub fn closed(&self) {
         self.open.add(-1);
-    }
-}
-
-impl Default for ListenerMetrics {
-    fn default() -> Self {
-        Self { open: Gauge::new() }
     }
 }

@@ -7,7 +7,12 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
 use tracing::{Instrument, Span};
 
-use super::{Client, Message, SendError, Times, Upstream, send};
+use super::endpoint::{Picked, Upstream};
+use super::error::SendError;
+use super::h1::Message;
+use super::pick::Tried;
+use super::pool::Client;
+use super::send::{Times, send};
 use crate::message::body::{Collected, Outgoing, collect};
 use crate::message::error::ErrorKind;
 use crate::message::{MAX_DEPTH, headers};
@@ -48,10 +53,11 @@ pub struct SubRequest {
 /// Sends a sub-request and reads its whole answer, without framing and hop-by-hop fields. Its end is counted for the
 /// upstream, as that of a request which a client made.
 pub async fn fetch(client: Arc<Client>, sub: SubRequest) -> Result<Response<Bytes>, FetchError> {
-    let endpoint = client.pick(&sub.upstream).clone();
-    let span = span::upstream(&sub.span, &sub.upstream.name, endpoint.address);
+    let picked = sub.upstream.pick(&client, None, &Tried::default());
+    let picked = picked.ok_or_else(|| FetchError::Connect("no endpoint".into()))?;
+    let span = span::upstream(&sub.span, &sub.upstream.name, picked.address);
     let (upstream, deadline) = (sub.upstream.clone(), sub.deadline);
-    let whole = exchange(client, sub, &endpoint).instrument(span.clone());
+    let whole = exchange(client, sub, picked).instrument(span.clone());
     let fetched = match tokio::time::timeout_at(deadline.into(), whole).await {
         Ok(fetched) => fetched,
         Err(_) => {
@@ -68,7 +74,7 @@ pub async fn fetch(client: Arc<Client>, sub: SubRequest) -> Result<Response<Byte
 async fn exchange(
     client: Arc<Client>,
     sub: SubRequest,
-    endpoint: &super::Endpoint,
+    picked: Picked,
 ) -> Result<Response<Bytes>, FetchError> {
     if sub.depth > MAX_DEPTH {
         return Err(FetchError::LoopDetected);
@@ -82,7 +88,7 @@ async fn exchange(
     let message = Message {
         method: &parts.method,
         path: path.ok_or_else(|| FetchError::Protocol("the request has no path".into()))?,
-        host: &endpoint.authority,
+        host: None,
         headers: &parts.headers,
         upgrade: None,
     };
@@ -91,7 +97,7 @@ async fn exchange(
         deadline: None,
     };
     let body = Outgoing::full(body);
-    let sent = send(&client, &sub.upstream, endpoint, times, message, body);
+    let sent = send(&client, &sub.upstream, picked, times, message, body);
     let (mut head, mut answer) = sent.await?;
     let body = match collect(&mut answer, sub.body_limit).await {
         Ok(Collected::Whole(body)) => body,

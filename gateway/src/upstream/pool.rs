@@ -5,19 +5,20 @@
 //! other side closed it or sent what nobody asked for.
 
 use std::fmt;
-use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 
+use super::endpoint::{Endpoint, State, Upstream};
+use super::h2;
 use super::timer::Timer;
-use super::{Endpoint, Upstream};
+
 use crate::clock;
 use crate::message::error::ErrorKind;
+use crate::net::Stream;
 use crate::telemetry::metrics::UpstreamMetrics;
 
 /// How much of an answer is read at once, its head included.
@@ -29,9 +30,11 @@ const KEEP: usize = 16 << 10;
 /// that no lock in it is ever waited for; it may be moved between threads all the same.
 #[derive(Debug)]
 pub struct Client {
-    /// By [`Endpoint::slot`]; the connection used last is at the end.
+    /// By the slot of the endpoint; the connection used last is at the end.
     idle: Mutex<Vec<Idle>>,
-    /// By [`Upstream::turn`]: how often an endpoint was picked.
+    /// Connections of HTTP/2, by the slot of the endpoint: each carries many requests at once.
+    shared: Mutex<Vec<Option<h2::Shared>>>,
+    /// By the slot of the upstream's turn: how often an endpoint was picked.
     turns: Mutex<Vec<usize>>,
     /// Where answers are read first. What came is copied out at its own size, so that a waiting connection holds no
     /// buffer.
@@ -44,6 +47,7 @@ impl Default for Client {
     fn default() -> Self {
         Self {
             idle: Mutex::default(),
+            shared: Mutex::default(),
             turns: Mutex::default(),
             scratch: Mutex::new(vec![0; READ].into()),
             spare: Mutex::default(),
@@ -52,26 +56,23 @@ impl Default for Client {
 }
 
 impl Client {
-    /// The next endpoint in turn.
-    pub fn pick<'a>(&self, upstream: &'a Upstream) -> &'a Endpoint {
-        if let [only] = upstream.endpoints.as_slice() {
-            return only;
-        }
+    /// How often an endpoint of the upstream had its turn before.
+    pub(super) fn turn(&self, upstream: &Upstream) -> usize {
+        let index = upstream.state.turn.index();
         let mut turns = self.turns.lock();
-        if turns.len() <= upstream.turn {
-            turns.resize(upstream.turn + 1, 0);
+        if turns.len() <= index {
+            turns.resize(index + 1, 0);
         }
-        let turn = &mut turns[upstream.turn];
-        let endpoint = &upstream.endpoints[*turn % upstream.endpoints.len()];
-        *turn = turn.wrapping_add(1);
-        endpoint
+        let turn = turns[index];
+        turns[index] = turn.wrapping_add(1);
+        turn
     }
 
     /// The connection to an endpoint that was used last and still lives.
     pub(super) fn take(&self, endpoint: &Endpoint, now: Instant) -> Option<Box<Connection>> {
         loop {
-            let connection = self.idle.lock().get_mut(endpoint.slot)?.pop()?;
-            if !connection.expired(now) && connection.is_quiet() {
+            let connection = self.idle.lock().get_mut(endpoint.slot())?.pop()?;
+            if !connection.expired(now) && connection.io.is_quiet() {
                 return Some(connection);
             }
         }
@@ -87,6 +88,25 @@ impl Client {
             .collect();
         drop(idle);
         drop(expired);
+        let closed = |shared: &h2::Shared| shared.is_closed();
+        for slot in &mut *self.shared.lock() {
+            slot.take_if(|shared| closed(shared));
+        }
+    }
+
+    /// The connection of HTTP/2 to an endpoint, if there is one that takes requests.
+    pub(super) fn shared(&self, endpoint: &Endpoint) -> Option<h2::Shared> {
+        let shared = self.shared.lock().get(endpoint.slot())?.clone()?;
+        (!shared.is_closed()).then_some(shared)
+    }
+
+    /// Keeps a connection of HTTP/2 for the requests to come.
+    pub(super) fn share(&self, endpoint: &Endpoint, connection: h2::Shared) {
+        let (mut shared, slot) = (self.shared.lock(), endpoint.slot());
+        if shared.len() <= slot {
+            shared.resize_with(slot + 1, || None);
+        }
+        shared[slot] = Some(connection);
     }
 
     /// An empty buffer for a head.
@@ -105,13 +125,14 @@ impl Client {
 
 /// One connection to an endpoint.
 pub(super) struct Connection {
-    pub(super) io: TcpStream,
+    pub(super) io: Stream,
     /// Bytes of a message that did not come in one piece; empty between two exchanges.
     pub(super) read: BytesMut,
     pub(super) timer: Timer,
     /// Whose it is, and where it goes back to.
     client: Weak<Client>,
-    slot: usize,
+    /// What it leads to: its slot is taken as long as the connection is there.
+    endpoint: Arc<Endpoint>,
     most_idle: usize,
     idle_timeout: Duration,
     idle_since: Option<Instant>,
@@ -120,7 +141,7 @@ pub(super) struct Connection {
 
 /// Counts a connection as open while it lives.
 pub struct Open {
-    open: Arc<AtomicUsize>,
+    of: Arc<State>,
     metrics: Arc<UpstreamMetrics>,
 }
 
@@ -129,6 +150,7 @@ impl Open {
     pub(super) fn count(upstream: &Upstream) -> Option<Self> {
         let most = upstream.config.pool.max_connections;
         upstream
+            .state
             .open
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
                 (open < most).then_some(open + 1)
@@ -136,7 +158,7 @@ impl Open {
             .ok()?;
         upstream.metrics.opened();
         Some(Self {
-            open: upstream.open.clone(),
+            of: upstream.state.clone(),
             metrics: upstream.metrics.clone(),
         })
     }
@@ -144,7 +166,7 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
+        self.of.open.fetch_sub(1, Ordering::Relaxed);
         self.metrics.closed();
     }
 }
@@ -160,26 +182,25 @@ impl fmt::Debug for Open {
 type Idle = Vec<Box<Connection>>;
 
 impl Connection {
-    /// Connects to an endpoint.
-    pub(super) async fn open(
+    /// A connection of HTTP/1 over a stream that is open.
+    pub(super) fn over(
+        io: Stream,
         client: &Arc<Client>,
         upstream: &Upstream,
-        endpoint: &Endpoint,
+        endpoint: &Arc<Endpoint>,
         open: Open,
-    ) -> io::Result<Box<Self>> {
-        let io = TcpStream::connect(endpoint.address).await?;
-        io.set_nodelay(true)?;
-        Ok(Box::new(Self {
+    ) -> Box<Self> {
+        Box::new(Self {
             io,
             read: BytesMut::new(),
             timer: Timer::default(),
             client: Arc::downgrade(client),
-            slot: endpoint.slot,
+            endpoint: endpoint.clone(),
             most_idle: upstream.config.pool.idle_per_worker,
             idle_timeout: upstream.config.pool.idle_timeout,
             idle_since: None,
             open,
-        }))
+        })
     }
 
     /// Puts the connection back: the message in hand is over on both sides.
@@ -190,11 +211,11 @@ impl Connection {
         let Some(client) = self.client.upgrade() else {
             return;
         };
-        let mut idle = client.idle.lock();
-        if idle.len() <= self.slot {
-            idle.resize_with(self.slot + 1, Vec::new);
+        let (mut idle, slot) = (client.idle.lock(), self.endpoint.slot());
+        if idle.len() <= slot {
+            idle.resize_with(slot + 1, Vec::new);
         }
-        let slot = &mut idle[self.slot];
+        let slot = &mut idle[slot];
         if slot.len() < self.most_idle {
             slot.push(self);
         }
@@ -206,7 +227,7 @@ impl Connection {
     }
 
     /// Takes it out of the pool's hands; it counts while [`Open`] lives.
-    pub(super) fn into_tunnel(self) -> (TcpStream, Open) {
+    pub(super) fn into_tunnel(self) -> (Stream, Open) {
         (self.io, self.open)
     }
 
@@ -214,19 +235,12 @@ impl Connection {
         self.idle_since
             .is_some_and(|since| now.saturating_duration_since(since) > self.idle_timeout)
     }
-
-    /// Whether nothing came since the last exchange: neither its end nor bytes that nobody asked for. No system
-    /// call where the runtime has not heard of the socket.
-    fn is_quiet(&self) -> bool {
-        let read = self.io.try_read(&mut [0]);
-        matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-    }
 }
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
-            .field("slot", &self.slot)
+            .field("endpoint", &self.endpoint.address)
             .finish_non_exhaustive()
     }
 }

@@ -1,10 +1,11 @@
 //! What a client sends as the body of its request.
 
-use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -12,29 +13,43 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use parking_lot::Mutex;
 use tokio::time::Sleep;
 
 use super::BodyFault;
 
-/// What a request body did so far; shared with the exchange's owner.
+/// What a request body did so far; shared with the exchange's owner. One thread touches it; the atomics and locks, which
+/// are never waited for, are there because a request may be sent from any thread.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// Bytes that came in.
-    pub received: Cell<u64>,
-    /// Whether the end was reached.
-    pub ended: Cell<bool>,
-    /// Why it broke, if it did.
-    pub fault: Cell<Option<BodyFault>>,
-    /// Whether what nobody reads of it is kept in [`Self::rest`].
-    keeps_rest: Cell<bool>,
-    rest: RefCell<Option<Incoming>>,
+    received: AtomicU64,
+    ended: AtomicBool,
+    fault: Mutex<Option<BodyFault>>,
+    /// Whether what is not read of it is kept in [`Self::rest`].
+    keeps_rest: AtomicBool,
+    rest: Mutex<Option<Incoming>>,
 }
 
 impl Progress {
+    /// Bytes that came in.
+    pub fn received(&self) -> u64 {
+        self.received.load(Relaxed)
+    }
+
+    /// Why it broke, if it did.
+    pub fn fault(&self) -> Option<BodyFault> {
+        *self.fault.lock()
+    }
+
+    /// It broke.
+    pub fn fail(&self, fault: BodyFault) {
+        *self.fault.lock() = Some(fault);
+    }
+
     /// What is left of the body, if it was dropped before its end. Nothing is kept from then on.
     pub fn take_rest(&self) -> Option<Incoming> {
-        self.keeps_rest.set(false);
-        self.rest.take()
+        self.keeps_rest.store(false, Relaxed);
+        self.rest.lock().take()
     }
 }
 
@@ -75,7 +90,7 @@ pub struct ClientBody {
     prefix: Option<Bytes>,
     limit: u64,
     idle: Patience,
-    progress: Rc<Progress>,
+    progress: Arc<Progress>,
 }
 
 impl ClientBody {
@@ -86,9 +101,9 @@ impl ClientBody {
         limit: u64,
         idle: Duration,
         keeps_rest: bool,
-    ) -> (Self, Rc<Progress>) {
-        let progress = Rc::new(Progress {
-            keeps_rest: Cell::new(keeps_rest),
+    ) -> (Self, Arc<Progress>) {
+        let progress = Arc::new(Progress {
+            keeps_rest: AtomicBool::new(keeps_rest),
             ..Progress::default()
         });
         let limit = if limit == 0 { u64::MAX } else { limit };
@@ -114,7 +129,7 @@ impl ClientBody {
     }
 
     fn fail(&mut self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
-        self.progress.fault.set(Some(fault));
+        self.progress.fail(fault);
         Poll::Ready(Some(Err(fault)))
     }
 }
@@ -122,8 +137,8 @@ impl ClientBody {
 impl Drop for ClientBody {
     fn drop(&mut self) {
         let progress = &self.progress;
-        if progress.keeps_rest.get() && !progress.ended.get() && !self.is_all_in() {
-            progress.rest.replace(self.incoming.take());
+        if progress.keeps_rest.load(Relaxed) && !progress.ended.load(Relaxed) && !self.is_all_in() {
+            *progress.rest.lock() = self.incoming.take();
         }
     }
 }
@@ -146,20 +161,20 @@ impl http_body::Body for ClientBody {
             Poll::Ready(Some(Ok(frame))) => {
                 self.idle.met();
                 if let Some(data) = frame.data_ref() {
-                    let received = self.progress.received.get() + data.len() as u64;
-                    self.progress.received.set(received);
+                    let received = self.progress.received() + data.len() as u64;
+                    self.progress.received.store(received, Relaxed);
                     if received > self.limit {
                         return self.fail(BodyFault::TooLarge);
                     }
                 }
                 if self.is_all_in() {
-                    self.progress.ended.set(true);
+                    self.progress.ended.store(true, Relaxed);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(_))) => self.fail(BodyFault::Broken),
             Poll::Ready(None) => {
-                self.progress.ended.set(true);
+                self.progress.ended.store(true, Relaxed);
                 Poll::Ready(None)
             }
             Poll::Pending => {

@@ -22,19 +22,17 @@ const CHUNK: usize = 16 << 10;
 
 /// Carries bytes until both sides have ended, one breaks off, nothing moves for `idle`, or the worker's grace is
 /// over. The end of one side is passed on, and the other may still finish.
-pub(super) async fn join(client: OnUpgrade, backend: Tunnel, passage: &mut Passage) {
+pub(super) async fn join(client: OnUpgrade, mut backend: Tunnel, passage: &mut Passage) {
     let Ok(client) = client.await else {
         passage.record.error = Some(ErrorKind::UpgradeBroken);
         return;
     };
     let Tunnel {
-        io: backend,
-        first,
-        idle,
-        open: _open,
-    } = backend;
+        io, first, idle, ..
+    } = &mut backend;
+    let (first, idle) = (std::mem::take(first), *idle);
     let (mut client_read, mut client_write) = tokio::io::split(TokioIo::new(client));
-    let (backend_read, mut backend_write) = backend.into_split();
+    let (backend_read, mut backend_write) = tokio::io::split(io);
     // What the upstream sent right behind its 101 comes first.
     let mut backend_read = io::Cursor::new(first).chain(backend_read);
     let (up, down) = (Direction::default(), Direction::default());

@@ -73,19 +73,27 @@ impl Counter {
 
 /// A number that rises and falls. What one worker adds another may take away: only the sum says something.
 #[derive(Debug)]
-pub(super) struct Gauge(Sharded<AtomicI64>);
+pub struct Gauge(Sharded<AtomicI64>);
+
+impl Default for Gauge {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Gauge {
-    pub(super) fn new() -> Self {
+    /// Nothing yet.
+    pub fn new() -> Self {
         Self(Sharded::new(AtomicI64::default))
     }
 
-    pub(super) fn add(&self, by: i64) {
+    /// Adds, or takes away.
+    pub fn add(&self, by: i64) {
         self.0.mine().fetch_add(by, Ordering::Relaxed);
     }
 
-    /// Never below 0: shards are read one after the other.
-    pub(super) fn sum(&self) -> u64 {
+    /// The sum over all workers. Never below 0: shards are read one after the other.
+    pub fn sum(&self) -> u64 {
         let shards = self.0.all().map(|shard| shard.load(Ordering::Relaxed));
         u64::try_from(shards.sum::<i64>()).unwrap_or(0)
     }

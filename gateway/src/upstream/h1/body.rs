@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
 
 use super::chunked::{Chunked, Step};
 use super::head::{Framing, Head};
 use super::sending::{Sending, Stopped};
 use crate::message::body::BodyFault;
-use crate::upstream::pool::{Connection, Open};
+use crate::upstream::body::Tunnel;
+use crate::upstream::endpoint::Picked;
+use crate::upstream::pool::Connection;
 
 /// How much is read at once, at first; doubled while reads fill it.
 const READ: usize = 16 << 10;
@@ -23,23 +24,10 @@ const MOST: usize = 128 << 10;
 
 /// A response body that may pause for a limited time. Its connection goes back to the pool with the last byte;
 /// dropped before, it is closed.
-pub struct ResponseBody {
+pub struct Body {
     /// Bytes that are here already.
     ready: Option<Bytes>,
     rest: Option<Box<Rest>>,
-}
-
-/// A connection that speaks another protocol since the upstream's 101.
-#[derive(Debug)]
-pub struct Tunnel {
-    /// The connection.
-    pub io: TcpStream,
-    /// What came right behind the 101.
-    pub first: Bytes,
-    /// How long neither side need move.
-    pub idle: Duration,
-    /// Its place in the pool's count.
-    pub open: Open,
 }
 
 /// What is still to come.
@@ -53,8 +41,10 @@ struct Rest {
     reusable: bool,
     read: usize,
     idle: Duration,
-    /// Since when nothing came, as long as somebody waits.
+    /// Since when nothing came, as long as it is waited for.
     waiting: Option<Instant>,
+    /// The request is in flight until the end of this.
+    picked: Picked,
 }
 
 enum State {
@@ -65,7 +55,7 @@ enum State {
     Switched,
 }
 
-impl ResponseBody {
+impl Body {
     /// The body after `head`, of which `first` came together with it.
     pub(in crate::upstream) fn new(
         head: &Head,
@@ -73,6 +63,7 @@ impl ResponseBody {
         mut connection: Box<Connection>,
         sending: Option<Sending>,
         idle: Duration,
+        picked: Picked,
     ) -> Self {
         let mut ready = None;
         // Bytes beyond the message belong to nobody.
@@ -104,6 +95,7 @@ impl ResponseBody {
             read: READ,
             idle,
             waiting: None,
+            picked,
         };
         let mut body = Self {
             ready: ready.filter(|bytes| !bytes.is_empty()),
@@ -122,6 +114,7 @@ impl ResponseBody {
         first: Bytes,
         connection: Box<Connection>,
         idle: Duration,
+        picked: Picked,
     ) -> Self {
         Self {
             ready: Some(first),
@@ -134,12 +127,13 @@ impl ResponseBody {
                 read: READ,
                 idle,
                 waiting: None,
+                picked,
             })),
         }
     }
 
     /// The connection after a 101.
-    pub fn into_tunnel(self) -> Option<Tunnel> {
+    pub(in crate::upstream) fn into_tunnel(self) -> Option<Tunnel> {
         let rest = self
             .rest
             .filter(|rest| matches!(rest.framing, State::Switched))?;
@@ -148,12 +142,13 @@ impl ResponseBody {
             io,
             first: self.ready.unwrap_or_default(),
             idle: rest.idle,
-            open,
+            _open: open,
+            _picked: rest.picked,
         })
     }
 
     /// Puts bytes that were read before the rest again.
-    pub fn prepend(&mut self, bytes: Bytes) {
+    pub(in crate::upstream) fn prepend(&mut self, bytes: Bytes) {
         self.ready = Some(bytes).filter(|bytes| !bytes.is_empty());
     }
 
@@ -289,7 +284,7 @@ impl Rest {
     }
 }
 
-impl http_body::Body for ResponseBody {
+impl http_body::Body for Body {
     type Data = Bytes;
     type Error = BodyFault;
 
@@ -317,8 +312,8 @@ impl http_body::Body for ResponseBody {
     }
 }
 
-impl fmt::Debug for ResponseBody {
+impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseBody").finish_non_exhaustive()
+        f.debug_struct("Body").finish_non_exhaustive()
     }
 }

@@ -14,8 +14,8 @@ pub struct Message<'a> {
     pub method: &'a Method,
     /// The target in origin form.
     pub path: &'a PathAndQuery,
-    /// Goes out as Host, whatever `headers` has.
-    pub host: &'a HeaderValue,
+    /// Goes out as Host, whatever `headers` has; none for the endpoint's own.
+    pub host: Option<&'a HeaderValue>,
     /// The other fields. Framing fields in it are not sent: the body says how it is framed.
     pub headers: &'a HeaderMap,
     /// The protocol to switch to (RFC 9110, section 7.8).
@@ -33,7 +33,13 @@ pub(super) enum Length {
     Chunked,
 }
 
-impl Message<'_> {
+impl<'a> Message<'a> {
+    /// The message as it goes to an endpoint of this authority.
+    pub(in crate::upstream) fn to(self, authority: &'a HeaderValue) -> Self {
+        let host = self.host.or(Some(authority));
+        Self { host, ..self }
+    }
+
     /// How this message announces `body`. Methods that usually carry a body announce an empty one
     /// (RFC 9110, section 8.6).
     pub(super) fn length(&self, body: &Outgoing) -> Length {
@@ -57,7 +63,7 @@ impl Message<'_> {
         out.push(b' ');
         out.extend_from_slice(self.path.as_str().as_bytes());
         out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
-        out.extend_from_slice(self.host.as_bytes());
+        out.extend_from_slice(self.host.map_or(b"", HeaderValue::as_bytes));
         out.extend_from_slice(b"\r\n");
         for (name, value) in self.headers {
             if [HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name) {
@@ -122,7 +128,7 @@ mod tests {
         let message = Message {
             method: &method,
             path: &PathAndQuery::from_static("/a?b"),
-            host: &HeaderValue::from_static("origin"),
+            host: Some(&HeaderValue::from_static("origin")),
             headers: &headers,
             upgrade: None,
         };

@@ -8,10 +8,10 @@ use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body::Body as _;
 use tokio::io::AsyncWrite;
-use tokio::net::TcpStream;
 
 use super::request::{Length, Message, field};
 use crate::message::body::{BodyFault, Outgoing};
+use crate::net::Stream;
 
 /// The part of a request that was not written yet.
 pub(in crate::upstream) struct Sending {
@@ -89,7 +89,7 @@ impl Sending {
     /// Writes what can be written. Ready when everything was.
     pub(in crate::upstream) fn poll(
         &mut self,
-        io: &mut TcpStream,
+        io: &mut Stream,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Stopped>> {
         loop {
@@ -113,7 +113,7 @@ impl Sending {
         }
     }
 
-    fn write(&self, io: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn write(&self, io: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let line = &self.line[self.at..];
         let written = if self.data.is_empty() && self.end.is_empty() {
             ready!(Pin::new(io).poll_write(cx, line))?

@@ -1,124 +1,30 @@
-//! One request to one upstream: a connection from the pool or a new one, and the head of the answer.
+//! One request on one connection, until the head of the answer.
 
-use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{Method, StatusCode};
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::time::timeout;
 
-use super::h1::{self, Head, Message, ResponseBody, Sending, Stopped};
-use super::pool::{Client, Connection, Open};
-use super::{Endpoint, SendError, Upstream};
-use crate::message::body::{BodyFault, Outgoing};
-use crate::message::error::{ErrorKind, Side};
+use super::body::Body;
+use super::head::{Head, parse};
+use super::sending::{Sending, Stopped};
+use crate::message::body::BodyFault;
+use crate::message::error::ErrorKind;
 use crate::message::head::ResponseHead;
+use crate::upstream::body::ResponseBody;
+use crate::upstream::endpoint::Picked;
+use crate::upstream::error::SendError;
+use crate::upstream::pool::{Client, Connection};
 
 /// Informational responses an upstream may send before its answer; more is an attack or a fault.
 const MAX_INFORMATIONAL: u8 = 8;
 
-/// When things happen.
-#[derive(Debug, Clone, Copy)]
-pub struct Times {
-    /// Now.
-    pub now: Instant,
-    /// When the exchange as a whole must be over.
-    pub deadline: Option<Instant>,
-}
-
-/// Sends a request and waits for the head of the answer, which is counted for the upstream: as a request, or as a
-/// failure by its kind.
-///
-/// It goes out again on another connection only where no byte of it went out, or where it is idempotent, has no
-/// body, and a kept-alive connection broke before a byte of the answer came: the upstream closed it while the
-/// request was under way.
-///
-/// A 101 is an answer only where `message` asks for an upgrade. Cancelling it closes the connection.
-///
-/// # Errors
-/// Where there is no answer.
-pub async fn send(
-    client: &Arc<Client>,
-    upstream: &Upstream,
-    endpoint: &Endpoint,
-    times: Times,
-    message: Message<'_>,
-    body: Outgoing,
-) -> Result<(ResponseHead, ResponseBody), SendError> {
-    let bodiless = matches!(body, Outgoing::Empty);
-    let mut sending = Some(Sending::new(message, body, client.spare()));
-    let mut pooled = true;
-    loop {
-        let kept = pooled.then(|| client.take(endpoint, times.now)).flatten();
-        let reused = kept.is_some();
-        let (connection, since) = match kept {
-            Some(connection) => (connection, times.now),
-            None => {
-                let opened = Box::pin(connect(client, upstream, endpoint)).await;
-                (opened.map_err(counted(upstream))?, Instant::now())
-            }
-        };
-        let again = || Sending::new(message, Outgoing::Empty, client.spare());
-        let request = sending.take().unwrap_or_else(again);
-        let mut attempt = Attempt::new(client, connection, request, since);
-        let limit = upstream.config.first_byte_timeout;
-        let polled = poll_fn(|cx| attempt.poll(cx, message.method, limit, times.deadline));
-        let error = match polled.await {
-            Ok((head, rest)) => {
-                let answer = attempt.answer(head, rest, message, upstream.config.idle_timeout);
-                upstream.metrics.request();
-                return answer.map_err(counted(upstream));
-            }
-            Err(error) => error,
-        };
-        let broke = reused && !attempt.answered && error.kind == ErrorKind::BadGateway;
-        match attempt.sending {
-            Some(unsent) if broke && !unsent.begun() => sending = Some(unsent),
-            _ if broke && bodiless && message.method.is_idempotent() => pooled = false,
-            _ => return Err(counted(upstream)(error)),
-        }
-    }
-}
-
-/// Counts a failure for its upstream. What a client or a plugin did wrong with the body says nothing about it.
-fn counted(upstream: &Upstream) -> impl Fn(SendError) -> SendError {
-    |error| {
-        if !matches!(error.kind.side(), Side::Client | Side::Plugin) {
-            upstream.metrics.failure(error.kind);
-        }
-        error
-    }
-}
-
-/// Opens a connection.
-async fn connect(
-    client: &Arc<Client>,
-    upstream: &Upstream,
-    endpoint: &Endpoint,
-) -> Result<Box<Connection>, SendError> {
-    let full = || {
-        let why = "every connection of the pool is taken";
-        SendError::new(ErrorKind::Saturated, why)
-    };
-    let counted = Open::count(upstream).ok_or_else(full)?;
-    let limit = upstream.config.connect_timeout;
-    let address = endpoint.address;
-    let opening = Connection::open(client, upstream, endpoint, counted);
-    let why = match timeout(limit, opening).await {
-        Ok(Ok(connection)) => return Ok(connection),
-        Ok(Err(error)) => format!("{address}: {error}"),
-        Err(_) => format!("{address}: no connection within {limit:?}"),
-    };
-    Err(SendError::new(ErrorKind::Connect, why))
-}
-
 /// One request on one connection, until the head of the answer.
-struct Attempt<'a> {
+pub(in crate::upstream) struct Attempt<'a> {
     client: &'a Client,
     connection: Box<Connection>,
     /// None once it is out.
@@ -135,7 +41,7 @@ struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    fn new(
+    pub(in crate::upstream) fn new(
         client: &'a Client,
         connection: Box<Connection>,
         sending: Sending,
@@ -153,7 +59,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    fn poll(
+    pub(in crate::upstream) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         method: &Method,
@@ -234,7 +140,7 @@ impl<'a> Attempt<'a> {
     fn read(&mut self, mut input: Bytes, method: &Method) -> Result<Option<(Head, Bytes)>, String> {
         self.answered = true;
         while !input.is_empty() {
-            let parsed = h1::parse(&input, method).map_err(|error| error.to_string())?;
+            let parsed = parse(&input, method).map_err(|error| error.to_string())?;
             let Some((head, length)) = parsed else {
                 self.connection.read = BytesMut::from(&input[..]);
                 break;
@@ -259,24 +165,35 @@ impl<'a> Attempt<'a> {
         SendError::protocol(why).sent(self.begun())
     }
 
+    /// Whether a byte of an answer came.
+    pub(in crate::upstream) fn answered(&self) -> bool {
+        self.answered
+    }
+
+    /// What was not written of the request; none where all was.
+    pub(in crate::upstream) fn into_sending(self) -> Option<Sending> {
+        self.sending
+    }
+
     /// Whether a byte of the request was written.
     fn begun(&self) -> bool {
         self.sending.as_ref().is_none_or(Sending::begun)
     }
 
-    fn answer(
+    pub(in crate::upstream) fn answer(
         self,
         mut head: Head,
         rest: Bytes,
-        message: Message<'_>,
+        upgrading: bool,
         idle: Duration,
+        picked: Picked,
     ) -> Result<(ResponseHead, ResponseBody), SendError> {
         head.keep_alive &= self.stopped.is_none();
         let body = if head.status != StatusCode::SWITCHING_PROTOCOLS {
             let sending = self.sending.filter(|_| self.stopped.is_none());
-            ResponseBody::new(&head, rest, self.connection, sending, idle)
-        } else if message.upgrade.is_some() {
-            ResponseBody::switched(rest, self.connection, idle)
+            Body::new(&head, rest, self.connection, sending, idle, picked)
+        } else if upgrading {
+            Body::switched(rest, self.connection, idle, picked)
         } else {
             return Err(SendError::protocol("it switched protocols unasked").sent(true));
         };
@@ -284,6 +201,6 @@ impl<'a> Attempt<'a> {
             status: head.status,
             headers: head.headers,
         };
-        Ok((head, body))
+        Ok((head, ResponseBody::H1(body)))
     }
 }

@@ -1,0 +1,86 @@
+//! The body of an answer, whatever protocol it comes by.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use super::endpoint::Picked;
+use super::h1;
+use super::h2;
+use super::pool::Open;
+use crate::message::body::BodyFault;
+use crate::net::Stream;
+
+/// The body of an answer. It may pause for a limited time; dropped before its end, it breaks the exchange off.
+#[derive(Debug)]
+pub enum ResponseBody {
+    /// On the connection that it comes on.
+    H1(h1::Body),
+    /// On one stream of a connection.
+    H2(Box<h2::Body>),
+}
+
+/// A connection that speaks another protocol since the upstream's 101.
+#[derive(Debug)]
+pub struct Tunnel {
+    /// The connection.
+    pub io: Stream,
+    /// What came right behind the 101.
+    pub first: Bytes,
+    /// How long neither side need move.
+    pub idle: Duration,
+    /// Its place in the pool's count.
+    pub(super) _open: Open,
+    /// It is a request in flight until it ends.
+    pub(super) _picked: Picked,
+}
+
+impl ResponseBody {
+    /// The connection after a 101.
+    pub fn into_tunnel(self) -> Option<Tunnel> {
+        match self {
+            Self::H1(body) => body.into_tunnel(),
+            Self::H2(_) => None,
+        }
+    }
+
+    /// Puts bytes that were read before the rest again.
+    pub fn prepend(&mut self, bytes: Bytes) {
+        match self {
+            Self::H1(body) => body.prepend(bytes),
+            Self::H2(body) => body.prepend(bytes),
+        }
+    }
+}
+
+impl http_body::Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyFault;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        match self.get_mut() {
+            Self::H1(body) => Pin::new(body).poll_frame(cx),
+            Self::H2(body) => Pin::new(body.as_mut()).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::H1(body) => body.is_end_stream(),
+            Self::H2(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::H1(body) => body.size_hint(),
+            Self::H2(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! A request that can go out more than once.
+
+use bytes::Bytes;
+
+use super::error::SendError;
+use super::h1::Message;
+use crate::message::body::Outgoing;
+
+/// A head, and a body that is held or that there is none of. What streams goes out once.
+#[derive(Debug)]
+pub struct Replayable<'a> {
+    message: Message<'a>,
+    body: Bytes,
+}
+
+impl<'a> Replayable<'a> {
+    /// None where the body streams.
+    pub fn of(message: Message<'a>, body: &Outgoing) -> Option<Self> {
+        let body = match body {
+            Outgoing::Empty => Bytes::new(),
+            Outgoing::Full(bytes) => bytes.clone(),
+            Outgoing::Client(_) | Outgoing::Edited(_) => return None,
+        };
+        Some(Self { message, body })
+    }
+
+    /// Whether it may go out again after this failure: nothing of it was sent, or the method is idempotent
+    /// (RFC 9110, section 9.2.2).
+    pub fn may_follow(&self, error: &SendError) -> bool {
+        !error.sent || self.message.method.is_idempotent()
+    }
+
+    /// The body once more.
+    pub fn body(&self) -> Outgoing {
+        Outgoing::full(self.body.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::uri::PathAndQuery;
+    use http::{HeaderMap, Method};
+
+    use super::*;
+    use crate::message::error::ErrorKind;
+
+    #[test]
+    fn what_was_sent_goes_out_again_only_if_it_is_idempotent() {
+        let (path, headers) = (PathAndQuery::from_static("/"), HeaderMap::new());
+        for (method, sent, may) in [
+            (Method::GET, true, true),
+            (Method::PUT, true, true),
+            (Method::POST, true, false),
+            (Method::PATCH, true, false),
+            (Method::POST, false, true),
+        ] {
+            let message = Message {
+                method: &method,
+                path: &path,
+                host: None,
+                headers: &headers,
+                upgrade: None,
+            };
+            let body = Outgoing::full(Bytes::from_static(b"held"));
+            let request = Replayable::of(message, &body).unwrap();
+            let error = SendError::new(ErrorKind::BadGateway, "reset").sent(sent);
+            assert_eq!(request.may_follow(&error), may, "{method}, sent: {sent}");
+            assert!(matches!(request.body(), Outgoing::Full(bytes) if bytes == "held"));
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! One request to one upstream, over HTTP/1 or HTTP/2, and the head of the answer.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::body::ResponseBody;
+use super::endpoint::{Endpoint, Picked, Upstream};
+use super::error::SendError;
+use super::h1::{Attempt, Message, Sending};
+use super::h2;
+use super::pool::{Client, Connection, Open};
+use super::replay::Replayable;
+use crate::config::Protocol;
+use crate::message::body::Outgoing;
+use crate::message::error::{ErrorKind, Side};
+use crate::message::head::ResponseHead;
+use crate::net::Stream;
+
+/// When things happen.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// Now.
+    pub now: Instant,
+    /// When the exchange as a whole must be over.
+    pub deadline: Option<Instant>,
+}
+
+/// An answer: its head, and the body that follows.
+pub(super) type Answered = (ResponseHead, ResponseBody);
+
+/// Sends a request and waits for the head of the answer, which is counted for the upstream: as a request, or as a
+/// failure by its kind.
+///
+/// Over HTTP/1 it goes out again on another connection where a kept-alive connection broke before a byte of the answer
+/// came: the upstream closed it while the request was under way. No more than [`Replayable`] allows.
+///
+/// A 101 is an answer only where `message` asks for an upgrade. Cancelling it closes the connection (HTTP/2: resets the
+/// stream).
+///
+/// # Errors
+/// Where there is no answer; the error says whether a byte of the request went out.
+pub async fn send(
+    client: &Arc<Client>,
+    upstream: &Upstream,
+    picked: Picked,
+    times: Times,
+    message: Message<'_>,
+    body: Outgoing,
+) -> Result<(ResponseHead, ResponseBody), SendError> {
+    if upstream.config.protocol == Protocol::H2 {
+        // Boxed, so that exchanges over HTTP/1 do not carry the room for it.
+        return Box::pin(send_h2(client, upstream, picked, times, message, body)).await;
+    }
+    let (authority, upgrading) = (picked.authority.clone(), message.upgrade.is_some());
+    let message = message.to(&authority);
+    let replay = Replayable::of(message, &body);
+    let mut sending = Some(Sending::new(message, body, client.spare()));
+    let mut pooled = true;
+    loop {
+        let kept = pooled.then(|| client.take(&picked, times.now)).flatten();
+        let reused = kept.is_some();
+        let (connection, since) = match kept {
+            Some(connection) => (connection, times.now),
+            None => {
+                let opened = Box::pin(open(client, upstream, picked.endpoint())).await;
+                (opened.map_err(counted(upstream))?, Instant::now())
+            }
+        };
+        let again = || {
+            let body = replay.as_ref().map_or(Outgoing::Empty, Replayable::body);
+            Sending::new(message, body, client.spare())
+        };
+        let request = sending.take().unwrap_or_else(again);
+        let mut attempt = Attempt::new(client, connection, request, since);
+        let limit = upstream.config.first_byte_timeout;
+        let polled = poll_fn(|cx| attempt.poll(cx, message.method, limit, times.deadline));
+        let error = match polled.await {
+            Ok((head, rest)) => {
+                upstream.metrics.request();
+                let idle = upstream.config.idle_timeout;
+                let answer = attempt.answer(head, rest, upgrading, idle, picked);
+                return answer.map_err(counted(upstream));
+            }
+            Err(error) => error,
+        };
+        let stale = reused && !attempt.answered() && error.kind == ErrorKind::BadGateway;
+        let replayable = replay
+            .as_ref()
+            .is_some_and(|replay| replay.may_follow(&error));
+        match attempt.into_sending() {
+            Some(unsent) if stale && !unsent.begun() => sending = Some(unsent),
+            _ if stale && replayable => pooled = false,
+            _ => return Err(counted(upstream)(error)),
+        }
+    }
+}
+
+/// Over the connection of HTTP/2 to the endpoint, which is opened for the first request.
+async fn send_h2(
+    client: &Arc<Client>,
+    upstream: &Upstream,
+    picked: Picked,
+    times: Times,
+    message: Message<'_>,
+    body: Outgoing,
+) -> Result<Answered, SendError> {
+    let shared = match client.shared(&picked) {
+        Some(shared) => shared,
+        None => {
+            let opened = connect(upstream, picked.endpoint()).await;
+            let (io, counted_open) = opened.map_err(counted(upstream))?;
+            let opened = h2::Shared::open(io, picked.endpoint().clone(), counted_open).await;
+            let shared = opened.map_err(counted(upstream))?;
+            client.share(&picked, shared.clone());
+            shared
+        }
+    };
+    let sent = shared.send(upstream, picked, times, message, body).await;
+    sent.inspect(|_| upstream.metrics.request())
+        .map_err(counted(upstream))
+}
+
+/// Counts a failure for its upstream. What a client or a plugin did wrong with the body says nothing about it.
+fn counted(upstream: &Upstream) -> impl Fn(SendError) -> SendError {
+    |error| {
+        if !matches!(error.kind.side(), Side::Client | Side::Plugin) {
+            upstream.metrics.failure(error.kind);
+        }
+        error
+    }
+}
+
+/// Opens a connection of HTTP/1.
+async fn open(
+    client: &Arc<Client>,
+    upstream: &Upstream,
+    endpoint: &Arc<Endpoint>,
+) -> Result<Box<Connection>, SendError> {
+    let (io, counted) = connect(upstream, endpoint).await?;
+    Ok(Connection::over(io, client, upstream, endpoint, counted))
+}
+
+/// Opens a stream to an endpoint, which counts as open.
+async fn connect(upstream: &Upstream, endpoint: &Endpoint) -> Result<(Stream, Open), SendError> {
+    let full = || {
+        let why = "every connection of the pool is taken";
+        SendError::new(ErrorKind::Saturated, why)
+    };
+    let counted = Open::count(upstream).ok_or_else(full)?;
+    let (limit, address) = (upstream.config.connect_timeout, endpoint.address);
+    let opening = async {
+        let tcp = TcpStream::connect(address).await?;
+        tcp.set_nodelay(true)?;
+        std::io::Result::Ok(Stream::Plain(tcp))
+    };
+    let why = match timeout(limit, opening).await {
+        Ok(Ok(stream)) => return Ok((stream, counted)),
+        Ok(Err(error)) => format!("{address}: {error}"),
+        Err(_) => format!("{address}: no connection within {limit:?}"),
+    };
+    Err(SendError::new(ErrorKind::Connect, why))
+}

@@ -1,0 +1,59 @@
+//! The client by itself: over TLS, over HTTP/2, and what outlives a reload.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::config::{self, Protocol};
+use crate::telemetry::metrics::Metrics;
+
+/// An upstream of these endpoints.
+pub(super) fn upstream(endpoints: &[&str]) -> Arc<Upstream> {
+    Registry::default().upstream(&configured("test", endpoints), &Metrics::new(1))
+}
+
+fn configured(name: &str, endpoints: &[&str]) -> config::Upstream {
+    config::Upstream {
+        name: name.into(),
+        protocol: Protocol::H1,
+        endpoints: endpoints.iter().map(|text| text.parse().unwrap()).collect(),
+        connect_timeout: Duration::from_secs(5),
+        first_byte_timeout: Duration::from_secs(5),
+        idle_timeout: Duration::from_secs(5),
+        pool: config::Pool {
+            idle_per_worker: 4,
+            idle_timeout: Duration::from_secs(5),
+            max_connections: 4,
+        },
+    }
+}
+
+#[test]
+fn the_client_may_be_moved_to_any_thread_with_all_it_sends() {
+    fn moves<T: Send>(_: &T) {}
+    let client = Arc::new(Client::default());
+    moves(&client);
+    let upstream = upstream(&["[::1]:1"]);
+    let picked = upstream.pick(&client, None, &Tried::default()).unwrap();
+    moves(&picked);
+    moves(&crate::message::body::Outgoing::Empty);
+}
+
+#[test]
+fn what_has_the_same_name_and_address_is_the_same_over_reloads_and_the_rest_is_forgotten() {
+    let (registry, metrics) = (Registry::default(), Metrics::new(1));
+    let one = registry.upstream(&configured("one", &["[::1]:1", "[::1]:2"]), &metrics);
+    let other = registry.upstream(&configured("other", &["[::1]:1"]), &metrics);
+    let again = registry.upstream(&configured("one", &["[::1]:2", "[::1]:3"]), &metrics);
+    assert!(Arc::ptr_eq(&one.endpoints[1], &again.endpoints[0]));
+    assert!(!Arc::ptr_eq(&one.endpoints[0], &other.endpoints[0]));
+    drop((one, other));
+    registry.prune();
+    assert_eq!(registry.len(), 1);
+    let new = registry.upstream(&configured("one", &["[::1]:4"]), &metrics);
+    let slot = new.endpoints[0].slot();
+    assert!(slot < 4, "a fifth slot though two of four are free: {slot}");
+    assert!(again.endpoints.iter().all(|taken| taken.slot() != slot));
+}
+
+mod wire;

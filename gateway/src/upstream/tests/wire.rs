@@ -1,0 +1,215 @@
+//! Requests over real sockets.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::LocalSet;
+
+use super::*;
+use crate::message::body::Outgoing;
+use crate::net::Stream;
+use crate::upstream::h1::{Attempt, Sending};
+use crate::upstream::pool::{Connection, Open};
+
+/// Runs a test on a worker-like thread, for at most ten seconds.
+fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let limited = async { tokio::time::timeout(Duration::from_secs(10), test).await };
+    LocalSet::new().block_on(&runtime, limited).unwrap();
+}
+
+/// Answers with the method, the path, the host and the body of the request.
+async fn echo(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    let text = format!("{} {} ", parts.method, parts.uri);
+    let body = [text.as_bytes(), &body].concat();
+    let mut response = Response::new(Full::from(body));
+    response
+        .headers_mut()
+        .insert("x-seen", HeaderValue::from_static("1"));
+    Ok(response)
+}
+
+/// A server of HTTP/2; how many connections it took is told.
+async fn server() -> (SocketAddr, std::rc::Rc<std::cell::Cell<usize>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connections = std::rc::Rc::new(std::cell::Cell::new(0));
+    let counted = connections.clone();
+    tokio::task::spawn_local(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            counted.set(counted.get() + 1);
+            let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), service_fn(echo));
+            tokio::task::spawn_local(serving);
+        }
+    });
+    (address, connections)
+}
+
+fn times() -> Times {
+    Times {
+        now: Instant::now(),
+        deadline: None,
+    }
+}
+
+#[test]
+fn a_request_goes_over_http_2_and_the_next_over_the_same_connection() {
+    run(async {
+        let (address, connections) = server().await;
+        let mut config = configured("h2", &[&address.to_string()]);
+        config.protocol = Protocol::H2;
+        let metrics = Metrics::new(1);
+        let upstream = Registry::default().upstream(&config, &metrics);
+        let client = Arc::new(Client::default());
+        let mut headers = HeaderMap::new();
+        headers.insert("content-length", HeaderValue::from_static("9"));
+        for path in ["/one?a=b", "/two"] {
+            let path = PathAndQuery::from_static(path);
+            let message = Message {
+                method: &Method::POST,
+                path: &path,
+                host: None,
+                headers: &headers,
+                upgrade: None,
+            };
+            let picked = upstream.pick(&client, None, &Tried::default()).unwrap();
+            let body = Outgoing::full(Bytes::from_static(b"body"));
+            let sent = send(&client, &upstream, picked, times(), message, body).await;
+            let (head, body) = sent.unwrap();
+            assert_eq!(head.status, StatusCode::OK);
+            assert_eq!(head.headers["x-seen"], "1");
+            assert_eq!(upstream.endpoints[0].in_flight.sum(), 1);
+            let body = body.collect().await.unwrap().to_bytes();
+            assert_eq!(body, format!("POST http://{address}{path} body"));
+            assert_eq!(upstream.endpoints[0].in_flight.sum(), 0);
+        }
+        assert_eq!(connections.get(), 1);
+        let text = metrics.text();
+        assert!(
+            text.contains("gateway_upstream_requests_total{upstream=\"h2\"} 2"),
+            "{text}"
+        );
+    });
+}
+
+#[test]
+fn an_endpoint_where_nothing_listens_is_a_connect_failure_and_nothing_was_sent() {
+    run(async {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let mut config = configured("h2", &[&address.to_string()]);
+        config.protocol = Protocol::H2;
+        let upstream = Registry::default().upstream(&config, &Metrics::new(1));
+        let client = Arc::new(Client::default());
+        let (path, headers) = (PathAndQuery::from_static("/"), HeaderMap::new());
+        let message = Message {
+            method: &Method::GET,
+            path: &path,
+            host: None,
+            headers: &headers,
+            upgrade: None,
+        };
+        let picked = upstream.pick(&client, None, &Tried::default()).unwrap();
+        let sent = send(
+            &client,
+            &upstream,
+            picked,
+            times(),
+            message,
+            Outgoing::Empty,
+        )
+        .await;
+        let error = sent.unwrap_err();
+        assert_eq!((error.kind.name(), error.sent), ("connect", false));
+    });
+}
+
+/// Both ends of a TLS connection over loopback.
+async fn tls() -> (Stream, tokio_rustls::server::TlsStream<TcpStream>) {
+    let made = rcgen::generate_simple_self_signed(vec!["upstream.test".to_owned()]).unwrap();
+    let der = made.cert.der().clone();
+    let key = rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![der.clone()], key)
+        .unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(der).unwrap();
+    let client = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let tcp = TcpStream::connect(listener.local_addr().unwrap())
+        .await
+        .unwrap();
+    let (accepted, _) = listener.accept().await.unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(server));
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
+    let name = "upstream.test".try_into().unwrap();
+    let (client, server) = tokio::join!(connector.connect(name, tcp), acceptor.accept(accepted));
+    (
+        Stream::Tls(Box::new(client.unwrap().into())),
+        server.unwrap(),
+    )
+}
+
+#[test]
+fn a_connection_of_http_1_is_the_same_over_tls_and_is_kept() {
+    run(async {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+        let (io, mut server) = tls().await;
+        tokio::task::spawn_local(async move {
+            let mut read = [0; 1024];
+            let length = server.read(&mut read).await.unwrap();
+            assert!(read[..length].starts_with(b"GET /x HTTP/1.1\r\nhost: [::1]:1\r\n"));
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nover";
+            server.write_all(answer).await.unwrap();
+            server.read(&mut read).await
+        });
+        let (client, upstream) = (Arc::new(Client::default()), upstream(&["[::1]:1"]));
+        let picked = upstream.pick(&client, None, &Tried::default()).unwrap();
+        let open = Open::count(&upstream).unwrap();
+        let connection = Connection::over(io, &client, &upstream, picked.endpoint(), open);
+        let (path, headers) = (PathAndQuery::from_static("/x"), HeaderMap::new());
+        let authority = picked.authority.clone();
+        let message = Message {
+            method: &Method::GET,
+            path: &path,
+            host: Some(&authority),
+            headers: &headers,
+            upgrade: None,
+        };
+        let sending = Sending::new(message, Outgoing::Empty, Vec::new());
+        let mut attempt = Attempt::new(&client, connection, sending, Instant::now());
+        let limit = Duration::from_secs(5);
+        let answered = std::future::poll_fn(|cx| attempt.poll(cx, &Method::GET, limit, None));
+        let (head, rest) = answered.await.unwrap();
+        let (_, body) = attempt.answer(head, rest, false, limit, picked).unwrap();
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "over");
+        assert!(
+            client
+                .take(&upstream.endpoints[0], Instant::now())
+                .is_some()
+        );
+    });
+}
