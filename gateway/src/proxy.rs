@@ -23,7 +23,6 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
-use crate::config::Target;
 use crate::error::Error;
 use crate::message::body::{ClientBody, Outgoing, Progress, discard};
 use crate::message::error::Side;
@@ -33,6 +32,7 @@ use crate::server::connection::Connection;
 use answer::Answer;
 use chain::Responded;
 use passage::Passage;
+use respond::Obtained;
 use stream::Edits;
 use tail::Tail;
 
@@ -97,26 +97,14 @@ async fn respond(
     let mut body = Outgoing::client(body);
     let answer = match chain::on_request(passage, &mut body, progress).await? {
         Some(answer) => *answer,
-        None => obtain(passage, body, protocol, progress).await?,
+        None => match respond::target(passage)? {
+            Obtained::Answer(answer) => *answer,
+            Obtained::From(upstream) => {
+                forward::send(passage, upstream, body, protocol, progress).await?
+            }
+        },
     };
     chain::on_response(passage, answer).await
-}
-
-/// The answer of an upstream, or what the route answers by itself.
-async fn obtain(
-    passage: &mut Passage,
-    body: Outgoing,
-    protocol: Option<&HeaderValue>,
-    progress: &Progress,
-) -> Result<Answer, Box<Error>> {
-    let upstream = match (passage.request.upstream, &passage.route.config.target) {
-        (Some(chosen), _) => chosen,
-        (None, Target::Upstream(configured)) => *configured,
-        (None, Target::Respond(respond)) => return Ok(respond::respond(respond, passage)),
-        (None, Target::Redirect(redirect)) => return Ok(respond::redirect(redirect, passage)?),
-        (None, Target::Plugins) => return Err(Error::NoAnswer.into()),
-    };
-    forward::send(passage, upstream, body, protocol, progress).await
 }
 
 /// A failure as an answer. It takes the response phases of the plugins that were reached; where one of them fails too,

@@ -50,7 +50,9 @@ impl Parts {
             bytes_in: record.bytes_in,
             bytes_out: record.bytes_out,
             duration,
-            upstream_time: record.upstream_time,
+            upstream_time: record
+                .upstream
+                .map(|(sent, answered)| answered.saturating_duration_since(sent)),
             endpoint: record.endpoint,
             route: &self.route.name,
             error: record.error,

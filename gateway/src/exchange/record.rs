@@ -1,7 +1,7 @@
 //! What is known of an exchange when it is over.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::StatusCode;
 
@@ -21,8 +21,8 @@ pub struct Record {
     pub bytes_out: u64,
     /// The endpoint that answered.
     pub endpoint: Option<SocketAddr>,
-    /// From the request sent upstream to the head of its response.
-    pub upstream_time: Option<Duration>,
+    /// When the request went upstream, and when the head of the answer came.
+    pub upstream: Option<(Instant, Instant)>,
     /// Why it failed: what was found first.
     pub error: Option<ErrorKind>,
     /// Whether the last byte of the response was handed to the client's connection.
@@ -38,7 +38,7 @@ impl Record {
             bytes_in: 0,
             bytes_out: 0,
             endpoint: None,
-            upstream_time: None,
+            upstream: None,
             error: None,
             finished: false,
         }

@@ -57,7 +57,7 @@ pub(super) async fn send(
         Ok((mut head, body)) => {
             let record = &mut exchange.record;
             record.endpoint = Some(address);
-            record.upstream_time = Some(clock::now().saturating_duration_since(times.now));
+            record.upstream = Some((times.now, clock::now()));
             headers::strip(&mut head.headers, false);
             let body = Source::Upstream(body);
             Ok(Answer { head, body })

@@ -4,13 +4,33 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::answer::Answer;
-use crate::config::{Redirect, Respond};
+use crate::config::{Redirect, Respond, Target, UpstreamId};
 use crate::error::Error;
 use crate::exchange::Parts;
 use crate::message::head::ResponseHead;
 
+/// Where the answer of an exchange comes from.
+pub(super) enum Obtained {
+    /// From here: it is made.
+    Answer(Box<Answer>),
+    /// From an upstream.
+    From(UpstreamId),
+}
+
+/// What the route leads to, or the upstream that a plugin chose.
+pub(super) fn target(exchange: &Parts) -> Result<Obtained, Error> {
+    let answer = match (exchange.request.upstream, &exchange.route.config.target) {
+        (Some(chosen), _) => return Ok(Obtained::From(chosen)),
+        (None, Target::Upstream(configured)) => return Ok(Obtained::From(*configured)),
+        (None, Target::Respond(configured)) => respond(configured, exchange),
+        (None, Target::Redirect(configured)) => redirect(configured, exchange)?,
+        (None, Target::Plugins) => return Err(Error::NoAnswer),
+    };
+    Ok(Obtained::Answer(Box::new(answer)))
+}
+
 /// The configured answer, with `{name}` replaced by path parameters.
-pub(super) fn respond(respond: &Respond, exchange: &Parts) -> Answer {
+fn respond(respond: &Respond, exchange: &Parts) -> Answer {
     let mut headers = HeaderMap::with_capacity(respond.headers.len() + 2);
     for (name, value) in &respond.headers {
         headers.append(name.clone(), value.clone());
@@ -39,7 +59,7 @@ fn fill(body: &Bytes, exchange: &Parts) -> Bytes {
 }
 
 /// The `Location` and status of a redirect.
-pub(super) fn redirect(redirect: &Redirect, exchange: &Parts) -> Result<Answer, Error> {
+fn redirect(redirect: &Redirect, exchange: &Parts) -> Result<Answer, Error> {
     let client = &exchange.client;
     let to = redirect
         .to

@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 use http::HeaderValue;
 
 use super::drain::{Drain, Open};
-use super::guard::clocks::{Clocks, at, upgrade};
+use super::guard::clocks::{Clocks, upgrade};
 use super::runtime::{Admission, ListenerRuntime};
 use super::streams::Streams;
 use super::tls::Session;
@@ -31,7 +32,7 @@ pub struct Connection {
     pub(crate) clocks: Arc<Clocks>,
     pub(crate) opened: u64,
     /// When the last exchange ended.
-    pub(crate) active: Cell<u64>,
+    pub(crate) active: Cell<Option<Instant>>,
     /// Requests handed to the handler so far.
     pub(crate) requests: Cell<u64>,
     /// Exchanges that have not ended.
@@ -99,7 +100,7 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.connection.active.set(at(clock::recent()));
+        self.connection.active.set(Some(clock::recent()));
         self.connection
             .in_flight
             .set(self.connection.in_flight.get() - 1);

@@ -112,7 +112,7 @@ pub(crate) async fn accept<H: Handler>(
         h2,
         clocks: Arc::default(),
         opened: now(),
-        active: Cell::new(0),
+        active: Cell::new(None),
         requests: Cell::new(0),
         in_flight: Cell::new(0),
         resting: Cell::new(false),

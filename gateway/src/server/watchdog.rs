@@ -18,7 +18,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use super::connection::Connection;
 use super::drain::{LINGER, Stage};
 use super::guard::Guarded;
-use super::guard::clocks::now;
+use super::guard::clocks::{at, now};
 use crate::allocator;
 
 /// How long nothing must have come before an HTTP/1 connection is put to rest.
@@ -335,7 +335,8 @@ fn judge(connection: &Connection, now: u64, marks: Marks) -> Verdict {
         clocks.head_since.load(Relaxed),
         clocks.write_since.load(Relaxed),
     );
-    let active = connection.active.get().max(connection.opened);
+    let active = connection.active.get().map_or(0, at);
+    let active = active.max(connection.opened);
     let quiet = connection.in_flight.get() == 0;
     let resting = connection.resting.get();
     let mut wait = if resting {

@@ -135,7 +135,8 @@ pub(super) struct Connection {
     endpoint: Arc<Endpoint>,
     most_idle: usize,
     idle_timeout: Duration,
-    idle_since: Option<Instant>,
+    /// When it has idled too long.
+    idle_until: Option<Instant>,
     open: Open,
 }
 
@@ -198,7 +199,7 @@ impl Connection {
             endpoint: endpoint.clone(),
             most_idle: upstream.config.pool.idle_per_worker,
             idle_timeout: upstream.config.pool.idle_timeout,
-            idle_since: None,
+            idle_until: None,
             open,
         })
     }
@@ -207,7 +208,7 @@ impl Connection {
     pub(super) fn give_back(mut self: Box<Self>) {
         // An idle connection holds no buffer.
         self.read = BytesMut::new();
-        self.idle_since = Some(clock::recent());
+        self.idle_until = clock::recent().checked_add(self.idle_timeout);
         let Some(client) = self.client.upgrade() else {
             return;
         };
@@ -232,8 +233,7 @@ impl Connection {
     }
 
     fn expired(&self, now: Instant) -> bool {
-        self.idle_since
-            .is_some_and(|since| now.saturating_duration_since(since) > self.idle_timeout)
+        self.idle_until.is_some_and(|until| until < now)
     }
 }
 

@@ -55,8 +55,8 @@ pub async fn send(
         // Boxed, so that exchanges over HTTP/1 do not carry the room for it.
         return Box::pin(send_h2(client, upstream, picked, times, message, body)).await;
     }
-    let (authority, upgrading) = (picked.authority.clone(), message.upgrade.is_some());
-    let message = message.to(&authority);
+    let upgrading = message.upgrade.is_some();
+    let message = message.to(&picked.authority);
     let replay = Replayable::of(message, &body);
     let mut sending = Some(Sending::new(message, body, client.spare()));
     let mut pooled = true;

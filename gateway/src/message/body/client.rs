@@ -48,8 +48,8 @@ impl Progress {
 
     /// What is left of the body, if it was dropped before its end. Nothing is kept from then on.
     pub fn take_rest(&self) -> Option<Incoming> {
-        self.keeps_rest.store(false, Relaxed);
-        self.rest.lock().take()
+        let kept = self.keeps_rest.swap(false, Relaxed);
+        kept.then(|| self.rest.lock().take()).flatten()
     }
 }
 
