@@ -2,17 +2,13 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use super::endpoint::Picked;
-use super::h1;
-use super::h2;
-use super::pool::Open;
+use super::tunnel::Tunnel;
+use super::{h1, h2};
 use crate::message::body::BodyFault;
-use crate::net::Stream;
 
 /// The body of an answer. It may pause for a limited time; dropped before its end, it breaks the exchange off.
 #[derive(Debug)]
@@ -21,21 +17,6 @@ pub enum ResponseBody {
     H1(h1::Body),
     /// On one stream of a connection.
     H2(Box<h2::Body>),
-}
-
-/// A connection that speaks another protocol since the upstream's 101.
-#[derive(Debug)]
-pub struct Tunnel {
-    /// The connection.
-    pub io: Stream,
-    /// What came right behind the 101.
-    pub first: Bytes,
-    /// How long neither side need move.
-    pub idle: Duration,
-    /// Its place in the pool's count.
-    pub(super) _open: Open,
-    /// It is a request in flight until it ends.
-    pub(super) _picked: Picked,
 }
 
 impl ResponseBody {

@@ -15,13 +15,12 @@ use hyper::client::conn::http2;
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout_at;
 
-use super::body::ResponseBody;
 use super::endpoint::{Endpoint, Picked, Upstream};
 use super::error::SendError;
 use super::h1::Message;
-use super::pool::Open;
-use super::send::{Answered, Times};
+use super::open::Open;
 use super::timer::Timer;
+use super::times::Times;
 use crate::message::body::{BodyFault, Outgoing};
 use crate::message::error::ErrorKind;
 use crate::message::head::ResponseHead;
@@ -85,7 +84,7 @@ impl Shared {
         times: Times,
         message: Message<'_>,
         body: Outgoing,
-    ) -> Result<Answered, SendError> {
+    ) -> Result<(ResponseHead, Body), SendError> {
         let request = request(message.to(&picked.authority), self.tls, body)?;
         let patience = Instant::now() + upstream.config.first_byte_timeout;
         let (at, late) = match times.deadline {
@@ -116,7 +115,7 @@ impl Shared {
             metrics: upstream.metrics.clone(),
             _picked: picked,
         };
-        Ok((head, ResponseBody::H2(Box::new(body))))
+        Ok((head, body))
     }
 }
 

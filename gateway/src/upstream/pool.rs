@@ -5,21 +5,20 @@
 //! other side closed it or sent what nobody asked for.
 
 use std::fmt;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use parking_lot::Mutex;
 
-use super::endpoint::{Endpoint, State, Upstream};
+use super::endpoint::{Endpoint, Upstream};
 use super::h2;
+use super::open::Open;
 use super::timer::Timer;
 
 use crate::clock;
 use crate::message::error::ErrorKind;
 use crate::net::Stream;
-use crate::telemetry::metrics::UpstreamMetrics;
 
 /// How much of an answer is read at once, its head included.
 const READ: usize = 16 << 10;
@@ -140,44 +139,6 @@ pub(super) struct Connection {
     open: Open,
 }
 
-/// Counts a connection as open while it lives.
-pub struct Open {
-    of: Arc<State>,
-    metrics: Arc<UpstreamMetrics>,
-}
-
-impl Open {
-    /// The right to open one more connection; `None` if the upstream's pool is full.
-    pub(super) fn count(upstream: &Upstream) -> Option<Self> {
-        let most = upstream.config.pool.max_connections;
-        upstream
-            .state
-            .open
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
-                (open < most).then_some(open + 1)
-            })
-            .ok()?;
-        upstream.metrics.opened();
-        Some(Self {
-            of: upstream.state.clone(),
-            metrics: upstream.metrics.clone(),
-        })
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.of.open.fetch_sub(1, Ordering::Relaxed);
-        self.metrics.closed();
-    }
-}
-
-impl fmt::Debug for Open {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Open")
-    }
-}
-
 /// Boxed, since a connection changes hands several times per exchange.
 #[allow(clippy::vec_box, reason = "the boxes are what is handed around")]
 type Idle = Vec<Box<Connection>>;
@@ -224,7 +185,7 @@ impl Connection {
 
     /// Counts a failure of what it carried.
     pub(super) fn failed(&self, kind: ErrorKind) {
-        self.open.metrics.failure(kind);
+        self.open.failed(kind);
     }
 
     /// Takes it out of the pool's hands; it counts while [`Open`] lives.

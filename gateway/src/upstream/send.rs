@@ -12,25 +12,15 @@ use super::endpoint::{Endpoint, Picked, Upstream};
 use super::error::SendError;
 use super::h1::{Attempt, Message, Sending};
 use super::h2;
-use super::pool::{Client, Connection, Open};
+use super::open::Open;
+use super::pool::{Client, Connection};
 use super::replay::Replayable;
+use super::times::Times;
 use crate::config::Protocol;
 use crate::message::body::Outgoing;
 use crate::message::error::{ErrorKind, Side};
 use crate::message::head::ResponseHead;
 use crate::net::Stream;
-
-/// When things happen.
-#[derive(Debug, Clone, Copy)]
-pub struct Times {
-    /// Now.
-    pub now: Instant,
-    /// When the exchange as a whole must be over.
-    pub deadline: Option<Instant>,
-}
-
-/// An answer: its head, and the body that follows.
-pub(super) type Answered = (ResponseHead, ResponseBody);
 
 /// Sends a request and waits for the head of the answer, which is counted for the upstream: as a request, or as a
 /// failure by its kind.
@@ -83,7 +73,9 @@ pub async fn send(
                 upstream.metrics.request();
                 let idle = upstream.config.idle_timeout;
                 let answer = attempt.answer(head, rest, upgrading, idle, picked);
-                return answer.map_err(counted(upstream));
+                return answer
+                    .map(|(head, body)| (head, ResponseBody::H1(body)))
+                    .map_err(counted(upstream));
             }
             Err(error) => error,
         };
@@ -107,7 +99,7 @@ async fn send_h2(
     times: Times,
     message: Message<'_>,
     body: Outgoing,
-) -> Result<Answered, SendError> {
+) -> Result<(ResponseHead, ResponseBody), SendError> {
     let shared = match client.shared(&picked) {
         Some(shared) => shared,
         None => {
@@ -121,6 +113,7 @@ async fn send_h2(
     };
     let sent = shared.send(upstream, picked, times, message, body).await;
     sent.inspect(|_| upstream.metrics.request())
+        .map(|(head, body)| (head, ResponseBody::H2(Box::new(body))))
         .map_err(counted(upstream))
 }
 

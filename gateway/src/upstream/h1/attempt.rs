@@ -15,7 +15,6 @@ use super::sending::{Sending, Stopped};
 use crate::message::body::BodyFault;
 use crate::message::error::ErrorKind;
 use crate::message::head::ResponseHead;
-use crate::upstream::body::ResponseBody;
 use crate::upstream::endpoint::Picked;
 use crate::upstream::error::SendError;
 use crate::upstream::pool::{Client, Connection};
@@ -187,7 +186,7 @@ impl<'a> Attempt<'a> {
         upgrading: bool,
         idle: Duration,
         picked: Picked,
-    ) -> Result<(ResponseHead, ResponseBody), SendError> {
+    ) -> Result<(ResponseHead, Body), SendError> {
         head.keep_alive &= self.stopped.is_none();
         let body = if head.status != StatusCode::SWITCHING_PROTOCOLS {
             let sending = self.sending.filter(|_| self.stopped.is_none());
@@ -201,6 +200,6 @@ impl<'a> Attempt<'a> {
             status: head.status,
             headers: head.headers,
         };
-        Ok((head, ResponseBody::H1(body)))
+        Ok((head, body))
     }
 }

@@ -13,9 +13,9 @@ use super::chunked::{Chunked, Step};
 use super::head::{Framing, Head};
 use super::sending::{Sending, Stopped};
 use crate::message::body::BodyFault;
-use crate::upstream::body::Tunnel;
 use crate::upstream::endpoint::Picked;
 use crate::upstream::pool::Connection;
+use crate::upstream::tunnel::Tunnel;
 
 /// How much is read at once, at first; doubled while reads fill it.
 const READ: usize = 16 << 10;

@@ -16,7 +16,8 @@ use super::*;
 use crate::message::body::Outgoing;
 use crate::net::Stream;
 use crate::upstream::h1::{Attempt, Sending};
-use crate::upstream::pool::{Connection, Open};
+use crate::upstream::open::Open;
+use crate::upstream::pool::Connection;
 
 /// Runs a test on a worker-like thread, for at most ten seconds.
 fn run(test: impl Future<Output = ()>) {
