@@ -272,9 +272,8 @@ fn assert_reported(gateway: &Gateway, phase: &str, kind: &str) -> Vec<String> {
 #[test]
 fn components_that_are_not_loaded() {
     let origin = Origin::start();
-    let good = config(&origin, "behave", "", "{plugins}/guest_hostile.wasm");
-    let configure = Gateway::start(&good);
-    configure.configure(&good.replace("act = \"behave\"", "act = \"panic-in-configure\""));
+    let configure = Gateway::start(&config(&origin, "behave", ""));
+    configure.configure(&config(&origin, "panic-in-configure", ""));
     refusals(&configure, "/reload");
     let instances = component::gateway(&origin, "", "");
     let path = instances.directory.path().join("bomb.wasm");
