@@ -2,7 +2,9 @@
 
 mod budget;
 pub(crate) mod component;
+mod kinds;
 mod rounds;
+mod soak;
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, mpsc};
