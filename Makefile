@@ -11,12 +11,13 @@ GUESTS := guest-probe guest-version-a guest-version-b guest-hostile guest-calls
 OUT := target/plugins
 WASM := target/$(TARGET)/plugin
 
-.PHONY: run dist test plugins guests target check bench bench-parts bench-compare help packages
+.PHONY: run dist test plugins guests target check soak bench bench-parts bench-compare help packages
 
 help:
 	@echo 'make run      build everything and serve config/gateway.toml'
 	@echo 'make plugins  build the plugins; a gateway that runs takes the new ones at once'
 	@echo 'make test     every check and test'
+	@echo 'make soak     what is too long for every test run: a thousand swaps, a thousand rounds of each hostile plugin'
 	@echo 'make dist     target/dist/gateway, the binary to deploy: optimised as a whole, with a profile; a quarter of an hour'
 	@echo 'make bench    this gateway beside nginx, HAProxy and Envoy (benches/README.md), a quarter of an hour'
 	@echo 'make bench-compare  what of it got worse since the last committed result'
@@ -78,6 +79,11 @@ test: packages plugins guests check
 	RUST_TEST_THREADS=1 cargo test --release --workspace 2>&1 | tee target/test.log
 	RUSTDOCFLAGS='-D warnings' cargo doc --release --workspace --no-deps
 	@awk '/^test result/ { passed += $$4; failed += $$6 } END { printf "%d passed, %d failed\n", passed, failed }' target/test.log
+
+# The tests that are marked `soak`. Each ends by itself; one that hangs is ended after an hour and a half.
+soak: guests
+	cargo test --release --package gateway --test gateway --no-run
+	RUST_TEST_THREADS=1 timeout 90m cargo test --release --package gateway --test gateway -- --ignored soak
 
 # What a plugin call, a host call, routing and the state cost by themselves.
 bench-parts: plugins guests

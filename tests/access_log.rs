@@ -6,43 +6,18 @@ use std::time::Duration;
 
 use crate::harness::frames::{CANCEL, DATA, Http2, RST_STREAM};
 use crate::harness::recorder::Recorder;
-use crate::harness::{Gateway, get};
+use crate::harness::{Configuration, Gateway, get};
 
 fn gateway(upstream: &Recorder) -> Gateway {
-    Gateway::start(&format!(
-        r#"
-[server]
-workers = 1
-access_log = {{ format = "json", path = "stdout" }}
-[admin]
-address = "127.0.0.1:0"
-[[listeners]]
-name = "public"
-address = "127.0.0.1:0"
-[plugins.probe]
-path = "{{plugins}}/guest_probe.wasm"
-grants = {{ upstreams = ["origin"], secrets = ["token"], state = true }}
-config = {{ phases = ["request", "complete"] }}
-[secrets]
-token = "s3cret"
-[upstreams.origin]
-endpoints = ["{}"]
-[[routes]]
-name = "here"
-match = {{ path = "/here/**" }}
-respond = {{ status = 200 }}
-[[routes]]
-name = "streamed"
-match = {{ path = "/streamed" }}
-upstream = "origin"
-[[routes]]
-name = "probed"
-match = {{ path = "/probe/**" }}
-plugins = ["probe"]
-upstream = "origin"
-"#,
-        upstream.address
-    ))
+    let config = Configuration::new()
+        .access_log()
+        .probed(
+            upstream.address,
+            "config = { phases = ['request', 'complete'] }",
+        )
+        .route("here", "/here/**", "respond = { status = 200 }")
+        .route("streamed", "/streamed", "upstream = 'echo'");
+    Gateway::start(&config)
 }
 
 fn ask(gateway: &Gateway, path: &str) -> TcpStream {

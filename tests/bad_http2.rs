@@ -6,44 +6,24 @@ mod heads;
 
 use std::net::SocketAddr;
 
-use crate::harness::Gateway;
 use crate::harness::frames::get_fields;
 use crate::harness::tls::Certificate;
+use crate::harness::{Configuration, Gateway};
 
-/// A gateway before one upstream, with limits that a test reaches in no time.
+/// A gateway before one upstream, with limits that a test reaches in no time. What is broken passes the access log too.
 pub(crate) fn gateway(upstream: SocketAddr) -> Gateway {
     let directory = tempfile::tempdir().unwrap();
     Certificate::new(&["a"]).write(directory.path(), "a");
-    let limits = r#"{ header_bytes = "8KiB", header_count = 30, body = "1MiB", header_timeout = "1s", body_idle = "1s", idle = "2s", h2_streams = 50 }"#;
-    let config = format!(
-        r#"
-[server]
-workers = 1
-[admin]
-address = "127.0.0.1:0"
-[[listeners]]
-name = "public"
-address = "127.0.0.1:0"
-limits = {limits}
-[[listeners]]
-name = "secure"
-address = "127.0.0.1:0"
-limits = {limits}
-[listeners.tls]
-certificates = [{{ cert = "a.pem", key = "a.key" }}]
-[upstreams.origin]
-endpoints = ["{upstream}"]
-timeouts = {{ connect = "2s", first_byte = "20s", idle = "20s" }}
-[[routes]]
-name = "here"
-match = {{ path = "/here" }}
-respond = {{ status = 200, body = "here" }}
-[[routes]]
-name = "all"
-match = {{ path = "/**" }}
-upstream = "origin"
-"#
-    );
+    let limits = r#"limits = { header_bytes = "8KiB", header_count = 30, body = "1MiB", header_timeout = "1s", body_idle = "1s", idle = "2s", h2_streams = 50 }"#;
+    let certificates = "tls = { certificates = [{ cert = 'a.pem', key = 'a.key' }] }";
+    let timeouts = r#"timeouts = { connect = "2s", first_byte = "20s", idle = "20s" }"#;
+    let config = Configuration::new()
+        .access_log()
+        .public(limits)
+        .listener("secure", &format!("{limits}\n{certificates}"))
+        .upstream_with("origin", upstream, timeouts)
+        .route("here", "/here", "respond = { status = 200, body = 'here' }")
+        .route("all", "/**", "upstream = 'origin'");
     Gateway::start_in(directory, &config, &[])
 }
 

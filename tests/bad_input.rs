@@ -8,36 +8,23 @@ use std::time::Duration;
 use crate::harness::client::{Client, run};
 use crate::harness::http::read_answer;
 use crate::harness::recorder::Recorder;
-use crate::harness::{Gateway, Origin, get, raw};
+use crate::harness::{Configuration, Gateway, Origin, get, raw};
 
 fn gateway(origin: &Origin) -> Gateway {
     before(origin.address)
 }
 
+/// Limits that a test reaches in no time. What is broken passes the access log too.
 fn before(upstream: SocketAddr) -> Gateway {
-    Gateway::start(&format!(
-        r#"
-[server]
-workers = 1
-[admin]
-address = "127.0.0.1:0"
-[[listeners]]
-name = "public"
-address = "127.0.0.1:0"
-limits = {{ header_bytes = "4KiB", header_count = 20, body = "1KiB", header_timeout = "500ms", body_idle = "500ms", idle = "5s" }}
-[upstreams.origin]
-endpoints = ["{upstream}"]
-timeouts = {{ connect = "1s", first_byte = "1s", idle = "1s" }}
-[[routes]]
-name = "all"
-match = {{ path = "/**" }}
-upstream = "origin"
-[[routes]]
-name = "still"
-match = {{ path = "/still" }}
-respond = {{ status = 200 }}
-"#
-    ))
+    let limits = r#"limits = { header_bytes = "4KiB", header_count = 20, body = "1KiB", header_timeout = "500ms", body_idle = "500ms", idle = "5s" }"#;
+    let timeouts = r#"timeouts = { connect = "1s", first_byte = "1s", idle = "1s" }"#;
+    let config = Configuration::new()
+        .access_log()
+        .public(limits)
+        .upstream_with("origin", upstream, timeouts)
+        .route("all", "/**", "upstream = 'origin'")
+        .route("still", "/still", "respond = { status = 200 }");
+    Gateway::start(&config)
 }
 
 /// Each refused before a byte of it reaches the upstream, which would keep each and was never connected to.
@@ -108,33 +95,9 @@ fn the_path_is_normalised_once_for_everybody() {
 #[test]
 fn routes_plugins_and_upstream_see_one_path() {
     let origin = Origin::start();
-    let config = format!(
-        r#"
-[server]
-workers = 1
-[secrets]
-token = "s3cret"
-[[listeners]]
-name = "public"
-address = "127.0.0.1:0"
-[plugins.probe]
-path = "{{plugins}}/guest_probe.wasm"
-grants = {{ upstreams = ["echo"], secrets = ["token"], state = true }}
-config = {{ phases = ["request"] }}
-[upstreams.echo]
-endpoints = ["{}"]
-[[routes]]
-name = "probed"
-match = {{ path = "/probe/**" }}
-plugins = ["probe"]
-upstream = "echo"
-[[routes]]
-name = "admin"
-match = {{ path = "/admin/**" }}
-respond = {{ status = 403 }}
-"#,
-        origin.address
-    );
+    let config = Configuration::new()
+        .probed(origin.address, "config = { phases = ['request'] }")
+        .route("admin", "/admin/**", "respond = { status = 403 }");
     let gateway = Gateway::start(&config);
     let public = gateway.listener("public");
     for asked in [

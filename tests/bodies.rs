@@ -12,7 +12,7 @@ use hyper::body::Frame;
 
 use crate::harness::client::{Client, run, whole};
 use crate::harness::http::read_answer;
-use crate::harness::{Gateway, get};
+use crate::harness::{Configuration, Gateway, get};
 
 const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
@@ -194,33 +194,23 @@ fn chunked(from: &mut impl Read, pattern: &Pattern) -> u64 {
     }
 }
 
+const AUTH: &str = r#"
+config = { schemes = ["api_key"], api_key = { keys = [{ key = "demo", subject = "alice" }] } }
+"#;
+const TRANSFORM: &str = r#"
+config = { response = { set_headers = { x-served-by = "gateway" } } }
+"#;
+
 fn start(upstream: &Large) -> Gateway {
-    let gateway = Gateway::start(&format!(
-        r#"
-[server]
-workers = 1
-access_log = {{ format = "off" }}
-[[listeners]]
-name = "public"
-address = "127.0.0.1:0"
-limits = {{ body = "2GiB" }}
-[plugins.auth]
-path = "{{plugins}}/auth.wasm"
-config = {{ schemes = ["api_key"], api_key = {{ keys = [{{ key = "demo", subject = "alice" }}] }} }}
-[plugins.transform]
-path = "{{plugins}}/transform.wasm"
-config = {{ response = {{ set_headers = {{ x-served-by = "gateway" }} }} }}
-[upstreams.large]
-endpoints = ["{}"]
-timeouts = {{ first_byte = "100s" }}
-[[routes]]
-name = "all"
-match = {{ path = "/**" }}
-plugins = ["auth", "transform"]
-upstream = "large"
-"#,
-        upstream.address
-    ));
+    let timeouts = "timeouts = { first_byte = '100s' }";
+    let chain = ["auth", "transform"];
+    let config = Configuration::new()
+        .public("limits = { body = '2GiB' }")
+        .plugin("auth", "auth", AUTH)
+        .plugin("transform", "transform", TRANSFORM)
+        .upstream_with("large", upstream.address, timeouts)
+        .chain("all", "/**", &chain, "upstream = 'large'");
+    let gateway = Gateway::start(&config);
     // The first of everything is not growth.
     for _ in 0..3 {
         let path = format!("/{MIB}");

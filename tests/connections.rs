@@ -5,29 +5,15 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::harness::http::read_answer;
-use crate::harness::{Gateway, Origin, raw};
+use crate::harness::{Configuration, Gateway, Origin, raw};
 
-fn config(origin: &Origin, limits: &str) -> String {
-    format!(
-        r#"
-[server]
-workers = 1
-grace = "20s"
-[admin]
-address = "127.0.0.1:0"
-[[listeners]]
-name = "public"
-address = "127.0.0.1:0"
-limits = {{ {limits} }}
-[upstreams.origin]
-endpoints = ["{}"]
-[[routes]]
-name = "all"
-match = {{ path = "/**" }}
-upstream = "origin"
-"#,
-        origin.address
-    )
+/// `limits` are those of the listener.
+fn config(origin: SocketAddr, limits: &str) -> Configuration {
+    Configuration::new()
+        .server("grace = '20s'")
+        .public(&format!("limits = {{ {limits} }}"))
+        .upstream("origin", origin)
+        .route("all", "/**", "upstream = 'origin'")
 }
 
 /// Connects and asks, without waiting for the answer.
@@ -57,7 +43,7 @@ fn assert_waits(stream: &mut TcpStream) {
 #[test]
 fn over_the_limit_a_connection_waits_until_another_goes() {
     let origin = Origin::start();
-    let gateway = Gateway::start(&config(&origin, "connections = 2"));
+    let gateway = Gateway::start(&config(origin.address, "connections = 2"));
     let public = gateway.listener("public");
     let (mut first, mut second) = (ask(public), ask(public));
     assert_eq!(read_answer(&mut first).status, 200);
@@ -74,13 +60,13 @@ fn over_the_limit_a_connection_waits_until_another_goes() {
 #[test]
 fn a_limit_that_a_reload_raises_lets_in_who_waits() {
     let origin = Origin::start();
-    let gateway = Gateway::start(&config(&origin, "connections = 1"));
+    let gateway = Gateway::start(&config(origin.address, "connections = 1"));
     let public = gateway.listener("public");
     let mut first = ask(public);
     assert_eq!(read_answer(&mut first).status, 200);
     let mut second = ask(public);
     assert_waits(&mut second);
-    gateway.configure(&config(&origin, "connections = 5"));
+    gateway.configure(&config(origin.address, "connections = 5"));
     assert_eq!(gateway.post("/reload").status, 200);
     assert_eq!(read_answer(&mut second).status, 200);
 }
@@ -88,7 +74,7 @@ fn a_limit_that_a_reload_raises_lets_in_who_waits() {
 #[test]
 fn a_drain_serves_who_waited_for_a_place() {
     let origin = Origin::start();
-    let gateway = Gateway::start(&config(&origin, "connections = 1"));
+    let gateway = Gateway::start(&config(origin.address, "connections = 1"));
     let public = gateway.listener("public");
     let mut first = ask(public);
     assert_eq!(read_answer(&mut first).status, 200);
@@ -107,14 +93,12 @@ fn a_drain_serves_who_waited_for_a_place() {
 fn who_never_gets_a_place_is_let_go_with_the_grace() {
     // This origin never answers, so the one place is taken until the end.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let text = format!(
-        "[server]\nworkers = 1\ngrace = \"1s\"\n\
-         [[listeners]]\nname = \"public\"\naddress = \"127.0.0.1:0\"\nlimits = {{ connections = 1 }}\n\
-         [upstreams.silent]\nendpoints = [\"{}\"]\n\
-         [[routes]]\nname = \"all\"\nmatch = {{ path = \"/**\" }}\nupstream = \"silent\"\n",
-        silent.local_addr().unwrap()
-    );
-    let gateway = Gateway::start(&text);
+    let config = Configuration::new()
+        .server("grace = '1s'")
+        .public("limits = { connections = 1 }")
+        .upstream("silent", silent.local_addr().unwrap())
+        .route("all", "/**", "upstream = 'silent'");
+    let gateway = Gateway::start(&config);
     let public = gateway.listener("public");
     let _busy = ask(public);
     let (_upstream, _) = silent.accept().unwrap();
@@ -129,7 +113,8 @@ fn who_never_gets_a_place_is_let_go_with_the_grace() {
 #[test]
 fn a_lack_of_descriptors_is_waited_out_and_does_not_hold_up_a_drain() {
     let origin = Origin::start();
-    let gateway = Gateway::start(&config(&origin, "idle = \"60s\", header_timeout = \"60s\""));
+    let patient = "idle = '60s', header_timeout = '60s'";
+    let gateway = Gateway::start(&config(origin.address, patient));
     let public = gateway.listener("public");
     let mut early = ask(public);
     assert_eq!(read_answer(&mut early).status, 200);
@@ -159,7 +144,7 @@ fn a_lack_of_descriptors_is_waited_out_and_does_not_hold_up_a_drain() {
 #[test]
 fn a_client_of_http_1_0_without_a_host_has_none_forwarded() {
     let origin = Origin::start();
-    let gateway = Gateway::start(&config(&origin, ""));
+    let gateway = Gateway::start(&config(origin.address, ""));
     let answer = raw(gateway.listener("public"), b"GET /x HTTP/1.0\r\n\r\n");
     assert_eq!(answer.status, 200, "{}", answer.text());
     let seen = origin.seen().remove(0).to_ascii_lowercase();
@@ -167,22 +152,16 @@ fn a_client_of_http_1_0_without_a_host_has_none_forwarded() {
     assert!(seen.contains("x-forwarded-for: 127.0.0.1"), "{seen}");
 }
 
-const RESPONDS: &str = r#"
-[server]
-workers = 1
-[[listeners]]
-name = "public"
-address = "127.0.0.1:0"
-[[routes]]
-name = "all"
-match = { path = "/all/**" }
-respond = { status = 200, body = "not read" }
-[[routes]]
-name = "short"
-match = { path = "/all/short" }
-timeout = "10ms"
-respond = { status = 200, body = "not read" }
-"#;
+/// Answers without a look at the body.
+fn responding() -> Gateway {
+    let answer = "respond = { status = 200, body = 'not read' }";
+    let short = format!("timeout = '10ms'\n{answer}");
+    let config =
+        Configuration::new()
+            .route("all", "/all/**", answer)
+            .route("short", "/all/short", &short);
+    Gateway::start(&config)
+}
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
@@ -210,7 +189,7 @@ fn ends(stream: &mut TcpStream, path: &str, head: &str, body: &str) -> bool {
 
 #[test]
 fn a_body_that_nobody_reads_does_not_end_the_connection_up_to_64_kib() {
-    let gateway = Gateway::start(RESPONDS);
+    let gateway = responding();
     let mut stream = connect(gateway.listener("public"));
     // More than is read at once: the gateway has to read on.
     let large = "x".repeat(60_000);
@@ -235,7 +214,7 @@ fn a_body_that_nobody_reads_does_not_end_the_connection_up_to_64_kib() {
 
 #[test]
 fn a_body_that_is_not_awaited_ends_the_connection_and_the_answer_says_so() {
-    let gateway = Gateway::start(RESPONDS);
+    let gateway = responding();
     let chunk = format!("8000\r\n{}\r\n", "x".repeat(0x8000));
     for (head, body) in [
         ("content-length: 1000000", "12345"),
@@ -262,7 +241,7 @@ fn a_body_that_is_not_awaited_ends_the_connection_and_the_answer_says_so() {
 
 #[test]
 fn an_answer_waits_for_a_body_but_a_moment_and_not_past_the_deadline() {
-    let gateway = Gateway::start(RESPONDS);
+    let gateway = responding();
     for (path, most) in [("/all/x", 900), ("/all/short", 140)] {
         // Once is enough, on a machine that has more to do.
         let soon = (0..5).any(|_| {
@@ -278,14 +257,7 @@ fn an_answer_waits_for_a_body_but_a_moment_and_not_past_the_deadline() {
 #[test]
 fn an_answer_that_begins_before_the_body_has_ended_does_not_end_the_connection() {
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
-    let text = format!(
-        "[server]\nworkers = 1\n\
-         [[listeners]]\nname = \"public\"\naddress = \"127.0.0.1:0\"\n\
-         [upstreams.echo]\nendpoints = [\"{}\"]\n\
-         [[routes]]\nname = \"all\"\nmatch = {{ path = \"/**\" }}\nupstream = \"echo\"\n",
-        upstream.local_addr().unwrap()
-    );
-    let gateway = Gateway::start(&text);
+    let gateway = Gateway::start(&config(upstream.local_addr().unwrap(), ""));
     let mut client = connect(gateway.listener("public"));
     for _ in 0..2 {
         write!(

@@ -5,36 +5,18 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use crate::harness::http::read_answer;
-use crate::harness::{Gateway, Origin, get, raw};
+use crate::harness::{Configuration, Gateway, Origin, get, raw};
 
 /// A byte, and how many of them: far longer than the route's `timeout`, and none of them late.
 const PAUSE: Duration = Duration::from_millis(20);
 const BYTES: usize = 250;
 
 fn gateway(upstream: SocketAddr, phase: &str) -> Gateway {
-    Gateway::start(&format!(
-        r#"
-[server]
-workers = 1
-[secrets]
-token = "s3cret"
-[[listeners]]
-name = "public"
-address = "127.0.0.1:0"
-[plugins.probe]
-path = "{{plugins}}/guest_probe.wasm"
-grants = {{ upstreams = ["echo"], secrets = ["token"], state = true }}
-config = {{ phases = ["{phase}"] }}
-[upstreams.echo]
-endpoints = ["{upstream}"]
-[[routes]]
-name = "held"
-match = {{ path = "/**" }}
-plugins = ["probe"]
-upstream = "echo"
-timeout = "400ms"
-"#
-    ))
+    let held = "upstream = 'echo'\ntimeout = '400ms'";
+    let config = Configuration::new()
+        .probe(upstream, &format!("config = {{ phases = ['{phase}'] }}"))
+        .chain("held", "/**", &["probe"], held);
+    Gateway::start(&config)
 }
 
 /// Writes the body byte by byte until somebody answers; whether all of it was taken.

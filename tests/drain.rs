@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::h2::{self, DATA, GOAWAY};
 use crate::harness::http::read_answer;
-use crate::harness::{Gateway, Origin};
+use crate::harness::{Configuration, Gateway, Origin};
 
 /// An upstream that waits to be told: each request shows its path, each answer is what the test says.
 struct Told {
@@ -51,24 +51,12 @@ impl Told {
 }
 
 fn start(upstream: SocketAddr, grace: &str) -> Gateway {
-    Gateway::start(&format!(
-        r#"
-[server]
-workers = 2
-grace = "{grace}"
-[admin]
-address = "127.0.0.1:0"
-[[listeners]]
-name = "public"
-address = "127.0.0.1:0"
-[upstreams.origin]
-endpoints = ["{upstream}"]
-[[routes]]
-name = "all"
-match = {{ path = "/**" }}
-upstream = "origin"
-"#
-    ))
+    let config = Configuration::new()
+        .workers(2)
+        .server(&format!("grace = '{grace}'"))
+        .upstream("origin", upstream)
+        .route("all", "/**", "upstream = 'origin'");
+    Gateway::start(&config)
 }
 
 fn connect(gateway: &Gateway) -> TcpStream {

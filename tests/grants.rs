@@ -1,39 +1,23 @@
 //! Which header fields a plugin may read and write, in the real host.
 
-use crate::harness::{Answer, Gateway, Origin, get};
+use crate::harness::{Answer, Configuration, Gateway, Origin, get};
 
-const GRANTS: &str = r#"
+const GRANTS: &str = "
 [plugins.probe.grants]
-upstreams = ["echo"]
-secrets = ["token"]
+upstreams = ['echo']
+secrets = ['token']
 state = true
-request_headers = { read = ["x-user-*"], write = ["x-user-*"] }
-response_headers = { read = ["x-a"], write = ["x-a"] }
-"#;
+request_headers = { read = ['x-user-*'], write = ['x-user-*'] }
+response_headers = { read = ['x-a'], write = ['x-a'] }
+";
 
 fn gateway(origin: &Origin) -> Gateway {
-    Gateway::start(&format!(
-        r#"
-[server]
-workers = 1
-[secrets]
-token = "s3cret"
-[[listeners]]
-name = "public"
-address = "127.0.0.1:0"
-[plugins.probe]
-path = "{{plugins}}/guest_probe.wasm"
-{GRANTS}
-[upstreams.echo]
-endpoints = ["{}"]
-[[routes]]
-name = "probed"
-match = {{ path = "/probe/**" }}
-plugins = ["probe"]
-upstream = "echo"
-"#,
-        origin.address
-    ))
+    let config = Configuration::new()
+        .secret("token", "s3cret")
+        .plugin("probe", "guest_probe", GRANTS)
+        .upstream("echo", origin.address)
+        .chain("probed", "/probe/**", &["probe"], "upstream = 'echo'");
+    Gateway::start(&config)
 }
 
 fn origin() -> Origin {

@@ -1,6 +1,7 @@
-//! What tests share: the real binary under a configuration, an origin that remembers what it got, raw sockets.
+//! What tests share: the real binary and its configurations, an origin that remembers what it got, raw sockets.
 
 pub(crate) mod client;
+pub(crate) mod config;
 pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod h2;
@@ -9,6 +10,7 @@ pub(crate) mod origin;
 pub(crate) mod recorder;
 pub(crate) mod tls;
 
+pub(crate) use config::Configuration;
 pub(crate) use gateway::Gateway;
 pub(crate) use http::{Answer, get, raw};
 pub(crate) use origin::Origin;

@@ -2,56 +2,49 @@
 
 mod budget;
 pub(crate) mod component;
+mod kinds;
 mod rounds;
+mod soak;
 
+use std::net::SocketAddr;
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::harness::frames::{CANCEL, Http2, RST_STREAM};
-use crate::harness::{Gateway, Origin, get};
+use crate::harness::{Configuration, Gateway, Origin, get};
 
 /// A gateway with one worker and a plugin on `/hostile`. `plugin` are further lines of the plugin's table.
 fn gateway(origin: &Origin, act: &str, plugin: &str) -> Gateway {
     let log = [("GATEWAY_LOG", "info,gateway::plugin=debug")];
-    Gateway::start_with(
-        &config(origin, act, plugin, "{plugins}/guest_hostile.wasm"),
-        &log,
-    )
+    Gateway::start_with(&config(origin, act, plugin), &log)
 }
 
-fn config(origin: &Origin, act: &str, plugin: &str, path: &str) -> String {
-    let upstreams: String = ["origin", "secret", "itself"]
-        .iter()
-        .map(|name| format!("[upstreams.{name}]\nendpoints = [\"{}\"]\n", origin.address))
-        .collect();
+fn config(origin: &Origin, act: &str, plugin: &str) -> Configuration {
+    let plugin = acting(act, plugin);
+    around(origin, origin.address).plugin("hostile", "guest_hostile", &plugin)
+}
+
+/// Everything but the plugin `hostile`: its route and one beside it, and upstreams and secrets of which it is granted
+/// a part.
+fn around(origin: &Origin, itself: SocketAddr) -> Configuration {
+    let target = "upstream = 'origin'";
+    Configuration::new()
+        .secret("mine", "my s3cret")
+        .secret("theirs", "their s3cret")
+        .upstream("origin", origin.address)
+        .upstream("secret", origin.address)
+        .upstream("itself", itself)
+        .chain("hostile", "/hostile", &["hostile"], target)
+        .route("neighbour", "/neighbour", target)
+}
+
+/// The table of the guest that is told to act so.
+fn acting(act: &str, more: &str) -> String {
     format!(
         r#"
-[server]
-workers = 1
-access_log = {{ format = "off" }}
-[admin]
-address = "127.0.0.1:0"
-[secrets]
-mine = "my s3cret"
-theirs = "their s3cret"
-[[listeners]]
-name = "public"
-address = "127.0.0.1:0"
-[plugins.hostile]
-path = "{path}"
 grants = {{ upstreams = ["origin", "itself"], secrets = ["mine"], state = true }}
 config = {{ act = "{act}" }}
-{plugin}
-{upstreams}
-[[routes]]
-name = "hostile"
-match = {{ path = "/hostile" }}
-plugins = ["hostile"]
-upstream = "origin"
-[[routes]]
-name = "neighbour"
-match = {{ path = "/neighbour" }}
-upstream = "origin"
+{more}
 "#
     )
 }
@@ -238,17 +231,24 @@ fn assert_denied(gateway: &Gateway, kind: &str, cause: &str) {
     assert!(gateway.metric(&counted) >= 1.0, "{counted}");
 }
 
+const NO_FIELDS: &str = r#"
+[plugins.hostile.grants]
+upstreams = ["origin"]
+secrets = ["mine"]
+state = true
+request_headers = { write = [] }
+response_headers = { write = [] }
+"#;
+
 #[test]
 fn a_field_that_may_not_be_written_is_denied_with_the_key_that_grants_it() {
     let origin = Origin::start();
-    let text = config(&origin, "bad-headers", "", "{plugins}/guest_probe.wasm")
-        .replace("config = { act = \"bad-headers\" }", "")
-        .replace(
-            "state = true }",
-            "state = true, request_headers = { write = [] }, response_headers = { write = [] } }",
-        )
-        .replace("/hostile\"", "/probe/**\"");
-    let gateway = Gateway::start(&text);
+    let config = Configuration::new()
+        .secret("mine", "my s3cret")
+        .plugin("hostile", "guest_probe", NO_FIELDS)
+        .upstream("origin", origin.address)
+        .chain("hostile", "/probe/**", &["hostile"], "upstream = 'origin'");
+    let gateway = Gateway::start(&config);
     let public = gateway.listener("public");
     for direction in ["request", "response"] {
         let path = format!("/probe/set-{direction}-header");
@@ -261,19 +261,10 @@ fn a_field_that_may_not_be_written_is_denied_with_the_key_that_grants_it() {
 #[test]
 fn another_plugins_state_is_out_of_reach() {
     let origin = Origin::start();
-    let text = config(&origin, "state", "", "{plugins}/guest_hostile.wasm")
-        + r#"
-[plugins.one]
-path = "{plugins}/guest_hostile.wasm"
-grants = { upstreams = ["origin"], secrets = ["mine"], state = true }
-config = { act = "state" }
-[[routes]]
-name = "one"
-match = { path = "/one" }
-plugins = ["one"]
-upstream = "origin"
-"#;
-    let gateway = Gateway::start(&text);
+    let config = config(&origin, "state", "")
+        .plugin("one", "guest_hostile", &acting("state", ""))
+        .chain("one", "/one", &["one"], "upstream = 'origin'");
+    let gateway = Gateway::start(&config);
     let seen = |path: &str| get(gateway.listener("public"), path, &[]).text();
     let nothing = "[None, None, None, None, None, None, None]";
     assert_eq!(seen("/one"), nothing);
@@ -302,13 +293,10 @@ fn sub_requests_to_the_gateway_itself_end_at_the_eighth() {
 }
 
 /// Makes the gateway its own upstream `itself`: its port is known once it runs.
-fn point_at_itself(gateway: &Gateway, origin: &Origin) -> std::net::SocketAddr {
+fn point_at_itself(gateway: &Gateway, origin: &Origin) -> SocketAddr {
     let public = gateway.listener("public");
-    let text = config(origin, "itself", "", "{plugins}/guest_hostile.wasm");
-    let (before, _) = text.split_once("[upstreams.itself]").unwrap();
-    let (_, after) = text.split_once("[[routes]]").unwrap();
-    let itself = format!("[upstreams.itself]\nendpoints = [\"{public}\"]\n[[routes]]");
-    gateway.configure(&format!("{before}{itself}{after}"));
+    let config = around(origin, public);
+    gateway.configure(&config.plugin("hostile", "guest_hostile", &acting("itself", "")));
     let answer = gateway.post("/reload");
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(gateway.listener("public"), public, "the listener stayed");

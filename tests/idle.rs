@@ -6,36 +6,21 @@ use std::time::{Duration, Instant};
 
 use rustls::version::TLS13;
 
-use crate::harness::Gateway;
 use crate::harness::tls::{Certificate, Tls};
+use crate::harness::{Configuration, Gateway};
 
 const CONNECTIONS: u64 = 400;
 
-fn config(limits: &str) -> String {
-    format!(
-        r#"
-[server]
-workers = 1
-grace = "20s"
-[[listeners]]
-name = "clear"
-address = "127.0.0.1:0"
-limits = {{ {limits} }}
-[[listeners]]
-name = "patient"
-address = "127.0.0.1:0"
-limits = {{ idle = "60s" }}
-[[listeners]]
-name = "tls"
-address = "127.0.0.1:0"
-limits = {{ {limits} }}
-tls = {{ certificates = [{{ cert = "a.pem", key = "a.key" }}] }}
-[[routes]]
-name = "all"
-match = {{ path = "/**" }}
-respond = {{ status = 200, body = "served" }}
-"#
-    )
+/// The listener `public` and, with a certificate, `tls` have these limits; `patient` waits longer.
+fn config(limits: &str) -> Configuration {
+    let limits = format!("limits = {{ {limits} }}");
+    let certificates = "tls = { certificates = [{ cert = 'a.pem', key = 'a.key' }] }";
+    Configuration::new()
+        .server("grace = '20s'")
+        .public(&limits)
+        .listener("patient", "limits = { idle = '60s' }")
+        .listener("tls", &format!("{limits}\n{certificates}"))
+        .route("all", "/**", "respond = { status = 200, body = 'served' }")
 }
 
 fn connect(address: SocketAddr) -> TcpStream {
@@ -98,7 +83,7 @@ fn rests<S: Read + Write>(gateway: &Gateway, connect: impl Fn() -> S, most: u64)
 #[test]
 fn at_rest_a_connection_keeps_little_and_then_serves_on() {
     let gateway = gateway_with(&Certificate::new(&["a.test"]), "");
-    let clear = gateway.listener("clear");
+    let clear = gateway.listener("public");
     rests(&gateway, || connect(clear), 12 << 10);
 }
 
@@ -123,7 +108,7 @@ fn the_idle_limit_and_the_end_of_the_gateway_end_a_connection_at_rest() {
     let gateway = gateway_with(&certificate, "idle = \"5s\"");
     let mut last = connect(gateway.listener("patient"));
     ask(&mut last, &[GET], 1);
-    let mut short = connect(gateway.listener("clear"));
+    let mut short = connect(gateway.listener("public"));
     let began = Instant::now();
     ask(&mut short, &[GET], 1);
     assert_eq!(short.read(&mut [0]).unwrap(), 0);

@@ -9,34 +9,12 @@ use serde_json::Value;
 
 use crate::harness::http::{read_answer, send};
 use crate::harness::recorder::Recorder;
-use crate::harness::{Gateway, Origin, get, wasm};
+use crate::harness::{Configuration, Gateway, Origin, get, wasm};
 
 /// The probe before `upstream`. `plugin` are further lines of its table.
 fn gateway(upstream: SocketAddr, workers: usize, plugin: &str) -> Gateway {
-    Gateway::start(&format!(
-        r#"
-[server]
-workers = {workers}
-[admin]
-address = "127.0.0.1:0"
-[secrets]
-token = "s3cret"
-[[listeners]]
-name = "public"
-address = "127.0.0.1:0"
-[plugins.probe]
-path = "{{plugins}}/guest_probe.wasm"
-grants = {{ upstreams = ["echo"], secrets = ["token"], state = true }}
-{plugin}
-[upstreams.echo]
-endpoints = ["{upstream}"]
-[[routes]]
-name = "probed"
-match = {{ path = "/probe/**" }}
-plugins = ["probe"]
-upstream = "echo"
-"#
-    ))
+    let config = Configuration::new().workers(workers);
+    Gateway::start(&config.probed(upstream, plugin))
 }
 
 const REQUEST: &str = r#"config = { phases = ["request"] }"#;
@@ -125,24 +103,11 @@ fn hash(file: &Path) -> String {
     bytes.map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn version(keys: &str, plugin: &str) -> String {
-    format!(
-        r#"
-[server]
-workers = 1
-{keys}
-[[listeners]]
-name = "public"
-address = "127.0.0.1:0"
-[plugins.version]
-{plugin}
-[[routes]]
-name = "all"
-match = {{ path = "/**" }}
-plugins = ["version"]
-respond = {{ status = 200 }}
-"#
-    )
+/// The plugin `version` at `path`, with further lines of its table, before an answer.
+fn version(path: &str, lines: &str) -> Configuration {
+    Configuration::new()
+        .plugin_at("version", path, lines)
+        .chain("all", "/**", &["version"], "respond = { status = 200 }")
 }
 
 fn served_by(gateway: &Gateway) -> String {
@@ -156,11 +121,9 @@ fn a_file_that_is_not_the_pinned_one_is_refused_and_both_hashes_are_named() {
     let (pinned, other) = (wasm("guest_version_a"), wasm("guest_version_b"));
     let path = directory.path().join("version.wasm");
     std::fs::copy(&pinned, &path).unwrap();
-    let keys = format!(
-        "path = \"{{dir}}/version.wasm\"\nsha256 = \"{}\"",
-        hash(&pinned)
-    );
-    let gateway = Gateway::start_in(directory, &version("", &keys), &[]);
+    let hashed = format!("sha256 = '{}'", hash(&pinned));
+    let config = version("{dir}/version.wasm", &hashed);
+    let gateway = Gateway::start_in(directory, &config, &[]);
     assert_eq!(served_by(&gateway), "1.0.0");
     let new = gateway.directory.path().join("new.wasm");
     std::fs::copy(&other, &new).unwrap();
@@ -192,10 +155,10 @@ fn compiled(cache: &Path) -> Vec<PathBuf> {
 #[test]
 fn a_second_start_takes_the_machine_code_from_the_cache() {
     let cache = tempfile::tempdir().unwrap();
-    let keys = format!("compile_cache = \"{}\"", cache.path().display());
+    let key = format!("compile_cache = '{}'", cache.path().display());
     let start = |name: &str| {
-        let plugin = format!("path = \"{{plugins}}/guest_version_{name}.wasm\"");
-        Gateway::start(&version(&keys, &plugin))
+        let path = format!("{{plugins}}/guest_version_{name}.wasm");
+        Gateway::start(&version(&path, "").server(&key))
     };
     assert_eq!(served_by(&start("a")), "1.0.0");
     let first = compiled(cache.path());

@@ -8,9 +8,8 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::path::Path;
 
-use crate::harness::gateway::Gateway;
 use crate::harness::http::read_answer;
-use crate::harness::origin::Origin;
+use crate::harness::{Configuration, Gateway, Origin};
 
 /// Requests of the two runs whose difference is measured: what starting costs falls out.
 const REQUESTS: [u64; 2] = [500, 2_500];
@@ -53,25 +52,12 @@ fn compare(what: &str, chain: &str) {
     );
 }
 
-fn config(origin: &Origin, chain: &str) -> String {
-    format!(
-        r#"
-[server]
-workers = 1
-access_log = {{ format = "off" }}
-[[listeners]]
-name = "public"
-address = "127.0.0.1:0"
-[upstreams.origin]
-endpoints = ["{}"]
-[[routes]]
-name = "all"
-match = {{ path = "/**" }}
-upstream = "origin"
-{chain}
-"#,
-        origin.address
-    )
+/// Without an admin listener: as little as may be runs beside what is counted. `chain` ends the table of the route.
+fn config(origin: &Origin, chain: &str) -> Configuration {
+    Configuration::new()
+        .without_admin()
+        .upstream("origin", origin.address)
+        .route("all", "/**", &format!("upstream = 'origin'\n{chain}"))
 }
 
 /// The chain of three, and its plugins.
@@ -89,7 +75,7 @@ config = { request = { set_headers = { x-from = "gateway" } }, response = { set_
 "#;
 
 /// Instructions of a whole run that answers so many requests.
-fn instructions(config: &str, requests: u64) -> u64 {
+fn instructions(config: &Configuration, requests: u64) -> u64 {
     let out = tempfile::NamedTempFile::new().unwrap();
     let counting = format!("--callgrind-out-file={}", out.path().display());
     let gateway = Gateway::start_under(&["valgrind", "-q", "--tool=callgrind", &counting], config);

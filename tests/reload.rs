@@ -3,28 +3,16 @@
 use serde_json::Value;
 
 use crate::harness::http::{Answer, send};
-use crate::harness::{Gateway, get};
+use crate::harness::{Configuration, Gateway, get};
 
-fn config(server: &str, admin: &str, more: &str) -> String {
-    format!(
-        r#"
-[server]
-{server}
-[admin]
-{admin}
-[[listeners]]
-name = "public"
-address = "127.0.0.1:0"
-[[routes]]
-name = "all"
-match = {{ path = "/**" }}
-respond = {{ status = 204 }}
-{more}
-"#
-    )
+fn config() -> Configuration {
+    Configuration::new().route("all", "/**", "respond = { status = 204 }")
 }
 
-const LOCAL: &str = "address = \"127.0.0.1:0\"";
+/// `[admin]` with this token.
+fn guarded(token: &str) -> String {
+    format!("address = '127.0.0.1:0'\ntoken = '{token}'")
+}
 
 fn with_token(gateway: &Gateway, method: &str, path: &str, token: &str) -> Answer {
     let credentials = format!("Bearer {token}");
@@ -34,15 +22,14 @@ fn with_token(gateway: &Gateway, method: &str, path: &str, token: &str) -> Answe
 
 #[test]
 fn an_admin_token_holds_from_the_reload_on_and_the_old_one_no_longer() {
-    let admin = |token: &str| format!("{LOCAL}\ntoken = \"{token}\"");
-    let gateway = Gateway::start(&config("workers = 1", &admin("the-old-one"), ""));
+    let gateway = Gateway::start(&config().admin(&guarded("the-old-one")));
     let status = |token: &str| with_token(&gateway, "GET", "/config", token).status;
     assert_eq!((status("the-old-one"), status("the-new-one")), (200, 401));
-    gateway.configure(&config("workers = 1", &admin("the-new-one"), ""));
+    gateway.configure(&config().admin(&guarded("the-new-one")));
     gateway.signal("HUP");
     gateway.wait_for_all(&["configuration reloaded", "version=2"]);
     assert_eq!((status("the-old-one"), status("the-new-one")), (401, 200));
-    gateway.configure(&config("workers = 1", LOCAL, ""));
+    gateway.configure(&config());
     assert_eq!(
         with_token(&gateway, "POST", "/reload", "the-new-one").status,
         200
@@ -52,10 +39,13 @@ fn an_admin_token_holds_from_the_reload_on_and_the_old_one_no_longer() {
 
 #[test]
 fn what_only_a_restart_applies_stays_in_force_and_is_said() {
-    let gateway = Gateway::start(&config("workers = 1\ngrace = \"30s\"", LOCAL, ""));
+    let gateway = Gateway::start(&config().server("grace = '30s'"));
     let before = get(gateway.admin(), "/config", &[]).json();
-    let server = "workers = 2\ngrace = \"123ms\"\ncompile_cache = \"{dir}/elsewhere\"";
-    gateway.configure(&config(server, "address = \"127.0.0.1:1\"", ""));
+    let changed = config()
+        .workers(2)
+        .server("grace = '123ms'\ncompile_cache = '{dir}/elsewhere'")
+        .admin("address = '127.0.0.1:1'");
+    gateway.configure(&changed);
     // Said each time until the restart, and not only where somebody looked once.
     for _ in 0..2 {
         let answer = gateway.post("/reload");
@@ -86,39 +76,28 @@ fn what_only_a_restart_applies_stays_in_force_and_is_said() {
 
 #[test]
 fn an_admin_address_that_stays_keeps_its_token_too() {
-    let guarded = "address = \"127.0.0.1:0\"\ntoken = \"the-token\"";
-    let gateway = Gateway::start(&config("workers = 1", guarded, ""));
+    let gateway = Gateway::start(&config().admin(&guarded("the-token")));
     let status = |token: &str| with_token(&gateway, "GET", "/config", token).status;
-    for admin in ["address = \"127.0.0.1:1\"", ""] {
-        let text = config("workers = 1", admin, "");
-        let text = match admin {
-            "" => text.replace("[admin]\n", ""),
-            _ => text,
-        };
-        gateway.configure(&text);
+    for (config, key) in [
+        (config().admin("address = '127.0.0.1:1'"), "admin.token: "),
+        (config().without_admin(), "admin: "),
+    ] {
+        gateway.configure(&config);
         gateway.signal("HUP");
-        let key = if admin.is_empty() {
-            "admin: "
-        } else {
-            "admin.token: "
-        };
         gateway.wait_for_all(&["WARN", key, "restart"]);
-        assert_eq!((status("the-token"), status("")), (200, 401), "{admin}");
+        assert_eq!((status("the-token"), status("")), (200, 401), "{key}");
     }
 }
 
 #[test]
 fn a_plugin_that_refuses_a_new_configuration_is_counted_and_shown_as_refused() {
-    let plugins = |limit: &str| {
-        format!(
-            "[plugins.probe]\npath = \"{{plugins}}/guest_probe.wasm\"\n\
-             grants = {{ upstreams = [\"p\"], secrets = [\"s\"], state = true }}\nconfig = {{ {limit} }}\n\
-             [plugins.other]\npath = \"{{plugins}}/guest_version_a.wasm\"\n\
-             [secrets]\ns = \"x\"\n[upstreams.p]\nendpoints = [\"127.0.0.1:1\"]\n"
-        )
+    let nowhere = ([127, 0, 0, 1], 1).into();
+    let plugins = |lines: &str| {
+        let config = config().probe(nowhere, lines);
+        config.plugin("other", "guest_version_a", "")
     };
-    let gateway = Gateway::start(&config("workers = 1", LOCAL, &plugins("")));
-    gateway.configure(&config("workers = 1", LOCAL, &plugins("secret = \"\"")));
+    let gateway = Gateway::start(&plugins(""));
+    gateway.configure(&plugins("config = { secret = '' }"));
     assert_eq!(gateway.post("/reload").status, 409);
     let refused = |plugin: &str| {
         let line = format!("gateway_plugin_swaps_total{{plugin=\"{plugin}\",outcome=\"refused\"}}");

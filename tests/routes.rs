@@ -5,47 +5,38 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::harness::http::send;
-use crate::harness::{Gateway, Origin, get, raw};
+use crate::harness::{Configuration, Gateway, Origin, get, raw};
 
 fn gateway(origin: &Origin) -> Gateway {
-    Gateway::start(&format!(
-        r#"
-[server]
-workers = 1
-[[listeners]]
-name = "public"
-address = "127.0.0.1:0"
-[upstreams.origin]
-endpoints = ["{}"]
-[[routes]]
-name = "all"
-match = {{ path = "/**" }}
+    let stripped = r#"
 upstream = "origin"
-[[routes]]
-name = "stripped"
-match = {{ path = "/api/**" }}
-upstream = "origin"
-rewrite = {{ strip_prefix = "/api", host = "preserve" }}
-[[routes]]
-name = "moved"
-match = {{ path = "/old" }}
-redirect = {{ to = "https://{{host}}/new?{{query}}", status = 308 }}
+rewrite = { strip_prefix = "/api", host = "preserve" }
+"#;
+    let moved = r#"redirect = { to = "https://{host}/new?{query}", status = 308 }"#;
+    let config = Configuration::new()
+        .upstream("origin", origin.address)
+        .route("all", "/**", "upstream = 'origin'")
+        .route("stripped", "/api/**", stripped)
+        .route("moved", "/old", moved)
+        .with(MATCHED);
+    Gateway::start(&config)
+}
+
+/// Routes that look at more than the path.
+const MATCHED: &str = r#"
 [[routes]]
 name = "posted"
-match = {{ path = "/thing/{{id}}", methods = ["POST"] }}
-respond = {{ status = 201, headers = {{ content-type = "application/json" }}, body = '{{"made":"{{id}}"}}' }}
+match = { path = "/thing/{id}", methods = ["POST"] }
+respond = { status = 201, headers = { content-type = "application/json" }, body = '{"made":"{id}"}' }
 [[routes]]
 name = "version-two"
-match = {{ path = "/thing/{{id}}", headers = {{ x-version = "2" }} }}
-respond = {{ body = "two" }}
+match = { path = "/thing/{id}", headers = { x-version = "2" } }
+respond = { body = "two" }
 [[routes]]
 name = "another-host"
-match = {{ host = "*.example.com", path = "/**" }}
-respond = {{ body = "example" }}
-"#,
-        origin.address
-    ))
-}
+match = { host = "*.example.com", path = "/**" }
+respond = { body = "example" }
+"#;
 
 #[test]
 fn the_most_specific_route_answers_whatever_its_place() {
@@ -137,15 +128,9 @@ fn a_long_response_streams_while_it_grows() {
             .write_all(b"e\r\ndata: second\n\n\r\n0\r\n\r\n")
             .unwrap();
     });
-    let origin = Origin::start();
-    let mut text = String::new();
-    text.push_str(&format!(
-        "[server]\nworkers = 1\n[[listeners]]\nname = \"public\"\naddress = \"127.0.0.1:0\"\n\
-         [upstreams.events]\nendpoints = [\"{address}\"]\n[upstreams.origin]\nendpoints = [\"{}\"]\n\
-         [[routes]]\nname = \"events\"\nmatch = {{ path = \"/events\" }}\nupstream = \"events\"\n",
-        origin.address
-    ));
-    let gateway = Gateway::start(&text);
+    let config = Configuration::new().upstream("events", address);
+    let config = config.route("events", "/events", "upstream = 'events'");
+    let gateway = Gateway::start(&config);
     let mut stream = TcpStream::connect(gateway.listener("public")).unwrap();
     stream
         .set_read_timeout(Some(Duration::from_secs(10)))
@@ -162,14 +147,12 @@ fn a_long_response_streams_while_it_grows() {
 fn every_upstream_takes_its_endpoints_in_its_own_turn_over_reloads_too() {
     let origins = [(); 4].map(|()| Origin::start());
     let [a, b, c, d] = [0, 1, 2, 3].map(|at: usize| origins[at].address);
-    let gateway = Gateway::start(&format!(
-        "[server]\nworkers = 1\n[admin]\naddress = \"127.0.0.1:0\"\n\
-         [[listeners]]\nname = \"public\"\naddress = \"127.0.0.1:0\"\n\
-         [upstreams.one]\nendpoints = [\"{a}\", \"{b}\"]\n\
-         [upstreams.other]\nendpoints = [\"{c}\", \"{d}\"]\n\
-         [[routes]]\nname = \"one\"\nmatch = {{ path = \"/one\" }}\nupstream = \"one\"\n\
-         [[routes]]\nname = \"other\"\nmatch = {{ path = \"/other\" }}\nupstream = \"other\"\n",
-    ));
+    let config = Configuration::new()
+        .with(&format!("[upstreams.one]\nendpoints = ['{a}', '{b}']"))
+        .with(&format!("[upstreams.other]\nendpoints = ['{c}', '{d}']"))
+        .route("one", "/one", "upstream = 'one'")
+        .route("other", "/other", "upstream = 'other'");
+    let gateway = Gateway::start(&config);
     let public = gateway.listener("public");
     let ask_both = || {
         for path in ["/one", "/other"] {

@@ -1,7 +1,7 @@
 //! What an operator sees: the log, the metrics and the files that are watched.
 
 use crate::harness::http::send;
-use crate::harness::{Gateway, Origin, get};
+use crate::harness::{Configuration, Gateway, Origin, get};
 
 #[test]
 fn an_answer_with_a_status_that_is_none_is_a_failure_with_a_line_and_a_count() {
@@ -98,19 +98,10 @@ fn wait(so: impl Fn() -> bool) {
 /// A gateway whose routes are in files of their own, one of them there.
 fn including() -> Gateway {
     let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("gateway.toml");
-    let text = r#"
-include = ["routes/*.toml"]
-[admin]
-address = "127.0.0.1:0"
-[[listeners]]
-name = "public"
-address = "127.0.0.1:0"
-"#;
-    std::fs::write(&file, text).unwrap();
     std::fs::create_dir(directory.path().join("routes")).unwrap();
     std::fs::write(directory.path().join("routes/one.toml"), route("one")).unwrap();
-    Gateway::start_file(&file, &[], directory)
+    let config = format!("include = ['routes/*.toml']\n{}", Configuration::new());
+    Gateway::start_in(directory, &config, &[])
 }
 
 fn route(name: &str) -> String {
@@ -139,7 +130,7 @@ fn the_remedy_of_a_file_that_only_the_refused_configuration_reads_is_seen() {
     let at = |name: &str| gateway.directory.path().join(name);
     std::fs::write(at("more.toml"), "[[").unwrap();
     let text = std::fs::read_to_string(at("gateway.toml")).unwrap();
-    let text = text.replace("routes/*.toml", "routes/*.toml\", \"more.toml");
+    let text = text.replace("'routes/*.toml'", "'routes/*.toml', 'more.toml'");
     std::fs::write(at("gateway.toml"), text).unwrap();
     gateway.wait_for("the old one stays");
     assert_eq!(get(public, "/one", &[]).status, 200);

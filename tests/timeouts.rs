@@ -8,31 +8,17 @@ use std::time::Duration;
 use crate::harness::client::run;
 use crate::harness::http::read_answer;
 use crate::harness::recorder::Recorder;
-use crate::harness::{Answer, Gateway, get};
+use crate::harness::{Answer, Configuration, Gateway, get};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 /// `upstream` and `route` are further lines of their tables.
 fn gateway(address: SocketAddr, upstream: &str, route: &str) -> Gateway {
-    Gateway::start(&format!(
-        r#"
-[server]
-workers = 1
-[admin]
-address = "127.0.0.1:0"
-[[listeners]]
-name = "public"
-address = "127.0.0.1:0"
-[upstreams.origin]
-endpoints = ["{address}"]
-{upstream}
-[[routes]]
-name = "all"
-match = {{ path = "/**" }}
-upstream = "origin"
-{route}
-"#
-    ))
+    let config = Configuration::new()
+        .access_log()
+        .upstream_with("origin", address, upstream)
+        .route("all", "/**", &format!("upstream = 'origin'\n{route}"));
+    Gateway::start(&config)
 }
 
 /// The answer to a request that fails, which is counted once as `kind`, also for the upstream.

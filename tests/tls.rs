@@ -9,7 +9,7 @@ use rustls::{HandshakeKind, SupportedProtocolVersion};
 
 use crate::harness::client::{Client, run};
 use crate::harness::tls::{Certificate, Tls, shown};
-use crate::harness::{Gateway, Origin, wasm};
+use crate::harness::{Configuration, Gateway, Origin, wasm};
 
 const KEY: (&str, &str) = ("x-api-key", "demo");
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
@@ -23,36 +23,25 @@ struct Served {
     second: Certificate,
 }
 
-fn config(origin: &Origin, tls: &str, limits: &str) -> String {
-    format!(
+/// `tls` and `limits` are further keys of the listener's tables.
+fn config(origin: &Origin, tls: &str, limits: &str) -> Configuration {
+    let public = format!(
         r#"
-[server]
-workers = 2
-access_log = {{ format = "off" }}
-[admin]
-address = "127.0.0.1:0"
-[[listeners]]
-name = "public"
-address = "127.0.0.1:0"
 limits = {{ {limits} }}
 [listeners.tls]
 certificates = [{{ cert = "a.pem", key = "a.key" }}, {{ cert = "b.pem", key = "b.key" }}]
 {tls}
-[plugins.auth]
-path = "{{plugins}}/auth.wasm"
-config = {{ schemes = ["api_key"], api_key = {{ keys = [{{ key = "demo", subject = "alice" }}] }} }}
-[plugins.version]
-path = "{{dir}}/version.wasm"
-[upstreams.origin]
-endpoints = ["{}"]
-[[routes]]
-name = "all"
-match = {{ path = "/**" }}
-plugins = ["auth", "version"]
-upstream = "origin"
-"#,
-        origin.address
-    )
+"#
+    );
+    let keys = r#"config = { schemes = ["api_key"], api_key = { keys = [{ key = "demo", subject = "alice" }] } }"#;
+    let chain = ["auth", "version"];
+    Configuration::new()
+        .workers(2)
+        .public(&public)
+        .plugin("auth", "auth", keys)
+        .plugin_at("version", "{dir}/version.wasm", "")
+        .upstream("origin", origin.address)
+        .chain("all", "/**", &chain, "upstream = 'origin'")
 }
 
 fn serve(tls: &str, limits: &str) -> Served {

@@ -1,6 +1,6 @@
 //! The real binary.
 
-use std::collections::HashMap;
+use std::fmt::Display;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+use super::config::{self, Configuration};
 use super::http::{Answer, get, send};
 use super::origin::Origin;
 
@@ -32,9 +33,8 @@ struct Log {
 }
 
 impl Gateway {
-    /// Starts it with `gateway.toml` of this text. `{dir}` in it is its directory, `{plugins}` that of the built
-    /// plugins.
-    pub(crate) fn start(config: &str) -> Self {
+    /// Starts it with a configuration. `{dir}` in it is its directory, `{plugins}` that of the built plugins.
+    pub(crate) fn start(config: &impl Display) -> Self {
         Self::start_with(config, &[])
     }
 
@@ -45,46 +45,22 @@ impl Gateway {
 
     /// The same with variables in its environment.
     pub(crate) fn probe_with(origin: &Origin, plugin: &str, environment: &[(&str, &str)]) -> Self {
-        let config = format!(
-            r#"
-[server]
-workers = 2
-[admin]
-address = "127.0.0.1:0"
-[secrets]
-token = "s3cret"
-[[listeners]]
-name = "public"
-address = "127.0.0.1:0"
-[plugins.probe]
-path = "{{plugins}}/guest_probe.wasm"
-grants = {{ upstreams = ["echo"], secrets = ["token"], state = true }}
-{plugin}
-[upstreams.echo]
-endpoints = ["{}"]
-[[routes]]
-name = "probed"
-match = {{ path = "/probe/**" }}
-plugins = ["probe"]
-upstream = "echo"
-"#,
-            origin.address
-        );
-        Self::start_with(&config, environment)
+        let config = Configuration::new().workers(2);
+        Self::start_with(&config.probed(origin.address, plugin), environment)
     }
 
     /// With variables in its environment.
-    pub(crate) fn start_with(config: &str, environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn start_with(config: &impl Display, environment: &[(&str, &str)]) -> Self {
         Self::start_in(tempfile::tempdir().unwrap(), config, environment)
     }
 
     /// In a directory that holds what the configuration needs.
     pub(crate) fn start_in(
         directory: tempfile::TempDir,
-        config: &str,
+        config: &impl Display,
         environment: &[(&str, &str)],
     ) -> Self {
-        let file = written(config, directory.path());
+        let file = config::write(config, directory.path());
         Self::start_file(&file, environment, directory)
     }
 
@@ -97,21 +73,21 @@ upstream = "echo"
         let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
         command.args(["run", "--watch", "--config"]).arg(file);
         command.envs(environment.iter().copied());
-        Self::spawn(command, directory)
+        Self::spawn(command, file, directory)
     }
 
     /// As an argument of another program, which watches over it: valgrind.
-    pub(crate) fn start_under(program: &[&str], config: &str) -> Self {
+    pub(crate) fn start_under(program: &[&str], config: &impl Display) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let file = written(config, directory.path());
+        let file = config::write(config, directory.path());
         let mut command = Command::new(program[0]);
         command.args(&program[1..]);
         command.arg(env!("CARGO_BIN_EXE_gateway"));
-        command.args(["run", "--config"]).arg(file);
-        Self::spawn(command, directory)
+        command.args(["run", "--config"]).arg(&file);
+        Self::spawn(command, &file, directory)
     }
 
-    fn spawn(mut command: Command, directory: tempfile::TempDir) -> Self {
+    fn spawn(mut command: Command, config: &Path, directory: tempfile::TempDir) -> Self {
         let mut child = command
             .env("XDG_CACHE_HOME", cache())
             .stdout(Stdio::piped())
@@ -126,19 +102,22 @@ upstream = "echo"
             directory,
             log,
         };
-        gateway.wait_until_ready();
+        gateway.wait_until_ready(config);
         gateway
     }
 
-    fn wait_until_ready(&mut self) {
+    fn wait_until_ready(&mut self, config: &Path) {
+        let shown = |log: &str| format!("{log}\nThe configuration:\n{}", config::numbered(config));
         let began = Instant::now();
         while self
             .find(|line| line.contains("INFO") && line.contains(": ready "))
             .is_none()
         {
-            assert!(began.elapsed() < PATIENCE, "not ready:\n{}", self.text());
+            if began.elapsed() >= PATIENCE {
+                panic!("not ready:\n{}", shown(&self.text()));
+            }
             if let Some(status) = self.child.try_wait().unwrap() {
-                panic!("the gateway ended with {status}:\n{}", self.text());
+                panic!("the gateway ended with {status}:\n{}", shown(&self.text()));
             }
             let lines = self.log.lines.lock().unwrap();
             drop(
@@ -214,8 +193,8 @@ upstream = "echo"
     }
 
     /// Writes the configuration anew, in place.
-    pub(crate) fn configure(&self, config: &str) {
-        written(config, self.directory.path());
+    pub(crate) fn configure(&self, config: &impl Display) {
+        config::write(config, self.directory.path());
     }
 
     /// `POST` to the admin listener.
@@ -328,21 +307,6 @@ impl Drop for Gateway {
 /// One compile cache for all tests, so that each component is compiled once.
 pub(crate) fn cache() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
-}
-
-/// Puts a configuration of this text into the directory; its path.
-fn written(config: &str, directory: &Path) -> PathBuf {
-    let file = directory.join("gateway.toml");
-    std::fs::write(&file, filled(config, directory)).unwrap();
-    file
-}
-
-fn filled(config: &str, directory: &Path) -> String {
-    let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/plugins");
-    let values = HashMap::from([("{dir}", directory.to_owned()), ("{plugins}", plugins)]);
-    values.iter().fold(config.to_owned(), |text, (name, path)| {
-        text.replace(name, path.to_str().unwrap())
-    })
 }
 
 fn follow(from: impl std::io::Read + Send + 'static, log: Arc<Log>) {

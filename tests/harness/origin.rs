@@ -1,4 +1,5 @@
-//! An upstream that answers by itself and remembers every request that came whole; for every byte, see `recorder`.
+//! An upstream that answers by itself and remembers every request that came whole, unless it is told to forget; for
+//! every byte, see `recorder`.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,8 +9,11 @@ use std::sync::{Arc, Mutex};
 pub(crate) struct Origin {
     /// Where it listens.
     pub(crate) address: SocketAddr,
-    seen: Arc<Mutex<Vec<String>>>,
+    seen: Seen,
 }
+
+/// The requests so far; `None` where they are forgotten.
+type Seen = Option<Arc<Mutex<Vec<String>>>>;
 
 impl Origin {
     /// Answers every request with `200` and `{"path": .., "body": length}`.
@@ -32,14 +36,24 @@ impl Origin {
     pub(crate) fn answering(
         answer: impl Fn(&str, &[u8]) -> Vec<u8> + Send + Sync + 'static,
     ) -> Self {
+        Self::listen(answer, Some(Arc::default()))
+    }
+
+    /// The same without a memory: load for minutes would fill the machine's.
+    pub(crate) fn forgetting(
+        answer: impl Fn(&str, &[u8]) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Self {
+        Self::listen(answer, None)
+    }
+
+    fn listen(answer: impl Fn(&str, &[u8]) -> Vec<u8> + Send + Sync + 'static, seen: Seen) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let seen = Arc::new(Mutex::new(Vec::new()));
         let (answer, log) = (Arc::new(answer), seen.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (answer, log) = (answer.clone(), log.clone());
-                std::thread::spawn(move || serve(stream, &*answer, &log));
+                std::thread::spawn(move || serve(stream, &*answer, log.as_deref()));
             }
         });
         Self { address, seen }
@@ -47,18 +61,24 @@ impl Origin {
 
     /// Every request so far, head and body.
     pub(crate) fn seen(&self) -> Vec<String> {
-        self.seen.lock().unwrap().clone()
+        let seen = self.seen.as_ref().expect("this origin forgets");
+        seen.lock().unwrap().clone()
     }
 }
 
-fn serve(mut stream: TcpStream, answer: &dyn Fn(&str, &[u8]) -> Vec<u8>, log: &Mutex<Vec<String>>) {
+fn serve(
+    mut stream: TcpStream,
+    answer: &dyn Fn(&str, &[u8]) -> Vec<u8>,
+    log: Option<&Mutex<Vec<String>>>,
+) {
     let mut bytes = Vec::new();
     let mut chunk = [0; 16 << 10];
     loop {
         while let Some((head, body, used)) = request(&bytes) {
-            log.lock()
-                .unwrap()
-                .push(format!("{head}{}", String::from_utf8_lossy(&body)));
+            if let Some(log) = log {
+                let text = format!("{head}{}", String::from_utf8_lossy(&body));
+                log.lock().unwrap().push(text);
+            }
             bytes.drain(..used);
             let made = answer(&head, &body);
             let close =

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{assert_host_is_sound, failures, gateway};
+use super::{acting, assert_host_is_sound, config, failures, gateway};
 use crate::harness::{Gateway, Origin, get};
 
 /// What `cpu` is measured by.
@@ -111,24 +111,10 @@ fn waiting_for_a_sub_request_is_not_charged_and_what_others_use_meanwhile_neithe
         }
         b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_vec()
     });
-    let text = super::config(
-        &origin,
-        "wait",
-        "cpu = \"2ms\"",
-        "{plugins}/guest_hostile.wasm",
-    ) + r#"
-[plugins.loop]
-path = "{plugins}/guest_hostile.wasm"
-grants = { upstreams = ["origin"], secrets = ["mine"], state = true }
-cpu = "100ms"
-config = { act = "loop" }
-[[routes]]
-name = "loop"
-match = { path = "/loop" }
-plugins = ["loop"]
-upstream = "origin"
-"#;
-    let gateway = Gateway::start(&text);
+    let config = config(&origin, "wait", "cpu = \"2ms\"")
+        .plugin("loop", "guest_hostile", &acting("loop", "cpu = \"100ms\""))
+        .chain("loop", "/loop", &["loop"], "upstream = 'origin'");
+    let gateway = Gateway::start(&config);
     let public = gateway.listener("public");
     std::thread::scope(|scope| {
         let loops = scope.spawn(|| {

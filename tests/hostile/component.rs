@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{assert_host_is_sound, config};
+use super::{acting, around, assert_host_is_sound, config};
 use crate::harness::{Gateway, Origin, get};
 
 /// Grows a table for as long as it may, then traps.
@@ -25,16 +25,11 @@ pub(crate) fn write(path: &Path, act: &str, more: &str) {
 /// A gateway whose plugin is such a component; it can be replaced while it runs.
 pub(super) fn gateway(origin: &Origin, act: &str, plugin: &str) -> Gateway {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("bomb.wasm");
-    write(&path, act, "");
-    let text = config(origin, "none", plugin, path.to_str().unwrap());
-    let file = directory.path().join("gateway.toml");
-    std::fs::write(&file, text).unwrap();
-    Gateway::start_file(
-        &file,
-        &[("GATEWAY_LOG", "info,gateway::plugin=debug")],
-        directory,
-    )
+    write(&directory.path().join("bomb.wasm"), act, "");
+    let table = acting("none", plugin);
+    let config = around(origin, origin.address).plugin_at("hostile", "{dir}/bomb.wasm", &table);
+    let log = [("GATEWAY_LOG", "info,gateway::plugin=debug")];
+    Gateway::start_in(directory, &config, &log)
 }
 
 /// Bombs of instances, tables and memories: `count` times what `of` declares.
@@ -86,11 +81,10 @@ fn a_bomb_of_instances_tables_or_memories_is_not_loaded_and_the_plugin_in_force_
 #[test]
 fn a_plugin_that_traps_in_configure_does_not_replace_the_one_in_force() {
     let origin = Origin::start();
-    let good = config(&origin, "behave", "", "{plugins}/guest_hostile.wasm");
-    let gateway = Gateway::start(&good);
+    let gateway = Gateway::start(&config(&origin, "behave", ""));
     let public = gateway.listener("public");
     assert_eq!(get(public, "/hostile", &[]).status, 200);
-    gateway.configure(&good.replace("act = \"behave\"", "act = \"panic-in-configure\""));
+    gateway.configure(&config(&origin, "panic-in-configure", ""));
     let answer = gateway.post("/reload");
     assert!(answer.status >= 400, "{}", answer.text());
     for part in [

@@ -34,7 +34,7 @@ impl Ledger {
     pub(super) fn open() -> Self {
         let books = Arc::new(Books::default());
         let kept = books.clone();
-        let origin = Origin::answering(move |head, body| kept.answer(head, body));
+        let origin = Origin::forgetting(move |head, body| kept.answer(head, body));
         Self { origin, books }
     }
 

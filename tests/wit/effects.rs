@@ -2,7 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Gateway, Origin, get};
+use crate::harness::{Answer, Configuration, Gateway, Origin, get};
+
+/// The table of the guest.
+const PROBE: &str = r#"
+grants = { upstreams = ["echo", "other"], secrets = ["token"], state = true }
+config = { upstream = "other" }
+"#;
 
 /// Two upstreams, of which the route names `echo` and the guest the other.
 struct Scene {
@@ -14,39 +20,15 @@ struct Scene {
 impl Scene {
     fn start() -> Self {
         let (echo, other) = (Origin::start(), Origin::start());
-        let config = format!(
-            r#"
-[server]
-workers = 1
-access_log = {{ format = "json", path = "stdout" }}
-[admin]
-address = "127.0.0.1:0"
-[secrets]
-token = "s3cret"
-[[listeners]]
-name = "public"
-address = "127.0.0.1:0"
-[plugins.probe]
-path = "{{plugins}}/guest_probe.wasm"
-grants = {{ upstreams = ["echo", "other"], secrets = ["token"], state = true }}
-config = {{ upstream = "other" }}
-[upstreams.echo]
-endpoints = ["{}"]
-[upstreams.other]
-endpoints = ["{}"]
-[[routes]]
-name = "probed"
-match = {{ path = "/probe/**" }}
-plugins = ["probe"]
-upstream = "echo"
-[[routes]]
-name = "named"
-match = {{ path = "/probe/{{name}}" }}
-plugins = ["probe"]
-upstream = "echo"
-"#,
-            echo.address, other.address
-        );
+        let target = "upstream = 'echo'";
+        let config = Configuration::new()
+            .access_log()
+            .secret("token", "s3cret")
+            .plugin("probe", "guest_probe", PROBE)
+            .upstream("echo", echo.address)
+            .upstream("other", other.address)
+            .chain("probed", "/probe/**", &["probe"], target)
+            .chain("named", "/probe/{name}", &["probe"], target);
         Self {
             gateway: Gateway::start(&config),
             echo,
