@@ -43,7 +43,7 @@ pub async fn serve<C: Control>(listener: TcpListener, control: Arc<C>, stop: Can
     let connections = TaskTracker::new();
     let serving = async {
         loop {
-            // Nobody closes the semaphore.
+            // The semaphore is never closed.
             let Ok(place) = free.clone().acquire_owned().await else {
                 return;
             };

@@ -137,7 +137,7 @@ async fn serve(
     if watched {
         start_watch(gateway.clone(), wanted)?;
     }
-    // Before anybody may take the gateway for ready: a signal that nobody listens for ends the process.
+    // Before the gateway says that it is ready: a signal without a listener ends the process.
     let signals = Signals::new()?;
     gateway.ready.store(true, Ordering::Release);
     tracing::info!(workers = count, version = 1, "ready");
@@ -170,7 +170,7 @@ async fn start_admin(
 fn start_watch(gateway: Arc<Gateway>, mut wanted: watch::Receiver<Watched>) -> anyhow::Result<()> {
     let (sender, mut changes) = mpsc::channel(16);
     let mut watcher = Watcher::new(sender).context("cannot watch files")?;
-    // Before anybody hears that the gateway is ready, and changes something.
+    // Before an operator hears that the gateway is ready, and changes a file.
     watch_all(&mut watcher, &gateway.watched());
     // The gateway ends with the process's main function, not with this task.
     let gateway = Arc::downgrade(&gateway);

@@ -189,7 +189,7 @@ impl Parts {
 }
 
 impl Response {
-    /// Takes the head of an answer, whoever made it, and applies the edits that waited for it.
+    /// Takes the head of an answer and applies the edits that waited for it.
     pub fn answer(&mut self, head: ResponseHead) {
         let head = self.head.insert(head);
         for edit in self.edits.drain(..) {

@@ -17,7 +17,7 @@
 //!    the answer. Or the route answers itself: `respond`, `redirect`.
 //! 8. The **response phases** run in reverse order.
 //! 9. The body streams to the client at the client's pace.
-//! 10. At its last byte, or when somebody aborts: the `complete` phases, the **access log** and the **metrics**
+//! 10. At its last byte, or when client or upstream breaks off: the `complete` phases, the **access log** and the **metrics**
 //!     ([`exchange`], [`telemetry`]).
 //!
 //! Whatever fails on the way is an [`error::Error`], which becomes a response in one place.

@@ -111,7 +111,7 @@ fn forward(event: notify::Result<Event>, events: &Sender<Event>) {
     match event {
         Ok(event) if target::may_count(&event) => {
             if events.send(event).is_err() {
-                tracing::trace!("nobody receives the changed files any more");
+                tracing::trace!("the changed files have no receiver any more");
             }
         }
         Ok(_) => {}
@@ -160,7 +160,7 @@ impl Gatherer {
         }
     }
 
-    /// Whether anybody listens still.
+    /// Whether the receiver is there still.
     fn send(&mut self) -> bool {
         match self.tx.try_reserve() {
             Ok(permit) => permit.send(std::mem::take(&mut self.changed).into_iter().collect()),
@@ -351,7 +351,7 @@ mod tests {
         let files: Vec<_> = ["a", "b"].map(|name| directory.path().join(name)).into();
         watcher.watch(&files, &[]).unwrap();
         fs::write(&files[0], b"x").unwrap();
-        // Past the time at which the change was first due, with nobody to take it.
+        // Past the time at which the change was first due, without a receiver to take it.
         std::thread::sleep(GATHER * 2);
         fs::write(&files[1], b"x").unwrap();
         assert_eq!(block_on(rx.recv()), Some(Vec::new()));

@@ -1,4 +1,4 @@
-//! JSON that is opened only where it is looked at. What nobody touches keeps its bytes, so the order of members and a
+//! JSON that is opened only where it is looked at. What is not touched keeps its bytes, so the order of members and a
 //! number of thirty digits survive an edit next to them.
 
 use std::fmt;

@@ -123,7 +123,7 @@
 //! # Phases
 //!
 //! [`Plugin::phases`] says which calls a configuration wants; the default is [`Phases::REQUEST`]. What is not
-//! asked for is never called, and a body that nobody asked for never enters the sandbox.
+//! asked for is never called, and a body that no phase asked for never enters the sandbox.
 //!
 //! ```
 //! use gateway_plugin_sdk::prelude::*;

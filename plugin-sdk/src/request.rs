@@ -232,7 +232,7 @@ impl Request {
         Ok(())
     }
 
-    /// Edits that wait for the response, whoever makes it.
+    /// Edits that wait for the response.
     pub fn response(&mut self) -> ResponseEdits<'_> {
         ResponseEdits {
             _request: PhantomData,
@@ -257,7 +257,7 @@ fn cookie_pairs(header: &str) -> impl Iterator<Item = (&str, &str)> {
         .filter_map(|pair| pair.trim().split_once('='))
 }
 
-/// Edits of the response that is still to come; applied whoever makes it.
+/// Edits of the response that is still to come, an upstream's, a route's or a plugin's.
 #[derive(Debug)]
 pub struct ResponseEdits<'a> {
     _request: PhantomData<&'a mut Request>,

@@ -61,7 +61,7 @@ macro_rules! __log_trace {
     ($($line:tt)+) => { $crate::__log_line!(Trace, $($line)+) };
 }
 
-/// Logs a line for whoever looks for a fault.
+/// Logs a line for the search for a fault.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __log_debug {

@@ -26,8 +26,8 @@ pub(super) struct Gateway {
     pub(super) reloading: Mutex<Reloading>,
     pub(super) swaps: Swaps,
     pub(super) ready: AtomicBool,
-    /// Asks for the files of the configuration to be watched; none where nothing is watched. Whoever asks does not
-    /// wait: it may be the watcher itself.
+    /// Asks for the files of the configuration to be watched; none where nothing is watched. Asking does not
+    /// wait: the watcher itself may ask.
     pub(super) files: Option<watch::Sender<Watched>>,
     /// What a configuration that was refused depends on, until one is taken.
     pub(super) refused: parking_lot::Mutex<Option<Watched>>,

@@ -11,7 +11,7 @@ use crate::telemetry::access_log::Line;
 use crate::telemetry::span;
 
 impl Drop for Parts {
-    /// The end of an exchange, whoever ends it: at the last byte, or where a client or a plugin broke it off.
+    /// The end of an exchange: at the last byte, or where a client or a plugin broke it off.
     fn drop(&mut self) {
         let record = &mut self.record;
         if !record.finished {

@@ -199,7 +199,7 @@ fn pooling(workers: usize) -> wasmtime::InstanceAllocationStrategy {
     wasmtime::InstanceAllocationStrategy::Pooling(pool)
 }
 
-/// The cache holds machine code that will run in this process: nobody else may write there.
+/// The cache holds machine code that will run in this process: no other user may write there.
 fn open_cache(path: &Path) -> Result<Cache, EngineError> {
     let fail = |source| EngineError::Cache {
         path: path.to_owned(),
@@ -211,8 +211,8 @@ fn open_cache(path: &Path) -> Result<Cache, EngineError> {
     Cache::new(config).map_err(|e| fail(io::Error::other(format!("{e:#}"))))
 }
 
-/// Makes the directory, or sees to it that it belongs to the user of this process and that nobody else can write
-/// there.
+/// Makes the directory, or sees to it that it belongs to the user of this process and that no other user can
+/// write there.
 #[cfg(unix)]
 fn private_directory(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, MetadataExt};

@@ -1,5 +1,5 @@
-//! What a plugin may touch: which of its imports the configuration allows, and which header fields are nobody's
-//! but the gateway's.
+//! What a plugin may touch: which of its imports the configuration allows, and which header fields are the
+//! gateway's own.
 
 use http::HeaderName;
 

@@ -82,8 +82,8 @@ impl Linked {
         found.map_or("{}", |filter| &filter.json)
     }
 
-    /// One failure is one count and one line of the log; where there are too many lines, they are for whoever
-    /// looks for a fault.
+    /// One failure is one count and one line of the log; where there are too many lines, the rest is
+    /// logged at level debug.
     pub(super) fn report(&self, route: &str, phase: &'static str, failure: &Failure) {
         let kind = failure.kind.name();
         self.shared.metrics.failure(route, kind);

@@ -4,7 +4,7 @@ use super::instance::Instance;
 use crate::exchange::Exchange;
 
 /// Lends an exchange to an instance's store. Its owner has it back when this is dropped: after the call, or where a
-/// call that nobody waits for any more is dropped in the middle.
+/// call is dropped in the middle, with the client that waited for it.
 pub(super) struct Loan<'a> {
     pub(super) instance: &'a mut Instance,
     owner: &'a mut Exchange,

@@ -69,7 +69,7 @@ impl Meter {
         self.pause_at(thread_time);
     }
 
-    /// The epoch moved on in the guest. The first tick counts whole, since nobody looked when it began.
+    /// The epoch moved on in the guest. The first tick counts whole, since no clock was read when it began.
     pub(super) fn tick(&self) -> Reading {
         self.clock.mark();
         self.tick_at(thread_time())

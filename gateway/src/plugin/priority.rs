@@ -1,6 +1,6 @@
 //! The priority of the plugin host's threads.
 
-/// The niceness of compilers. Nobody waits for them as for an answer: where all processors serve, they take a tenth of
+/// The niceness of compilers. No client waits for them: where all processors serve, they take a tenth of
 /// one. The lowest priority would take nearly none, and a swap on a busy machine would not come.
 pub(super) const COMPILER: i32 = 10;
 

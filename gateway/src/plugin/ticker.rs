@@ -1,5 +1,5 @@
 //! The clock that interrupts guests: a thread that counts the epoch up every millisecond while guests run, and hardly
-//! ever while none does, so that a gateway nobody calls lets its machine sleep.
+//! ever while none does, so that a gateway without requests lets its machine sleep.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! An answer on its way to the client, whoever made it.
+//! An answer on its way to the client: a route's, a plugin's, an upstream's, the gateway's own.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -76,7 +76,7 @@ impl Guarded {
     /// Says why the connection ends, if nothing of another frame waits to be written.
     fn send_away(&mut self, cx: &mut Context<'_>, goaway: &[u8], flood: h2::Flood) -> io::Error {
         if self.clocks.write_since.load(Relaxed) == 0 {
-            // No room or no client: there is nobody to tell.
+            // No room or no client: nothing can be told.
             let _told = Pin::new(&mut self.stream).poll_write(cx, goaway);
         }
         io::Error::other(flood)
@@ -109,7 +109,7 @@ impl AsyncRead for Guarded {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.clocks.refuse.load(Relaxed) != 0 {
-            // The watchdog, which polls hyper, answers and ends the connection: nobody need be woken.
+            // The watchdog, which polls hyper, answers and ends the connection: no task need be woken.
             return Poll::Pending;
         }
         let before = buf.filled().len();

@@ -93,7 +93,7 @@ pub(crate) async fn h1<S, B>(
             break end;
         }
         if unread {
-            // The end of a body that its reader has not taken: without it nobody knows where the next head begins.
+            // The end of a body that its reader has not taken: without it the next head has no known beginning.
             break End::Close;
         }
         watch.as_mut().rest(true);

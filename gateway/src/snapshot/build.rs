@@ -244,7 +244,7 @@ fn kept(linked: &Arc<Linked>, previous: Option<&Snapshot>) -> Option<Vec<Arc<Poo
 type Wanted = BTreeMap<Arc<str>, Vec<(serde_json::Value, config::Written)>>;
 
 /// Every configuration of every plugin; `more` are steps of chains beside those of the routes. A plugin that no route
-/// uses is configured with its default all the same: a fault shows before somebody needs it.
+/// uses is configured with its default all the same: a fault shows before a route needs it.
 fn configurations(config: &Config, more: &[config::RoutePlugin]) -> Wanted {
     let mut wanted = Wanted::new();
     let chains = config.routes.iter().flat_map(|route| &route.plugins);

@@ -122,7 +122,7 @@ impl Memory {
         self.max_entries.store(max_entries, Ordering::Relaxed);
     }
 
-    /// How many entries there are, expired ones that nobody met yet included.
+    /// How many entries there are, expired ones that no look-up met yet included.
     pub fn len(&self) -> usize {
         self.shards
             .iter()
@@ -237,7 +237,7 @@ impl Memory {
         cost: u32,
     ) -> Result<Decision, StateError> {
         self.with(quota.into(), namespace, key, |slot| {
-            // Read under the lock: whoever comes later then has the later time.
+            // Read under the lock: a later caller then has the later time.
             let clock = SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Counters and durations, one shard per worker, summed when somebody asks.
+//! Counters and durations, one shard per worker, summed when an operator asks.
 //!
 //! A worker adds to its own shard, so that counting costs no shared cache line; the names of what is counted are
 //! looked up when a snapshot is built, never per request.

@@ -1,8 +1,8 @@
 //! What one worker keeps of its ways to upstreams: keep-alive connections, turns and buffers.
 //!
 //! A connection is driven by the exchange that holds it, in the same task: no wake-up between a task for the
-//! exchange and one for the connection. While it idles nobody drives it; taking it out looks once whether the
-//! other side closed it or sent what nobody asked for.
+//! exchange and one for the connection. While it idles no task drives it; taking it out looks once whether the
+//! other side closed it or sent what was not asked for.
 
 use std::fmt;
 use std::sync::{Arc, Weak};

@@ -188,7 +188,7 @@ fn leaves_it_whole(event: &Event) -> bool {
     match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write))
         | EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)) => true,
-        // A link is whole from the start, and nobody closes it.
+        // A link is whole from the start; no writer closes it.
         EventKind::Create(CreateKind::File | CreateKind::Any | CreateKind::Other) => {
             event.paths.last().is_some_and(|path| path.is_symlink())
         }

@@ -5,7 +5,7 @@
 pub enum Level {
     /// Every step.
     Trace,
-    /// For whoever looks for a fault.
+    /// For the search for a fault.
     Debug,
     /// Worth a line in normal operation.
     Info,

@@ -40,7 +40,7 @@ pub(crate) fn gather(
     client: &Request,
 ) -> Gathered {
     let passed = passed_headers(parts, client);
-    // One wave has the whole deadline: nobody needs to look at the clock.
+    // One wave has the whole deadline: the clock is not read.
     let started = (waves.len() > 1).then(clock::now);
     let mut bodies: Vec<Option<Node>> = vec![None; parts.len()];
     let mut outcomes: Vec<Option<Outcome>> = parts.iter().map(|_| None).collect();

@@ -88,7 +88,7 @@ fn same(one: &[u8], other: &[u8]) -> Choice {
     }
     let (words, rest) = one.as_chunks::<8>();
     let (other_words, other_rest) = other.as_chunks::<8>();
-    // Which word differs is nobody's to know: all are gathered before any is looked at.
+    // Timing must not tell which word differs: all are gathered before any is looked at.
     let differing = words.iter().zip(other_words).fold(0, |all, (one, other)| {
         all | (u64::from_ne_bytes(*one) ^ u64::from_ne_bytes(*other))
     });

@@ -53,7 +53,7 @@ pub struct Auth {
 struct Tried {
     scheme: Scheme,
     /// The request fields that are removed when this scheme admits: those that only this plugin may fill, and the
-    /// credentials that nobody checked.
+    /// credentials that no scheme checked.
     removed: BTreeSet<String>,
     /// Whether the credential goes upstream.
     shown: bool,

@@ -53,7 +53,7 @@ impl Progress {
     }
 }
 
-/// Reads what nobody wanted, if it is little and comes soon; whether the end was reached. A connection whose request
+/// Reads what no phase wanted, if it is little and comes soon; whether the end was reached. A connection whose request
 /// was not read to its end cannot serve another, but the answer waits meanwhile: until the deadline at most.
 pub async fn discard(mut rest: Incoming, deadline: Option<Instant>) -> bool {
     if http_body::Body::size_hint(&rest).lower() > DISCARDED {
@@ -77,7 +77,7 @@ pub async fn discard(mut rest: Incoming, deadline: Option<Instant>) -> bool {
         .unwrap_or(false)
 }
 
-/// How much of a request that nobody wants is read, in bytes, and for how long: a client that sends its body behind
+/// How much of a request that no phase wants is read, in bytes, and for how long: a client that sends its body behind
 /// its head is given the time of a round trip, one that waits for the answer first does not wait for long.
 const DISCARDED: u64 = 64 << 10;
 const DISCARD_TIME: Duration = Duration::from_millis(150);
@@ -201,7 +201,7 @@ impl http_body::Body for ClientBody {
     }
 }
 
-/// A clock that exists only while somebody waits.
+/// A clock that exists only while a body is waited for.
 struct Patience {
     limit: Duration,
     sleep: Option<Pin<Box<Sleep>>>,

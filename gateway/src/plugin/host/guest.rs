@@ -153,7 +153,7 @@ impl Guest {
         self.shared.denied(self.route_name(), kind, what);
     }
 
-    /// What the plugin wanted is nobody's to grant.
+    /// What the plugin wanted cannot be granted.
     pub(super) fn forbid(&self, kind: &'static str, what: fmt::Arguments<'_>) {
         self.shared.denied(self.route_name(), kind, what);
     }
@@ -199,7 +199,7 @@ impl Guest {
 }
 
 impl Drop for Guest {
-    /// A call that nobody waits for any more ends without [`Guest::report_output`].
+    /// A call that is dropped in the middle ends without [`Guest::report_output`].
     fn drop(&mut self) {
         self.report_output();
     }

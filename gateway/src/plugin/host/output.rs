@@ -22,7 +22,7 @@ const LINES: usize = 32;
 #[derive(Clone)]
 pub(super) struct Output {
     left: Arc<AtomicUsize>,
-    /// One instance's own: nobody waits for it.
+    /// One instance's own: its lock is never waited for.
     written: Arc<Mutex<Written>>,
 }
 

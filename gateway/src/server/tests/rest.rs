@@ -34,7 +34,7 @@ async fn send(stream: &mut TcpStream, text: &str) {
     stream.write_all(text.as_bytes()).await.unwrap();
 }
 
-/// A request that is answered while its body, in two chunks, is read by nobody.
+/// A request that is answered while its body, in two chunks, is not read.
 const HELD: &str =
     "POST /held HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n";
 

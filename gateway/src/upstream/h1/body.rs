@@ -51,7 +51,7 @@ enum State {
     Length(u64),
     Chunked(Chunked),
     Close,
-    /// The connection is a tunnel now, if somebody takes it.
+    /// The connection is a tunnel now, once it is taken.
     Switched,
 }
 
@@ -66,7 +66,7 @@ impl Body {
         picked: Picked,
     ) -> Self {
         let mut ready = None;
-        // Bytes beyond the message belong to nobody.
+        // Bytes beyond the message belong to no exchange.
         let mut surplus = false;
         let framing = match head.framing {
             Framing::Length(length) => {

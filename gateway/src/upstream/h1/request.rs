@@ -25,7 +25,7 @@ pub struct Message<'a> {
 /// How the length of a request body is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Length {
-    /// Not at all: there is none, and nobody expects one.
+    /// Not at all: there is none, and the method leads the upstream to expect none.
     None,
     /// Content-Length.
     Known(u64),
