@@ -67,7 +67,7 @@ pub fn check(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Every reason for which a configuration is refused that could not be read: also those that its plugins have.
+/// Lists every fault of a configuration that is refused, those that its plugins report included.
 pub fn refused(faulty: &config::Faulty) -> BuildError {
     let mut reasons: Vec<Reason> = faulty
         .errors
@@ -137,7 +137,7 @@ async fn serve(
     if watched {
         start_watch(gateway.clone(), wanted)?;
     }
-    // Before the gateway says that it is ready: a signal without a listener ends the process.
+    // Before the gateway says that it is ready: a signal without a handler ends the process.
     let signals = Signals::new()?;
     gateway.ready.store(true, Ordering::Release);
     tracing::info!(workers = count, version = 1, "ready");

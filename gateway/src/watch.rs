@@ -1,7 +1,7 @@
 //! Reports files that have changed, once they are whole.
 //!
-//! What is watched are the directories: an editor or a deployment puts another file in the place of the old one, and a
-//! watch on the old one would follow it into oblivion. A write counts when the writer closes the file, a rename when
+//! Directories are watched, not files: an editor or a deployment puts another file in the place of the old one, and a
+//! watch on the old one would miss it. A write counts when the writer closes the file, a rename when
 //! the file is in place. Kubernetes swaps the link `..data` beside the files; that counts for all of them. Of a
 //! pattern it counts, too, that a file or a directory comes or goes.
 
@@ -65,8 +65,8 @@ impl Watcher {
         })
     }
 
-    /// Watches these files, and these patterns with `*` and `?` in their segments, instead of those before. Nothing
-    /// of it need exist: of a directory that there is not, it is reported that it comes.
+    /// Watches these files, and these patterns with `*` and `?` in their segments, instead of those before. The
+    /// paths need not exist: a directory that is missing is reported when it appears.
     ///
     /// # Errors
     /// If a path names no file or its directory cannot be watched; then those before are still watched.

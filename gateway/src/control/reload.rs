@@ -19,7 +19,7 @@ pub(super) struct Done {
     pub(super) milliseconds: u64,
     /// Plugins that are another version, or have other settings, than before.
     pub(super) plugins: Vec<String>,
-    /// What an operator should look at, though it is in force; and what is not before a restart.
+    /// Warnings for the operator, and the keys that wait for a restart.
     pub(super) warnings: Vec<String>,
 }
 

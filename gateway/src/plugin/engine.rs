@@ -108,7 +108,7 @@ impl Engine {
         if let Some(compiled) = self.compiled.lock().get(&sha256).and_then(Weak::upgrade) {
             return Ok(compiled);
         }
-        // What lives on is made by this thread from the cache; what the compiler leaves ends with its threads.
+        // This thread loads the component from the cache; the compilers' memory is freed with their threads.
         let first = self.cached && self.tried.lock().insert(sha256);
         if first {
             on_passing_threads(|| Component::from_binary(&self.wasmtime, bytes).map(drop))?;

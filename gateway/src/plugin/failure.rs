@@ -77,7 +77,7 @@ impl Failure {
         }
     }
 
-    /// What a trap says. `memory_refused` tells a guest that died of hunger from one that stumbled.
+    /// What a trap says. `memory_refused` tells a trap for lack of memory from any other.
     pub(super) fn from_trap(error: &wasmtime::Error, memory_refused: bool) -> Self {
         if let Some(stop) = error.downcast_ref::<Stop>() {
             return Self::new(stop.kind(), stop.to_string());

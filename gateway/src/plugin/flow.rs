@@ -43,7 +43,7 @@ impl Flow {
         };
         let mut headers = HeaderMap::with_capacity(response.headers.len().min(64));
         for field in response.headers {
-            // A field that is none, or the gateway's, is left out: the answer stands without it.
+            // A field that is malformed, or the gateway's own, is left out; the answer stands without it.
             let Ok(name) = HeaderName::from_bytes(field.name.as_bytes()) else {
                 continue;
             };

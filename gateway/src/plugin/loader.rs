@@ -198,7 +198,7 @@ fn compile(engine: &Engine, artifact: &Artifact) -> Result<Arc<Compiled>, String
     })
 }
 
-/// Compares what the component wants and gives with what it may and must; finds every fault.
+/// Compares the component's imports with its grants, and its exports with the contract; finds every fault.
 fn check(engine: &Engine, compiled: &Compiled, plugin: &config::Plugin) -> Result<(), LoadError> {
     let engine = engine.wasmtime();
     let kind = compiled.component.component_type();

@@ -64,7 +64,7 @@ impl Meter {
         }
     }
 
-    /// The worker leaves the call, which is not done. What it used before its first tick is forgiven: less than one.
+    /// The worker leaves the call, which is not done. Time before the first tick is not counted; it is less than one.
     pub(super) fn pause(&self) {
         self.pause_at(thread_time);
     }

@@ -1,7 +1,7 @@
 //! The priority of the plugin host's threads.
 
-/// The niceness of compilers. No client waits for them: where all processors serve, they take a tenth of
-/// one. The lowest priority would take nearly none, and a swap on a busy machine would not come.
+/// The niceness of compilers. No client waits for a compiler: on a busy machine it gets about a tenth of
+/// a processor. The lowest priority would take nearly none, and a swap on a busy machine would not come.
 pub(super) const COMPILER: i32 = 10;
 
 /// Gives the calling thread this niceness, where the system has one and allows it.

@@ -108,6 +108,15 @@ fn explain(upstream: &Upstream, exchange: &Parts, error: SendError) -> Error {
         ErrorKind::BodyTimeout => Error::BodyTimeout,
         ErrorKind::BodyBroken => Error::BodyBroken,
         ErrorKind::Plugin => Error::PluginBody,
-        _ => Error::BadGateway(name, error.why),
+        ErrorKind::BadGateway
+        | ErrorKind::ResponseBroken
+        | ErrorKind::ResponseTooLarge
+        | ErrorKind::Refused
+        | ErrorKind::NoRoute
+        | ErrorKind::NoAnswer
+        | ErrorKind::ClientClosed
+        | ErrorKind::Loop
+        | ErrorKind::UpgradeBroken
+        | ErrorKind::Idle => Error::BadGateway(name, error.why),
     }
 }

@@ -76,7 +76,7 @@ impl Guarded {
     /// Says why the connection ends, if nothing of another frame waits to be written.
     fn send_away(&mut self, cx: &mut Context<'_>, goaway: &[u8], flood: h2::Flood) -> io::Error {
         if self.clocks.write_since.load(Relaxed) == 0 {
-            // No room or no client: nothing can be told.
+            // Where there is no room or no client, nothing can be told.
             let _told = Pin::new(&mut self.stream).poll_write(cx, goaway);
         }
         io::Error::other(flood)

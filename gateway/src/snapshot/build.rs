@@ -264,7 +264,7 @@ fn configurations(config: &Config, more: &[config::RoutePlugin]) -> Wanted {
     wanted
 }
 
-/// The route of what has none.
+/// The route of requests that match none.
 fn no_route() -> config::Route {
     config::Route {
         name: "-".into(),

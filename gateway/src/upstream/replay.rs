@@ -6,7 +6,7 @@ use super::error::SendError;
 use super::h1::Message;
 use crate::message::body::Outgoing;
 
-/// A head, and a body that is held or that there is none of. What streams goes out once.
+/// A request whose body is empty or held. A streamed body cannot be sent twice.
 #[derive(Debug)]
 pub struct Replayable<'a> {
     message: Message<'a>,

@@ -53,7 +53,7 @@ impl Progress {
     }
 }
 
-/// Reads what no phase wanted, if it is little and comes soon; whether the end was reached. A connection whose request
+/// Drains a short body that no phase wanted; whether its end was reached. A connection whose request
 /// was not read to its end cannot serve another, but the answer waits meanwhile: until the deadline at most.
 pub async fn discard(mut rest: Incoming, deadline: Option<Instant>) -> bool {
     if http_body::Body::size_hint(&rest).lower() > DISCARDED {

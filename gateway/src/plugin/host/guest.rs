@@ -153,7 +153,7 @@ impl Guest {
         self.shared.denied(self.route_name(), kind, what);
     }
 
-    /// What the plugin wanted cannot be granted.
+    /// Reports what no grant can allow.
     pub(super) fn forbid(&self, kind: &'static str, what: fmt::Arguments<'_>) {
         self.shared.denied(self.route_name(), kind, what);
     }
