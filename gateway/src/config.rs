@@ -12,9 +12,11 @@
 
 mod certificates;
 mod chain;
+mod description;
 mod expand;
 mod fault;
 mod faulty;
+mod item;
 mod listeners;
 mod log_format;
 mod model;
