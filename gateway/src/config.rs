@@ -25,6 +25,8 @@ mod patterns;
 mod plugins;
 mod process;
 mod read;
+#[cfg(test)]
+mod reference;
 mod routes;
 mod scope;
 mod sections;

@@ -11,7 +11,10 @@ use serde_json::Value as Json;
 
 /// The words of a table: what no reader can know.
 #[derive(Debug)]
-#[expect(dead_code, reason = "read by the reference, which is to come")]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "read by a test, which writes the reference")
+)]
 pub(super) struct Words {
     /// What the table is for, in Markdown.
     pub(super) about: &'static str,
@@ -107,6 +110,12 @@ impl Description {
     /// The words of a table.
     pub(super) fn words(&self, table: &str, words: &'static Words) {
         self.at(table, |described| described.words = Some(words));
+    }
+
+    /// All that was said, by path.
+    #[cfg(test)]
+    pub(super) fn paths(&self) -> BTreeMap<String, Described> {
+        self.paths.borrow().clone()
     }
 
     fn change(&self, table: &str, name: &'static str, change: impl FnOnce(&mut Key)) {

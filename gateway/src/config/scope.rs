@@ -50,6 +50,15 @@ pub struct Watched {
 }
 
 impl Scope {
+    /// A scope whose readers describe what they would read.
+    #[cfg(test)]
+    pub(super) fn describing() -> Self {
+        Self {
+            description: Some(Description::default()),
+            ..Self::default()
+        }
+    }
+
     /// What the readers say of themselves, if they are to.
     pub(super) fn description(&self) -> Option<&Description> {
         self.description.as_ref()
