@@ -12,9 +12,11 @@
 
 mod certificates;
 mod chain;
+mod description;
 mod expand;
 mod fault;
 mod faulty;
+mod item;
 mod listeners;
 mod log_format;
 mod model;
@@ -23,6 +25,8 @@ mod patterns;
 mod plugins;
 mod process;
 mod read;
+#[cfg(test)]
+mod reference;
 mod routes;
 mod scope;
 mod sections;

@@ -7,19 +7,43 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::sign::CertifiedKey;
 
+use super::description::Words;
+use super::item::Item;
 use super::model::{Certificate, Tls, TlsVersion};
 use super::scope;
-use super::table::{Default, Item, Table};
+use super::table::{Default, Table};
 
 /// How long before its end a certificate is warned about.
 const SOON: Duration = Duration::from_secs(7 * 24 * 3600);
 
+static TLS: Words = Words {
+    about: "TLS of a listener. A reload reads the files again.",
+    keys: &[
+        (
+            "certificates",
+            "Certificates with their keys. The name that the client asks for picks one; the first is the default.",
+        ),
+        ("min_version", "The lowest version of TLS."),
+    ],
+    example: "",
+};
+
+static CERTIFICATE: Words = Words {
+    about: "A certificate and its key.",
+    keys: &[
+        (
+            "cert",
+            "A PEM file with the certificate first, then those that vouch for it.",
+        ),
+        ("key", "A PEM file with the private key, not encrypted."),
+    ],
+    example: "",
+};
+
 /// `listeners.tls`.
 pub(super) fn tls(table: &mut Table<'_>) -> Option<Tls> {
+    table.words(&TLS);
     table.later(&["client_auth"]);
-    let min_version = table.or("min_version", Default::Text("1.2"), |item| {
-        item.choice(&[("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)], &[])
-    });
     let example = "certificates = [{ cert = \"cert.pem\", key = \"key.pem\" }]";
     let certificates = table.required("certificates", example, |item| {
         let items = item.items("a list such as [{ cert = \"cert.pem\", key = \"key.pem\" }]")?;
@@ -28,9 +52,12 @@ pub(super) fn tls(table: &mut Table<'_>) -> Option<Tls> {
         }
         let read: Vec<_> = items.iter().filter_map(certificate).collect();
         Some(read)
-    })?;
+    });
+    let min_version = table.or("min_version", Default::Text("1.2"), |item| {
+        item.choice(&[("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)], &[])
+    });
     Some(Tls {
-        certificates,
+        certificates: certificates?,
         min_version,
     })
 }
@@ -39,6 +66,7 @@ fn certificate(item: &Item<'_>) -> Option<Certificate> {
     let (read, _) = item.table(
         "a table such as { cert = \"cert.pem\", key = \"key.pem\" }",
         |table| {
+            table.words(&CERTIFICATE);
             let chain = table.required("cert", "cert = \"cert.pem\"", chain);
             let key = table.required("key", "key = \"key.pem\"", |item| {
                 Some((item.quoted(), private_key(item)?))

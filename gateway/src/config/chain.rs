@@ -6,12 +6,13 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
+use super::description::Words;
+use super::item::{Form, Item};
 use super::model::{Plugin, RoutePlugin};
 use super::plugins;
 use super::sections::{Names, Sections};
 use super::suggest;
-use super::table::Item;
-use super::tree::Value;
+use super::table::Table;
 use super::written::Written;
 
 /// A plugin in a chain, before the default configuration is known to be sound.
@@ -54,26 +55,57 @@ pub(super) fn of_route(
         return (resolve(global.to_vec(), defaults), Json::Array(Vec::new()));
     };
     let mut chain = global.to_vec();
-    let shown = if matches!(item.node.value, Value::Table(_)) {
-        let read = item.table("", |table| {
-            if let Some(skip) = table.item("skip") {
-                for item in skip.items("a list of names").unwrap_or_default() {
-                    skipped(&item, names, global, &mut chain);
-                }
-            }
-            if let Some(then) = table.item_unshown("then") {
-                let (own, shown) = steps(&then, names);
-                chain.extend(own);
-                table.show("then", shown);
-            }
-        });
-        read.map_or(Json::Null, |((), shown)| shown)
-    } else {
+    let shown = item.by_form(|form| {
+        if form == Form::Table {
+            let expected = "{ skip = [\"auth\"], then = [..] }";
+            let read = item.table(expected, |table| {
+                skip_then(table, names, global, &mut chain)
+            });
+            return read.map_or(Json::Null, |((), shown)| shown);
+        }
         let (own, shown) = steps(item, names);
         chain.extend(own);
         shown
-    };
+    });
     (resolve(chain, defaults), shown)
+}
+
+static SKIP_THEN: Words = Words {
+    about: "A chain of a route that does not begin with all of the top-level `chain`.",
+    keys: &[
+        (
+            "skip",
+            "Plugins of the top-level `chain` that it leaves out.",
+        ),
+        ("then", "What follows the rest."),
+    ],
+    example: "",
+};
+
+static STEP: Words = Words {
+    about: "A plugin in a chain.",
+    keys: &[
+        ("name", "A name of `[plugins]`."),
+        (
+            "config",
+            "What the plugin is configured with here. Unless given, `config` of the plugin.",
+        ),
+    ],
+    example: "",
+};
+
+fn skip_then(table: &mut Table<'_>, names: &Names, global: &[Step], chain: &mut Vec<Step>) {
+    table.words(&SKIP_THEN);
+    if let Some(skip) = table.item("skip") {
+        for item in skip.items("a list of names").unwrap_or_default() {
+            skipped(&item, names, global, chain);
+        }
+    }
+    if let Some(then) = table.item_unshown("then") {
+        let (own, shown) = steps(&then, names);
+        chain.extend(own);
+        table.show("then", shown);
+    }
 }
 
 fn skipped(item: &Item<'_>, names: &Names, global: &[Step], chain: &mut Vec<Step>) {
@@ -103,18 +135,25 @@ fn steps(item: &Item<'_>, names: &Names) -> (Vec<Step>, Json) {
 }
 
 fn step(item: &Item<'_>, names: &Names) -> (Option<Step>, Json) {
-    if matches!(item.node.value, Value::Text(_)) {
-        let plugin = item.reference("a plugin", &names.plugins);
-        let step = plugin.map(|plugin| Step {
-            plugin,
-            config: None,
-            place: Written::bare(item),
-        });
-        return (step, item.node.masked());
-    }
+    item.by_form(|form| match form {
+        Form::Text => {
+            let plugin = item.reference("a plugin", &names.plugins);
+            let step = plugin.map(|plugin| Step {
+                plugin,
+                config: None,
+                place: Written::bare(item),
+            });
+            (step, item.node.masked())
+        }
+        _ => step_table(item, names),
+    })
+}
+
+fn step_table(item: &Item<'_>, names: &Names) -> (Option<Step>, Json) {
     let read = item.table(
         "the name of a plugin, or { name = \"..\", config = { .. } }",
         |table| {
+            table.words(&STEP);
             let plugin = table.required("name", "name = \"auth\"", |item| {
                 item.reference("a plugin", &names.plugins)
             });

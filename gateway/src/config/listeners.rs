@@ -8,19 +8,64 @@ use ipnet::IpNet;
 use serde_json::Value as Json;
 
 use super::certificates;
+use super::description::Words;
+use super::item::Item;
 use super::model::{Admin, Limits, Listener};
 use super::process::address;
 use super::scope::{Location, Scope};
 use super::sections::Sections;
-use super::table::{self, Default, Item, Table};
+use super::table::{self, Default, Table};
 use super::tree::{self, Value};
 
 /// Everything there is, as an upper end of sizes.
 const ANY_SIZE: u64 = 1 << 60;
 
+static WORDS: Words = Words {
+    about: "Where clients connect. A reload opens, changes and closes listeners.",
+    keys: &[
+        (
+            "name",
+            "What routes, logs and metrics call it. No other listener has it.",
+        ),
+        ("address", "Where it listens. Port `0` takes a free one."),
+        (
+            "protocols",
+            "HTTP/1.1, HTTP/2 or both. With `tls`, client and gateway agree on one by ALPN. Without, HTTP/2 is h2c by \
+             prior knowledge.",
+        ),
+        ("proxy_protocol", "Only `false` in this version."),
+        (
+            "trusted_proxies",
+            "Networks whose `X-Forwarded-*` and `Forwarded` fields are believed.",
+        ),
+        ("tls", "TLS. Without it, connections are plain."),
+        ("limits", "What one client may take."),
+    ],
+    example: r#"
+[[listeners]]
+name = "public"
+address = "0.0.0.0:8443"
+protocols = ["h1", "h2"]
+proxy_protocol = false
+trusted_proxies = ["10.0.0.0/8", "192.0.2.1"]
+tls = { certificates = [{ cert = "cert.pem", key = "key.pem" }], min_version = "1.2" }
+
+[listeners.limits]
+connections = 10_000
+header_bytes = "32KiB"
+header_count = 100
+body = "10MiB"
+header_timeout = "10s"
+body_idle = "30s"
+idle = "75s"
+h2_streams = 100
+"#,
+};
+
 /// One listener.
 pub(super) fn listener(item: &Item<'_>) -> Option<(Option<Listener>, Json)> {
     item.table("a [[listeners]] table", |table| {
+        table.words(&WORDS);
         let name = table.required("name", "name = \"public\"", Item::name);
         let address = table.required("address", "address = \"0.0.0.0:8080\"", address);
         let (h1, h2) = protocols(table);
@@ -30,20 +75,9 @@ pub(super) fn listener(item: &Item<'_>) -> Option<(Option<Listener>, Json)> {
             }
             Some(())
         });
-        let trusted_proxies = match table.item("trusted_proxies") {
-            Some(item) => networks(&item),
-            None => {
-                table.show("trusted_proxies", Json::Array(Vec::new()));
-                Vec::new()
-            }
-        };
-        let tls = table
-            .has("tls")
-            .then(|| table.sub("tls", certificates::tls));
-        if tls.is_none() {
-            // Known, though not given.
-            table.item("tls");
-        }
+        let trusted_proxies = table.item_or("trusted_proxies", &[]);
+        let trusted_proxies = trusted_proxies.as_ref().map(networks).unwrap_or_default();
+        let tls = table.optional_sub("tls", certificates::tls);
         let limits = table.sub("limits", limits);
         Some(Listener {
             name: name?,
@@ -58,8 +92,7 @@ pub(super) fn listener(item: &Item<'_>) -> Option<(Option<Listener>, Json)> {
 }
 
 fn protocols(table: &mut Table<'_>) -> (bool, bool) {
-    let Some(item) = table.item("protocols") else {
-        table.show("protocols", ["h1", "h2"].into_iter().collect());
+    let Some(item) = table.item_or("protocols", &["h1", "h2"]) else {
         return (true, true);
     };
     let Some(items) = item.items("a list of `h1` and `h2`") else {
@@ -106,7 +139,44 @@ fn network(item: &Item<'_>) -> Option<IpNet> {
     Some(network)
 }
 
+static LIMITS: Words = Words {
+    about: "What one client may take of a listener.",
+    keys: &[
+        (
+            "connections",
+            "Open connections of the listener. Beyond it, the gateway accepts no more until one closes.",
+        ),
+        (
+            "header_bytes",
+            "The size of a request head. Beyond it 431, or 414 where the target alone is larger.",
+        ),
+        (
+            "header_count",
+            "The fields of a request head. Beyond it 431.",
+        ),
+        (
+            "body",
+            "The size of a request body. Beyond it 413. `\"0B\"` is no limit.",
+        ),
+        (
+            "header_timeout",
+            "The time for a request head to arrive whole. Beyond it 408.",
+        ),
+        (
+            "body_idle",
+            "The time between two pieces of a request body, and for a client to take a piece of the response.",
+        ),
+        (
+            "idle",
+            "How long a kept-alive connection may wait for its next request.",
+        ),
+        ("h2_streams", "Streams at once on an HTTP/2 connection."),
+    ],
+    example: "",
+};
+
 fn limits(table: &mut Table<'_>) -> Limits {
+    table.words(&LIMITS);
     let size = |low: u64, high: u64, named: &'static str| {
         move |item: &Item<'_>| item.size(low..=high, named)
     };
@@ -124,7 +194,7 @@ fn limits(table: &mut Table<'_>) -> Limits {
         body: table.or(
             "body",
             Default::Text("10MiB"),
-            size(0, ANY_SIZE, "a smaller size"),
+            size(0, ANY_SIZE, "a size up to 1 EiB"),
         ),
         header_timeout: table.or("header_timeout", Default::Text("10s"), |item| {
             item.duration()

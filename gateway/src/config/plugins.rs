@@ -5,14 +5,81 @@ use std::sync::Arc;
 use http::HeaderName;
 use serde_json::{Map, Value as Json};
 
+use super::description::Words;
+use super::item::Item;
 use super::model::{BodyOverflow, Grants, HeaderPatterns, Instances, OnError, Plugin};
 use super::scope;
 use super::sections::Names;
-use super::table::{Default, Item, Table};
-use super::tree::Value;
+use super::table::{Default, Table};
 
 /// Why sizes end here: 4 GiB is what a 32-bit memory can have.
 const WASM_MEMORY: u64 = 4 << 30;
+
+static WORDS: Words = Words {
+    about: "A plugin: its component, its budget, and what it may do.",
+    keys: &[
+        ("path", "The component, a `.wasm` file."),
+        (
+            "sha256",
+            "What the file must hash to; another file is refused. `sha256:` may stand before the digits.",
+        ),
+        (
+            "on_error",
+            "What becomes of a request when the plugin fails. `closed`: the client gets 500. `open`: the plugin is \
+             skipped.",
+        ),
+        ("memory", "The linear memory of one instance."),
+        (
+            "cpu",
+            "The time that one call may compute. At most `timeout`.",
+        ),
+        (
+            "timeout",
+            "The time that one call may take, its sub-requests included.",
+        ),
+        (
+            "body_limit",
+            "The largest body the plugin may hold, and the largest answer to a sub-request of it.",
+        ),
+        (
+            "body_overflow",
+            "What happens to a body over `body_limit`. `refuse`: 413 for a request, 502 for a response. `skip`: the \
+             plugin is called without the body.",
+        ),
+        ("instances", "How instances are kept."),
+        ("grants", "What the plugin may do."),
+        (
+            "config",
+            "The configuration of the plugin, which says itself what it takes. A route may give its own.",
+        ),
+    ],
+    example: r#"
+[plugins.auth]
+path = "auth.wasm"
+sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+on_error = "closed"
+memory = "16MiB"
+cpu = "10ms"
+timeout = "2s"
+body_limit = "1MiB"
+body_overflow = "skip"
+instances = { mode = "pooled", max = 1000, recycle_after = 100_000 }
+config = { schemes = ["jwt"] }
+
+[plugins.auth.grants]
+upstreams = ["idp"]
+secrets = ["jwt_key"]
+state = true
+request_headers = { read = ["*"], write = ["x-user-*", "authorization"] }
+response_headers = { read = ["*"], write = ["www-authenticate"] }
+
+[plugins.limit]
+path = "limit.wasm"
+
+[plugins.transform]
+path = "transform.wasm"
+"#,
+};
 
 /// One plugin.
 pub(super) fn plugin(
@@ -21,8 +88,8 @@ pub(super) fn plugin(
     names: &Names,
 ) -> Option<(Option<Plugin>, Json)> {
     item.table("a table [plugins.NAME]", |table| {
-        table.later(&["oci"]);
-        let path = if table.has("oci") {
+        table.words(&WORDS);
+        let path = if table.later(&["oci"]) {
             table.optional("path", artifact)
         } else {
             table.required("path", "path = \"plugins/name.wasm\"", artifact)
@@ -78,12 +145,10 @@ pub(super) fn plugin(
 /// The configuration of a plugin: any table. What it is, and how it is shown.
 pub(super) fn config(item: &Item<'_>) -> (Option<Json>, Json) {
     let shown = item.node.masked_by_name();
-    if matches!(item.node.value, Value::Table(_)) {
-        (Some(item.node.json()), shown)
-    } else {
-        item.mismatch("a table, the plugin's configuration");
-        (None, shown)
-    }
+    (
+        item.open_table("a table, the plugin's configuration"),
+        shown,
+    )
 }
 
 fn artifact(item: &Item<'_>) -> Option<std::path::PathBuf> {
@@ -134,7 +199,27 @@ fn bytes(item: &Item<'_>, low: u64, named: &str) -> Option<usize> {
     usize::try_from(item.size(low..=WASM_MEMORY, named)?).ok()
 }
 
+static INSTANCES: Words = Words {
+    about: "How instances of a plugin are kept.",
+    keys: &[
+        (
+            "mode",
+            "`pooled`: instances serve one exchange after the other. `fresh`: a new one for each exchange.",
+        ),
+        (
+            "max",
+            "Instances in use at once, over all workers. A call beyond it fails at once.",
+        ),
+        (
+            "recycle_after",
+            "The calls after which an instance is replaced.",
+        ),
+    ],
+    example: "",
+};
+
 fn instances(table: &mut Table<'_>) -> Instances {
+    table.words(&INSTANCES);
     Instances {
         fresh: table.or("mode", Default::Text("pooled"), |item| {
             item.choice(&[("pooled", false), ("fresh", true)], &[])
@@ -146,7 +231,35 @@ fn instances(table: &mut Table<'_>) -> Instances {
     }
 }
 
+static GRANTS: Words = Words {
+    about: "What a plugin may do beyond what it computes.",
+    keys: &[
+        (
+            "upstreams",
+            "Upstreams that it may send sub-requests and the request itself to.",
+        ),
+        ("secrets", "Secrets that it may read."),
+        (
+            "state",
+            "Whether it may keep entries in the state. A limiter needs no grant.",
+        ),
+        ("request_headers", "Fields of the client's request."),
+        ("response_headers", "Fields of the upstream's response."),
+    ],
+    example: "",
+};
+
+static ACCESS: Words = Words {
+    about: "Header fields that a plugin may read and write: names, prefixes such as `x-user-*`, or `*` for all.",
+    keys: &[
+        ("read", "The fields that it sees."),
+        ("write", "The fields that it may set and remove."),
+    ],
+    example: "",
+};
+
 fn grants(table: &mut Table<'_>, names: &Names) -> Grants {
+    table.words(&GRANTS);
     let upstreams = references(table, "upstreams", "an upstream", &names.upstreams);
     let secrets = references(table, "secrets", "a secret", &names.secrets);
     let state = table.or("state", Default::Bool(false), |item| item.bool());
@@ -169,8 +282,7 @@ fn references(
     kind: &str,
     known: &[Arc<str>],
 ) -> Vec<Arc<str>> {
-    let Some(item) = table.item(key) else {
-        table.show(key, Json::Array(Vec::new()));
+    let Some(item) = table.item_or(key, &[]) else {
         return Vec::new();
     };
     let items = item.items("a list of names").unwrap_or_default();
@@ -181,12 +293,12 @@ fn references(
 }
 
 fn access(table: &mut Table<'_>) -> (HeaderPatterns, HeaderPatterns) {
+    table.words(&ACCESS);
     (patterns(table, "read"), patterns(table, "write"))
 }
 
 fn patterns(table: &mut Table<'_>, key: &'static str) -> HeaderPatterns {
-    let Some(item) = table.item(key) else {
-        table.show(key, ["*"].into_iter().collect());
+    let Some(item) = table.item_or(key, &["*"]) else {
         return HeaderPatterns::All;
     };
     let (mut exact, mut prefixes) = (Vec::new(), Vec::new());

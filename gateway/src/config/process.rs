@@ -8,15 +8,45 @@ use std::thread;
 
 use serde_json::Value as Json;
 
+use super::description::{Shape, Words};
+use super::item::Item;
 use super::log_format::LogTemplate;
 use super::model::{AccessLog, AccessLogFormat, AccessLogPath, Admin, Server, State};
 use super::suggest;
-use super::table::{self, Default, Item, Table};
+use super::table::{self, Default, Table};
 use super::tree::Value;
 use super::units::Secret;
 
+static SERVER: Words = Words {
+    about: "The process.",
+    keys: &[
+        (
+            "workers",
+            "Data threads. `0` is one for each core. A change needs a restart.",
+        ),
+        (
+            "grace",
+            "How long exchanges may take to end after SIGTERM, before they are cut off.",
+        ),
+        ("access_log", "One line for each exchange."),
+        (
+            "compile_cache",
+            "The directory of compiled plugins, or `false` for none. Unless given, `gateway` in the user's cache \
+             directory (`$XDG_CACHE_HOME`, else `~/.cache`). A change needs a restart.",
+        ),
+    ],
+    example: r#"
+[server]
+workers = 0
+grace = "30s"
+access_log = { format = "{client} {method} {path} {status} {duration_ms}", path = "stdout", sample = 0.1 }
+compile_cache = "cache"
+"#,
+};
+
 /// `[server]`.
 pub(super) fn server(table: &mut Table<'_>) -> Server {
+    table.words(&SERVER);
     let workers = table.or("workers", Default::Integer(0), |item| {
         Some(item.integer(0..=1024)?.unsigned_abs())
     });
@@ -38,29 +68,50 @@ pub(super) fn server(table: &mut Table<'_>) -> Server {
     }
 }
 
+static ACCESS_LOG: Words = Words {
+    about: "The access log.",
+    keys: &[
+        (
+            "format",
+            "How a line looks. In a template, `{field}` stands for a field of the exchange (the message for a wrong one \
+             lists them all), and `{attribute.NAME}` for what a plugin left under this name.",
+        ),
+        ("path", "Where the lines go. A file is appended to."),
+        (
+            "sample",
+            "The share of exchanges that is logged. Failures are always logged.",
+        ),
+    ],
+    example: "",
+};
+
 fn access_log(table: &mut Table<'_>) -> AccessLog {
+    table.words(&ACCESS_LOG);
     AccessLog {
         format: table.or("format", Default::Text("json"), format),
         path: table.or("path", Default::Text("stdout"), |item| {
-            match item.text_as("`stdout`, `stderr` or a path")? {
-                "stdout" => Some(AccessLogPath::Stdout),
-                "stderr" => Some(AccessLogPath::Stderr),
-                _ => item.path().map(AccessLogPath::File),
-            }
+            let word = item.keyword([
+                ("stdout", AccessLogPath::Stdout),
+                ("stderr", AccessLogPath::Stderr),
+            ]);
+            let file = || item.path_as("`stdout`, `stderr` or a path");
+            word.or_else(|| file().map(AccessLogPath::File))
         }),
         sample: table.or("sample", Default::Float(1.0), |item| item.share()),
     }
 }
 
 fn format(item: &Item<'_>) -> Option<AccessLogFormat> {
+    let word = item.keyword([
+        ("json", AccessLogFormat::Json),
+        ("combined", AccessLogFormat::Combined),
+        ("off", AccessLogFormat::Off),
+    ]);
+    if word.is_some() {
+        return word;
+    }
     let expected = "`json`, `combined`, `off` or a template such as \"{method} {path} {status}\"";
     let text = item.text_as(expected)?;
-    match text {
-        "json" => return Some(AccessLogFormat::Json),
-        "combined" => return Some(AccessLogFormat::Combined),
-        "off" => return Some(AccessLogFormat::Off),
-        _ => {}
-    }
     if !text.contains('{') {
         match suggest::closest(text, ["json", "combined", "off"]) {
             Some(meant) => item.fault(format!(
@@ -91,14 +142,10 @@ fn compile_cache(table: &mut Table<'_>) -> Option<PathBuf> {
         table.show("compile_cache", shown);
         return default;
     };
-    match &item.node.value {
-        Value::Bool(false) => None,
-        Value::Text(_) => item.path(),
-        _ => {
-            item.mismatch("a path, or false");
-            None
-        }
+    if item.is_false() {
+        return None;
     }
+    item.path_as("a path, or false")
 }
 
 /// The user's cache directory, by the XDG base directory specification.
@@ -108,8 +155,29 @@ fn default_cache() -> Option<PathBuf> {
     base.is_absolute().then(|| base.join("gateway"))
 }
 
+static ADMIN: Words = Words {
+    about: "Metrics, health and state of the process, and reloads by request.",
+    keys: &[
+        (
+            "address",
+            "Where the admin listener listens: a loopback address, unless `token` is given. A change needs a restart.",
+        ),
+        (
+            "token",
+            "What `Authorization: Bearer` must carry. Without it, no request needs it.",
+        ),
+    ],
+    example: r#"
+[admin]
+address = "127.0.0.1:9901"
+token = { file = "secret.txt" }
+"#,
+};
+
 /// `[admin]`.
 pub(super) fn admin(table: &mut Table<'_>) -> Option<Admin> {
+    table.words(&ADMIN);
+    let address = table.required("address", "address = \"127.0.0.1:9901\"", address);
     let token = table
         .item_unshown("token")
         .and_then(|item| secret_text(&item));
@@ -117,7 +185,7 @@ pub(super) fn admin(table: &mut Table<'_>) -> Option<Admin> {
     if has_token {
         table.show("token", Json::from("***"));
     }
-    let address = table.required("address", "address = \"127.0.0.1:9901\"", address)?;
+    let address = address?;
     if !address.ip().to_canonical().is_loopback() && !has_token {
         let message = format!(
             "`{address}` is not loopback: anyone who can reach it could administer the gateway; listen on 127.0.0.1, or set `token`"
@@ -128,11 +196,28 @@ pub(super) fn admin(table: &mut Table<'_>) -> Option<Admin> {
     Some(Admin { address, token })
 }
 
+static STATE: Words = Words {
+    about: "What plugins share between requests: counters of limiters, and entries of those with the grant `state`.",
+    keys: &[
+        ("backend", "Where the entries are: in this process."),
+        (
+            "max_entries",
+            "The most entries. Beyond it, the least recently used ones go.",
+        ),
+    ],
+    example: r#"
+[state]
+backend = "memory"
+max_entries = 1_000_000
+"#,
+};
+
 /// `[state]`.
 pub(super) fn state(table: &mut Table<'_>) -> State {
+    table.words(&STATE);
     table.or("backend", Default::Text("memory"), |item| {
-        let text = item.text_as("`memory`")?;
-        if text.starts_with("redis:") || text.starts_with("rediss:") || text == "redis" {
+        let is_redis = |text: &str| matches!(text.split(':').next(), Some("redis" | "rediss"));
+        if matches!(&item.node.value, Value::Text(text) if is_redis(text)) {
             item.fault(format!("{}; write `memory`", table::later("redis")));
             return None;
         }
@@ -153,7 +238,10 @@ pub(super) fn secret(item: &Item<'_>, _name: Arc<str>) -> Option<(Option<Secret>
 /// Text that no message may show.
 fn secret_text(item: &Item<'_>) -> Option<Secret> {
     match &item.node.value {
-        Value::Broken => None,
+        Value::Broken => {
+            item.expect(Shape::Text, "a string");
+            None
+        }
         Value::Text(text) if text.is_empty() => {
             item.fault("is empty; a secret has to have a value");
             None

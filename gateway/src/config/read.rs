@@ -5,8 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value as Json;
+
+use super::description::Shape;
+use super::item::Item;
 use super::suggest;
-use super::table::{self, Item};
+use super::table;
 use super::tree::Value;
 use super::units;
 
@@ -19,10 +23,28 @@ impl<'a> Item<'a> {
         match &self.node.value {
             Value::Text(text) => Some(text),
             _ => {
-                self.mismatch(expected);
+                self.expect(Shape::Text, expected);
                 None
             }
         }
+    }
+
+    /// A word with a meaning of its own, where other strings may stand too.
+    pub(super) fn keyword<T>(
+        &self,
+        words: impl IntoIterator<Item = (&'static str, T)>,
+    ) -> Option<T> {
+        if self.is_probe() {
+            self.expect_words(words.into_iter().map(|(word, _)| word));
+            return None;
+        }
+        let Value::Text(text) = &self.node.value else {
+            return None;
+        };
+        let mut words = words.into_iter();
+        words
+            .find(|(word, _)| word == text)
+            .map(|(_, meaning)| meaning)
     }
 
     /// Any string.
@@ -35,10 +57,18 @@ impl<'a> Item<'a> {
         match self.node.value {
             Value::Bool(value) => Some(value),
             _ => {
-                self.mismatch("true or false");
+                self.expect(Shape::Bool, "true or false");
                 None
             }
         }
+    }
+
+    /// Whether this is `false`, where something else may stand too.
+    pub(super) fn is_false(&self) -> bool {
+        if self.is_probe() {
+            self.expect(Shape::False, "`false`");
+        }
+        matches!(self.node.value, Value::Bool(false))
     }
 
     /// A whole number in a range.
@@ -47,7 +77,8 @@ impl<'a> Item<'a> {
             Value::Integer(number) if range.contains(&number) => Some(number),
             _ => {
                 let (low, high) = (range.start(), range.end());
-                self.mismatch(&format!("a whole number from {low} to {high}"));
+                let expected = format!("a whole number from {low} to {high}");
+                self.expect(Shape::Integer(*low, *high), &expected);
                 None
             }
         }
@@ -70,14 +101,14 @@ impl<'a> Item<'a> {
         if (0.0..=1.0).contains(&number) {
             Some(number)
         } else {
-            self.mismatch("a number from 0.0 to 1.0");
+            self.expect(Shape::Share, "a number from 0.0 to 1.0");
             None
         }
     }
 
     /// A duration of more than zero.
     pub(super) fn duration(&self) -> Option<Duration> {
-        let duration = self.duration_or_zero()?;
+        let duration = self.duration_in(Shape::Duration { zero: false })?;
         if duration.is_zero() {
             self.fault("must be more than zero");
             return None;
@@ -87,8 +118,12 @@ impl<'a> Item<'a> {
 
     /// A duration, zero included.
     pub(super) fn duration_or_zero(&self) -> Option<Duration> {
+        self.duration_in(Shape::Duration { zero: true })
+    }
+
+    fn duration_in(&self, shape: Shape) -> Option<Duration> {
         let examples = "a duration such as \"250ms\", \"10s\", \"5m\" or \"1h\"";
-        let parsed = self.united(examples, units::duration)?;
+        let parsed = self.united(shape, examples, units::duration)?;
         if parsed > LONGEST {
             self.fault(format!("{} is longer than a year", self.quoted()));
             return None;
@@ -98,7 +133,13 @@ impl<'a> Item<'a> {
 
     /// A size in bytes in a range; the messages name the ends of it as they are written in `named`.
     pub(super) fn size(&self, range: RangeInclusive<u64>, named: &str) -> Option<u64> {
-        let size = self.united("a size such as \"64KiB\" or \"10MiB\"", units::size)?;
+        let zero = range.contains(&0);
+        if self.is_probe() {
+            self.expect(Shape::Size { zero }, named);
+            return None;
+        }
+        let examples = "a size such as \"64KiB\" or \"10MiB\"";
+        let size = self.united(Shape::Size { zero }, examples, units::size)?;
         if range.contains(&size) {
             return Some(size);
         }
@@ -106,7 +147,12 @@ impl<'a> Item<'a> {
         None
     }
 
-    fn united<T>(&self, expected: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+    fn united<T>(
+        &self,
+        shape: Shape,
+        expected: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
         let parsed = match &self.node.value {
             Value::Text(text) => parse(text).map_err(|reason| (self.quoted(), reason)),
             // A bare number is the commonest slip: it gets the remedy of its text form.
@@ -114,7 +160,7 @@ impl<'a> Item<'a> {
                 parse(&number.to_string()).map_err(|reason| (format!("`{number}`"), reason))
             }
             _ => {
-                self.mismatch(expected);
+                self.expect(shape, expected);
                 return None;
             }
         };
@@ -135,6 +181,10 @@ impl<'a> Item<'a> {
     /// One of some words, each with what it means; `later` are words that are to come.
     pub(super) fn choice<T: Copy>(&self, words: &[(&str, T)], later: &[&str]) -> Option<T> {
         let names: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+        if self.is_probe() {
+            self.expect_words(names);
+            return None;
+        }
         let text = self.text_as(&suggest::list(&names, "or"))?;
         if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
             return Some(*meaning);
@@ -156,8 +206,19 @@ impl<'a> Item<'a> {
         None
     }
 
+    fn expect_words<'w>(&self, words: impl IntoIterator<Item = &'w str>) {
+        let words: Vec<_> = words.into_iter().collect();
+        let expected = suggest::list(&words, "or");
+        let words = words.into_iter().map(str::to_owned).collect();
+        self.expect(Shape::Words(words), &expected);
+    }
+
     /// A name for something: what logs and metrics will call it.
     pub(super) fn name(&self) -> Option<Arc<str>> {
+        if self.is_probe() {
+            self.expect(Shape::Name, "a name");
+            return None;
+        }
         let text = self.text_as("a name")?;
         if let Some(reason) = bad_name(text) {
             self.fault(format!("{} {reason}", self.quoted()));
@@ -182,9 +243,25 @@ impl<'a> Item<'a> {
         found
     }
 
+    /// A table that is none of the gateway's business, as JSON.
+    pub(super) fn open_table(&self, expected: &str) -> Option<Json> {
+        match self.node.value {
+            Value::Table(_) => Some(self.node.json()),
+            _ => {
+                self.expect(Shape::Open, expected);
+                None
+            }
+        }
+    }
+
     /// A path, relative to the file it stands in, made absolute.
     pub(super) fn path(&self) -> Option<PathBuf> {
-        let text = self.text_as("a path")?;
+        self.path_as("a path")
+    }
+
+    /// As [`Item::path`]; `expected` says what else could stand here.
+    pub(super) fn path_as(&self, expected: &str) -> Option<PathBuf> {
+        let text = self.text_as(expected)?;
         if text.is_empty() {
             self.fault("is empty; write a path");
             return None;

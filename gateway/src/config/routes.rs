@@ -7,17 +7,83 @@ mod ties;
 use serde_json::Value as Json;
 
 use super::chain::{self, Defaults, Step};
+use super::description::Words;
+use super::item::Item;
 use super::listeners;
 use super::model::{Route, RoutePlugin};
 use super::scope::Scope;
 use super::sections::{Names, Sections};
-use super::table::{Item, Table};
+use super::table::Table;
 use super::tree::Value;
 
 /// Keys of the contract that are to come.
 const LATER: [&str; 9] = [
     "retry", "hedge", "mirror", "cache", "compress", "cors", "split", "split_on", "fallback",
 ];
+
+static WORDS: Words = Words {
+    about: "What happens to the requests that match: plugins, then an upstream or an answer. Two routes that can match \
+            the same request, and that nothing ranks, are an error. A route has one of `upstream`, `respond` and \
+            `redirect`, or plugins of its own that answer (404 where none of them does).",
+    keys: &[
+        (
+            "name",
+            "What logs and metrics call it. No other route has it.",
+        ),
+        (
+            "listeners",
+            "The listeners that it serves on. Unless given, all.",
+        ),
+        (
+            "match",
+            "Which requests it takes. Unless given, all that no more specific route takes.",
+        ),
+        (
+            "plugins",
+            "Its own plugins, after those of the top-level `chain`.",
+        ),
+        ("upstream", "The upstream that requests go to."),
+        ("respond", "The answer that the gateway gives itself."),
+        ("redirect", "Where the client is sent instead."),
+        ("rewrite", "What changes on the way to the upstream."),
+        (
+            "timeout",
+            "The time for the whole exchange, up to the last byte of the response. Unless given, none.",
+        ),
+    ],
+    example: r#"
+[[routes]]
+name = "products"
+listeners = ["public"]
+match = { host = ["api.example.com", "*.example.org"], path = "/products/**", methods = ["GET", "POST"], priority = 0 }
+plugins = ["auth", { name = "transform", config = { request = { set_headers = { x-from = "gateway" } } } }]
+upstream = "products"
+rewrite = { strip_prefix = "/products", prefix = "/v2", host = "preserve" }
+timeout = "15s"
+
+[[routes]]                        # not limited; groups of the expression stand in `to`
+name = "internal"
+match = { host = "internal.example.com", path = { regex = "^/v[12]/" } }
+plugins = { skip = ["limit"], then = ["auth"] }
+upstream = "products"
+rewrite = { regex = "^/v([12])/(.*)", to = "/$2/v${1}", host = "products.internal" }
+
+[[routes]]                        # by header fields and query
+name = "beta"
+match = { path = { exact = "/beta" }, headers = { x-version = "2", x-user = { regex = "^b" }, x-beta = { present = true } }, query = { debug = { present = false } } }
+upstream = "products"
+
+[[routes]]
+name = "status"
+match = { path = "/status/{id}" }
+respond = { status = 200, headers = { content-type = "application/json" }, body = '{"id":"{id}"}' }
+
+[[routes]]
+name = "old"
+match = { path = "/old/**" }
+redirect = { to = "https://{host}/new{path}?{query}", status = 301 }
+"#,
+};
 
 /// One route. The chain of one that could not be read goes to `chained`.
 pub(super) fn route(
@@ -28,6 +94,7 @@ pub(super) fn route(
     chained: &mut Vec<RoutePlugin>,
 ) -> Option<(Option<Route>, Json)> {
     item.table("a [[routes]] table", |table| {
+        table.words(&WORDS);
         let name = table.required("name", "name = \"products\"", Item::name);
         let listeners = scope(table, names);
         let matcher = table.sub("match", matcher::matcher);

@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use super::description::Description;
 use super::fault::{Errors, Fault};
 
 /// One load: the files it read, and what it found wrong. Shared by every reader, hence the cells.
@@ -16,6 +17,8 @@ pub(super) struct Scope {
     warnings: RefCell<Vec<Fault>>,
     watched: RefCell<Watched>,
     incomplete: Cell<bool>,
+    /// Where the readers describe themselves instead of reading.
+    description: Option<Description>,
 }
 
 #[derive(Debug)]
@@ -47,6 +50,20 @@ pub struct Watched {
 }
 
 impl Scope {
+    /// A scope whose readers describe what they would read.
+    #[cfg(test)]
+    pub(super) fn describing() -> Self {
+        Self {
+            description: Some(Description::default()),
+            ..Self::default()
+        }
+    }
+
+    /// What the readers say of themselves, if they are to.
+    pub(super) fn description(&self) -> Option<&Description> {
+        self.description.as_ref()
+    }
+
     /// Reports a fault.
     pub(super) fn fault(&self, at: Location, key: &str, message: impl Into<String>) {
         let fault = self.at(at, key, message.into());

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
+use super::description::Words;
+use super::item::Item;
 use super::parse::Document;
 use super::read;
 use super::scope::{Location, Scope};
-use super::table::{Item, Table};
+use super::table::Table;
 use super::tree::Value;
 use super::written::Written;
 
@@ -46,12 +48,54 @@ const KEYS: [&str; 9] = [
 /// Sections that one file alone may have.
 const SINGLE: [&str; 4] = ["server", "admin", "state", "chain"];
 
+static WORDS: Words = Words {
+    about: "What stands above the first `[table]` is a key of the whole file. Every section may be in any file that is \
+            included, except those that one file alone may have: `server`, `admin`, `state` and `chain`.",
+    keys: &[
+        (
+            "include",
+            "Other files that belong to the configuration, relative to this one. `*` and `?` match within a name. \
+             A pattern that matches no file is an error.",
+        ),
+        ("server", "The process."),
+        (
+            "admin",
+            "The admin listener. There is none unless this is given.",
+        ),
+        ("state", "Where plugins keep what they share."),
+        (
+            "secrets",
+            "Secrets by name, a string each, for plugins with a grant. No message and no dump shows one.",
+        ),
+        ("listeners", "Where clients connect; at least one."),
+        ("plugins", "Plugins by name."),
+        ("upstreams", "Upstreams by name."),
+        (
+            "chain",
+            "The plugins that every route starts with, in their order, unless it skips them.",
+        ),
+        (
+            "routes",
+            "Routes. The most specific match wins, whatever the order in the files.",
+        ),
+    ],
+    example: r#"
+include = ["routes/*.toml"]
+chain = ["limit", { name = "transform", config = { response = { set_headers = { x-served-by = "gateway" } } } }]
+
+[secrets]
+jwt_key = "${JWT_KEY:-not for production}"
+idp_client = { file = "secret.txt" }
+"#,
+};
+
 impl<'a> Sections<'a> {
     /// Sorts what the documents say into sections.
     pub(super) fn gather(scope: &'a Scope, documents: &'a [Document]) -> Self {
         let mut given: HashMap<&'static str, Vec<Item<'a>>> = HashMap::new();
         for document in documents {
             let mut table = Table::new(scope, String::new(), document.start, &document.entries);
+            table.words(&WORDS);
             table.item("include");
             for key in KEYS {
                 let Some(item) = table.item(key) else {
@@ -161,9 +205,7 @@ impl<'a> Sections<'a> {
     pub(super) fn items(&self, key: &str) -> Vec<Item<'a>> {
         let mut items = Vec::new();
         for section in self.given(key) {
-            if matches!(section.node.value, Value::List(_)) {
-                items.extend(section.items("").unwrap_or_default());
-            }
+            items.extend(section.elements());
         }
         items
     }

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::item::Item;
 use super::parse::{self, Document};
 use super::scope::{self, Location, Scope};
 use super::suggest;
-use super::tree::{Node, Value};
+use super::tree::Node;
 
 /// Reads a file and what it includes.
 pub(super) fn read(scope: &Scope, path: &Path) -> Vec<Document> {
@@ -88,28 +89,13 @@ impl Reading<'_> {
     }
 
     fn includes(&mut self, node: &Node) {
-        let patterns = match &node.value {
-            Value::List(patterns) => patterns.as_slice(),
-            Value::Broken => return,
-            _ => {
-                let message = format!(
-                    "expected a list of files such as [\"routes/*.toml\"], found {}",
-                    node.describe()
-                );
-                self.scope.fault(node.at, "include", message);
-                return;
-            }
+        let item = Item {
+            scope: self.scope,
+            node,
+            key: "include".to_owned(),
         };
-        for (index, pattern) in patterns.iter().enumerate() {
-            let key = format!("include[{index}]");
-            match &pattern.value {
-                Value::Text(text) => self.include(pattern.at, &key, text),
-                Value::Broken => {}
-                _ => {
-                    let message = format!("expected a file, found {}", pattern.describe());
-                    self.scope.fault(pattern.at, &key, message);
-                }
-            }
+        for (item, pattern) in patterns(&item) {
+            self.include(item.node.at, &item.key, pattern);
         }
     }
 
@@ -140,6 +126,13 @@ impl Reading<'_> {
             }
         }
     }
+}
+
+/// What `include` says, each read in its turn.
+pub(super) fn patterns<'a>(item: &Item<'a>) -> impl Iterator<Item = (Item<'a>, &'a str)> {
+    let items = item.items("a list of files such as [\"routes/*.toml\"]");
+    let items = items.unwrap_or_default().into_iter();
+    items.filter_map(|item| item.text_as("a file").map(|text| (item, text)))
 }
 
 /// Files that match a pattern with `*` and `?` in its segments, sorted. A pattern without them is itself.

@@ -3,17 +3,11 @@
 
 use serde_json::{Map, Value as Json};
 
+use super::description::{Shape, Words};
+use super::item::{self, Item};
 use super::scope::{Location, Scope};
 use super::suggest;
 use super::tree::{self, Entry, Node, Value};
-
-/// One value, with the key that names it in faults.
-#[derive(Debug, Clone)]
-pub(super) struct Item<'a> {
-    pub(super) scope: &'a Scope,
-    pub(super) node: &'a Node,
-    pub(super) key: String,
-}
 
 /// A table that is being read.
 #[derive(Debug)]
@@ -37,91 +31,16 @@ pub(super) enum Default {
 }
 
 impl<'a> Item<'a> {
-    /// Reports a fault of this value. A remedy may repeat the value ("write ..", say): not if it came out of
-    /// the environment or a file.
-    pub(super) fn fault(&self, message: impl Into<String>) {
-        let mut message = message.into();
-        if let (Some(_), Value::Text(text)) = (&self.node.written, &self.node.value)
-            && text.len() > 2
-        {
-            message = message.replace(text.as_str(), "***");
-        }
-        self.scope.fault(self.node.at, &self.key, message);
-    }
-
-    /// Reports what somebody should look at.
-    pub(super) fn warn(&self, message: impl Into<String>) {
-        self.scope.warn(self.node.at, &self.key, message);
-    }
-
-    /// Reports that this is of another kind than expected.
-    pub(super) fn mismatch(&self, expected: &str) {
-        if !self.is_broken() {
-            self.fault(format!(
-                "expected {expected}, found {}",
-                self.node.describe()
-            ));
-        }
-    }
-
-    /// Whether the value could not be had, which is reported already.
-    pub(super) fn is_broken(&self) -> bool {
-        matches!(self.node.value, Value::Broken)
-    }
-
-    /// How the value may be quoted, in one line: as written, if it came out of the environment or a file.
-    pub(super) fn quoted(&self) -> String {
-        match (&self.node.written, &self.node.value) {
-            (Some(written), _) => format!("the value of {written}"),
-            (None, Value::Text(text)) if text.is_empty() => "the empty string".to_owned(),
-            (None, Value::Text(text)) if text.chars().any(char::is_control) => {
-                format!("`{}`", text.escape_debug())
-            }
-            (None, Value::Text(text)) => format!("`{text}`"),
-            _ => self.node.describe(),
-        }
-    }
-
-    /// The items of a list; `expected` says what one looks like.
-    pub(super) fn items(&self, expected: &str) -> Option<Vec<Item<'a>>> {
-        let Value::List(nodes) = &self.node.value else {
-            self.mismatch(expected);
-            return None;
-        };
-        let items = nodes.iter().enumerate().map(|(index, node)| Item {
-            scope: self.scope,
-            node,
-            key: format!("{}[{index}]", self.key),
-        });
-        Some(items.collect())
-    }
-
-    /// The values of a table, by keys the user chose.
-    pub(super) fn fields(&self, expected: &str) -> Option<Vec<(&'a Entry, Item<'a>)>> {
-        let Value::Table(entries) = &self.node.value else {
-            self.mismatch(expected);
-            return None;
-        };
-        let fields = entries.iter().map(|entry| {
-            let item = Item {
-                scope: self.scope,
-                node: &entry.node,
-                key: tree::join(&self.key, &entry.key),
-            };
-            (entry, item)
-        });
-        Some(fields.collect())
-    }
-
     /// Reads a table with known keys: what `read` makes of it, and how it is shown.
     pub(super) fn table<T>(
         &self,
         expected: &str,
         read: impl FnOnce(&mut Table<'a>) -> T,
     ) -> Option<(T, Json)> {
-        let Value::Table(entries) = &self.node.value else {
-            self.mismatch(expected);
-            return None;
+        let entries = match &self.node.value {
+            Value::Table(entries) => entries.as_slice(),
+            _ if self.expect(Shape::Table, expected) => &[],
+            _ => return None,
         };
         let mut table = Table::new(self.scope, self.key.clone(), self.node.at, entries);
         let value = read(&mut table);
@@ -155,8 +74,19 @@ impl<'a> Table<'a> {
         self.scope.fault(self.at, &self.key, message);
     }
 
-    /// Whether a key is given.
+    /// Says what no reader can know of this table, where it is described.
+    pub(super) fn words(&self, words: &'static Words) {
+        if let Some(description) = self.scope.description() {
+            description.words(&self.key, words);
+        }
+    }
+
+    /// Whether a key is given. A table that is described has all of them.
     pub(super) fn has(&self, key: &str) -> bool {
+        self.is_given(key) || self.scope.description().is_some()
+    }
+
+    fn is_given(&self, key: &str) -> bool {
         self.entries.iter().any(|entry| entry.key == key)
     }
 
@@ -170,12 +100,30 @@ impl<'a> Table<'a> {
     /// The value of a key; the caller says how it is shown.
     pub(super) fn item_unshown(&mut self, key: &'static str) -> Option<Item<'a>> {
         self.asked.push(key);
-        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        let node = match self.entries.iter().find(|entry| entry.key == key) {
+            Some(entry) => &entry.node,
+            None => {
+                self.scope.description()?.key(&self.key, key);
+                item::probe()
+            }
+        };
         Some(Item {
             scope: self.scope,
-            node: &entry.node,
+            node,
             key: tree::join(&self.key, key),
         })
+    }
+
+    /// The value of a key that is a list; where it is not given, the default is shown.
+    pub(super) fn item_or(&mut self, key: &'static str, default: &[&str]) -> Option<Item<'a>> {
+        let item = self.item(key);
+        let default: Json = default.iter().copied().collect();
+        if let Some(description) = self.scope.description() {
+            description.default_of(&self.key, key, default);
+        } else if item.is_none() {
+            self.show(key, default);
+        }
+        item
     }
 
     /// Sets how a key is shown.
@@ -200,6 +148,9 @@ impl<'a> Table<'a> {
         example: &str,
         read: impl FnOnce(&Item<'a>) -> Option<T>,
     ) -> Option<T> {
+        if let Some(description) = self.scope.description() {
+            description.required(&self.key, key);
+        }
         match self.item(key) {
             Some(item) => read(&item),
             None => {
@@ -231,7 +182,9 @@ impl<'a> Table<'a> {
             },
         };
         let given = self.item(key);
-        if given.is_none() {
+        if let Some(description) = self.scope.description() {
+            description.default_of(&self.key, key, node.json());
+        } else if given.is_none() {
             self.show(key, node.json());
         }
         given.and_then(|item| read(&item)).unwrap_or_else(|| {
@@ -262,7 +215,7 @@ impl<'a> Table<'a> {
                 let mut table = Table::new(self.scope, path, self.at, &[]);
                 let value = match other {
                     Some((item, _)) => {
-                        item.mismatch("a table");
+                        item.expect(Shape::Table, "a table");
                         self.scope.quietly(|| read(&mut table))
                     }
                     None => read(&mut table),
@@ -274,14 +227,30 @@ impl<'a> Table<'a> {
         value
     }
 
-    /// Keys that the contract has and this version has not.
-    pub(super) fn later(&mut self, keys: &[&'static str]) {
-        for &key in keys {
-            self.later.push(key);
-            if self.has(key) {
-                self.fault(key, later(key));
-            }
+    /// A table that need not be given.
+    pub(super) fn optional_sub<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Table<'a>) -> T,
+    ) -> Option<T> {
+        if self.has(key) {
+            Some(self.sub(key, read))
+        } else {
+            // Known, though not given.
+            self.asked.push(key);
+            None
         }
+    }
+
+    /// Keys that the contract has and this version has not; whether one of them is given.
+    pub(super) fn later(&mut self, keys: &[&'static str]) -> bool {
+        self.later.extend(keys);
+        let mut one_is_given = false;
+        for key in keys.iter().filter(|key| self.is_given(key)) {
+            self.fault(key, later(key));
+            one_is_given = true;
+        }
+        one_is_given
     }
 
     /// Reports every key that nobody asked for; how the table is shown.

@@ -73,6 +73,28 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     )
 }
 
+/// What a duration matches, zero included or not: the grammar of [`duration`], as a regular expression.
+#[cfg(test)]
+pub(super) fn duration_pattern(zero: bool) -> String {
+    pattern(&DURATIONS, zero)
+}
+
+/// As [`duration_pattern`], for [`size`].
+#[cfg(test)]
+pub(super) fn size_pattern(zero: bool) -> String {
+    pattern(&SIZES, zero)
+}
+
+#[cfg(test)]
+fn pattern(units: &[Unit], zero: bool) -> String {
+    let names: Vec<_> = units.iter().map(|(name, ..)| *name).collect();
+    let names = names.join("|");
+    match zero {
+        true => format!("^([0-9]+({names})|0+)$"),
+        false => format!("^0*[1-9][0-9]*({names})$"),
+    }
+}
+
 fn number(text: &str, units: &[Unit], usual: &str, examples: &str) -> Result<u64, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (count, unit) = text.split_at(digits);

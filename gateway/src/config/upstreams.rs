@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use super::description::Words;
+use super::item::{Form, Item};
 use super::model::{Pool, Protocol, Upstream};
-use super::table::{self, Default, Item, Table};
-use super::tree::Value;
+use super::table::{self, Default, Table};
 
 /// Keys of the contract that are to come.
-const LATER: [&str; 9] = [
+const LATER: [&str; 7] = [
     "tls",
     "hash_on",
     "sticky",
@@ -18,15 +19,57 @@ const LATER: [&str; 9] = [
     "health",
     "outlier",
     "breaker",
-    "dns",
-    "srv",
 ];
+
+/// Keys of the contract that are to come, and that say where endpoints are.
+const DISCOVERY: [&str; 2] = ["dns", "srv"];
+
+static WORDS: Words = Words {
+    about: "Servers that requests go to, by HTTP/1.1 over TCP in this version.",
+    keys: &[
+        ("endpoints", "The servers: an IP address and a port each."),
+        ("protocol", "What the endpoints speak."),
+        (
+            "balance",
+            "How requests are spread over the endpoints: in turns.",
+        ),
+        ("timeouts", "How long the gateway waits for an endpoint."),
+        (
+            "pool",
+            "The connections that are kept for the next request.",
+        ),
+    ],
+    example: r#"
+[upstreams.products]
+endpoints = ["10.0.0.1:8080", { address = "[fd00::1]:8080", weight = 1 }]
+protocol = "h1"
+balance = "round_robin"
+timeouts = { connect = "1s", first_byte = "15s", idle = "60s" }
+pool = { idle_per_worker = 64, idle_timeout = "60s", max_connections = 1024 }
+
+[upstreams.idp]
+endpoints = ["${IDP:-127.0.0.1:9001}"]
+"#,
+};
+
+static TIMEOUTS: Words = Words {
+    about: "How long the gateway waits for an endpoint.",
+    keys: &[
+        ("connect", "For a connection."),
+        (
+            "first_byte",
+            "From the request sent to the head of the response.",
+        ),
+        ("idle", "Between two pieces of the body of the response."),
+    ],
+    example: "",
+};
 
 /// One upstream.
 pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstream>, Json)> {
     item.table("a table [upstreams.NAME]", |table| {
-        let discovered = table.has("dns") || table.has("srv");
-        let endpoints = if discovered {
+        table.words(&WORDS);
+        let endpoints = if table.later(&DISCOVERY) {
             table.optional("endpoints", endpoints)
         } else {
             table.required("endpoints", "endpoints = [\"127.0.0.1:8080\"]", endpoints)
@@ -38,6 +81,7 @@ pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstre
             item.choice(&[("round_robin", ())], &["random", "least_request", "hash"])
         });
         let (connect_timeout, first_byte_timeout, idle_timeout) = table.sub("timeouts", |table| {
+            table.words(&TIMEOUTS);
             (
                 table.or("connect", Default::Text("1s"), |item| item.duration()),
                 table.or("first_byte", Default::Text("15s"), |item| item.duration()),
@@ -58,7 +102,24 @@ pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstre
     })
 }
 
+static POOL: Words = Words {
+    about: "The connections of an upstream.",
+    keys: &[
+        (
+            "idle_per_worker",
+            "Idle connections that a worker keeps for each endpoint.",
+        ),
+        ("idle_timeout", "How long one may idle."),
+        (
+            "max_connections",
+            "Open connections over all workers. A request beyond it gets 503.",
+        ),
+    ],
+    example: "",
+};
+
 fn pool(table: &mut Table<'_>) -> Pool {
+    table.words(&POOL);
     Pool {
         idle_per_worker: table.or("idle_per_worker", Default::Integer(64), |item| {
             item.count(0)
@@ -79,26 +140,44 @@ fn endpoints(item: &Item<'_>) -> Option<Vec<SocketAddr>> {
 }
 
 fn endpoint(item: &Item<'_>) -> Option<SocketAddr> {
-    if !matches!(item.node.value, Value::Table(_)) {
-        return address(item);
-    }
-    let (address, _) = item.table("", |table| {
-        let elsewhere = table.has("dns") || table.has("srv");
-        table.later(&["dns", "srv"]);
+    item.by_form(|form| match form {
+        Form::Table => endpoint_table(item),
+        _ => address(item),
+    })
+}
+
+static ENDPOINT: Words = Words {
+    about: "One endpoint of an upstream.",
+    keys: &[
+        ("address", "An IP address and a port."),
+        (
+            "weight",
+            "Its share of the requests. Only `1` in this version.",
+        ),
+    ],
+    example: "",
+};
+
+fn endpoint_table(item: &Item<'_>) -> Option<SocketAddr> {
+    let (address, _) = item.table("{ address = \"127.0.0.1:8080\" }", |table| {
+        table.words(&ENDPOINT);
+        let elsewhere = table.later(&DISCOVERY);
         if elsewhere {
             // Known with `dns`, and worth no fault of its own.
             table.item("refresh");
         }
+        let address = if elsewhere {
+            table.optional("address", address)
+        } else {
+            table.required("address", "address = \"127.0.0.1:8080\"", address)
+        };
         table.optional("weight", |item| {
             if item.integer(1..=65_535)? != 1 {
                 item.fault(format!("{}; all endpoints weigh 1", table::later("weight")));
             }
             Some(())
         });
-        if elsewhere {
-            return table.optional("address", address);
-        }
-        table.required("address", "address = \"127.0.0.1:8080\"", address)
+        address
     })?;
     address
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::table::Item;
+use super::item::Item;
 use super::tree::{Node, Value};
 
 /// The place of a plugin's configuration, for messages. In text: the whole, as `file:line: key`.

@@ -2,16 +2,71 @@
 
 use http::{HeaderName, HeaderValue, Method};
 
+use super::super::description::Words;
+use super::super::item::{Form, Item};
 use super::super::model::{HostPattern, Match, PathPattern, ValuePattern};
 use super::super::patterns;
-use super::super::table::{self, Item, Table};
-use super::super::tree::Value;
+use super::super::table::{self, Table};
 
 /// Keys of the contract that are to come.
 const LATER: [&str; 5] = ["cookies", "client", "after", "before", "version"];
 
+static WORDS: Words = Words {
+    about: "Which requests a route takes: those for which all that is given holds.",
+    keys: &[
+        (
+            "host",
+            "The host, without its port. `*.` stands for one or more labels. Unless given, any.",
+        ),
+        (
+            "path",
+            "The normalised path. `{id}` stands for one segment, `/**` at the end for the path itself and all below \
+             it. Unless given, any.",
+        ),
+        ("methods", "The methods. Unless given, any."),
+        ("headers", "Header fields, by name; all must hold."),
+        (
+            "query",
+            "Parameters of the query, by decoded name; all must hold.",
+        ),
+        (
+            "priority",
+            "A route with a higher one is taken before a more specific one.",
+        ),
+    ],
+    example: "",
+};
+
+static PATH: Words = Words {
+    about: "A path that is no pattern: one of the two.",
+    keys: &[
+        (
+            "exact",
+            "The path, in which `{` and `*` stand for themselves.",
+        ),
+        (
+            "regex",
+            "A regular expression (of the crate `regex`) that finds a match in the path.",
+        ),
+    ],
+    example: "",
+};
+
+static VALUE: Words = Words {
+    about: "What is to hold of a value: one of the two.",
+    keys: &[
+        (
+            "regex",
+            "A regular expression that finds a match in the value.",
+        ),
+        ("present", "Whether there is to be one."),
+    ],
+    example: "",
+};
+
 /// `routes.match`; `None` where the path is faulty.
 pub(super) fn matcher(table: &mut Table<'_>) -> Option<Match> {
+    table.words(&WORDS);
     let hosts = table.optional("host", hosts).unwrap_or_default();
     let path = match table.item("path") {
         Some(item) => path(&item),
@@ -48,16 +103,21 @@ pub(super) fn matcher(table: &mut Table<'_>) -> Option<Match> {
 
 fn hosts(item: &Item<'_>) -> Option<Vec<HostPattern>> {
     let expected = "a host such as \"api.example.com\" or \"*.example.com\", or a list of them";
-    if !matches!(item.node.value, Value::List(_)) {
-        item.text_as(expected)?;
-        return Some(host(item).into_iter().collect());
-    }
-    let items = item.items(expected)?;
+    item.by_form(|form| match form {
+        Form::List => several_hosts(&item.items(expected)?, item),
+        _ => {
+            item.text_as(expected)?;
+            Some(host(item).into_iter().collect())
+        }
+    })
+}
+
+fn several_hosts(items: &[Item<'_>], item: &Item<'_>) -> Option<Vec<HostPattern>> {
     if items.is_empty() {
         item.fault("is empty; leave `host` out to match every host");
     }
     let mut hosts = Vec::new();
-    for item in &items {
+    for item in items {
         let Some(host) = host(item) else { continue };
         if hosts.contains(&host) {
             item.fault(format!("{} is listed twice", item.quoted()));
@@ -77,29 +137,32 @@ fn host(item: &Item<'_>) -> Option<HostPattern> {
 
 fn path(item: &Item<'_>) -> Option<PathPattern> {
     let expected = "a path such as \"/products/**\" or \"/users/{id}\", { exact = \"..\" } or { regex = \"..\" }";
-    if matches!(item.node.value, Value::Text(_)) {
-        let parsed = patterns::path(item.text()?);
-        return parsed
-            .map_err(|reason| item.fault(format!("{}: {reason}", item.quoted())))
-            .ok();
-    }
-    let (read, _) = item.table(expected, |table| {
-        let exact = table.item("exact").map(|item| {
-            let text = item.text()?;
-            match patterns::normalised(text) {
-                Ok(()) => Some(PathPattern::Exact(text.to_owned())),
-                Err(reason) => {
-                    item.fault(format!("{}: {reason}", item.quoted()));
-                    None
-                }
+    item.by_form(|form| match form {
+        Form::Text => {
+            let parsed = patterns::path(item.text_as(expected)?);
+            let fault = |reason| item.fault(format!("{}: {reason}", item.quoted()));
+            parsed.map_err(fault).ok()
+        }
+        _ => item.table(expected, path_table)?.0,
+    })
+}
+
+fn path_table(table: &mut Table<'_>) -> Option<PathPattern> {
+    table.words(&PATH);
+    let exact = table.item("exact").map(|item| {
+        let text = item.text()?;
+        match patterns::normalised(text) {
+            Ok(()) => Some(PathPattern::Exact(text.to_owned())),
+            Err(reason) => {
+                item.fault(format!("{}: {reason}", item.quoted()));
+                None
             }
-        });
-        let regex = table
-            .item("regex")
-            .map(|item| regex(&item).map(PathPattern::Regex));
-        one_of(table, "exact", exact, "regex", regex)
-    })?;
-    read
+        }
+    });
+    let regex = table
+        .item("regex")
+        .map(|item| regex(&item).map(PathPattern::Regex));
+    one_of(table, "exact", exact, "regex", regex)
 }
 
 /// Whichever of two keys is given; both or neither is a fault.
@@ -199,19 +262,21 @@ fn query(item: &Item<'_>) -> Vec<(String, ValuePattern)> {
 
 fn value(item: &Item<'_>) -> Option<ValuePattern> {
     let expected = "a string, { regex = \"..\" } or { present = true }";
-    if let Value::Text(text) = &item.node.value {
-        return Some(ValuePattern::Equals(text.clone()));
-    }
-    let (read, _) = item.table(expected, |table| {
-        let regex = table
-            .item("regex")
-            .map(|item| regex(&item).map(ValuePattern::Regex));
-        let present = table
-            .item("present")
-            .map(|item| item.bool().map(ValuePattern::Present));
-        one_of(table, "regex", regex, "present", present)
-    })?;
-    read
+    item.by_form(|form| match form {
+        Form::Text => Some(ValuePattern::Equals(item.text_as(expected)?.to_owned())),
+        _ => item.table(expected, value_table)?.0,
+    })
+}
+
+fn value_table(table: &mut Table<'_>) -> Option<ValuePattern> {
+    table.words(&VALUE);
+    let regex = table
+        .item("regex")
+        .map(|item| regex(&item).map(ValuePattern::Regex));
+    let present = table
+        .item("present")
+        .map(|item| item.bool().map(ValuePattern::Present));
+    one_of(table, "regex", regex, "present", present)
 }
 
 /// A regular expression.

@@ -3,13 +3,15 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 
+use super::super::description::Words;
+use super::super::item::Item;
 use super::super::model::{
     HostRewrite, PathRewrite, Redirect, Respond, Rewrite, Target, UpstreamId,
 };
 use super::super::patterns;
 use super::super::sections::Names;
 use super::super::suggest;
-use super::super::table::{Default, Item, Table};
+use super::super::table::{Default, Table};
 use super::matcher;
 
 /// Fields that the gateway itself writes: a configured one would break the message (RFC 9110, section 7.6.1).
@@ -48,18 +50,8 @@ pub(super) fn target(
         let name = item.reference("an upstream", &names.upstreams)?;
         unique_index(names, &name).map(|index| Target::Upstream(UpstreamId(index)))
     });
-    let respond = table
-        .has("respond")
-        .then(|| table.sub("respond", respond).map(Target::Respond));
-    let redirect = table
-        .has("redirect")
-        .then(|| table.sub("redirect", redirect).map(Target::Redirect));
-    // Known, though not given.
-    for key in ["respond", "redirect"] {
-        if !table.has(key) {
-            table.item(key);
-        }
-    }
+    let respond = table.optional_sub("respond", respond);
+    let redirect = table.optional_sub("redirect", redirect);
     if table.has("rewrite") && matches!(given.as_slice(), ["respond" | "redirect"]) {
         let message = format!(
             "changes nothing: the route has `{}` and goes to no upstream",
@@ -71,8 +63,8 @@ pub(super) fn target(
     let target = match given.as_slice() {
         [] => Some(Target::Plugins),
         ["upstream"] => upstream,
-        ["respond"] => respond.flatten(),
-        ["redirect"] => redirect.flatten(),
+        ["respond"] => respond.flatten().map(Target::Respond),
+        ["redirect"] => redirect.flatten().map(Target::Redirect),
         _ => None,
     };
     (target, rewrite)
@@ -83,7 +75,18 @@ fn unique_index(names: &Names, name: &str) -> Option<usize> {
     names.upstreams.iter().position(|known| &**known == name)
 }
 
+static RESPOND: Words = Words {
+    about: "An answer of the gateway's own. In the values and the body, `{name}` stands for a parameter of the path.",
+    keys: &[
+        ("status", "The status."),
+        ("headers", "Header fields, by name."),
+        ("body", "The body."),
+    ],
+    example: "",
+};
+
 fn respond(table: &mut Table<'_>) -> Option<Respond> {
+    table.words(&RESPOND);
     let status = table.or("status", Default::Integer(200), |item| {
         let number = item.integer(200..=599)?;
         StatusCode::from_u16(u16::try_from(number).ok()?).ok()
@@ -148,7 +151,20 @@ fn headers(item: &Item<'_>) -> Vec<(HeaderName, HeaderValue)> {
     headers
 }
 
+static REDIRECT: Words = Words {
+    about: "An answer that sends the client elsewhere.",
+    keys: &[
+        ("status", "301, 302, 303, 307 or 308."),
+        (
+            "to",
+            "Where to. `{path}`, `{query}` and `{host}` stand for those of the request.",
+        ),
+    ],
+    example: "",
+};
+
 fn redirect(table: &mut Table<'_>) -> Option<Redirect> {
+    table.words(&REDIRECT);
     let status = table.or("status", Default::Integer(308), |item| {
         let number = item.integer(100..=599)?;
         if ![301, 302, 303, 307, 308].contains(&number) {
@@ -191,7 +207,34 @@ fn location(item: &Item<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
+static REWRITE: Words = Words {
+    about: "What changes on the way to the upstream, after the plugins: the path by `strip_prefix` and `prefix`, or by \
+            `regex` and `to`.",
+    keys: &[
+        (
+            "strip_prefix",
+            "The beginning of the path that goes. A path with another beginning stays.",
+        ),
+        ("prefix", "What comes in its place."),
+        (
+            "regex",
+            "A regular expression. Each match in the path is replaced; the query stays.",
+        ),
+        (
+            "to",
+            "What replaces a match. `$1` and `${1}` are its groups.",
+        ),
+        (
+            "host",
+            "The `Host` that goes upstream: the client's, the address of the endpoint, or a name. Unless given, \
+             `upstream`.",
+        ),
+    ],
+    example: "",
+};
+
 fn rewrite(table: &mut Table<'_>) -> Rewrite {
+    table.words(&REWRITE);
     let strip = table.optional("strip_prefix", prefix);
     let prefix = table.optional("prefix", prefix);
     let regex = table.optional("regex", matcher::regex);
@@ -244,12 +287,14 @@ fn prefix(item: &Item<'_>) -> Option<String> {
 }
 
 fn host(item: &Item<'_>) -> Option<HostRewrite> {
-    let text = item.text_as("`preserve`, `upstream` or a host")?;
-    match text {
-        "preserve" => return Some(HostRewrite::Preserve),
-        "upstream" => return Some(HostRewrite::Upstream),
-        _ => {}
+    let word = item.keyword([
+        ("preserve", HostRewrite::Preserve),
+        ("upstream", HostRewrite::Upstream),
+    ]);
+    if word.is_some() {
+        return word;
     }
+    let text = item.text_as("`preserve`, `upstream` or a host")?;
     let name = match text.rsplit_once(':') {
         Some((name, port)) if port.parse::<u16>().is_ok() => name,
         _ => text,

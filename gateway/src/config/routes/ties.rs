@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 
+use super::super::item::Item;
 use super::super::model::{HostPattern, Match, PathPattern, Route, Segment, ValuePattern};
-use super::super::table::Item;
 
 /// Reports every route that ties with an earlier one, once per pair.
 pub(super) fn report(items: &[Item<'_>], routes: &[Option<Route>], listeners: usize) {

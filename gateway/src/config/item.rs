@@ -1,0 +1,170 @@
+//! One value on its way to a reader, and what it says where it is not what the reader takes.
+
+use std::fmt::Display;
+use std::slice;
+use std::sync::LazyLock;
+
+use super::description::Shape;
+use super::scope::{Location, Scope};
+use super::tree::{self, Entry, Node, Value};
+
+/// What stands for everything in a scope that describes: a value that no reader complains of.
+static PROBE: LazyLock<Entry> = LazyLock::new(|| {
+    let at = Location { file: 0, line: 0 };
+    Entry {
+        key: "NAME".to_owned(),
+        at,
+        node: Node {
+            at,
+            written: None,
+            value: Value::Broken,
+        },
+    }
+});
+
+/// One value, with the key that names it in faults.
+#[derive(Debug, Clone)]
+pub(super) struct Item<'a> {
+    pub(super) scope: &'a Scope,
+    pub(super) node: &'a Node,
+    pub(super) key: String,
+}
+
+/// What a value is, as far as readers choose by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Text,
+    List,
+    Table,
+    Other,
+}
+
+impl<'a> Item<'a> {
+    /// Reports a fault of this value. A remedy may repeat the value ("write ..", say): not if it came out of
+    /// the environment or a file.
+    pub(super) fn fault(&self, message: impl Into<String>) {
+        let mut message = message.into();
+        if let (Some(_), Value::Text(text)) = (&self.node.written, &self.node.value)
+            && text.len() > 2
+        {
+            message = message.replace(text.as_str(), "***");
+        }
+        self.scope.fault(self.node.at, &self.key, message);
+    }
+
+    /// Reports what somebody should look at.
+    pub(super) fn warn(&self, message: impl Into<String>) {
+        self.scope.warn(self.node.at, &self.key, message);
+    }
+
+    /// Reports that this is of another kind than expected.
+    pub(super) fn mismatch(&self, expected: &str) {
+        if !self.is_broken() {
+            self.fault(format!(
+                "expected {expected}, found {}",
+                self.node.describe()
+            ));
+        }
+    }
+
+    /// Reports that this is none of what a reader takes; or, where there is nothing to read, describes that.
+    /// Whether it did the latter.
+    pub(super) fn expect(&self, shape: Shape, expected: &str) -> bool {
+        match self.scope.description() {
+            Some(description) => {
+                if self.is_broken() {
+                    description.form(&self.key, shape, expected);
+                }
+                self.is_broken()
+            }
+            None => {
+                self.mismatch(expected);
+                false
+            }
+        }
+    }
+
+    /// Whether there is nothing to read, but a reader to be described.
+    pub(super) fn is_probe(&self) -> bool {
+        self.scope.description().is_some() && self.is_broken()
+    }
+
+    /// Whether the value could not be had, which is reported already.
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(self.node.value, Value::Broken)
+    }
+
+    /// How the value may be quoted, in one line: as written, if it came out of the environment or a file.
+    pub(super) fn quoted(&self) -> String {
+        match (&self.node.written, &self.node.value) {
+            (Some(written), _) => format!("the value of {written}"),
+            (None, Value::Text(text)) if text.is_empty() => "the empty string".to_owned(),
+            (None, Value::Text(text)) if text.chars().any(char::is_control) => {
+                format!("`{}`", text.escape_debug())
+            }
+            (None, Value::Text(text)) => format!("`{text}`"),
+            _ => self.node.describe(),
+        }
+    }
+
+    /// The items of a list; `expected` says what one looks like.
+    pub(super) fn items(&self, expected: &str) -> Option<Vec<Item<'a>>> {
+        let is_list = matches!(self.node.value, Value::List(_));
+        (is_list || self.expect(Shape::List, expected)).then(|| self.elements())
+    }
+
+    /// As [`Item::items`]; of what is no list, none.
+    pub(super) fn elements(&self) -> Vec<Item<'a>> {
+        let item = |node, index: &dyn Display| Item {
+            scope: self.scope,
+            node,
+            key: format!("{}[{index}]", self.key),
+        };
+        match &self.node.value {
+            Value::List(nodes) => {
+                let items = nodes.iter().enumerate();
+                items.map(|(index, node)| item(node, &index)).collect()
+            }
+            _ if self.is_probe() => vec![item(&PROBE.node, &"")],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The values of a table, by keys the user chose.
+    pub(super) fn fields(&self, expected: &str) -> Option<Vec<(&'a Entry, Item<'a>)>> {
+        let entries = match &self.node.value {
+            Value::Table(entries) => entries.as_slice(),
+            _ if self.expect(Shape::Map, expected) => slice::from_ref(&*PROBE),
+            _ => return None,
+        };
+        let fields = entries.iter().map(|entry| {
+            let item = Item {
+                scope: self.scope,
+                node: &entry.node,
+                key: tree::join(&self.key, &entry.key),
+            };
+            (entry, item)
+        });
+        Some(fields.collect())
+    }
+
+    /// Reads a value of which there are several forms. Where readers are described, all of them.
+    pub(super) fn by_form<T>(&self, mut read: impl FnMut(Form) -> T) -> T {
+        if self.is_probe() {
+            read(Form::Text);
+            read(Form::List);
+            return read(Form::Table);
+        }
+        read(match self.node.value {
+            Value::Text(_) => Form::Text,
+            Value::List(_) => Form::List,
+            Value::Table(_) => Form::Table,
+            _ => Form::Other,
+        })
+    }
+}
+
+/// What a value whose key is not given stands for, where readers are described.
+pub(super) fn probe() -> &'static Node {
+    &PROBE.node
+}
