@@ -1,7 +1,8 @@
 //! Where a route goes: `upstream`, `respond`, `redirect` or plugins alone; and `rewrite`.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::header::{DATE, HeaderName};
+use http::{HeaderValue, StatusCode};
 
 use super::super::model::{
     HostRewrite, PathRewrite, Redirect, Respond, Rewrite, Target, UpstreamId,
@@ -11,20 +12,7 @@ use super::super::sections::Names;
 use super::super::suggest;
 use super::super::table::{Default, Item, Table};
 use super::matcher;
-
-/// Fields that the gateway itself writes: a configured one would break the message (RFC 9110, section 7.6.1).
-const FORBIDDEN: [&str; 10] = [
-    "connection",
-    "content-length",
-    "date",
-    "host",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
+use crate::message::fields;
 
 /// The target and the rewriting on the way to it.
 pub(super) fn target(
@@ -124,9 +112,10 @@ fn headers(item: &Item<'_>) -> Vec<(HeaderName, HeaderValue)> {
         let name = HeaderName::try_from(entry.key.as_str());
         let reason = match &name {
             Err(_) => Some(format!("`{}` is no field name", entry.key)),
-            Ok(name) if FORBIDDEN.contains(&name.as_str()) => Some(format!(
-                "`{name}` is written by the gateway itself; leave it out"
-            )),
+            // A date that was configured would be the same for every answer.
+            Ok(name) if fields::is_own(name.as_str()) || *name == DATE => {
+                Some(format!("`{name}` is the gateway's own; leave it out"))
+            }
             Ok(name) if headers.iter().any(|(other, _)| other == name) => Some(format!(
                 "`{name}` is given twice: the case of a field name does not count"
             )),

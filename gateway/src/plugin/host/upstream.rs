@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Uri};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::plugin::grants::reserved;
+use crate::message::fields::is_own;
 use crate::plugin::host::bindings::gateway::plugin::types::{Header, Response};
 use crate::plugin::host::bindings::gateway::plugin::upstream::{Error, Host, Request};
 use crate::plugin::host::exchange::has_dot_segment;
@@ -116,7 +116,7 @@ fn answer(response: http::Response<Bytes>) -> Response {
     let headers = head
         .headers
         .iter()
-        .filter(|(name, _)| !reserved(name))
+        .filter(|(name, _)| !is_own(name.as_str()))
         .map(|(name, value)| Header {
             name: name.as_str().to_owned(),
             value: value.as_bytes().to_vec(),
@@ -156,7 +156,7 @@ fn translate(request: Request) -> Result<http::Request<Bytes>, Error> {
     for Header { name, value } in request.headers {
         let name =
             HeaderName::from_bytes(name.as_bytes()).map_err(|_| malformed("a field name"))?;
-        if reserved(&name) {
+        if is_own(name.as_str()) {
             continue;
         }
         let value = HeaderValue::from_maybe_shared(Bytes::from(value))
