@@ -5,6 +5,7 @@ pub mod error;
 pub mod fields;
 pub mod head;
 pub mod headers;
+pub mod path;
 pub mod phase;
 
 /// How often a request may pass through gateways as a sub-request of their plugins.
