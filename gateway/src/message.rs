@@ -7,6 +7,7 @@ pub mod head;
 pub mod headers;
 pub mod path;
 pub mod phase;
+pub mod query;
 
 /// How often a request may pass through gateways as a sub-request of their plugins.
 pub const MAX_DEPTH: u8 = 8;

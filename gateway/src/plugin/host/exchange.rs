@@ -1,6 +1,8 @@
 //! `exchange`: the request and response in hand. Reads see what the grants cover; an edit outside its phase, of a
 //! reserved field, or beyond the grants is denied and the request goes on without it.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
@@ -8,11 +10,11 @@ use crate::exchange::Parts;
 use crate::message::head::ResponseEdit;
 use crate::message::path;
 use crate::message::phase::Phase;
+use crate::message::query;
 use crate::plugin::failure::Stop;
 use crate::plugin::host::bindings::gateway::plugin::exchange::{HeaderError, Host};
 use crate::plugin::host::fields::{FieldEdit, Message, edit_response};
 use crate::plugin::host::guest::Guest;
-use crate::plugin::host::query;
 
 /// Attributes of one exchange, and bytes of a name or value.
 const ATTRIBUTES: usize = 256;
@@ -68,6 +70,7 @@ impl Host for Guest {
                 .path
                 .query()
                 .and_then(|text| query::first(text, &name))
+                .map(Cow::into_owned)
         })
     }
 
