@@ -1,23 +1,26 @@
 //! Where a route goes: `upstream`, `respond`, `redirect` or plugins alone; and `rewrite`.
 
-use bytes::Bytes;
+use std::sync::Arc;
+
 use http::header::{DATE, HeaderName};
 use http::{HeaderValue, StatusCode};
 
 use super::super::model::{
-    HostRewrite, PathRewrite, Redirect, Respond, Rewrite, Target, UpstreamId,
+    HostRewrite, PathRewrite, Redirect, RedirectValue, Respond, Rewrite, Target, UpstreamId,
 };
 use super::super::patterns;
 use super::super::sections::Names;
 use super::super::suggest;
 use super::super::table::{Default, Item, Table};
+use super::super::template::Template;
 use super::matcher;
 use crate::message::fields;
 
-/// The target and the rewriting on the way to it.
+/// The target and the rewriting on the way to it. `params` are those of the path.
 pub(super) fn target(
     table: &mut Table<'_>,
     names: &Names,
+    params: &[Arc<str>],
     has_plugins: bool,
 ) -> (Option<Target>, Rewrite) {
     let given: Vec<_> = ["upstream", "respond", "redirect"]
@@ -36,9 +39,11 @@ pub(super) fn target(
         let name = item.reference("an upstream", &names.upstreams)?;
         unique_index(names, &name).map(|index| Target::Upstream(UpstreamId(index)))
     });
-    let respond = table
-        .has("respond")
-        .then(|| table.sub("respond", respond).map(Target::Respond));
+    let respond = table.has("respond").then(|| {
+        table
+            .sub("respond", |table| respond(table, params))
+            .map(Target::Respond)
+    });
     let redirect = table
         .has("redirect")
         .then(|| table.sub("redirect", redirect).map(Target::Redirect));
@@ -71,7 +76,7 @@ fn unique_index(names: &Names, name: &str) -> Option<usize> {
     names.upstreams.iter().position(|known| &**known == name)
 }
 
-fn respond(table: &mut Table<'_>) -> Option<Respond> {
+fn respond(table: &mut Table<'_>, params: &[Arc<str>]) -> Option<Respond> {
     let status = table.or("status", Default::Integer(200), |item| {
         let number = item.integer(200..=599)?;
         StatusCode::from_u16(u16::try_from(number).ok()?).ok()
@@ -101,7 +106,9 @@ fn respond(table: &mut Table<'_>) -> Option<Respond> {
     Some(Respond {
         status,
         headers,
-        body: Bytes::from(body),
+        body: Template::with_braces(&body, |name| {
+            params.iter().find(|param| ***param == *name).cloned()
+        }),
     })
 }
 
@@ -149,10 +156,15 @@ fn redirect(table: &mut Table<'_>) -> Option<Redirect> {
         StatusCode::from_u16(u16::try_from(number).ok()?).ok()
     });
     let to = table.required("to", "to = \"https://example.com{path}\"", location)?;
-    Some(Redirect { to, status })
+    let (to, written) = to;
+    Some(Redirect {
+        to,
+        written,
+        status,
+    })
 }
 
-fn location(item: &Item<'_>) -> Option<String> {
+fn location(item: &Item<'_>) -> Option<(Template<RedirectValue>, String)> {
     let text = item.text_as("a URL such as \"https://example.com{path}\", or a path")?;
     let quoted = item.quoted();
     let absolute = text.starts_with("https://") || text.starts_with("http://");
@@ -168,16 +180,22 @@ fn location(item: &Item<'_>) -> Option<String> {
         ));
         return None;
     }
-    let known = ["path", "query", "host"];
-    for piece in text.split('{').skip(1) {
-        let name = piece.split('}').next().unwrap_or_default();
-        if !known.contains(&name) || !piece.contains('}') {
-            let remedy = suggest::remedy(name, known, "there is");
-            item.fault(format!("`{{{name}}}` stands for nothing here{remedy}"));
-            return None;
+    let template = Template::or_faults(Template::parse_with(text, redirect_value), item)?;
+    Some((template, text.to_owned()))
+}
+
+fn redirect_value(name: &str) -> Result<RedirectValue, String> {
+    match name {
+        "path" => Ok(RedirectValue::Path),
+        "query" => Ok(RedirectValue::Query),
+        "host" => Ok(RedirectValue::Host),
+        _ => {
+            let remedy = suggest::remedy(name, ["path", "query", "host"], "there are");
+            Err(format!(
+                "has `{{{name}}}`, which stands for nothing here{remedy}"
+            ))
         }
     }
-    Some(text.to_owned())
 }
 
 fn rewrite(table: &mut Table<'_>) -> Rewrite {
