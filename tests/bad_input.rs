@@ -89,6 +89,9 @@ fn the_path_is_normalised_once_for_everybody() {
     ] {
         assert_eq!(get(public, asked, &[]).json()["path"], seen, "{asked}");
     }
+    // RFC 9112, section 3.2.1: an empty path is sent as `/`.
+    let asked = format!("http://{public}?q=1");
+    assert_eq!(get(public, &asked, &[]).json()["path"], "/?q=1");
 }
 
 /// What an upstream sees of it is above.

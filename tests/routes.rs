@@ -25,6 +25,14 @@ rewrite = { strip_prefix = "/api", host = "preserve" }
 /// Routes that look at more than the path.
 const MATCHED: &str = r#"
 [[routes]]
+name = "gone"
+match = {{ path = "/gone/**" }}
+redirect = {{ to = "https://{{host}}{{path}}?{{query|none}}" }}
+[[routes]]
+name = "pair"
+match = {{ path = "/pair/{{a}}/{{b}}" }}
+respond = {{ body = '{{"a":"{{a}}","b":"{{b}}","c":{{"{{c}}":{{}}}}}}' }}
+[[routes]]
 name = "posted"
 match = { path = "/thing/{id}", methods = ["POST"] }
 respond = { status = 201, headers = { content-type = "application/json" }, body = '{"made":"{id}"}' }
@@ -68,6 +76,25 @@ fn a_rewrite_changes_what_goes_upstream_and_a_redirect_where_the_client_goes() {
         moved.header("location"),
         Some(format!("https://{public}/new?a=b").as_str())
     );
+}
+
+#[test]
+fn what_fills_a_hole_is_never_filled_again() {
+    let origin = Origin::start();
+    let gateway = gateway(&origin);
+    let public = gateway.listener("public");
+    for (asked, leads_to) in [
+        ("/gone/{query}?s=1", "/gone/{query}?s=1"),
+        ("/gone/{host}?{path}", "/gone/{host}?{path}"),
+        ("/gone/x", "/gone/x?none"),
+    ] {
+        let gone = get(public, asked, &[]);
+        assert_eq!(gone.status, 308, "{asked}");
+        let location = format!("https://{public}{leads_to}");
+        assert_eq!(gone.header("location"), Some(location.as_str()));
+    }
+    let pair = get(public, "/pair/%7Bb%7D/%7Ba%7D", &[]);
+    assert_eq!(pair.text(), r#"{"a":"{b}","b":"{a}","c":{"{c}":{}}}"#);
 }
 
 /// Reads until `what` came.

@@ -33,6 +33,7 @@ mod sections;
 mod source;
 mod suggest;
 mod table;
+mod template;
 mod tree;
 mod units;
 mod upstreams;
@@ -42,10 +43,11 @@ use std::path::Path;
 
 pub use fault::{Errors, Fault};
 pub use faulty::Faulty;
-pub use log_format::{LogField, LogPiece, LogTemplate};
+pub use log_format::{LogField, LogTemplate, LogValue};
 pub use model::*;
 pub use scope::Watched;
 pub(crate) use suggest::file_name_matches;
+pub use template::Template;
 pub use units::Secret;
 pub use written::Written;
 

@@ -2,9 +2,12 @@
 
 pub mod body;
 pub mod error;
+pub mod fields;
 pub mod head;
 pub mod headers;
+pub mod path;
 pub mod phase;
+pub mod query;
 
 /// How often a request may pass through gateways as a sub-request of their plugins.
 pub const MAX_DEPTH: u8 = 8;

@@ -24,38 +24,12 @@ impl Iterator for Query {
             let rest = self.path.get(self.next..).filter(|rest| !rest.is_empty())?;
             let pair = rest.split('&').next().unwrap_or(rest);
             self.next += pair.len() + 1;
-            if !pair.is_empty() {
-                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                return Some((decode(name), decode(value)));
+            let decoded = form_urlencoded::parse(pair.as_bytes()).into_owned().next();
+            if decoded.is_some() {
+                return decoded;
             }
         }
     }
-}
-
-pub(crate) fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        rest = tail;
-        bytes.push(match (byte, tail) {
-            (b'+', _) => b' ',
-            (b'%', [high, low, after @ ..]) => match (digit(*high), digit(*low)) {
-                (Some(high), Some(low)) => {
-                    rest = after;
-                    high << 4 | low
-                }
-                _ => b'%',
-            },
-            _ => byte,
-        });
-    }
-    String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
-}
-
-fn digit(byte: u8) -> Option<u8> {
-    char::from(byte)
-        .to_digit(16)
-        .and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]

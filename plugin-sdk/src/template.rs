@@ -1,6 +1,7 @@
 //! Values with holes, `Bearer {header.x-token}`, parsed once in `configure` and filled per request.
 //!
-//! A hole is `{source}` or `{source|default}`; `{{` and `}}` stand for braces. A text without holes stays constant.
+//! A hole is `{source}` or `{source|default}`; `{{` and `}}` stand for braces. A text without holes stays constant. The
+//! gateway has the same grammar for its own: `tests/vectors/templates.txt` holds both to it.
 
 use std::fmt;
 
@@ -243,6 +244,8 @@ impl<V> Template<V> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn named(hole: &Source) -> Option<Vec<u8>> {
@@ -257,6 +260,28 @@ mod tests {
     fn bytes(text: &str) -> Result<String, Unfilled> {
         let bytes = Template::parse(text).unwrap().bytes(named)?;
         Ok(String::from_utf8(bytes).unwrap())
+    }
+
+    #[test]
+    fn a_text_is_taken_apart_as_the_vectors_say() {
+        let vectors = include_str!("../../tests/vectors/templates.txt").lines();
+        for line in vectors.filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let mut values = serde_json::Deserializer::from_str(line).into_iter::<Value>();
+            let (text, pieces) = (values.next().unwrap(), values.next().unwrap());
+            let text = text.unwrap();
+            let parsed = Template::parse_with(text.as_str().unwrap(), |_| Ok(()));
+            let apart = parsed.map_or(Value::Null, |template| {
+                let pieces = template.pieces.iter().map(|piece| match piece {
+                    Piece::Text(text) => json!(text),
+                    Piece::Hole { text, default, .. } => match default {
+                        Some(default) => json!([text, default]),
+                        None => json!([text]),
+                    },
+                });
+                pieces.collect()
+            });
+            assert_eq!(apart, pieces.unwrap(), "{text}");
+        }
     }
 
     #[test]

@@ -122,15 +122,7 @@ fn format(item: &Item<'_>) -> Option<AccessLogFormat> {
         }
         return None;
     }
-    match LogTemplate::parse(text) {
-        Ok(template) => Some(AccessLogFormat::Template(template)),
-        Err(faults) => {
-            for fault in faults {
-                item.fault(format!("{} {fault}", item.quoted()));
-            }
-            None
-        }
-    }
+    LogTemplate::or_faults(LogTemplate::parse(text), item).map(AccessLogFormat::Template)
 }
 
 fn compile_cache(table: &mut Table<'_>) -> Option<PathBuf> {

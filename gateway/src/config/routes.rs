@@ -4,13 +4,15 @@ mod matcher;
 mod target;
 mod ties;
 
+use std::sync::Arc;
+
 use serde_json::Value as Json;
 
 use super::chain::{self, Defaults, Step};
 use super::description::Words;
 use super::item::Item;
 use super::listeners;
-use super::model::{Route, RoutePlugin};
+use super::model::{Match, PathPattern, Route, RoutePlugin, Segment};
 use super::scope::Scope;
 use super::sections::{Names, Sections};
 use super::table::Table;
@@ -101,8 +103,9 @@ pub(super) fn route(
         let given = table.item_unshown("plugins");
         let (chain, shown) = chain::of_route(given.as_ref(), names, global, defaults);
         table.show("plugins", shown);
+        let params = matcher.as_ref().map_or_else(Vec::new, params);
         let has_plugins = given.as_ref().is_some_and(names_plugins);
-        let (target, rewrite) = target::target(table, names, has_plugins);
+        let (target, rewrite) = target::target(table, names, &params, has_plugins);
         let timeout = table.optional("timeout", Item::duration);
         table.later(&LATER);
         let (Some(name), Some(matcher), Some(target)) = (name, matcher, target) else {
@@ -120,6 +123,18 @@ pub(super) fn route(
             place: item.scope.show(item.node.at),
         })
     })
+}
+
+/// The names of the path's parameters.
+fn params(matcher: &Match) -> Vec<Arc<str>> {
+    let PathPattern::Template { segments, .. } = &matcher.path else {
+        return Vec::new();
+    };
+    let name = |segment: &Segment| match segment {
+        Segment::Param(name) => Some(name.clone()),
+        Segment::Literal(_) => None,
+    };
+    segments.iter().filter_map(name).collect()
 }
 
 /// Whether a route's `plugins` names one of its own: with those alone a route has somewhere to go.

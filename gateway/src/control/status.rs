@@ -68,7 +68,7 @@ impl Control for Gateway {
                     json!({ "upstream": &*snapshot.upstreams[index.0].name })
                 }
                 Target::Respond(respond) => json!({ "respond": respond.status.as_u16() }),
-                Target::Redirect(redirect) => json!({ "redirect": redirect.to }),
+                Target::Redirect(redirect) => json!({ "redirect": redirect.written }),
                 Target::Plugins => json!("plugins"),
             };
             json!({

@@ -1,4 +1,4 @@
-//! Header fields that belong to a connection, and those that tell the upstream who asks (`forwarded`).
+//! What is done to the header fields of a connection, and to those that tell the upstream who asks (`forwarded`).
 //!
 //! The order matters: first [`strip`], then [`forget_client`] where a stranger says who asks, then [`forward`], so
 //! that a client cannot name the gateway's own fields in Connection and have them removed.
@@ -7,6 +7,8 @@ mod forwarded;
 
 use http::header::{CONNECTION, EXPECT, HeaderName, TE, UPGRADE};
 use http::{HeaderMap, HeaderValue};
+
+use super::fields::{self, OF_CONNECTION};
 
 pub use forwarded::{
     Identity, X_REQUEST_ID, address_value, client, forget_client, forward, host_of, request_id,
@@ -28,10 +30,10 @@ pub fn strip(headers: &mut HeaderMap, upgrading: bool) -> Seen {
     let mut present = [false; OF_CONNECTION.len()];
     let (mut any, mut seen) = (false, Seen::default());
     for name in headers.keys().map(HeaderName::as_str) {
-        if let Some(index) = of_connection(name) {
+        if let Some(index) = fields::of_connection(name) {
             (present[index], any) = (true, true);
         } else {
-            seen.identity |= forwarded::tells_client(name);
+            seen.identity |= fields::tells_client(name);
             seen.to_gateway |= name == DEPTH.as_str() || name == EXPECT.as_str();
         }
     }
@@ -68,19 +70,6 @@ pub struct Seen {
     pub to_gateway: bool,
 }
 
-/// What belongs to one connection.
-const OF_CONNECTION: [&str; 9] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-    "http2-settings",
-    "proxy-authenticate",
-    "proxy-authorization",
-];
-
 /// Has the response end its connection (RFC 9112, 9.6).
 pub fn close(headers: &mut HeaderMap) {
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -91,11 +80,6 @@ pub fn closes(headers: &HeaderMap) -> bool {
     headers
         .get(CONNECTION)
         .is_some_and(|value| value.as_bytes() == b"close")
-}
-
-/// The place of a name in [`OF_CONNECTION`].
-fn of_connection(name: &str) -> Option<usize> {
-    OF_CONNECTION.iter().position(|of| *of == name)
 }
 
 /// Removes Connection and what it names.
@@ -120,17 +104,10 @@ fn remove_named(headers: &mut HeaderMap, upgrading: bool) {
         let Ok(name) = HeaderName::from_bytes(option) else {
             continue;
         };
-        if !is_protected(name.as_str()) {
+        if !fields::is_protected(name.as_str()) {
             headers.remove(name);
         }
     }
-}
-
-fn is_protected(name: &str) -> bool {
-    matches!(
-        name,
-        "host" | "content-length" | "forwarded" | "x-request-id"
-    ) || name.starts_with("x-forwarded-")
 }
 
 /// The members of a comma-separated list.

@@ -5,7 +5,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::failure::{Failure, FailureKind};
 use super::host::bindings::exports::gateway::plugin::filter as wit;
-use super::{grants, host, limits};
+use super::{host, limits};
+use crate::message::fields;
 use crate::message::phase::Phases;
 
 /// How a request or response phase ends.
@@ -50,7 +51,7 @@ impl Flow {
             let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(field.value)) else {
                 continue;
             };
-            if !grants::reserved(&name)
+            if !fields::is_own(name.as_str())
                 && headers.len() < limits::FIELDS
                 && headers.try_append(name, value).is_err()
             {

@@ -1,7 +1,4 @@
-//! What a plugin may touch: which of its imports the configuration allows, and which header fields are the
-//! gateway's own.
-
-use http::HeaderName;
+//! Which of a plugin's imports the configuration allows.
 
 use crate::config::Grants;
 
@@ -42,24 +39,4 @@ pub(super) fn check_import(name: &str, calls: bool, grants: &Grants) -> Result<(
     Err(format!(
         "calls `{interface}`, which is not granted; grant it with `grants = {{ {remedy} }}`"
     ))
-}
-
-/// Whether a field belongs to the gateway whatever a plugin is granted: framing and hop-by-hop fields
-/// (RFC 9110, section 7.6.1) and the host.
-pub(super) fn reserved(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "host"
-            | "content-length"
-            | "transfer-encoding"
-            | "connection"
-            | "keep-alive"
-            | "http2-settings"
-            | "proxy-authenticate"
-            | "proxy-authorization"
-            | "proxy-connection"
-            | "te"
-            | "trailer"
-            | "upgrade"
-    )
 }

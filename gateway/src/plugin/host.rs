@@ -9,7 +9,6 @@ mod limiter;
 mod linker;
 mod names;
 mod output;
-mod query;
 mod secrets;
 mod state;
 mod telemetry;

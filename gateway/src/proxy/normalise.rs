@@ -3,12 +3,11 @@
 //! Routing, plugins and the upstream see the one string made here. Whatever two servers could read differently is
 //! refused instead of being guessed at.
 
-use std::str;
-
-use bytes::{Bytes, BytesMut};
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
+
+use crate::message::path;
 
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +55,7 @@ pub fn target(
     let authority = authority(uri, headers, version)?;
     let path = match uri.path_and_query() {
         Some(path) if path.as_str() == "*" && method == Method::OPTIONS => path.clone(),
-        Some(path) => normalise(path)?,
+        Some(path) => path::from_client(path).map_err(|unfit| bad(unfit.reason()))?,
         None if uri.scheme().is_some() => PathAndQuery::from_static("/"),
         None => return Err(bad("the target is neither a path nor a URL")),
     };
@@ -148,210 +147,9 @@ fn is_plain(host: &[u8]) -> bool {
     name > 0 && port_is_whole
 }
 
-/// Brings a path into the one form: dot segments removed (RFC 3986, 5.2.4), `//` merged, escapes in upper case and
-/// only where they must be. The query stays as it is.
-///
-/// # Errors
-/// 400 for what servers read differently: `%2f`, `%5c`, `%00`, `\`, `;`, double encoding, broken escapes, bytes
-/// beyond ASCII.
-pub fn normalise(path_and_query: &PathAndQuery) -> Result<PathAndQuery, Refusal> {
-    let path = path_and_query.path();
-    if !path.starts_with('/') {
-        return Err(bad("the path does not begin with a slash"));
-    }
-    let ascii = path_and_query.as_str().is_ascii();
-    if !ascii {
-        return Err(bad("the target is not ASCII"));
-    }
-    if !needs_work(path.as_bytes()) {
-        return Ok(path_and_query.clone());
-    }
-    let decoded = decode(path.as_bytes())?;
-    let mut whole = remove_dots(&decoded);
-    if let Some(query) = path_and_query.query() {
-        whole.extend_from_slice(b"?");
-        whole.extend_from_slice(query.as_bytes());
-    }
-    let whole: Bytes = whole.freeze();
-    PathAndQuery::from_maybe_shared(whole)
-        .map_err(|_| bad("the path has bytes that no path may have"))
-}
-
-/// One pass; most paths end here.
-fn needs_work(path: &[u8]) -> bool {
-    let mut slash = false;
-    for byte in path {
-        match byte {
-            b'%' | b';' | b'\\' => return true,
-            b'/' | b'.' if slash => return true,
-            _ => slash = *byte == b'/',
-        }
-    }
-    false
-}
-
-/// Decodes the escapes of unreserved characters and refuses the ambiguous ones.
-fn decode(path: &[u8]) -> Result<BytesMut, Refusal> {
-    let mut out = BytesMut::with_capacity(path.len() + 1);
-    let mut at = 0;
-    while let Some(byte) = path.get(at) {
-        match byte {
-            b'\\' => return Err(bad("the path has a backslash")),
-            b';' => refuse_parameters(path, at)?,
-            b'%' => {
-                let decoded = escape(path, at)?;
-                at += 3;
-                match decoded {
-                    b'/' => return Err(bad("the path has %2F")),
-                    b'\\' => return Err(bad("the path has %5C")),
-                    0 => return Err(bad("the path has %00")),
-                    b'%' if is_escape(path, at) => {
-                        return Err(bad("the path is encoded twice"));
-                    }
-                    b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                        out.extend_from_slice(&[decoded]);
-                    }
-                    _ => {
-                        const HEX: &[u8; 16] = b"0123456789ABCDEF";
-                        let (high, low) = (usize::from(decoded >> 4), usize::from(decoded & 15));
-                        out.extend_from_slice(&[b'%', HEX[high], HEX[low]]);
-                    }
-                }
-                continue;
-            }
-            _ => {}
-        }
-        out.extend_from_slice(&[*byte]);
-        at += 1;
-    }
-    Ok(out)
-}
-
-/// `/..;x/` is a parent directory to some servers and a name to others, `/.;/` and `/;/` likewise.
-fn refuse_parameters(path: &[u8], at: usize) -> Result<(), Refusal> {
-    let start = memchr::memrchr(b'/', &path[..at]).map_or(0, |slash| slash + 1);
-    let mut name = &path[start..at];
-    while let [rest @ .., b'.'] | [rest @ .., b'%', b'2', b'e' | b'E'] = name {
-        name = rest;
-    }
-    if name.is_empty() {
-        Err(bad("the path has parameters on a dot segment"))
-    } else {
-        Ok(())
-    }
-}
-
-/// The byte that the escape at `at` stands for.
-fn escape(path: &[u8], at: usize) -> Result<u8, Refusal> {
-    let digit = |at: usize| path.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-    match (path.get(at), digit(at + 1), digit(at + 2)) {
-        (Some(b'%'), Some(high), Some(low)) => {
-            Ok(u8::try_from(high * 16 + low).unwrap_or_default())
-        }
-        _ => Err(bad("the path has a broken escape")),
-    }
-}
-
-/// Whether two hex digits stand at `at`: behind `%25` they are an escape to whoever decodes again.
-fn is_escape(path: &[u8], at: usize) -> bool {
-    path.get(at..at + 2)
-        .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-}
-
-/// Merges slashes, and removes dot segments (RFC 3986, 5.2.4).
-fn remove_dots(path: &[u8]) -> BytesMut {
-    let mut out = BytesMut::with_capacity(path.len() + 1);
-    let mut segments = path.split(|byte| *byte == b'/').skip(1).peekable();
-    while let Some(segment) = segments.next() {
-        let last = segments.peek().is_none();
-        match segment {
-            b"" | b"." => {}
-            b".." => {
-                let parent = memchr::memrchr(b'/', &out).unwrap_or(0);
-                out.truncate(parent);
-            }
-            name => {
-                out.extend_from_slice(b"/");
-                out.extend_from_slice(name);
-            }
-        }
-        if last && matches!(segment, b"" | b"." | b"..") {
-            out.extend_from_slice(b"/");
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn path(path: &str) -> Result<String, &'static str> {
-        let path: PathAndQuery = path.parse().map_err(|_| "no path")?;
-        normalise(&path)
-            .map(|path| path.as_str().to_owned())
-            .map_err(|refusal| refusal.reason)
-    }
-
-    #[test]
-    fn a_path_has_one_form() {
-        for (from, to) in [
-            ("/", "/"),
-            ("/a/b?x=%2f//..", "/a/b?x=%2f//.."),
-            ("/a//b///c", "/a/b/c"),
-            ("//a", "/a"),
-            ("/a/./b/../c", "/a/c"),
-            ("/a/..", "/"),
-            ("/a/b/..", "/a/"),
-            ("/a/.", "/a/"),
-            ("/../../a", "/a"),
-            ("/a/%2e%2E/b", "/b"),
-            ("/%7euser/%41%2d", "/~user/A-"),
-            ("/%c3%a9", "/%C3%A9"),
-            ("/a%20b%3a", "/a%20b%3A"),
-            ("/.hidden", "/.hidden"),
-            ("/a/...", "/a/..."),
-            ("/a;v=1/b", "/a;v=1/b"),
-            ("/100%25", "/100%25"),
-            ("/a/../?q", "/?q"),
-        ] {
-            assert_eq!(path(from).as_deref(), Ok(to), "{from}");
-        }
-    }
-
-    #[test]
-    fn what_servers_read_differently_is_refused() {
-        for from in [
-            "/a%2fb",
-            "/a%2Fb",
-            "/a%5cb",
-            "/a%5Cb",
-            "/a%00",
-            "/a%252fb",
-            "/%252e%252e/",
-            "/a\\b",
-            "/..;/a",
-            "/a/..;x=1/b",
-            "/.;/a",
-            "/;/a",
-            "/%2e%2e;/a",
-            "/%2E.;/a",
-            "/a%",
-            "/a%2",
-            "/a%zz",
-            "/é",
-        ] {
-            assert!(path(from).is_err(), "{from} gave {:?}", path(from));
-        }
-    }
-
-    #[test]
-    fn normalising_twice_changes_nothing() {
-        for from in ["/a/%2e./b//c/%7e/%c3%a9/.", "/..//../a/..", "/a;v=%41"] {
-            let once = path(from).unwrap();
-            assert_eq!(path(&once).unwrap(), once);
-        }
-    }
 
     fn ask(
         method: &str,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::answer::Answer;
-use crate::config::{Redirect, Respond, Target, UpstreamId};
+use crate::config::{Redirect, RedirectValue, Respond, Target, UpstreamId};
 use crate::error::Error;
 use crate::exchange::Parts;
 use crate::message::head::ResponseHead;
@@ -35,38 +35,38 @@ fn respond(respond: &Respond, exchange: &Parts) -> Answer {
     for (name, value) in &respond.headers {
         headers.append(name.clone(), value.clone());
     }
-    let body = if exchange.client.params.is_empty() {
-        respond.body.clone()
-    } else {
-        fill(&respond.body, exchange)
-    };
+    let body = respond.body.constant().unwrap_or_else(|| {
+        let mut filled = Vec::new();
+        respond.body.write(&mut filled, b"", |to, name| {
+            let value = exchange.param(name);
+            value.map(|value| inside_string(to, value)).is_some()
+        });
+        Bytes::from(filled)
+    });
     let status = respond.status;
     Answer::whole(ResponseHead { status, headers }, body)
 }
 
-/// Replaces `{name}` by the parameter. In a JSON body a value cannot break out of its string: quotes,
-/// backslashes and control characters are escaped.
-fn fill(body: &Bytes, exchange: &Parts) -> Bytes {
-    let Ok(text) = std::str::from_utf8(body) else {
-        return body.clone();
-    };
-    let mut filled = text.to_owned();
-    for (name, value) in &exchange.client.params {
-        let escaped = serde_json::Value::from(value.as_str()).to_string();
-        filled = filled.replace(&format!("{{{name}}}"), &escaped[1..escaped.len() - 1]);
-    }
-    Bytes::from(filled)
+/// Writes a value that cannot break out of a string of JSON: quotes, backslashes and control characters are escaped.
+fn inside_string(to: &mut Vec<u8>, value: &str) {
+    let quoted = serde_json::Value::from(value).to_string();
+    to.extend_from_slice(&quoted.as_bytes()[1..quoted.len() - 1]);
 }
 
 /// The `Location` and status of a redirect.
 fn redirect(redirect: &Redirect, exchange: &Parts) -> Result<Answer, Error> {
     let client = &exchange.client;
-    let to = redirect
-        .to
-        .replace("{host}", client.authority.to_str().unwrap_or_default())
-        .replace("{path}", client.path.path())
-        .replace("{query}", client.path.query().unwrap_or_default());
-    let location = HeaderValue::try_from(to)
+    let mut to = Vec::new();
+    redirect.to.write(&mut to, b"", |to, value| {
+        let value = match value {
+            RedirectValue::Host => client.authority.as_bytes(),
+            RedirectValue::Path => client.path.path().as_bytes(),
+            RedirectValue::Query => client.path.query().unwrap_or_default().as_bytes(),
+        };
+        to.extend_from_slice(value);
+        !value.is_empty()
+    });
+    let location = HeaderValue::from_maybe_shared(Bytes::from(to))
         .map_err(|_| Error::Refused(StatusCode::BAD_REQUEST, "the redirect would not be a URL"))?;
     let mut headers = HeaderMap::with_capacity(2);
     headers.insert(header::LOCATION, location);

@@ -62,14 +62,7 @@ impl QueryEdits {
             }
             return;
         }
-        let mut parameters: Vec<Parameter<'_>> = query
-            .split('&')
-            .filter(|pair| !pair.is_empty())
-            .map(|pair| Parameter {
-                name: percent::decode(pair.split('=').next().unwrap_or(pair)),
-                raw: Cow::Borrowed(pair),
-            })
-            .collect();
+        let mut parameters: Vec<_> = query.split('&').filter_map(Parameter::of).collect();
         for edit in &self.0 {
             edit.apply(&mut parameters, request);
         }
@@ -112,7 +105,16 @@ impl Edit {
     }
 }
 
-impl Parameter<'_> {
+impl<'a> Parameter<'a> {
+    /// None where nothing stands between two `&`.
+    fn of(pair: &'a str) -> Option<Self> {
+        let (name, _) = form_urlencoded::parse(pair.as_bytes()).next()?;
+        Some(Self {
+            name: name.into_owned(),
+            raw: Cow::Borrowed(pair),
+        })
+    }
+
     /// None if the template has no value.
     fn made(name: &str, template: &Template, request: &Request) -> Option<Self> {
         let value = template.bytes(|source| source.read(request)).ok()?;

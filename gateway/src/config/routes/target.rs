@@ -1,37 +1,28 @@
 //! Where a route goes: `upstream`, `respond`, `redirect` or plugins alone; and `rewrite`.
 
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode};
+use std::sync::Arc;
+
+use http::header::{DATE, HeaderName};
+use http::{HeaderValue, StatusCode};
 
 use super::super::description::Words;
 use super::super::item::Item;
 use super::super::model::{
-    HostRewrite, PathRewrite, Redirect, Respond, Rewrite, Target, UpstreamId,
+    HostRewrite, PathRewrite, Redirect, RedirectValue, Respond, Rewrite, Target, UpstreamId,
 };
 use super::super::patterns;
 use super::super::sections::Names;
 use super::super::suggest;
 use super::super::table::{Default, Table};
+use super::super::template::Template;
 use super::matcher;
+use crate::message::fields;
 
-/// Fields that the gateway itself writes: a configured one would break the message (RFC 9110, section 7.6.1).
-const FORBIDDEN: [&str; 10] = [
-    "connection",
-    "content-length",
-    "date",
-    "host",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// The target and the rewriting on the way to it.
+/// The target and the rewriting on the way to it. `params` are those of the path.
 pub(super) fn target(
     table: &mut Table<'_>,
     names: &Names,
+    params: &[Arc<str>],
     has_plugins: bool,
 ) -> (Option<Target>, Rewrite) {
     let given: Vec<_> = ["upstream", "respond", "redirect"]
@@ -50,7 +41,7 @@ pub(super) fn target(
         let name = item.reference("an upstream", &names.upstreams)?;
         unique_index(names, &name).map(|index| Target::Upstream(UpstreamId(index)))
     });
-    let respond = table.optional_sub("respond", respond);
+    let respond = table.optional_sub("respond", |table| respond(table, params));
     let redirect = table.optional_sub("redirect", redirect);
     if table.has("rewrite") && matches!(given.as_slice(), ["respond" | "redirect"]) {
         let message = format!(
@@ -85,7 +76,7 @@ static RESPOND: Words = Words {
     example: "",
 };
 
-fn respond(table: &mut Table<'_>) -> Option<Respond> {
+fn respond(table: &mut Table<'_>, params: &[Arc<str>]) -> Option<Respond> {
     table.words(&RESPOND);
     let status = table.or("status", Default::Integer(200), |item| {
         let number = item.integer(200..=599)?;
@@ -116,7 +107,9 @@ fn respond(table: &mut Table<'_>) -> Option<Respond> {
     Some(Respond {
         status,
         headers,
-        body: Bytes::from(body),
+        body: Template::with_braces(&body, |name| {
+            params.iter().find(|param| ***param == *name).cloned()
+        }),
     })
 }
 
@@ -127,9 +120,10 @@ fn headers(item: &Item<'_>) -> Vec<(HeaderName, HeaderValue)> {
         let name = HeaderName::try_from(entry.key.as_str());
         let reason = match &name {
             Err(_) => Some(format!("`{}` is no field name", entry.key)),
-            Ok(name) if FORBIDDEN.contains(&name.as_str()) => Some(format!(
-                "`{name}` is written by the gateway itself; leave it out"
-            )),
+            // A date that was configured would be the same for every answer.
+            Ok(name) if fields::is_own(name.as_str()) || *name == DATE => {
+                Some(format!("`{name}` is the gateway's own; leave it out"))
+            }
             Ok(name) if headers.iter().any(|(other, _)| other == name) => Some(format!(
                 "`{name}` is given twice: the case of a field name does not count"
             )),
@@ -176,10 +170,15 @@ fn redirect(table: &mut Table<'_>) -> Option<Redirect> {
         StatusCode::from_u16(u16::try_from(number).ok()?).ok()
     });
     let to = table.required("to", "to = \"https://example.com{path}\"", location)?;
-    Some(Redirect { to, status })
+    let (to, written) = to;
+    Some(Redirect {
+        to,
+        written,
+        status,
+    })
 }
 
-fn location(item: &Item<'_>) -> Option<String> {
+fn location(item: &Item<'_>) -> Option<(Template<RedirectValue>, String)> {
     let text = item.text_as("a URL such as \"https://example.com{path}\", or a path")?;
     let quoted = item.quoted();
     let absolute = text.starts_with("https://") || text.starts_with("http://");
@@ -195,16 +194,22 @@ fn location(item: &Item<'_>) -> Option<String> {
         ));
         return None;
     }
-    let known = ["path", "query", "host"];
-    for piece in text.split('{').skip(1) {
-        let name = piece.split('}').next().unwrap_or_default();
-        if !known.contains(&name) || !piece.contains('}') {
-            let remedy = suggest::remedy(name, known, "there is");
-            item.fault(format!("`{{{name}}}` stands for nothing here{remedy}"));
-            return None;
+    let template = Template::or_faults(Template::parse_with(text, redirect_value), item)?;
+    Some((template, text.to_owned()))
+}
+
+fn redirect_value(name: &str) -> Result<RedirectValue, String> {
+    match name {
+        "path" => Ok(RedirectValue::Path),
+        "query" => Ok(RedirectValue::Query),
+        "host" => Ok(RedirectValue::Host),
+        _ => {
+            let remedy = suggest::remedy(name, ["path", "query", "host"], "there are");
+            Err(format!(
+                "has `{{{name}}}`, which stands for nothing here{remedy}"
+            ))
         }
     }
-    Some(text.to_owned())
 }
 
 static REWRITE: Words = Words {

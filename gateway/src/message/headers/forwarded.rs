@@ -9,6 +9,8 @@ use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
+use crate::message::fields::tells_client;
+
 /// `x-request-id`
 pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// `x-forwarded-for`
@@ -80,14 +82,6 @@ fn parse_address(entry: &[u8]) -> Option<IpAddr> {
     bare.parse()
         .ok()
         .map(|address: IpAddr| address.to_canonical())
-}
-
-/// Whether a field says who asks, and how: Forwarded (RFC 7239), X-Forwarded-* whatever follows, X-Real-IP.
-pub(super) fn tells_client(name: &str) -> bool {
-    match name.strip_prefix("x-") {
-        Some(rest) => rest.starts_with("forwarded-") || rest == "real-ip",
-        None => name == "forwarded",
-    }
 }
 
 /// Removes every field that says who asks: upstreams believe them, so a stranger may not send them.

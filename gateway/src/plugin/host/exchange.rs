@@ -1,18 +1,20 @@
 //! `exchange`: the request and response in hand. Reads see what the grants cover; an edit outside its phase, of a
 //! reserved field, or beyond the grants is denied and the request goes on without it.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
-use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::exchange::Parts;
 use crate::message::head::ResponseEdit;
+use crate::message::path;
 use crate::message::phase::Phase;
+use crate::message::query;
 use crate::plugin::failure::Stop;
 use crate::plugin::host::bindings::gateway::plugin::exchange::{HeaderError, Host};
 use crate::plugin::host::fields::{FieldEdit, Message, edit_response};
 use crate::plugin::host::guest::Guest;
-use crate::plugin::host::query;
 
 /// Attributes of one exchange, and bytes of a name or value.
 const ATTRIBUTES: usize = 256;
@@ -68,6 +70,7 @@ impl Host for Guest {
                 .path
                 .query()
                 .and_then(|text| query::first(text, &name))
+                .map(Cow::into_owned)
         })
     }
 
@@ -128,7 +131,9 @@ impl Host for Guest {
         let Some(exchange) = self.in_phase(Phase::Request) else {
             return Ok(Err(HeaderError::Denied));
         };
-        Ok(upstream_path(path).map(|path| exchange.request.path = path))
+        Ok(path::set_by_plugin(path)
+            .map(|path| exchange.request.path = path)
+            .map_err(|_| HeaderError::InvalidName))
     }
 
     fn set_upstream(&mut self, name: String) -> Edit {
@@ -330,39 +335,6 @@ pub(in crate::plugin) fn answer_status(status: u16) -> Option<StatusCode> {
         .filter(|status| (200..=599).contains(&status.as_u16()))
 }
 
-/// Path and query that may go upstream: what the gateway refuses from a client, it refuses from a plugin too.
-fn upstream_path(path: String) -> Result<PathAndQuery, HeaderError> {
-    if !path.starts_with('/') || path.bytes().any(|b| !b.is_ascii_graphic() || b == b'#') {
-        return Err(HeaderError::InvalidName);
-    }
-    let parsed =
-        PathAndQuery::from_maybe_shared(Bytes::from(path)).map_err(|_| HeaderError::InvalidName)?;
-    if is_treacherous(parsed.path()) {
-        return Err(HeaderError::InvalidName);
-    }
-    Ok(parsed)
-}
-
-/// Whether a path has dot segments, also encoded ones or with parameters, or hides a separator or a NUL.
-fn is_treacherous(path: &str) -> bool {
-    let lower = path.to_ascii_lowercase();
-    let hidden = ["%2f", "%5c", "%00", "\\"]
-        .iter()
-        .any(|hidden| lower.contains(hidden));
-    hidden || has_dot_segment(path)
-}
-
-/// Whether a segment of a path is `.` or `..`, however it is written: whoever resolves it leaves the place that the
-/// plugin meant (RFC 3986, section 5.2.4). What decodes a separator, or takes `\` for one, sees more segments.
-pub(super) fn has_dot_segment(path: &str) -> bool {
-    let plain = path.to_ascii_lowercase().replace("%2e", ".");
-    let plain = plain.replace("%2f", "/").replace("%5c", "/");
-    plain.split(['/', '\\']).any(|segment| {
-        let name = segment.split(';').next().unwrap_or(segment);
-        name == "." || name == ".."
-    })
-}
-
 fn first(headers: &HeaderMap, name: &str) -> Option<Vec<u8>> {
     headers.get(name).map(|value| value.as_bytes().to_vec())
 }
@@ -377,47 +349,4 @@ fn all(headers: &HeaderMap, covers: impl Fn(&str) -> bool) -> Fields {
 
 fn text(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_that_would_surprise_the_upstream_is_refused() {
-        for bad in [
-            "",
-            "x",
-            "http://x/",
-            "/a b",
-            "/a\r\nx: y",
-            "/a\0",
-            "/a/../b",
-            "/./a",
-            "/a/..",
-            "/%2e%2E/a",
-            "/a%2fb",
-            "/a%5Cb",
-            "/a%00",
-            "/..;x=1/a",
-            "/a\\b",
-            "/\u{e9}",
-            "/a#b",
-        ] {
-            assert!(upstream_path(bad.to_owned()).is_err(), "{bad:?} was taken");
-        }
-        for good in [
-            "/",
-            "/a/b",
-            "/a?b=../c&d=%2f",
-            "/...",
-            "/a.b/.c",
-            "/a;v=1/b",
-        ] {
-            assert!(
-                upstream_path(good.to_owned()).is_ok(),
-                "{good:?} was refused"
-            );
-        }
-    }
 }

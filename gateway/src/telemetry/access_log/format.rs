@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 
 use super::line::Line;
-use crate::config::{LogField, LogPiece, LogTemplate};
+use crate::config::{LogField, LogTemplate, LogValue};
 
 /// One JSON object. Durations are seconds.
 pub(super) fn json(to: &mut Vec<u8>, line: &Line<'_>) {
@@ -161,63 +161,57 @@ fn protocol(line: &Line<'_>) -> &'static str {
 
 /// A line of one's own. Values are escaped as in a combined line; `-` stands for what there is not.
 pub(super) fn template(to: &mut Vec<u8>, template: &LogTemplate, line: &Line<'_>) {
-    for piece in &template.pieces {
-        match piece {
-            LogPiece::Text(text) => to.extend_from_slice(text.as_bytes()),
-            LogPiece::Field(name) => field(to, *name, line),
-            LogPiece::Attribute(name) => {
-                let value = line
-                    .attributes
-                    .iter()
-                    .find(|(key, _)| **key == **name)
-                    .map_or("-", |(_, value)| value);
-                escaped(to, value.as_bytes());
-            }
+    template.write(to, b"-", |to, value| match value {
+        LogValue::Field(name) => field(to, *name, line),
+        LogValue::Attribute(name) => {
+            let mut attributes = line.attributes.iter();
+            let found = attributes.find(|(key, _)| **key == **name);
+            text(to, found.map(|(_, value)| value.as_bytes()))
         }
-    }
+    });
     to.push(b'\n');
 }
 
-fn field(to: &mut Vec<u8>, name: LogField, line: &Line<'_>) {
-    let text = match name {
-        LogField::Time => return plain(to, Some(humantime::format_rfc3339_millis(line.time))),
-        LogField::Client => return plain(to, Some(line.client)),
-        LogField::Status => return plain(to, line.status),
-        LogField::BytesIn => return plain(to, Some(line.bytes_in)),
-        LogField::BytesOut => return plain(to, Some(line.bytes_out)),
-        LogField::DurationMs => return milliseconds(to, Some(line.duration)),
-        LogField::UpstreamMs => return milliseconds(to, line.upstream_time),
-        LogField::Endpoint => return plain(to, line.endpoint),
-        LogField::Complete => return plain(to, Some(line.finished)),
-        LogField::UserAgent => return escaped(to, line.user_agent.unwrap_or(b"-")),
-        LogField::Referer => return escaped(to, line.referer.unwrap_or(b"-")),
-        LogField::Id => line.id,
-        LogField::Method => line.method,
-        LogField::Path => line.path,
-        LogField::Host => line.host,
-        LogField::Protocol => protocol(line),
-        LogField::Scheme => scheme(line),
-        LogField::Route => line.route,
-        LogField::Error => line.error.map_or("-", |error| error.name()),
-    };
-    escaped(to, text.as_bytes());
-}
-
-/// What cannot have anything in it to escape.
-fn plain(to: &mut Vec<u8>, value: Option<impl fmt::Display>) {
-    match value {
-        Some(value) => {
-            let _infallible = write!(to, "{value}");
-        }
-        None => to.push(b'-'),
+/// Writes a field, or says that there is none.
+fn field(to: &mut Vec<u8>, name: LogField, line: &Line<'_>) -> bool {
+    match name {
+        LogField::Time => plain(to, Some(humantime::format_rfc3339_millis(line.time))),
+        LogField::Client => plain(to, Some(line.client)),
+        LogField::Status => plain(to, line.status),
+        LogField::BytesIn => plain(to, Some(line.bytes_in)),
+        LogField::BytesOut => plain(to, Some(line.bytes_out)),
+        LogField::DurationMs => milliseconds(to, Some(line.duration)),
+        LogField::UpstreamMs => milliseconds(to, line.upstream_time),
+        LogField::Endpoint => plain(to, line.endpoint),
+        LogField::Complete => plain(to, Some(line.finished)),
+        LogField::UserAgent => text(to, line.user_agent),
+        LogField::Referer => text(to, line.referer),
+        LogField::Id => text(to, Some(line.id.as_bytes())),
+        LogField::Method => text(to, Some(line.method.as_bytes())),
+        LogField::Path => text(to, Some(line.path.as_bytes())),
+        LogField::Host => text(to, Some(line.host.as_bytes())),
+        LogField::Protocol => text(to, Some(protocol(line).as_bytes())),
+        LogField::Scheme => text(to, Some(scheme(line).as_bytes())),
+        LogField::Route => text(to, Some(line.route.as_bytes())),
+        LogField::Error => text(to, line.error.map(|error| error.name().as_bytes())),
     }
 }
 
-fn milliseconds(to: &mut Vec<u8>, time: Option<Duration>) {
+fn text(to: &mut Vec<u8>, value: Option<&[u8]>) -> bool {
+    value.map(|value| escaped(to, value)).is_some()
+}
+
+/// What cannot have anything in it to escape.
+fn plain(to: &mut Vec<u8>, value: Option<impl fmt::Display>) -> bool {
+    // Writing to a vector does not fail.
+    value.map(|value| write!(to, "{value}")).is_some()
+}
+
+fn milliseconds(to: &mut Vec<u8>, time: Option<Duration>) -> bool {
     let number = time.map(|time| time.as_secs_f64() * 1e3);
     match number {
         Some(number) => plain(to, Some(format_args!("{number:.3}"))),
-        None => to.push(b'-'),
+        None => false,
     }
 }
 
@@ -292,12 +286,12 @@ mod tests {
     #[test]
     fn a_template_writes_its_fields_escaped() {
         let parsed = LogTemplate::parse(
-            "{time} {client} {status} {duration_ms}ms {upstream_ms} {path} {attribute.auth.subject}",
+            "{time} {client} {status} {duration_ms}ms {upstream_ms} {path} {attribute.auth.subject} {{{error|none}}}",
         )
         .unwrap();
         assert_eq!(
             with_line(|to, line| template(to, &parsed, line)),
-            "2026-11-24T19:11:24.000Z 10.0.0.1 200 1.500ms - /x?q=\\x221\\x22 a\\x0Ab\n"
+            "2026-11-24T19:11:24.000Z 10.0.0.1 200 1.500ms - /x?q=\\x221\\x22 a\\x0Ab {none}\n"
         );
     }
 }

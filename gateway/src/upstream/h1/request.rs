@@ -1,11 +1,12 @@
 //! The head of a request as bytes (RFC 9112, section 3).
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, UPGRADE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method};
 use http_body::Body as _;
 
 use crate::message::body::Outgoing;
+use crate::message::fields::is_written_last;
 
 /// A request without its body.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +67,7 @@ impl<'a> Message<'a> {
         out.extend_from_slice(self.host.map_or(b"", HeaderValue::as_bytes));
         out.extend_from_slice(b"\r\n");
         for (name, value) in self.headers {
-            if [HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name) {
+            if is_written_last(name) {
                 continue;
             }
             field(out, name.as_str(), value);

@@ -11,6 +11,7 @@ use tokio::io::AsyncWrite;
 
 use super::request::{Length, Message, field};
 use crate::message::body::{BodyFault, Outgoing};
+use crate::message::fields::may_trail;
 use crate::net::Stream;
 
 /// The part of a request that was not written yet.
@@ -178,29 +179,4 @@ impl Sending {
         }
         Ok(())
     }
-}
-
-/// Whether a field may come after the body: not what frames, routes, authenticates or describes the message
-/// (RFC 9110, section 6.5.1).
-fn may_trail(name: &str) -> bool {
-    let forbidden = matches!(
-        name,
-        "host"
-            | "connection"
-            | "keep-alive"
-            | "te"
-            | "trailer"
-            | "upgrade"
-            | "expect"
-            | "cookie"
-            | "authorization"
-            | "forwarded"
-            | "range"
-            | "cache-control"
-            | "max-forwards"
-            | "x-request-id"
-            | "x-gateway-depth"
-    );
-    let prefixes = ["content-", "transfer-", "proxy-", "x-forwarded-", "if-"];
-    !forbidden && !prefixes.iter().any(|prefix| name.starts_with(prefix))
 }

@@ -1,7 +1,7 @@
 //! The functions of the exchange in hand: its request, its response, and the edits of both.
 
 use super::facts::{Facts, ResponseEdit, first, set};
-use super::path::is_treacherous;
+use super::path::may_be_set;
 use super::scene::exchange;
 use crate::types::edit::{Edit, EditError, EditKind, HeaderError};
 use crate::{Phases, Query, fields};
@@ -129,11 +129,7 @@ pub(crate) fn set_method(method: &str) -> Result<(), HeaderError> {
 }
 
 pub(crate) fn set_path(path_and_query: &str) -> Result<(), HeaderError> {
-    let graphic = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
-    if !path_and_query.starts_with('/')
-        || !path_and_query.bytes().all(graphic)
-        || is_treacherous(path_and_query)
-    {
+    if !may_be_set(path_and_query) {
         return Err(HeaderError::InvalidName);
     }
     edit_request(|facts| path_and_query.clone_into(&mut facts.path))

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::path::has_dot_segment;
+use super::path::may_be_asked;
 use super::scene::{exchange, world};
 use super::world::World;
 use crate::types::answer::Answer;
@@ -16,8 +16,8 @@ pub(crate) fn send(
     let upstream =
         here.or_else(|| world(|world| world.upstreams.get(&request.upstream).cloned()).flatten());
     let upstream = upstream.ok_or(subrequest::Error::UnknownUpstream)?;
-    if !request.path.starts_with('/') || has_dot_segment(&request.path) {
-        let rule = "the path of a sub-request begins with `/` and has no segment `.` or `..`";
+    if !may_be_asked(&request.path) {
+        let rule = "no sub-request goes there: the path is none, or has a segment `.` or `..`";
         return Err(subrequest::Error::Protocol(rule.to_owned()));
     }
     upstream(&request).map(|answer: Answer| answer.into())

@@ -1,0 +1,117 @@
+//! Whose a header field is. The rest of the gateway asks here.
+//!
+//! The SDK has the rule for plugins a second time, since it stands without the gateway: `tests/vectors/fields.txt`
+//! holds both to it. Names are in lower case, as those of [`HeaderName`] are.
+
+use http::HeaderName;
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+
+/// What belongs to one connection (RFC 9110, section 7.6.1) and ends with it.
+pub const OF_CONNECTION: [&str; 9] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+    "proxy-authenticate",
+    "proxy-authorization",
+];
+
+/// The place of a name in [`OF_CONNECTION`].
+#[inline]
+pub fn of_connection(name: &str) -> Option<usize> {
+    OF_CONNECTION.iter().position(|of| *of == name)
+}
+
+/// Whether a field is the gateway's own, which no plugin and no configuration may write: those of a connection,
+/// framing, and the host.
+#[inline]
+pub fn is_own(name: &str) -> bool {
+    matches!(name, "host" | "content-length" | "trailer") || of_connection(name).is_some()
+}
+
+/// Whether the client of upstreams writes the field itself: the host, and how long the body is.
+#[inline]
+pub fn is_written_last(name: &HeaderName) -> bool {
+    [HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name)
+}
+
+/// Whether Connection cannot remove the field: no honest client names it there, and others rely on it.
+#[inline]
+pub fn is_protected(name: &str) -> bool {
+    matches!(
+        name,
+        "host" | "content-length" | "forwarded" | "x-request-id"
+    ) || name.starts_with("x-forwarded-")
+}
+
+/// Whether a field says who asks, and how: Forwarded (RFC 7239), X-Forwarded-* whatever follows, X-Real-IP.
+#[inline]
+pub fn tells_client(name: &str) -> bool {
+    match name.strip_prefix("x-") {
+        Some(rest) => rest.starts_with("forwarded-") || rest == "real-ip",
+        None => name == "forwarded",
+    }
+}
+
+/// Whether a field may come after the body: not what frames, routes, authenticates or describes the message
+/// (RFC 9110, section 6.5.1).
+pub fn may_trail(name: &str) -> bool {
+    let comes_first = matches!(
+        name,
+        "authorization"
+            | "cache-control"
+            | "cookie"
+            | "expect"
+            | "max-forwards"
+            | "range"
+            | "x-gateway-depth"
+            | "x-request-id"
+    );
+    let prefixes = ["content-", "if-", "proxy-", "transfer-"];
+    !(comes_first
+        || is_own(name)
+        || tells_client(name)
+        || prefixes.iter().any(|prefix| name.starts_with(prefix)))
+}
+
+/// The shared vectors: a name, and what it is.
+#[cfg(test)]
+pub(crate) fn vectors() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
+    include_str!("../../../tests/vectors/fields.txt")
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| {
+            let mut words = line.split_whitespace();
+            (words.next().unwrap(), words.collect())
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_whose_the_vectors_say() {
+        for (name, words) in vectors().filter(|(name, _)| !name.starts_with(':')) {
+            let says = |word| words.contains(&word);
+            assert_eq!(is_own(name), says("own"), "{name}");
+            let of = of_connection(name);
+            assert_eq!(of.is_some(), says("connection"), "{name}");
+            assert_eq!(may_trail(name), says("trailer"), "{name}");
+        }
+        for name in OF_CONNECTION {
+            assert!(vectors().any(|(known, _)| known == name), "{name}");
+        }
+    }
+
+    #[test]
+    fn who_asks_never_comes_after_the_body() {
+        for name in ["forwarded", "x-forwarded-host", "x-real-ip"] {
+            assert!(tells_client(name) && !may_trail(name), "{name}");
+        }
+        assert!(!tells_client("x-forwarded"));
+    }
+}
