@@ -205,9 +205,6 @@ fn decode(path: &[u8]) -> Result<BytesMut, Refusal> {
                     b'/' => return Err(bad("the path has %2F")),
                     b'\\' => return Err(bad("the path has %5C")),
                     0 => return Err(bad("the path has %00")),
-                    b'%' if is_escape(path, at) => {
-                        return Err(bad("the path is encoded twice"));
-                    }
                     b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
                         out.extend_from_slice(&[decoded]);
                     }
@@ -223,6 +220,10 @@ fn decode(path: &[u8]) -> Result<BytesMut, Refusal> {
         }
         out.extend_from_slice(&[*byte]);
         at += 1;
+    }
+    // Only now, since the digits behind `%25` may have been escapes themselves.
+    if is_encoded_twice(&out) {
+        return Err(bad("the path is encoded twice"));
     }
     Ok(out)
 }
@@ -252,10 +253,12 @@ fn escape(path: &[u8], at: usize) -> Result<u8, Refusal> {
     }
 }
 
-/// Whether two hex digits stand at `at`: behind `%25` they are an escape to whoever decodes again.
-fn is_escape(path: &[u8], at: usize) -> bool {
-    path.get(at..at + 2)
-        .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+/// Whether two hex digits stand behind `%25`: to a server that decodes again they are an escape.
+fn is_encoded_twice(path: &[u8]) -> bool {
+    path.windows(5).any(|window| match window {
+        [b'%', b'2', b'5', digits @ ..] => digits.iter().all(u8::is_ascii_hexdigit),
+        _ => false,
+    })
 }
 
 /// Merges slashes, and removes dot segments (RFC 3986, 5.2.4).
@@ -329,6 +332,9 @@ mod tests {
             "/a%00",
             "/a%252fb",
             "/%252e%252e/",
+            "/%25%32e",
+            "/%252%65",
+            "/%25%32%65",
             "/a\\b",
             "/..;/a",
             "/a/..;x=1/b",
