@@ -82,11 +82,15 @@ fn parse_address(entry: &[u8]) -> Option<IpAddr> {
         .map(|address: IpAddr| address.to_canonical())
 }
 
-/// Whether a field says who asks, and how: Forwarded (RFC 7239), X-Forwarded-* whatever follows, X-Real-IP.
+/// Whether a field says who asks, and how: Forwarded (RFC 7239), X-Forwarded-* whatever follows, X-Real-IP. Servers in
+/// the manner of CGI (RFC 3875, 4.1.18) read `x_real_ip` as the same field.
 pub(super) fn tells_client(name: &str) -> bool {
-    match name.strip_prefix("x-") {
-        Some(rest) => rest.starts_with("forwarded-") || rest == "real-ip",
-        None => name == "forwarded",
+    let Some(rest) = name.strip_prefix("x-").or_else(|| name.strip_prefix("x_")) else {
+        return name == "forwarded";
+    };
+    match rest.strip_prefix("forwarded") {
+        Some(rest) => rest.starts_with(['-', '_']),
+        None => matches!(rest, "real-ip" | "real_ip"),
     }
 }
 
@@ -236,6 +240,9 @@ mod tests {
             ("x-forwarded-anything", "1"),
             ("x-real-ip", "1.2.3.4"),
             ("forwarded", "for=1.2.3.4"),
+            ("x_forwarded_for", "1.2.3.4"),
+            ("x-forwarded_proto", "https"),
+            ("x_real_ip", "1.2.3.4"),
         ];
         let mut headers = map(&sent);
         let peer: IpAddr = "5.6.7.8".parse().unwrap();
