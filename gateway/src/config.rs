@@ -22,6 +22,8 @@ mod parse;
 mod patterns;
 mod plugins;
 mod process;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod properties;
 mod read;
 mod routes;
 mod scope;

@@ -19,6 +19,8 @@ use crate::telemetry::metrics::UpstreamMetrics;
 pub use connect::{Times, send};
 pub use error::SendError;
 pub use fetch::{FetchError, SubRequest, fetch};
+#[cfg(any(test, feature = "fuzzing"))]
+pub use h1::properties;
 pub use h1::{Message, ResponseBody, Tunnel};
 pub use pool::{Client, Open};
 

@@ -6,6 +6,8 @@
 mod body;
 mod chunked;
 mod head;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod properties;
 mod request;
 mod sending;
 
