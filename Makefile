@@ -11,13 +11,18 @@ GUESTS := guest-probe guest-version-a guest-version-b guest-hostile guest-calls
 OUT := target/plugins
 WASM := target/$(TARGET)/plugin
 
-.PHONY: run dist test plugins guests target check soak bench bench-parts bench-compare help packages
+# What `make fuzz` runs, and for how long each.
+FUZZ ?= $(notdir $(wildcard fuzz/corpora/*))
+FUZZ_SECONDS ?= 600
+
+.PHONY: run dist test plugins guests target check soak fuzz bench bench-parts bench-compare help packages
 
 help:
 	@echo 'make run      build everything and serve config/gateway.toml'
 	@echo 'make plugins  build the plugins; a gateway that runs takes the new ones at once'
 	@echo 'make test     every check and test'
 	@echo 'make soak     what is too long for every test run: a thousand swaps, a thousand rounds of each hostile plugin'
+	@echo 'make fuzz     every fuzz target for FUZZ_SECONDS=600; FUZZ="normalise config" for some of them'
 	@echo 'make dist     target/dist/gateway, the binary to deploy: optimised as a whole, with a profile; a quarter of an hour'
 	@echo 'make bench    this gateway beside nginx, HAProxy and Envoy (benches/README.md), a quarter of an hour'
 	@echo 'make bench-compare  what of it got worse since the last committed result'
@@ -84,6 +89,20 @@ test: packages plugins guests check
 soak: guests
 	cargo test --release --package gateway --test gateway --no-run
 	RUST_TEST_THREADS=1 timeout 90m cargo test --release --package gateway --test gateway -- --ignored soak
+
+# Every input that breaks a property lands in fuzz/artifacts; fuzz/corpora is what `make test` replays. cargo-fuzz wants
+# flags of a nightly compiler, which the stable one takes with RUSTC_BOOTSTRAP. There is no unsafe code to watch, and
+# the address sanitizer and mimalloc exclude each other.
+fuzz: export RUSTC_BOOTSTRAP = 1
+fuzz:
+	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+	cargo fuzz build --target-dir fuzz/target --sanitizer none
+	@for target in $(FUZZ); do \
+		echo "== $$target, $(FUZZ_SECONDS) s"; \
+		mkdir -p fuzz/corpus/$$target; \
+		cargo fuzz run --target-dir fuzz/target --sanitizer none $$target fuzz/corpus/$$target fuzz/corpora/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=4096 -print_final_stats=1; \
+	done
 
 # What a plugin call, a host call, routing and the state cost by themselves.
 bench-parts: plugins guests

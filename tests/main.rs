@@ -12,6 +12,7 @@ mod bad_input;
 mod bodies;
 mod config;
 mod connections;
+mod corpora;
 mod deadline;
 mod drain;
 mod floods;

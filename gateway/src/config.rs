@@ -24,6 +24,8 @@ mod parse;
 mod patterns;
 mod plugins;
 mod process;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod properties;
 mod read;
 #[cfg(test)]
 mod reference;

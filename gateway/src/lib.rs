@@ -31,6 +31,8 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+#[cfg(test)]
+mod corpora;
 pub mod error;
 pub mod exchange;
 pub mod message;

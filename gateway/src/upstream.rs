@@ -27,6 +27,8 @@ pub use endpoint::{Endpoint, Picked, Upstream};
 pub use error::SendError;
 pub use fetch::{FetchError, SubRequest, fetch};
 pub use h1::Message;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use h1::properties;
 pub use open::Open;
 pub use pick::Tried;
 pub use pool::Client;

@@ -80,8 +80,8 @@ impl Scope {
         Fault {
             file: self.files.borrow()[at.file].shown.clone(),
             line: at.line,
-            key: key.to_owned(),
-            message,
+            key: printable(key.to_owned()),
+            message: printable(message),
         }
     }
 
@@ -189,6 +189,21 @@ impl Scope {
     }
 }
 
+/// A text with its control characters escaped: a fault is one line, and does nothing to the terminal.
+fn printable(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for char in text.chars() {
+        match char.is_control() {
+            true => out.extend(char.escape_default()),
+            false => out.push(char),
+        }
+    }
+    out
+}
+
 fn add_once(all: &mut Vec<PathBuf>, path: &Path) {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     if !all.contains(&absolute) {
@@ -203,5 +218,20 @@ pub(super) fn reason(error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_one_line_whatever_it_quotes() {
+        let scope = Scope::default();
+        let file = scope.add(Path::new("a.toml"));
+        let at = Location { file, line: 1 };
+        scope.fault(at, "a.\"\n\"", "found `\x1b[2J`, é");
+        let shown = scope.finish().unwrap_err().to_string();
+        assert_eq!(shown, "a.toml:1: a.\"\\n\": found `\\u{1b}[2J`, é");
     }
 }

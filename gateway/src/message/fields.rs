@@ -47,12 +47,16 @@ pub fn is_protected(name: &str) -> bool {
     ) || name.starts_with("x-forwarded-")
 }
 
-/// Whether a field says who asks, and how: Forwarded (RFC 7239), X-Forwarded-* whatever follows, X-Real-IP.
+/// Whether a field says who asks, and how: Forwarded (RFC 7239), X-Forwarded-* whatever follows, X-Real-IP. Servers in
+/// the manner of CGI (RFC 3875, section 4.1.18) read `x_real_ip` as the same field.
 #[inline]
 pub fn tells_client(name: &str) -> bool {
-    match name.strip_prefix("x-") {
-        Some(rest) => rest.starts_with("forwarded-") || rest == "real-ip",
-        None => name == "forwarded",
+    let Some(rest) = name.strip_prefix("x-").or_else(|| name.strip_prefix("x_")) else {
+        return name == "forwarded";
+    };
+    match rest.strip_prefix("forwarded") {
+        Some(rest) => rest.starts_with(['-', '_']),
+        None => matches!(rest, "real-ip" | "real_ip"),
     }
 }
 
@@ -109,7 +113,7 @@ mod tests {
 
     #[test]
     fn who_asks_never_comes_after_the_body() {
-        for name in ["forwarded", "x-forwarded-host", "x-real-ip"] {
+        for name in ["forwarded", "x-forwarded-host", "x_real_ip"] {
             assert!(tells_client(name) && !may_trail(name), "{name}");
         }
         assert!(!tells_client("x-forwarded"));

@@ -4,6 +4,8 @@
 //! that a client cannot name the gateway's own fields in Connection and have them removed.
 
 mod forwarded;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod properties;
 
 use http::header::{CONNECTION, EXPECT, HeaderName, TE, UPGRADE};
 use http::{HeaderMap, HeaderValue};

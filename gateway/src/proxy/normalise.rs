@@ -3,6 +3,9 @@
 //! Routing, plugins and the upstream see the one string made here. Whatever two servers could read differently is
 //! refused instead of being guessed at.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod properties;
+
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};

@@ -8,6 +8,8 @@
 pub(super) mod clocks;
 pub mod h1;
 pub mod h2;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod properties;
 mod window;
 
 use std::io;

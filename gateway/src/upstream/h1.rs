@@ -10,6 +10,8 @@ mod attempt;
 mod body;
 mod chunked;
 mod head;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod properties;
 mod request;
 mod sending;
 

@@ -230,6 +230,9 @@ mod tests {
             ("x-forwarded-anything", "1"),
             ("x-real-ip", "1.2.3.4"),
             ("forwarded", "for=1.2.3.4"),
+            ("x_forwarded_for", "1.2.3.4"),
+            ("x-forwarded_proto", "https"),
+            ("x_real_ip", "1.2.3.4"),
         ];
         let mut headers = map(&sent);
         let peer: IpAddr = "5.6.7.8".parse().unwrap();

@@ -12,7 +12,8 @@ use super::clocks::{Clocks, now, upgrade};
 use chunked::{Advance, Chunk};
 use head::Head;
 
-/// How much is kept of a line that arrives in pieces: names and a padded length fit.
+/// How much is kept of a line that arrives in pieces: names and a padded length fit. A longer length is refused, in one
+/// piece too.
 const KEPT: usize = 64;
 
 /// Reads one connection along.
@@ -121,12 +122,12 @@ impl Scanner {
             return Ok(rest.len());
         };
         if self.line_len == 0 {
-            self.whole_line(&rest[..end], end + 1, clocks)?;
+            self.whole_line(&rest[..end], end, end + 1, clocks)?;
         } else {
             self.keep(&rest[..end]);
             let (line, len) = (self.line, self.line_len);
             self.line_len = 0;
-            self.whole_line(&line[..len.min(KEPT)], end + 1, clocks)?;
+            self.whole_line(&line[..len.min(KEPT)], len, end + 1, clocks)?;
         }
         Ok(end + 1)
     }
@@ -148,12 +149,19 @@ impl Scanner {
         Err(if self.head.lines == 0 { 414 } else { 431 })
     }
 
-    /// A line without its LF, and how many bytes of it are new.
-    fn whole_line(&mut self, line: &[u8], new: usize, clocks: &Clocks) -> Result<(), u16> {
+    /// A line without its LF, of which only the beginning may be there; its length, and how many bytes are new.
+    fn whole_line(
+        &mut self,
+        line: &[u8],
+        len: usize,
+        new: usize,
+        clocks: &Clocks,
+    ) -> Result<(), u16> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.is_empty() && self.head.lines == 0 {
             // Empty lines before a request are ignored (RFC 9112, 2.2).
             self.head.bytes = 0;
+            stop_clock(clocks);
             return Ok(());
         }
         self.count(new)?;
@@ -166,15 +174,17 @@ impl Scanner {
             if self.head.lines - 1 > self.max_fields {
                 return Err(431);
             }
+            if len > KEPT && head::is_length(line) {
+                // Read to its end, it would say one thing in one piece and another in two.
+                return Err(431);
+            }
             self.head.field(line);
         }
         Ok(())
     }
 
     fn end_of_head(&mut self, clocks: &Clocks) {
-        if clocks.head_since.load(Relaxed) != 0 {
-            clocks.head_since.store(0, Relaxed);
-        }
+        stop_clock(clocks);
         self.heads += 1;
         clocks.whole.store(0, Relaxed);
         let head = std::mem::take(&mut self.head);
@@ -203,11 +213,18 @@ impl Scanner {
     }
 }
 
+/// No head is incomplete any more.
+fn stop_clock(clocks: &Clocks) {
+    if clocks.head_since.load(Relaxed) != 0 {
+        clocks.head_since.store(0, Relaxed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::Ordering::Relaxed;
 
-    use super::{Clocks, Scanner, upgrade};
+    use super::{Clocks, KEPT, Scanner, upgrade};
 
     /// Feeds `input` in pieces of every size; returns what was noted, and how much passed.
     fn scan(input: &str, check: impl Fn(&Clocks, usize)) {
@@ -297,6 +314,22 @@ mod tests {
     }
 
     #[test]
+    fn a_length_beyond_what_is_kept_is_refused_whatever_the_pieces() {
+        let head = |pad: usize| {
+            let start = "POST / HTTP/1.1\r\nContent-Length:";
+            format!("{start}{}3\r\n\r\nabc", " ".repeat(pad))
+        };
+        let fits = KEPT - "Content-Length:3\r".len();
+        scan(&head(fits), |clocks, _| {
+            assert_eq!(clocks.refuse.load(Relaxed), 0);
+            assert_eq!(clocks.whole.load(Relaxed), 1);
+        });
+        scan(&head(fits + 1), |clocks, _| {
+            assert_eq!(clocks.refuse.load(Relaxed), 431);
+        });
+    }
+
+    #[test]
     fn a_refused_head_does_not_hold_back_the_one_before() {
         let first = "GET / HTTP/1.1\r\n\r\n";
         let (clocks, mut scanner) = (Clocks::default(), Scanner::new(100, 5));
@@ -313,6 +346,9 @@ mod tests {
         scanner.scan(b"G", &clocks);
         assert_ne!(clocks.head_since.load(Relaxed), 0);
         scanner.scan(b"ET / HTTP/1.1\r\n\r\n", &clocks);
+        assert_eq!(clocks.head_since.load(Relaxed), 0);
+        scanner.scan(b"\r", &clocks);
+        scanner.scan(b"\n", &clocks);
         assert_eq!(clocks.head_since.load(Relaxed), 0);
     }
 

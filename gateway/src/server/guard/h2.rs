@@ -147,7 +147,9 @@ impl Scanner {
             HEADERS | CONTINUATION => {
                 self.block = flags & END_HEADERS == 0;
                 if kind == HEADERS {
-                    self.last_stream = self.last_stream.max(u32::from_be_bytes(stream));
+                    // The highest bit is reserved (RFC 9113, 4.1).
+                    let stream = u32::from_be_bytes(stream) & 0x7fff_ffff;
+                    self.last_stream = self.last_stream.max(stream);
                     self.control.earn(2);
                     self.resets.earn(1);
                 }
@@ -348,7 +350,12 @@ mod tests {
     fn goaway_names_the_last_stream_with_a_head() {
         let (clocks, mut scanner) = open();
         scanner.scan(&frame(1, 5, 7, b"head"), &clocks).unwrap();
-        assert_eq!(scanner.goaway()[..13], *b"\0\0\x08\x07\0\0\0\0\0\0\0\0\x07");
+        let goaway = *b"\0\0\x08\x07\0\0\0\0\0\0\0\0\x07";
+        assert_eq!(scanner.goaway()[..13], goaway);
+        let mut reserved = frame(1, 5, 3, b"head");
+        reserved[5] = 0x80;
+        scanner.scan(&reserved, &clocks).unwrap();
+        assert_eq!(scanner.goaway()[..13], goaway);
     }
 
     #[test]

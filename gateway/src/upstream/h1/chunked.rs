@@ -112,7 +112,12 @@ fn take_size(buffer: &mut BytesMut) -> Result<Option<u64>, Broken> {
         .iter()
         .take_while(|byte| byte.is_ascii_hexdigit())
         .count();
-    let extension = line[digits..].trim_ascii_start();
+    // Not `trim_ascii_start`: it takes a bare CR and a form feed for spaces too.
+    let spaces = line[digits..]
+        .iter()
+        .take_while(|byte| matches!(byte, b' ' | b'\t'))
+        .count();
+    let extension = &line[digits + spaces..];
     let well_formed = (1..=16).contains(&digits)
         && (extension.is_empty() || extension.starts_with(b";"))
         && !extension
@@ -139,6 +144,11 @@ fn take_trailers(buffer: &mut BytesMut) -> Result<Option<HeaderMap>, Broken> {
         Ok(httparse::Status::Partial) if buffer.len() <= MAX_TRAILERS => return Ok(None),
         Ok(httparse::Status::Partial) | Err(_) => return Err(Broken),
     };
+    // httparse ends a line at a bare LF, where others go on.
+    let is_bare = |at: usize| buffer[..at].last() != Some(&b'\r');
+    if memchr::memchr_iter(b'\n', &buffer[..length]).any(is_bare) {
+        return Err(Broken);
+    }
     let mut trailers = HeaderMap::with_capacity(fields.len());
     for field in fields {
         let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Broken)?;
@@ -193,6 +203,12 @@ mod tests {
             b"11111111111111111\r\n",
             b"4 a\r\nabcd\r\n",
             b"4;a\x01\r\nabcd\r\n",
+            b"4\r\r\nabcd\r\n",
+            b"4\r;a\r\nabcd\r\n",
+            b"4\x0c;a\r\nabcd\r\n",
+            b"0\r\n\n",
+            b"0\r\na: 1\n\r\n",
+            b"0\r\na: 1\nb: 2\r\n\r\n",
             b"0\r\nbad name: 1\r\n\r\n",
         ] {
             assert_eq!(read(1, input), Err(Broken), "{input:?}");

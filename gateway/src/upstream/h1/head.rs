@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 /// The longest head, in bytes.
 const MAX_BYTES: usize = 64 << 10;
 /// The most fields of one head.
-const MAX_FIELDS: usize = 128;
+pub(super) const MAX_FIELDS: usize = 128;
 
 /// The head of a response.
 #[derive(Debug)]

@@ -33,6 +33,11 @@ impl Head {
     }
 }
 
+/// Whether a line is Content-Length.
+pub(super) fn is_length(line: &[u8]) -> bool {
+    value_of(line, b"content-length").is_some()
+}
+
 fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let (have, value) = line.split_at_checked(name.len())?;
     if !have.eq_ignore_ascii_case(name) {

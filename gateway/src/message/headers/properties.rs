@@ -1,0 +1,120 @@
+//! What holds for the fields that tell the upstream who asks, whatever a client sends; fuzz/ and the test below look
+//! for what breaks it.
+
+use std::net::IpAddr;
+
+use http::header::HeaderName;
+use http::{HeaderMap, HeaderValue};
+use ipnet::IpNet;
+
+use super::{X_REQUEST_ID, address_value, client, forget_client, forward, strip};
+use super::{host_of, request_id};
+use crate::message::fields;
+
+/// A byte that says who connects, then lines of fields.
+///
+/// # Panics
+/// When something that a stranger says about who asks goes on, or the trusted proxy is not in the list of those that
+/// the request passed.
+pub fn forwarded(input: &[u8]) {
+    let Some((who, lines)) = input.split_first() else {
+        return;
+    };
+    let headers = headers(lines);
+    let secure = who & 1 != 0;
+    let proxies: [IpNet; 2] =
+        ["10.0.0.0/8", "fd00::/8"].map(|net| net.parse().expect("the network is a sound one"));
+    let peer = [
+        "10.1.2.3",
+        "fd00::1",
+        "::ffff:10.0.0.1",
+        "6.6.6.6",
+        "2001:db8::6",
+        "::ffff:6.6.6.6",
+    ][usize::from(who >> 1) % 6];
+    let peer: IpAddr = peer.parse().expect("the address is a sound one");
+    let authority = headers.get("host").cloned();
+    let authority = authority.unwrap_or_else(|| HeaderValue::from_static(""));
+    if let Ok(authority) = authority.to_str() {
+        let host = host_of(authority);
+        assert!(
+            !host.bytes().any(|byte| byte.is_ascii_uppercase()),
+            "{host}"
+        );
+    }
+    let found = client(&headers, peer, secure, &proxies);
+    let id = request_id(&headers, found.trusted);
+    assert!((1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic));
+    let is_proxy = proxies.iter().any(|net| net.contains(&peer.to_canonical()));
+    assert_eq!(found.trusted, is_proxy);
+    let mut sent = headers.clone();
+    let seen = strip(&mut sent, false);
+    if seen.identity && !found.trusted {
+        forget_client(&mut sent);
+    }
+    forward(
+        &mut sent,
+        &address_value(peer),
+        secure,
+        &authority,
+        found.trusted,
+    );
+    let last = sent.get_all("x-forwarded-for").iter().next_back();
+    let last = last.and_then(|list| list.as_bytes().rsplit(|byte| *byte == b',').next());
+    let address = address_value(peer);
+    assert_eq!(last.map(<[u8]>::trim_ascii), Some(address.as_bytes()));
+    if !found.trusted {
+        assert_eq!((found.address, found.secure), (peer.to_canonical(), secure));
+        assert!(headers.get(&X_REQUEST_ID) != Some(&id));
+        check_stranger(&sent, [&address, &scheme(secure), &authority]);
+    }
+}
+
+/// Only the gateway's own three fields tell who asks, even to a server that takes `_` for `-` as CGI does.
+fn check_stranger(sent: &HeaderMap, [address, scheme, authority]: [&HeaderValue; 3]) {
+    for (name, value) in sent {
+        let read = name.as_str().replace('_', "-");
+        if !fields::tells_client(&read) {
+            continue;
+        }
+        let own = match name.as_str() {
+            "x-forwarded-for" => Some(address),
+            "x-forwarded-proto" => Some(scheme),
+            "x-forwarded-host" => Some(authority),
+            _ => None,
+        };
+        assert_eq!(own, Some(value), "{name} goes on");
+        assert_eq!(sent.get_all(name).iter().count(), 1, "{name}");
+    }
+}
+
+fn scheme(secure: bool) -> HeaderValue {
+    HeaderValue::from_static(if secure { "https" } else { "http" })
+}
+
+/// The lines that are fields.
+fn headers(lines: &[u8]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for line in lines.split(|byte| *byte == b'\n').take(64) {
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+            continue;
+        };
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+        {
+            headers.append(name, value);
+        }
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::corpora;
+
+    #[test]
+    fn nothing_that_a_stranger_says_of_itself_goes_on() {
+        corpora::replay("forwarded", super::forwarded);
+    }
+}
