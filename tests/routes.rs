@@ -26,12 +26,12 @@ rewrite = { strip_prefix = "/api", host = "preserve" }
 const MATCHED: &str = r#"
 [[routes]]
 name = "gone"
-match = {{ path = "/gone/**" }}
-redirect = {{ to = "https://{{host}}{{path}}?{{query|none}}" }}
+match = { path = "/gone/**" }
+redirect = { to = "https://{host}{path}?{query|none}" }
 [[routes]]
 name = "pair"
-match = {{ path = "/pair/{{a}}/{{b}}" }}
-respond = {{ body = '{{"a":"{{a}}","b":"{{b}}","c":{{"{{c}}":{{}}}}}}' }}
+match = { path = "/pair/{a}/{b}" }
+respond = { body = '{"a":"{a}","b":"{b}","c":{"{c}":{}}}' }
 [[routes]]
 name = "posted"
 match = { path = "/thing/{id}", methods = ["POST"] }

@@ -1,5 +1,6 @@
 //! Bodies through plugins that stream and hold: what each plugin sees, in which order, and how an exchange ends.
 
+mod alone;
 mod answers;
 mod barrier;
 mod ends;

@@ -39,6 +39,9 @@ pub enum Error {
     /// The upstream's answer was not HTTP, or it closed the connection before it answered.
     #[error("upstream `{0}`: {1}")]
     BadGateway(String, String),
+    /// The body of the upstream's answer broke before a plugin held it whole.
+    #[error("the response to be held: {0}")]
+    ResponseBroken(BodyFault),
     /// The upstream took too long.
     #[error("upstream `{0}`: no answer within {1:?}")]
     UpstreamTimeout(String, std::time::Duration),
@@ -68,9 +71,10 @@ impl Error {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyBroken => StatusCode::BAD_REQUEST,
-            Self::Connect(..) | Self::BadGateway(..) | Self::ResponseTooLarge(_) => {
-                StatusCode::BAD_GATEWAY
-            }
+            Self::Connect(..)
+            | Self::BadGateway(..)
+            | Self::ResponseBroken(_)
+            | Self::ResponseTooLarge(_) => StatusCode::BAD_GATEWAY,
             Self::Saturated(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamTimeout(..) | Self::Deadline(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Plugin(..) | Self::PluginBody => StatusCode::INTERNAL_SERVER_ERROR,
@@ -90,6 +94,7 @@ impl Error {
             Self::Connect(..) => ErrorKind::Connect,
             Self::Saturated(_) => ErrorKind::Saturated,
             Self::BadGateway(..) => ErrorKind::BadGateway,
+            Self::ResponseBroken(_) => ErrorKind::ResponseBroken,
             Self::UpstreamTimeout(..) => ErrorKind::UpstreamTimeout,
             Self::Deadline(_) => ErrorKind::Deadline,
             Self::ResponseTooLarge(_) => ErrorKind::ResponseTooLarge,

@@ -11,12 +11,14 @@ mod forward;
 pub mod normalise;
 mod passage;
 mod respond;
+mod send;
 mod stream;
 mod tail;
 mod upgrade;
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -33,8 +35,7 @@ use answer::Answer;
 use chain::Responded;
 use passage::Passage;
 use respond::Obtained;
-use stream::Edits;
-use tail::Tail;
+use send::send;
 
 pub use body::Body;
 pub use passage::{Completions, Local};
@@ -72,19 +73,46 @@ pub async fn handle(
         Err(error) => Box::pin(fail(&mut passage, error)).await,
     };
     let deadline = passage.deadline().filter(|_| has_body);
+    let streams = !passage.route.request_stream.is_empty();
     let mut response = match upgrade {
         Some(upgrade) if passage.is_switched() => upgrade::tunnel(passage, responded.body, upgrade),
         _ => send(passage, responded, &progress),
     };
+    if has_body {
+        let unread = Unread {
+            waits,
+            streams,
+            deadline,
+        };
+        Box::pin(unread.leave(&progress, &mut response)).await;
+    }
+    response
+}
 
-    if let Some(rest) = progress.take_rest() {
-        let reads = !waits && progress.fault().is_none() && !headers::closes(response.headers());
-        let ended = reads && Box::pin(discard(rest, deadline)).await;
+/// A request whose body may not be read to its end when its answer is there.
+struct Unread {
+    waits: bool,
+    /// Plugins that stream may still have it, and leave it where the upstream reads no more.
+    streams: bool,
+    deadline: Option<Instant>,
+}
+
+impl Unread {
+    /// Reads the little that is left; where more is, the response ends the connection.
+    async fn leave(self, progress: &Progress, response: &mut Response<Body>) {
+        let ended = match progress.take_rest() {
+            Some(rest) => {
+                let reads = !self.waits
+                    && progress.fault().is_none()
+                    && !headers::closes(response.headers());
+                reads && discard(rest, self.deadline).await
+            }
+            None => !self.streams || progress.has_ended(),
+        };
         if !ended && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             headers::close(response.headers_mut());
         }
     }
-    response
 }
 
 /// From the first plugin that sees the request to the last that sees the head of the response.
@@ -138,19 +166,6 @@ fn report(passage: &mut Passage, error: &Error) {
             tracing::debug!(%route, id, kind = kind.name(), "{error}");
         }
     }
-}
-
-/// Sends the head; the body follows at the client's pace, and with its end the exchange is over.
-fn send(mut passage: Passage, responded: Responded, progress: &Arc<Progress>) -> Response<Body> {
-    let Responded { body, pipeline } = responded;
-    let edited = pipeline.is_some() || !body.is_untouched();
-    let head = answer::head(&mut passage, edited);
-    let tail = Tail::new(passage, progress.clone());
-    let body = match pipeline {
-        Some(pipeline) => Body::edited(Edits::new(*pipeline, body, tail)),
-        None => Body::plain(body, tail),
-    };
-    Response::from_parts(head, body)
 }
 
 impl Responded {

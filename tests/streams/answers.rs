@@ -1,6 +1,7 @@
 //! Which plugins see the body of an answer, whoever made it.
 
-use super::{STREAM, gone, probe, route, start, upstream};
+use super::{STREAM, assert_logged_once, gone, probe, route, start, upstream};
+use crate::harness::recorder::Recorder;
 use crate::harness::{Answer, Gateway, Origin, get};
 
 /// Sees the response alone, whole.
@@ -77,6 +78,26 @@ fn an_answer_of_a_plugin_is_not_seen_by_those_behind_it() {
 }
 
 #[test]
+fn the_answer_that_says_that_the_deadline_passed_passes_streaming_plugins_whole() {
+    let silent = Recorder::start();
+    let gateway = start(&[
+        probe("s", STREAM, ""),
+        upstream("origin", silent.address),
+        route(
+            "late",
+            "/late",
+            "s",
+            "upstream = \"origin\"\ntimeout = \"300ms\"",
+        ),
+    ]);
+    let answer = ask(&gateway, "/late");
+    assert_eq!(answer.status, 504);
+    assert_eq!(added(&answer), "<s>");
+    let late = ["\"error\":\"deadline\"", "\"complete\":true"];
+    assert_logged_once(&gateway, "/late", &late);
+}
+
+#[test]
 fn after_a_failure_in_a_request_phase_only_the_plugins_before_it_see_the_500() {
     let origin = up();
     let failing = format!(r#""request", {HOLD_RESPONSE}, {STREAM}"#);
@@ -111,4 +132,40 @@ fn after_a_failure_in_a_response_phase_only_the_plugins_before_it_see_the_500() 
     let answer = ask(&gateway, "/probe/response/fail");
     assert_eq!(answer.status, 500);
     assert_eq!(added(&answer), "<s>");
+}
+
+#[test]
+fn what_is_answered_for_a_body_that_cannot_be_held_is_seen_once_by_each_plugin() {
+    let large = up();
+    // In small letters, the connection would stay open.
+    let cut = Origin::answering(|_, _| b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab".to_vec());
+    let gateway = start(&[
+        probe("s", STREAM, ""),
+        probe("h", HOLD_RESPONSE, "body_limit = \"1B\""),
+        probe("k", HOLD_RESPONSE, ""),
+        probe("r", r#""response""#, ""),
+        upstream("large", large.address),
+        upstream("cut", cut.address),
+        route("large", "/large", "s h k", "upstream = \"large\""),
+        route("cut", "/probe/**", "s k r", "upstream = \"cut\""),
+    ]);
+    // `k` has seen the body that `h` refuses.
+    let answer = ask(&gateway, "/large");
+    assert_eq!((answer.status, added(&answer).as_str()), (502, "<s>"));
+    let whole = "\"complete\":true";
+    let error = "\"error\":\"response_too_large\"";
+    assert_logged_once(&gateway, "/large", &[error, whole]);
+    // `r` has seen the head whose body breaks before `k` has it.
+    let path = "/probe/response/append-response-header";
+    let answer = ask(&gateway, path);
+    let appended = answer.headers.iter().filter(|(name, _)| name == "x-probe");
+    assert_eq!(
+        (answer.status, appended.count()),
+        (502, 2),
+        "{:?}",
+        answer.headers
+    );
+    assert_eq!(added(&answer), "<k><s>");
+    let error = "\"error\":\"response_broken\"";
+    assert_logged_once(&gateway, path, &[error, whole]);
 }

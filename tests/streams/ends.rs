@@ -63,16 +63,68 @@ fn an_http_1_client_that_closes_in_a_streamed_answer_ends_the_exchange_once() {
         upstream.head(0);
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {LARGE}\r\n\r\nabc");
         upstream.send(0, head.as_bytes());
-        let mut read = Vec::new();
-        while !String::from_utf8_lossy(&read).contains("abc") {
-            let mut chunk = [0; 4096];
-            let length = client.read(&mut chunk).unwrap();
-            assert!(length > 0, "closed: {}", String::from_utf8_lossy(&read));
-            read.extend_from_slice(&chunk[..length]);
-        }
+        read_until(&mut client, "abc");
         drop(client);
         upstream.pour(0, &vec![b'x'; LARGE - 3]);
         upstream.ended(0);
         assert_left(&gateway, path, completed, "\"status\":200");
+    }
+}
+
+#[test]
+fn a_request_body_that_breaks_behind_an_early_answer_is_body_broken() {
+    for path in ["/streamed", "/plain"] {
+        let upstream = Recorder::start();
+        let gateway = gateway(&upstream);
+        let mut client = post(&gateway, path);
+        upstream.head(0);
+        upstream.send(0, b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc");
+        read_until(&mut client, "abc");
+        client.write_all(b"no size\r\n").unwrap();
+        upstream.ended(0);
+        assert_logged_once(&gateway, path, &["\"error\":\"body_broken\""]);
+    }
+}
+
+#[test]
+fn an_early_answer_ends_the_connection_whose_request_nobody_reads_on() {
+    for path in ["/streamed", "/plain"] {
+        let upstream = Recorder::start();
+        let gateway = gateway(&upstream);
+        let mut client = post(&gateway, path);
+        upstream.head(0);
+        upstream.send(
+            0,
+            b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok",
+        );
+        upstream.close(0);
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        let answer = answer.to_ascii_lowercase();
+        assert!(answer.starts_with("http/1.1 200"), "{answer}");
+        assert!(answer.contains("connection: close\r\n"), "{path}: {answer}");
+    }
+}
+
+/// A request whose body has begun.
+fn post(gateway: &Gateway, path: &str) -> TcpStream {
+    let mut client = TcpStream::connect(gateway.listener("public")).unwrap();
+    let patience = Some(Duration::from_secs(20));
+    client.set_read_timeout(patience).unwrap();
+    write!(
+        client,
+        "POST {path} HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n"
+    )
+    .unwrap();
+    client
+}
+
+fn read_until(client: &mut TcpStream, end: &str) {
+    let mut read = Vec::new();
+    while !String::from_utf8_lossy(&read).contains(end) {
+        let mut chunk = [0; 4096];
+        let length = client.read(&mut chunk).unwrap();
+        assert!(length > 0, "closed: {}", String::from_utf8_lossy(&read));
+        read.extend_from_slice(&chunk[..length]);
     }
 }

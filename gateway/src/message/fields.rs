@@ -51,12 +51,12 @@ pub fn is_protected(name: &str) -> bool {
 /// the manner of CGI (RFC 3875, section 4.1.18) read `x_real_ip` as the same field.
 #[inline]
 pub fn tells_client(name: &str) -> bool {
-    let Some(rest) = name.strip_prefix("x-").or_else(|| name.strip_prefix("x_")) else {
-        return name == "forwarded";
-    };
-    match rest.strip_prefix("forwarded") {
-        Some(rest) => rest.starts_with(['-', '_']),
-        None => matches!(rest, "real-ip" | "real_ip"),
+    match name.as_bytes() {
+        [b'x', b'-' | b'_', rest @ ..] => match rest.strip_prefix(b"forwarded") {
+            Some(rest) => matches!(rest, [b'-' | b'_', ..]),
+            None => matches!(rest, b"real-ip" | b"real_ip"),
+        },
+        name => name == b"forwarded",
     }
 }
 

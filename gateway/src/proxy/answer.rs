@@ -4,13 +4,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Response, header};
 use http_body::{Frame, SizeHint};
 
-use super::passage::Passage;
 use crate::message::body::BodyFault;
 use crate::message::head::ResponseHead;
-use crate::message::headers;
 use crate::upstream::ResponseBody;
 
 /// What a route, a plugin, an upstream or the gateway itself answers. All of it takes the same way: response phases,
@@ -66,11 +63,6 @@ impl Source {
             Self::Upstream(body) => body.prepend(bytes),
         }
     }
-
-    /// Whether the length that an upstream announced still holds.
-    pub(super) fn is_untouched(&self) -> bool {
-        matches!(self, Self::Upstream(_))
-    }
 }
 
 impl http_body::Body for Source {
@@ -107,28 +99,4 @@ impl http_body::Body for Source {
             Self::Upstream(body) => body.size_hint(),
         }
     }
-}
-
-/// What goes to the client; the exchange keeps the status, and the fields only where a later phase reads them.
-pub(super) fn head(passage: &mut Passage, edited: bool) -> http::response::Parts {
-    let mut parts = Response::new(()).into_parts().0;
-    let exchange = &mut *passage.exchange;
-    let Some(head) = exchange.response.head.as_mut() else {
-        return parts;
-    };
-    if edited {
-        head.headers.remove(header::CONTENT_LENGTH);
-    }
-    let id = exchange.client.id.clone();
-    head.headers.insert(&headers::X_REQUEST_ID, id);
-    exchange.record.status = Some(head.status);
-    parts.status = head.status;
-    let route = &exchange.route;
-    let read_later = !route.on_complete.is_empty() || !route.response_stream.is_empty();
-    parts.headers = if read_later {
-        head.headers.clone()
-    } else {
-        std::mem::take(&mut head.headers)
-    };
-    parts
 }

@@ -57,18 +57,16 @@ impl Body {
 
     /// The last byte was handed over.
     fn finish(&mut self) {
-        if let Some(tail) = &mut self.tail {
-            tail.passage.record.finished = true;
-            self.tail = None;
+        if let Some(tail) = self.tail.take() {
+            tail.finish();
         }
     }
 
     /// The body breaks here.
     fn fail(&mut self, kind: ErrorKind) {
         self.way = Way::Plain(Source::Empty);
-        if let Some(tail) = &mut self.tail {
-            tail.passage.record.error.get_or_insert(kind);
-            self.tail = None;
+        if let Some(tail) = self.tail.take() {
+            tail.fail(kind);
         }
     }
 }

@@ -148,20 +148,19 @@ impl RequestBody<'_> {
     }
 
     /// Has the body pass through the streaming plugins up to the first that is not meant. Where there is no body, they
-    /// have nothing to see.
+    /// have nothing to see, and no body that a later plugin makes.
     fn pass(&mut self, passage: &mut Passage, meant: impl Fn(&Link) -> bool) {
         let held = passage.request.body.as_ref();
         let none = match self.held {
             true => held.is_none_or(Bytes::is_empty),
             false => self.none,
         };
-        if none {
-            return;
-        }
         while let Some((link, rest)) = self.streams.split_first()
             && meant(link)
         {
-            self.pipeline.push(passage, *link);
+            if !none {
+                self.pipeline.push(passage, *link);
+            }
             self.streams = rest;
         }
     }
@@ -184,7 +183,7 @@ impl RequestBody<'_> {
 }
 
 /// Takes the head of an answer and runs the response phases of the plugins that were reached, last first, after the
-/// edits that waited.
+/// edits that waited. None run where the upstream switched protocols: what follows is no body.
 ///
 /// # Errors
 /// If a plugin fails that may not be skipped, or a body that it holds is broken or too large.
@@ -194,7 +193,8 @@ pub(super) async fn on_response(
 ) -> Result<Responded, Box<Error>> {
     passage.response.answer(answer.head);
     let (body, route) = (answer.body, &passage.route);
-    if route.on_response.is_empty() && route.response_stream.is_empty() {
+    let none = route.on_response.is_empty() && route.response_stream.is_empty();
+    if none || passage.is_switched() {
         let pipeline = None;
         return Ok(Responded { body, pipeline });
     }
@@ -216,7 +216,12 @@ async fn call_on_response(passage: &mut Passage, body: Source) -> Result<Respond
         }
         let pool = snapshot.pool(link.plugin);
         if link.phases.response_body() {
-            Box::pin(response.hold(passage, link.place, pool.linked())).await?;
+            let held = Box::pin(response.hold(passage, link.place, pool.linked())).await;
+            // What is answered instead is for the plugins that have not seen this answer.
+            held.inspect_err(|error| match error {
+                Error::ResponseTooLarge(_) => passage.retreat(link.place),
+                _ => passage.reach(link.place),
+            })?;
             clock::now();
         }
         let Passage { held, exchange, .. } = passage;
@@ -297,10 +302,7 @@ impl InResponse<'_> {
             }
             Ok(Collected::Over(_)) => Ok(()),
             Err(BodyFault::Plugin) => Err(Error::PluginBody),
-            Err(fault) => {
-                let why = format!("the response body broke: {fault}");
-                Err(Error::BadGateway(passage.route.name.to_string(), why))
-            }
+            Err(fault) => Err(Error::ResponseBroken(fault)),
         }
     }
 

@@ -201,10 +201,13 @@ pub(super) fn request(mut pipeline: Pipeline, mut body: Outgoing) -> Outgoing {
     let (sender, receiver) = mpsc::channel(WAITING);
     tokio::task::spawn_local(async move {
         loop {
-            let frame = match pipeline.frame(&mut body, None).await {
-                Ok(Some(frame)) => Ok(frame),
-                Ok(None) => return,
-                Err(fault) => Err(fault),
+            let frame = tokio::select! {
+                // The upstream has answered, or is gone, and nobody reads on.
+                () = sender.closed() => return,
+                frame = pipeline.frame(&mut body, None) => frame,
+            };
+            let Some(frame) = frame.transpose() else {
+                return;
             };
             let broken = frame.is_err();
             if sender.send(frame).await.is_err() || broken {
@@ -259,9 +262,11 @@ impl Edits {
     }
 }
 
-/// Moves a body to its end, or to the deadline of the exchange.
+/// Moves a body to its end, or to the deadline of the exchange where it comes from an upstream: the answer that says
+/// that the deadline has passed comes after it.
 async fn drive(pipeline: Pipeline, source: Source, mut tail: Tail, sender: mpsc::Sender<Edited>) {
-    let deadline = tail.passage.deadline();
+    let comes = matches!(source, Source::Upstream(_));
+    let deadline = tail.passage.deadline().filter(|_| comes);
     let moving = pump(pipeline, source, &mut tail, &sender);
     let ended = match deadline {
         None => moving.await.map_err(|fault| (fault, fault.of_response())),

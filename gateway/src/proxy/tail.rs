@@ -10,7 +10,7 @@ use http_body::Frame;
 use tokio::time::Sleep;
 
 use super::passage::Passage;
-use crate::message::body::Progress;
+use crate::message::body::{BodyFault, Progress};
 use crate::message::error::ErrorKind;
 
 /// What happens at the end.
@@ -40,8 +40,9 @@ impl Tail {
         self.passage.record.finished = true;
     }
 
-    /// The body breaks here.
+    /// The body breaks here; where that of the request broke before, that is why.
     pub(super) fn fail(mut self, kind: ErrorKind) {
+        let kind = self.request.fault().map_or(kind, BodyFault::of_request);
         self.passage.record.error.get_or_insert(kind);
     }
 

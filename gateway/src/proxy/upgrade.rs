@@ -9,9 +9,10 @@ use http::{HeaderValue, Request, Response, Version, header};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
-use super::answer::{Source, head};
+use super::answer::Source;
 use super::body::Body;
 use super::passage::Passage;
+use super::send::{Length, head};
 use crate::server::connection::Connection;
 
 mod tunnel;
@@ -54,7 +55,7 @@ pub(super) fn requested(
 
 /// Joins both connections after the upstream's 101.
 pub(super) fn tunnel(mut passage: Passage, answer: Source, upgrade: Requested) -> Response<Body> {
-    let mut head = head(&mut passage, true);
+    let mut head = head(&mut passage, &Length::Open);
     head.headers
         .insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     head.headers.insert(header::UPGRADE, upgrade.protocol);

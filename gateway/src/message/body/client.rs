@@ -36,6 +36,11 @@ impl Progress {
         self.received.load(Relaxed)
     }
 
+    /// Whether its last byte came in.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Relaxed)
+    }
+
     /// Why it broke, if it did.
     pub fn fault(&self) -> Option<BodyFault> {
         *self.fault.lock()
