@@ -5,8 +5,6 @@
 mod client;
 mod outgoing;
 
-use std::time::Instant;
-
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 
@@ -72,23 +70,6 @@ where
         }
     }
     Ok(Collected::Whole(whole.freeze()))
-}
-
-/// As [`collect`], until `deadline` if there is one: none where that came first. A body that is there already sets no
-/// timer.
-pub async fn collect_until<B>(
-    body: &mut B,
-    limit: usize,
-    deadline: Option<Instant>,
-) -> Option<Result<Collected, BodyFault>>
-where
-    B: http_body::Body<Data = Bytes, Error = BodyFault> + Unpin,
-{
-    let whole = collect(body, limit);
-    match deadline {
-        None => Some(whole.await),
-        Some(deadline) => tokio::time::timeout_at(deadline.into(), whole).await.ok(),
-    }
 }
 
 /// What [`collect`] read.
