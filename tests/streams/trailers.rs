@@ -14,7 +14,7 @@ use crate::harness::http::read_answer;
 use crate::harness::recorder::Recorder;
 use crate::harness::{Gateway, Origin};
 
-/// A chain of one streaming plugin, and one with a holder between two of them.
+/// A chain of one streaming plugin, one with a holder between two of them, and none.
 fn gateway(origin: std::net::SocketAddr) -> Gateway {
     start(&[
         probe("a", STREAM, ""),
@@ -23,6 +23,7 @@ fn gateway(origin: std::net::SocketAddr) -> Gateway {
         upstream("origin", origin),
         route("streamed", "/streamed", "a", "upstream = \"origin\""),
         route("held", "/held", "a h b", "upstream = \"origin\""),
+        route("plain", "/plain", "", "upstream = \"origin\""),
     ])
 }
 
@@ -50,6 +51,22 @@ fn trailers_of_a_response_come_after_what_plugins_return_for_the_last_chunk() {
     });
     let gateway = gateway(origin.address);
     for (path, expected) in [("/streamed", "abcdef<a>"), ("/held", "abcdef<b><h><a>")] {
+        let (body, trailers) = run(read(&gateway, path));
+        assert_eq!(body, expected, "{path}");
+        assert_eq!(trailers["x-sum"], "7", "{path}");
+        assert_eq!(trailers.len(), 1, "{path}: {trailers:?}");
+    }
+}
+
+#[test]
+fn trailers_of_a_response_carry_nothing_that_frames_or_authenticates() {
+    let origin = Origin::answering(|_, _| {
+        let unfit = "connection: close\r\ncontent-length: 3\r\nset-cookie: a=b\r\nx-request-id: 1";
+        let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        format!("{head}3\r\nabc\r\n0\r\nx-sum: 7\r\n{unfit}\r\n\r\n").into_bytes()
+    });
+    let gateway = gateway(origin.address);
+    for (path, expected) in [("/plain", "abc"), ("/streamed", "abc<a>")] {
         let (body, trailers) = run(read(&gateway, path));
         assert_eq!(body, expected, "{path}");
         assert_eq!(trailers["x-sum"], "7", "{path}");

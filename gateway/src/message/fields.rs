@@ -71,6 +71,8 @@ pub fn may_trail(name: &str) -> bool {
             | "expect"
             | "max-forwards"
             | "range"
+            | "set-cookie"
+            | "www-authenticate"
             | "x-gateway-depth"
             | "x-request-id"
     );

@@ -9,6 +9,7 @@ use http_body::{Frame, SizeHint};
 use super::tunnel::Tunnel;
 use super::{h1, h2};
 use crate::message::body::BodyFault;
+use crate::message::fields::may_trail;
 
 /// The body of an answer. It may pause for a limited time; dropped before its end, it breaks the exchange off.
 #[derive(Debug)]
@@ -45,9 +46,15 @@ impl http_body::Body for ResponseBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
-        match self.get_mut() {
+        let polled = match self.get_mut() {
             Self::H1(body) => Pin::new(body).poll_frame(cx),
             Self::H2(body) => Pin::new(body.as_mut()).poll_frame(cx),
+        };
+        match polled {
+            Poll::Ready(Some(Ok(frame))) if frame.is_trailers() => {
+                Poll::Ready(Some(Ok(fit_to_trail(frame))))
+            }
+            polled => polled,
         }
     }
 
@@ -64,4 +71,17 @@ impl http_body::Body for ResponseBody {
             Self::H2(body) => body.size_hint(),
         }
     }
+}
+
+/// Trailers without the fields that may not come after a body.
+#[cold]
+fn fit_to_trail(frame: Frame<Bytes>) -> Frame<Bytes> {
+    let Ok(mut trailers) = frame.into_trailers() else {
+        return Frame::data(Bytes::new());
+    };
+    let unfit = trailers.keys().filter(|name| !may_trail(name.as_str()));
+    for name in unfit.cloned().collect::<Vec<_>>() {
+        trailers.remove(name);
+    }
+    Frame::trailers(trailers)
 }
