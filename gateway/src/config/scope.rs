@@ -3,11 +3,15 @@
 //! The lowest floor of the loader, under the tree and the readers of files.
 
 use std::cell::{Cell, RefCell};
+use std::fs;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use super::description::Description;
 use super::fault::{Errors, Fault};
+
+/// The most that is read of a file of the configuration, in bytes: 16 MiB, far more than certificates and schemas have.
+const LARGEST: u64 = 16 << 20;
 
 /// One load: the files it read, and what it found wrong. Shared by every reader, hence the cells.
 #[derive(Debug, Default)]
@@ -118,10 +122,16 @@ impl Scope {
         std::path::absolute(&joined).unwrap_or(joined)
     }
 
-    /// Reads a file and remembers it for the watcher.
+    /// Reads a file and remembers it for the watcher. One over [`LARGEST`] is an error: a device may never end.
     pub(super) fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         add_once(&mut self.watched.borrow_mut().files, path);
-        fs::read(path)
+        let mut bytes = Vec::new();
+        let file = fs::File::open(path)?;
+        file.take(LARGEST + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > LARGEST {
+            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+        }
+        Ok(bytes)
     }
 
     /// Remembers a pattern of `include` for the watcher.
@@ -217,6 +227,7 @@ pub(super) fn reason(error: &io::Error) -> String {
         io::ErrorKind::NotFound => "no such file".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
+        io::ErrorKind::FileTooLarge => "it is larger than 16 MiB".to_owned(),
         _ => error.to_string(),
     }
 }
