@@ -54,7 +54,7 @@ impl BodyFault {
 /// Reads a body that was asked for whole.
 ///
 /// # Errors
-/// The body's fault. [`Collected::Over`] carries what was read when it grew over `limit`.
+/// The body's fault. Growing over `limit` is none.
 pub async fn collect<B>(body: &mut B, limit: usize) -> Result<Collected, BodyFault>
 where
     B: http_body::Body<Data = Bytes, Error = BodyFault> + Unpin,
@@ -66,7 +66,7 @@ where
             whole.extend_from_slice(&data);
         }
         if whole.len() > limit {
-            return Ok(Collected::Over(whole.freeze()));
+            return Ok(Collected::Over);
         }
     }
     Ok(Collected::Whole(whole.freeze()))
@@ -78,5 +78,5 @@ pub enum Collected {
     /// All of it.
     Whole(Bytes),
     /// More than the limit; the rest is still in the body.
-    Over(Bytes),
+    Over,
 }

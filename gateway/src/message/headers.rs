@@ -84,6 +84,14 @@ pub fn closes(headers: &HeaderMap) -> bool {
         .is_some_and(|value| value.as_bytes() == b"close")
 }
 
+/// Removes the fields whose names are meant.
+pub fn remove_where(headers: &mut HeaderMap, meant: impl Fn(&HeaderName) -> bool) {
+    let found = headers.keys().filter(|name| meant(name));
+    for name in found.cloned().collect::<Vec<_>>() {
+        headers.remove(name);
+    }
+}
+
 /// Removes Connection and what it names.
 fn remove_named(headers: &mut HeaderMap, upgrading: bool) {
     let more = headers

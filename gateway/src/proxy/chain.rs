@@ -141,8 +141,8 @@ impl RequestBody<'_> {
                 self.held = true;
                 Ok(())
             }
-            Ok(Collected::Over(_)) if refuses(linked) => Err(Error::BodyTooLarge),
-            Ok(Collected::Over(_)) => Ok(()),
+            Ok(Collected::Over) if refuses(linked) => Err(Error::BodyTooLarge),
+            Ok(Collected::Over) => Ok(()),
             Err(fault) => Err(Error::of_request(self.progress.fault().unwrap_or(fault))),
         }
     }
@@ -155,13 +155,10 @@ impl RequestBody<'_> {
             true => held.is_none_or(Bytes::is_empty),
             false => self.none,
         };
-        while let Some((link, rest)) = self.streams.split_first()
-            && meant(link)
-        {
+        while let Some(link) = next(&mut self.streams, &meant) {
             if !none {
-                self.pipeline.push(passage, *link);
+                self.pipeline.push(passage, link);
             }
-            self.streams = rest;
         }
     }
 
@@ -297,10 +294,10 @@ impl InResponse<'_> {
                 passage.response.body = Some(bytes);
                 Ok(())
             }
-            Ok(Collected::Over(_)) if refuses(linked) => {
+            Ok(Collected::Over) if refuses(linked) => {
                 Err(Error::ResponseTooLarge(linked.name.to_string()))
             }
-            Ok(Collected::Over(_)) => Ok(()),
+            Ok(Collected::Over) => Ok(()),
             Err(BodyFault::Plugin) => Err(Error::PluginBody),
             Err(fault) => Err(Error::ResponseBroken(fault)),
         }
@@ -314,21 +311,21 @@ impl InResponse<'_> {
     }
 
     fn leave_out(&mut self, meant: impl Fn(&Link) -> bool) {
-        while let Some((link, rest)) = self.streams.split_first()
-            && meant(link)
-        {
-            self.streams = rest;
-        }
+        while next(&mut self.streams, &meant).is_some() {}
     }
 
     fn pass(&mut self, passage: &mut Passage, meant: impl Fn(&Link) -> bool) {
-        while let Some((link, rest)) = self.streams.split_first()
-            && meant(link)
-        {
-            self.pipeline.push(passage, *link);
-            self.streams = rest;
+        while let Some(link) = next(&mut self.streams, &meant) {
+            self.pipeline.push(passage, link);
         }
     }
+}
+
+/// Takes the next link whose turn has come, if it is meant.
+fn next(streams: &mut &[Link], meant: impl Fn(&Link) -> bool) -> Option<Link> {
+    let (link, rest) = streams.split_first().filter(|(link, _)| meant(link))?;
+    *streams = rest;
+    Some(*link)
 }
 
 /// A failure is none where the plugin may be skipped.

@@ -109,7 +109,7 @@ impl Pipeline {
             whole.extend_from_slice(&data);
             if whole.len() > limit {
                 self.ahead = Some((self.editors.len(), whole.freeze()));
-                return Ok(Collected::Over(Bytes::new()));
+                return Ok(Collected::Over);
             }
         }
         // What the plugin makes of it is another body, which later plugins see from its beginning.

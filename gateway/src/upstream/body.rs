@@ -10,6 +10,7 @@ use super::tunnel::Tunnel;
 use super::{h1, h2};
 use crate::message::body::BodyFault;
 use crate::message::fields::may_trail;
+use crate::message::headers;
 
 /// The body of an answer. It may pause for a limited time; dropped before its end, it breaks the exchange off.
 #[derive(Debug)]
@@ -79,9 +80,6 @@ fn fit_to_trail(frame: Frame<Bytes>) -> Frame<Bytes> {
     let Ok(mut trailers) = frame.into_trailers() else {
         return Frame::data(Bytes::new());
     };
-    let unfit = trailers.keys().filter(|name| !may_trail(name.as_str()));
-    for name in unfit.cloned().collect::<Vec<_>>() {
-        trailers.remove(name);
-    }
+    headers::remove_where(&mut trailers, |name| !may_trail(name.as_str()));
     Frame::trailers(trailers)
 }

@@ -102,7 +102,7 @@ async fn exchange(
     let (mut head, mut answer) = sent.await?;
     let body = match collect(&mut answer, sub.body_limit).await {
         Ok(Collected::Whole(body)) => body,
-        Ok(Collected::Over(_)) => return Err(FetchError::TooLarge),
+        Ok(Collected::Over) => return Err(FetchError::TooLarge),
         Err(fault) => return Err(FetchError::Protocol(fault.to_string())),
     };
     headers::strip(&mut head.headers, false);

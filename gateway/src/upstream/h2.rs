@@ -7,7 +7,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, Uri};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
@@ -23,7 +22,9 @@ use super::timer::Timer;
 use super::times::Times;
 use crate::message::body::{BodyFault, Outgoing};
 use crate::message::error::ErrorKind;
+use crate::message::fields::is_written_last;
 use crate::message::head::ResponseHead;
+use crate::message::headers;
 use crate::net::Stream;
 use crate::telemetry::metrics::UpstreamMetrics;
 
@@ -137,9 +138,7 @@ fn request(
     *request.uri_mut() = uri;
     *request.version_mut() = http::Version::HTTP_2;
     *request.headers_mut() = message.headers.clone();
-    for name in [HOST, CONTENT_LENGTH, TRANSFER_ENCODING] {
-        request.headers_mut().remove(name);
-    }
+    headers::remove_where(request.headers_mut(), is_written_last);
     Ok(request)
 }
 

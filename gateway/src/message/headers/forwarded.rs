@@ -86,10 +86,7 @@ fn parse_address(entry: &[u8]) -> Option<IpAddr> {
 
 /// Removes every field that says who asks: upstreams believe them, so a stranger may not send them.
 pub fn forget_client(headers: &mut HeaderMap) {
-    let told = headers.keys().filter(|name| tells_client(name.as_str()));
-    for name in told.cloned().collect::<Vec<_>>() {
-        headers.remove(name);
-    }
+    super::remove_where(headers, |name| tells_client(name.as_str()));
 }
 
 /// Tells the upstream who asks. X-Forwarded-For is continued if `trusted`, else begun; X-Forwarded-Proto and -Host
