@@ -1,7 +1,7 @@
 //! HTTP/1.1 as a client (RFC 9112), on a connection that the exchange which holds it drives itself.
 //!
-//! It is the gateway's own, not hyper's: a request costs 28,000 instructions by it and costs 67,000 by hyper's client,
-//! which drives each connection in a task of its own. fuzz/ compares the two.
+//! It is the gateway's own, not hyper's, whose client drives each connection in a task of its own. fuzz/ compares what
+//! the two read.
 //!
 //! Strict where it protects: one Content-Length, `chunked` exactly, nothing of one message ever read as part of
 //! another. Lean where it counts: a short exchange is one write and one read, and leaves no buffer behind.
