@@ -70,6 +70,8 @@ guests: target
 
 # ---- proof
 check:
+	@# Workspaces of their own, which no other target builds: their locks follow what they take from here.
+	@for other in benches/peers fuzz; do cargo metadata --locked --format-version 1 --manifest-path $$other/Cargo.toml >/dev/null || exit 1; done
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
 
