@@ -59,12 +59,13 @@ pub fn run(path: &Path, watch: bool) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// Every fault of every plugin.
-pub fn check(config: Config) -> anyhow::Result<()> {
+pub fn check(config: Config) -> anyhow::Result<Vec<String>> {
     let metrics = Metrics::new(1);
     let engine = Engine::new(config.server.compile_cache.as_deref(), 1, &metrics)?;
     let state = state::Memory::new(config.state.max_entries);
-    Builder::new(engine, metrics, state, 1).build(Arc::new(config), None, Replace::Changed)?;
-    Ok(())
+    let mut builder = Builder::new(engine, metrics, state, 1);
+    let snapshot = builder.build(Arc::new(config), None, Replace::Changed)?;
+    Ok(snapshot.warnings())
 }
 
 /// Lists every fault of a configuration that is refused, those that its plugins report included.

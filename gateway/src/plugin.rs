@@ -19,10 +19,13 @@ mod linked;
 mod loader;
 mod loan;
 mod meter;
+mod objection;
 mod patience;
 mod pool;
 mod priority;
 mod ticker;
+mod trailers;
+mod wants;
 
 pub use engine::{Engine, EngineError};
 pub use failure::{Failure, FailureKind};

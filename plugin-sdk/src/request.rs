@@ -3,6 +3,7 @@
 
 use std::marker::PhantomData;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -63,6 +64,19 @@ impl Request {
     #[must_use]
     pub fn client_certificate_subject(&self) -> Option<String> {
         host::client_certificate_subject()
+    }
+
+    /// How long until the exchange must be over, by its route's `timeout`; `None` where the route has none.
+    #[must_use]
+    pub fn remaining(&self) -> Option<Duration> {
+        host::remaining_ms().map(|ms| Duration::from_millis(ms.into()))
+    }
+
+    /// How long until the phase in hand must be over, by the plugin's `timeout` and that of the route. A sub-request without
+    /// a timeout of its own has as long.
+    #[must_use]
+    pub fn call_remaining(&self) -> Duration {
+        Duration::from_millis(host::call_remaining_ms().into())
     }
 
     /// The request method.

@@ -57,6 +57,15 @@ impl Source {
         }
     }
 
+    /// The request field that it reads, if it reads one: for [`Wants::reads_field`](crate::Wants::reads_field).
+    #[must_use]
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Self::Header(name) => Some(name),
+            _ => None,
+        }
+    }
+
     /// The value for the exchange in hand: one call of the host.
     #[must_use]
     pub fn read(&self, request: &Request) -> Option<Vec<u8>> {

@@ -41,6 +41,8 @@ pub enum FailureKind {
     Refused,
     /// The instance that held this exchange was lost in an earlier call.
     Lost,
+    /// A body that it must read is of a type or coding that it cannot read.
+    Unreadable,
 }
 
 impl FailureKind {
@@ -57,6 +59,7 @@ impl FailureKind {
             Self::Configure => "configure",
             Self::Refused => "refused",
             Self::Lost => "lost",
+            Self::Unreadable => "unreadable",
         }
     }
 }

@@ -11,7 +11,6 @@ use wasmtime::{Store, UpdateDeadline};
 
 use super::exports::Exports;
 use super::failure::{Failure, FailureKind};
-use super::flow::phases_from_wit;
 use super::functions::{Call, Functions, Returned};
 use super::host::bindings::exports::gateway::plugin::filter as wit;
 use super::host::{Guest, Resolved, Shared};
@@ -117,13 +116,12 @@ impl Instance {
         Ok(answer)
     }
 
-    /// Asks a configured filter for its phases.
-    pub(super) async fn phases(&mut self, resource: ResourceAny) -> Result<Phases, Failure> {
+    /// Asks a configured filter what it wants and needs.
+    pub(super) async fn wants(&mut self, resource: ResourceAny) -> Result<wit::Wants, Failure> {
         let timeout = self.set_up();
-        let index = self.functions.exports.phases;
+        let index = self.functions.exports.wants;
         let called = self.set_up_by(index, (resource,), timeout).await;
-        self.settle(called, timeout)
-            .map(|(phases,)| phases_from_wit(phases))
+        self.settle(called, timeout).map(|(wants,)| wants)
     }
 
     /// Calls a phase. The exchange, if there is one, is in the store's data already.

@@ -1,18 +1,20 @@
 //! A plugin that is loaded: what all its instances have in common.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use super::engine::{Compiled, Engine};
 use super::exports::Exports;
-use super::failure::Failure;
+use super::failure::{Failure, FailureKind};
 use super::host::bindings::exports::gateway::plugin::filter as wit;
 use super::host::{Resolved, Shared};
+use super::objection::Objection;
 use super::patience::Patience;
-use crate::config;
+use crate::config::{self, OnError};
 use crate::exchange::FilterId;
-use crate::message::phase::Phases;
+use crate::message::media::ResponseTypes;
+use crate::message::phase::{Phase, Phases};
 
 /// The longest text of a plugin's metadata, bytes.
 const TEXT: usize = 1 << 20;
@@ -27,6 +29,7 @@ pub struct Linked {
     pub sha256: [u8; 32],
     /// Who the plugin says it is.
     pub metadata: Metadata,
+    pub(super) warnings: Vec<Objection>,
     pub(super) filters: Vec<Filter>,
     pub(super) engine: Arc<Engine>,
     /// Keeps the machine code known to the engine, so that loading the same bytes again is free.
@@ -45,6 +48,7 @@ pub(super) struct Filter {
     pub(super) config: serde_json::Value,
     pub(super) json: String,
     pub(super) phases: Phases,
+    pub(super) types: ResponseTypes,
 }
 
 impl Linked {
@@ -52,6 +56,13 @@ impl Linked {
     pub fn phases(&self, filter: FilterId) -> Phases {
         let found = self.filters.get(filter.0);
         found.map_or(Phases::default(), |filter| filter.phases)
+    }
+
+    /// Which responses a configuration means; all, of one that it was not loaded with.
+    pub fn response_types(&self, filter: FilterId) -> &ResponseTypes {
+        static ALL: LazyLock<ResponseTypes> = LazyLock::new(ResponseTypes::default);
+        let found = self.filters.get(filter.0);
+        found.map_or(&ALL, |filter| &filter.types)
     }
 
     /// The filter of a configuration, if it was loaded with it.
@@ -62,9 +73,19 @@ impl Linked {
             .map(FilterId)
     }
 
+    /// What the operator should know of it, each a whole message.
+    pub fn warned(&self) -> impl Iterator<Item = String> {
+        self.warnings.iter().map(|warning| warning.of(&self.name))
+    }
+
     /// How many distinct configurations it was loaded with.
     pub fn filters(&self) -> usize {
         self.filters.len()
+    }
+
+    /// Whether an exchange goes on without it where it fails.
+    pub(super) fn may_be_skipped(&self) -> bool {
+        self.config.on_error == OnError::Open
     }
 
     /// The version the plugin gives itself.
@@ -75,6 +96,13 @@ impl Linked {
     /// Living instances, over all workers.
     pub fn instances(&self) -> usize {
         self.living.load(Ordering::Relaxed)
+    }
+
+    /// A body that the plugin must read cannot be read.
+    pub fn cannot_read(&self, route: &str, why: String) -> Failure {
+        let failure = Failure::new(FailureKind::Unreadable, why);
+        self.report(route, Phase::Response.name(), &failure);
+        failure
     }
 
     pub(super) fn filter_json(&self, filter: FilterId) -> &str {

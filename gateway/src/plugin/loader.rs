@@ -13,12 +13,14 @@ use super::engine::Compiled;
 use super::engine::Engine;
 use super::exports::Exports;
 use super::failure::Failure;
-use super::grants::{VERSION, check_import};
+use super::grants::{VERSION, check_import, foreign_version};
 use super::host::{Resolved, Services, Shared, resolve};
 use super::instance::Instance;
 use super::linked::{Filter, Linked, Metadata};
+use super::objection::Objection;
 use super::patience::Patience;
 use super::pool::Pool;
+use super::wants::Wants;
 use crate::config;
 use crate::exchange::FilterId;
 
@@ -33,31 +35,13 @@ pub struct LoadError {
     pub faults: Vec<Objection>,
 }
 
-/// One thing that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Objection {
-    /// Where the configuration is written that the plugin does not take; `None` if it is the plugin itself.
-    pub place: Option<String>,
-    /// The key in it, as a dotted path; empty for the whole.
-    pub key: String,
-    /// What is wrong, and what would be right.
-    pub message: String,
-}
-
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, fault) in self.faults.iter().enumerate() {
             if index > 0 {
                 f.write_str("\n")?;
             }
-            if let Some(place) = &fault.place {
-                write!(f, "{place}: ")?;
-            }
-            write!(f, "plugin {:?}: ", self.plugin)?;
-            if !fault.key.is_empty() {
-                write!(f, "{}: ", fault.key)?;
-            }
-            f.write_str(&fault.message)?;
+            f.write_str(&fault.of(&self.plugin))?;
         }
         Ok(())
     }
@@ -159,15 +143,16 @@ fn link(
     ));
     let tried =
         on_own_thread(try_out(engine, (&resolved, &exports), &shared, configs)).map_err(in_file)?;
-    let (metadata, filters) = tried.map_err(|faults| LoadError {
+    let (metadata, filters, warnings) = tried.map_err(|faults| LoadError {
         plugin: plugin.name.clone(),
         faults,
     })?;
-    Ok(Arc::new(Linked {
+    let linked = Arc::new(Linked {
         name: plugin.name.clone(),
         config,
         sha256: artifact.sha256,
         metadata,
+        warnings,
         filters,
         engine: engine.clone(),
         _compiled: compiled,
@@ -176,7 +161,11 @@ fn link(
         patience: Patience::default(),
         shared,
         living: std::sync::atomic::AtomicUsize::new(0),
-    }))
+    });
+    linked
+        .warned()
+        .for_each(|warning| tracing::warn!("{warning}"));
+    Ok(linked)
 }
 
 /// Compiles a file, or says what it is instead of a component.
@@ -202,29 +191,32 @@ fn compile(engine: &Engine, artifact: &Artifact) -> Result<Arc<Compiled>, String
 fn check(engine: &Engine, compiled: &Compiled, plugin: &config::Plugin) -> Result<(), LoadError> {
     let engine = engine.wasmtime();
     let kind = compiled.component.component_type();
+    let imports = kind.imports(engine).map(|(name, _)| name);
+    let names: Vec<_> = imports
+        .chain(kind.exports(engine).map(|(name, _)| name))
+        .collect();
     let mut messages = Vec::new();
-    for (name, import) in kind.imports(engine) {
-        let calls = match import.ty {
-            ComponentItem::ComponentInstance(instance) => instance
-                .exports(engine)
-                .any(|(_, item)| matches!(item.ty, ComponentItem::ComponentFunc(_))),
-            _ => true,
-        };
-        messages.extend(check_import(name, calls, &plugin.grants).err());
-    }
-    let filter = "gateway:plugin/filter";
-    let exported = kind
-        .exports(engine)
-        .map(|(name, _)| name)
-        .find(|name| name.split('@').next() == Some(filter));
-    match exported {
-        Some(name) if name == format!("{filter}@{VERSION}") => {}
-        Some(name) => messages.push(format!(
-            "exports `{name}`, but the gateway serves version {VERSION}"
-        )),
-        None => messages.push(format!(
-            "is not a plugin of this gateway: it does not export `{filter}@{VERSION}`"
-        )),
+    if let Some(version) = names.iter().find_map(|name| foreign_version(name)) {
+        messages.push(format!(
+            "is built for gateway:plugin@{version}, and this gateway serves {VERSION}; build it again with the \
+             gateway-plugin-sdk of this gateway"
+        ));
+    } else {
+        for (name, import) in kind.imports(engine) {
+            let calls = match import.ty {
+                ComponentItem::ComponentInstance(instance) => instance
+                    .exports(engine)
+                    .any(|(_, item)| matches!(item.ty, ComponentItem::ComponentFunc(_))),
+                _ => true,
+            };
+            messages.extend(check_import(name, calls, &plugin.grants).err());
+        }
+        let filter = format!("gateway:plugin/filter@{VERSION}");
+        if !names.contains(&&*filter) {
+            messages.push(format!(
+                "is not a plugin of this gateway: it does not export `{filter}`"
+            ));
+        }
     }
     if messages.is_empty() {
         return Ok(());
@@ -241,7 +233,8 @@ fn check(engine: &Engine, compiled: &Compiled, plugin: &config::Plugin) -> Resul
     })
 }
 
-type Tried = Result<(Metadata, Vec<Filter>), Vec<Objection>>;
+/// Who it is, its filters, and warnings; or every fault.
+type Tried = Result<(Metadata, Vec<Filter>, Vec<Objection>), Vec<Objection>>;
 
 /// Instantiates the component once and gives it every configuration.
 async fn try_out(
@@ -258,13 +251,16 @@ async fn try_out(
     let metadata =
         described.map_err(|failure| vec![fault_of(shared, "in `describe`", &failure)])?;
     let mut filters: Vec<Filter> = Vec::new();
-    let mut faults = Vec::new();
+    let (mut faults, mut warnings) = (Vec::new(), Vec::new());
     for (config, place) in configs {
         if filters.iter().any(|filter| filter.config == *config) {
             continue;
         }
         match try_config(&mut instance, FilterId(filters.len()), config, place).await {
-            Ok(filter) => filters.push(filter),
+            Ok((filter, found)) => {
+                filters.push(filter);
+                warnings.extend(found);
+            }
             // Routes may share a configuration, written in one place.
             Err(Trouble::Faults(mut found)) => {
                 found.retain(|fault| !faults.contains(fault));
@@ -280,7 +276,7 @@ async fn try_out(
         }
     }
     if faults.is_empty() {
-        Ok((Metadata::from_wit(metadata), filters))
+        Ok((Metadata::from_wit(metadata), filters, warnings))
     } else {
         Err(faults)
     }
@@ -302,7 +298,7 @@ async fn try_config(
     index: FilterId,
     config: &serde_json::Value,
     place: &config::Written,
-) -> Result<Filter, Trouble> {
+) -> Result<(Filter, Vec<Objection>), Trouble> {
     let json = config.to_string();
     let resource = instance.configure(index, &json).await?.map_err(|faults| {
         let fault = |key: String, message| Objection {
@@ -323,12 +319,26 @@ async fn try_config(
                 .collect(),
         )
     })?;
-    let phases = instance.phases(resource).await?;
-    Ok(Filter {
+    let said = |message: String| Objection {
+        place: Some(place.to_string()),
+        key: String::new(),
+        message,
+    };
+    let wants = Wants::from_wit(instance.wants(resource).await?);
+    let wants = wants.map_err(|fault| Trouble::Faults(vec![said(fault)]))?;
+    let grants = &instance.guest().shared.plugin.grants;
+    let (faults, warnings) = wants.missing(grants);
+    if !faults.is_empty() {
+        let faults = faults.into_iter().map(said);
+        return Err(Trouble::Faults(faults.collect()));
+    }
+    let filter = Filter {
         config: config.clone(),
         json,
-        phases,
-    })
+        phases: wants.phases,
+        types: wants.types,
+    };
+    Ok((filter, warnings.into_iter().map(said).collect()))
 }
 
 fn fault_of(shared: &Shared, when: &str, failure: &Failure) -> Objection {

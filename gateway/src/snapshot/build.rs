@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::Snapshot;
 use crate::config::{self, Config, Match, PathPattern, Rewrite, Target};
 use crate::exchange::{Link, Place, PluginId, Route};
+use crate::message::media::ResponseTypes;
 use crate::plugin::{self, Engine, Linked, Pool, Services};
 use crate::route::Router;
 use crate::state;
@@ -116,7 +117,12 @@ impl Builder {
         Ok(Arc::new(Snapshot {
             version: self.version,
             router: Router::new(routes),
-            no_route: Arc::new(Route::new(no_route(), &[], self.metrics.route("-"))),
+            no_route: Arc::new(Route::new(
+                no_route(),
+                &[],
+                |_| ResponseTypes::default(),
+                self.metrics.route("-"),
+            )),
             upstreams,
             plugins,
             pools,
@@ -229,7 +235,9 @@ impl Builder {
             }
         };
         let chain: Vec<_> = route.plugins.iter().enumerate().map(link).collect();
-        Route::new(route.clone(), &chain, self.metrics.route(&route.name))
+        let types = |link: &Link| plugins[link.plugin.0].response_types(link.filter).clone();
+        let metrics = self.metrics.route(&route.name);
+        Route::new(route.clone(), &chain, types, metrics)
     }
 }
 

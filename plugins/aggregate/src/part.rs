@@ -137,6 +137,17 @@ impl Part {
             })
     }
 
+    /// The fields of the client's request that it reads.
+    pub(crate) fn fields_read(&self) -> impl Iterator<Item = &str> {
+        let headers = self.set_headers.iter().flat_map(|(_, value)| value.holes());
+        let holes = self.path.holes().chain(headers);
+        let filled = holes.filter_map(|hole| match hole {
+            Hole::Exchange(source) => source.field(),
+            Hole::Body { .. } => None,
+        });
+        self.passed.iter().map(String::as_str).chain(filled)
+    }
+
     /// The request that it makes.
     ///
     /// # Errors

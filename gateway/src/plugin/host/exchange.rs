@@ -2,6 +2,7 @@
 //! reserved field, or beyond the grants is denied and the request goes on without it.
 
 use std::borrow::Cow;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -9,11 +10,11 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use crate::exchange::Parts;
 use crate::message::head::ResponseEdit;
 use crate::message::path;
-use crate::message::phase::Phase;
+use crate::message::phase::{Direction, Phase};
 use crate::message::query;
 use crate::plugin::failure::Stop;
 use crate::plugin::host::bindings::gateway::plugin::exchange::{HeaderError, Host};
-use crate::plugin::host::fields::{FieldEdit, Message, edit_response};
+use crate::plugin::host::fields::{FieldEdit, edit_response};
 use crate::plugin::host::guest::Guest;
 
 /// Attributes of one exchange, and bytes of a name or value.
@@ -79,9 +80,19 @@ impl Host for Guest {
         self.read(|_| None)
     }
 
+    fn remaining_ms(&mut self) -> wasmtime::Result<Option<u32>> {
+        self.read(|exchange| exchange.deadline().map(milliseconds_until))
+    }
+
+    fn call_remaining_ms(&mut self) -> wasmtime::Result<u32> {
+        self.budget.host_call()?;
+        Ok(milliseconds_until(self.call_deadline()))
+    }
+
     fn request_header(&mut self, name: String) -> wasmtime::Result<Option<Vec<u8>>> {
         self.budget.host_call()?;
         if !self.shared.plugin.grants.read_request_headers.covers(&name) {
+            self.deny_read(Direction::Request, &name);
             return Ok(None);
         }
         Ok(self
@@ -100,15 +111,15 @@ impl Host for Guest {
     }
 
     fn set_request_header(&mut self, name: String, value: Vec<u8>) -> Edit {
-        self.edit_one(Message::Request, &name, || FieldEdit::set(&value))
+        self.edit_one(Direction::Request, &name, || FieldEdit::set(&value))
     }
 
     fn append_request_header(&mut self, name: String, value: Vec<u8>) -> Edit {
-        self.edit_one(Message::Request, &name, || FieldEdit::append(&value))
+        self.edit_one(Direction::Request, &name, || FieldEdit::append(&value))
     }
 
     fn remove_request_header(&mut self, name: String) -> Edit {
-        self.edit_one(Message::Request, &name, || Ok(FieldEdit::Remove))
+        self.edit_one(Direction::Request, &name, || Ok(FieldEdit::Remove))
     }
 
     fn set_method(&mut self, method: String) -> Edit {
@@ -215,6 +226,7 @@ impl Host for Guest {
             .read_response_headers
             .covers(&name)
         {
+            self.deny_read(Direction::Response, &name);
             return Ok(None);
         }
         let head = self
@@ -237,15 +249,15 @@ impl Host for Guest {
     }
 
     fn set_response_header(&mut self, name: String, value: Vec<u8>) -> Edit {
-        self.edit_one(Message::Response, &name, || FieldEdit::set(&value))
+        self.edit_one(Direction::Response, &name, || FieldEdit::set(&value))
     }
 
     fn append_response_header(&mut self, name: String, value: Vec<u8>) -> Edit {
-        self.edit_one(Message::Response, &name, || FieldEdit::append(&value))
+        self.edit_one(Direction::Response, &name, || FieldEdit::append(&value))
     }
 
     fn remove_response_header(&mut self, name: String) -> Edit {
-        self.edit_one(Message::Response, &name, || Ok(FieldEdit::Remove))
+        self.edit_one(Direction::Response, &name, || Ok(FieldEdit::Remove))
     }
 
     fn response_body(&mut self) -> wasmtime::Result<Option<Vec<u8>>> {
@@ -295,16 +307,18 @@ impl Guest {
         Ok(self.exchange.get().map(read).unwrap_or_default())
     }
 
+    /// The exchange for an edit, where the phase in hand allows it.
     pub(super) fn in_phase(&mut self, phase: Phase) -> Option<&mut Parts> {
-        self.exchange
-            .get_mut()
-            .filter(|exchange| exchange.phase == phase)
+        let exchange = self.exchange.get_mut();
+        let exchange = exchange.filter(|exchange| exchange.phase == phase)?;
+        exchange.touch();
+        Some(exchange)
     }
 
     /// A call of one edit.
     fn edit_one(
         &mut self,
-        message: Message,
+        message: Direction,
         name: &str,
         edit: impl FnOnce() -> Result<FieldEdit, HeaderError>,
     ) -> Edit {
@@ -323,6 +337,7 @@ impl Guest {
             && value.len() <= ATTRIBUTE
             && exchange.phase != Phase::Complete
         {
+            exchange.touch();
             exchange.set_attribute(name, value);
         }
     }
@@ -333,6 +348,11 @@ pub(in crate::plugin) fn answer_status(status: u16) -> Option<StatusCode> {
     StatusCode::from_u16(status)
         .ok()
         .filter(|status| (200..=599).contains(&status.as_u16()))
+}
+
+fn milliseconds_until(deadline: Instant) -> u32 {
+    let left = deadline.saturating_duration_since(Instant::now());
+    u32::try_from(left.as_millis()).unwrap_or(u32::MAX)
 }
 
 fn first(headers: &HeaderMap, name: &str) -> Option<Vec<u8>> {

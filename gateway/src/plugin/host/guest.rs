@@ -1,10 +1,11 @@
 //! What a guest's calls into the host act on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
@@ -14,7 +15,7 @@ use super::names::Names;
 use super::output::Output;
 use crate::config::{self, Secret};
 use crate::exchange::Exchange;
-use crate::message::phase::Phases;
+use crate::message::phase::{Direction, Phases};
 use crate::plugin::failure::LogGate;
 use crate::plugin::limits::Budget;
 use crate::plugin::ticker::Clock;
@@ -51,7 +52,13 @@ pub(in crate::plugin) struct Shared {
     pub(in crate::plugin) gate: LogGate,
     /// Protects the log from a flood of denied edits and calls.
     pub(super) denials: LogGate,
+    /// Fields of requests and of responses that it may not read, and that the log has.
+    denied_reads: Mutex<HashSet<(usize, Box<str>)>>,
 }
+
+/// Denied fields that the log has for one plugin, and how much of a name it shows, bytes: a plugin chooses names.
+const DENIED_READS: usize = 100;
+const FIELD_SHOWN: usize = 64;
 
 impl Shared {
     pub(in crate::plugin) fn new(
@@ -67,6 +74,7 @@ impl Shared {
             clock,
             gate: LogGate::new(),
             denials: LogGate::new(),
+            denied_reads: Mutex::default(),
         }
     }
 
@@ -151,6 +159,38 @@ impl Guest {
     ) {
         let what = format_args!("{what}; grant it with `grants = {{ {remedy} }}`");
         self.shared.denied(self.route_name(), kind, what);
+    }
+
+    /// A field that the plugin may not read: it sees none, so nothing else tells. Every read counts, the log has each
+    /// field once.
+    pub(super) fn deny_read(&self, message: Direction, name: &str) {
+        let (kind, side) = match message {
+            Direction::Request => ("request_field_read", "request"),
+            Direction::Response => ("response_field_read", "response"),
+        };
+        self.shared.metrics.denied(kind);
+        let mut end = name.len().min(FIELD_SHOWN);
+        while !name.is_char_boundary(end) {
+            end -= 1;
+        }
+        let shown = &name[..end];
+        let mut told = self.shared.denied_reads.lock();
+        if told.len() >= DENIED_READS || !told.insert((message as usize, shown.into())) {
+            return;
+        }
+        tracing::warn!(
+            plugin = &*self.shared.plugin.name,
+            route = self.route_name().unwrap_or(""),
+            "denied: it reads the {side} field {shown:?} and sees none; grant it with `grants = {{ {side}_headers = {{ \
+             read = [{shown:?}] }} }}`"
+        );
+    }
+
+    /// When the call in hand must be over: by the plugin's timeout, and by that of the route.
+    pub(super) fn call_deadline(&self) -> Instant {
+        let exchange = self.exchange.get();
+        let deadline = exchange.and_then(|exchange| exchange.deadline());
+        deadline.map_or(self.deadline, |deadline| deadline.min(self.deadline))
     }
 
     /// Reports what no grant can allow.

@@ -83,9 +83,9 @@ impl Guest {
             self.forbid("depth", what);
             return Err(Error::LoopDetected);
         }
-        let deadline = request.timeout_ms.map_or(self.deadline, |ms| {
-            self.deadline
-                .min(Instant::now() + Duration::from_millis(ms.into()))
+        let latest = self.call_deadline();
+        let deadline = request.timeout_ms.map_or(latest, |ms| {
+            latest.min(Instant::now() + Duration::from_millis(ms.into()))
         });
         let sub = SubRequest {
             upstream,

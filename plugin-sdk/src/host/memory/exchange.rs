@@ -72,6 +72,16 @@ pub(crate) fn client_certificate_subject() -> Option<String> {
     exchange(|facts| facts.certificate_subject.clone())
 }
 
+pub(crate) fn remaining_ms() -> Option<u32> {
+    exchange(|facts| facts.remaining_ms)
+}
+
+pub(crate) fn call_remaining_ms() -> u32 {
+    /// The plugin's `timeout` unless it is configured.
+    const TIMEOUT: u32 = 2_000;
+    exchange(|facts| facts.remaining_ms.unwrap_or(TIMEOUT).min(TIMEOUT))
+}
+
 pub(crate) fn request_header(name: &str) -> Option<Vec<u8>> {
     exchange(|facts| first(&facts.request_headers, name))
 }
