@@ -1,10 +1,11 @@
 //! Why an exchange failed, and the one place where that becomes a response.
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::message::body::BodyFault;
+use crate::message::coding::{self, CodingFault, UnknownCoding};
 use crate::message::error::{ErrorKind, Side};
 use crate::message::head::ResponseHead;
 use crate::plugin::Failure;
@@ -30,6 +31,12 @@ pub enum Error {
     /// The client's body broke off or was not well formed.
     #[error("the request body is broken")]
     BodyBroken,
+    /// The client's body is not what its Content-Encoding says, or decodes to more than it may.
+    #[error("the request body cannot be decoded: {0}")]
+    BodyCoding(CodingFault),
+    /// The client's body has a content coding that the gateway does not know (RFC 9110, section 15.5.16).
+    #[error("the request body cannot be read: {0}")]
+    UnknownCoding(UnknownCoding),
     /// No connection to the upstream.
     #[error("upstream `{0}`: cannot connect: {1}")]
     Connect(String, String),
@@ -68,9 +75,12 @@ impl Error {
         match self {
             Self::Refused(status, _) => *status,
             Self::NoRoute | Self::NoAnswer => StatusCode::NOT_FOUND,
-            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooLarge | Self::BodyCoding(CodingFault::TooLarge | CodingFault::Ratio) => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::BodyBroken => StatusCode::BAD_REQUEST,
+            Self::UnknownCoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::BodyBroken | Self::BodyCoding(CodingFault::Broken(..)) => StatusCode::BAD_REQUEST,
             Self::Connect(..)
             | Self::BadGateway(..)
             | Self::ResponseBroken(_)
@@ -85,12 +95,13 @@ impl Error {
     /// In the one vocabulary of failure.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Refused(..) => ErrorKind::Refused,
+            Self::Refused(..) | Self::UnknownCoding(_) => ErrorKind::Refused,
             Self::NoRoute => ErrorKind::NoRoute,
             Self::NoAnswer => ErrorKind::NoAnswer,
             Self::BodyTooLarge => ErrorKind::BodyTooLarge,
             Self::BodyTimeout => ErrorKind::BodyTimeout,
             Self::BodyBroken => ErrorKind::BodyBroken,
+            Self::BodyCoding(fault) => BodyFault::Coding(*fault).of_request(),
             Self::Connect(..) => ErrorKind::Connect,
             Self::Saturated(_) => ErrorKind::Saturated,
             Self::BadGateway(..) => ErrorKind::BadGateway,
@@ -114,7 +125,12 @@ impl Error {
         match self {
             // A sound request on the wrong connection (RFC 9110, 15.5.20).
             Self::Refused(status, _) => *status != StatusCode::MISDIRECTED_REQUEST,
-            Self::BodyTooLarge | Self::BodyTimeout | Self::BodyBroken | Self::PluginBody => true,
+            Self::BodyTooLarge
+            | Self::BodyTimeout
+            | Self::BodyBroken
+            | Self::BodyCoding(_)
+            | Self::UnknownCoding(_)
+            | Self::PluginBody => true,
             _ => false,
         }
     }
@@ -125,6 +141,7 @@ impl Error {
             BodyFault::TooLarge => Self::BodyTooLarge,
             BodyFault::Timeout => Self::BodyTimeout,
             BodyFault::Broken => Self::BodyBroken,
+            BodyFault::Coding(fault) => Self::BodyCoding(fault),
             BodyFault::Plugin => Self::PluginBody,
         }
     }
@@ -159,6 +176,9 @@ impl Error {
             CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
+        if matches!(self, Self::UnknownCoding(_)) {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(coding::KNOWN));
+        }
         if matches!(self, Self::Saturated(_)) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }

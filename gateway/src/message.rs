@@ -1,10 +1,12 @@
 //! What proxy, plugin host and upstream client all speak of: heads, fields, bodies and phases.
 
 pub mod body;
+pub mod coding;
 pub mod error;
 pub mod fields;
 pub mod head;
 pub mod headers;
+pub mod media;
 pub mod path;
 pub mod phase;
 pub mod query;

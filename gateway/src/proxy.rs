@@ -7,6 +7,7 @@ mod answer;
 mod body;
 mod chain;
 pub mod complete;
+mod decode;
 mod forward;
 pub mod normalise;
 mod passage;
@@ -174,6 +175,7 @@ impl Responded {
         Self {
             body: answer::Source::full(body),
             pipeline: None,
+            would_be_edited: false,
         }
     }
 }

@@ -7,7 +7,7 @@ mod forwarded;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod properties;
 
-use http::header::{CONNECTION, EXPECT, HeaderName, TE, UPGRADE};
+use http::header::{CONNECTION, ETAG, EXPECT, HeaderName, TE, UPGRADE};
 use http::{HeaderMap, HeaderValue};
 
 use super::fields::{self, OF_CONNECTION};
@@ -72,6 +72,33 @@ pub struct Seen {
     pub to_gateway: bool,
 }
 
+/// The body is another than the one that these fields were written for: what vouches for its bytes goes, and the tag
+/// of an equal one says so (RFC 9110, section 8.8.3; RFC 9530 and RFC 3230; RFC 1864).
+pub fn edited(headers: &mut HeaderMap) {
+    for name in [
+        "content-md5",
+        "digest",
+        "content-digest",
+        "repr-digest",
+        "accept-ranges",
+        "content-range",
+    ] {
+        headers.remove(name);
+    }
+    weaken(headers);
+}
+
+/// Has a strong ETag say that bytes may differ.
+pub fn weaken(headers: &mut HeaderMap) {
+    let tag = headers
+        .get(ETAG)
+        .filter(|tag| tag.as_bytes().starts_with(b"\""));
+    let weak = tag.and_then(|tag| HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat()).ok());
+    if let Some(weak) = weak {
+        headers.insert(ETAG, weak);
+    }
+}
+
 /// Has the response end its connection (RFC 9112, 9.6).
 pub fn close(headers: &mut HeaderMap) {
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -121,7 +148,7 @@ fn remove_named(headers: &mut HeaderMap, upgrading: bool) {
 }
 
 /// The members of a comma-separated list.
-fn options(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+pub(super) fn options(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     value
         .as_bytes()
         .split(|byte| *byte == b',')
@@ -139,6 +166,22 @@ mod tests {
             headers.append(*name, value.parse().unwrap());
         }
         headers
+    }
+
+    #[test]
+    fn what_vouches_for_the_bytes_of_a_body_does_not_outlive_them() {
+        let mut headers = map(&[
+            ("etag", "\"v1\""),
+            ("content-md5", "x"),
+            ("repr-digest", "sha-256=:x:"),
+            ("accept-ranges", "bytes"),
+            ("last-modified", "x"),
+        ]);
+        edited(&mut headers);
+        let weak = map(&[("etag", "W/\"v1\""), ("last-modified", "x")]);
+        assert_eq!(headers, weak);
+        edited(&mut headers);
+        assert_eq!(headers, weak);
     }
 
     #[test]

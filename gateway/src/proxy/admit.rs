@@ -12,7 +12,7 @@ use super::normalise;
 use super::normalise::{Refusal, Target};
 use super::passage::{Local, Passage};
 use crate::error::Error;
-use crate::exchange::{self, Client, Exchange, Record, Request, Response, Route};
+use crate::exchange::{self, Client, Exchange, Record, Request, Response, Route, Undo};
 use crate::message::body::ClientBody;
 use crate::message::phase::Phase;
 use crate::message::{MAX_DEPTH, headers};
@@ -161,6 +161,7 @@ fn identify(
         },
         attributes: Vec::new(),
         phase: Phase::Request,
+        undo: Undo::default(),
         record: Record::new(),
     });
     (

@@ -1,9 +1,12 @@
 //! The request on its way to an upstream, and the head of the answer on its way back.
 
+use std::sync::Arc;
+
 use http::HeaderValue;
 use tracing::Instrument;
 
 use super::answer::{Answer, Source};
+use super::decode;
 use super::passage::Passage;
 use crate::clock;
 use crate::config::{HostRewrite, UpstreamId};
@@ -28,7 +31,28 @@ pub(super) async fn send(
     let upstream = view.upstream(upstream);
     let exchange = &mut *passage.exchange;
     prepare(exchange);
-    let picked = upstream.pick(&view.client, None, &Tried::default());
+    decode::ask(exchange, !matches!(body, Outgoing::Empty));
+    let mut body = body;
+    loop {
+        let sent = std::mem::replace(&mut body, Outgoing::Empty);
+        let answer = attempt(exchange, upstream, &view.client, sent, upgrade, progress).await?;
+        if !decode::must_ask_again(exchange, &answer.head) {
+            return Ok(answer);
+        }
+        decode::forget_range(exchange);
+    }
+}
+
+/// Sends the request once.
+async fn attempt(
+    exchange: &mut Parts,
+    upstream: &Upstream,
+    client: &Arc<upstream::Client>,
+    body: Outgoing,
+    upgrade: Option<&HeaderValue>,
+    progress: &Progress,
+) -> Result<Answer, Box<Error>> {
+    let picked = upstream.pick(client, None, &Tried::default());
     let picked = picked.ok_or_else(|| {
         let name = upstream.name.to_string();
         Error::Connect(name, "no endpoint".to_owned())
@@ -47,7 +71,7 @@ pub(super) async fn send(
     };
     let span = span::upstream(&exchange.span, &upstream.name, address);
     // Called where it is awaited: a future that is moved is copied.
-    let sending = || upstream::send(&view.client, upstream, picked, times, message, body);
+    let sending = || upstream::send(client, upstream, picked, times, message, body);
     let sent = if span.is_disabled() {
         sending().await
     } else {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use gateway_plugin_sdk::template::{Template, Unfilled};
+use gateway_plugin_sdk::template::{Source, Template, Unfilled};
 use gateway_plugin_sdk::{ConfigError, Request};
 use regex::{Regex, RegexBuilder};
 
@@ -85,6 +85,15 @@ impl PathEdit {
                 prefix: prefix.map(trimmed),
             })
         })
+    }
+
+    /// What it is filled from.
+    pub(crate) fn holes(&self) -> impl Iterator<Item = &Source> {
+        let template = match self {
+            Self::Set(template) => Some(template),
+            Self::Rewrite { .. } => None,
+        };
+        template.into_iter().flat_map(Template::holes)
     }
 
     /// The new path for `path`, both without a query.

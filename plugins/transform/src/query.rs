@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use gateway_plugin_sdk::template::Template;
+use gateway_plugin_sdk::template::{Source, Template};
 use gateway_plugin_sdk::{ConfigError, Request, percent};
 
 use crate::config::QueryConfig;
@@ -51,6 +51,15 @@ impl QueryEdits {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// What they are filled from.
+    pub(crate) fn holes(&self) -> impl Iterator<Item = &Source> {
+        let templates = self.0.iter().filter_map(|edit| match edit {
+            Edit::Set(_, template) | Edit::Add(_, template) => Some(template),
+            Edit::Remove(_) | Edit::Rename { .. } => None,
+        });
+        templates.flat_map(Template::holes)
     }
 
     /// Edits `query` and puts it behind `path`, with its question mark.

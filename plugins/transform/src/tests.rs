@@ -1,6 +1,5 @@
 //! Every option, against an exchange in memory.
 
-use gateway_plugin_sdk::Level;
 use gateway_plugin_sdk::prelude::*;
 use gateway_plugin_sdk::test::{self, Exchange, Harness};
 use serde_json::{Value, json};
@@ -232,15 +231,18 @@ fn a_request_that_is_no_json_or_too_deep_is_refused_with_400_and_not_edited() {
 }
 
 #[test]
-fn a_body_that_does_not_say_json_or_is_empty_is_left_as_it_is() {
+fn a_request_of_another_type_is_refused_with_415_unless_it_may_pass_and_an_empty_one_passes() {
     let config = json!({ "json": { "set": { "a": 1 } } });
-    let exchange = Exchange::post("/")
-        .header("content-type", "text/plain")
-        .body("{}");
-    assert_eq!(
-        sent(config.clone(), exchange).request_body().unwrap(),
-        b"{}"
-    );
+    let plain = || {
+        Exchange::post("/")
+            .header("content-type", "text/plain")
+            .body("{}")
+    };
+    let refusing = transform(json!({ "request": config }));
+    let flow = refusing.on_request(&mut plain()).unwrap();
+    assert!(matches!(flow, Flow::Respond(answer) if answer.status == 415));
+    let passing = json!({ "json": { "set": { "a": 1 }, "other": "pass" } });
+    assert_eq!(sent(passing, plain()).request_body().unwrap(), b"{}");
     let exchange = Exchange::post("/").header("content-type", "application/json");
     assert_eq!(sent(config, exchange).request_body(), None);
 }
@@ -277,7 +279,7 @@ fn constant_response_edits_wait_for_the_response_and_need_no_phase_of_it() {
         "status": 202,
     } });
     let transform = transform(config);
-    assert_eq!(transform.phases(), Phases::REQUEST);
+    assert_eq!(transform.wants().phases, Phases::REQUEST);
     let mut exchange = Exchange::get("/");
     transform.on_request(&mut exchange).unwrap();
     exchange.respond(Answer::new(200).header("vary", "y").header("server", "s"));
@@ -294,7 +296,46 @@ fn the_status_is_replaced_with_edits_that_need_the_response() {
 }
 
 #[test]
-fn a_json_response_is_edited_and_one_that_is_no_json_is_left_with_a_warning() {
+fn a_byte_order_mark_is_no_reason_to_let_a_body_pass() {
+    let exchange = Exchange::post("/")
+        .header("content-type", "application/json")
+        .body("\u{feff}{\"a\":1,\"b\":2}");
+    let sent = sent(json!({ "json": { "remove": ["a"] } }), exchange);
+    assert_eq!(sent.request_body().unwrap(), br#"{"b":2}"#);
+}
+
+#[test]
+fn types_and_what_becomes_of_others_are_asked_for_by_what_is_edited() {
+    let types = |json: Value| {
+        transform(json!({ "response": { "json": json } }))
+            .wants()
+            .types
+            .clone()
+    };
+    let json = ResponseTypes::json();
+    let refusing = json.clone().passing(ResponseTypes::MEDIA).refusing_others();
+    assert_eq!(types(json!({ "set": { "a": 1 } })), json);
+    assert_eq!(types(json!({ "remove": ["a"] })), refusing);
+    assert_eq!(types(json!({ "rename": { "a": "b" } })), refusing);
+    assert_eq!(
+        types(json!({ "set": { "a": 1 }, "other": "refuse" })),
+        refusing
+    );
+    assert_eq!(types(json!({ "remove": ["a"], "other": "pass" })), json);
+    let faults = test::configure::<Transform>(json!({
+        "request": { "json": { "remove": ["a"], "types": ["text/json"] } },
+        "response": { "json": { "remove": ["a"], "pass": ["html"] } },
+    }));
+    let keys: Vec<_> = faults
+        .unwrap_err()
+        .into_iter()
+        .map(|fault| fault.key)
+        .collect();
+    assert_eq!(keys, ["request.json.types", "response.json.pass[0]"]);
+}
+
+#[test]
+fn a_json_response_is_edited_and_one_that_is_no_json_is_a_failure() {
     let config = json!({ "json": { "remove": ["items.secret"], "set": { "by": "{route}" } } });
     let exchange = answered(
         config.clone(),
@@ -310,9 +351,9 @@ fn a_json_response_is_edited_and_one_that_is_no_json_is_left_with_a_warning() {
         .header("content-type", "application/json")
         .body("<html>");
     let mut exchange = Exchange::get("/").response(answer);
-    transform.on_response(&mut exchange).unwrap();
-    assert_eq!(exchange.response_body().unwrap(), b"<html>");
-    assert_eq!(transform.logs()[0].level, Level::Warn);
+    let failure = transform.on_response(&mut exchange).unwrap_err();
+    let words = "the response says that it is JSON, and is not";
+    assert!(failure.to_string().starts_with(words), "{failure}");
 }
 
 #[test]
@@ -326,7 +367,7 @@ fn a_response_value_that_would_split_the_header_is_left_out_with_a_warning() {
 
 #[test]
 fn only_the_phases_that_the_edits_need_are_asked_for() {
-    let phases = |config| transform(config).phases();
+    let phases = |config| transform(config).wants().phases;
     assert_eq!(phases(json!({})), Phases::NONE);
     assert_eq!(
         phases(json!({ "request": { "method": "PUT" } })),

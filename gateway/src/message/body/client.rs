@@ -22,6 +22,8 @@ use super::BodyFault;
 /// are never waited for, are there because a request may be sent from any thread.
 #[derive(Debug, Default)]
 pub struct Progress {
+    /// The most bytes that it may have.
+    limit: u64,
     received: AtomicU64,
     ended: AtomicBool,
     fault: Mutex<Option<BodyFault>>,
@@ -31,6 +33,11 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// The most bytes that it may have.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
     /// Bytes that came in.
     pub fn received(&self) -> u64 {
         self.received.load(Relaxed)
@@ -107,11 +114,12 @@ impl ClientBody {
         idle: Duration,
         keeps_rest: bool,
     ) -> (Self, Arc<Progress>) {
+        let limit = if limit == 0 { u64::MAX } else { limit };
         let progress = Arc::new(Progress {
+            limit,
             keeps_rest: AtomicBool::new(keeps_rest),
             ..Progress::default()
         });
-        let limit = if limit == 0 { u64::MAX } else { limit };
         let body = Self {
             incoming: Some(incoming),
             prefix: None,

@@ -9,6 +9,7 @@ use http_body::{Frame, SizeHint};
 use tokio::sync::mpsc;
 
 use super::{BodyFault, ClientBody};
+use crate::message::coding::Decoded;
 
 /// The body of a request on its way to an upstream.
 pub enum Outgoing {
@@ -20,6 +21,8 @@ pub enum Outgoing {
     Client(Box<ClientBody>),
     /// As it comes from plugins that edit it.
     Edited(mpsc::Receiver<Result<Frame<Bytes>, BodyFault>>),
+    /// Without its content coding.
+    Decoded(Box<Decoded<Self>>),
 }
 
 impl Outgoing {
@@ -37,6 +40,7 @@ impl Outgoing {
             Self::Empty => *self = Self::full(bytes),
             Self::Full(rest) => *rest = [bytes, std::mem::take(rest)].concat().into(),
             Self::Client(body) => body.prepend(bytes),
+            Self::Decoded(body) => body.prepend(bytes),
             // Nothing reads ahead of plugins.
             Self::Edited(_) => {}
         }
@@ -70,6 +74,7 @@ impl http_body::Body for Outgoing {
             }
             Self::Client(body) => Pin::new(body.as_mut()).poll_frame(cx),
             Self::Edited(frames) => frames.poll_recv(cx),
+            Self::Decoded(body) => Pin::new(body.as_mut()).poll_frame(cx),
         }
     }
 
@@ -79,6 +84,7 @@ impl http_body::Body for Outgoing {
             Self::Full(bytes) => bytes.is_empty(),
             Self::Client(body) => body.is_end_stream(),
             Self::Edited(_) => false,
+            Self::Decoded(body) => body.is_end_stream(),
         }
     }
 
@@ -87,7 +93,7 @@ impl http_body::Body for Outgoing {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Client(body) => body.size_hint(),
-            Self::Edited(_) => SizeHint::default(),
+            Self::Edited(_) | Self::Decoded(_) => SizeHint::default(),
         }
     }
 }
