@@ -7,10 +7,11 @@ mod restart;
 mod status;
 mod swaps;
 
-use std::path::Path;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -120,7 +121,7 @@ async fn serve(
         .collect::<Result<Vec<_>, _>>()
         .context("cannot start the workers")?;
     listeners.open(bound, &workers).await;
-    let (files, wanted) = watch::channel(Watched::default());
+    let (files, wanted) = watch::channel((Watched::default(), SystemTime::now()));
     let gateway = Arc::new(Gateway {
         path: path.to_owned(),
         published,
@@ -168,7 +169,10 @@ async fn start_admin(
 }
 
 /// Reloads what the watcher reports.
-fn start_watch(gateway: Arc<Gateway>, mut wanted: watch::Receiver<Watched>) -> anyhow::Result<()> {
+fn start_watch(
+    gateway: Arc<Gateway>,
+    mut wanted: watch::Receiver<(Watched, SystemTime)>,
+) -> anyhow::Result<()> {
     let (sender, mut changes) = mpsc::channel(16);
     let mut watcher = Watcher::new(sender).context("cannot watch files")?;
     // Before an operator hears that the gateway is ready, and changes a file.
@@ -182,8 +186,12 @@ fn start_watch(gateway: Arc<Gateway>, mut wanted: watch::Receiver<Watched>) -> a
                     if asked.is_err() {
                         break;
                     }
-                    let all = wanted.borrow_and_update().clone();
+                    let (all, since) = wanted.borrow_and_update().clone();
                     watch_all(&mut watcher, &all);
+                    let late = changed_since(&all, since);
+                    if let (false, Some(gateway)) = (late.is_empty(), gateway.upgrade()) {
+                        gateway.files_changed(&late).await;
+                    }
                 }
                 changed = changes.recv() => {
                     let (Some(changed), Some(gateway)) = (changed, gateway.upgrade()) else { break };
@@ -210,6 +218,22 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
         })
     }
+}
+
+/// The files that changed while they were read, before they were watched.
+fn changed_since(all: &Watched, since: SystemTime) -> Vec<PathBuf> {
+    // The clock of a file system may be a tick behind.
+    let since = since - Duration::from_millis(20);
+    let files = all.files.iter().chain(&all.plugins);
+    let changed = files.filter(|file| {
+        std::fs::metadata(file).is_ok_and(|found| {
+            // The time of its last change, or of its move into place.
+            let seconds = u64::try_from(found.ctime()).unwrap_or_default();
+            let beyond = u64::try_from(found.ctime_nsec()).unwrap_or_default();
+            UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_nanos(beyond) >= since
+        })
+    });
+    changed.cloned().collect()
 }
 
 fn watch_all(watcher: &mut Watcher, all: &Watched) {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::SystemTime;
 
 use tokio::sync::{Mutex, watch};
 
@@ -28,7 +29,7 @@ pub(super) struct Gateway {
     pub(super) ready: AtomicBool,
     /// Asks for the files of the configuration to be watched; none where nothing is watched. Asking does not
     /// wait: the watcher itself may ask.
-    pub(super) files: Option<watch::Sender<Watched>>,
+    pub(super) files: Option<watch::Sender<(Watched, SystemTime)>>,
     /// What a configuration that was refused depends on, until one is taken.
     pub(super) refused: parking_lot::Mutex<Option<Watched>>,
 }

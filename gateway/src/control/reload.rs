@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use super::gateway::{Gateway, Reloading, warn};
 use super::restart;
@@ -31,6 +31,7 @@ impl Gateway {
     pub(super) async fn reload_all(&self) -> Result<Done, Reasons> {
         let mut reloading = self.reloading.lock().await;
         let started = Instant::now();
+        let since = SystemTime::now();
         let path = self.path.clone();
         let loaded = tokio::task::spawn_blocking(move || config::load_watched(&path)).await;
         let (result, watched) = match loaded {
@@ -54,7 +55,7 @@ impl Gateway {
             }
         };
         *self.refused.lock() = watched.filter(|_| result.is_err());
-        self.watch_files();
+        self.watch_files(since);
         self.metrics
             .reload(if result.is_ok() { "done" } else { "refused" });
         match &result {
@@ -131,11 +132,11 @@ impl Gateway {
         }
     }
 
-    /// Tells the watcher what counts now.
-    fn watch_files(&self) {
+    /// Tells the watcher what counts now, and since when.
+    fn watch_files(&self, since: SystemTime) {
         if let Some(sender) = &self.files {
             // Unless the watcher has ended.
-            let _asked = sender.send(self.watched());
+            let _asked = sender.send((self.watched(), since));
         }
     }
 
