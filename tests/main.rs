@@ -31,5 +31,6 @@ mod streams;
 mod swap;
 mod timeouts;
 mod tls;
+mod tunnels;
 mod upstreams;
 mod wit;

@@ -48,9 +48,9 @@ pub use passage::{Completions, Local};
 pub async fn handle(
     local: Rc<Local>,
     connection: Rc<Connection>,
-    mut request: Request<Incoming>,
+    request: Request<Incoming>,
 ) -> Response<Body> {
-    let upgrade = upgrade::requested(&mut request, &connection);
+    let upgrade = upgrade::requested(&request, &connection);
     // The next request is found only behind the end of this one. HTTP/2 has streams.
     let has_body = !connection.h2 && !request.body().is_end_stream();
     // Who waits for 100 (RFC 9110, 10.1.1) is not asked for a body that nothing reads.

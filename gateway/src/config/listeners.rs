@@ -148,11 +148,11 @@ static LIMITS: Words = Words {
         ),
         (
             "header_bytes",
-            "The size of a request head. Beyond it 431, or 414 where the target alone is larger.",
+            "The size of a request head. Beyond it 431, or 414 where the target alone is larger. Over HTTP/1 also that of a request's trailer; beyond it 400.",
         ),
         (
             "header_count",
-            "The fields of a request head. Beyond it 431.",
+            "The fields of a request head. Beyond it 431. Over HTTP/1 also those of a request's trailer; beyond it 400.",
         ),
         (
             "body",
