@@ -15,10 +15,10 @@ use super::output::Output;
 use crate::config::{self, Secret};
 use crate::exchange::Exchange;
 use crate::message::phase::Phases;
-use crate::plugin::failure::LogGate;
 use crate::plugin::limits::Budget;
 use crate::plugin::ticker::Clock;
 use crate::state::Memory;
+use crate::telemetry::log_gate::LogGate;
 use crate::telemetry::metrics::{Metrics, PluginMetrics};
 
 /// What host functions work with; one set for the whole process.
