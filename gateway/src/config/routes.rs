@@ -1,6 +1,8 @@
 //! `[[routes]]`.
 
 mod matcher;
+mod redirect;
+mod rewrite;
 mod target;
 mod ties;
 
