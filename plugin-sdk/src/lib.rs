@@ -280,6 +280,7 @@ pub mod fields;
 mod host;
 pub mod json;
 pub mod limiter;
+pub mod path;
 pub mod percent;
 mod plugin;
 mod query;

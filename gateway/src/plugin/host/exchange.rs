@@ -131,9 +131,19 @@ impl Host for Guest {
         let Some(exchange) = self.in_phase(Phase::Request) else {
             return Ok(Err(HeaderError::Denied));
         };
-        Ok(path::set_by_plugin(path)
-            .map(|path| exchange.request.path = path)
-            .map_err(|_| HeaderError::InvalidName))
+        match path::set_by_plugin(path) {
+            Ok(path) => {
+                exchange.request.path = path;
+                Ok(Ok(()))
+            }
+            Err(unfit) => {
+                self.forbid(
+                    "path",
+                    format_args!("it sets a path that may not leave: {unfit}"),
+                );
+                Ok(Err(HeaderError::InvalidName))
+            }
+        }
     }
 
     fn set_upstream(&mut self, name: String) -> Edit {

@@ -1,8 +1,8 @@
 //! The functions of the exchange in hand: its request, its response, and the edits of both.
 
 use super::facts::{Facts, ResponseEdit, first, set};
-use super::path::may_be_set;
 use super::scene::exchange;
+use crate::path::may_be_set;
 use crate::types::edit::{Edit, EditError, EditKind, HeaderError};
 use crate::{Phases, Query, fields};
 
