@@ -73,7 +73,8 @@ pub struct Client {
     pub method: Method,
     /// Path and query the client asked for, normalised.
     pub path: PathAndQuery,
-    /// The values of the route's path parameters, percent-decoded, in the order of the pattern.
+    /// The values of the route's path parameters, percent-decoded as far as nothing is lost, in the order of the
+    /// pattern.
     pub params: Vec<(Arc<str>, String)>,
     /// How deep in sub-requests of gateways this request stands (hardening: at most 8).
     pub depth: u8,

@@ -96,12 +96,15 @@ impl Request {
     /// Replaces path and query that go upstream. The route was chosen before and stays.
     ///
     /// # Errors
-    /// [`HeaderError::InvalidName`] if it does not begin with `/` or has a byte that needs percent-encoding.
+    /// [`HeaderError::InvalidName`] if it is no path that may leave: it does not begin with `/`, has a byte that needs
+    /// percent-encoding, or a segment that is `.`, `..`, empty, hides a separator or is encoded twice.
     pub fn set_path(&mut self, path_and_query: &str) -> Result<(), HeaderError> {
         host::set_path(path_and_query)
     }
 
-    /// The value of `{name}` in the route's pattern, percent-decoded.
+    /// The value of `{name}` in the route's pattern, percent-decoded as far as nothing is lost: `%25`, `%2F`, `%5C`,
+    /// control characters and bytes that are no UTF-8 (`%E9`) stay escaped. Each `%` in it begins an escape;
+    /// [`percent::encode_rest`](crate::percent::encode_rest) makes the segment of it again.
     #[must_use]
     pub fn path_param(&self, name: &str) -> Option<String> {
         host::path_param(name)

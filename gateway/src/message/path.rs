@@ -4,8 +4,10 @@
 //! a second time: `tests/vectors/paths.txt` holds both to it.
 
 mod leaving;
+mod parameter;
 
 pub use leaving::{of_location, of_sub_request, rewritten, set_by_plugin};
+pub use parameter::parameter;
 
 use bytes::{Bytes, BytesMut};
 use http::uri::PathAndQuery;
