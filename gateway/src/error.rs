@@ -21,6 +21,9 @@ pub enum Error {
     /// Every plugin of a route without upstream let the request pass.
     #[error("no plugin of this route answered")]
     NoAnswer,
+    /// The route's `rewrite` or `redirect` made what may not leave; the text says which, what and why not.
+    #[error("{0}")]
+    BadRewrite(String),
     /// The request body is larger than it may be.
     #[error("the request body is larger than this gateway accepts")]
     BodyTooLarge,
@@ -77,7 +80,9 @@ impl Error {
             | Self::ResponseTooLarge(_) => StatusCode::BAD_GATEWAY,
             Self::Saturated(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamTimeout(..) | Self::Deadline(_) => StatusCode::GATEWAY_TIMEOUT,
-            Self::Plugin(..) | Self::PluginBody => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::BadRewrite(_) | Self::Plugin(..) | Self::PluginBody => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             Self::Loop => StatusCode::LOOP_DETECTED,
         }
     }
@@ -88,6 +93,7 @@ impl Error {
             Self::Refused(..) => ErrorKind::Refused,
             Self::NoRoute => ErrorKind::NoRoute,
             Self::NoAnswer => ErrorKind::NoAnswer,
+            Self::BadRewrite(_) => ErrorKind::BadRewrite,
             Self::BodyTooLarge => ErrorKind::BodyTooLarge,
             Self::BodyTimeout => ErrorKind::BodyTimeout,
             Self::BodyBroken => ErrorKind::BodyBroken,
@@ -137,6 +143,7 @@ impl Error {
             Side::Plugin => "a policy of this gateway failed".into(),
             Side::Gateway => match self {
                 Self::NoRoute | Self::NoAnswer => "nothing is served here".into(),
+                Self::BadRewrite(_) => "this gateway has no sound path for the request".into(),
                 _ => "the request took too long".into(),
             },
         }

@@ -160,6 +160,12 @@ fn report(passage: &mut Passage, error: &Error) {
         passage.client.id.to_str().unwrap_or_default(),
     );
     match kind.side() {
+        // The operator's rule, and as often as a client likes.
+        Side::Gateway if matches!(error, Error::BadRewrite(_)) => {
+            if let Some(suppressed) = passage.route.misled.pass() {
+                tracing::warn!(%route, id, kind = kind.name(), suppressed, "{error}");
+            }
+        }
         Side::Upstream => tracing::warn!(%route, id, kind = kind.name(), "{error}"),
         // The plugin host has said what a plugin did, with the plugin's own words.
         Side::Client | Side::Gateway | Side::Plugin => {

@@ -3,6 +3,7 @@
 //! Past this module nothing is a string that means something else. Every value was checked and every
 //! reference resolved to something that exists; whoever builds a snapshot need not look for mistakes.
 
+mod redirect;
 mod routes;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use super::scope::Watched;
 use super::units::Secret;
 use super::written::Written;
 
+pub use redirect::{Redirect, RedirectValue, is_behind_path};
 pub use routes::*;
 
 /// One whole configuration.

@@ -2,6 +2,7 @@
 
 mod matcher;
 mod redirect;
+mod replacement;
 mod rewrite;
 mod target;
 mod ties;

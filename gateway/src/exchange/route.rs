@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config;
 use crate::message::phase::Phases;
+use crate::telemetry::log_gate::LogGate;
 use crate::telemetry::metrics::RouteMetrics;
 
 /// A plugin of a snapshot, in the order of its configuration.
@@ -52,6 +53,8 @@ pub struct Route {
     pub on_complete: Vec<Link>,
     /// Its counters.
     pub metrics: Arc<RouteMetrics>,
+    /// Protects the log from a flood of requests that its rewrite or redirect has no sound path for.
+    pub misled: LogGate,
 }
 
 impl Route {
@@ -73,6 +76,7 @@ impl Route {
             on_complete: links(Phases::complete),
             config,
             metrics,
+            misled: LogGate::new(),
         }
     }
 }

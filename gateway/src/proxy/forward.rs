@@ -27,7 +27,7 @@ pub(super) async fn send(
     let view = passage.view.clone();
     let upstream = view.upstream(upstream);
     let exchange = &mut *passage.exchange;
-    prepare(exchange);
+    prepare(exchange)?;
     let picked = upstream.pick(&view.client, None, &Tried::default());
     let picked = picked.ok_or_else(|| {
         let name = upstream.name.to_string();
@@ -73,16 +73,19 @@ pub(super) async fn send(
 }
 
 /// The last edits of the head: path rewrite, and the mark of a sub-request.
-fn prepare(exchange: &mut Parts) {
+fn prepare(exchange: &mut Parts) -> Result<(), Box<Error>> {
     let rewrite = &exchange.route.config.rewrite;
-    if let Some(path) = rewrite::path(&rewrite.path, &exchange.request.path) {
-        exchange.request.path = path;
+    match rewrite::path(&rewrite.path, &exchange.request.path) {
+        Ok(None) => {}
+        Ok(Some(path)) => exchange.request.path = path,
+        Err(astray) => return Err(Error::BadRewrite(astray.to_string()).into()),
     }
     let depth = exchange.client.depth;
     if depth > 0 {
         let depth = HeaderValue::from(u16::from(depth));
         exchange.request.headers.insert(&headers::DEPTH, depth);
     }
+    Ok(())
 }
 
 /// The Host that goes out; none for that of the endpoint.
@@ -114,6 +117,7 @@ fn explain(upstream: &Upstream, exchange: &Parts, error: SendError) -> Error {
         | ErrorKind::Refused
         | ErrorKind::NoRoute
         | ErrorKind::NoAnswer
+        | ErrorKind::BadRewrite
         | ErrorKind::ClientClosed
         | ErrorKind::Loop
         | ErrorKind::UpgradeBroken

@@ -4,10 +4,11 @@ use http::StatusCode;
 
 use super::super::description::Words;
 use super::super::item::Item;
-use super::super::model::{Redirect, RedirectValue};
+use super::super::model::{Redirect, RedirectValue, is_behind_path};
 use super::super::suggest;
 use super::super::table::{Default, Table};
 use super::super::template::Template;
+use crate::message::path;
 
 static WORDS: Words = Words {
     about: "An answer that sends the client elsewhere.",
@@ -15,7 +16,9 @@ static WORDS: Words = Words {
         ("status", "301, 302, 303, 307 or 308."),
         (
             "to",
-            "Where to. `{path}`, `{query}` and `{host}` stand for those of the request.",
+            "Where to: a URL, or a path on the same host. `{path}`, `{query}` and `{host}` stand for those of the \
+             request; `{query}` has its place behind a `?`. A location with a dot segment or `//` in its path is never \
+             sent: it is a fault, or a 500 where it depends on the request.",
         ),
     ],
     example: "",
@@ -60,7 +63,45 @@ fn location(item: &Item<'_>) -> Option<(Template<RedirectValue>, String)> {
         return None;
     }
     let template = Template::or_faults(Template::parse_with(text, redirect_value), item)?;
-    Some((template, text.to_owned()))
+    match probe(&template) {
+        Ok(()) => Some((template, text.to_owned())),
+        Err(reason) => {
+            item.fault(format!("{quoted}: {reason}"));
+            None
+        }
+    }
+}
+
+/// Whether the location can be one at all: it is, for a request that is as plain as can be.
+fn probe(to: &Template<RedirectValue>) -> Result<(), String> {
+    let mut misplaced = None;
+    to.write(&mut Vec::new(), b"", |before, value| {
+        let is_behind_path = is_behind_path(before);
+        let (stands_in, fault) = match value {
+            RedirectValue::Host => ("host", None),
+            RedirectValue::Path if before.ends_with(b"/") && !is_behind_path => {
+                let fault = "`{path}` begins with a `/` of its own; leave out the one before it";
+                ("/path", Some(fault))
+            }
+            RedirectValue::Path => ("/path", None),
+            RedirectValue::Query if is_behind_path => ("query", None),
+            RedirectValue::Query => {
+                let fault = "`{query}` comes without its `?`; write `?{query}`, behind the path";
+                ("query", Some(fault))
+            }
+        };
+        misplaced = misplaced.or(fault);
+        before.extend_from_slice(stands_in.as_bytes());
+        true
+    });
+    if let Some(fault) = misplaced {
+        return Err(fault.to_owned());
+    }
+    let location = to.location(b"host", "/path", "query");
+    if location.starts_with(b"//") {
+        return Err("`//` leads to another host; write its scheme, too".to_owned());
+    }
+    path::of_location(&location).map_err(|unfit| unfit.to_string())
 }
 
 fn redirect_value(name: &str) -> Result<RedirectValue, String> {

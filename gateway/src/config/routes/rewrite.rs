@@ -1,17 +1,21 @@
 //! `routes.rewrite`.
 
 use http::HeaderValue;
+use regex::Regex;
 
 use super::super::description::Words;
 use super::super::item::Item;
 use super::super::model::{HostRewrite, PathRewrite, Rewrite};
 use super::super::patterns;
 use super::super::table::Table;
-use super::matcher;
+use super::{matcher, replacement};
+use crate::message::path;
 
 static WORDS: Words = Words {
     about: "What changes on the way to the upstream, after the plugins: the path by `strip_prefix` and `prefix`, or by \
-            `regex` and `to`.",
+            `regex` and `to`. An empty result is `/`. One that servers read differently (a segment `.` or `..`, \
+            `//`, a backslash, `%2F`, double encoding) is never repaired and never sent: it is a fault here, or a 500 \
+            `bad_rewrite` where it depends on the request.",
     keys: &[
         (
             "strip_prefix",
@@ -38,8 +42,8 @@ static WORDS: Words = Words {
 /// What changes on the way to the upstream.
 pub(super) fn rewrite(table: &mut Table<'_>) -> Rewrite {
     table.words(&WORDS);
-    let strip = table.optional("strip_prefix", prefix);
-    let prefix = table.optional("prefix", prefix);
+    let strip = table.optional("strip_prefix", |item| prefix(item, patterns::normalised));
+    let prefix = table.optional("prefix", |item| prefix(item, leaves));
     let regex = table.optional("regex", matcher::regex);
     let to = table.optional("to", |item| Some((item.clone(), item.text()?.to_owned())));
     let host = table.optional("host", host).unwrap_or_default();
@@ -57,7 +61,7 @@ pub(super) fn rewrite(table: &mut Table<'_>) -> Rewrite {
     }
     let path = match (regex, to) {
         (Some(regex), Some((item, to))) => {
-            if let Err(reason) = patterns::replacement(&regex, &to) {
+            if let Err(reason) = replaces(&regex, &to) {
                 item.fault(format!("{}: {reason}", item.quoted()));
             }
             PathRewrite::Regex { regex, to }
@@ -71,9 +75,72 @@ pub(super) fn rewrite(table: &mut Table<'_>) -> Rewrite {
     Rewrite { path, host }
 }
 
-fn prefix(item: &Item<'_>) -> Option<String> {
+/// Whether `to` can stand in a path, whatever its groups are.
+fn replaces(regex: &Regex, to: &str) -> Result<(), String> {
+    replacement::check(regex, to)?;
+    let probe = replacement::with_groups(to, |_, _| "x");
+    let is_whole_beginning = begins_path(regex.as_str()) && !to.is_empty();
+    if is_whole_beginning
+        && !probe.starts_with('/')
+        && (!to.starts_with('$') || to.starts_with("$$"))
+    {
+        return Err(format!(
+            "it becomes the beginning of the path, which starts with `/`; write \"/{to}\""
+        ));
+    }
+    // What may stand around a match, where that is not known.
+    let before = if probe.starts_with('/') { "" } else { "/x" };
+    let behind = if ends_path(regex.as_str()) { "" } else { "x" };
+    leaves(&format!("{before}{probe}{behind}"))
+}
+
+/// Whether every match certainly begins where the path does.
+fn begins_path(regex: &str) -> bool {
+    let is_optional = |rest: &str| rest.starts_with(['?', '*', '{']);
+    !regex.contains('|')
+        && regex
+            .strip_prefix('^')
+            .is_some_and(|rest| !is_optional(rest))
+}
+
+/// Whether every match certainly ends where the path does.
+fn ends_path(regex: &str) -> bool {
+    !regex.contains('|')
+        && regex
+            .strip_suffix('$')
+            .is_some_and(|rest| !rest.ends_with('\\'))
+}
+
+/// Whether a path that is written here may go upstream.
+fn leaves(path: &str) -> Result<(), String> {
+    patterns::starts_with_slash(path)?;
+    let reason = match path
+        .chars()
+        .find(|&c| !c.is_ascii_graphic() || matches!(c, '?' | '#'))
+    {
+        Some('?') => {
+            "the query goes upstream as it came, and is no part of what is rewritten".into()
+        }
+        Some('#') => "a fragment never reaches a server".into(),
+        Some(odd) => format!(
+            "write {odd:?} percent-encoded: `{}`",
+            patterns::encoded(odd)
+        ),
+        None if path.contains("//") => "`//` never leaves: servers read it differently".into(),
+        None => {
+            patterns::escapes(path)?;
+            let left = path::rewritten(path, None);
+            return left
+                .map(|_| ())
+                .map_err(|unfit| format!("{unfit}, and such a path never leaves"));
+        }
+    };
+    Err(reason)
+}
+
+fn prefix(item: &Item<'_>, judge: fn(&str) -> Result<(), String>) -> Option<String> {
     let text = item.text_as("a path such as \"/api\"")?;
-    let reason = match patterns::normalised(text) {
+    let reason = match judge(text) {
         Err(reason) => reason,
         Ok(()) if text == "/" => "it is every path's beginning, so nothing would change".to_owned(),
         Ok(()) if text.ends_with('/') => {
