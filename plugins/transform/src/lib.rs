@@ -179,7 +179,7 @@ impl RequestEdits {
         };
         let mut after = match after {
             Ok(after) => after,
-            Err(Unfilled::DotSegment(path)) => return Ok(Some(astray(&path))),
+            Err(Unfilled::Astray(path)) => return Ok(Some(astray(&path))),
             Err(unfilled) => return Err(unfilled.into()),
         };
         self.query.apply(query, &mut after, request);

@@ -117,8 +117,8 @@ impl<'a> Parameter<'a> {
 
     /// None if the template has no value.
     fn made(name: &str, template: &Template, request: &Request) -> Option<Self> {
-        let value = template.bytes(|source| source.read(request)).ok()?;
-        let raw = encoded(name.as_bytes()) + "=" + &encoded(&value);
+        let value = template.query_value(|source| source.read_to_encode(request));
+        let raw = encoded(name.as_bytes()) + "=" + &value.ok()?;
         Some(Self {
             name: name.to_owned(),
             raw: Cow::Owned(raw),

@@ -1,5 +1,7 @@
 //! Every option, against an exchange in memory.
 
+mod paths;
+
 use gateway_plugin_sdk::Level;
 use gateway_plugin_sdk::prelude::*;
 use gateway_plugin_sdk::test::{self, Exchange, Harness};
@@ -38,10 +40,6 @@ fn values(fields: &[(String, Vec<u8>)], name: &str) -> Vec<String> {
 fn faults(config: Value) -> Vec<String> {
     let faults = test::configure::<Transform>(config).unwrap_err();
     faults.into_iter().map(|fault| fault.key).collect()
-}
-
-fn path(config: Value, path: &str) -> String {
-    sent(json!({ "path": config }), Exchange::get(path)).path_and_query()
 }
 
 #[test]
@@ -140,48 +138,6 @@ fn the_query_is_removed_renamed_set_and_added_and_the_rest_keeps_its_bytes() {
     );
     let config = json!({ "remove_query": ["a"] });
     assert_eq!(sent(config, Exchange::get("/p?a=1")).path_and_query(), "/p");
-}
-
-#[test]
-fn the_path_is_set_and_what_fills_it_stays_one_segment() {
-    let config = json!({ "path": { "set": "/v2/{path.id}" } });
-    let exchange = Exchange::get("/u/7?q=1").path_param("id", "a b?c&d#e;f");
-    assert_eq!(
-        sent(config.clone(), exchange).path_and_query(),
-        "/v2/a%20b%3Fc%26d%23e%3Bf?q=1"
-    );
-    let transform = transform(json!({ "request": config }));
-    for id in ["..", ".", "a/../b", "a/b", "a\\b", "a\0b"] {
-        let mut exchange = Exchange::get("/u/7").path_param("id", id);
-        transform.on_request(&mut exchange).unwrap();
-        assert_eq!(exchange.status(), Some(400), "{id}");
-        assert_eq!(exchange.path_and_query(), "/u/7", "{id}");
-    }
-    assert!(transform.on_request(&mut Exchange::get("/u/7")).is_err());
-}
-
-#[test]
-fn a_prefix_is_stripped_in_whole_segments() {
-    let strip = json!({ "strip_prefix": "/api" });
-    assert_eq!(path(strip.clone(), "/api/x?q=1"), "/x?q=1");
-    assert_eq!(path(strip.clone(), "/api"), "/");
-    assert_eq!(path(strip, "/apix"), "/apix");
-    assert_eq!(
-        path(
-            json!({ "strip_prefix": "/api", "prefix": "/v2/" }),
-            "/api/x"
-        ),
-        "/v2/x"
-    );
-}
-
-#[test]
-fn a_regex_rewrites_the_path_and_makes_neither_a_query_nor_an_authority() {
-    let regex = |to: &str| json!({ "regex": "^/a/(?<rest>.*)", "to": to });
-    assert_eq!(path(regex("/b/$rest/$1"), "/a/x?q=1"), "/b/x/x?q=1");
-    assert_eq!(path(regex("$1"), "/a/x"), "/x");
-    assert_eq!(path(regex("//$1?y"), "/a/x?q=1"), "/x%3Fy?q=1");
-    assert_eq!(path(regex("/b"), "/c"), "/c");
 }
 
 #[test]
