@@ -1,5 +1,8 @@
 //! What changes of the path on the way upstream.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod properties;
+
 use std::borrow::Cow;
 
 use http::uri::PathAndQuery;
