@@ -106,11 +106,13 @@ fn assemble(scope: &Scope, sections: &mut Sections<'_>, chained: &mut Vec<RouteP
     let names = sections.names();
     let server = sections.single("server", process::server);
     let admin = sections.optional("admin", process::admin);
-    let state = sections.single("state", process::state);
+    let shared_by = names.plugins.len();
+    let state = sections.single("state", |table| process::state(table, shared_by));
     let secrets = sections.named("secrets", process::secret);
     let listeners = sections.list("listeners", listeners::listener);
     listeners::check_together(scope, sections, &listeners, admin.as_ref());
     let plugins = sections.named("plugins", |item, name| plugins::plugin(item, name, &names));
+    process::check_shares(scope, sections, &state, &plugins);
     let upstreams = sections.named("upstreams", upstreams::upstream);
     let chain = chain::global(sections, &names);
     let plugin_places = sections.plugin_places();

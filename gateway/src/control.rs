@@ -18,6 +18,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin;
 use crate::config::{self, Config, Watched};
 use crate::plugin::Engine;
 use crate::snapshot::{BuildError, Builder, Published, Reason, Replace};
@@ -25,9 +26,8 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace;
 use crate::watch::Watcher;
 use crate::worker;
-use crate::{admin, state};
 
-use gateway::{Gateway, Reloading, warn};
+use gateway::{Gateway, Reloading, empty_state, warn};
 use listeners::Listeners;
 use swaps::Swaps;
 
@@ -62,7 +62,7 @@ pub fn run(path: &Path, watch: bool) -> anyhow::Result<()> {
 pub fn check(config: Config) -> anyhow::Result<()> {
     let metrics = Metrics::new(1);
     let engine = Engine::new(config.server.compile_cache.as_deref(), 1, &metrics)?;
-    let state = state::Memory::new(config.state.max_entries);
+    let state = empty_state(&config);
     Builder::new(engine, metrics, state, 1).build(Arc::new(config), None, Replace::Changed)?;
     Ok(())
 }
@@ -79,7 +79,7 @@ pub fn refused(faulty: &config::Faulty) -> BuildError {
     let config = &faulty.config;
     match Engine::new(config.server.compile_cache.as_deref(), 1, &metrics) {
         Ok(engine) => {
-            let state = state::Memory::new(config.state.max_entries);
+            let state = empty_state(config);
             let tried = Builder::new(engine, metrics, state, 1).try_plugins(faulty);
             reasons.extend(tried.err().into_iter().flat_map(|refused| refused.0));
         }
@@ -98,7 +98,8 @@ async fn serve(
     let count = config.server.workers;
     let metrics = Metrics::new(count);
     let engine = Engine::new(config.server.compile_cache.as_deref(), count, &metrics)?;
-    let state = state::Memory::new(config.state.max_entries);
+    let state = empty_state(&config);
+    metrics.watch_state(state.clone());
     let mut listeners = Listeners::new(metrics.clone());
     let bound = listeners.prepare(&config, count)?;
     let mut builder = Builder::new(engine, metrics.clone(), state.clone(), count);

@@ -47,6 +47,31 @@ fn the_whole_contract_of_this_version_is_accepted() {
     assert_eq!(tls.certificates[0].names, ["example.com", "*.example.com"]);
     assert_eq!(config.secrets["from_file"].reveal(), "from a file");
     assert_eq!(config.secrets["from_env"].reveal(), "a default");
+    assert_eq!(config.state.max_entries, 1_000);
+    assert_eq!(config.state.max_bytes, 64 << 20);
+}
+
+#[test]
+fn a_share_that_is_smaller_than_a_value_may_be_is_said_where_a_plugin_stores_values() {
+    let warnings = |bytes: &str, grants: &str| -> Vec<String> {
+        let directory = directory();
+        let plugins: String = ["a", "b"]
+            .map(|name| format!("[plugins.{name}]\npath = \"a.wasm\"\n{grants}\n"))
+            .concat();
+        let text = format!("[state]\nmax_bytes = \"{bytes}\"\n{plugins}{LISTENER}{ROUTE}");
+        let path = directory.path().join("gateway.toml");
+        fs::write(&path, text).unwrap();
+        let config = config::load(&path).unwrap();
+        config.warnings.iter().map(ToString::to_string).collect()
+    };
+    let stores = "grants = { state = true }";
+    let said = warnings("2MiB", stores);
+    assert_eq!(said.len(), 1, "{said:?}");
+    let expected = "gateway.toml:2: state.max_bytes: each plugin's share is 1024 KiB: larger values, which may have up to \
+                    1 MiB, are refused; \"2052KiB\" has room for them";
+    assert!(said[0].ends_with(expected), "{said:?}");
+    assert_eq!(warnings("2052KiB", stores), [""; 0]);
+    assert_eq!(warnings("64KiB", ""), [""; 0]);
 }
 
 #[test]

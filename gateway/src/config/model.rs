@@ -114,8 +114,10 @@ pub struct Admin {
 /// `[state]`. Only `memory` in this version.
 #[derive(Debug, Clone)]
 pub struct State {
-    /// Entries before the least recently used ones go.
+    /// The most entries; at least one for each plugin.
     pub max_entries: usize,
+    /// The most bytes, keys and what an entry takes beside them included; at least 4 KiB for each plugin.
+    pub max_bytes: usize,
 }
 
 /// `[[listeners]]`.

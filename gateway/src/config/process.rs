@@ -6,12 +6,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
+use indexmap::IndexMap;
 use serde_json::Value as Json;
 
 use super::description::{Shape, Words};
 use super::item::Item;
 use super::log_format::LogTemplate;
-use super::model::{AccessLog, AccessLogFormat, AccessLogPath, Admin, Server, State};
+use super::model::{AccessLog, AccessLogFormat, AccessLogPath, Admin, Plugin, Server, State};
+use super::scope::Scope;
+use super::sections::Sections;
 use super::suggest;
 use super::table::{self, Default, Table};
 use super::tree::Value;
@@ -194,18 +197,29 @@ static STATE: Words = Words {
         ("backend", "Where the entries are: in this process."),
         (
             "max_entries",
-            "The most entries. Beyond it, the least recently used ones go.",
+            "The most entries, at least one for each plugin. Each plugin is guaranteed an equal share; what it does not \
+             use is lent. Beyond the bound, the least recently used entries of the plugin that is furthest over its share \
+             go.",
+        ),
+        (
+            "max_bytes",
+            "The most bytes of all entries, at least 4 KiB for each plugin, and shared alike. An entry counts its key, its \
+             value and 192 bytes. One that is larger than a share is refused.",
         ),
     ],
     example: r#"
 [state]
 backend = "memory"
 max_entries = 1_000_000
+max_bytes = "256MiB"
 "#,
 };
 
-/// `[state]`.
-pub(super) fn state(table: &mut Table<'_>) -> State {
+/// What each plugin's share must at least hold: an entry with the longest key, and some more.
+const LEAST_SHARE: usize = 4 << 10;
+
+/// `[state]`, shared by so many plugins.
+pub(super) fn state(table: &mut Table<'_>, plugins: usize) -> State {
     table.words(&STATE);
     table.or("backend", Default::Text("memory"), |item| {
         let is_redis = |text: &str| matches!(text.split(':').next(), Some("redis" | "rediss"));
@@ -217,9 +231,60 @@ pub(super) fn state(table: &mut Table<'_>) -> State {
     });
     State {
         max_entries: table.or("max_entries", Default::Integer(1_000_000), |item| {
-            item.count(1)
+            let entries = item.count(1)?;
+            if entries < plugins {
+                item.fault(format!(
+                    "{entries} is less than one for each of the {plugins} plugins; write at least {plugins}"
+                ));
+                return None;
+            }
+            Some(entries)
+        }),
+        max_bytes: table.or("max_bytes", Default::Text("256MiB"), |item| {
+            let bytes = item.size(64 << 10..=1 << 40, "a size from \"64KiB\" to \"1024GiB\"")?;
+            let bytes = usize::try_from(bytes).ok()?;
+            if bytes / plugins.max(1) < LEAST_SHARE {
+                let least = plugins * (LEAST_SHARE >> 10);
+                item.fault(format!(
+                    "{} is less than 4 KiB for each of the {plugins} plugins; write at least \"{least}KiB\"",
+                    item.quoted()
+                ));
+                return None;
+            }
+            Some(bytes)
         }),
     }
+}
+
+/// The largest entry that the contract lets a plugin store: a value of 1 MiB under a key of 1 KiB.
+const LARGEST_ENTRY: usize = (1 << 20) + (2 << 10);
+
+/// Warns of values that a plugin may have and its share has no room for.
+pub(super) fn check_shares(
+    scope: &Scope,
+    sections: &Sections<'_>,
+    state: &State,
+    plugins: &IndexMap<Arc<str>, Plugin>,
+) {
+    let Some(item) = sections.given("state").first() else {
+        return;
+    };
+    let share = state.max_bytes / plugins.len().max(1);
+    let stores = plugins.values().any(|plugin| plugin.grants.state);
+    if share >= LARGEST_ENTRY || !stores {
+        return;
+    }
+    let at = match &item.node.value {
+        Value::Table(entries) => entries.iter().find(|entry| entry.key == "max_bytes"),
+        _ => None,
+    };
+    let at = at.map_or(item.node.at, |entry| entry.at);
+    let (share, least) = (share >> 10, plugins.len() * (LARGEST_ENTRY >> 10));
+    let message = format!(
+        "each plugin's share is {share} KiB: larger values, which may have up to 1 MiB, are refused; \
+         \"{least}KiB\" has room for them"
+    );
+    scope.warn(at, "state.max_bytes", message);
 }
 
 /// One of `[secrets]`.

@@ -39,6 +39,19 @@ pub(super) struct Reloading {
     pub(super) listeners: Listeners,
 }
 
+/// What the state may hold.
+pub(super) fn bounds(config: &Config) -> state::Amount {
+    state::Amount {
+        entries: config.state.max_entries,
+        bytes: config.state.max_bytes,
+    }
+}
+
+/// The state that a configuration asks for, empty.
+pub(super) fn empty_state(config: &Config) -> Arc<state::Memory> {
+    state::Memory::new(bounds(config), config.plugins.keys())
+}
+
 /// Says what an operator should look at.
 pub(super) fn warn(config: &Config) {
     for warning in &config.warnings {

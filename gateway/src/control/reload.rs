@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::gateway::{Gateway, Reloading, warn};
+use super::gateway::{Gateway, Reloading, bounds, warn};
 use super::restart;
 use crate::config::{self, Config, Watched};
 use crate::snapshot::{Reason, Replace, Snapshot};
@@ -164,7 +164,7 @@ impl Gateway {
             .prepare(&config, self.workers.len())
             .map_err(whole)?;
         let snapshot = build(reloading, config.clone(), previous.clone(), only).await?;
-        self.state.resize(config.state.max_entries);
+        self.state.resize(bounds(&config), config.plugins.keys());
         reloading.listeners.open(bound, &self.workers).await;
         self.published.publish(snapshot.clone());
         self.metrics.set_version(snapshot.version);
@@ -176,6 +176,10 @@ impl Gateway {
         drop(previous);
         for worker in &self.workers {
             worker.order(Order::Refresh).await;
+        }
+        let state = self.state.clone();
+        if let Err(panic) = tokio::task::spawn_blocking(move || state.shrink()).await {
+            tracing::error!("the state was not made smaller: {panic}");
         }
         let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(Done {

@@ -8,8 +8,8 @@ mod plugin_series;
 mod shards;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 
 use crate::message::error::ErrorKind;
 use crate::message::phase::Phase;
+use crate::state::Memory;
 
 use plugin_series::{Names, Series};
 use shards::{ByKind, Counter, Histogram};
@@ -37,6 +38,8 @@ pub struct Metrics {
     own_names: Arc<Names>,
     errors: ByKind,
     lost_log_lines: Counter,
+    /// Counts for itself what it holds.
+    state: OnceLock<Arc<Memory>>,
     late_ticks: AtomicU64,
     /// By plugin and outcome.
     swaps: Mutex<BTreeMap<(String, &'static str), u64>>,
@@ -96,6 +99,7 @@ impl Metrics {
             own_names: Arc::default(),
             errors: ByKind::new(),
             lost_log_lines: Counter::new(),
+            state: OnceLock::new(),
             late_ticks: AtomicU64::new(0),
             swaps: Mutex::default(),
             reloads: Mutex::default(),
@@ -148,6 +152,11 @@ impl Metrics {
     /// Lines of the access log could not be written.
     pub fn log_lines_lost(&self, lines: u64) {
         self.lost_log_lines.add(lines);
+    }
+
+    /// Publishes what plugins hold in this state; there is one in a process.
+    pub fn watch_state(&self, state: Arc<Memory>) {
+        self.state.get_or_init(|| state);
     }
 
     /// The clock of plugins' processor time ticked late.

@@ -18,7 +18,7 @@ use crate::message::phase::Phases;
 use crate::plugin::failure::LogGate;
 use crate::plugin::limits::Budget;
 use crate::plugin::ticker::Clock;
-use crate::state::Memory;
+use crate::state::{Memory, Namespace};
 use crate::telemetry::metrics::{Metrics, PluginMetrics};
 
 /// What host functions work with; one set for the whole process.
@@ -46,6 +46,8 @@ pub(in crate::plugin) struct Shared {
     pub(in crate::plugin) plugin: Arc<config::Plugin>,
     pub(in crate::plugin) services: Services,
     pub(in crate::plugin) metrics: Arc<PluginMetrics>,
+    /// What it has of the state.
+    pub(super) state: Namespace,
     clock: Arc<Clock>,
     /// Protects the log from a flood of failures.
     pub(in crate::plugin) gate: LogGate,
@@ -60,10 +62,12 @@ impl Shared {
         clock: Arc<Clock>,
     ) -> Self {
         let metrics = services.metrics.plugin(&plugin.name);
+        let state = Namespace::new(&services.state, &plugin.name);
         Self {
             plugin,
             services,
             metrics,
+            state,
             clock,
             gate: LogGate::new(),
             denials: LogGate::new(),

@@ -24,11 +24,7 @@ impl Host for Guest {
             window_ms: quota.window_ms.max(1),
             burst: quota.burst,
         };
-        let shared = &*self.shared;
-        let decision = shared
-            .services
-            .state
-            .acquire(&shared.plugin.name, &key, &quota, cost);
+        let decision = self.shared.state.acquire(&key, &quota, cost);
         Ok(decision.map_err(Error::from).map(|decision| Decision {
             allowed: decision.allowed,
             remaining: decision.remaining,

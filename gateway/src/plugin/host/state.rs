@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use crate::plugin::host::bindings::gateway::plugin::state::{Error, Host};
 use crate::plugin::host::guest::Guest;
-use crate::state::{Memory, StateError};
+use crate::state::{Namespace, StateError};
 
 impl Host for Guest {
     fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, Error>> {
-        self.state(|state, plugin| Ok(state.get(plugin, &key)?.map(|value| value.to_vec())))
+        self.state(|state| Ok(state.get(&key)?.map(|value| value.to_vec())))
     }
 
     fn set(
@@ -17,11 +17,11 @@ impl Host for Guest {
         value: Vec<u8>,
         ttl_ms: Option<u32>,
     ) -> wasmtime::Result<Result<(), Error>> {
-        self.state(|state, plugin| state.set(plugin, &key, value.into(), ttl(ttl_ms)))
+        self.state(|state| state.set(&key, value.into(), ttl(ttl_ms)))
     }
 
     fn delete(&mut self, key: String) -> wasmtime::Result<Result<(), Error>> {
-        self.state(|state, plugin| state.delete(plugin, &key))
+        self.state(|state| state.delete(&key))
     }
 
     fn increment(
@@ -30,7 +30,7 @@ impl Host for Guest {
         by: i64,
         ttl_ms: Option<u32>,
     ) -> wasmtime::Result<Result<i64, Error>> {
-        self.state(|state, plugin| state.increment(plugin, &key, by, ttl(ttl_ms)))
+        self.state(|state| state.increment(&key, by, ttl(ttl_ms)))
     }
 
     fn compare_and_swap(
@@ -40,8 +40,8 @@ impl Host for Guest {
         value: Vec<u8>,
         ttl_ms: Option<u32>,
     ) -> wasmtime::Result<Result<(), Error>> {
-        self.state(|state, plugin| {
-            state.compare_and_swap(plugin, &key, expected.as_deref(), value.into(), ttl(ttl_ms))
+        self.state(|state| {
+            state.compare_and_swap(&key, expected.as_deref(), value.into(), ttl(ttl_ms))
         })
     }
 }
@@ -51,11 +51,10 @@ impl Guest {
     /// this is the second lock on the same door.)
     fn state<T>(
         &mut self,
-        operation: impl FnOnce(&Memory, &str) -> Result<T, StateError>,
+        operation: impl FnOnce(&Namespace) -> Result<T, StateError>,
     ) -> wasmtime::Result<Result<T, Error>> {
         self.budget.host_call()?;
-        let plugin = &self.shared.plugin;
-        if !plugin.grants.state {
+        if !self.shared.plugin.grants.state {
             self.deny(
                 "state",
                 format_args!("it uses the state"),
@@ -63,7 +62,7 @@ impl Guest {
             );
             return Ok(Err(Error::Unavailable("not granted".to_owned())));
         }
-        Ok(operation(&self.shared.services.state, &plugin.name).map_err(Error::from))
+        Ok(operation(&self.shared.state).map_err(Error::from))
     }
 }
 
