@@ -27,6 +27,7 @@ mod quickstart;
 mod reload;
 mod routes;
 mod seen;
+mod state;
 mod streams;
 mod swap;
 mod timeouts;
