@@ -101,7 +101,9 @@ fn small_entries_take_no_more_memory_than_they_count() {
         }
     }
     let grown = gateway.allocated().saturating_sub(before);
-    assert!(grown < BOUND + BOUND / 8, "{} MiB more", grown >> 20);
+    // Two instances of the plugin are in it.
+    let most = BOUND + (8 << 20);
+    assert!(grown < most, "{} MiB more", grown >> 20);
     let bytes = held(&gateway, "bytes", "flood");
     assert!((32e6..=BOUND as f64).contains(&bytes), "{bytes} bytes");
     assert_eq!(take(&gateway, "limit", 20), ["998"; 20]);

@@ -204,7 +204,7 @@ static STATE: Words = Words {
         (
             "max_bytes",
             "The most bytes of all entries, at least 4 KiB for each plugin, and shared alike. An entry counts its key, its \
-             value and 192 bytes. One that is larger than a share is refused.",
+             value and 200 bytes. One that is larger than a share is refused.",
         ),
     ],
     example: r#"

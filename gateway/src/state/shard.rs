@@ -2,11 +2,13 @@
 
 use std::ops::ControlFlow;
 
+use foldhash::fast::FixedState;
 use indexmap::IndexMap;
-use indexmap::map::raw_entry_v1::{RawEntryApiV1, RawEntryMut};
+use indexmap::map::MutableKeys as _;
+use indexmap::map::raw_entry_v1::{RawEntryApiV1 as _, RawEntryMut};
 
 use super::amount::Amount;
-use super::entry::{Entry, Key, Wanted};
+use super::entry::{Entry, Wanted};
 
 /// How many old entries are looked at when a new one comes, to remove those that have expired: more than come, so that
 /// they cannot pile up.
@@ -18,10 +20,11 @@ const USES: u32 = 20;
 
 /// Part of a namespace.
 ///
-/// The map never hashes: [`Wanted`] does, once for map and shard.
+/// The map never hashes: [`Wanted`] does, once for map and shard. Entries are on the heap by themselves: what grows and
+/// leaves holes in the allocator's pages are addresses, and all entries fit in each other's place.
 #[derive(Debug)]
 pub(super) struct Shard {
-    entries: IndexMap<Key, Entry, ()>,
+    entries: IndexMap<Box<Entry>, (), FixedState>,
     /// The time of the last use.
     uses: u64,
     /// Where the next sweep begins.
@@ -48,7 +51,7 @@ pub(super) struct Evicted {
 impl Shard {
     pub(super) fn new() -> Self {
         Self {
-            entries: IndexMap::with_hasher(()),
+            entries: IndexMap::with_hasher(FixedState::default()),
             uses: 0,
             swept: 0,
         }
@@ -56,20 +59,20 @@ impl Shard {
 
     /// Where an entry is, expired or not.
     pub(super) fn find(&self, wanted: &Wanted<'_>) -> Option<usize> {
-        let is_it = |key: &Key| key.kind == wanted.kind && *key.key == *wanted.key;
         let entries = self.entries.raw_entry_v1();
-        entries.index_from_hash(wanted.hash, is_it)
+        entries.index_from_hash(wanted.hash, |entry| {
+            entry.kind == wanted.kind && *entry.key == *wanted.key
+        })
     }
 
     /// The entry at a place.
     pub(super) fn at(&mut self, index: usize) -> Option<&mut Entry> {
-        Some(self.entries.get_index_mut(index)?.1)
+        Some(self.entries.get_index_mut2(index)?.0)
     }
 
     /// What the entry at a place takes.
     pub(super) fn amount_at(&self, index: usize) -> Option<Amount> {
-        let (key, entry) = self.entries.get_index(index)?;
-        Some(entry.amount(key))
+        Some(self.entries.get_index(index)?.0.amount())
     }
 
     /// The time of a use, later than that of every use before: milliseconds since the store began, and below them a
@@ -79,33 +82,25 @@ impl Shard {
         self.uses
     }
 
-    /// Adds an entry under a key that is not there.
-    pub(super) fn insert(&mut self, wanted: &Wanted<'_>, entry: Entry) {
-        // By itself the map would double.
-        let length = self.entries.len();
-        if length == self.entries.capacity() {
-            self.entries.reserve_exact(length / 8 + 1);
-        }
-        let key = Key {
-            kind: wanted.kind,
-            key: wanted.key.into(),
-        };
+    /// Adds an entry whose key is not there.
+    pub(super) fn insert(&mut self, hash: u64, entry: Entry) {
         let entries = self.entries.raw_entry_mut_v1();
-        if let RawEntryMut::Vacant(place) = entries.from_hash(wanted.hash, |_| false) {
-            place.insert_hashed_nocheck(wanted.hash, key, entry);
+        if let RawEntryMut::Vacant(place) = entries.from_hash(hash, |_| false) {
+            place.insert_hashed_nocheck(hash, Box::new(entry), ());
         }
     }
 
     /// Removes an entry; what it took. A table that is far too large for the rest gives room back.
     pub(super) fn remove(&mut self, index: usize) -> Amount {
-        let Some((key, entry)) = self.entries.swap_remove_index(index) else {
+        let Some((entry, ())) = self.entries.swap_remove_index(index) else {
             return Amount::NONE;
         };
+        // A map that grows has twice the room that it needs.
         let length = self.entries.len();
-        if self.entries.capacity() > length + length / 2 + SPARE {
-            self.entries.shrink_to(length + length / 8);
+        if self.entries.capacity() > length * 9 / 4 + SPARE {
+            self.entries.shrink_to(length * 5 / 4);
         }
-        entry.amount(&key)
+        entry.amount()
     }
 
     /// Removes what has expired of the next few entries; what that took.
@@ -116,7 +111,7 @@ impl Shard {
                 self.swept = 0;
             }
             match self.entries.get_index(self.swept) {
-                Some((_, entry)) if entry.expires <= now => {
+                Some((entry, ())) if entry.expires <= now => {
                     gone = gone.plus(self.remove(self.swept));
                 }
                 _ => self.swept += 1,
@@ -136,7 +131,7 @@ impl Shard {
         };
         (0..count).filter_map(move |nth| {
             let index = (start + nth * step) % length;
-            let (_, entry) = self.entries.get_index(index)?;
+            let (entry, ()) = self.entries.get_index(index)?;
             let used = entry.used;
             let age = if entry.expires <= now { 0 } else { used };
             Some(Candidate { index, used, age })
@@ -152,10 +147,10 @@ impl Shard {
         allowed: impl FnOnce(Amount) -> bool,
     ) -> ControlFlow<(), Option<Evicted>> {
         let entry = self.entries.get_index(candidate.index);
-        let Some((key, entry)) = entry.filter(|(_, entry)| entry.used == candidate.used) else {
+        let Some((entry, ())) = entry.filter(|(entry, ())| entry.used == candidate.used) else {
             return ControlFlow::Continue(None);
         };
-        let (amount, expired) = (entry.amount(key), entry.expires <= now);
+        let (amount, expired) = (entry.amount(), entry.expires <= now);
         if !expired && !allowed(amount) {
             return ControlFlow::Break(());
         }
@@ -166,7 +161,7 @@ impl Shard {
     /// What all entries take, counted anew.
     #[cfg(test)]
     pub(super) fn amount(&self) -> Amount {
-        let amounts = self.entries.iter().map(|(key, entry)| entry.amount(key));
+        let amounts = self.entries.keys().map(|entry| entry.amount());
         amounts.fold(Amount::NONE, Amount::plus)
     }
 }
@@ -182,36 +177,32 @@ mod tests {
         let hasher = foldhash::fast::RandomState::default();
         let mut shard = Shard::new();
         for number in 0..count {
-            let key = number.to_string();
             let entry = Entry {
+                kind: Kind::Value,
+                key: number.to_string().into(),
                 value: Value::Number(0),
                 expires: u64::MAX,
                 used: shard.tick(0),
             };
-            let hash = hasher.hash_one(number);
-            shard.insert(&Wanted::new(hash, Kind::Value, &key), entry);
+            shard.insert(hasher.hash_one(number), entry);
             after(&shard);
         }
         shard
     }
 
     #[test]
-    fn a_table_keeps_room_for_half_as_many_again_at_most() {
-        let sizes = |shard: &Shard| (shard.entries.len(), shard.entries.capacity());
-        let mut shard = filled(10_000, |shard| {
-            let (length, capacity) = sizes(shard);
+    fn a_table_keeps_room_for_as_many_again_and_a_quarter_at_most() {
+        let assert_small = |shard: &Shard| {
+            let (length, capacity) = (shard.entries.len(), shard.entries.capacity());
             assert!(
-                capacity <= length + length / 8 + 1,
+                capacity <= length * 9 / 4 + SPARE,
                 "{capacity} for {length}"
             );
-        });
+        };
+        let mut shard = filled(10_000, assert_small);
         while !shard.entries.is_empty() {
             shard.remove(0);
-            let (length, capacity) = sizes(&shard);
-            assert!(
-                capacity <= length + length / 2 + SPARE,
-                "{capacity} for {length}"
-            );
+            assert_small(&shard);
         }
     }
 

@@ -96,14 +96,23 @@ impl<'a> Slot<'a> {
             self.now.saturating_add(ttl)
         });
         self.charge(&value);
-        let entry = Entry {
-            value,
-            expires,
-            used: self.shard.tick(self.now),
-        };
+        let used = self.shard.tick(self.now);
         match self.index.and_then(|index| self.shard.at(index)) {
-            Some(present) => *present = entry,
-            None => self.shard.insert(&self.wanted, entry),
+            Some(present) => {
+                present.value = value;
+                present.expires = expires;
+                present.used = used;
+            }
+            None => {
+                let entry = Entry {
+                    kind: self.wanted.kind,
+                    key: self.wanted.key.into(),
+                    value,
+                    expires,
+                    used,
+                };
+                self.shard.insert(self.wanted.hash, entry);
+            }
         }
     }
 
