@@ -26,6 +26,7 @@ mod instructions;
 mod quickstart;
 mod reload;
 mod routes;
+mod secrets;
 mod seen;
 mod streams;
 mod swap;

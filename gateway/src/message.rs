@@ -1,4 +1,5 @@
-//! What proxy, plugin host and upstream client all speak of: heads, fields, bodies and phases.
+//! What proxy, plugin host and upstream client all speak of: heads, fields, bodies and phases; and how the text of
+//! others is shown.
 
 pub mod body;
 pub mod error;
@@ -8,6 +9,7 @@ pub mod headers;
 pub mod path;
 pub mod phase;
 pub mod query;
+pub mod text;
 
 /// How often a request may pass through gateways as a sub-request of their plugins.
 pub const MAX_DEPTH: u8 = 8;

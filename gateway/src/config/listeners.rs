@@ -12,6 +12,7 @@ use super::description::Words;
 use super::item::Item;
 use super::model::{Admin, Limits, Listener};
 use super::process::address;
+use super::reason::Reason;
 use super::scope::{Location, Scope};
 use super::sections::Sections;
 use super::table::{self, Default, Table};
@@ -128,12 +129,11 @@ fn network(item: &Item<'_>) -> Option<IpNet> {
         return None;
     };
     if network.trunc() != network {
-        let right = network.trunc();
-        item.fault(format!(
-            "{} has bits set beyond its prefix; write \"{right}\" for the network, or \"{}\" for the one address",
-            item.quoted(),
-            network.addr()
-        ));
+        let reason = Reason::repeating(
+            "has bits set beyond its prefix; write \"{}\" for the network, or \"{}\" for the one address",
+            [&network.trunc(), &network.addr()],
+        );
+        item.fault(format!("{} {}", item.quoted(), item.told(&reason)));
         return None;
     }
     Some(network)
@@ -240,10 +240,8 @@ pub(super) fn check_together(
             let message = format!("`{}` is taken by {other} already", listener.address);
             scope.fault(at, &key, message);
         } else {
-            taken.insert(
-                listener.address,
-                format!("the listener `{}`", listener.name),
-            );
+            let name = item.named().map_or(String::new(), |name| name.quoted());
+            taken.insert(listener.address, format!("the listener {name}"));
         }
     }
 }
@@ -251,26 +249,15 @@ pub(super) fn check_together(
 /// Reports every item whose `name` an earlier one has.
 pub(super) fn unique_names(scope: &Scope, items: &[Item<'_>]) {
     let mut names = HashMap::new();
-    for item in items {
-        let Value::Table(fields) = &item.node.value else {
+    for name in items.iter().filter_map(Item::named) {
+        let Value::Text(text) = &name.node.value else {
             continue;
         };
-        let Some(entry) = fields.iter().find(|entry| entry.key == "name") else {
-            continue;
-        };
-        let Value::Text(name) = &entry.node.value else {
-            continue;
-        };
-        if let Some(first) = names.get(name) {
+        if let Some(first) = names.get(text) {
             let first = scope.show(*first);
-            let key = tree::join(&item.key, "name");
-            scope.fault(
-                entry.at,
-                &key,
-                format!("`{name}` is taken already, in {first}"),
-            );
+            name.fault(format!("{} is taken already, in {first}", name.quoted()));
         } else {
-            names.insert(name, entry.at);
+            names.insert(text, name.node.at);
         }
     }
 }

@@ -12,6 +12,7 @@ use super::description::{Shape, Words};
 use super::item::Item;
 use super::log_format::LogTemplate;
 use super::model::{AccessLog, AccessLogFormat, AccessLogPath, Admin, Server, State};
+use super::reason::Reason;
 use super::suggest;
 use super::table::{self, Default, Table};
 use super::tree::Value;
@@ -250,31 +251,35 @@ fn secret_text(item: &Item<'_>) -> Option<Secret> {
 pub(super) fn address(item: &Item<'_>) -> Option<SocketAddr> {
     let expected = "an address such as \"0.0.0.0:8080\" or \"[::]:8080\"";
     let text = item.text_as(expected)?;
-    let reason = match text.parse() {
+    let reason: Reason = match text.parse() {
         Ok(address) => return Some(address),
-        Err(_) if text.starts_with("http") => "an address has no scheme".to_owned(),
+        Err(_) if text.starts_with("http") => "an address has no scheme".into(),
         Err(_)
             if text
                 .strip_prefix(':')
                 .is_some_and(|port| port.parse::<u16>().is_ok()) =>
         {
-            format!("write \"0.0.0.0{text}\" to listen everywhere")
+            Reason::repeating("write \"0.0.0.0{}\" to listen everywhere", [&text])
         }
         Err(_) => match text.rsplit_once(':') {
             Some((_, port)) if port.parse::<u16>().is_err() && !text.ends_with(']') => {
-                "the port is a number from 0 to 65535".to_owned()
+                "the port is a number from 0 to 65535".into()
             }
             Some((host, port)) if host.contains(':') && !host.starts_with('[') => {
-                format!("an IPv6 address stands in brackets: \"[{host}]:{port}\"")
+                Reason::repeating(
+                    "an IPv6 address stands in brackets: \"[{}]:{}\"",
+                    [&host, &port],
+                )
             }
-            Some(("localhost", port)) => format!("write \"127.0.0.1:{port}\""),
-            Some(_) => "a listener has an IP address, not a name".to_owned(),
-            None => "the port is missing".to_owned(),
+            Some(("localhost", port)) => Reason::repeating("write \"127.0.0.1:{}\"", [&port]),
+            Some(_) => "a listener has an IP address, not a name".into(),
+            None => "the port is missing".into(),
         },
     };
     item.fault(format!(
-        "expected {expected}, found {}: {reason}",
-        item.quoted()
+        "expected {expected}, found {}: {}",
+        item.quoted(),
+        item.told(&reason)
     ));
     None
 }

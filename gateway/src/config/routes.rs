@@ -162,14 +162,15 @@ fn scope(table: &mut Table<'_>, names: &Names) -> Vec<usize> {
     }
     let mut indexes = Vec::new();
     for item in items {
-        let Some(name) = item.reference("a listener", &names.listeners) else {
+        let (known, hidden) = (&names.listeners, &names.hidden_listeners);
+        let Some(name) = item.reference_hiding("a listener", known, hidden) else {
             continue;
         };
         let Some(index) = names.listeners.iter().position(|known| *known == name) else {
             continue;
         };
         if indexes.contains(&index) {
-            item.fault(format!("`{name}` is listed twice"));
+            item.fault(format!("{} is listed twice", item.quoted()));
         } else {
             indexes.push(index);
         }

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use super::description::Words;
 use super::item::{Form, Item};
 use super::model::{Pool, Protocol, Upstream};
+use super::reason::Reason;
 use super::table::{self, Default, Table};
 
 /// Keys of the contract that are to come.
@@ -196,18 +197,20 @@ fn address(item: &Item<'_>) -> Option<SocketAddr> {
     }
     if let Some((scheme, rest)) = text.split_once("://") {
         let reason = match scheme {
-            "https" => table::later("tls"),
-            _ => format!("write \"{}\", without a scheme", rest.trim_end_matches('/')),
+            "https" => Reason::own(table::later("tls")),
+            _ => {
+                let right = rest.trim_end_matches('/');
+                Reason::repeating("write \"{}\", without a scheme", [&right])
+            }
         };
+        let reason = item.told(&reason);
         item.fault(format!("{quoted} is a URL, expected an address: {reason}"));
     } else if text.parse::<IpAddr>().is_ok() {
-        let right = match text.contains(':') {
-            true => format!("[{text}]:8080"),
-            false => format!("{text}:8080"),
+        let reason = match text.contains(':') {
+            true => Reason::repeating("write for example \"[{}]:8080\"", [&text]),
+            false => Reason::repeating("write for example \"{}:8080\"", [&text]),
         };
-        item.fault(format!(
-            "{quoted} has no port; write for example \"{right}\""
-        ));
+        item.fault(format!("{quoted} has no port; {}", item.told(&reason)));
     } else if is_name(text) {
         item.fault(format!(
             "{quoted} is a name, expected an IP address and a port; names need `{{ dns = .. }}`, which is not in this version yet"

@@ -217,7 +217,7 @@ async fn build(
 /// All of them in one line.
 fn joined(reasons: &[Reason]) -> String {
     let messages: Vec<_> = reasons.iter().map(|reason| &*reason.message).collect();
-    messages.join("; ")
+    messages.join("; ").replace('\n', "; ")
 }
 
 /// The plugins that are not what they were.

@@ -6,16 +6,24 @@ use std::time::{Duration, Instant};
 
 use wasmtime::Trap;
 
+use super::words::Words;
+use crate::message::text::line;
+
 /// The longest text of a plugin in a failure, bytes.
 const WORDS: usize = 1 << 10;
+/// What is kept of such a text until it is shown: more, so that what must not be shown is there as a whole.
+const KEPT: usize = 4 * WORDS;
 
 /// A call that came to nothing. What the client gets is decided by the plugin's `on_error`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Failure {
     /// What kind of failure.
     pub kind: FailureKind,
-    /// For people: what happened, and the last error the plugin logged in the same call.
-    pub message: String,
+    /// What happened, in the gateway's words; empty where the plugin says it.
+    message: String,
+    /// What the plugin says: the error that it returned, or the last that it logged in the same call. Nobody has
+    /// looked for secrets in it.
+    said: Option<String>,
 }
 
 /// What kind of failure a call met.
@@ -61,9 +69,19 @@ impl FailureKind {
     }
 }
 
+/// Without what the plugin says.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.kind.name(), self.message)
+        match self.message.as_str() {
+            "" => f.write_str(self.kind.name()),
+            message => write!(f, "{}: {message}", self.kind.name()),
+        }
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -73,8 +91,22 @@ impl Failure {
     pub(super) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self {
             kind,
-            message: one_line(&message.into()),
+            message: line(&message.into(), WORDS),
+            said: None,
         }
+    }
+
+    /// The error that a plugin returned.
+    pub(super) fn returned(message: String) -> Self {
+        Self::new(FailureKind::Refused, "").with_last_words(Some(message))
+    }
+
+    /// What happened, in one line: in the gateway's words, and in those of the plugin.
+    pub(super) fn told(&self, words: &Words) -> String {
+        let said = self.said.as_deref().map(|said| words.line(said, WORDS));
+        let parts = [self.message.as_str(), said.as_deref().unwrap_or("")];
+        let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        parts.join(": ")
     }
 
     /// What a trap says. `memory_refused` tells a trap for lack of memory from any other.
@@ -105,26 +137,15 @@ impl Failure {
 
     /// Adds what the plugin logged last at level error: a panic's message, most of the time.
     pub(super) fn with_last_words(mut self, words: Option<String>) -> Self {
-        if let Some(words) = words {
-            self.message.push_str(": ");
-            self.message.push_str(&one_line(&words));
-        }
+        self.said = words.map(kept).or(self.said.take());
         self
     }
 }
 
-/// A text as it may stand in a line of the log: what a plugin says can neither end the line nor fill the log.
-fn one_line(text: &str) -> String {
-    let kept = &text[..text.floor_char_boundary(WORDS)];
-    let mut line = String::with_capacity(kept.len());
-    for character in kept.chars() {
-        if character.is_control() {
-            line.extend(character.escape_default());
-        } else {
-            line.push(character);
-        }
-    }
-    line
+/// As much of a plugin's words as is kept until they are shown.
+pub(super) fn kept(mut words: String) -> String {
+    words.truncate(words.floor_char_boundary(KEPT));
+    words
 }
 
 /// Why the host stops a guest that would go on.
@@ -195,14 +216,26 @@ mod tests {
 
     #[test]
     fn what_a_plugin_says_is_one_line_of_bounded_length() {
-        let failure = Failure::new(FailureKind::Refused, "a\nERROR forged\u{1b}[0m")
-            .with_last_words(Some("\u{e9}".repeat(1 << 20)));
+        let failure = Failure::new(FailureKind::Trap, "a\nERROR forged\u{1b}[0m")
+            .with_last_words(Some("\u{e9}\u{202e}".repeat(1 << 20)));
+        let told = failure.told(&Words::default());
+        assert!(told.starts_with("a\\nERROR forged\\u{1b}[0m: \u{e9}\\u{202e}"));
+        assert!(told.len() < 4 * WORDS);
+    }
+
+    #[test]
+    fn what_a_plugin_says_shows_no_secret_and_the_gateways_own_words_stay() {
+        let failure = Failure::new(FailureKind::Cpu, "used 100000 ns")
+            .with_last_words(Some(format!("{}100000", " ".repeat(WORDS - 4))));
+        let told = failure.told(&Words::hiding(["100000"]));
         assert!(
-            failure
-                .message
-                .starts_with("a\\nERROR forged\\u{1b}[0m: \u{e9}")
+            told.starts_with("used 100000 ns: ") && told.ends_with("***"),
+            "{told}"
         );
-        assert!(failure.message.len() < 2 * WORDS);
+        assert!(!format!("{failure} {failure:?}").contains("  "));
+        let returned = Failure::returned("no 100000".to_owned());
+        assert_eq!(returned.told(&Words::hiding(["100000"])), "no ***");
+        assert_eq!(returned.to_string(), "refused");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use wasmtime::component::{
 use wasmtime::{AsContextMut, Store};
 
 use super::exports::{ChunkFn, CompleteFn, Exports, PhaseFn, typed};
-use super::failure::{Failure, FailureKind};
+use super::failure::Failure;
 use super::host::Guest;
 use super::host::bindings::exports::gateway::plugin::filter as wit;
 
@@ -33,7 +33,7 @@ pub(super) enum Returned {
 pub(super) fn refused(returned: Returned) -> Result<Returned, Failure> {
     match returned {
         Returned::Flow(Err(message)) | Returned::Chunk(Err(message)) => {
-            Err(Failure::new(FailureKind::Refused, message))
+            Err(Failure::returned(message))
         }
         returned => Ok(returned),
     }

@@ -226,13 +226,9 @@ impl Instance {
             Ok(resource) => return Ok(resource),
             Err(faults) => faults,
         };
-        let words = faults
-            .first()
-            .map_or("no fault named", |fault| fault.message.as_str());
-        Err(Failure::new(
-            FailureKind::Configure,
-            format!("a configuration it took when it was loaded: {words}"),
-        ))
+        let words = faults.into_iter().next().map(|fault| fault.message);
+        let text = "refused a configuration that it took when it was loaded";
+        Err(Failure::new(FailureKind::Configure, text).with_last_words(words))
     }
 
     fn set_up(&mut self) -> Duration {

@@ -10,12 +10,17 @@ use super::failure::Failure;
 use super::host::bindings::exports::gateway::plugin::filter as wit;
 use super::host::{Resolved, Shared};
 use super::patience::Patience;
+use super::words::Words;
 use crate::config;
 use crate::exchange::FilterId;
 use crate::message::phase::Phases;
 
-/// The longest text of a plugin's metadata, bytes.
-const TEXT: usize = 1 << 20;
+/// The longest name and version of a plugin, bytes.
+const NAME: usize = 128;
+/// The longest description, bytes.
+const DESCRIPTION: usize = 1 << 10;
+/// The longest schema, bytes.
+const SCHEMA: usize = 1 << 20;
 
 /// One loaded version of one plugin, with every configuration of it that the routes use.
 pub struct Linked {
@@ -87,6 +92,7 @@ impl Linked {
     pub(super) fn report(&self, route: &str, phase: &'static str, failure: &Failure) {
         let kind = failure.kind.name();
         self.shared.metrics.failure(route, kind);
+        let words = &self.shared.words;
         if let Some(suppressed) = self.shared.gate.pass() {
             tracing::error!(
                 plugin = &*self.name,
@@ -96,7 +102,7 @@ impl Linked {
                 kind,
                 suppressed,
                 "plugin failed: {}",
-                failure.message
+                failure.told(words)
             );
         } else {
             tracing::debug!(
@@ -105,7 +111,7 @@ impl Linked {
                 phase,
                 kind,
                 "plugin failed: {}",
-                failure.message
+                failure.told(words)
             );
         }
     }
@@ -130,21 +136,45 @@ pub struct Metadata {
     pub version: String,
     /// One line for people.
     pub description: String,
-    /// A JSON Schema of its configuration, as JSON text.
-    pub config_schema: String,
+    /// A JSON Schema of its configuration; null where it has none.
+    pub config_schema: serde_json::Value,
 }
 
 impl Metadata {
-    pub(super) fn from_wit(metadata: wit::Metadata) -> Self {
-        let bounded = |mut text: String| {
-            text.truncate(text.floor_char_boundary(TEXT));
-            text
-        };
+    /// As an operator may read it.
+    pub(super) fn from_wit(metadata: wit::Metadata, words: &Words) -> Self {
+        let schema = Some(&metadata.config_schema).filter(|schema| schema.len() <= SCHEMA);
+        let schema = schema.and_then(|schema| serde_json::from_str(schema).ok());
         Self {
-            name: bounded(metadata.name),
-            version: bounded(metadata.version),
-            description: bounded(metadata.description),
-            config_schema: bounded(metadata.config_schema),
+            name: words.line(&metadata.name, NAME),
+            version: words.line(&metadata.version, NAME),
+            description: words.line(&metadata.description, DESCRIPTION),
+            config_schema: schema.unwrap_or_default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_is_lines_of_bounded_length_and_a_schema_is_json() {
+        let text = "\u{202e}a\n".repeat(1 << 20);
+        let wit = |schema: &str| wit::Metadata {
+            name: text.clone(),
+            version: "1.0 granted".to_owned(),
+            description: text.clone(),
+            config_schema: schema.to_owned(),
+        };
+        let words = Words::hiding(["granted"]);
+        let shown = Metadata::from_wit(wit("{\"type\": \"object\"}"), &words);
+        for text in [&shown.name, &shown.description] {
+            assert!(text.starts_with("\\u{202e}a\\n\\u{202e}") && text.ends_with('…'));
+            assert!(text.len() < 8 * DESCRIPTION, "{}", text.len());
+        }
+        assert_eq!(shown.version, "1.0 ***");
+        assert_eq!(shown.config_schema["type"], "object");
+        assert!(Metadata::from_wit(wit("{"), &words).config_schema.is_null());
     }
 }

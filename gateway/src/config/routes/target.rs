@@ -11,6 +11,7 @@ use super::super::model::{
     HostRewrite, PathRewrite, Redirect, RedirectValue, Respond, Rewrite, Target, UpstreamId,
 };
 use super::super::patterns;
+use super::super::reason::Reason;
 use super::super::sections::Names;
 use super::super::suggest;
 use super::super::table::{Default, Table};
@@ -162,9 +163,11 @@ fn redirect(table: &mut Table<'_>) -> Option<Redirect> {
     let status = table.or("status", Default::Integer(308), |item| {
         let number = item.integer(100..=599)?;
         if ![301, 302, 303, 307, 308].contains(&number) {
-            item.fault(format!(
-                "{number} is no redirect; write 301, 302, 303, 307 or 308"
-            ));
+            let reason = Reason::repeating(
+                "{} is no redirect; write 301, 302, 303, 307 or 308",
+                [&number],
+            );
+            item.fault(item.told(&reason));
             return None;
         }
         StatusCode::from_u16(u16::try_from(number).ok()?).ok()
@@ -195,19 +198,22 @@ fn location(item: &Item<'_>) -> Option<(Template<RedirectValue>, String)> {
         return None;
     }
     let template = Template::or_faults(Template::parse_with(text, redirect_value), item)?;
-    Some((template, text.to_owned()))
+    let shown = match item.is_outside() {
+        true => "***",
+        false => text,
+    };
+    Some((template, shown.to_owned()))
 }
 
-fn redirect_value(name: &str) -> Result<RedirectValue, String> {
+fn redirect_value(name: &str) -> Result<RedirectValue, Reason> {
     match name {
         "path" => Ok(RedirectValue::Path),
         "query" => Ok(RedirectValue::Query),
         "host" => Ok(RedirectValue::Host),
         _ => {
             let remedy = suggest::remedy(name, ["path", "query", "host"], "there are");
-            Err(format!(
-                "has `{{{name}}}`, which stands for nothing here{remedy}"
-            ))
+            let reason = Reason::repeating("has `{{}}`, which stands for nothing here", [&name]);
+            Err(reason.and(remedy))
         }
     }
 }
@@ -260,7 +266,7 @@ fn rewrite(table: &mut Table<'_>) -> Rewrite {
     let path = match (regex, to) {
         (Some(regex), Some((item, to))) => {
             if let Err(reason) = patterns::replacement(&regex, &to) {
-                item.fault(format!("{}: {reason}", item.quoted()));
+                item.fault(format!("{}: {}", item.quoted(), item.told(&reason)));
             }
             PathRewrite::Regex { regex, to }
         }
@@ -277,17 +283,17 @@ fn prefix(item: &Item<'_>) -> Option<String> {
     let text = item.text_as("a path such as \"/api\"")?;
     let reason = match patterns::normalised(text) {
         Err(reason) => reason,
-        Ok(()) if text == "/" => "it is every path's beginning, so nothing would change".to_owned(),
-        Ok(()) if text.ends_with('/') => {
-            let right = text.trim_end_matches('/');
-            format!("write \"{right}\": a prefix ends with a segment, not with `/`")
-        }
+        Ok(()) if text == "/" => "it is every path's beginning, so nothing would change".into(),
+        Ok(()) if text.ends_with('/') => Reason::repeating(
+            "write \"{}\": a prefix ends with a segment, not with `/`",
+            [&text.trim_end_matches('/')],
+        ),
         Ok(()) if text.contains(['{', '*']) => {
-            "a prefix is plain text, without parameters and wildcards".to_owned()
+            "a prefix is plain text, without parameters and wildcards".into()
         }
         Ok(()) => return Some(text.to_owned()),
     };
-    item.fault(format!("{}: {reason}", item.quoted()));
+    item.fault(format!("{}: {}", item.quoted(), item.told(&reason)));
     None
 }
 
@@ -305,14 +311,15 @@ fn host(item: &Item<'_>) -> Option<HostRewrite> {
         _ => text,
     };
     let sound = patterns::labels(name).and_then(|()| {
-        HeaderValue::from_str(text).map_err(|_| "it can be no value of a field".to_owned())
+        HeaderValue::from_str(text).map_err(|_| "it can be no value of a field".into())
     });
     match sound {
         Ok(value) => Some(HostRewrite::Name(value)),
         Err(reason) => {
             item.fault(format!(
-                "{} is no host ({reason}); write `preserve`, `upstream` or a name",
-                item.quoted()
+                "{} is no host ({}); write `preserve`, `upstream` or a name",
+                item.quoted(),
+                item.told(&reason)
             ));
             None
         }

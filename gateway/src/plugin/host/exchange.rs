@@ -146,10 +146,11 @@ impl Host for Guest {
             .iter()
             .any(|granted| **granted == *name)
         {
+            let name = self.shown(&name);
             self.deny(
                 "upstream",
-                format_args!("it sends the request to the upstream {name:?}"),
-                format_args!("upstreams = [{name:?}]"),
+                format_args!("it sends the request to the upstream {name}"),
+                format_args!("upstreams = [{name}]"),
             );
             return Ok(Err(HeaderError::Denied));
         }

@@ -62,10 +62,11 @@ impl Guest {
             Message::Response => (&grants.write_response_headers, "response_field", "response"),
         };
         if !writes.covers(field.as_str()) {
+            let shown = self.shown(field.as_str());
             self.deny(
                 kind,
-                format_args!("it writes the {side} field {field}"),
-                format_args!("{side}_headers = {{ write = [\"{field}\"] }}"),
+                format_args!("it writes the {side} field {shown}"),
+                format_args!("{side}_headers = {{ write = [{shown}] }}"),
             );
             return Err(HeaderError::Denied);
         }

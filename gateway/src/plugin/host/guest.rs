@@ -18,8 +18,12 @@ use crate::message::phase::Phases;
 use crate::plugin::failure::LogGate;
 use crate::plugin::limits::Budget;
 use crate::plugin::ticker::Clock;
+use crate::plugin::words::Words;
 use crate::state::Memory;
 use crate::telemetry::metrics::{Metrics, PluginMetrics};
+
+/// The longest name of a guest's that is shown, bytes.
+const NAME: usize = 128;
 
 /// What host functions work with; one set for the whole process.
 #[derive(Debug, Clone)]
@@ -47,6 +51,10 @@ pub(in crate::plugin) struct Shared {
     pub(in crate::plugin) services: Services,
     pub(in crate::plugin) metrics: Arc<PluginMetrics>,
     clock: Arc<Clock>,
+    /// What the plugin is given in confidence, sorted.
+    pub(in crate::plugin) confidential: Vec<Secret>,
+    /// Shows what the plugin says, without it.
+    pub(in crate::plugin) words: Words,
     /// Protects the log from a flood of failures.
     pub(in crate::plugin) gate: LogGate,
     /// Protects the log from a flood of denied edits and calls.
@@ -58,6 +66,7 @@ impl Shared {
         plugin: Arc<config::Plugin>,
         services: Services,
         clock: Arc<Clock>,
+        confidential: Vec<Secret>,
     ) -> Self {
         let metrics = services.metrics.plugin(&plugin.name);
         Self {
@@ -65,6 +74,8 @@ impl Shared {
             services,
             metrics,
             clock,
+            words: Words::hiding(confidential.iter().map(Secret::reveal)),
+            confidential,
             gate: LogGate::new(),
             denials: LogGate::new(),
         }
@@ -161,11 +172,16 @@ impl Guest {
     /// A name of a field that cannot be edited: one that is the gateway's own is forbidden.
     pub(super) fn forbid_field(&self, name: &[u8], why: HeaderError) -> HeaderError {
         if matches!(why, HeaderError::Denied) {
-            let shown = String::from_utf8_lossy(&name[..name.len().min(64)]);
-            let what = format_args!("it edits the field {shown:?}, which is the gateway's own");
+            let shown = self.shown(&String::from_utf8_lossy(name));
+            let what = format_args!("it edits the field {shown}, which is the gateway's own");
             self.forbid("reserved_field", what);
         }
         why
+    }
+
+    /// A name that the guest asked for, between quotation marks.
+    pub(super) fn shown(&self, name: &str) -> String {
+        self.shared.words.quoted(name, NAME)
     }
 
     pub(super) fn route_name(&self) -> Option<&str> {
@@ -178,7 +194,8 @@ impl Guest {
     /// Writes what the guest wrote to its standard output and error to the log.
     pub(in crate::plugin) fn report_output(&self) {
         for output in &self.outputs {
-            output.log(&self.shared.plugin.name, self.route_name().unwrap_or(""));
+            let (plugin, words) = (&*self.shared.plugin.name, &self.shared.words);
+            output.log(plugin, self.route_name().unwrap_or(""), words);
         }
     }
 

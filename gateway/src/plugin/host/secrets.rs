@@ -14,10 +14,11 @@ impl Host for Guest {
             .iter()
             .any(|granted| **granted == *name)
         {
+            let name = self.shown(&name);
             self.deny(
                 "secret",
-                format_args!("it reads the secret {name:?}"),
-                format_args!("secrets = [{name:?}]"),
+                format_args!("it reads the secret {name}"),
+                format_args!("secrets = [{name}]"),
             );
             return Ok(None);
         }

@@ -60,11 +60,11 @@ impl Guest {
             .iter()
             .any(|granted| **granted == *request.upstream)
         {
-            let name = &request.upstream;
+            let name = self.shown(&request.upstream);
             self.deny(
                 "upstream",
-                format_args!("it sends a sub-request to the upstream {name:?}"),
-                format_args!("upstreams = [{name:?}]"),
+                format_args!("it sends a sub-request to the upstream {name}"),
+                format_args!("upstreams = [{name}]"),
             );
             return Err(Error::Denied);
         }
