@@ -200,3 +200,33 @@ fn a_plugin_gets_secrets_that_its_configuration_names_and_numbers_from_the_envir
     assert_eq!(shown["plugins"]["words"]["config"]["text"], "***");
     assert_eq!(shown["plugins"]["words"]["config"]["share"], "***");
 }
+
+#[test]
+fn the_plugins_that_come_along_take_numbers_from_outside_and_show_no_secret() {
+    let config = |lines: &str| {
+        config("text = 'x'")
+            .plugin("limit", "rate_limit", lines)
+            .chain("limited", "/limited", &["limit"], "respond = {}")
+    };
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("value.txt"), FILE).unwrap();
+    let environment = [("WORDS_LIMIT", "1"), ("WORDS_VALUE", VALUE)];
+    let sound = config("config = { limit = '${WORDS_LIMIT}', window = '1h' }");
+    let gateway = Gateway::start_in(directory, &sound, &environment);
+    let status = || get(gateway.listener("public"), "/limited", &[]).status;
+    assert_eq!((status(), status()), (200, 429));
+    gateway.configure(&config(
+        "config = { limit = '${WORDS_VALUE}', window = '1h', algorithm = { file = 'value.txt' } }",
+    ));
+    let answer = gateway.post("/reload");
+    assert_eq!(answer.status, 409, "{}", answer.text());
+    let text = answer.text();
+    assert!(text.contains("unknown variant `***`"), "{text}");
+    assert!(text.contains("invalid type: string \\\"***\\\""), "{text}");
+    for shown in [text, gateway.text()] {
+        assert!(
+            !shown.contains(FILE) && !shown.contains("second line"),
+            "{shown}"
+        );
+    }
+}

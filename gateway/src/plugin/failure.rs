@@ -19,6 +19,12 @@ const KEPT: usize = 4 * WORDS;
 pub struct Failure {
     /// What kind of failure.
     pub kind: FailureKind,
+    /// Apart: calls that end well hand no room for it around.
+    text: Box<Text>,
+}
+
+#[derive(Clone)]
+struct Text {
     /// What happened, in the gateway's words; empty where the plugin says it.
     message: String,
     /// What the plugin says: the error that it returned, or the last that it logged in the same call. Nobody has
@@ -72,7 +78,7 @@ impl FailureKind {
 /// Without what the plugin says.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.message.as_str() {
+        match self.text.message.as_str() {
             "" => f.write_str(self.kind.name()),
             message => write!(f, "{}: {message}", self.kind.name()),
         }
@@ -91,8 +97,10 @@ impl Failure {
     pub(super) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self {
             kind,
-            message: line(&message.into(), WORDS),
-            said: None,
+            text: Box::new(Text {
+                message: line(&message.into(), WORDS),
+                said: None,
+            }),
         }
     }
 
@@ -103,8 +111,9 @@ impl Failure {
 
     /// What happened, in one line: in the gateway's words, and in those of the plugin.
     pub(super) fn told(&self, words: &Words) -> String {
-        let said = self.said.as_deref().map(|said| words.line(said, WORDS));
-        let parts = [self.message.as_str(), said.as_deref().unwrap_or("")];
+        let Text { message, said } = &*self.text;
+        let said = said.as_deref().map(|said| words.line(said, WORDS));
+        let parts = [message.as_str(), said.as_deref().unwrap_or("")];
         let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         parts.join(": ")
     }
@@ -137,7 +146,7 @@ impl Failure {
 
     /// Adds what the plugin logged last at level error: a panic's message, most of the time.
     pub(super) fn with_last_words(mut self, words: Option<String>) -> Self {
-        self.said = words.map(kept).or(self.said.take());
+        self.text.said = words.map(kept).or(self.text.said.take());
         self
     }
 }

@@ -232,8 +232,9 @@ fn has_word(text: &str, word: &str) -> bool {
         let after = &text[start + word.len()..];
         let mut back = before.chars().rev();
         let (last, escape) = (back.next(), back.next());
-        let joined = open && is_part(last) && escape != Some('\\');
-        !joined && !(closed && is_part(after.chars().next()))
+        let joined_before = open && is_part(last) && escape != Some('\\');
+        let joined_after = closed && is_part(after.chars().next());
+        !joined_before && !joined_after
     })
 }
 

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::bindings::gateway::plugin::exchange::HeaderError;
-use super::guest::Guest;
+use super::guest::{Guest, NAME};
 use crate::exchange::Parts;
 use crate::message::fields::is_own;
 use crate::message::head::ResponseEdit;
@@ -62,11 +62,11 @@ impl Guest {
             Message::Response => (&grants.write_response_headers, "response_field", "response"),
         };
         if !writes.covers(field.as_str()) {
-            let shown = self.shown(field.as_str());
+            let shown = self.shared.words.line(field.as_str(), NAME);
             self.deny(
                 kind,
                 format_args!("it writes the {side} field {shown}"),
-                format_args!("{side}_headers = {{ write = [{shown}] }}"),
+                format_args!("{side}_headers = {{ write = [\"{shown}\"] }}"),
             );
             return Err(HeaderError::Denied);
         }

@@ -23,7 +23,7 @@ use crate::state::Memory;
 use crate::telemetry::metrics::{Metrics, PluginMetrics};
 
 /// The longest name of a guest's that is shown, bytes.
-const NAME: usize = 128;
+pub(super) const NAME: usize = 128;
 
 /// What host functions work with; one set for the whole process.
 #[derive(Debug, Clone)]
