@@ -223,3 +223,57 @@ fn a_certificate_that_clients_will_refuse_is_warned_about_with_its_line() {
         }
     }
 }
+
+const OUTSIDE: &str = r#"
+include = ["secrets.toml"]
+chain = [{ name = "a", config = { key = "${secrets.from_file}" } }]
+[server]
+workers = "${GATEWAY_TEST_UNSET:-3}"
+access_log = { format = "off", sample = "${GATEWAY_TEST_UNSET:-0.5}" }
+compile_cache = "${GATEWAY_TEST_UNSET:-false}"
+[[listeners]]
+name = "main"
+address = "127.0.0.1:0"
+proxy_protocol = "${GATEWAY_TEST_UNSET:-false}"
+limits = { connections = { file = "number.txt" } }
+[plugins.a]
+path = "a.wasm"
+grants = { state = "${GATEWAY_TEST_UNSET:-true}" }
+[[routes]]
+name = "r"
+plugins = [{ name = "a", config = { keys = [{ key = "<${secrets.plain}|${secrets.from_file}>" }], file = "$${secrets.plain}" } }]
+respond = {}
+"#;
+
+#[test]
+fn secrets_stand_in_every_configuration_of_plugins_and_numbers_may_come_from_outside() {
+    let directory = directory();
+    let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
+    write("gateway.toml", OUTSIDE);
+    write("number.txt", "42\n");
+    write(
+        "secrets.toml",
+        "[secrets]\nplain = \"s3cret\"\nfrom_file = { file = \"secret.txt\" }\n",
+    );
+    let path = directory.path().join("gateway.toml");
+    let config = config::load(&path).unwrap_or_else(|errors| panic!("{errors}"));
+    let plugins = &config.routes[0].plugins;
+    assert_eq!(plugins[0].config["key"], "from a file");
+    assert_eq!(plugins[1].config["keys"][0]["key"], "<s3cret|from a file>");
+    assert_eq!(plugins[1].config["file"], "${secrets.plain}");
+    let given = plugins[1].place.given();
+    assert_eq!(given.len(), 1);
+    assert_eq!(given[0].pointer, "/keys/0/key");
+    let values: Vec<_> = given[0].values.iter().map(config::Secret::reveal).collect();
+    assert_eq!(values, ["s3cret", "from a file"]);
+    assert_eq!(config.server.workers, 3);
+    assert_eq!(config.server.access_log.sample, 0.5);
+    assert_eq!(config.server.compile_cache, None);
+    assert_eq!(config.listeners[0].limits.connections, 42);
+    assert!(config.plugins["a"].grants.state);
+    let shown = config.masked.to_string();
+    assert!(
+        !shown.contains("s3cret") && !shown.contains("a file"),
+        "{shown}"
+    );
+}
