@@ -112,6 +112,7 @@ fn assemble(scope: &Scope, sections: &mut Sections<'_>, chained: &mut Vec<RouteP
     listeners::check_together(scope, sections, &listeners, admin.as_ref());
     let plugins = sections.named("plugins", |item, name| plugins::plugin(item, name, &names));
     let upstreams = sections.named("upstreams", upstreams::upstream);
+    upstreams::check_together(sections, &upstreams, &server);
     let chain = chain::global(sections, &names);
     let plugin_places = sections.plugin_places();
     let defaults = Defaults {
@@ -121,7 +122,7 @@ fn assemble(scope: &Scope, sections: &mut Sections<'_>, chained: &mut Vec<RouteP
     let routes = sections.list("routes", |item| {
         routes::route(item, &names, &chain, defaults, chained)
     });
-    routes::check_together(scope, sections, &routes, listeners.len());
+    routes::check_together(scope, sections, &routes, &listeners);
     Config {
         server,
         admin: admin.flatten(),

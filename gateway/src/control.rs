@@ -102,6 +102,7 @@ async fn serve(
     let mut listeners = Listeners::new(metrics.clone());
     let bound = listeners.prepare(&config, count)?;
     let mut builder = Builder::new(engine, metrics.clone(), state.clone(), count);
+    builder.listen_at(bound.addresses());
     let (first, builder) = tokio::task::spawn_blocking({
         let config = config.clone();
         move || {

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use crate::message::body::BodyFault;
 use crate::message::error::{ErrorKind, Side};
 use crate::message::head::ResponseHead;
+use crate::message::names;
 use crate::plugin::Failure;
 
 /// Why an exchange failed.
@@ -57,8 +58,8 @@ pub enum Error {
     /// A plugin failed on a chunk of a body.
     #[error("a plugin failed on a body")]
     PluginBody,
-    /// Requests of this gateway to itself are nested deeper than 8.
-    #[error("the request passed through this gateway more than 8 times")]
+    /// The request came from gateway to gateway 8 times already, and was to go to one more.
+    #[error("the request passed from gateway to gateway 8 times already: it goes in a circle")]
     Loop,
 }
 
@@ -125,6 +126,7 @@ impl Error {
             BodyFault::TooLarge => Self::BodyTooLarge,
             BodyFault::Timeout => Self::BodyTimeout,
             BodyFault::Broken => Self::BodyBroken,
+            BodyFault::Name => Self::Refused(StatusCode::BAD_REQUEST, names::REFUSED),
             BodyFault::Plugin => Self::PluginBody,
         }
     }
@@ -137,6 +139,7 @@ impl Error {
             Side::Plugin => "a policy of this gateway failed".into(),
             Side::Gateway => match self {
                 Self::NoRoute | Self::NoAnswer => "nothing is served here".into(),
+                Self::Loop => "the request goes in a circle behind this gateway".into(),
                 _ => "the request took too long".into(),
             },
         }

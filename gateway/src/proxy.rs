@@ -27,7 +27,7 @@ use hyper::body::Incoming;
 
 use crate::error::Error;
 use crate::message::body::{ClientBody, Outgoing, Progress, discard};
-use crate::message::error::Side;
+use crate::message::error::{ErrorKind, Side};
 use crate::message::headers;
 use crate::server::connection::Connection;
 
@@ -57,7 +57,9 @@ pub async fn handle(
     let waits = has_body && request.headers().contains_key(header::EXPECT);
     let (parts, incoming) = request.into_parts();
     let limits = &connection.listener.config.limits;
-    let (body, progress) = ClientBody::new(incoming, limits.body, limits.body_idle, has_body);
+    let names = &connection.names;
+    let (body, progress) =
+        ClientBody::new(incoming, limits.body, limits.body_idle, has_body, names);
 
     let (mut passage, admitted) = admit::admit(local, &connection, parts, &body, limits.body);
     let protocol = upgrade.as_ref().map(|upgrade| &upgrade.protocol);
@@ -160,6 +162,10 @@ fn report(passage: &mut Passage, error: &Error) {
         passage.client.id.to_str().unwrap_or_default(),
     );
     match kind.side() {
+        // Routes and upstreams lead in a circle, which an operator alone can end.
+        _ if kind == ErrorKind::Loop => {
+            tracing::warn!(%route, id, kind = kind.name(), "{error}");
+        }
         Side::Upstream => tracing::warn!(%route, id, kind = kind.name(), "{error}"),
         // The plugin host has said what a plugin did, with the plugin's own words.
         Side::Client | Side::Gateway | Side::Plugin => {

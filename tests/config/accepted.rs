@@ -111,6 +111,7 @@ fn nothing_secret_is_in_the_masked_configuration() {
         "k-123",
         "hunter2",
         "letmein",
+        "a key of the fleet",
     ] {
         assert!(!shown.contains(secret), "{secret} in {shown}");
     }
@@ -118,6 +119,7 @@ fn nothing_secret_is_in_the_masked_configuration() {
     assert_eq!(config.masked["listeners"][1]["limits"]["body"], "10MiB");
     assert_eq!(config.masked["plugins"]["limit"]["cpu"], "10ms");
     assert_eq!(config.masked["admin"]["token"], "***");
+    assert_eq!(config.masked["server"]["fleet_key"], "***");
     assert_eq!(config.masked["secrets"]["from_env"], "***");
     assert_eq!(
         config.masked["plugins"]["auth"]["config"]["api_keys"],
@@ -222,4 +224,44 @@ fn a_certificate_that_clients_will_refuse_is_warned_about_with_its_line() {
             }
         }
     }
+}
+
+/// What is warned of in a configuration that may be served.
+fn warned(text: &str) -> Vec<String> {
+    let directory = directory();
+    let path = directory.path().join("gateway.toml");
+    fs::write(&path, text).unwrap();
+    let config = config::load(&path).unwrap_or_else(|errors| panic!("{errors}"));
+    let here = format!("{}/", directory.path().display());
+    let warnings = config.warnings.iter().map(ToString::to_string);
+    warnings.map(|text| text.replace(&here, "")).collect()
+}
+
+#[test]
+fn a_gateway_that_believes_no_mark_is_warned_about() {
+    let fleet = "[upstreams.p]\nendpoints = [\"127.0.0.1:9001\"]\ngateway = true\n";
+    assert_eq!(
+        warned(&format!("{fleet}{LISTENER}{ROUTE}")),
+        [
+            "gateway.toml:1: upstreams.p: `gateway = true` without `server.fleet_key`: no other gateway believes the mark of this one"
+        ]
+    );
+    let key = "[server]\nfleet_key = \"0123456789abcdef\"\n";
+    assert_eq!(warned(&format!("{key}{fleet}{LISTENER}{ROUTE}")), [""; 0]);
+    let empty = "[server]\nfleet_key = \"${GATEWAY_TEST_UNSET_HERE:-}\"\n";
+    assert_eq!(warned(&format!("{empty}{LISTENER}{ROUTE}")), [""; 0]);
+}
+
+#[test]
+fn a_field_that_arrives_at_some_listeners_alone_is_warned_about() {
+    let keeps =
+        "[[listeners]]\nname = \"keeps\"\naddress = \"127.0.0.1:0\"\nunusual_names = \"keep\"\n";
+    let route = "[[routes]]\nname = \"r\"\nmatch = { headers = { x_a = \"1\" } }\nrespond = { status = 200 }\n";
+    assert_eq!(
+        warned(&format!("{keeps}{route}{LISTENER}")),
+        [
+            "gateway.toml:7: routes[0].match.headers.x_a: does not arrive everywhere: the listener `main` lets no name pass with other characters than letters, digits and `-`; match `x-a`, or set `unusual_names = \"keep\"` there"
+        ]
+    );
+    assert_eq!(warned(&format!("{keeps}{route}")), [""; 0]);
 }

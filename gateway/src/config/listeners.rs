@@ -16,6 +16,7 @@ use super::scope::{Location, Scope};
 use super::sections::Sections;
 use super::table::{self, Default, Table};
 use super::tree::{self, Value};
+use crate::message::names::UnusualNames;
 
 /// Everything there is, as an upper end of sizes.
 const ANY_SIZE: u64 = 1 << 60;
@@ -38,6 +39,12 @@ static WORDS: Words = Words {
             "trusted_proxies",
             "Networks whose `X-Forwarded-*` and `Forwarded` fields are believed.",
         ),
+        (
+            "unusual_names",
+            "What becomes of request fields whose names have other characters than letters, digits and `-`, trailers \
+             too. Some servers read `x_user` as `x-user`, which a plugin may have set: so such fields are dropped, or \
+             the request is refused with 400.",
+        ),
         ("tls", "TLS. Without it, connections are plain."),
         ("limits", "What one client may take."),
     ],
@@ -48,6 +55,7 @@ address = "0.0.0.0:8443"
 protocols = ["h1", "h2"]
 proxy_protocol = false
 trusted_proxies = ["10.0.0.0/8", "192.0.2.1"]
+unusual_names = "drop"
 tls = { certificates = [{ cert = "cert.pem", key = "key.pem" }], min_version = "1.2" }
 
 [listeners.limits]
@@ -77,6 +85,16 @@ pub(super) fn listener(item: &Item<'_>) -> Option<(Option<Listener>, Json)> {
         });
         let trusted_proxies = table.item_or("trusted_proxies", &[]);
         let trusted_proxies = trusted_proxies.as_ref().map(networks).unwrap_or_default();
+        let unusual_names = table.or("unusual_names", Default::Text("drop"), |item| {
+            item.choice(
+                &[
+                    ("drop", UnusualNames::Drop),
+                    ("keep", UnusualNames::Keep),
+                    ("refuse", UnusualNames::Refuse),
+                ],
+                &[],
+            )
+        });
         let tls = table.optional_sub("tls", certificates::tls);
         let limits = table.sub("limits", limits);
         Some(Listener {
@@ -85,6 +103,7 @@ pub(super) fn listener(item: &Item<'_>) -> Option<(Option<Listener>, Json)> {
             h1,
             h2,
             trusted_proxies,
+            unusual_names,
             tls: tls.flatten(),
             limits,
         })

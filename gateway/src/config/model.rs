@@ -20,6 +20,7 @@ use super::log_format::LogTemplate;
 use super::scope::Watched;
 use super::units::Secret;
 use super::written::Written;
+use crate::message::names::UnusualNames;
 
 pub use routes::*;
 
@@ -64,6 +65,8 @@ pub struct Server {
     pub access_log: AccessLog,
     /// Where compiled plugins are kept; `None` switches the cache off. Default: the user's cache directory.
     pub compile_cache: Option<PathBuf>,
+    /// By which the gateways of one fleet know each other's marks; unless given, one that no other process has.
+    pub fleet_key: Option<Secret>,
 }
 
 /// `server.access_log`.
@@ -131,6 +134,8 @@ pub struct Listener {
     pub h2: bool,
     /// Peers whose `X-Forwarded-*` and `Forwarded` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// What becomes of fields whose names have other characters than letters, digits and `-`.
+    pub unusual_names: UnusualNames,
     /// TLS, if it is spoken.
     pub tls: Option<Tls>,
     /// What one client may take.
@@ -311,6 +316,8 @@ pub struct Upstream {
     pub name: Arc<str>,
     /// What is spoken to it.
     pub protocol: Protocol,
+    /// Whether its endpoints are gateways of the fleet.
+    pub gateway: bool,
     /// At least one, in round robin.
     pub endpoints: Vec<SocketAddr>,
     /// Connecting (1 s).

@@ -16,6 +16,7 @@ use super::suggest;
 use super::table::{self, Default, Table};
 use super::tree::Value;
 use super::units::Secret;
+use crate::message::depth::KEY_BYTES;
 
 static SERVER: Words = Words {
     about: "The process.",
@@ -34,6 +35,11 @@ static SERVER: Words = Words {
             "The directory of compiled plugins, or `false` for none. Unless given, `gateway` in the user's cache \
              directory (`$XDG_CACHE_HOME`, else `~/.cache`). A change needs a restart.",
         ),
+        (
+            "fleet_key",
+            "What the gateways of one fleet share, so that each believes the others how many gateways a request has \
+             passed: a string of at least 16 bytes. Empty, or not given, it is one that no other process has.",
+        ),
     ],
     example: r#"
 [server]
@@ -41,6 +47,7 @@ workers = 0
 grace = "30s"
 access_log = { format = "{client} {method} {path} {status} {duration_ms}", path = "stdout", sample = 0.1 }
 compile_cache = "cache"
+fleet_key = "${FLEET_KEY:-}"
 "#,
 };
 
@@ -59,13 +66,37 @@ pub(super) fn server(table: &mut Table<'_>) -> Server {
     });
     let access_log = table.sub("access_log", access_log);
     let compile_cache = compile_cache(table);
+    let fleet_key = fleet_key(table);
     table.later(&["tracing"]);
     Server {
         workers,
         grace,
         access_log,
         compile_cache,
+        fleet_key,
     }
+}
+
+fn fleet_key(table: &mut Table<'_>) -> Option<Secret> {
+    let expected = "a string of at least 16 bytes";
+    let item = table.item_unshown("fleet_key")?;
+    match &item.node.value {
+        Value::Text(text) if text.is_empty() => return None,
+        Value::Text(text) if text.len() < KEY_BYTES => item.fault(format!(
+            "has {} bytes; write {expected} that nobody guesses, such as `openssl rand -hex 32` prints",
+            text.len()
+        )),
+        Value::Text(text) => {
+            table.show("fleet_key", Json::from("***"));
+            return Some(Secret::new(text.as_str()));
+        }
+        Value::Broken => {
+            item.expect(Shape::Text, expected);
+        }
+        // A number may be the secret.
+        _ => item.fault(format!("expected {expected}")),
+    }
+    None
 }
 
 static ACCESS_LOG: Words = Words {

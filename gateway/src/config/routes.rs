@@ -1,5 +1,6 @@
 //! `[[routes]]`.
 
+mod fields;
 mod matcher;
 mod target;
 mod ties;
@@ -12,7 +13,7 @@ use super::chain::{self, Defaults, Step};
 use super::description::Words;
 use super::item::Item;
 use super::listeners;
-use super::model::{Match, PathPattern, Route, RoutePlugin, Segment};
+use super::model::{Listener, Match, PathPattern, Route, RoutePlugin, Segment};
 use super::scope::Scope;
 use super::sections::{Names, Sections};
 use super::table::Table;
@@ -182,9 +183,10 @@ pub(super) fn check_together(
     scope: &Scope,
     sections: &Sections<'_>,
     routes: &[Option<Route>],
-    listeners: usize,
+    listeners: &[Option<Listener>],
 ) {
     let items = sections.items("routes");
     listeners::unique_names(scope, &items);
-    ties::report(&items, routes, listeners);
+    ties::report(&items, routes, listeners.len());
+    fields::report(&items, routes, listeners);
 }

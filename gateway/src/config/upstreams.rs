@@ -3,12 +3,15 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use serde_json::Value as Json;
 
 use super::description::Words;
 use super::item::{Form, Item};
-use super::model::{Pool, Protocol, Upstream};
+use super::model::{Pool, Protocol, Server, Upstream};
+use super::sections::Sections;
 use super::table::{self, Default, Table};
+use super::tree::Value;
 
 /// Keys of the contract that are to come.
 const LATER: [&str; 7] = [
@@ -30,6 +33,11 @@ static WORDS: Words = Words {
         ("endpoints", "The servers: an IP address and a port each."),
         ("protocol", "What the endpoints speak."),
         (
+            "gateway",
+            "Whether the endpoints are gateways of the same fleet: then requests carry the mark that ends a circle after \
+             8 gateways. They know each other's marks by `server.fleet_key`. Listeners of this process need no `gateway`.",
+        ),
+        (
             "balance",
             "How requests are spread over the endpoints: in turns.",
         ),
@@ -43,6 +51,7 @@ static WORDS: Words = Words {
 [upstreams.products]
 endpoints = ["10.0.0.1:8080", { address = "[fd00::1]:8080", weight = 1 }]
 protocol = "h1"
+gateway = false
 balance = "round_robin"
 timeouts = { connect = "1s", first_byte = "15s", idle = "60s" }
 pool = { idle_per_worker = 64, idle_timeout = "60s", max_connections = 1024 }
@@ -77,6 +86,7 @@ pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstre
         let protocol = table.or("protocol", Default::Text("h1"), |item| {
             item.choice(&[("h1", Protocol::H1)], &["h2", "auto"])
         });
+        let gateway = table.or("gateway", Default::Bool(false), |item| item.bool());
         table.or("balance", Default::Text("round_robin"), |item| {
             item.choice(&[("round_robin", ())], &["random", "least_request", "hash"])
         });
@@ -93,6 +103,7 @@ pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstre
         Some(Upstream {
             name,
             protocol,
+            gateway,
             endpoints: endpoints?,
             connect_timeout,
             first_byte_timeout,
@@ -100,6 +111,28 @@ pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstre
             pool,
         })
     })
+}
+
+/// What one upstream cannot know of the rest.
+pub(super) fn check_together(
+    sections: &Sections<'_>,
+    upstreams: &IndexMap<Arc<str>, Upstream>,
+    server: &Server,
+) {
+    if server.fleet_key.is_some() {
+        return;
+    }
+    for item in sections.given("upstreams") {
+        let fields = match item.node.value {
+            Value::Table(_) => item.fields("a table").unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        for (entry, item) in fields {
+            if upstreams.get(&*entry.key).is_some_and(|it| it.gateway) {
+                item.warn("`gateway = true` without `server.fleet_key`: no other gateway believes the mark of this one");
+            }
+        }
+    }
 }
 
 static POOL: Words = Words {

@@ -163,6 +163,7 @@ impl Gateway {
             .listeners
             .prepare(&config, self.workers.len())
             .map_err(whole)?;
+        reloading.builder.listen_at(bound.addresses());
         let snapshot = build(reloading, config.clone(), previous.clone(), only).await?;
         self.state.resize(config.state.max_entries);
         reloading.listeners.open(bound, &self.workers).await;

@@ -25,6 +25,9 @@ pub enum BodyFault {
     /// The peer broke it off, or its framing is wrong.
     #[error("the body broke off")]
     Broken,
+    /// A trailer has a name that the listener refuses.
+    #[error("a trailer has a name that is refused")]
+    Name,
     /// A plugin refused a chunk.
     #[error("a plugin refused a chunk")]
     Plugin,
@@ -37,6 +40,7 @@ impl BodyFault {
             Self::TooLarge => ErrorKind::BodyTooLarge,
             Self::Timeout => ErrorKind::BodyTimeout,
             Self::Broken => ErrorKind::BodyBroken,
+            Self::Name => ErrorKind::Refused,
             Self::Plugin => ErrorKind::Plugin,
         }
     }
@@ -45,7 +49,7 @@ impl BodyFault {
     pub fn of_response(self) -> ErrorKind {
         match self {
             Self::TooLarge => ErrorKind::ResponseTooLarge,
-            Self::Timeout | Self::Broken => ErrorKind::ResponseBroken,
+            Self::Timeout | Self::Broken | Self::Name => ErrorKind::ResponseBroken,
             Self::Plugin => ErrorKind::Plugin,
         }
     }

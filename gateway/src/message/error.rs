@@ -108,17 +108,19 @@ impl ErrorKind {
             | Self::BodyTooLarge
             | Self::BodyTimeout
             | Self::BodyBroken
-            | Self::ClientClosed
-            | Self::Loop => Side::Client,
+            | Self::ClientClosed => Side::Client,
             Self::Connect
             | Self::Saturated
             | Self::BadGateway
             | Self::UpstreamTimeout
             | Self::ResponseBroken => Side::Upstream,
             Self::ResponseTooLarge | Self::Plugin => Side::Plugin,
-            Self::NoRoute | Self::NoAnswer | Self::Deadline | Self::UpgradeBroken | Self::Idle => {
-                Side::Gateway
-            }
+            Self::NoRoute
+            | Self::NoAnswer
+            | Self::Loop
+            | Self::Deadline
+            | Self::UpgradeBroken
+            | Self::Idle => Side::Gateway,
         }
     }
 }

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use wasmtime::Trap;
 
+use crate::config::OnError;
+
 /// The longest text of a plugin in a failure, bytes.
 const WORDS: usize = 1 << 10;
 
@@ -39,6 +41,8 @@ pub enum FailureKind {
     Configure,
     /// The plugin itself returned an error.
     Refused,
+    /// A sub-request of the call went in a circle of gateways.
+    Loop,
     /// The instance that held this exchange was lost in an earlier call.
     Lost,
 }
@@ -56,6 +60,7 @@ impl FailureKind {
             Self::Instances => "instances",
             Self::Configure => "configure",
             Self::Refused => "refused",
+            Self::Loop => "loop",
             Self::Lost => "lost",
         }
     }
@@ -75,6 +80,11 @@ impl Failure {
             kind,
             message: one_line(&message.into()),
         }
+    }
+
+    /// Whether a plugin that failed so is skipped: never where a circle of gateways kept it from its work.
+    pub fn opens(&self, on_error: OnError) -> bool {
+        on_error == OnError::Open && self.kind != FailureKind::Loop
     }
 
     /// What a trap says. `memory_refused` tells a trap for lack of memory from any other.

@@ -12,7 +12,7 @@ use wasmtime::{Store, UpdateDeadline};
 use super::exports::Exports;
 use super::failure::{Failure, FailureKind};
 use super::flow::phases_from_wit;
-use super::functions::{Call, Functions, Returned};
+use super::functions::{Call, Functions, Returned, refused};
 use super::host::bindings::exports::gateway::plugin::filter as wit;
 use super::host::{Guest, Resolved, Shared};
 use super::limits::SETUP_FACTOR;
@@ -191,7 +191,9 @@ impl Instance {
         returned: Option<wasmtime::Result<Returned>>,
     ) -> Result<Returned, Failure> {
         linked.patience.learn(self.meter.used());
-        self.settle(returned, linked.config.timeout)
+        let returned = self.settle(returned, linked.config.timeout);
+        let returned = returned.and_then(refused);
+        returned.map_err(|failure| self.guest().judged(failure))
     }
 
     /// A call that parses and builds: always on a fibre, since it may take long.

@@ -8,7 +8,7 @@ use super::answer::{Answer, Source};
 use super::passage::Passage;
 use super::stream::Pipeline;
 use crate::clock;
-use crate::config::{BodyOverflow, OnError};
+use crate::config::BodyOverflow;
 use crate::error::Error;
 use crate::exchange::{Link, Place};
 use crate::message::body::{BodyFault, Collected, Outgoing, Progress};
@@ -330,9 +330,9 @@ fn next(streams: &mut &[Link], meant: impl Fn(&Link) -> bool) -> Option<Link> {
 
 /// A failure is none where the plugin may be skipped.
 fn skip(linked: &Linked, failure: Failure) -> Result<(), Error> {
-    match linked.config.on_error {
-        OnError::Open => Ok(()),
-        OnError::Closed => Err(Error::Plugin(linked.name.to_string(), failure)),
+    match failure.opens(linked.config.on_error) {
+        true => Ok(()),
+        false => Err(Error::Plugin(linked.name.to_string(), failure)),
     }
 }
 

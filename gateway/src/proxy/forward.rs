@@ -10,6 +10,7 @@ use crate::config::{HostRewrite, UpstreamId};
 use crate::error::Error;
 use crate::exchange::Parts;
 use crate::message::body::{Outgoing, Progress};
+use crate::message::depth::TooDeep;
 use crate::message::error::ErrorKind;
 use crate::message::headers;
 use crate::route::rewrite;
@@ -27,12 +28,14 @@ pub(super) async fn send(
     let view = passage.view.clone();
     let upstream = view.upstream(upstream);
     let exchange = &mut *passage.exchange;
-    prepare(exchange);
+    rewrite_path(exchange);
     let picked = upstream.pick(&view.client, None, &Tried::default());
     let picked = picked.ok_or_else(|| {
         let name = upstream.name.to_string();
         Error::Connect(name, "no endpoint".to_owned())
     })?;
+    let mark = upstream.mark(&picked, exchange.client.depth);
+    let mark = mark.map_err(|TooDeep| Error::Loop)?;
     let address = picked.address;
     let times = Times {
         now: clock::recent(),
@@ -43,6 +46,7 @@ pub(super) async fn send(
         path: &exchange.request.path,
         host: host(exchange),
         headers: &exchange.request.headers,
+        mark: mark.as_ref(),
         upgrade,
     };
     let span = span::upstream(&exchange.span, &upstream.name, address);
@@ -58,7 +62,7 @@ pub(super) async fn send(
             let record = &mut exchange.record;
             record.endpoint = Some(address);
             record.upstream = Some((times.now, clock::now()));
-            headers::strip(&mut head.headers, false);
+            headers::strip(&mut head.headers);
             let body = Source::Upstream(body);
             Ok(Answer { head, body })
         }
@@ -72,16 +76,11 @@ pub(super) async fn send(
     }
 }
 
-/// The last edits of the head: path rewrite, and the mark of a sub-request.
-fn prepare(exchange: &mut Parts) {
+/// The last edit of the head: the path of the route.
+fn rewrite_path(exchange: &mut Parts) {
     let rewrite = &exchange.route.config.rewrite;
     if let Some(path) = rewrite::path(&rewrite.path, &exchange.request.path) {
         exchange.request.path = path;
-    }
-    let depth = exchange.client.depth;
-    if depth > 0 {
-        let depth = HeaderValue::from(u16::from(depth));
-        exchange.request.headers.insert(&headers::DEPTH, depth);
     }
 }
 

@@ -187,8 +187,8 @@ impl Pipeline {
             match (edited, on_error) {
                 (Ok(edited), _) => chunk = edited,
                 // It is reported already.
-                (Err(_), OnError::Open) => {}
-                (Err(_), OnError::Closed) => return Err(BodyFault::Plugin),
+                (Err(failure), on_error) if failure.opens(*on_error) => {}
+                (Err(_), _) => return Err(BodyFault::Plugin),
             }
         }
         Ok(chunk)

@@ -15,6 +15,7 @@ use super::runtime::{Admission, ListenerRuntime};
 use super::streams::Streams;
 use super::tls::Session;
 use crate::clock;
+use crate::message::names;
 
 /// What is known of a connection. While it is held, by a tunnel for one, the connection counts as open.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct Connection {
     pub tls: Option<Session>,
     /// Whether it speaks HTTP/2.
     pub h2: bool,
+    /// What it does with unusual names of fields.
+    pub names: Arc<names::Rule>,
     pub(crate) clocks: Arc<Clocks>,
     pub(crate) opened: u64,
     /// When the last exchange ended.

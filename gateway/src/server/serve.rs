@@ -105,6 +105,7 @@ pub(crate) async fn accept<H: Handler>(
         return;
     };
     let connection = Rc::new(Connection {
+        names: listener.names(),
         listener,
         peer,
         address: headers::address_value(peer.ip()),

@@ -16,6 +16,7 @@ use http::StatusCode;
 use parking_lot::Mutex;
 
 use crate::message::error::ErrorKind;
+use crate::message::names::Met;
 use crate::message::phase::Phase;
 
 use plugin_series::{Names, Series};
@@ -82,6 +83,8 @@ pub struct UpstreamMetrics {
 #[derive(Debug, Default)]
 pub struct ListenerMetrics {
     open: Gauge,
+    /// Fields with unusual names.
+    pub unusual: Arc<Met>,
 }
 
 impl Metrics {
@@ -137,7 +140,10 @@ impl Metrics {
 
     /// The counts of a listener.
     pub fn listener(&self, name: &str) -> Arc<ListenerMetrics> {
-        named(&self.listeners, name, ListenerMetrics::default)
+        named(&self.listeners, name, || ListenerMetrics {
+            open: Gauge::new(),
+            unusual: Arc::new(Met::new(name)),
+        })
     }
 
     /// An exchange failed.

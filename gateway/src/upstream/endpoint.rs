@@ -7,8 +7,10 @@ use std::sync::atomic::AtomicUsize;
 
 use http::HeaderValue;
 
+use super::fleet::Gateways;
 use super::slots::Slot;
 use crate::config;
+use crate::message::depth::TooDeep;
 use crate::telemetry::metrics::{Gauge, UpstreamMetrics};
 
 /// An upstream in force.
@@ -22,6 +24,8 @@ pub struct Upstream {
     pub endpoints: Vec<Arc<Endpoint>>,
     /// Its counters.
     pub metrics: Arc<UpstreamMetrics>,
+    /// Those of the endpoints that are gateways.
+    pub(super) gateways: Gateways,
     pub(super) state: Arc<State>,
 }
 
@@ -45,6 +49,18 @@ pub struct Endpoint {
     pub in_flight: Gauge,
     /// Its place in every client's pool.
     slot: Slot,
+}
+
+impl Upstream {
+    /// What tells the endpoint how deep a request stands that is sent to it for one of this depth; none where it is no
+    /// gateway of the fleet.
+    ///
+    /// # Errors
+    /// If that is too deep.
+    #[inline]
+    pub fn mark(&self, picked: &Picked, depth: u8) -> Result<Option<HeaderValue>, TooDeep> {
+        self.gateways.mark(picked.address, depth)
+    }
 }
 
 impl Endpoint {

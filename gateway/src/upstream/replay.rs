@@ -59,6 +59,7 @@ mod tests {
                 path: &path,
                 host: None,
                 headers: &headers,
+                mark: None,
                 upgrade: None,
             };
             let body = Outgoing::full(Bytes::from_static(b"held"));

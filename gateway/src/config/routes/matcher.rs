@@ -7,6 +7,7 @@ use super::super::item::{Form, Item};
 use super::super::model::{HostPattern, Match, PathPattern, ValuePattern};
 use super::super::patterns;
 use super::super::table::{self, Table};
+use crate::message::fields;
 
 /// Keys of the contract that are to come.
 const LATER: [&str; 5] = ["cookies", "client", "after", "before", "version"];
@@ -236,6 +237,11 @@ fn headers(item: &Item<'_>) -> Vec<(HeaderName, ValuePattern)> {
         if name == http::header::HOST {
             let message = "the host is matched by `match.host`";
             item.scope.fault(entry.at, &item.key, message);
+        } else if never_arrives(name.as_str()) {
+            let message = format!(
+                "`{name}` is removed before routes are looked at, so that nothing could match"
+            );
+            item.scope.fault(entry.at, &item.key, message);
         }
         let Some(value) = value(&item) else { continue };
         if let ValuePattern::Equals(text) = &value
@@ -250,6 +256,11 @@ fn headers(item: &Item<'_>) -> Vec<(HeaderName, ValuePattern)> {
         headers.push((name, value));
     }
     headers
+}
+
+/// Whether a field is gone before routes are looked at. Of TE, `trailers` stays.
+fn never_arrives(name: &str) -> bool {
+    fields::ends_here(name) || (fields::of_connection(name).is_some() && name != "te")
 }
 
 fn query(item: &Item<'_>) -> Vec<(String, ValuePattern)> {

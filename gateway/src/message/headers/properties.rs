@@ -7,7 +7,7 @@ use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
-use super::{X_REQUEST_ID, address_value, client, forget_client, forward, strip};
+use super::{X_REQUEST_ID, address_value, client, forget_client, forward, strip_request};
 use super::{host_of, request_id};
 use crate::message::fields;
 
@@ -48,7 +48,7 @@ pub fn forwarded(input: &[u8]) {
     let is_proxy = proxies.iter().any(|net| net.contains(&peer.to_canonical()));
     assert_eq!(found.trusted, is_proxy);
     let mut sent = headers.clone();
-    let seen = strip(&mut sent, false);
+    let seen = strip_request(&mut sent);
     if seen.identity && !found.trusted {
         forget_client(&mut sent);
     }

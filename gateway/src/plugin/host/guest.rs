@@ -15,7 +15,7 @@ use super::output::Output;
 use crate::config::{self, Secret};
 use crate::exchange::Exchange;
 use crate::message::phase::Phases;
-use crate::plugin::failure::LogGate;
+use crate::plugin::failure::{Failure, FailureKind, LogGate};
 use crate::plugin::limits::Budget;
 use crate::plugin::ticker::Clock;
 use crate::state::Memory;
@@ -98,6 +98,8 @@ pub(in crate::plugin) struct Guest {
     pub(in crate::plugin) deadline: Instant,
     /// The last line the guest logged at level error in this call.
     pub(in crate::plugin) last_words: Option<String>,
+    /// Whether a sub-request of the call in hand went in a circle.
+    pub(super) looped: bool,
     /// Names of request and of response fields that it has edited before.
     pub(super) names: [Names; 2],
     /// The route it serves without the exchange in hand: chunks of a body may come while another phase has it.
@@ -126,6 +128,7 @@ impl Guest {
             on_fibre: true,
             deadline: Instant::now(),
             last_words: None,
+            looped: false,
             names: Default::default(),
             route: None,
             outputs,
@@ -140,6 +143,15 @@ impl Guest {
         self.phases = phases;
         self.deadline = deadline;
         self.last_words = None;
+        self.looped = false;
+    }
+
+    /// A failure of the call in hand. After a sub-request in a circle it is of that kind, whatever the plugin made of it.
+    pub(in crate::plugin) fn judged(&self, mut failure: Failure) -> Failure {
+        if self.looped {
+            failure.kind = FailureKind::Loop;
+        }
+        failure
     }
 
     /// What the plugin wanted is not granted; `remedy` would grant it.

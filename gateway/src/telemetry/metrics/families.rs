@@ -159,6 +159,17 @@ impl Metrics {
             encoder,
             ("gateway_connections", "Open connections of clients"),
             open,
+        )?;
+        let unusual = listeners
+            .iter()
+            .map(|(listener, metrics)| ([("listener", listener.clone())], metrics.unusual.total()));
+        counters(
+            encoder,
+            (
+                "gateway_unusual_fields",
+                "Fields of requests that were dropped or refused for characters in their names",
+            ),
+            unusual,
         )
     }
 

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use http_body::Body as _;
 
 use crate::message::body::Outgoing;
+use crate::message::depth::DEPTH;
 use crate::message::fields::is_written_last;
 
 /// A request without its body.
@@ -19,6 +20,8 @@ pub struct Message<'a> {
     pub host: Option<&'a HeaderValue>,
     /// The other fields. Framing fields in it are not sent: the body says how it is framed.
     pub headers: &'a HeaderMap,
+    /// Tells a gateway how deep the request stands: [`DEPTH`].
+    pub mark: Option<&'a HeaderValue>,
     /// The protocol to switch to (RFC 9110, section 7.8).
     pub upgrade: Option<&'a HeaderValue>,
 }
@@ -71,6 +74,9 @@ impl<'a> Message<'a> {
                 continue;
             }
             field(out, name.as_str(), value);
+        }
+        if let Some(mark) = self.mark {
+            field(out, DEPTH.as_str(), mark);
         }
         match length {
             Length::None => {}
@@ -131,6 +137,7 @@ mod tests {
             path: &PathAndQuery::from_static("/a?b"),
             host: Some(&HeaderValue::from_static("origin")),
             headers: &headers,
+            mark: None,
             upgrade: None,
         };
         let mut out = Vec::new();

@@ -11,7 +11,6 @@ use tokio::io::AsyncWrite;
 
 use super::request::{Length, Message, field};
 use crate::message::body::{BodyFault, Outgoing};
-use crate::message::fields::may_trail;
 use crate::net::Stream;
 
 /// The part of a request that was not written yet.
@@ -170,9 +169,7 @@ impl Sending {
             Length::Chunked => {
                 self.line.extend_from_slice(b"0\r\n");
                 for (name, value) in trailers.into_iter().flatten() {
-                    if may_trail(name.as_str()) {
-                        field(&mut self.line, name.as_str(), value);
-                    }
+                    field(&mut self.line, name.as_str(), value);
                 }
                 self.line.extend_from_slice(b"\r\n");
             }

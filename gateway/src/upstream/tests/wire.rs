@@ -73,7 +73,7 @@ fn a_request_goes_over_http_2_and_the_next_over_the_same_connection() {
         let mut config = configured("h2", &[&address.to_string()]);
         config.protocol = Protocol::H2;
         let metrics = Metrics::new(1);
-        let upstream = Registry::default().upstream(&config, &metrics);
+        let upstream = registered(&Registry::default(), &config, &metrics);
         let client = Arc::new(Client::default());
         let mut headers = HeaderMap::new();
         headers.insert("content-length", HeaderValue::from_static("9"));
@@ -84,6 +84,7 @@ fn a_request_goes_over_http_2_and_the_next_over_the_same_connection() {
                 path: &path,
                 host: None,
                 headers: &headers,
+                mark: None,
                 upgrade: None,
             };
             let picked = upstream.pick(&client, None, &Tried::default()).unwrap();
@@ -114,7 +115,7 @@ fn an_endpoint_where_nothing_listens_is_a_connect_failure_and_nothing_was_sent()
         drop(free);
         let mut config = configured("h2", &[&address.to_string()]);
         config.protocol = Protocol::H2;
-        let upstream = Registry::default().upstream(&config, &Metrics::new(1));
+        let upstream = registered(&Registry::default(), &config, &Metrics::new(1));
         let client = Arc::new(Client::default());
         let (path, headers) = (PathAndQuery::from_static("/"), HeaderMap::new());
         let message = Message {
@@ -122,6 +123,7 @@ fn an_endpoint_where_nothing_listens_is_a_connect_failure_and_nothing_was_sent()
             path: &path,
             host: None,
             headers: &headers,
+            mark: None,
             upgrade: None,
         };
         let picked = upstream.pick(&client, None, &Tried::default()).unwrap();
@@ -198,6 +200,7 @@ fn a_connection_of_http_1_is_the_same_over_tls_and_is_kept() {
             path: &path,
             host: Some(&authority),
             headers: &headers,
+            mark: None,
             upgrade: None,
         };
         let sending = Sending::new(message, Outgoing::Empty, Vec::new());
