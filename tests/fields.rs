@@ -86,7 +86,13 @@ fn a_listener_may_keep_unusual_names_and_routes_see_them_then() {
     assert_eq!(get(public, "/", &[("x_tenant", "a")]).status, 204);
     // Who asks is no matter of names: RFC 3875, section 4.1.18.
     let seen = origin.seen().len();
-    over_h1(public, &[("x_forwarded_for", "6.6.6.6")]);
+    let asks = [
+        "x_forwarded_for",
+        "x.forwarded.for",
+        "x_real_ip",
+        "x~real~ip",
+    ];
+    over_h1(public, &asks.map(|name| (name, "6.6.6.6")));
     assert!(!origin.seen()[seen].contains("6.6.6.6"));
     assert_eq!(
         gateway.metric(r#"gateway_unusual_fields_total{listener="public"}"#),

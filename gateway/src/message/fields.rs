@@ -48,13 +48,14 @@ pub fn is_protected(name: &str) -> bool {
 }
 
 /// Whether a field says who asks, and how: Forwarded (RFC 7239), X-Forwarded-* whatever follows, X-Real-IP. Servers in
-/// the manner of CGI (RFC 3875, section 4.1.18) read `x_real_ip` as the same field.
+/// the manner of CGI (RFC 3875, section 4.1.18) read `x_real_ip` as the same field, and some `x.real.ip`.
 #[inline]
 pub fn tells_client(name: &str) -> bool {
+    let parts = |byte: &u8| !byte.is_ascii_alphanumeric();
     match name.as_bytes() {
-        [b'x', b'-' | b'_', rest @ ..] => match rest.strip_prefix(b"forwarded") {
-            Some(rest) => matches!(rest, [b'-' | b'_', ..]),
-            None => matches!(rest, b"real-ip" | b"real_ip"),
+        [b'x', part, rest @ ..] if parts(part) => match rest.strip_prefix(b"forwarded") {
+            Some(rest) => rest.first().is_some_and(parts),
+            None => matches!(rest, [b'r', b'e', b'a', b'l', part, b'i', b'p'] if parts(part)),
         },
         name => name == b"forwarded",
     }
@@ -152,7 +153,12 @@ mod tests {
 
     #[test]
     fn who_asks_never_comes_after_the_body() {
-        for name in ["forwarded", "x-forwarded-host", "x_real_ip"] {
+        for name in [
+            "forwarded",
+            "x-forwarded-host",
+            "x_real_ip",
+            "x.forwarded.for",
+        ] {
             assert!(tells_client(name) && !may_trail(name), "{name}");
         }
         assert!(!tells_client("x-forwarded"));

@@ -70,10 +70,13 @@ pub fn forwarded(input: &[u8]) {
     }
 }
 
-/// Only the gateway's own three fields tell who asks, even to a server that takes `_` for `-` as CGI does.
+/// Only the gateway's own three fields tell who asks, even to a server that takes `_` or any other byte for `-` as CGI
+/// does.
 fn check_stranger(sent: &HeaderMap, [address, scheme, authority]: [&HeaderValue; 3]) {
     for (name, value) in sent {
-        let read = name.as_str().replace('_', "-");
+        let read = name
+            .as_str()
+            .replace(|part: char| !part.is_ascii_alphanumeric(), "-");
         if !fields::tells_client(&read) {
             continue;
         }
