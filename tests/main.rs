@@ -23,6 +23,7 @@ mod house;
 mod idle;
 mod instances;
 mod instructions;
+mod poisoning;
 mod quickstart;
 mod reload;
 mod routes;

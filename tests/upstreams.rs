@@ -10,9 +10,9 @@ use crate::harness::http::read_answer;
 use crate::harness::recorder::Recorder;
 use crate::harness::{Gateway, get};
 
-const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+pub(crate) const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-fn connect(address: SocketAddr, bytes: &[u8]) -> TcpStream {
+pub(crate) fn connect(address: SocketAddr, bytes: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     let patience = Some(Duration::from_secs(20));
     stream.set_read_timeout(patience).unwrap();
@@ -21,7 +21,7 @@ fn connect(address: SocketAddr, bytes: &[u8]) -> TcpStream {
     stream
 }
 
-fn begin() -> (Recorder, Gateway, SocketAddr) {
+pub(crate) fn begin() -> (Recorder, Gateway, SocketAddr) {
     let upstream = Recorder::start();
     let gateway = gateway(upstream.address);
     let public = gateway.listener("public");
@@ -40,7 +40,7 @@ fn read_all(stream: &mut TcpStream) -> (Vec<u8>, bool) {
 }
 
 /// A request on a connection of its own, which goes upstream as connection `at` and is answered well.
-fn served(upstream: &Recorder, public: SocketAddr, at: usize) {
+pub(crate) fn served(upstream: &Recorder, public: SocketAddr, at: usize) {
     let mut client = connect(public, b"GET /next HTTP/1.1\r\nhost: a\r\n\r\n");
     upstream.head(at);
     upstream.send(at, OK);

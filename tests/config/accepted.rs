@@ -98,6 +98,8 @@ fn targets_and_patterns_are_what_the_file_says() {
     assert!(matches!(route("old").target, Target::Redirect(_)));
     assert!(matches!(route("aggregate").target, Target::Plugins));
     assert_eq!(route("old").listeners, [1]);
+    assert!(config.upstreams["products"].reads_bodies);
+    assert!(!config.upstreams["idp"].reads_bodies);
 }
 
 #[test]

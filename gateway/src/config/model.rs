@@ -321,6 +321,8 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// The keep-alive pool.
     pub pool: Pool,
+    /// Whether it reads the body of every request to its end, whatever the method (false).
+    pub reads_bodies: bool,
 }
 
 /// `upstreams.NAME.pool`.

@@ -38,6 +38,10 @@ static WORDS: Words = Words {
             "pool",
             "The connections that are kept for the next request.",
         ),
+        (
+            "reads_bodies",
+            "Whether every endpoint reads the body of every request to its end. Unless it does, a body with another method than POST, PUT, PATCH or QUERY may hide a request of its own: such a request ends its connection.",
+        ),
     ],
     example: r#"
 [upstreams.products]
@@ -46,6 +50,7 @@ protocol = "h1"
 balance = "round_robin"
 timeouts = { connect = "1s", first_byte = "15s", idle = "60s" }
 pool = { idle_per_worker = 64, idle_timeout = "60s", max_connections = 1024 }
+reads_bodies = true
 
 [upstreams.idp]
 endpoints = ["${IDP:-127.0.0.1:9001}"]
@@ -89,6 +94,7 @@ pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstre
             )
         });
         let pool = table.sub("pool", pool);
+        let reads_bodies = table.or("reads_bodies", Default::Bool(false), |item| item.bool());
         table.later(&LATER);
         Some(Upstream {
             name,
@@ -98,6 +104,7 @@ pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstre
             first_byte_timeout,
             idle_timeout,
             pool,
+            reads_bodies,
         })
     })
 }

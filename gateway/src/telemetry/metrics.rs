@@ -75,6 +75,7 @@ pub struct PluginMetrics {
 pub struct UpstreamMetrics {
     requests: Counter,
     failures: ByKind,
+    surplus: Counter,
     open: Gauge,
 }
 
@@ -131,6 +132,7 @@ impl Metrics {
         named(&self.upstreams, name, || UpstreamMetrics {
             requests: Counter::new(),
             failures: ByKind::new(),
+            surplus: Counter::new(),
             open: Gauge::new(),
         })
     }
@@ -265,6 +267,11 @@ impl UpstreamMetrics {
     /// A request was answered.
     pub fn request(&self) {
         self.requests.add(1);
+    }
+
+    /// A kept connection had bytes that were not asked for.
+    pub fn surplus(&self) {
+        self.surplus.add(1);
     }
 
     /// A request had no whole answer.

@@ -19,7 +19,7 @@ impl<'a> Replayable<'a> {
         let body = match body {
             Outgoing::Empty => Bytes::new(),
             Outgoing::Full(bytes) => bytes.clone(),
-            Outgoing::Client(_) | Outgoing::Edited(_) => return None,
+            Outgoing::Client(_) | Outgoing::Edited(_) | Outgoing::Begun(_) => return None,
         };
         Some(Self { message, body })
     }

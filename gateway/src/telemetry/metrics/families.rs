@@ -239,6 +239,17 @@ impl Metrics {
             ),
             failures,
         )?;
+        let surplus = upstreams
+            .iter()
+            .map(|(upstream, metrics)| ([name(upstream)], metrics.surplus.sum()));
+        counters(
+            encoder,
+            (
+                "gateway_upstream_surplus",
+                "Connections on which an endpoint sent more than the answer",
+            ),
+            surplus,
+        )?;
         let open = upstreams
             .iter()
             .map(|(upstream, metrics)| ([name(upstream)], metrics.open.sum()));

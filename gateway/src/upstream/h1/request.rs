@@ -41,14 +41,19 @@ impl<'a> Message<'a> {
         Self { host, ..self }
     }
 
+    /// Whether `body`, which has begun, is one that the method gives no meaning: an upstream may leave it unread and take
+    /// it for the next request (RFC 9110, section 9.3.1).
+    pub(in crate::upstream) fn has_unexpected_body(&self, body: &Outgoing) -> bool {
+        !matches!(body, Outgoing::Empty) && !carries_body(self.method)
+    }
+
     /// How this message announces `body`. Methods that usually carry a body announce an empty one
     /// (RFC 9110, section 8.6).
     pub(super) fn length(&self, body: &Outgoing) -> Length {
         match body.size_hint().exact() {
             None => Length::Chunked,
             Some(0) => {
-                let expected = matches!(*self.method, Method::POST | Method::PUT | Method::PATCH);
-                if expected || self.headers.contains_key(CONTENT_LENGTH) {
+                if carries_body(self.method) || self.headers.contains_key(CONTENT_LENGTH) {
                     Length::Known(0)
                 } else {
                     Length::None
@@ -58,8 +63,8 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Writes the head.
-    pub(super) fn write(&self, length: Length, out: &mut Vec<u8>) {
+    /// Writes the head; `last`: the upstream is told that no other request follows on the connection.
+    pub(super) fn write(&self, length: Length, last: bool, out: &mut Vec<u8>) {
         out.extend_from_slice(self.method.as_str().as_bytes());
         out.push(b' ');
         out.extend_from_slice(self.path.as_str().as_bytes());
@@ -88,9 +93,19 @@ impl<'a> Message<'a> {
                 &HeaderValue::from_static("upgrade"),
             );
             field(out, UPGRADE.as_str(), protocol);
+        } else if last {
+            out.extend_from_slice(b"connection: close\r\n");
         }
         out.extend_from_slice(b"\r\n");
     }
+}
+
+/// Whether requests of this method usually carry a body, which every upstream reads.
+fn carries_body(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::POST | Method::PUT | Method::PATCH | Method::QUERY
+    )
 }
 
 /// One field line.
@@ -134,7 +149,7 @@ mod tests {
             upgrade: None,
         };
         let mut out = Vec::new();
-        message.write(message.length(body), &mut out);
+        message.write(message.length(body), false, &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -167,6 +182,7 @@ mod tests {
             (Method::DELETE, &[][..], false),
             (Method::POST, &[][..], true),
             (Method::PUT, &[][..], true),
+            (Method::QUERY, &[][..], true),
         ] {
             let head = written(method.clone(), fields, &Outgoing::Empty);
             assert_eq!(
@@ -174,6 +190,33 @@ mod tests {
                 announced,
                 "{method} {fields:?}: {head}"
             );
+        }
+    }
+
+    #[test]
+    fn a_body_that_an_upstream_may_leave_unread_is_one_of_any_method_but_four() {
+        for (method, reads) in [
+            ("POST", true),
+            ("PUT", true),
+            ("PATCH", true),
+            ("QUERY", true),
+            ("GET", false),
+            ("HEAD", false),
+            ("DELETE", false),
+            ("OPTIONS", false),
+            ("PROPFIND", false),
+            ("post", false),
+        ] {
+            let message = Message {
+                method: &Method::from_bytes(method.as_bytes()).unwrap(),
+                path: &PathAndQuery::from_static("/"),
+                host: None,
+                headers: &HeaderMap::new(),
+                upgrade: None,
+            };
+            let full = Outgoing::Full(Bytes::from_static(b"abc"));
+            assert_eq!(message.has_unexpected_body(&full), !reads, "{method}");
+            assert!(!message.has_unexpected_body(&Outgoing::Empty), "{method}");
         }
     }
 
