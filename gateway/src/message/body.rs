@@ -6,12 +6,22 @@ mod client;
 mod outgoing;
 
 use bytes::Bytes;
+use http::Method;
 use http_body_util::BodyExt as _;
 
 use super::error::ErrorKind;
 
 pub use client::{ClientBody, Progress, discard};
 pub use outgoing::Outgoing;
+
+/// Whether requests of this method usually carry a body, which every server reads. What comes with another one may be
+/// left unread, and be taken for the next request (RFC 9110, section 9.3.1).
+pub fn is_expected(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::POST | Method::PUT | Method::PATCH | Method::QUERY
+    )
+}
 
 /// Why a body broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -6,6 +6,7 @@
 use std::rc::Rc;
 
 use http::{HeaderValue, Request, Response, Version, header};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
@@ -13,6 +14,7 @@ use super::answer::Source;
 use super::body::Body;
 use super::passage::Passage;
 use super::send::{Length, head};
+use crate::message::body::is_expected;
 use crate::server::connection::Connection;
 
 mod tunnel;
@@ -46,7 +48,9 @@ pub(super) fn requested(
         });
     // Upgrade to HTTP/2 in clear text was dropped by RFC 9113, section 3.1: the request is an ordinary one.
     let h2c = protocol.as_bytes().eq_ignore_ascii_case(b"h2c");
-    (named && !h2c).then(|| Requested {
+    // What the upstream may leave unread would be the first of the other protocol, or a request of its own.
+    let unread = !request.body().is_end_stream() && !is_expected(request.method());
+    (named && !h2c && !unread).then(|| Requested {
         protocol,
         client: hyper::upgrade::on(request),
         connection: connection.clone(),

@@ -30,7 +30,7 @@ use crate::net::Stream;
 /// came: the upstream closed it while the request was under way. No more than [`Replayable`] allows.
 ///
 /// No connection of HTTP/1 is taken before the first byte of the body is there, or its end. A body that the upstream may
-/// leave unread, and take for the next request, ends its connection, and no upgrade is asked for with it.
+/// leave unread, and take for the next request, ends its connection.
 ///
 /// A 101 is an answer only where `message` asks for an upgrade. Cancelling it closes the connection (HTTP/2: resets the
 /// stream).
@@ -49,7 +49,7 @@ pub async fn send(
         // Boxed, so that exchanges over HTTP/1 do not carry the room for it.
         return Box::pin(send_h2(client, upstream, picked, times, message, body)).await;
     }
-    let mut message = message.to(&picked.authority);
+    let message = message.to(&picked.authority);
     let (body, now) = match body {
         here @ (Outgoing::Empty | Outgoing::Full(_)) => (here, times.now),
         streamed => {
@@ -58,9 +58,6 @@ pub async fn send(
         }
     };
     let unread = message.has_unexpected_body(&body) && !upstream.config.reads_bodies;
-    if unread {
-        message.upgrade = None;
-    }
     let upgrading = message.upgrade.is_some();
     let last = unread || !picked.is_trusted(now);
     let replay = Replayable::of(message, &body);

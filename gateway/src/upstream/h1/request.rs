@@ -5,7 +5,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method};
 use http_body::Body as _;
 
-use crate::message::body::Outgoing;
+use crate::message::body::{Outgoing, is_expected};
 use crate::message::fields::is_written_last;
 
 /// A request without its body.
@@ -44,7 +44,7 @@ impl<'a> Message<'a> {
     /// Whether `body`, which has begun, is one that the method gives no meaning: an upstream may leave it unread and take
     /// it for the next request (RFC 9110, section 9.3.1).
     pub(in crate::upstream) fn has_unexpected_body(&self, body: &Outgoing) -> bool {
-        !matches!(body, Outgoing::Empty) && !carries_body(self.method)
+        !matches!(body, Outgoing::Empty) && !is_expected(self.method)
     }
 
     /// How this message announces `body`. Methods that usually carry a body announce an empty one
@@ -53,7 +53,7 @@ impl<'a> Message<'a> {
         match body.size_hint().exact() {
             None => Length::Chunked,
             Some(0) => {
-                if carries_body(self.method) || self.headers.contains_key(CONTENT_LENGTH) {
+                if is_expected(self.method) || self.headers.contains_key(CONTENT_LENGTH) {
                     Length::Known(0)
                 } else {
                     Length::None
@@ -86,6 +86,11 @@ impl<'a> Message<'a> {
             }
             Length::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         }
+        // A server that is told to close may not switch, so it is told only where it might read a body as a request.
+        let bodiless = matches!(length, Length::None | Length::Known(0));
+        if last && !(bodiless && self.upgrade.is_some()) {
+            out.extend_from_slice(b"connection: close\r\n");
+        }
         if let Some(protocol) = self.upgrade {
             field(
                 out,
@@ -93,19 +98,9 @@ impl<'a> Message<'a> {
                 &HeaderValue::from_static("upgrade"),
             );
             field(out, UPGRADE.as_str(), protocol);
-        } else if last {
-            out.extend_from_slice(b"connection: close\r\n");
         }
         out.extend_from_slice(b"\r\n");
     }
-}
-
-/// Whether requests of this method usually carry a body, which every upstream reads.
-fn carries_body(method: &Method) -> bool {
-    matches!(
-        *method,
-        Method::POST | Method::PUT | Method::PATCH | Method::QUERY
-    )
 }
 
 /// One field line.
