@@ -5,6 +5,7 @@ use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::message::body::BodyFault;
+use crate::message::coding::CodingFault;
 use crate::message::error::{ErrorKind, Side};
 use crate::message::head::ResponseHead;
 use crate::plugin::Failure;
@@ -30,6 +31,9 @@ pub enum Error {
     /// The client's body broke off or was not well formed.
     #[error("the request body is broken")]
     BodyBroken,
+    /// The client's body is not what its Content-Encoding says, or decodes to more than it may.
+    #[error("the request body cannot be decoded: {0}")]
+    BodyCoding(CodingFault),
     /// No connection to the upstream.
     #[error("upstream `{0}`: cannot connect: {1}")]
     Connect(String, String),
@@ -68,9 +72,11 @@ impl Error {
         match self {
             Self::Refused(status, _) => *status,
             Self::NoRoute | Self::NoAnswer => StatusCode::NOT_FOUND,
-            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooLarge | Self::BodyCoding(CodingFault::TooLarge | CodingFault::Ratio) => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::BodyBroken => StatusCode::BAD_REQUEST,
+            Self::BodyBroken | Self::BodyCoding(CodingFault::Broken(..)) => StatusCode::BAD_REQUEST,
             Self::Connect(..)
             | Self::BadGateway(..)
             | Self::ResponseBroken(_)
@@ -91,6 +97,7 @@ impl Error {
             Self::BodyTooLarge => ErrorKind::BodyTooLarge,
             Self::BodyTimeout => ErrorKind::BodyTimeout,
             Self::BodyBroken => ErrorKind::BodyBroken,
+            Self::BodyCoding(fault) => BodyFault::Coding(*fault).of_request(),
             Self::Connect(..) => ErrorKind::Connect,
             Self::Saturated(_) => ErrorKind::Saturated,
             Self::BadGateway(..) => ErrorKind::BadGateway,
@@ -114,7 +121,11 @@ impl Error {
         match self {
             // A sound request on the wrong connection (RFC 9110, 15.5.20).
             Self::Refused(status, _) => *status != StatusCode::MISDIRECTED_REQUEST,
-            Self::BodyTooLarge | Self::BodyTimeout | Self::BodyBroken | Self::PluginBody => true,
+            Self::BodyTooLarge
+            | Self::BodyTimeout
+            | Self::BodyBroken
+            | Self::BodyCoding(_)
+            | Self::PluginBody => true,
             _ => false,
         }
     }
@@ -125,6 +136,7 @@ impl Error {
             BodyFault::TooLarge => Self::BodyTooLarge,
             BodyFault::Timeout => Self::BodyTimeout,
             BodyFault::Broken => Self::BodyBroken,
+            BodyFault::Coding(fault) => Self::BodyCoding(fault),
             BodyFault::Plugin => Self::PluginBody,
         }
     }

@@ -1,6 +1,7 @@
 //! What proxy, plugin host and upstream client all speak of: heads, fields, bodies and phases.
 
 pub mod body;
+pub mod coding;
 pub mod error;
 pub mod fields;
 pub mod head;

@@ -8,6 +8,7 @@ mod outgoing;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 
+use super::coding::CodingFault;
 use super::error::ErrorKind;
 
 pub use client::{ClientBody, Progress, discard};
@@ -28,6 +29,9 @@ pub enum BodyFault {
     /// A plugin refused a chunk.
     #[error("a plugin refused a chunk")]
     Plugin,
+    /// It is not what its Content-Encoding says, or decodes to more than it may.
+    #[error("the body cannot be decoded: {0}")]
+    Coding(CodingFault),
 }
 
 impl BodyFault {
@@ -36,7 +40,8 @@ impl BodyFault {
         match self {
             Self::TooLarge => ErrorKind::BodyTooLarge,
             Self::Timeout => ErrorKind::BodyTimeout,
-            Self::Broken => ErrorKind::BodyBroken,
+            Self::Broken | Self::Coding(CodingFault::Broken(..)) => ErrorKind::BodyBroken,
+            Self::Coding(CodingFault::TooLarge | CodingFault::Ratio) => ErrorKind::BodyTooLarge,
             Self::Plugin => ErrorKind::Plugin,
         }
     }
@@ -44,8 +49,12 @@ impl BodyFault {
     /// What it means for the body of a response.
     pub fn of_response(self) -> ErrorKind {
         match self {
-            Self::TooLarge => ErrorKind::ResponseTooLarge,
-            Self::Timeout | Self::Broken => ErrorKind::ResponseBroken,
+            Self::TooLarge | Self::Coding(CodingFault::TooLarge | CodingFault::Ratio) => {
+                ErrorKind::ResponseTooLarge
+            }
+            Self::Timeout | Self::Broken | Self::Coding(CodingFault::Broken(..)) => {
+                ErrorKind::ResponseBroken
+            }
             Self::Plugin => ErrorKind::Plugin,
         }
     }

@@ -121,7 +121,7 @@ fn remove_named(headers: &mut HeaderMap, upgrading: bool) {
 }
 
 /// The members of a comma-separated list.
-fn options(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+pub(super) fn options(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     value
         .as_bytes()
         .split(|byte| *byte == b',')
