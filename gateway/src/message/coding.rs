@@ -13,6 +13,8 @@
 mod decoded;
 mod decoder;
 mod layer;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod properties;
 #[cfg(test)]
 mod tests;
 
