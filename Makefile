@@ -7,7 +7,7 @@ SHELL := /bin/bash
 TARGET := wasm32-wasip2
 # A crate has the name of its folder.
 PLUGINS := $(notdir $(wildcard plugins/*))
-GUESTS := guest-probe guest-version-a guest-version-b guest-hostile guest-calls
+GUESTS := guest-probe guest-version-a guest-version-b guest-hostile guest-calls guest-flood guest-words
 OUT := target/plugins
 WASM := target/$(TARGET)/plugin
 

@@ -13,12 +13,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use gateway::config;
 use gateway::plugin::Engine;
 use gateway::route::Subject;
 use gateway::snapshot::{Builder, Replace, Snapshot};
-use gateway::state::{Algorithm, Memory, Quota};
+use gateway::state::{Algorithm, Amount, Memory, Namespace, Quota};
 use gateway::telemetry::metrics::Metrics;
-use gateway::{config, state};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 fn routes(criterion: &mut Criterion) {
@@ -60,7 +60,7 @@ fn snapshot(count: usize) -> Arc<Snapshot> {
     let file = directory.path().join("gateway.toml");
     std::fs::write(&file, text).unwrap();
     let config = Arc::new(config::load(&file).unwrap());
-    let state = state::Memory::new(config.state.max_entries);
+    let state = Memory::new(amount(config.state.max_entries), config.plugins.keys());
     let metrics = Metrics::new(1);
     let engine = Engine::new(None, 1, &metrics).unwrap();
     Builder::new(engine, metrics, state, 1)
@@ -86,6 +86,12 @@ fn headers(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// So many entries of 256 bytes.
+fn amount(entries: usize) -> Amount {
+    let bytes = entries * 256;
+    Amount { entries, bytes }
+}
+
 /// One that never refuses.
 fn quota() -> Quota {
     Quota {
@@ -105,22 +111,24 @@ fn contended(criterion: &mut Criterion) {
         ("two threads, two keys", "alice", 1),
         ("two threads, one key", "other", 1),
     ] {
-        let memory = Memory::new(100_000);
+        let names = ["limit".into(), "count".into()];
+        let memory = Memory::new(amount(100_000), &names);
+        let [limit, count] = names.map(|name| Namespace::new(&memory, &name));
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
             for _ in 0..others {
                 scope.spawn(|| {
                     while !stop.load(Ordering::Relaxed) {
-                        memory.acquire("limit", "other", &quota, 1).unwrap();
-                        memory.increment("count", "other", 1, None).unwrap();
+                        limit.acquire("other", &quota, 1).unwrap();
+                        count.increment("other", 1, None).unwrap();
                     }
                 });
             }
             group.bench_function(BenchmarkId::new("acquire", name), |bencher| {
-                bencher.iter(|| memory.acquire("limit", black_box(key), &quota, 1).unwrap());
+                bencher.iter(|| limit.acquire(black_box(key), &quota, 1).unwrap());
             });
             group.bench_function(BenchmarkId::new("increment", name), |bencher| {
-                bencher.iter(|| memory.increment("count", black_box(key), 1, None).unwrap());
+                bencher.iter(|| count.increment(black_box(key), 1, None).unwrap());
             });
             stop.store(true, Ordering::Relaxed);
         });
@@ -133,10 +141,12 @@ fn many_entries(criterion: &mut Criterion) {
     let quota = quota();
     let mut group = criterion.benchmark_group("state among");
     for entries in [1, 1_000, 1_000_000] {
-        let memory = Memory::new(2_000_000);
+        let names = ["limit".into()];
+        let memory = Memory::new(amount(2_000_000), &names);
+        let limit = Namespace::new(&memory, &names[0]);
         for entry in 0..entries {
-            memory
-                .acquire("limit", &format!("client-{entry}"), &quota, 1)
+            limit
+                .acquire(&format!("client-{entry}"), &quota, 1)
                 .unwrap();
         }
         let keys: Vec<String> = (0..1_000)
@@ -146,7 +156,7 @@ fn many_entries(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("acquire", entries), |bencher| {
             bencher.iter(|| {
                 let key = turns.next().unwrap();
-                memory.acquire("limit", black_box(key), &quota, 1).unwrap()
+                limit.acquire(black_box(key), &quota, 1).unwrap()
             });
         });
     }

@@ -51,7 +51,11 @@ respond = {{ status = 204 }}
         std::fs::write(&file, text).unwrap();
         let config = Arc::new(config::load(&file).unwrap());
         let metrics = Metrics::new(1);
-        let state = state::Memory::new(config.state.max_entries);
+        let most = state::Amount {
+            entries: config.state.max_entries,
+            bytes: config.state.max_bytes,
+        };
+        let state = state::Memory::new(most, config.plugins.keys());
         let snapshot = Builder::new(engine.clone(), metrics, state, 1)
             .build(config, None, Replace::Changed)
             .unwrap();

@@ -41,7 +41,9 @@ fn directory() -> TempDir {
     let directory = TempDir::new().unwrap();
     let write =
         |name: &str, content: &str| fs::write(directory.path().join(name), content).unwrap();
-    fs::copy(wasm("guest_version_a"), directory.path().join("a.wasm")).unwrap();
+    for (built, name) in [("guest_version_a", "a.wasm"), ("guest_probe", "probe.wasm")] {
+        fs::copy(wasm(built), directory.path().join(name)).unwrap();
+    }
     write("empty.pem", "");
     write("secret.txt", "from a file\n");
     let names = vec!["Example.com".to_owned(), "*.example.com".to_owned()];
@@ -64,6 +66,8 @@ fn check(directory: &Path) -> Output {
         .env("XDG_CACHE_HOME", cache())
         .env_remove("GATEWAY_TEST_UNSET")
         .env("GATEWAY_TEST_VALUE", "hunter2")
+        .env("GATEWAY_TEST_PORT", ":80")
+        .env("GATEWAY_TEST_SHORT", "nay")
         .output()
         .unwrap()
 }

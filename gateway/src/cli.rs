@@ -82,7 +82,9 @@ fn check(path: &Path) -> anyhow::Result<()> {
         config.upstreams.len(),
         config.plugins.len()
     );
-    crate::control::check(config)?;
+    for warning in crate::control::check(config)? {
+        writeln!(io::stderr(), "warning: {warning}")?;
+    }
     writeln!(io::stdout(), "{sound}")?;
     Ok(())
 }

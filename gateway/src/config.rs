@@ -6,8 +6,8 @@
 //! configuration is refused as a whole.
 //!
 //! Nothing secret is shown, neither in messages nor in [`Config::masked`]: not `[secrets]` and `admin.token`,
-//! nothing out of the environment or a file, and, in the configuration of plugins and the header and query
-//! values of routes, nothing under a key with `secret`, `passw`, `token`, `key`, `credential`,
+//! nothing out of the environment or a file (but for what was read as an address, a path, a duration, a size or a
+//! number), and, in the configuration of plugins and the header and query values of routes, nothing under a key with `secret`, `passw`, `token`, `key`, `credential`,
 //! `authorization` or `cookie` in its name.
 
 mod certificates;
@@ -16,6 +16,7 @@ mod description;
 mod expand;
 mod fault;
 mod faulty;
+mod fill;
 mod item;
 mod listeners;
 mod log_format;
@@ -27,6 +28,7 @@ mod process;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod properties;
 mod read;
+mod reason;
 #[cfg(test)]
 mod reference;
 mod routes;
@@ -41,6 +43,7 @@ mod units;
 mod upstreams;
 mod written;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use fault::{Errors, Fault};
@@ -51,7 +54,7 @@ pub use scope::Watched;
 pub(crate) use suggest::file_name_matches;
 pub use template::Template;
 pub use units::Secret;
-pub use written::Written;
+pub use written::{Given, Written};
 
 use chain::Defaults;
 use scope::Scope;
@@ -103,17 +106,22 @@ fn read(scope: &Scope, path: &Path) -> (Config, Vec<RoutePlugin>) {
 }
 
 fn assemble(scope: &Scope, sections: &mut Sections<'_>, chained: &mut Vec<RoutePlugin>) -> Config {
-    let names = sections.names();
+    let mut names = sections.names();
     let server = sections.single("server", process::server);
     let admin = sections.optional("admin", process::admin);
-    let state = sections.single("state", process::state);
+    let shared_by = names.plugins.len();
+    let state = sections.single("state", |table| process::state(table, shared_by));
     let secrets = sections.named("secrets", process::secret);
+    let secrets: BTreeMap<_, _> = secrets.into_iter().collect();
+    names.secrets.values.clone_from(&secrets);
     let listeners = sections.list("listeners", listeners::listener);
     listeners::check_together(scope, sections, &listeners, admin.as_ref());
     let plugins = sections.named("plugins", |item, name| plugins::plugin(item, name, &names));
+    process::check_shares(scope, sections, &state, &plugins);
     let upstreams = sections.named("upstreams", upstreams::upstream);
+    upstreams::check_together(sections, &upstreams, &server);
     let chain = chain::global(sections, &names);
-    let plugin_places = sections.plugin_places();
+    let plugin_places = sections.plugin_places(&names.secrets);
     let defaults = Defaults {
         plugins: &plugins,
         places: &plugin_places,
@@ -121,12 +129,12 @@ fn assemble(scope: &Scope, sections: &mut Sections<'_>, chained: &mut Vec<RouteP
     let routes = sections.list("routes", |item| {
         routes::route(item, &names, &chain, defaults, chained)
     });
-    routes::check_together(scope, sections, &routes, listeners.len());
+    routes::check_together(scope, sections, &routes, &listeners);
     Config {
         server,
         admin: admin.flatten(),
         state,
-        secrets: secrets.into_iter().collect(),
+        secrets,
         listeners: listeners.into_iter().flatten().collect(),
         plugin_places,
         plugins,

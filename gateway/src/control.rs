@@ -7,10 +7,11 @@ mod restart;
 mod status;
 mod swaps;
 
-use std::path::Path;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -18,6 +19,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin;
 use crate::config::{self, Config, Watched};
 use crate::plugin::Engine;
 use crate::snapshot::{BuildError, Builder, Published, Reason, Replace};
@@ -25,9 +27,8 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace;
 use crate::watch::Watcher;
 use crate::worker;
-use crate::{admin, state};
 
-use gateway::{Gateway, Reloading, warn};
+use gateway::{Gateway, Reloading, empty_state, warn};
 use listeners::Listeners;
 use swaps::Swaps;
 
@@ -59,12 +60,13 @@ pub fn run(path: &Path, watch: bool) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// Every fault of every plugin.
-pub fn check(config: Config) -> anyhow::Result<()> {
+pub fn check(config: Config) -> anyhow::Result<Vec<String>> {
     let metrics = Metrics::new(1);
     let engine = Engine::new(config.server.compile_cache.as_deref(), 1, &metrics)?;
-    let state = state::Memory::new(config.state.max_entries);
-    Builder::new(engine, metrics, state, 1).build(Arc::new(config), None, Replace::Changed)?;
-    Ok(())
+    let state = empty_state(&config);
+    let mut builder = Builder::new(engine, metrics, state, 1);
+    let snapshot = builder.build(Arc::new(config), None, Replace::Changed)?;
+    Ok(snapshot.warnings())
 }
 
 /// Lists every fault of a configuration that is refused, those that its plugins report included.
@@ -79,7 +81,7 @@ pub fn refused(faulty: &config::Faulty) -> BuildError {
     let config = &faulty.config;
     match Engine::new(config.server.compile_cache.as_deref(), 1, &metrics) {
         Ok(engine) => {
-            let state = state::Memory::new(config.state.max_entries);
+            let state = empty_state(config);
             let tried = Builder::new(engine, metrics, state, 1).try_plugins(faulty);
             reasons.extend(tried.err().into_iter().flat_map(|refused| refused.0));
         }
@@ -98,10 +100,12 @@ async fn serve(
     let count = config.server.workers;
     let metrics = Metrics::new(count);
     let engine = Engine::new(config.server.compile_cache.as_deref(), count, &metrics)?;
-    let state = state::Memory::new(config.state.max_entries);
+    let state = empty_state(&config);
+    metrics.watch_state(state.clone());
     let mut listeners = Listeners::new(metrics.clone());
     let bound = listeners.prepare(&config, count)?;
     let mut builder = Builder::new(engine, metrics.clone(), state.clone(), count);
+    builder.listen_at(bound.addresses());
     let (first, builder) = tokio::task::spawn_blocking({
         let config = config.clone();
         move || {
@@ -119,7 +123,7 @@ async fn serve(
         .collect::<Result<Vec<_>, _>>()
         .context("cannot start the workers")?;
     listeners.open(bound, &workers).await;
-    let (files, wanted) = watch::channel(Watched::default());
+    let (files, wanted) = watch::channel((Watched::default(), SystemTime::now()));
     let gateway = Arc::new(Gateway {
         path: path.to_owned(),
         published,
@@ -167,7 +171,10 @@ async fn start_admin(
 }
 
 /// Reloads what the watcher reports.
-fn start_watch(gateway: Arc<Gateway>, mut wanted: watch::Receiver<Watched>) -> anyhow::Result<()> {
+fn start_watch(
+    gateway: Arc<Gateway>,
+    mut wanted: watch::Receiver<(Watched, SystemTime)>,
+) -> anyhow::Result<()> {
     let (sender, mut changes) = mpsc::channel(16);
     let mut watcher = Watcher::new(sender).context("cannot watch files")?;
     // Before an operator hears that the gateway is ready, and changes a file.
@@ -181,8 +188,12 @@ fn start_watch(gateway: Arc<Gateway>, mut wanted: watch::Receiver<Watched>) -> a
                     if asked.is_err() {
                         break;
                     }
-                    let all = wanted.borrow_and_update().clone();
+                    let (all, since) = wanted.borrow_and_update().clone();
                     watch_all(&mut watcher, &all);
+                    let late = changed_since(&all, since);
+                    if let (false, Some(gateway)) = (late.is_empty(), gateway.upgrade()) {
+                        gateway.files_changed(&late).await;
+                    }
                 }
                 changed = changes.recv() => {
                     let (Some(changed), Some(gateway)) = (changed, gateway.upgrade()) else { break };
@@ -209,6 +220,22 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
         })
     }
+}
+
+/// The files that changed while they were read, before they were watched.
+fn changed_since(all: &Watched, since: SystemTime) -> Vec<PathBuf> {
+    // The clock of a file system may be a tick behind.
+    let since = since - Duration::from_millis(20);
+    let files = all.files.iter().chain(&all.plugins);
+    let changed = files.filter(|file| {
+        std::fs::metadata(file).is_ok_and(|found| {
+            // The time of its last change, or of its move into place.
+            let seconds = u64::try_from(found.ctime()).unwrap_or_default();
+            let beyond = u64::try_from(found.ctime_nsec()).unwrap_or_default();
+            UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_nanos(beyond) >= since
+        })
+    });
+    changed.cloned().collect()
 }
 
 fn watch_all(watcher: &mut Watcher, all: &Watched) {

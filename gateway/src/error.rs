@@ -1,12 +1,14 @@
 //! Why an exchange failed, and the one place where that becomes a response.
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::message::body::BodyFault;
+use crate::message::coding::{self, CodingFault, UnknownCoding};
 use crate::message::error::{ErrorKind, Side};
 use crate::message::head::ResponseHead;
+use crate::message::names;
 use crate::plugin::Failure;
 
 /// Why an exchange failed.
@@ -21,6 +23,9 @@ pub enum Error {
     /// Every plugin of a route without upstream let the request pass.
     #[error("no plugin of this route answered")]
     NoAnswer,
+    /// The route's `rewrite` or `redirect` made what may not leave; the text says which, what and why not.
+    #[error("{0}")]
+    BadRewrite(String),
     /// The request body is larger than it may be.
     #[error("the request body is larger than this gateway accepts")]
     BodyTooLarge,
@@ -30,6 +35,12 @@ pub enum Error {
     /// The client's body broke off or was not well formed.
     #[error("the request body is broken")]
     BodyBroken,
+    /// The client's body is not what its Content-Encoding says, or decodes to more than it may.
+    #[error("the request body cannot be decoded: {0}")]
+    BodyCoding(CodingFault),
+    /// The client's body has a content coding that the gateway does not know (RFC 9110, section 15.5.16).
+    #[error("the request body cannot be read: {0}")]
+    UnknownCoding(UnknownCoding),
     /// No connection to the upstream.
     #[error("upstream `{0}`: cannot connect: {1}")]
     Connect(String, String),
@@ -57,8 +68,8 @@ pub enum Error {
     /// A plugin failed on a chunk of a body.
     #[error("a plugin failed on a body")]
     PluginBody,
-    /// Requests of this gateway to itself are nested deeper than 8.
-    #[error("the request passed through this gateway more than 8 times")]
+    /// The request came from gateway to gateway 8 times already, and was to go to one more.
+    #[error("the request passed from gateway to gateway 8 times already: it goes in a circle")]
     Loop,
 }
 
@@ -68,16 +79,21 @@ impl Error {
         match self {
             Self::Refused(status, _) => *status,
             Self::NoRoute | Self::NoAnswer => StatusCode::NOT_FOUND,
-            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooLarge | Self::BodyCoding(CodingFault::TooLarge | CodingFault::Ratio) => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::BodyBroken => StatusCode::BAD_REQUEST,
+            Self::UnknownCoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::BodyBroken | Self::BodyCoding(CodingFault::Broken(..)) => StatusCode::BAD_REQUEST,
             Self::Connect(..)
             | Self::BadGateway(..)
             | Self::ResponseBroken(_)
             | Self::ResponseTooLarge(_) => StatusCode::BAD_GATEWAY,
             Self::Saturated(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamTimeout(..) | Self::Deadline(_) => StatusCode::GATEWAY_TIMEOUT,
-            Self::Plugin(..) | Self::PluginBody => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::BadRewrite(_) | Self::Plugin(..) | Self::PluginBody => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             Self::Loop => StatusCode::LOOP_DETECTED,
         }
     }
@@ -85,12 +101,14 @@ impl Error {
     /// In the one vocabulary of failure.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Refused(..) => ErrorKind::Refused,
+            Self::Refused(..) | Self::UnknownCoding(_) => ErrorKind::Refused,
             Self::NoRoute => ErrorKind::NoRoute,
             Self::NoAnswer => ErrorKind::NoAnswer,
+            Self::BadRewrite(_) => ErrorKind::BadRewrite,
             Self::BodyTooLarge => ErrorKind::BodyTooLarge,
             Self::BodyTimeout => ErrorKind::BodyTimeout,
             Self::BodyBroken => ErrorKind::BodyBroken,
+            Self::BodyCoding(fault) => BodyFault::Coding(*fault).of_request(),
             Self::Connect(..) => ErrorKind::Connect,
             Self::Saturated(_) => ErrorKind::Saturated,
             Self::BadGateway(..) => ErrorKind::BadGateway,
@@ -114,7 +132,12 @@ impl Error {
         match self {
             // A sound request on the wrong connection (RFC 9110, 15.5.20).
             Self::Refused(status, _) => *status != StatusCode::MISDIRECTED_REQUEST,
-            Self::BodyTooLarge | Self::BodyTimeout | Self::BodyBroken | Self::PluginBody => true,
+            Self::BodyTooLarge
+            | Self::BodyTimeout
+            | Self::BodyBroken
+            | Self::BodyCoding(_)
+            | Self::UnknownCoding(_)
+            | Self::PluginBody => true,
             _ => false,
         }
     }
@@ -125,6 +148,8 @@ impl Error {
             BodyFault::TooLarge => Self::BodyTooLarge,
             BodyFault::Timeout => Self::BodyTimeout,
             BodyFault::Broken => Self::BodyBroken,
+            BodyFault::Coding(fault) => Self::BodyCoding(fault),
+            BodyFault::Name => Self::Refused(StatusCode::BAD_REQUEST, names::REFUSED),
             BodyFault::Plugin => Self::PluginBody,
         }
     }
@@ -137,6 +162,8 @@ impl Error {
             Side::Plugin => "a policy of this gateway failed".into(),
             Side::Gateway => match self {
                 Self::NoRoute | Self::NoAnswer => "nothing is served here".into(),
+                Self::BadRewrite(_) => "this gateway has no sound path for the request".into(),
+                Self::Loop => "the request goes in a circle behind this gateway".into(),
                 _ => "the request took too long".into(),
             },
         }
@@ -159,6 +186,9 @@ impl Error {
             CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
+        if matches!(self, Self::UnknownCoding(_)) {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(coding::KNOWN));
+        }
         if matches!(self, Self::Saturated(_)) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }

@@ -45,14 +45,36 @@ pub struct Parts {
     /// What goes to the client.
     pub response: Response,
     /// Facts that plugins left.
-    pub attributes: Vec<(Box<str>, Box<str>)>,
+    pub attributes: Attributes,
     /// What the exchange allows right now.
     pub phase: Phase,
+    /// How the phase in hand is taken back, should it fail.
+    pub undo: Undo,
     /// What the access log and the metrics want to know.
     pub record: Record,
     /// Where the spans of its phases belong.
     pub span: tracing::Span,
 }
+
+/// How a phase is taken back.
+#[derive(Debug, Default)]
+pub struct Undo {
+    /// How many edits waited for the response when it began.
+    waiting: usize,
+    before: Before,
+}
+
+#[derive(Debug, Default)]
+enum Before {
+    /// Nothing goes on after a failure: what the phase did to it does not matter.
+    #[default]
+    NotNeeded,
+    /// Kept with the first edit.
+    Untouched,
+    Kept(Box<(Request, Response, Attributes)>),
+}
+
+type Attributes = Vec<(Box<str>, Box<str>)>;
 
 /// Who asked, and what for.
 #[derive(Debug)]
@@ -73,14 +95,15 @@ pub struct Client {
     pub method: Method,
     /// Path and query the client asked for, normalised.
     pub path: PathAndQuery,
-    /// The values of the route's path parameters, percent-decoded, in the order of the pattern.
+    /// The values of the route's path parameters, percent-decoded as far as nothing is lost, in the order of the
+    /// pattern.
     pub params: Vec<(Arc<str>, String)>,
     /// How deep in sub-requests of gateways this request stands (hardening: at most 8).
     pub depth: u8,
 }
 
 /// What goes upstream.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Request {
     /// The method.
     pub method: Method,
@@ -95,7 +118,7 @@ pub struct Request {
 }
 
 /// What goes to the client.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Response {
     /// The head, once there is one.
     pub head: Option<ResponseHead>,
@@ -178,6 +201,40 @@ impl Parts {
         match self.attributes.iter_mut().find(|(key, _)| *key == name) {
             Some((_, present)) => *present = value,
             None => self.attributes.push((name, value)),
+        }
+    }
+
+    /// A phase begins; `goes_on` where the exchange goes on without the plugin if it fails.
+    pub fn begin(&mut self, phase: Phase, goes_on: bool) {
+        self.phase = phase;
+        self.undo.waiting = self.response.edits.len();
+        self.undo.before = match goes_on {
+            true => Before::Untouched,
+            false => Before::NotNeeded,
+        };
+    }
+
+    /// An edit is about to be made.
+    pub fn touch(&mut self) {
+        if matches!(self.undo.before, Before::Untouched) {
+            let before = (
+                self.request.clone(),
+                self.response.clone(),
+                self.attributes.clone(),
+            );
+            self.undo.before = Before::Kept(Box::new(before));
+        }
+    }
+
+    /// The phase failed: none of its edits stays that anybody could still see.
+    pub fn take_back(&mut self) {
+        match std::mem::take(&mut self.undo.before) {
+            Before::Kept(before) => {
+                (self.request, self.response, self.attributes) = *before;
+            }
+            Before::Untouched | Before::NotNeeded => {
+                self.response.edits.truncate(self.undo.waiting);
+            }
         }
     }
 

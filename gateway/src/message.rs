@@ -1,13 +1,16 @@
-//! What proxy, plugin host and upstream client all speak of: heads, fields, bodies and phases.
+//! What proxy, plugin host and upstream client all speak of: heads, fields, bodies and phases; and how the text of
+//! others is shown.
 
 pub mod body;
+pub mod coding;
+pub mod depth;
 pub mod error;
 pub mod fields;
 pub mod head;
 pub mod headers;
+pub mod media;
+pub mod names;
 pub mod path;
 pub mod phase;
 pub mod query;
-
-/// How often a request may pass through gateways as a sub-request of their plugins.
-pub const MAX_DEPTH: u8 = 8;
+pub mod text;

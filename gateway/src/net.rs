@@ -5,8 +5,9 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use rustls::ConnectionCommon;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
@@ -28,20 +29,77 @@ impl Stream {
         }
     }
 
-    /// Whether nothing waits to be read: neither the peer's end nor bytes. No system call where the runtime has not
-    /// heard of the socket.
-    pub fn is_quiet(&self) -> bool {
-        let read = match self {
-            Self::Plain(tcp) => tcp.try_read(&mut [0]),
-            // A byte that is read is missing in its record, so it is only looked at.
-            Self::Tls(tls) => {
-                let tcp = tls.get_ref().0;
-                let look = || SockRef::from(tcp).peek(&mut [MaybeUninit::uninit()]);
-                tcp.try_io(Interest::READABLE, look)
-            }
-        };
-        matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    /// What waits to be read on a connection at rest. The kernel is asked, by one system call: a read through the
+    /// runtime knows only what the event loop heard at its last turn. A connection on which something waits must not be
+    /// used again.
+    pub fn waiting(&mut self) -> Waiting {
+        match self {
+            Self::Plain(tcp) => waiting(tcp),
+            Self::Tls(tls) => match tls.as_mut() {
+                TlsStream::Client(tls) => {
+                    let (tcp, session) = tls.get_mut();
+                    waiting_in_tls(tcp, session)
+                }
+                TlsStream::Server(tls) => {
+                    let (tcp, session) = tls.get_mut();
+                    waiting_in_tls(tcp, session)
+                }
+            },
+        }
     }
+}
+
+/// What waits to be read on a connection at rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    /// Nothing: it may be used again.
+    Nothing,
+    /// The peer's end, or an error.
+    End,
+    /// Bytes: the first of them, and zeros where there are fewer.
+    Bytes([u8; FIRST]),
+}
+
+/// How many of the bytes that wait are told: as many as hold the version and the status of an answer.
+const FIRST: usize = 12;
+
+/// How many reads what belongs to TLS itself may take, such as session tickets; a peer that sends more is cut off.
+const TLS_READS: usize = 8;
+
+fn waiting(tcp: &TcpStream) -> Waiting {
+    let socket = SockRef::from(tcp);
+    match socket.peek(&mut [MaybeUninit::uninit()]) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Waiting::Nothing,
+        Ok(0) | Err(_) => Waiting::End,
+        Ok(_) => first_of(&mut &*socket),
+    }
+}
+
+/// The same over TLS, whose own records are taken in: only what it carries belongs to an exchange.
+fn waiting_in_tls<T>(tcp: &TcpStream, session: &mut ConnectionCommon<T>) -> Waiting {
+    for _ in 0..TLS_READS {
+        match session.process_new_packets() {
+            Ok(state) if state.plaintext_bytes_to_read() > 0 => {
+                return first_of(&mut session.reader());
+            }
+            Ok(state) if !state.peer_has_closed() => {}
+            Ok(_) | Err(_) => return Waiting::End,
+        }
+        match session.read_tls(&mut &*SockRef::from(tcp)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Waiting::Nothing,
+            Ok(0) | Err(_) => return Waiting::End,
+            Ok(_) => {}
+        }
+    }
+    Waiting::End
+}
+
+#[cold]
+fn first_of(from: &mut dyn io::Read) -> Waiting {
+    let mut first = [0; FIRST];
+    // That bytes wait is known; which they are is told as far as they can be read.
+    let _read = from.read(&mut first);
+    Waiting::Bytes(first)
 }
 
 impl AsyncRead for Stream {

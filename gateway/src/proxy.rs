@@ -7,6 +7,7 @@ mod answer;
 mod body;
 mod chain;
 pub mod complete;
+mod decode;
 mod forward;
 pub mod normalise;
 mod passage;
@@ -27,7 +28,7 @@ use hyper::body::Incoming;
 
 use crate::error::Error;
 use crate::message::body::{ClientBody, Outgoing, Progress, discard};
-use crate::message::error::Side;
+use crate::message::error::{ErrorKind, Side};
 use crate::message::headers;
 use crate::server::connection::Connection;
 
@@ -48,16 +49,18 @@ pub use passage::{Completions, Local};
 pub async fn handle(
     local: Rc<Local>,
     connection: Rc<Connection>,
-    mut request: Request<Incoming>,
+    request: Request<Incoming>,
 ) -> Response<Body> {
-    let upgrade = upgrade::requested(&mut request, &connection);
+    let upgrade = upgrade::requested(&request, &connection);
     // The next request is found only behind the end of this one. HTTP/2 has streams.
     let has_body = !connection.h2 && !request.body().is_end_stream();
     // Who waits for 100 (RFC 9110, 10.1.1) is not asked for a body that nothing reads.
     let waits = has_body && request.headers().contains_key(header::EXPECT);
     let (parts, incoming) = request.into_parts();
     let limits = &connection.listener.config.limits;
-    let (body, progress) = ClientBody::new(incoming, limits.body, limits.body_idle, has_body);
+    let names = &connection.names;
+    let (body, progress) =
+        ClientBody::new(incoming, limits.body, limits.body_idle, has_body, names);
 
     let (mut passage, admitted) = admit::admit(local, &connection, parts, &body, limits.body);
     let protocol = upgrade.as_ref().map(|upgrade| &upgrade.protocol);
@@ -160,6 +163,16 @@ fn report(passage: &mut Passage, error: &Error) {
         passage.client.id.to_str().unwrap_or_default(),
     );
     match kind.side() {
+        // The operator's rule, and as often as a client likes.
+        Side::Gateway if matches!(error, Error::BadRewrite(_)) => {
+            if let Some(suppressed) = passage.route.misled.pass() {
+                tracing::warn!(%route, id, kind = kind.name(), suppressed, "{error}");
+            }
+        }
+        // Routes and upstreams lead in a circle, which an operator alone can end.
+        _ if kind == ErrorKind::Loop => {
+            tracing::warn!(%route, id, kind = kind.name(), "{error}");
+        }
         Side::Upstream => tracing::warn!(%route, id, kind = kind.name(), "{error}"),
         // The plugin host has said what a plugin did, with the plugin's own words.
         Side::Client | Side::Gateway | Side::Plugin => {
@@ -174,6 +187,7 @@ impl Responded {
         Self {
             body: answer::Source::full(body),
             pipeline: None,
+            would_be_edited: false,
         }
     }
 }

@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config::{self, HostPattern, PathPattern};
+use crate::message::path;
 
 use trie::Node;
 
@@ -137,7 +138,7 @@ impl Paths {
     }
 }
 
-/// The values of a template's parameters in a path that it matched, percent-decoded.
+/// The values of a template's parameters in a path that it matched, as [`path::parameter`] decodes them.
 pub fn params(pattern: &PathPattern, path: &str) -> Vec<(Arc<str>, String)> {
     let PathPattern::Template { segments, .. } = pattern else {
         return Vec::new();
@@ -146,12 +147,7 @@ pub fn params(pattern: &PathPattern, path: &str) -> Vec<(Arc<str>, String)> {
         .iter()
         .zip(path[1..].split('/'))
         .filter_map(|(segment, text)| match segment {
-            crate::config::Segment::Param(name) => {
-                let value = percent_encoding::percent_decode_str(text)
-                    .decode_utf8_lossy()
-                    .into_owned();
-                Some((name.clone(), value))
-            }
+            crate::config::Segment::Param(name) => Some((name.clone(), path::parameter(text))),
             crate::config::Segment::Literal(_) => None,
         })
         .collect()

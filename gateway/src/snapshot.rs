@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::exchange::{PluginId, Route, View};
+use crate::message::depth::Marks;
 use crate::plugin::{Linked, Pool};
 use crate::route::Router;
 use crate::telemetry::access_log::{AccessLog, Buffer};
@@ -27,6 +28,8 @@ pub struct Snapshot {
     pub router: Router<Route>,
     /// Stands for the route where there is none, so that a refusal is an exchange like any other.
     pub no_route: Arc<Route>,
+    /// How gateways of the fleet tell each other the depth of a request.
+    pub marks: Arc<Marks>,
     /// In the order of the configuration.
     pub upstreams: Vec<Arc<Upstream>>,
     /// Loaded plugins, in the order of the configuration.
@@ -37,6 +40,14 @@ pub struct Snapshot {
     pub access_log: Arc<AccessLog>,
     /// Where they are counted.
     pub metrics: Arc<Metrics>,
+}
+
+impl Snapshot {
+    /// What the operator should know of its plugins.
+    pub fn warnings(&self) -> Vec<String> {
+        let plugins = self.plugins.iter();
+        plugins.flat_map(|linked| linked.warned()).collect()
+    }
 }
 
 /// A worker's own hold on a snapshot: what exchanges see of it, and the worker's instances of each plugin.

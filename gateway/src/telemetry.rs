@@ -1,6 +1,7 @@
 //! What is told of traffic: the access log, metrics, and the gateway's own log.
 
 pub mod access_log;
+pub mod log_gate;
 pub mod metrics;
 pub mod span;
 pub mod trace;

@@ -7,6 +7,7 @@ mod body;
 mod endpoint;
 mod error;
 mod fetch;
+mod fleet;
 mod h1;
 mod h2;
 mod open;
@@ -26,6 +27,7 @@ pub use body::ResponseBody;
 pub use endpoint::{Endpoint, Picked, Upstream};
 pub use error::SendError;
 pub use fetch::{FetchError, SubRequest, fetch};
+pub use fleet::Fleet;
 pub use h1::Message;
 #[cfg(any(test, feature = "fuzzing"))]
 pub use h1::properties;

@@ -28,14 +28,17 @@ pub use component::{Component, Identity};
 
 #[cfg(target_arch = "wasm32")]
 mod component {
+    use std::cell::RefCell;
+    use std::fmt;
     use std::marker::PhantomData;
     use std::sync::Once;
 
     use crate::host::bindings::exports::gateway::plugin::filter::{
-        ConfigError, Configured, Flow, Guest, GuestConfigured, Metadata, Phases,
+        BodyStream, ConfigError, Configured, Ending, Flow, Guest, GuestBodyStream, GuestConfigured,
+        Header, Metadata, Wants,
     };
     use crate::host::bindings::gateway::plugin::types;
-    use crate::{Error, Level, Plugin, Request, Response, config, host};
+    use crate::{Error, Level, Plugin, Request, Response, Stream, config, host};
 
     /// Who a plugin is; implemented by `export!`.
     pub trait Identity: Plugin {
@@ -55,8 +58,18 @@ mod component {
     #[derive(Debug)]
     pub struct Filter<P>(P);
 
+    /// A body as the resource `body-stream`. Its calls do not overlap.
+    pub struct Passing(RefCell<Box<dyn Stream>>);
+
+    impl fmt::Debug for Passing {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.debug_struct("Passing").finish_non_exhaustive()
+        }
+    }
+
     impl<P: Identity> Guest for Component<P> {
         type Configured = Filter<P>;
+        type BodyStream = Passing;
 
         fn describe() -> Metadata {
             report_panics();
@@ -87,8 +100,8 @@ mod component {
                 })
         }
 
-        fn phases(&self) -> Phases {
-            Phases::from_bits_retain(self.0.phases().bits())
+        fn wants(&self) -> Wants {
+            host::wants(self.0.wants())
         }
 
         fn on_request(&self) -> Result<Flow, String> {
@@ -105,15 +118,17 @@ mod component {
                 .map_err(message)
         }
 
-        fn on_request_chunk(&self, chunk: Vec<u8>, last: bool) -> Result<Vec<u8>, String> {
+        fn request_stream(&self) -> Result<BodyStream, String> {
             self.0
-                .on_request_chunk(&Request::in_hand(), chunk, last)
+                .request_stream(&Request::in_hand())
+                .map(passing)
                 .map_err(message)
         }
 
-        fn on_response_chunk(&self, chunk: Vec<u8>, last: bool) -> Result<Vec<u8>, String> {
+        fn response_stream(&self) -> Result<BodyStream, String> {
             self.0
-                .on_response_chunk(&Request::in_hand(), &Response::in_hand(), chunk, last)
+                .response_stream(&Request::in_hand(), &Response::in_hand())
+                .map(passing)
                 .map_err(message)
         }
 
@@ -121,6 +136,32 @@ mod component {
             let response = host::status().map(|_| Response::in_hand());
             self.0.on_complete(&Request::in_hand(), response.as_ref());
         }
+    }
+
+    impl GuestBodyStream for Passing {
+        fn chunk(&self, chunk: Vec<u8>) -> Result<Vec<u8>, String> {
+            self.0
+                .borrow_mut()
+                .chunk(&Request::in_hand(), chunk)
+                .map_err(message)
+        }
+
+        fn end(&self, trailers: Vec<Header>) -> Result<Ending, String> {
+            let trailers = trailers.into_iter().map(|field| (field.name, field.value));
+            let ending = self
+                .0
+                .borrow_mut()
+                .end(&Request::in_hand(), trailers.collect())
+                .map_err(message)?;
+            Ok(Ending {
+                chunk: ending.chunk,
+                trailers: host::fields(ending.trailers),
+            })
+        }
+    }
+
+    fn passing(stream: Box<dyn Stream>) -> BodyStream {
+        BodyStream::new(Passing(RefCell::new(stream)))
     }
 
     fn flow(flow: crate::Flow) -> Flow {

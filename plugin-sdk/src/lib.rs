@@ -122,8 +122,9 @@
 //!
 //! # Phases
 //!
-//! [`Plugin::phases`] says which calls a configuration wants; the default is [`Phases::REQUEST`]. What is not
-//! asked for is never called, and a body that no phase asked for never enters the sandbox.
+//! [`Plugin::wants`] says which calls a configuration wants; the default is [`Phases::REQUEST`]. What is not
+//! asked for is never called, and a body that no phase asked for never enters the sandbox. The edits of a phase take
+//! effect when it succeeds.
 //!
 //! ```
 //! use gateway_plugin_sdk::prelude::*;
@@ -137,8 +138,8 @@
 //!         Ok(Self)
 //!     }
 //!
-//!     fn phases(&self) -> Phases {
-//!         Phases::RESPONSE | Phases::COMPLETE
+//!     fn wants(&self) -> Wants {
+//!         (Phases::RESPONSE | Phases::COMPLETE).into()
 //!     }
 //!
 //!     fn on_response(&self, request: &Request, response: &mut Response) -> Result {
@@ -174,7 +175,8 @@
 //! With [`Phases::REQUEST_BODY`] the body is held before `on_request`, up to the plugin's `body_limit` (1 MiB unless
 //! configured), and with [`Phases::RESPONSE_BODY`] before `on_response`; they imply the phase. [`Request::json`] and
 //! [`Request::set_json`] go through a type of yours, [`json::Node`] edits a document of any shape without touching the
-//! rest of it. A body that is passed on chunk by chunk is the business of [`Plugin::on_request_chunk`].
+//! rest of it. What comes coded is decoded before. [`ResponseTypes`] says which responses are meant, by their type:
+//! events, images and downloads need not wait for a plugin that reads JSON.
 //!
 //! ```
 //! use gateway_plugin_sdk::prelude::*;
@@ -195,8 +197,8 @@
 //!         Ok(Self)
 //!     }
 //!
-//!     fn phases(&self) -> Phases {
-//!         Phases::REQUEST_BODY
+//!     fn wants(&self) -> Wants {
+//!         Phases::REQUEST_BODY.into()
 //!     }
 //!
 //!     fn on_request(&self, request: &mut Request) -> Result {
@@ -220,11 +222,84 @@
 //! assert_eq!(exchange.request_body().unwrap(), br#"{"item":"tea","coupon":"spring"}"#);
 //! ```
 //!
+//! # Streams
+//!
+//! A body may also pass chunk by chunk: with [`Phases::RESPONSE_STREAM`], [`Plugin::response_stream`] makes a [`Stream`]
+//! for each exchange. What must be remembered between two chunks stands in there. A field of `self` is no place for it:
+//! the same plugin serves another client next, and a body that breaks off has no last chunk.
+//!
+//! ```
+//! use gateway_plugin_sdk::prelude::*;
+//!
+//! /// Hides a word, also where two chunks share it.
+//! struct Hide;
+//!
+//! impl Plugin for Hide {
+//!     type Config = NoConfig;
+//!
+//!     fn configure(_: NoConfig) -> Result<Self, Vec<ConfigError>> {
+//!         Ok(Self)
+//!     }
+//!
+//!     fn wants(&self) -> Wants {
+//!         Wants::from(Phases::RESPONSE_STREAM).response_types(ResponseTypes::only(["text/*"]))
+//!     }
+//!
+//!     fn response_stream(&self, _: &Request, _: &Response) -> Result<Box<dyn Stream>> {
+//!         Ok(Box::new(Hidden { kept: Vec::new() }))
+//!     }
+//! }
+//!
+//! struct Hidden {
+//!     /// The beginning of what may become the word.
+//!     kept: Vec<u8>,
+//! }
+//!
+//! const WORD: &[u8] = b"secret";
+//!
+//! impl Stream for Hidden {
+//!     fn chunk(&mut self, _: &Request, chunk: Vec<u8>) -> Result<Vec<u8>> {
+//!         let mut text = std::mem::take(&mut self.kept);
+//!         text.extend(chunk);
+//!         while let Some(at) = text.windows(WORD.len()).position(|window| window == WORD) {
+//!             text.splice(at..at + WORD.len(), *b"***");
+//!         }
+//!         let begun = (1..WORD.len()).rev().find(|length| text.ends_with(&WORD[..*length]));
+//!         self.kept = text.split_off(text.len() - begun.unwrap_or(0));
+//!         Ok(text)
+//!     }
+//!
+//!     fn end(&mut self, _: &Request, trailers: Trailers) -> Result<Ending> {
+//!         Ok(Ending::from(trailers).chunk(std::mem::take(&mut self.kept)))
+//!     }
+//! }
+//!
+//! export!(Hide);
+//!
+//! use gateway_plugin_sdk::test::{self, Exchange};
+//!
+//! let hide = test::configure::<Hide>(()).unwrap();
+//! let mut exchange = Exchange::get("/").response(Answer::new(200));
+//! let mut body = hide.response_stream(&mut exchange).unwrap().unwrap();
+//! assert_eq!(body.chunk("a sec").unwrap(), b"a ");
+//! assert_eq!(body.chunk("ret, a sec").unwrap(), b"***, a ");
+//! assert_eq!(body.end().unwrap().chunk, b"sec");
+//!
+//! // One that breaks off is dropped, and the next begins anew.
+//! let mut body = hide.response_stream(&mut exchange).unwrap().unwrap();
+//! body.chunk("sec").unwrap();
+//! drop(body);
+//! let mut body = hide.response_stream(&mut exchange).unwrap().unwrap();
+//! assert_eq!(body.chunk("ret").unwrap(), b"ret");
+//! ```
+//!
 //! # Beyond the exchange
 //!
 //! [`upstream`] sends sub-requests, [`state`] keeps values that every worker sees, [`limiter`] counts in one
 //! atomic step, [`secrets`] reads what the configuration grants, [`log`] and [`metrics`] tell the operators.
-//! A component imports only the interfaces whose functions it calls; the configuration must grant those.
+//! A component imports only the interfaces whose functions it calls; the configuration must grant those. What a
+//! configuration needs by name it says in [`Wants`]: a grant that is missing is then a fault of `gateway check`, and not
+//! of a request.
 //!
 //! ```
 //! use std::time::Duration;
@@ -280,6 +355,7 @@ pub mod fields;
 mod host;
 pub mod json;
 pub mod limiter;
+pub mod path;
 pub mod percent;
 mod plugin;
 mod query;
@@ -287,6 +363,7 @@ mod request;
 mod response;
 pub mod secrets;
 pub mod state;
+mod stream;
 mod telemetry;
 pub mod template;
 #[cfg(not(target_arch = "wasm32"))]
@@ -300,12 +377,14 @@ pub use plugin::Plugin;
 pub use query::Query;
 pub use request::{Request, ResponseEdits};
 pub use response::Response;
+pub use stream::{Ending, Stream, Trailers};
 pub use telemetry::{log, metrics};
 pub use types::answer::Answer;
 pub use types::edit::{Edit, EditError, EditKind, HeaderError};
 pub use types::flow::{Error, Flow, Result};
 pub use types::level::Level;
 pub use types::phases::Phases;
+pub use types::wants::{Needs, ResponseTypes, Wants};
 
 #[cfg(all(target_arch = "wasm32", feature = "allocator"))]
 #[global_allocator]
@@ -315,9 +394,9 @@ static ALLOCATOR: alloc::Lists = alloc::Lists::new();
 pub mod prelude {
     pub use crate::limiter::Quota;
     pub use crate::{
-        Answer, ConfigDuration, ConfigError, Edit, Error, Flow, HeaderError, Level, NoConfig,
-        Phases, Plugin, Request, Response, Result, clock, export, limiter, log, metrics, secrets,
-        state, upstream,
+        Answer, ConfigDuration, ConfigError, Edit, Ending, Error, Flow, HeaderError, Level,
+        NoConfig, Phases, Plugin, Request, Response, ResponseTypes, Result, Stream, Trailers,
+        Wants, clock, export, limiter, log, metrics, secrets, state, upstream,
     };
 }
 

@@ -3,13 +3,15 @@
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::{ConfigError, Flow, Phases, Request, Response, Result};
+use crate::stream::AsItComes;
+use crate::{ConfigError, Flow, Phases, Request, Response, Result, Stream, Wants};
 
 /// A policy under one configuration.
 ///
 /// The gateway keeps many instances of a component and configures each once per distinct configuration, so a
 /// field of `self` is neither shared by all requests nor private to one: what must be shared goes into
-/// [`state`](crate::state), what belongs to one exchange into its attributes. An instance ends with its memory, as a
+/// [`state`](crate::state), what belongs to one exchange into its attributes, and what belongs to a body that passes chunk
+/// by chunk into its [`Stream`]. Bytes of one client that stand in a field of `self` are the next client's. An instance ends with its memory, as a
 /// whole: a plugin is never dropped there.
 pub trait Plugin: Sized + 'static {
     /// The plugin's `config` table. `#[serde(deny_unknown_fields)]` turns a misspelt key into an error;
@@ -22,9 +24,9 @@ pub trait Plugin: Sized + 'static {
     /// Every fault of the configuration, each with its key: the gateway refuses the configuration and shows them.
     fn configure(config: Self::Config) -> Result<Self, Vec<ConfigError>>;
 
-    /// The calls that this configuration wants. Asked once, after `configure`.
-    fn phases(&self) -> Phases {
-        Phases::REQUEST
+    /// What this configuration wants and needs. Asked once, after `configure`; a set of [`Phases`] alone does.
+    fn wants(&self) -> Wants {
+        Phases::REQUEST.into()
     }
 
     /// The head of the request is there, and with [`Phases::REQUEST_BODY`] its body.
@@ -52,35 +54,30 @@ pub trait Plugin: Sized + 'static {
         Ok(Flow::Next)
     }
 
-    /// A chunk of the request body came; returns what goes upstream in its place. `last` comes once, with the last
-    /// chunk or with an empty one.
+    /// The body of a request begins to pass, where [`Phases::REQUEST_STREAM`] was asked for: makes what it passes
+    /// through. Called after `on_request`.
     ///
     /// # Errors
-    /// As for `on_request`; the exchange is aborted.
+    /// As for `on_request`.
     #[expect(
         unused_variables,
         reason = "a default that does nothing keeps the names for the documentation"
     )]
-    fn on_request_chunk(&self, request: &Request, chunk: Vec<u8>, last: bool) -> Result<Vec<u8>> {
-        Ok(chunk)
+    fn request_stream(&self, request: &Request) -> Result<Box<dyn Stream>> {
+        Ok(Box::new(AsItComes))
     }
 
-    /// A chunk of the response body came; returns what goes to the client in its place.
+    /// The body of a response begins to pass, where [`Phases::RESPONSE_STREAM`] was asked for. Called after
+    /// `on_response`.
     ///
     /// # Errors
-    /// As for `on_request_chunk`.
+    /// As for `on_request`.
     #[expect(
         unused_variables,
         reason = "a default that does nothing keeps the names for the documentation"
     )]
-    fn on_response_chunk(
-        &self,
-        request: &Request,
-        response: &Response,
-        chunk: Vec<u8>,
-        last: bool,
-    ) -> Result<Vec<u8>> {
-        Ok(chunk)
+    fn response_stream(&self, request: &Request, response: &Response) -> Result<Box<dyn Stream>> {
+        Ok(Box::new(AsItComes))
     }
 
     /// The exchange is over; nothing can be changed any more. Without a response, it was aborted before one came.

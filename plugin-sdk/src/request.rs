@@ -3,6 +3,7 @@
 
 use std::marker::PhantomData;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -65,6 +66,19 @@ impl Request {
         host::client_certificate_subject()
     }
 
+    /// How long until the exchange must be over, by its route's `timeout`; `None` where the route has none.
+    #[must_use]
+    pub fn remaining(&self) -> Option<Duration> {
+        host::remaining_ms().map(|ms| Duration::from_millis(ms.into()))
+    }
+
+    /// How long until the phase in hand must be over, by the plugin's `timeout` and that of the route. A sub-request without
+    /// a timeout of its own has as long.
+    #[must_use]
+    pub fn call_remaining(&self) -> Duration {
+        Duration::from_millis(host::call_remaining_ms().into())
+    }
+
     /// The request method.
     #[must_use]
     pub fn method(&self) -> String {
@@ -96,12 +110,15 @@ impl Request {
     /// Replaces path and query that go upstream. The route was chosen before and stays.
     ///
     /// # Errors
-    /// [`HeaderError::InvalidName`] if it does not begin with `/` or has a byte that needs percent-encoding.
+    /// [`HeaderError::InvalidName`] if it is no path that may leave: it does not begin with `/`, has a byte that needs
+    /// percent-encoding, or a segment that is `.`, `..`, empty, hides a separator or is encoded twice.
     pub fn set_path(&mut self, path_and_query: &str) -> Result<(), HeaderError> {
         host::set_path(path_and_query)
     }
 
-    /// The value of `{name}` in the route's pattern, percent-decoded.
+    /// The value of `{name}` in the route's pattern, percent-decoded as far as nothing is lost: `%25`, `%2F`, `%5C`,
+    /// control characters and bytes that are no UTF-8 (`%E9`) stay escaped. Each `%` in it begins an escape;
+    /// [`percent::encode_rest`](crate::percent::encode_rest) makes the segment of it again.
     #[must_use]
     pub fn path_param(&self, name: &str) -> Option<String> {
         host::path_param(name)

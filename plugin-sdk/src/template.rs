@@ -5,12 +5,12 @@
 
 use std::fmt;
 
-use crate::{Request, percent};
+use crate::{Request, path, percent};
 
 /// What a hole of the exchange in hand is filled with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// `{path.name}`: `{name}` of the route's pattern.
+    /// `{path.name}`: `{name}` of the route's pattern, as [`Request::path_param`] has it.
     Path(String),
     /// `{query.name}`: the first value of that name.
     Query(String),
@@ -57,6 +57,15 @@ impl Source {
         }
     }
 
+    /// The request field that it reads, if it reads one: for [`Wants::reads_field`](crate::Wants::reads_field).
+    #[must_use]
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Self::Header(name) => Some(name),
+            _ => None,
+        }
+    }
+
     /// The value for the exchange in hand: one call of the host.
     #[must_use]
     pub fn read(&self, request: &Request) -> Option<Vec<u8>> {
@@ -71,6 +80,39 @@ impl Source {
             Self::Route => Some(request.route().into_bytes()),
         }
     }
+
+    /// The same, for a path or a query.
+    #[must_use]
+    pub fn read_to_encode(&self, request: &Request) -> Option<Fill> {
+        let value = self.read(request)?;
+        Some(match self {
+            Self::Path(_) => Fill::Escaped(value),
+            _ => Fill::Text(value),
+        })
+    }
+}
+
+/// What fills a hole of a path or a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// Text: all of it is percent-encoded.
+    Text(Vec<u8>),
+    /// A parameter of the path: the escapes in it stay, the rest is percent-encoded.
+    Escaped(Vec<u8>),
+}
+
+impl Fill {
+    fn is_empty(&self) -> bool {
+        let (Self::Text(bytes) | Self::Escaped(bytes)) = self;
+        bytes.is_empty()
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Text(bytes) => percent::encode(bytes, out),
+            Self::Escaped(bytes) => percent::encode_rest(bytes, out),
+        }
+    }
 }
 
 /// Why a template has no value for an exchange.
@@ -78,15 +120,18 @@ impl Source {
 pub enum Unfilled {
     /// Nothing to fill this hole with, and it has no default.
     NoValue(String),
-    /// The path would have had a segment `.` or `..`.
-    DotSegment(String),
+    /// This would have been the path. A segment of it, or a part of one, is `.`, `..` or empty, however it is escaped.
+    Astray(String),
 }
 
 impl fmt::Display for Unfilled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoValue(hole) => write!(f, "{{{hole}}} has no value"),
-            Self::DotSegment(path) => write!(f, "{path} has a dot segment"),
+            Self::Astray(path) => write!(
+                f,
+                "{path} goes to no upstream: a part of it is `.`, `..` or empty, or its escapes are broken"
+            ),
         }
     }
 }
@@ -196,33 +241,7 @@ impl<V> Template<V> {
     ///
     /// # Errors
     /// If a hole has neither a value nor a default.
-    pub fn bytes(&self, value: impl FnMut(&V) -> Option<Vec<u8>>) -> Result<Vec<u8>, Unfilled> {
-        self.fill(value, |bytes, out| out.extend_from_slice(bytes))
-    }
-
-    /// The text as a path and query: what fills a hole is percent-encoded, and no segment may be `.` or `..`.
-    ///
-    /// # Errors
-    /// See [`Unfilled`].
-    pub fn path(&self, value: impl FnMut(&V) -> Option<Vec<u8>>) -> Result<String, Unfilled> {
-        let bytes = self.fill(value, percent::encode)?;
-        // Literals are text and everything else is ASCII.
-        let path = String::from_utf8(bytes)
-            .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
-        let segments = path.split('?').next().unwrap_or_default().split('/');
-        for segment in segments {
-            if segment == "." || segment == ".." {
-                return Err(Unfilled::DotSegment(path));
-            }
-        }
-        Ok(path)
-    }
-
-    fn fill(
-        &self,
-        mut read: impl FnMut(&V) -> Option<Vec<u8>>,
-        insert: impl Fn(&[u8], &mut Vec<u8>),
-    ) -> Result<Vec<u8>, Unfilled> {
+    pub fn bytes(&self, mut read: impl FnMut(&V) -> Option<Vec<u8>>) -> Result<Vec<u8>, Unfilled> {
         let mut out = Vec::new();
         for piece in &self.pieces {
             match piece {
@@ -232,104 +251,77 @@ impl<V> Template<V> {
                     text,
                     default,
                 } => match (read(value), default) {
-                    (Some(bytes), _) => insert(&bytes, &mut out),
-                    (None, Some(default)) => insert(default.as_bytes(), &mut out),
+                    (Some(bytes), _) => out.extend_from_slice(&bytes),
+                    (None, Some(default)) => out.extend_from_slice(default.as_bytes()),
                     (None, None) => return Err(Unfilled::NoValue(text.clone())),
                 },
             }
         }
         Ok(out)
     }
+
+    /// The text as a path and query: what fills a hole is percent-encoded, and stays in its segment or its value. Before
+    /// the query an empty value is none, since the segment would go with it.
+    ///
+    /// # Errors
+    /// See [`Unfilled`].
+    pub fn path(&self, mut read: impl FnMut(&V) -> Option<Fill>) -> Result<String, Unfilled> {
+        let mut out = Vec::new();
+        let mut in_query = false;
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => {
+                    in_query |= text.contains('?');
+                    out.extend_from_slice(text.as_bytes());
+                }
+                Piece::Hole { value, .. } => {
+                    let fill = read(value).filter(|fill| in_query || !fill.is_empty());
+                    piece.or_default(fill)?.encode(&mut out);
+                }
+            }
+        }
+        let path = text(out);
+        match path::may_be_asked(&path) {
+            true => Ok(path),
+            false => Err(Unfilled::Astray(path)),
+        }
+    }
+
+    /// The text as one name or value of a query: all of it is percent-encoded.
+    ///
+    /// # Errors
+    /// If a hole has neither a value nor a default.
+    pub fn query_value(
+        &self,
+        mut read: impl FnMut(&V) -> Option<Fill>,
+    ) -> Result<String, Unfilled> {
+        let mut out = Vec::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => percent::encode(text.as_bytes(), &mut out),
+                Piece::Hole { value, .. } => piece.or_default(read(value))?.encode(&mut out),
+            }
+        }
+        Ok(text(out))
+    }
+}
+
+impl<V> Piece<V> {
+    /// What fills this hole.
+    fn or_default(&self, fill: Option<Fill>) -> Result<Fill, Unfilled> {
+        let (text, default) = match self {
+            Self::Hole { text, default, .. } => (text.as_str(), default.as_deref()),
+            Self::Text(_) => ("", None),
+        };
+        fill.or_else(|| default.map(|default| Fill::Text(default.as_bytes().to_vec())))
+            .ok_or_else(|| Unfilled::NoValue(text.to_owned()))
+    }
+}
+
+/// Literals are text, and everything that is encoded is ASCII.
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn named(hole: &Source) -> Option<Vec<u8>> {
-        match hole {
-            Source::Path(name) if name != "none" => Some(name.clone().into_bytes()),
-            Source::Header(_) => Some(b"a/../b?c".to_vec()),
-            Source::Query(_) => Some(b"..".to_vec()),
-            _ => None,
-        }
-    }
-
-    fn bytes(text: &str) -> Result<String, Unfilled> {
-        let bytes = Template::parse(text).unwrap().bytes(named)?;
-        Ok(String::from_utf8(bytes).unwrap())
-    }
-
-    #[test]
-    fn a_text_is_taken_apart_as_the_vectors_say() {
-        let vectors = include_str!("../../tests/vectors/templates.txt").lines();
-        for line in vectors.filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            let mut values = serde_json::Deserializer::from_str(line).into_iter::<Value>();
-            let (text, pieces) = (values.next().unwrap(), values.next().unwrap());
-            let text = text.unwrap();
-            let parsed = Template::parse_with(text.as_str().unwrap(), |_| Ok(()));
-            let apart = parsed.map_or(Value::Null, |template| {
-                let pieces = template.pieces.iter().map(|piece| match piece {
-                    Piece::Text(text) => json!(text),
-                    Piece::Hole { text, default, .. } => match default {
-                        Some(default) => json!([text, default]),
-                        None => json!([text]),
-                    },
-                });
-                pieces.collect()
-            });
-            assert_eq!(apart, pieces.unwrap(), "{text}");
-        }
-    }
-
-    #[test]
-    fn holes_are_filled_and_the_rest_stays() {
-        assert_eq!(bytes("a {path.id}, {{x}}").unwrap(), "a id, {x}");
-        assert_eq!(bytes("").unwrap(), "");
-    }
-
-    #[test]
-    fn a_hole_without_a_value_takes_its_default_or_is_named() {
-        assert_eq!(bytes("{path.none|seven}").unwrap(), "seven");
-        assert_eq!(bytes("{path.none|}").unwrap(), "");
-        assert_eq!(
-            bytes("x{path.none}").unwrap_err().to_string(),
-            "{path.none} has no value"
-        );
-    }
-
-    #[test]
-    fn what_fills_a_path_stays_one_segment() {
-        let path = |text: &str| Template::parse(text).unwrap().path(named);
-        assert_eq!(path("/u/{header.h}/x").unwrap(), "/u/a%2F..%2Fb%3Fc/x");
-        assert_eq!(
-            path("/u/{query.q}/x"),
-            Err(Unfilled::DotSegment("/u/../x".to_owned()))
-        );
-        assert_eq!(path("/u?q={query.q}").unwrap(), "/u?q=..");
-    }
-
-    #[test]
-    fn a_text_without_holes_is_constant() {
-        assert_eq!(Template::parse("{{a}}").unwrap().constant(), Some("{a}"));
-        assert_eq!(Template::parse("").unwrap().constant(), Some(""));
-        assert_eq!(Template::parse("{id}").unwrap().constant(), None);
-    }
-
-    #[test]
-    fn a_lone_brace_and_an_unknown_source_are_refused() {
-        for text in [
-            "{id",
-            "id}",
-            "{",
-            "{nothing}",
-            "{path.}",
-            "{path}",
-            "{cookie.x}",
-        ] {
-            assert!(Template::parse(text).is_err(), "{text}");
-        }
-    }
-}
+mod tests;

@@ -29,9 +29,11 @@
 
 mod exchange;
 mod harness;
+mod passing;
 #[cfg(test)]
 mod tests;
 
 pub use crate::host::memory::world::LogLine;
 pub use exchange::Exchange;
 pub use harness::{Gateway, Harness, configure};
+pub use passing::Passing;

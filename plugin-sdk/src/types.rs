@@ -11,3 +11,4 @@ pub(crate) mod phases;
 pub(crate) mod quota;
 pub(crate) mod state;
 pub(crate) mod subrequest;
+pub(crate) mod wants;

@@ -3,7 +3,7 @@
 use super::gateway;
 use crate::harness::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, Http2, Outcome, PROTOCOL_ERROR,
-    REFUSED_STREAM, RST_STREAM, STREAM_CLOSED, get_fields, head, text,
+    REFUSED_STREAM, RST_STREAM, STREAM_CLOSED, frame, get_fields, head, text,
 };
 use crate::harness::get;
 use crate::harness::recorder::Recorder;
@@ -167,4 +167,34 @@ fn streams_over_the_limit_are_refused_and_never_forwarded() {
     upstream.wait("50 requests", |wires| (wires.len() == 50).then_some(()));
     client.round_trip().unwrap();
     assert_eq!(upstream.counts().0, 50);
+}
+
+/// Padding, priority and CONTINUATION, each byte of them read alone.
+#[test]
+fn a_byte_at_a_time_changes_no_answer() {
+    const PADDED_WITH_PRIORITY: u8 = 0x28;
+    let upstream = Recorder::start();
+    let gateway = gateway(upstream.address);
+    let public = gateway.listener("public");
+    let block = head(&get_fields("/here"));
+    let (first, rest) = block.split_at(7);
+    let (second, third) = rest.split_at(11);
+    let begin = [&[3, 0, 0, 0, 0, 16][..], first, &[0; 3]].concat();
+    let request = [
+        frame(HEADERS, END_STREAM | PADDED_WITH_PRIORITY, 1, &begin),
+        frame(CONTINUATION, 0, 1, second),
+        frame(CONTINUATION, 0, 1, &[]),
+        frame(CONTINUATION, END_HEADERS, 1, third),
+    ]
+    .concat();
+    let mut client = Http2::connect(public);
+    for byte in request {
+        client.send(&[byte]);
+        // Answered when the byte has been read.
+        assert_eq!(get(public, "/here", &[]).status, 200);
+    }
+    assert_eq!(client.outcome(1), Outcome::Answer(200, 4));
+    client.get(3, "/here");
+    assert_eq!(client.outcome(3), Outcome::Answer(200, 4));
+    assert_eq!(upstream.counts().0, 0);
 }

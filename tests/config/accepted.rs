@@ -47,6 +47,31 @@ fn the_whole_contract_of_this_version_is_accepted() {
     assert_eq!(tls.certificates[0].names, ["example.com", "*.example.com"]);
     assert_eq!(config.secrets["from_file"].reveal(), "from a file");
     assert_eq!(config.secrets["from_env"].reveal(), "a default");
+    assert_eq!(config.state.max_entries, 1_000);
+    assert_eq!(config.state.max_bytes, 64 << 20);
+}
+
+#[test]
+fn a_share_that_is_smaller_than_a_value_may_be_is_said_where_a_plugin_stores_values() {
+    let warnings = |bytes: &str, grants: &str| -> Vec<String> {
+        let directory = directory();
+        let plugins: String = ["a", "b"]
+            .map(|name| format!("[plugins.{name}]\npath = \"a.wasm\"\n{grants}\n"))
+            .concat();
+        let text = format!("[state]\nmax_bytes = \"{bytes}\"\n{plugins}{LISTENER}{ROUTE}");
+        let path = directory.path().join("gateway.toml");
+        fs::write(&path, text).unwrap();
+        let config = config::load(&path).unwrap();
+        config.warnings.iter().map(ToString::to_string).collect()
+    };
+    let stores = "grants = { state = true }";
+    let said = warnings("2MiB", stores);
+    assert_eq!(said.len(), 1, "{said:?}");
+    let expected = "gateway.toml:2: state.max_bytes: each plugin's share is 1024 KiB: larger values, which may have up to \
+                    1 MiB, are refused; \"2052KiB\" has room for them";
+    assert!(said[0].ends_with(expected), "{said:?}");
+    assert_eq!(warnings("2052KiB", stores), [""; 0]);
+    assert_eq!(warnings("64KiB", ""), [""; 0]);
 }
 
 #[test]
@@ -98,6 +123,8 @@ fn targets_and_patterns_are_what_the_file_says() {
     assert!(matches!(route("old").target, Target::Redirect(_)));
     assert!(matches!(route("aggregate").target, Target::Plugins));
     assert_eq!(route("old").listeners, [1]);
+    assert!(config.upstreams["products"].reads_bodies);
+    assert!(!config.upstreams["idp"].reads_bodies);
 }
 
 #[test]
@@ -111,6 +138,7 @@ fn nothing_secret_is_in_the_masked_configuration() {
         "k-123",
         "hunter2",
         "letmein",
+        "a key of the fleet",
     ] {
         assert!(!shown.contains(secret), "{secret} in {shown}");
     }
@@ -118,6 +146,7 @@ fn nothing_secret_is_in_the_masked_configuration() {
     assert_eq!(config.masked["listeners"][1]["limits"]["body"], "10MiB");
     assert_eq!(config.masked["plugins"]["limit"]["cpu"], "10ms");
     assert_eq!(config.masked["admin"]["token"], "***");
+    assert_eq!(config.masked["server"]["fleet_key"], "***");
     assert_eq!(config.masked["secrets"]["from_env"], "***");
     assert_eq!(
         config.masked["plugins"]["auth"]["config"]["api_keys"],
@@ -222,4 +251,98 @@ fn a_certificate_that_clients_will_refuse_is_warned_about_with_its_line() {
             }
         }
     }
+}
+
+/// What is warned of in a configuration that may be served.
+fn warned(text: &str) -> Vec<String> {
+    let directory = directory();
+    let path = directory.path().join("gateway.toml");
+    fs::write(&path, text).unwrap();
+    let config = config::load(&path).unwrap_or_else(|errors| panic!("{errors}"));
+    let here = format!("{}/", directory.path().display());
+    let warnings = config.warnings.iter().map(ToString::to_string);
+    warnings.map(|text| text.replace(&here, "")).collect()
+}
+
+#[test]
+fn a_gateway_that_believes_no_mark_is_warned_about() {
+    let fleet = "[upstreams.p]\nendpoints = [\"127.0.0.1:9001\"]\ngateway = true\n";
+    assert_eq!(
+        warned(&format!("{fleet}{LISTENER}{ROUTE}")),
+        [
+            "gateway.toml:1: upstreams.p: `gateway = true` without `server.fleet_key`: no other gateway believes the mark of this one"
+        ]
+    );
+    let key = "[server]\nfleet_key = \"0123456789abcdef\"\n";
+    assert_eq!(warned(&format!("{key}{fleet}{LISTENER}{ROUTE}")), [""; 0]);
+    let empty = "[server]\nfleet_key = \"${GATEWAY_TEST_UNSET_HERE:-}\"\n";
+    assert_eq!(warned(&format!("{empty}{LISTENER}{ROUTE}")), [""; 0]);
+}
+
+#[test]
+fn a_field_that_arrives_at_some_listeners_alone_is_warned_about() {
+    let keeps =
+        "[[listeners]]\nname = \"keeps\"\naddress = \"127.0.0.1:0\"\nunusual_names = \"keep\"\n";
+    let route = "[[routes]]\nname = \"r\"\nmatch = { headers = { x_a = \"1\" } }\nrespond = { status = 200 }\n";
+    assert_eq!(
+        warned(&format!("{keeps}{route}{LISTENER}")),
+        [
+            "gateway.toml:7: routes[0].match.headers.x_a: does not arrive everywhere: the listener `main` lets no name pass with other characters than letters, digits and `-`; match `x-a`, or set `unusual_names = \"keep\"` there"
+        ]
+    );
+    assert_eq!(warned(&format!("{keeps}{route}")), [""; 0]);
+}
+
+const OUTSIDE: &str = r#"
+include = ["secrets.toml"]
+chain = [{ name = "a", config = { key = "${secrets.from_file}" } }]
+[server]
+workers = "${GATEWAY_TEST_UNSET:-3}"
+access_log = { format = "off", sample = "${GATEWAY_TEST_UNSET:-0.5}" }
+compile_cache = "${GATEWAY_TEST_UNSET:-false}"
+[[listeners]]
+name = "main"
+address = "127.0.0.1:0"
+proxy_protocol = "${GATEWAY_TEST_UNSET:-false}"
+limits = { connections = { file = "number.txt" } }
+[plugins.a]
+path = "a.wasm"
+grants = { state = "${GATEWAY_TEST_UNSET:-true}" }
+[[routes]]
+name = "r"
+plugins = [{ name = "a", config = { keys = [{ key = "<${secrets.plain}|${secrets.from_file}>" }], file = "$${secrets.plain}" } }]
+respond = {}
+"#;
+
+#[test]
+fn secrets_stand_in_every_configuration_of_plugins_and_numbers_may_come_from_outside() {
+    let directory = directory();
+    let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
+    write("gateway.toml", OUTSIDE);
+    write("number.txt", "42\n");
+    write(
+        "secrets.toml",
+        "[secrets]\nplain = \"s3cret\"\nfrom_file = { file = \"secret.txt\" }\n",
+    );
+    let path = directory.path().join("gateway.toml");
+    let config = config::load(&path).unwrap_or_else(|errors| panic!("{errors}"));
+    let plugins = &config.routes[0].plugins;
+    assert_eq!(plugins[0].config["key"], "from a file");
+    assert_eq!(plugins[1].config["keys"][0]["key"], "<s3cret|from a file>");
+    assert_eq!(plugins[1].config["file"], "${secrets.plain}");
+    let given = plugins[1].place.given();
+    assert_eq!(given.len(), 1);
+    assert_eq!(given[0].pointer, "/keys/0/key");
+    let values: Vec<_> = given[0].values.iter().map(config::Secret::reveal).collect();
+    assert_eq!(values, ["s3cret", "from a file"]);
+    assert_eq!(config.server.workers, 3);
+    assert_eq!(config.server.access_log.sample, 0.5);
+    assert_eq!(config.server.compile_cache, None);
+    assert_eq!(config.listeners[0].limits.connections, 42);
+    assert!(config.plugins["a"].grants.state);
+    let shown = config.masked.to_string();
+    assert!(
+        !shown.contains("s3cret") && !shown.contains("a file"),
+        "{shown}"
+    );
 }

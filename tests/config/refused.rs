@@ -10,7 +10,6 @@ use gateway::config;
 use tempfile::TempDir;
 
 use super::{check, completed, directory, stderr};
-use crate::harness::wasm;
 
 const BROKEN: &str = include_str!("broken.txt");
 
@@ -154,7 +153,6 @@ upstream = "p"
 fn what_plugins_refuse_is_named_in_the_same_run_with_the_line_of_its_key() {
     let directory = directory();
     let at = |name: &str| directory.path().join(name);
-    fs::copy(wasm("guest_probe"), at("probe.wasm")).unwrap();
     fs::write(at("core.wasm"), b"\0asm\x01\0\0\0").unwrap();
     fs::write(at("gateway.toml"), completed(REFUSED)).unwrap();
     let output = check(directory.path());

@@ -151,7 +151,7 @@ fn listener(name: &str, lines: &str) -> String {
 
 /// Writes `gateway.toml` into a directory; its path. `{dir}` in the text becomes that directory, `{plugins}` that of
 /// the built plugins.
-pub(super) fn write(config: &impl Display, directory: &Path) -> PathBuf {
+pub(crate) fn write(config: &impl Display, directory: &Path) -> PathBuf {
     let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/plugins");
     let text = config
         .to_string()

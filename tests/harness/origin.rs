@@ -110,11 +110,15 @@ fn request(bytes: &[u8]) -> Option<(String, Vec<u8>, usize)> {
             let length =
                 usize::from_str_radix(std::str::from_utf8(&bytes[at..at + line]).ok()?, 16).ok()?;
             at += line + 2;
+            if length == 0 {
+                // The empty line, or the one behind the trailers.
+                let line_end = at - 2;
+                let rest = bytes.get(line_end..)?;
+                let end = rest.windows(4).position(|window| window == b"\r\n\r\n")?;
+                return Some((head, body, line_end + end + 4));
+            }
             body.extend_from_slice(bytes.get(at..at + length)?);
             at += length + 2;
-            if length == 0 {
-                return Some((head, body, at.min(bytes.len())));
-            }
         }
     }
     let length = lower

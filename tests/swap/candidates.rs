@@ -51,6 +51,27 @@ fn starting(gateway: &Gateway, start: &str) -> Vec<u8> {
 const NO_COMPONENT: &[&str] = &["is not a WebAssembly component"];
 const CUT: &[&str] = &["is broken or cut short"];
 
+/// Plugins of other versions of the contract.
+fn worlds() -> [Candidate; 2] {
+    [
+        file(
+            "a later world",
+            text(
+                r#"(component (instance $i) (export "gateway:plugin/filter@0.3.0" (instance $i)))"#,
+            ),
+            &["is built for gateway:plugin@0.3.0, and this gateway serves 0.2.0"],
+        ),
+        file(
+            "an earlier world",
+            text(r#"(component (import "gateway:plugin/state@0.1.0" (instance)))"#),
+            &[
+                "is built for gateway:plugin@0.1.0, and this gateway serves 0.2.0",
+                "build it again with the gateway-plugin-sdk of this gateway",
+            ],
+        ),
+    ]
+}
+
 fn files(gateway: &Gateway) -> Vec<Candidate> {
     let good = std::fs::read(wasm("guest_version_b")).unwrap();
     let mut candidates = vec![
@@ -65,24 +86,14 @@ fn files(gateway: &Gateway) -> Vec<Candidate> {
         file(
             "another world",
             text("(component)"),
-            &["it does not export `gateway:plugin/filter@0.1.0`"],
-        ),
-        file(
-            "a later world",
-            text(
-                r#"(component (instance $i) (export "gateway:plugin/filter@0.2.0" (instance $i)))"#,
-            ),
-            &[
-                "exports `gateway:plugin/filter@0.2.0`",
-                "serves version 0.1.0",
-            ],
+            &["it does not export `gateway:plugin/filter@0.2.0`"],
         ),
         file(
             "an empty filter",
             text(
-                r#"(component (instance $i) (export "gateway:plugin/filter@0.1.0" (instance $i)))"#,
+                r#"(component (instance $i) (export "gateway:plugin/filter@0.2.0" (instance $i)))"#,
             ),
-            &["does not fit gateway:plugin@0.1.0"],
+            &["does not fit gateway:plugin@0.2.0"],
         ),
         file(
             "a foreign import",
@@ -104,6 +115,7 @@ fn files(gateway: &Gateway) -> Vec<Candidate> {
             &["unreachable"],
         ),
     ];
+    candidates.extend(worlds());
     for (cut, length) in [
         ("after the magic number", 8),
         ("in the first section", 40),

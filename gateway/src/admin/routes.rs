@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::control::Control;
 use super::guard::{Denied, Guard};
+use crate::message::text;
 
 type Answer = Response<Full<Bytes>>;
 
@@ -182,7 +183,8 @@ fn problem(status: StatusCode, detail: &str) -> Answer {
 }
 
 fn pretty(status: StatusCode, kind: &'static str, value: &Value) -> Answer {
-    reply(status, kind, format!("{value:#}\n"))
+    // Names and texts in it may be of others.
+    reply(status, kind, text::json(format!("{value:#}\n")))
 }
 
 fn reply(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {

@@ -116,7 +116,8 @@ fn skipped(item: &Item<'_>, names: &Names, global: &[Step], chain: &mut Vec<Step
         let there = global.iter().map(|step| &*step.plugin);
         let remedy = suggest::remedy(&name, there, "the chain is");
         item.fault(format!(
-            "`{name}` is not in the top-level `chain`, so there is nothing to skip{remedy}"
+            "{} is not in the top-level `chain`, so there is nothing to skip{remedy}",
+            item.quoted()
         ));
     }
     chain.retain(|step| step.plugin != name);
@@ -160,8 +161,8 @@ fn step_table(item: &Item<'_>, names: &Names) -> (Option<Step>, Json) {
             let mut place = Written::bare(item);
             let config = match table.item_unshown("config") {
                 Some(item) => {
-                    place = Written::table(&item);
-                    let (config, shown) = plugins::config(&item);
+                    let (config, written, shown) = plugins::config(&item, names);
+                    place = written;
                     table.show("config", shown);
                     config
                 }

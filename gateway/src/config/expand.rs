@@ -1,36 +1,42 @@
-//! `${NAME}`, `${NAME:-default}` and `{ file = ".." }`.
+//! `${NAME}`, `${NAME:-default}`, `${secrets.NAME}` and `{ file = ".." }`.
 //!
 //! `$${` is a plain `${`. What is between the braces and starts with a digit stays as it is, so that
-//! `${1}` in a rewrite keeps naming a group.
+//! `${1}` in a rewrite keeps naming a group. Secrets are filled in later, where they may stand: see [`super::fill`].
 
 use std::env;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::item;
 use super::scope::{self, Location, Scope};
-use super::tree::{Node, Value};
+use super::tree::{Node, Outside, Piece, Value};
+use super::units::Secret;
+
+/// What names a secret of the configuration rather than a variable of the environment.
+const SECRETS: &str = "secrets.";
 
 /// A string with its variables replaced.
 pub(super) fn text(scope: &Scope, at: Location, key: &str, text: &str) -> Node {
-    match variables(text, |name| env::var(name)) {
-        Ok((value, false)) => Node {
-            at,
-            written: None,
-            value: Value::Text(value),
-        },
-        Ok((value, true)) => Node {
-            at,
-            written: Some(format!("{text:?}")),
-            value: Value::Text(value),
-        },
+    let expanded = match variables(text, |name| env::var(name)) {
+        Ok(expanded) => expanded,
         Err(messages) => {
             for message in messages {
                 scope.fault(at, key, message);
             }
-            broken(at)
+            return broken(at);
         }
-    }
+    };
+    let outside = expanded.has_variables.then(|| Outside {
+        written: format!("{text:?}"),
+        values: expanded.values,
+    });
+    let value = match expanded.pieces.as_slice() {
+        [] => Value::Text(String::new()),
+        [Piece::Text(text)] => Value::Text(text.clone()),
+        _ => Value::Holes(expanded.pieces),
+    };
+    Node { at, outside, value }
 }
 
 /// The path of `{ file = ".." }`, if this is one: a table with that key alone, holding a string.
@@ -51,6 +57,10 @@ pub(super) fn file(scope: &Scope, at: Location, key: &str, path: &Spanned<DeValu
             return broken(at);
         }
         Value::Text(path) => scope.resolve(at, &path),
+        Value::Holes(_) => {
+            scope.fault(at, &format!("{key}.file"), item::HOLES);
+            return broken(at);
+        }
         _ => return broken(at),
     };
     let read = scope.read(&path).map_err(|error| scope::reason(&error));
@@ -62,7 +72,10 @@ pub(super) fn file(scope: &Scope, at: Location, key: &str, path: &Spanned<DeValu
             let content = content.strip_suffix('\r').unwrap_or(content);
             Node {
                 at,
-                written: Some(format!("{{ file = {written:?} }}")),
+                outside: Some(Outside {
+                    written: format!("{{ file = {written:?} }}"),
+                    values: vec![Secret::new(content)],
+                }),
                 value: Value::Text(content.to_owned()),
             }
         }
@@ -76,28 +89,48 @@ pub(super) fn file(scope: &Scope, at: Location, key: &str, path: &Spanned<DeValu
 fn broken(at: Location) -> Node {
     Node {
         at,
-        written: None,
+        outside: None,
         value: Value::Broken,
     }
 }
 
-/// The text with variables replaced and whether there was one, or what is wrong with each that failed.
+/// A text with its variables replaced.
+#[derive(Debug, Default)]
+struct Expanded {
+    /// Text, and the secrets in it; no two texts follow each other.
+    pieces: Vec<Piece>,
+    /// What the environment gave.
+    values: Vec<Secret>,
+    /// Whether there was a variable or a secret, though a default stands for it.
+    has_variables: bool,
+}
+
+impl Expanded {
+    fn text(&mut self, text: &str) {
+        match self.pieces.last_mut() {
+            Some(Piece::Text(last)) => last.push_str(text),
+            _ if text.is_empty() => {}
+            _ => self.pieces.push(Piece::Text(text.to_owned())),
+        }
+    }
+}
+
+/// The text with variables replaced, or what is wrong with each that failed.
 fn variables(
     text: &str,
     lookup: impl Fn(&str) -> Result<String, env::VarError>,
-) -> Result<(String, bool), Vec<String>> {
-    let mut out = String::with_capacity(text.len());
+) -> Result<Expanded, Vec<String>> {
+    let mut out = Expanded::default();
     let mut rest = text;
-    let mut replaced = false;
     let mut faults = Vec::new();
     while let Some(start) = rest.find("${") {
         if let Some(before) = rest[..start].strip_suffix('$') {
-            out.push_str(before);
-            out.push_str("${");
+            out.text(before);
+            out.text("${");
             rest = &rest[start + 2..];
             continue;
         }
-        out.push_str(&rest[..start]);
+        out.text(&rest[..start]);
         rest = &rest[start + 2..];
         let Some(end) = rest.find('}') else {
             faults
@@ -107,30 +140,44 @@ fn variables(
         let inside = &rest[..end];
         rest = &rest[end + 1..];
         if inside.starts_with(|first: char| first.is_ascii_digit()) {
-            out.push_str("${");
-            out.push_str(inside);
-            out.push('}');
+            out.text("${");
+            out.text(inside);
+            out.text("}");
+            continue;
+        }
+        out.has_variables = true;
+        if let Some(name) = inside.strip_prefix(SECRETS) {
+            out.pieces.push(Piece::Secret(name.to_owned()));
             continue;
         }
         match variable(inside, &lookup) {
-            Ok(value) => {
-                replaced = true;
-                out.push_str(&value);
+            Ok(Found::Given(value)) => {
+                out.text(&value);
+                out.values.push(Secret::new(value));
             }
+            Ok(Found::Default(text)) => out.text(text),
             Err(fault) => faults.push(fault),
         }
     }
     if !faults.is_empty() {
         return Err(faults);
     }
-    out.push_str(rest);
-    Ok((out, replaced))
+    out.text(rest);
+    Ok(out)
 }
 
-fn variable(
-    inside: &str,
+/// What stands for a variable.
+enum Found<'a> {
+    /// The environment has it.
+    Given(String),
+    /// The file has it.
+    Default(&'a str),
+}
+
+fn variable<'a>(
+    inside: &'a str,
     lookup: &impl Fn(&str) -> Result<String, env::VarError>,
-) -> Result<String, String> {
+) -> Result<Found<'a>, String> {
     let (name, default) = match inside.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (inside, None),
@@ -145,9 +192,9 @@ fn variable(
         ));
     }
     match (lookup(name), default) {
-        (Ok(value), Some(default)) if value.is_empty() => Ok(default.to_owned()),
-        (Ok(value), _) => Ok(value),
-        (Err(env::VarError::NotPresent), Some(default)) => Ok(default.to_owned()),
+        (Ok(value), Some(default)) if value.is_empty() => Ok(Found::Default(default)),
+        (Ok(value), _) => Ok(Found::Given(value)),
+        (Err(env::VarError::NotPresent), Some(default)) => Ok(Found::Default(default)),
         (Err(env::VarError::NotPresent), None) => Err(format!(
             "the environment variable `{name}` is not set; set it, or write `${{{name}:-default}}`"
         )),
@@ -161,7 +208,7 @@ fn variable(
 mod tests {
     use super::*;
 
-    fn expand(text: &str) -> Result<(String, bool), Vec<String>> {
+    fn expanded(text: &str) -> Result<Expanded, Vec<String>> {
         variables(text, |name| match name {
             "HOST" => Ok("example.com".to_owned()),
             "EMPTY" => Ok(String::new()),
@@ -169,34 +216,51 @@ mod tests {
         })
     }
 
+    /// The pieces, secrets by name in angle brackets, and whether there was something to replace.
+    fn expand(text: &str) -> (String, bool) {
+        let expanded = expanded(text).unwrap();
+        let pieces = expanded.pieces.iter().map(|piece| match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::Secret(name) => format!("<{name}>"),
+        });
+        (pieces.collect(), expanded.has_variables)
+    }
+
     #[test]
     fn variables_and_defaults_are_put_in_place() {
+        assert_eq!(expand("a ${HOST} b"), ("a example.com b".to_owned(), true));
+        assert_eq!(expand("${NO:-x}${EMPTY:-y}"), ("xy".to_owned(), true));
+        assert_eq!(expand("${EMPTY}"), (String::new(), true));
         assert_eq!(
-            expand("a ${HOST} b").unwrap(),
-            ("a example.com b".to_owned(), true)
+            expand("Bearer ${secrets.a}${secrets.b}!"),
+            ("Bearer <a><b>!".to_owned(), true)
         );
-        assert_eq!(
-            expand("${NO:-x}${EMPTY:-y}").unwrap(),
-            ("xy".to_owned(), true)
-        );
-        assert_eq!(expand("${EMPTY}").unwrap(), (String::new(), true));
+    }
+
+    #[test]
+    fn what_the_environment_gave_is_known_and_a_default_is_none_of_it() {
+        let values = |text: &str| {
+            let values = expanded(text).unwrap().values;
+            let values = values.iter().map(|value| value.reveal().to_owned());
+            values.collect::<Vec<_>>()
+        };
+        assert_eq!(values("https://${HOST}/${NO:-x}"), ["example.com"]);
+        assert!(values("${NO:-x}").is_empty());
     }
 
     #[test]
     fn groups_and_escapes_stay_as_they_are() {
-        assert_eq!(
-            expand("/b/${1}/$2").unwrap(),
-            ("/b/${1}/$2".to_owned(), false)
-        );
-        assert_eq!(expand("$${HOST}").unwrap(), ("${HOST}".to_owned(), false));
+        assert_eq!(expand("/b/${1}/$2"), ("/b/${1}/$2".to_owned(), false));
+        assert_eq!(expand("$${HOST}"), ("${HOST}".to_owned(), false));
+        assert_eq!(expand("$${secrets.a}"), ("${secrets.a}".to_owned(), false));
     }
 
     #[test]
     fn every_unset_variable_is_named() {
-        let faults = expand("${NO} ${NEITHER}").unwrap_err();
+        let faults = expanded("${NO} ${NEITHER}").unwrap_err();
         assert_eq!(faults.len(), 2);
         assert!(faults[0].contains("`NO`") && faults[1].contains("`NEITHER`"));
-        assert!(expand("${HOST").is_err());
-        assert!(expand("${}").is_err());
+        assert!(expanded("${HOST").is_err());
+        assert!(expanded("${}").is_err());
     }
 }

@@ -1,9 +1,12 @@
 //! A configuration that is refused, and the plugins in it that can be tried all the same: so that one run names every
 //! mistake, theirs too.
 
+use std::sync::Arc;
+
 use super::fault::Errors;
 use super::model::{Config, Plugin, RoutePlugin};
 use super::tree;
+use super::written::Written;
 
 /// Why a configuration is refused, and what is sound in it.
 #[derive(Debug)]
@@ -30,16 +33,25 @@ impl Faulty {
                 .flatten()
                 .any(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         };
+        let are_sound = |secrets: &[Arc<str>]| {
+            let mut secrets = secrets.iter();
+            !secrets.any(|secret| touched(&tree::join("secrets", secret)))
+        };
         let is_sound = |plugin: &Plugin| {
-            let mut secrets = plugin.grants.secrets.iter();
+            let place = config.plugin_places.get(&plugin.name);
+            let filled_in = place.map_or(&[][..], Written::secrets);
             complete
                 && !touched(&tree::join("plugins", &plugin.name))
-                && !secrets.any(|secret| touched(&tree::join("secrets", secret)))
+                && are_sound(&plugin.grants.secrets)
+                && are_sound(filled_in)
         };
         config.plugins.retain(|_, plugin| is_sound(plugin));
         let plugins = &config.plugins;
-        let stays =
-            |step: &RoutePlugin| plugins.contains_key(&step.plugin) && !touched(step.place.key());
+        let stays = |step: &RoutePlugin| {
+            plugins.contains_key(&step.plugin)
+                && !touched(step.place.key())
+                && are_sound(step.place.secrets())
+        };
         for route in &mut config.routes {
             route.plugins.retain(stays);
         }

@@ -5,8 +5,12 @@ use std::slice;
 use std::sync::LazyLock;
 
 use super::description::Shape;
+use super::reason::Reason;
 use super::scope::{Location, Scope};
 use super::tree::{self, Entry, Node, Value};
+
+/// What is said of a text that only the configuration of a plugin may have.
+pub(super) const HOLES: &str = "`${secrets.NAME}` stands for a secret inside the `config` of a plugin alone; write \"${NAME}\" or { file = \"..\" } here";
 
 /// What stands for everything in a scope that describes: a value that no reader complains of.
 static PROBE: LazyLock<Entry> = LazyLock::new(|| {
@@ -16,7 +20,7 @@ static PROBE: LazyLock<Entry> = LazyLock::new(|| {
         at,
         node: Node {
             at,
-            written: None,
+            outside: None,
             value: Value::Broken,
         },
     }
@@ -40,15 +44,9 @@ pub(super) enum Form {
 }
 
 impl<'a> Item<'a> {
-    /// Reports a fault of this value. A remedy may repeat the value ("write ..", say): not if it came out of
-    /// the environment or a file.
+    /// Reports a fault of this value. The message names it by [`Item::quoted`], and repeats it by a [`Reason`] alone:
+    /// it may have come from outside.
     pub(super) fn fault(&self, message: impl Into<String>) {
-        let mut message = message.into();
-        if let (Some(_), Value::Text(text)) = (&self.node.written, &self.node.value)
-            && text.len() > 2
-        {
-            message = message.replace(text.as_str(), "***");
-        }
         self.scope.fault(self.node.at, &self.key, message);
     }
 
@@ -59,11 +57,13 @@ impl<'a> Item<'a> {
 
     /// Reports that this is of another kind than expected.
     pub(super) fn mismatch(&self, expected: &str) {
-        if !self.is_broken() {
-            self.fault(format!(
+        match self.node.value {
+            Value::Broken => {}
+            Value::Holes(_) => self.fault(HOLES),
+            _ => self.fault(format!(
                 "expected {expected}, found {}",
                 self.node.describe()
-            ));
+            )),
         }
     }
 
@@ -94,10 +94,20 @@ impl<'a> Item<'a> {
         matches!(self.node.value, Value::Broken)
     }
 
-    /// How the value may be quoted, in one line: as written, if it came out of the environment or a file.
+    /// Whether the value came out of the environment, a file or `[secrets]`.
+    pub(super) fn is_outside(&self) -> bool {
+        self.node.outside.is_some()
+    }
+
+    /// A reason in words that may be shown.
+    pub(super) fn told(&self, reason: &Reason) -> String {
+        reason.told(self.is_outside())
+    }
+
+    /// How the value may be quoted, in one line: as written, if it came from outside.
     pub(super) fn quoted(&self) -> String {
-        match (&self.node.written, &self.node.value) {
-            (Some(written), _) => format!("the value of {written}"),
+        match (&self.node.outside, &self.node.value) {
+            (Some(outside), _) => format!("the value of {}", outside.written),
             (None, Value::Text(text)) if text.is_empty() => "the empty string".to_owned(),
             (None, Value::Text(text)) if text.chars().any(char::is_control) => {
                 format!("`{}`", text.escape_debug())
@@ -105,6 +115,19 @@ impl<'a> Item<'a> {
             (None, Value::Text(text)) => format!("`{text}`"),
             _ => self.node.describe(),
         }
+    }
+
+    /// The `name` of a table, if it has one.
+    pub(super) fn named(&self) -> Option<Item<'a>> {
+        let Value::Table(fields) = &self.node.value else {
+            return None;
+        };
+        let entry = fields.iter().find(|entry| entry.key == "name")?;
+        Some(Item {
+            scope: self.scope,
+            node: &entry.node,
+            key: tree::join(&self.key, "name"),
+        })
     }
 
     /// The items of a list; `expected` says what one looks like.

@@ -12,10 +12,12 @@ use super::description::Words;
 use super::item::Item;
 use super::model::{Admin, Limits, Listener};
 use super::process::address;
+use super::reason::Reason;
 use super::scope::{Location, Scope};
 use super::sections::Sections;
 use super::table::{self, Default, Table};
 use super::tree::{self, Value};
+use crate::message::names::UnusualNames;
 
 /// Everything there is, as an upper end of sizes.
 const ANY_SIZE: u64 = 1 << 60;
@@ -38,6 +40,12 @@ static WORDS: Words = Words {
             "trusted_proxies",
             "Networks whose `X-Forwarded-*` and `Forwarded` fields are believed.",
         ),
+        (
+            "unusual_names",
+            "What becomes of request fields whose names have other characters than letters, digits and `-`, trailers \
+             too. Some servers read `x_user` as `x-user`, which a plugin may have set: so such fields are dropped, or \
+             the request is refused with 400.",
+        ),
         ("tls", "TLS. Without it, connections are plain."),
         ("limits", "What one client may take."),
     ],
@@ -48,6 +56,7 @@ address = "0.0.0.0:8443"
 protocols = ["h1", "h2"]
 proxy_protocol = false
 trusted_proxies = ["10.0.0.0/8", "192.0.2.1"]
+unusual_names = "drop"
 tls = { certificates = [{ cert = "cert.pem", key = "key.pem" }], min_version = "1.2" }
 
 [listeners.limits]
@@ -77,6 +86,16 @@ pub(super) fn listener(item: &Item<'_>) -> Option<(Option<Listener>, Json)> {
         });
         let trusted_proxies = table.item_or("trusted_proxies", &[]);
         let trusted_proxies = trusted_proxies.as_ref().map(networks).unwrap_or_default();
+        let unusual_names = table.or("unusual_names", Default::Text("drop"), |item| {
+            item.choice(
+                &[
+                    ("drop", UnusualNames::Drop),
+                    ("keep", UnusualNames::Keep),
+                    ("refuse", UnusualNames::Refuse),
+                ],
+                &[],
+            )
+        });
         let tls = table.optional_sub("tls", certificates::tls);
         let limits = table.sub("limits", limits);
         Some(Listener {
@@ -85,6 +104,7 @@ pub(super) fn listener(item: &Item<'_>) -> Option<(Option<Listener>, Json)> {
             h1,
             h2,
             trusted_proxies,
+            unusual_names,
             tls: tls.flatten(),
             limits,
         })
@@ -128,12 +148,11 @@ fn network(item: &Item<'_>) -> Option<IpNet> {
         return None;
     };
     if network.trunc() != network {
-        let right = network.trunc();
-        item.fault(format!(
-            "{} has bits set beyond its prefix; write \"{right}\" for the network, or \"{}\" for the one address",
-            item.quoted(),
-            network.addr()
-        ));
+        let reason = Reason::repeating(
+            "has bits set beyond its prefix; write \"{}\" for the network, or \"{}\" for the one address",
+            [&network.trunc(), &network.addr()],
+        );
+        item.fault(format!("{} {}", item.quoted(), item.told(&reason)));
         return None;
     }
     Some(network)
@@ -148,11 +167,11 @@ static LIMITS: Words = Words {
         ),
         (
             "header_bytes",
-            "The size of a request head. Beyond it 431, or 414 where the target alone is larger.",
+            "The size of a request head. Beyond it 431, or 414 where the target alone is larger. Over HTTP/1 also that of a request's trailer; beyond it 400.",
         ),
         (
             "header_count",
-            "The fields of a request head. Beyond it 431.",
+            "The fields of a request head. Beyond it 431. Over HTTP/1 also those of a request's trailer; beyond it 400.",
         ),
         (
             "body",
@@ -240,10 +259,8 @@ pub(super) fn check_together(
             let message = format!("`{}` is taken by {other} already", listener.address);
             scope.fault(at, &key, message);
         } else {
-            taken.insert(
-                listener.address,
-                format!("the listener `{}`", listener.name),
-            );
+            let name = item.named().map_or(String::new(), |name| name.quoted());
+            taken.insert(listener.address, format!("the listener {name}"));
         }
     }
 }
@@ -251,26 +268,15 @@ pub(super) fn check_together(
 /// Reports every item whose `name` an earlier one has.
 pub(super) fn unique_names(scope: &Scope, items: &[Item<'_>]) {
     let mut names = HashMap::new();
-    for item in items {
-        let Value::Table(fields) = &item.node.value else {
+    for name in items.iter().filter_map(Item::named) {
+        let Value::Text(text) = &name.node.value else {
             continue;
         };
-        let Some(entry) = fields.iter().find(|entry| entry.key == "name") else {
-            continue;
-        };
-        let Value::Text(name) = &entry.node.value else {
-            continue;
-        };
-        if let Some(first) = names.get(name) {
+        if let Some(first) = names.get(text) {
             let first = scope.show(*first);
-            let key = tree::join(&item.key, "name");
-            scope.fault(
-                entry.at,
-                &key,
-                format!("`{name}` is taken already, in {first}"),
-            );
+            name.fault(format!("{} is taken already, in {first}", name.quoted()));
         } else {
-            names.insert(name, entry.at);
+            names.insert(text, name.node.at);
         }
     }
 }

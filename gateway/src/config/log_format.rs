@@ -1,5 +1,6 @@
 //! `server.access_log.format`: templates of `{field}` and text, taken apart once.
 
+use super::reason::Reason;
 use super::suggest;
 use super::template::Template;
 
@@ -64,12 +65,12 @@ const FIELDS: [(&str, LogField); 19] = [
 
 impl LogTemplate {
     /// Takes a template apart, or says what is wrong with each of its fields.
-    pub(crate) fn parse(text: &str) -> Result<Self, Vec<String>> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Vec<Reason>> {
         Self::parse_with(text, value)
     }
 }
 
-fn value(name: &str) -> Result<LogValue, String> {
+fn value(name: &str) -> Result<LogValue, Reason> {
     if let Some((_, field)) = FIELDS.iter().find(|(field, _)| *field == name) {
         return Ok(LogValue::Field(*field));
     }
@@ -79,9 +80,8 @@ fn value(name: &str) -> Result<LogValue, String> {
             let names = FIELDS.iter().map(|(name, _)| *name);
             let names: Vec<_> = names.chain(["attribute.NAME"]).collect();
             let remedy = suggest::remedy(name, names.iter().copied(), "there are");
-            Err(format!(
-                "has the field `{{{name}}}`, which there is not{remedy}"
-            ))
+            let reason = Reason::repeating("has the field `{{}}`, which there is not", [&name]);
+            Err(reason.and(remedy))
         }
     }
 }
@@ -93,6 +93,7 @@ mod tests {
     #[test]
     fn every_field_that_there_is_not_is_named() {
         let faults = LogTemplate::parse("{stauts} {client} {nope} {attribute.}").unwrap_err();
+        let faults: Vec<_> = faults.iter().map(|fault| fault.told(false)).collect();
         assert_eq!(faults.len(), 3);
         assert!(
             faults[0].contains("did you mean `status`?"),

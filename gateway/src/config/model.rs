@@ -3,6 +3,7 @@
 //! Past this module nothing is a string that means something else. Every value was checked and every
 //! reference resolved to something that exists; whoever builds a snapshot need not look for mistakes.
 
+mod redirect;
 mod routes;
 
 use std::collections::BTreeMap;
@@ -20,7 +21,9 @@ use super::log_format::LogTemplate;
 use super::scope::Watched;
 use super::units::Secret;
 use super::written::Written;
+use crate::message::names::UnusualNames;
 
+pub use redirect::{Redirect, RedirectValue, is_behind_path};
 pub use routes::*;
 
 /// One whole configuration.
@@ -64,6 +67,8 @@ pub struct Server {
     pub access_log: AccessLog,
     /// Where compiled plugins are kept; `None` switches the cache off. Default: the user's cache directory.
     pub compile_cache: Option<PathBuf>,
+    /// By which the gateways of one fleet know each other's marks; unless given, one that no other process has.
+    pub fleet_key: Option<Secret>,
 }
 
 /// `server.access_log`.
@@ -114,8 +119,10 @@ pub struct Admin {
 /// `[state]`. Only `memory` in this version.
 #[derive(Debug, Clone)]
 pub struct State {
-    /// Entries before the least recently used ones go.
+    /// The most entries; at least one for each plugin.
     pub max_entries: usize,
+    /// The most bytes, keys and what an entry takes beside them included; at least 4 KiB for each plugin.
+    pub max_bytes: usize,
 }
 
 /// `[[listeners]]`.
@@ -131,6 +138,8 @@ pub struct Listener {
     pub h2: bool,
     /// Peers whose `X-Forwarded-*` and `Forwarded` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// What becomes of fields whose names have other characters than letters, digits and `-`.
+    pub unusual_names: UnusualNames,
     /// TLS, if it is spoken.
     pub tls: Option<Tls>,
     /// What one client may take.
@@ -280,6 +289,11 @@ pub enum HeaderPatterns {
 }
 
 impl HeaderPatterns {
+    /// Whether a field name is covered, however it is written.
+    pub fn covers_any_case(&self, name: &str) -> bool {
+        self.covers(name) || self.covers(&name.to_ascii_lowercase())
+    }
+
     /// Whether a lower-case field name is covered.
     pub fn covers(&self, name: &str) -> bool {
         match self {
@@ -311,6 +325,8 @@ pub struct Upstream {
     pub name: Arc<str>,
     /// What is spoken to it.
     pub protocol: Protocol,
+    /// Whether its endpoints are gateways of the fleet.
+    pub gateway: bool,
     /// At least one, in round robin.
     pub endpoints: Vec<SocketAddr>,
     /// Connecting (1 s).
@@ -321,6 +337,8 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// The keep-alive pool.
     pub pool: Pool,
+    /// Whether it reads the body of every request to its end, whatever the method (false).
+    pub reads_bodies: bool,
 }
 
 /// `upstreams.NAME.pool`.

@@ -26,8 +26,9 @@ pub(super) fn document(scope: &Scope, file: usize, source: &str) -> Option<Docum
             continue;
         }
         last = at.line;
-        let found = source.get(span).unwrap_or_default().trim();
-        scope.fault(at, "", syntax(error.message(), found));
+        let is_secret = in_secrets(source.get(..span.start).unwrap_or_default());
+        let found = source.get(span).filter(|_| !is_secret).unwrap_or_default();
+        scope.fault(at, "", syntax(error.message(), found.trim()));
     }
     errors.is_empty().then(|| Document {
         start: Location { file, line: 1 },
@@ -52,7 +53,7 @@ fn convert(scope: &Scope, file: usize, key: &str, value: &Spanned<DeValue<'_>>) 
     let at = scope.place_of(file, value.span().start);
     let plain = |value| Node {
         at,
-        written: None,
+        outside: None,
         value,
     };
     match value.get_ref() {
@@ -84,6 +85,18 @@ fn convert(scope: &Scope, file: usize, key: &str, value: &Spanned<DeValue<'_>>) 
             None => plain(Value::Table(entries(scope, file, key, fields))),
         },
     }
+}
+
+/// Whether `[secrets]` goes on after this beginning of a file: what is there is not shown, whatever it is.
+fn in_secrets(before: &str) -> bool {
+    let is_theirs = |text: &str| {
+        text.trim_start_matches(['[', ' ', '\t'])
+            .starts_with("secrets")
+    };
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    let mut lines = before.lines().rev();
+    let header = lines.find(|line| line.trim_start().starts_with('['));
+    is_theirs(line) || header.is_some_and(is_theirs)
 }
 
 fn syntax(message: &str, found: &str) -> String {

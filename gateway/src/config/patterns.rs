@@ -8,29 +8,31 @@ use std::sync::Arc;
 use regex::Regex;
 
 use super::model::{HostPattern, PathPattern, Segment};
+use super::reason::Reason;
 
 /// A host pattern.
 ///
 /// # Errors
 /// What would be right.
-pub(super) fn host(text: &str) -> Result<HostPattern, String> {
+pub(super) fn host(text: &str) -> Result<HostPattern, Reason> {
     let lower = text.to_ascii_lowercase();
     if lower == "*" {
-        return Err("leave `host` out to match every host".to_owned());
+        return Err("leave `host` out to match every host".into());
     }
     if let Some((host, port)) = lower.rsplit_once(':')
         && !lower.ends_with(']')
         && port.bytes().all(|byte| byte.is_ascii_digit())
     {
-        return Err(format!(
-            "write \"{host}\": hosts are matched without their port"
+        return Err(Reason::repeating(
+            "write \"{}\": hosts are matched without their port",
+            [&host],
         ));
     }
     if lower.contains("://") || lower.contains('/') {
-        return Err("expected a host alone, such as \"api.example.com\"".to_owned());
+        return Err("expected a host alone, such as \"api.example.com\"".into());
     }
     if !lower.is_ascii() {
-        return Err("write it in its ASCII form (xn--..)".to_owned());
+        return Err("write it in its ASCII form (xn--..)".into());
     }
     if lower.starts_with('[') {
         let inner = lower
@@ -39,7 +41,7 @@ pub(super) fn host(text: &str) -> Result<HostPattern, String> {
         let address = inner.and_then(|inner| inner.parse::<std::net::Ipv6Addr>().ok());
         return match address {
             Some(_) => Ok(HostPattern::Exact(lower)),
-            None => Err("it is no IPv6 address".to_owned()),
+            None => Err("it is no IPv6 address".into()),
         };
     }
     let (wildcard, name) = match lower.strip_prefix("*.") {
@@ -47,7 +49,7 @@ pub(super) fn host(text: &str) -> Result<HostPattern, String> {
         None => (false, lower.as_str()),
     };
     if name.contains('*') {
-        return Err("a `*` stands alone as the first label: \"*.example.com\"".to_owned());
+        return Err("a `*` stands alone as the first label: \"*.example.com\"".into());
     }
     labels(name)?;
     Ok(if wildcard {
@@ -61,22 +63,25 @@ pub(super) fn host(text: &str) -> Result<HostPattern, String> {
 ///
 /// # Errors
 /// What would be right.
-pub(super) fn labels(name: &str) -> Result<(), String> {
+pub(super) fn labels(name: &str) -> Result<(), Reason> {
     if name.ends_with('.') && name.len() > 1 {
-        return Err(format!(
+        return Err(Reason::repeating(
             "write \"{}\", without the dot at its end",
-            name.trim_end_matches('.')
+            [&name.trim_end_matches('.')],
         ));
     }
     for label in name.split('.') {
         if label.is_empty() {
-            return Err("a label of it is empty".to_owned());
+            return Err("a label of it is empty".into());
         }
         let sound = label
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
         if !sound || label.starts_with('-') || label.ends_with('-') {
-            return Err(format!("`{label}` is no label of a host name"));
+            return Err(Reason::repeating(
+                "`{}` is no label of a host name",
+                [&label],
+            ));
         }
     }
     Ok(())
@@ -86,9 +91,9 @@ pub(super) fn labels(name: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// What would be right.
-pub(super) fn path(text: &str) -> Result<PathPattern, String> {
+pub(super) fn path(text: &str) -> Result<PathPattern, Reason> {
     if text == "**" || text == "*" {
-        return Err("write \"/**\" for every path".to_owned());
+        return Err("write \"/**\" for every path".into());
     }
     let (fixed, rest) = match text.strip_suffix("/**") {
         Some(fixed) => (fixed, true),
@@ -105,8 +110,9 @@ pub(super) fn path(text: &str) -> Result<PathPattern, String> {
         if let Segment::Param(name) = &segment {
             literal = false;
             if segments.contains(&segment) {
-                return Err(format!(
-                    "`{{{name}}}` is there twice; give each its own name"
+                return Err(Reason::repeating(
+                    "`{{}}` is there twice; give each its own name",
+                    [name],
                 ));
             }
         }
@@ -131,11 +137,11 @@ pub(super) fn path(text: &str) -> Result<PathPattern, String> {
     })
 }
 
-fn segment(text: &str) -> Result<Segment, String> {
+fn segment(text: &str) -> Result<Segment, Reason> {
     if text.contains('*') {
         return Err(match text {
-            "**" => "`**` stands at the end alone: \"/a/**\"".to_owned(),
-            _ => "`*` is no wildcard; write `{name}` for one segment, or `/**` at the end for all below".to_owned(),
+            "**" => "`**` stands at the end alone: \"/a/**\"".into(),
+            _ => "`*` is no wildcard; write `{name}` for one segment, or `/**` at the end for all below".into(),
         });
     }
     let Some(start) = text.find(['{', '}']) else {
@@ -146,13 +152,15 @@ fn segment(text: &str) -> Result<Segment, String> {
         .and_then(|rest| rest.strip_suffix('}'));
     match name {
         Some(name) if is_param(name) => Ok(Segment::Param(Arc::from(name))),
-        Some(name) if !name.contains(['{', '}']) => Err(format!(
-            "`{{{name}}}` names no parameter; a name has letters, digits, `_` and `-`, and starts with a letter or `_`"
+        Some(name) if !name.contains(['{', '}']) => Err(Reason::repeating(
+            "`{{}}` names no parameter; a name has letters, digits, `_` and `-`, and starts with a letter or `_`",
+            [&name],
         )),
-        _ => Err(format!(
-            "`{text}`: a parameter is a whole segment, such as \"/{}\"; use {{ regex = \"..\" }} for parts of one",
-            if start == 0 { "{id}/x" } else { "x/{id}" }
-        )),
+        _ => Err(
+            Reason::repeating("`{}`: a parameter is a whole segment, such as \"/", [&text])
+                .and(if start == 0 { "{id}/x" } else { "x/{id}" })
+                .and("\"; use { regex = \"..\" } for parts of one"),
+        ),
     }
 }
 
@@ -163,29 +171,35 @@ fn is_param(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
-fn starts_with_slash(text: &str) -> Result<(), String> {
+pub(super) fn starts_with_slash(text: &str) -> Result<(), Reason> {
     if text.starts_with('/') {
         return Ok(());
     }
     if text.contains("://") {
-        return Err("a path starts with `/`; the host goes into `match.host`".to_owned());
+        return Err("a path starts with `/`; the host goes into `match.host`".into());
     }
-    Err(format!("a path starts with `/`; write \"/{text}\""))
+    Err(Reason::repeating(
+        "a path starts with `/`; write \"/{}\"",
+        [&text],
+    ))
 }
 
-fn doubled_slash(text: &str) -> String {
+fn doubled_slash(text: &str) -> Reason {
     let mut right = text.to_owned();
     while right.contains("//") {
         right = right.replace("//", "/");
     }
-    format!("`//` never arrives: paths are normalised first; write \"{right}\"")
+    Reason::repeating(
+        "`//` never arrives: paths are normalised first; write \"{}\"",
+        [&right],
+    )
 }
 
 /// Whether a path is as the gateway normalises one (RFC 3986, section 6.2.2), so that it can match.
 ///
 /// # Errors
 /// What would be right.
-pub(super) fn normalised(path: &str) -> Result<(), String> {
+pub(super) fn normalised(path: &str) -> Result<(), Reason> {
     starts_with_slash(path)?;
     if path.contains("//") {
         return Err(doubled_slash(path));
@@ -194,51 +208,76 @@ pub(super) fn normalised(path: &str) -> Result<(), String> {
         .split('/')
         .any(|segment| segment == "." || segment == "..")
     {
-        return Err("`.` and `..` never arrive: paths are normalised first".to_owned());
+        return Err("`.` and `..` never arrive: paths are normalised first".into());
     }
     if let Some(mark) = path.chars().find(|&c| c == '?' || c == '#') {
         return Err(match mark {
-            '?' => "the query is no part of the path; match it with `match.query`".to_owned(),
-            _ => "a fragment never reaches a server".to_owned(),
+            '?' => "the query is no part of the path; match it with `match.query`".into(),
+            _ => "a fragment never reaches a server".into(),
         });
     }
     if let Some(odd) = path.chars().find(|&c| !c.is_ascii_graphic() || c == '\\') {
-        let mut encoded = String::new();
-        for byte in odd.to_string().bytes() {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
+        let encoded = encoded(odd);
         return Err(match odd {
-            '\\' | '\0' => "the gateway refuses such a path".to_owned(),
-            _ => format!("write {odd:?} as it arrives: `{encoded}`"),
+            '\\' | '\0' => "the gateway refuses such a path".into(),
+            _ => Reason::repeating(
+                "write {} as it arrives: `{}`",
+                [&format!("{odd:?}"), &encoded],
+            ),
         });
     }
     percent(path)
 }
 
-fn percent(path: &str) -> Result<(), String> {
+/// A character as it stands in a path that may not have it otherwise.
+pub(super) fn encoded(odd: char) -> String {
+    let bytes = odd.to_string().into_bytes();
+    bytes.iter().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+/// The escapes of a path: their digits, and what they stand for.
+///
+/// # Errors
+/// If one is broken.
+pub(super) fn escapes(path: &str) -> Result<Vec<(&str, u8)>, Reason> {
+    let mut escapes = Vec::new();
     for (at, _) in path.match_indices('%') {
         let digits = path.get(at + 1..at + 3).unwrap_or_default();
-        let byte = match u8::from_str_radix(digits, 16) {
-            Ok(byte) if digits.len() == 2 && !digits.starts_with('+') => byte,
+        match u8::from_str_radix(digits, 16) {
+            Ok(byte) if digits.len() == 2 && !digits.starts_with('+') => {
+                escapes.push((digits, byte));
+            }
             _ => {
                 return Err(
-                    "a `%` is followed by two hexadecimal digits; write `%25` for itself"
-                        .to_owned(),
+                    "a `%` is followed by two hexadecimal digits; write `%25` for itself".into(),
                 );
             }
-        };
+        }
+    }
+    Ok(escapes)
+}
+
+fn percent(path: &str) -> Result<(), Reason> {
+    for (digits, byte) in escapes(path)? {
         if matches!(byte, b'/' | b'\\' | 0) {
-            return Err(format!(
-                "`%{digits}` never arrives: the gateway refuses such a path"
+            return Err(Reason::repeating(
+                "`%{}` never arrives: the gateway refuses such a path",
+                [&digits],
             ));
         }
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             let plain = char::from(byte);
-            return Err(format!("`%{digits}` arrives as `{plain}`; write that"));
+            return Err(Reason::repeating(
+                "`%{}` arrives as `{}`; write that",
+                [&digits, &plain],
+            ));
         }
         if digits.bytes().any(|digit| digit.is_ascii_lowercase()) {
             let upper = digits.to_ascii_uppercase();
-            return Err(format!("`%{digits}` arrives as `%{upper}`; write that"));
+            return Err(Reason::repeating(
+                "`%{}` arrives as `%{}`; write that",
+                [&digits, &upper],
+            ));
         }
     }
     Ok(())
@@ -248,73 +287,24 @@ fn percent(path: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// Its fault, in one line.
-pub(super) fn regex(text: &str) -> Result<Regex, String> {
+pub(super) fn regex(text: &str) -> Result<Regex, Reason> {
     Regex::new(text).map_err(|error| match error {
         regex::Error::Syntax(message) => {
             let last = message.lines().last().unwrap_or_default();
             let reason = last.trim_start_matches("error: ");
             match reason.contains("look-around") || reason.contains("backreferences") {
-                true => format!("{reason}; expressions run in linear time, without them"),
-                false => reason.to_owned(),
+                true => Reason::own(format!(
+                    "{reason}; expressions run in linear time, without them"
+                )),
+                false => Reason::own(reason.to_owned()),
             }
         }
-        regex::Error::CompiledTooBig(limit) => {
-            format!(
-                "it compiles to more than {} MiB; use smaller repetitions",
-                limit >> 20
-            )
-        }
-        other => other.to_string(),
+        regex::Error::CompiledTooBig(limit) => Reason::own(format!(
+            "it compiles to more than {} MiB; use smaller repetitions",
+            limit >> 20
+        )),
+        other => Reason::own(other.to_string()),
     })
-}
-
-/// Checks that what stands for a match (`$1`, `${name}`, `$$`) names groups that are there.
-///
-/// # Errors
-/// The group that is not there.
-pub(super) fn replacement(regex: &Regex, to: &str) -> Result<(), String> {
-    let mut rest = to;
-    while let Some(at) = rest.find('$') {
-        rest = &rest[at + 1..];
-        if let Some(after) = rest.strip_prefix('$') {
-            rest = after;
-            continue;
-        }
-        let braced = rest
-            .strip_prefix('{')
-            .and_then(|inner| inner.split_once('}'));
-        let name = match braced {
-            Some((name, _)) => name,
-            None => {
-                let end = rest
-                    .bytes()
-                    .take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
-                    .count();
-                &rest[..end]
-            }
-        };
-        if name.is_empty() {
-            return Err("a `$` names a group, such as `$1`; write `$$` for itself".to_owned());
-        }
-        let there = match name.parse::<usize>() {
-            Ok(index) => index < regex.captures_len(),
-            Err(_) => regex.capture_names().flatten().any(|group| group == name),
-        };
-        if there {
-            continue;
-        }
-        let digits = name.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, tail) = name.split_at(digits);
-        return Err(if braced.is_none() && digits > 0 && !tail.is_empty() {
-            format!(
-                "`${name}` reads as the group `{name}`, which is not there; write `${{{number}}}{tail}`"
-            )
-        } else {
-            let groups = regex.captures_len() - 1;
-            format!("there is no group `{name}`; the expression has {groups}")
-        });
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -399,16 +389,5 @@ mod tests {
         ] {
             assert!(host(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn groups_of_a_replacement_exist() {
-        let regex = Regex::new("^/a/(.*)/(?P<rest>.*)").unwrap();
-        for good in ["/b/$1", "/$rest", "/${1}a", "/$$x", "/b"] {
-            assert_eq!(replacement(&regex, good), Ok(()), "{good}");
-        }
-        assert!(replacement(&regex, "/$1a").unwrap_err().contains("`${1}a`"));
-        assert!(replacement(&regex, "/$3").is_err());
-        assert!(replacement(&regex, "/$").is_err());
     }
 }

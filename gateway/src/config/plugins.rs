@@ -6,11 +6,13 @@ use http::HeaderName;
 use serde_json::{Map, Value as Json};
 
 use super::description::Words;
+use super::fill;
 use super::item::Item;
 use super::model::{BodyOverflow, Grants, HeaderPatterns, Instances, OnError, Plugin};
 use super::scope;
 use super::sections::Names;
 use super::table::{Default, Table};
+use super::written::Written;
 
 /// Why sizes end here: 4 GiB is what a 32-bit memory can have.
 const WASM_MEMORY: u64 = 4 << 30;
@@ -50,7 +52,9 @@ static WORDS: Words = Words {
         ("grants", "What the plugin may do."),
         (
             "config",
-            "The configuration of the plugin, which says itself what it takes. A route may give its own.",
+            "The configuration of the plugin, which says itself what it takes. A route may give its own. \
+             `${secrets.NAME}` in a string stands for a secret. Text from the environment, a file or `[secrets]` that \
+             stands where the plugin's schema has a number or a boolean becomes one.",
         ),
     ],
     example: r#"
@@ -64,7 +68,7 @@ timeout = "2s"
 body_limit = "1MiB"
 body_overflow = "skip"
 instances = { mode = "pooled", max = 1000, recycle_after = 100_000 }
-config = { schemes = ["jwt"] }
+config = { schemes = ["jwt"], jwt = { keys = [{ secret = "${secrets.jwt_key}" }] } }
 
 [plugins.auth.grants]
 upstreams = ["idp"]
@@ -121,7 +125,10 @@ pub(super) fn plugin(
         let instances = table.sub("instances", instances);
         let grants = table.sub("grants", |table| grants(table, names));
         let (config, shown) = match table.item_unshown("config") {
-            Some(item) => config(&item),
+            Some(item) => {
+                let (config, _, shown) = config(&item, names);
+                (config, shown)
+            }
             None => (Some(Json::Object(Map::new())), Json::Object(Map::new())),
         };
         table.show("config", shown);
@@ -142,13 +149,17 @@ pub(super) fn plugin(
     })
 }
 
-/// The configuration of a plugin: any table. What it is, and how it is shown.
-pub(super) fn config(item: &Item<'_>) -> (Option<Json>, Json) {
-    let shown = item.node.masked_by_name();
-    (
-        item.open_table("a table, the plugin's configuration"),
-        shown,
-    )
+/// The configuration of a plugin: any table. What it is, where it stands, and how it is shown.
+pub(super) fn config(item: &Item<'_>, names: &Names) -> (Option<Json>, Written, Json) {
+    let filled = fill::secrets(item, &names.secrets);
+    let item = Item {
+        scope: item.scope,
+        node: &filled.node,
+        key: item.key.clone(),
+    };
+    let config = item.open_table("a table, the plugin's configuration");
+    let place = Written::table(&item, filled.secrets);
+    (config, place, item.node.masked_by_name())
 }
 
 fn artifact(item: &Item<'_>) -> Option<std::path::PathBuf> {
@@ -164,12 +175,12 @@ fn artifact(item: &Item<'_>) -> Option<std::path::PathBuf> {
             None
         }
         Err(error) => {
-            let shown = path.display();
+            let shown = match item.is_outside() {
+                true => String::new(),
+                false => format!(" (looked for {})", path.display()),
+            };
             let reason = scope::reason(&error);
-            item.fault(format!(
-                "cannot read {}: {reason} (looked for {shown})",
-                item.quoted()
-            ));
+            item.fault(format!("cannot read {}: {reason}{shown}", item.quoted()));
             None
         }
     }
@@ -238,7 +249,10 @@ static GRANTS: Words = Words {
             "upstreams",
             "Upstreams that it may send sub-requests and the request itself to.",
         ),
-        ("secrets", "Secrets that it may read."),
+        (
+            "secrets",
+            "Secrets that it may read by name. What `${secrets.NAME}` puts into its `config` needs no grant.",
+        ),
         (
             "state",
             "Whether it may keep entries in the state. A limiter needs no grant.",
@@ -261,7 +275,7 @@ static ACCESS: Words = Words {
 fn grants(table: &mut Table<'_>, names: &Names) -> Grants {
     table.words(&GRANTS);
     let upstreams = references(table, "upstreams", "an upstream", &names.upstreams);
-    let secrets = references(table, "secrets", "a secret", &names.secrets);
+    let secrets = references(table, "secrets", "a secret", &names.secrets.names);
     let state = table.or("state", Default::Bool(false), |item| item.bool());
     let (read_request_headers, write_request_headers) = table.sub("request_headers", access);
     let (read_response_headers, write_response_headers) = table.sub("response_headers", access);

@@ -6,16 +6,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
+use indexmap::IndexMap;
 use serde_json::Value as Json;
 
 use super::description::{Shape, Words};
 use super::item::Item;
 use super::log_format::LogTemplate;
-use super::model::{AccessLog, AccessLogFormat, AccessLogPath, Admin, Server, State};
+use super::model::{AccessLog, AccessLogFormat, AccessLogPath, Admin, Plugin, Server, State};
+use super::reason::Reason;
+use super::scope::Scope;
+use super::sections::Sections;
 use super::suggest;
 use super::table::{self, Default, Table};
 use super::tree::Value;
 use super::units::Secret;
+use crate::message::depth::KEY_BYTES;
 
 static SERVER: Words = Words {
     about: "The process.",
@@ -34,6 +39,11 @@ static SERVER: Words = Words {
             "The directory of compiled plugins, or `false` for none. Unless given, `gateway` in the user's cache \
              directory (`$XDG_CACHE_HOME`, else `~/.cache`). A change needs a restart.",
         ),
+        (
+            "fleet_key",
+            "What the gateways of one fleet share, so that each believes the others how many gateways a request has \
+             passed: a string of at least 16 bytes. Empty, or not given, it is one that no other process has.",
+        ),
     ],
     example: r#"
 [server]
@@ -41,6 +51,7 @@ workers = 0
 grace = "30s"
 access_log = { format = "{client} {method} {path} {status} {duration_ms}", path = "stdout", sample = 0.1 }
 compile_cache = "cache"
+fleet_key = "${FLEET_KEY:-}"
 "#,
 };
 
@@ -59,13 +70,37 @@ pub(super) fn server(table: &mut Table<'_>) -> Server {
     });
     let access_log = table.sub("access_log", access_log);
     let compile_cache = compile_cache(table);
+    let fleet_key = fleet_key(table);
     table.later(&["tracing"]);
     Server {
         workers,
         grace,
         access_log,
         compile_cache,
+        fleet_key,
     }
+}
+
+fn fleet_key(table: &mut Table<'_>) -> Option<Secret> {
+    let expected = "a string of at least 16 bytes";
+    let item = table.item_unshown("fleet_key")?;
+    match &item.node.value {
+        Value::Text(text) if text.is_empty() => return None,
+        Value::Text(text) if text.len() < KEY_BYTES => item.fault(format!(
+            "has {} bytes; write {expected} that nobody guesses, such as `openssl rand -hex 32` prints",
+            text.len()
+        )),
+        Value::Text(text) => {
+            table.show("fleet_key", Json::from("***"));
+            return Some(Secret::new(text.as_str()));
+        }
+        Value::Broken => {
+            item.expect(Shape::Text, expected);
+        }
+        // A number may be the secret.
+        _ => item.fault(format!("expected {expected}")),
+    }
+    None
 }
 
 static ACCESS_LOG: Words = Words {
@@ -194,18 +229,29 @@ static STATE: Words = Words {
         ("backend", "Where the entries are: in this process."),
         (
             "max_entries",
-            "The most entries. Beyond it, the least recently used ones go.",
+            "The most entries, at least one for each plugin. Each plugin is guaranteed an equal share; what it does not \
+             use is lent. Beyond the bound, the least recently used entries of the plugin that is furthest over its share \
+             go.",
+        ),
+        (
+            "max_bytes",
+            "The most bytes of all entries, at least 4 KiB for each plugin, and shared alike. An entry counts its key, its \
+             value and 200 bytes. One that is larger than a share is refused.",
         ),
     ],
     example: r#"
 [state]
 backend = "memory"
 max_entries = 1_000_000
+max_bytes = "256MiB"
 "#,
 };
 
-/// `[state]`.
-pub(super) fn state(table: &mut Table<'_>) -> State {
+/// What each plugin's share must at least hold: an entry with the longest key, and some more.
+const LEAST_SHARE: usize = 4 << 10;
+
+/// `[state]`, shared by so many plugins.
+pub(super) fn state(table: &mut Table<'_>, plugins: usize) -> State {
     table.words(&STATE);
     table.or("backend", Default::Text("memory"), |item| {
         let is_redis = |text: &str| matches!(text.split(':').next(), Some("redis" | "rediss"));
@@ -217,9 +263,60 @@ pub(super) fn state(table: &mut Table<'_>) -> State {
     });
     State {
         max_entries: table.or("max_entries", Default::Integer(1_000_000), |item| {
-            item.count(1)
+            let entries = item.count(1)?;
+            if entries < plugins {
+                item.fault(format!(
+                    "{entries} is less than one for each of the {plugins} plugins; write at least {plugins}"
+                ));
+                return None;
+            }
+            Some(entries)
+        }),
+        max_bytes: table.or("max_bytes", Default::Text("256MiB"), |item| {
+            let bytes = item.size(64 << 10..=1 << 40, "a size from \"64KiB\" to \"1024GiB\"")?;
+            let bytes = usize::try_from(bytes).ok()?;
+            if bytes / plugins.max(1) < LEAST_SHARE {
+                let least = plugins * (LEAST_SHARE >> 10);
+                item.fault(format!(
+                    "{} is less than 4 KiB for each of the {plugins} plugins; write at least \"{least}KiB\"",
+                    item.quoted()
+                ));
+                return None;
+            }
+            Some(bytes)
         }),
     }
+}
+
+/// The largest entry that the contract lets a plugin store: a value of 1 MiB under a key of 1 KiB.
+const LARGEST_ENTRY: usize = (1 << 20) + (2 << 10);
+
+/// Warns of values that a plugin may have and its share has no room for.
+pub(super) fn check_shares(
+    scope: &Scope,
+    sections: &Sections<'_>,
+    state: &State,
+    plugins: &IndexMap<Arc<str>, Plugin>,
+) {
+    let Some(item) = sections.given("state").first() else {
+        return;
+    };
+    let share = state.max_bytes / plugins.len().max(1);
+    let stores = plugins.values().any(|plugin| plugin.grants.state);
+    if share >= LARGEST_ENTRY || !stores {
+        return;
+    }
+    let at = match &item.node.value {
+        Value::Table(entries) => entries.iter().find(|entry| entry.key == "max_bytes"),
+        _ => None,
+    };
+    let at = at.map_or(item.node.at, |entry| entry.at);
+    let (share, least) = (share >> 10, plugins.len() * (LARGEST_ENTRY >> 10));
+    let message = format!(
+        "each plugin's share is {share} KiB: larger values, which may have up to 1 MiB, are refused; \
+         \"{least}KiB\" has room for them"
+    );
+    scope.warn(at, "state.max_bytes", message);
 }
 
 /// One of `[secrets]`.
@@ -250,31 +347,35 @@ fn secret_text(item: &Item<'_>) -> Option<Secret> {
 pub(super) fn address(item: &Item<'_>) -> Option<SocketAddr> {
     let expected = "an address such as \"0.0.0.0:8080\" or \"[::]:8080\"";
     let text = item.text_as(expected)?;
-    let reason = match text.parse() {
+    let reason: Reason = match text.parse() {
         Ok(address) => return Some(address),
-        Err(_) if text.starts_with("http") => "an address has no scheme".to_owned(),
+        Err(_) if text.starts_with("http") => "an address has no scheme".into(),
         Err(_)
             if text
                 .strip_prefix(':')
                 .is_some_and(|port| port.parse::<u16>().is_ok()) =>
         {
-            format!("write \"0.0.0.0{text}\" to listen everywhere")
+            Reason::repeating("write \"0.0.0.0{}\" to listen everywhere", [&text])
         }
         Err(_) => match text.rsplit_once(':') {
             Some((_, port)) if port.parse::<u16>().is_err() && !text.ends_with(']') => {
-                "the port is a number from 0 to 65535".to_owned()
+                "the port is a number from 0 to 65535".into()
             }
             Some((host, port)) if host.contains(':') && !host.starts_with('[') => {
-                format!("an IPv6 address stands in brackets: \"[{host}]:{port}\"")
+                Reason::repeating(
+                    "an IPv6 address stands in brackets: \"[{}]:{}\"",
+                    [&host, &port],
+                )
             }
-            Some(("localhost", port)) => format!("write \"127.0.0.1:{port}\""),
-            Some(_) => "a listener has an IP address, not a name".to_owned(),
-            None => "the port is missing".to_owned(),
+            Some(("localhost", port)) => Reason::repeating("write \"127.0.0.1:{}\"", [&port]),
+            Some(_) => "a listener has an IP address, not a name".into(),
+            None => "the port is missing".into(),
         },
     };
     item.fault(format!(
-        "expected {expected}, found {}: {reason}",
-        item.quoted()
+        "expected {expected}, found {}: {}",
+        item.quoted(),
+        item.told(&reason)
     ));
     None
 }

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use serde_json::Value as Json;
 
 use super::description::Shape;
 use super::item::Item;
+use super::reason::Reason;
 use super::suggest;
-use super::table;
 use super::tree::Value;
 use super::units;
 
@@ -54,12 +55,22 @@ impl<'a> Item<'a> {
 
     /// A boolean.
     pub(super) fn bool(&self) -> Option<bool> {
-        match self.node.value {
+        let value = match self.node.value {
             Value::Bool(value) => Some(value),
-            _ => {
-                self.expect(Shape::Bool, "true or false");
-                None
-            }
+            _ => self.parsed(),
+        };
+        if value.is_none() {
+            self.expect(Shape::Bool, "true or false");
+        }
+        value
+    }
+
+    /// A number or a boolean that the environment or a file gives, as text: they have nothing else. A text that stands
+    /// in the configuration itself is none.
+    fn parsed<T: FromStr>(&self) -> Option<T> {
+        match &self.node.value {
+            Value::Text(text) if self.is_outside() => text.trim().parse().ok(),
+            _ => None,
         }
     }
 
@@ -68,20 +79,22 @@ impl<'a> Item<'a> {
         if self.is_probe() {
             self.expect(Shape::False, "`false`");
         }
-        matches!(self.node.value, Value::Bool(false))
+        matches!(self.node.value, Value::Bool(false)) || self.parsed::<bool>() == Some(false)
     }
 
     /// A whole number in a range.
     pub(super) fn integer(&self, range: RangeInclusive<i64>) -> Option<i64> {
-        match self.node.value {
-            Value::Integer(number) if range.contains(&number) => Some(number),
-            _ => {
-                let (low, high) = (range.start(), range.end());
-                let expected = format!("a whole number from {low} to {high}");
-                self.expect(Shape::Integer(*low, *high), &expected);
-                None
-            }
+        let number = match self.node.value {
+            Value::Integer(number) => Some(number),
+            _ => self.parsed(),
+        };
+        let number = number.filter(|number| range.contains(number));
+        if number.is_none() {
+            let (low, high) = (range.start(), range.end());
+            let expected = format!("a whole number from {low} to {high}");
+            self.expect(Shape::Integer(*low, *high), &expected);
         }
+        number
     }
 
     /// A count of at least `low`.
@@ -96,7 +109,7 @@ impl<'a> Item<'a> {
             Value::Float(number) => number,
             Value::Integer(0) => 0.0,
             Value::Integer(1) => 1.0,
-            _ => f64::NAN,
+            _ => self.parsed().unwrap_or(f64::NAN),
         };
         if (0.0..=1.0).contains(&number) {
             Some(number)
@@ -151,7 +164,7 @@ impl<'a> Item<'a> {
         &self,
         shape: Shape,
         expected: &str,
-        parse: impl Fn(&str) -> Result<T, String>,
+        parse: impl Fn(&str) -> Result<T, Reason>,
     ) -> Option<T> {
         let parsed = match &self.node.value {
             Value::Text(text) => parse(text).map_err(|reason| (self.quoted(), reason)),
@@ -166,13 +179,13 @@ impl<'a> Item<'a> {
         };
         match parsed {
             Ok(value) => Some(value),
-            Err((quoted, reason)) if reason.starts_with("needs") || reason.starts_with("is") => {
-                self.fault(format!("{quoted} {reason}"));
+            Err((quoted, reason)) if reason.begins("needs") || reason.begins("is") => {
+                self.fault(format!("{quoted} {}", self.told(&reason)));
                 None
             }
             Err((quoted, reason)) => {
                 let kind = expected.split(" such").next().unwrap_or(expected);
-                self.fault(format!("{quoted} is not {kind}: {reason}"));
+                self.fault(format!("{quoted} is not {kind}: {}", self.told(&reason)));
                 None
             }
         }
@@ -191,7 +204,10 @@ impl<'a> Item<'a> {
         }
         if later.contains(&text) {
             let there = suggest::list(&names, "or");
-            self.fault(format!("{}; write {there}", table::later(text)));
+            self.fault(format!(
+                "{} is not in this version yet; write {there}",
+                self.quoted()
+            ));
             return None;
         }
         let remedy = match suggest::closest(text, names.iter().copied()) {
@@ -229,11 +245,22 @@ impl<'a> Item<'a> {
 
     /// The name of something that must exist.
     pub(super) fn reference(&self, kind: &str, known: &[Arc<str>]) -> Option<Arc<str>> {
+        self.reference_hiding(kind, known, &[])
+    }
+
+    /// As [`Item::reference`]; of those that are known, some are not to be shown.
+    pub(super) fn reference_hiding(
+        &self,
+        kind: &str,
+        known: &[Arc<str>],
+        hidden: &[Arc<str>],
+    ) -> Option<Arc<str>> {
         let text = self.text_as(&format!("the name of {kind}"))?;
         let found = known.iter().find(|name| &***name == text).cloned();
         if found.is_none() && self.scope.is_complete() {
             let kind = kind.trim_start_matches("an ").trim_start_matches("a ");
-            let names = known.iter().map(|name| &**name);
+            let shown = known.iter().filter(|name| !hidden.contains(name));
+            let names = shown.map(|name| &**name);
             let remedy = match known {
                 [] => format!("; the files have no {kind}s"),
                 _ => suggest::remedy(text, names, "there is"),

@@ -1,6 +1,10 @@
 //! `[[routes]]`.
 
+mod fields;
 mod matcher;
+mod redirect;
+mod replacement;
+mod rewrite;
 mod target;
 mod ties;
 
@@ -12,7 +16,7 @@ use super::chain::{self, Defaults, Step};
 use super::description::Words;
 use super::item::Item;
 use super::listeners;
-use super::model::{Match, PathPattern, Route, RoutePlugin, Segment};
+use super::model::{Listener, Match, PathPattern, Route, RoutePlugin, Segment};
 use super::scope::Scope;
 use super::sections::{Names, Sections};
 use super::table::Table;
@@ -162,14 +166,15 @@ fn scope(table: &mut Table<'_>, names: &Names) -> Vec<usize> {
     }
     let mut indexes = Vec::new();
     for item in items {
-        let Some(name) = item.reference("a listener", &names.listeners) else {
+        let (known, hidden) = (&names.listeners, &names.hidden_listeners);
+        let Some(name) = item.reference_hiding("a listener", known, hidden) else {
             continue;
         };
         let Some(index) = names.listeners.iter().position(|known| *known == name) else {
             continue;
         };
         if indexes.contains(&index) {
-            item.fault(format!("`{name}` is listed twice"));
+            item.fault(format!("{} is listed twice", item.quoted()));
         } else {
             indexes.push(index);
         }
@@ -182,9 +187,10 @@ pub(super) fn check_together(
     scope: &Scope,
     sections: &Sections<'_>,
     routes: &[Option<Route>],
-    listeners: usize,
+    listeners: &[Option<Listener>],
 ) {
     let items = sections.items("routes");
     listeners::unique_names(scope, &items);
-    ties::report(&items, routes, listeners);
+    ties::report(&items, routes, listeners.len());
+    fields::report(&items, routes, listeners);
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::description::Description;
 use super::fault::{Errors, Fault};
+use crate::message::text::Line;
 
 /// The most that is read of a file of the configuration, in bytes: 16 MiB, far more than certificates and schemas have.
 const LARGEST: u64 = 16 << 20;
@@ -84,8 +85,9 @@ impl Scope {
         Fault {
             file: self.files.borrow()[at.file].shown.clone(),
             line: at.line,
-            key: printable(key.to_owned()),
-            message: printable(message),
+            // A fault is one line, and does nothing to the terminal.
+            key: Line(key).to_string(),
+            message: Line(&message).to_string(),
         }
     }
 
@@ -199,21 +201,6 @@ impl Scope {
     }
 }
 
-/// A text with its control characters escaped: a fault is one line, and does nothing to the terminal.
-fn printable(text: String) -> String {
-    if !text.contains(char::is_control) {
-        return text;
-    }
-    let mut out = String::with_capacity(text.len() + 8);
-    for char in text.chars() {
-        match char.is_control() {
-            true => out.extend(char.escape_default()),
-            false => out.push(char),
-        }
-    }
-    out
-}
-
 fn add_once(all: &mut Vec<PathBuf>, path: &Path) {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     if !all.contains(&absolute) {
@@ -241,8 +228,8 @@ mod tests {
         let scope = Scope::default();
         let file = scope.add(Path::new("a.toml"));
         let at = Location { file, line: 1 };
-        scope.fault(at, "a.\"\n\"", "found `\x1b[2J`, é");
+        scope.fault(at, "a.\"\n\"", "found `\x1b[2J\u{202e}`, é");
         let shown = scope.finish().unwrap_err().to_string();
-        assert_eq!(shown, "a.toml:1: a.\"\\n\": found `\\u{1b}[2J`, é");
+        assert_eq!(shown, "a.toml:1: a.\"\\n\": found `\\u{1b}[2J\\u{202e}`, é");
     }
 }

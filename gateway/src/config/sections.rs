@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
 use super::description::Words;
+use super::fill::{self, Secrets};
 use super::item::Item;
 use super::parse::Document;
 use super::read;
@@ -20,9 +21,11 @@ use super::written::Written;
 #[derive(Debug)]
 pub(super) struct Names {
     pub(super) listeners: Vec<Arc<str>>,
+    /// The listeners whose names came from outside.
+    pub(super) hidden_listeners: Vec<Arc<str>>,
     pub(super) plugins: Vec<Arc<str>>,
     pub(super) upstreams: Vec<Arc<str>>,
-    pub(super) secrets: Vec<Arc<str>>,
+    pub(super) secrets: Secrets,
 }
 
 /// The sections of all files.
@@ -65,7 +68,8 @@ static WORDS: Words = Words {
         ("state", "Where plugins keep what they share."),
         (
             "secrets",
-            "Secrets by name, a string each, for plugins with a grant. No message and no dump shows one.",
+            "Secrets by name, a string each: for plugins with a grant, and for `${secrets.NAME}` in the `config` of \
+             plugins. No message and no dump shows one.",
         ),
         ("listeners", "Where clients connect; at least one."),
         ("plugins", "Plugins by name."),
@@ -124,19 +128,16 @@ impl<'a> Sections<'a> {
 
     /// All names.
     pub(super) fn names(&self) -> Names {
-        let listed = |key| {
-            let names = self.items(key).into_iter().filter_map(|item| {
-                let Value::Table(fields) = &item.node.value else {
-                    return None;
-                };
-                let name = fields.iter().find(|field| field.key == "name")?;
-                match &name.node.value {
-                    Value::Text(name) => Some(Arc::from(name.as_str())),
-                    _ => None,
-                }
-            });
-            names.collect()
-        };
+        let (mut listeners, mut hidden_listeners) = (Vec::new(), Vec::new());
+        for name in self.items("listeners").iter().filter_map(Item::named) {
+            let Value::Text(text) = &name.node.value else {
+                continue;
+            };
+            listeners.push(Arc::from(text.as_str()));
+            if name.is_outside() {
+                hidden_listeners.push(Arc::from(text.as_str()));
+            }
+        }
         let tabled = |key: &str| -> Vec<Arc<str>> {
             let mut names = Vec::new();
             for item in self.given(key) {
@@ -147,10 +148,14 @@ impl<'a> Sections<'a> {
             names
         };
         Names {
-            listeners: listed("listeners"),
+            listeners,
+            hidden_listeners,
             plugins: tabled("plugins"),
             upstreams: tabled("upstreams"),
-            secrets: tabled("secrets"),
+            secrets: Secrets {
+                names: tabled("secrets"),
+                values: BTreeMap::new(),
+            },
         }
     }
 
@@ -252,7 +257,7 @@ impl<'a> Sections<'a> {
     }
 
     /// Where each plugin stands, and the keys of its `config`.
-    pub(super) fn plugin_places(&self) -> BTreeMap<Arc<str>, Written> {
+    pub(super) fn plugin_places(&self, secrets: &Secrets) -> BTreeMap<Arc<str>, Written> {
         let fields = |item: &Item<'a>| match item.node.value {
             Value::Table(_) => item.fields("").unwrap_or_default(),
             _ => Vec::new(),
@@ -264,7 +269,13 @@ impl<'a> Sections<'a> {
                 .into_iter()
                 .find(|(entry, _)| entry.key == "config")
             {
-                place = place.with_table_of(&Written::table(&config));
+                // Its faults are those of the plugin's own reader.
+                let filled = self.scope.quietly(|| fill::secrets(&config, secrets));
+                let config = Item {
+                    node: &filled.node,
+                    ..config
+                };
+                place = place.with_table_of(&Written::table(&config, filled.secrets));
             }
             places.insert(Arc::from(entry.key.as_str()), place);
         }

@@ -95,18 +95,24 @@ impl Reading<'_> {
             key: "include".to_owned(),
         };
         for (item, pattern) in patterns(&item) {
-            self.include(item.node.at, &item.key, pattern);
+            self.include(&item, pattern);
         }
     }
 
-    fn include(&mut self, at: Location, key: &str, pattern: &str) {
+    fn include(&mut self, item: &Item<'_>, pattern: &str) {
+        let (at, key) = (item.node.at, item.key.as_str());
         let directory = self.scope.directory(at.file);
         self.scope.watch_include(&directory.join(pattern));
         let found = glob(&directory, pattern);
         if found.is_empty() {
             self.scope.mark_incomplete();
-            let message = format!("no file matches {pattern:?}; it is relative to this file");
-            self.scope.fault(at, key, message);
+            let shown = match item.is_outside() {
+                true => item.quoted(),
+                false => format!("{pattern:?}"),
+            };
+            item.fault(format!(
+                "no file matches {shown}; it is relative to this file"
+            ));
         }
         for path in found {
             let identity = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());

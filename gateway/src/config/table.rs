@@ -173,7 +173,7 @@ impl<'a> Table<'a> {
     ) -> T {
         let node = Node {
             at: self.at,
-            written: None,
+            outside: None,
             value: match default {
                 Default::Text(text) => Value::Text(text.to_owned()),
                 Default::Integer(number) => Value::Integer(number),

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 
 use super::item::Item;
+use super::reason::Reason;
 
 /// A text with holes. `V` is what its holes are read as.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +27,8 @@ impl<V> Template<V> {
     /// All faults of `hole`, or a brace without its partner.
     pub(super) fn parse_with(
         text: &str,
-        mut hole: impl FnMut(&str) -> Result<V, String>,
-    ) -> Result<Self, Vec<String>> {
+        mut hole: impl FnMut(&str) -> Result<V, Reason>,
+    ) -> Result<Self, Vec<Reason>> {
         let mut pieces = Pieces::default();
         let mut faults = Vec::new();
         let mut rest = text;
@@ -42,7 +43,7 @@ impl<V> Template<V> {
             }
             let Some(end) = rest.find('}').filter(|_| brace == "{") else {
                 let fault = "has a `{` or `}` without the other; `{{` and `}}` stand for braces";
-                return Err(vec![fault.to_owned()]);
+                return Err(vec![fault.into()]);
             };
             let (inside, default) = match rest[..end].split_once('|') {
                 Some((inside, default)) => (inside, Some(default)),
@@ -63,10 +64,10 @@ impl<V> Template<V> {
     }
 
     /// The template of a value, or a fault for each thing that is wrong with it.
-    pub(super) fn or_faults(parsed: Result<Self, Vec<String>>, item: &Item<'_>) -> Option<Self> {
-        let report = |faults: Vec<String>| {
+    pub(super) fn or_faults(parsed: Result<Self, Vec<Reason>>, item: &Item<'_>) -> Option<Self> {
+        let report = |faults: Vec<Reason>| {
             for fault in faults {
-                item.fault(format!("{} {fault}", item.quoted()));
+                item.fault(format!("{} {}", item.quoted(), item.told(&fault)));
             }
         };
         parsed.map_err(report).ok()
@@ -198,10 +199,11 @@ mod tests {
     fn every_fault_of_a_hole_is_named() {
         let refuse = |hole: &str| match hole {
             "a" => Ok(()),
-            _ => Err(hole.to_owned()),
+            _ => Err(Reason::own(hole.to_owned())),
         };
         let faults = Template::parse_with("{b} {a|x} {c|d}", refuse);
-        assert_eq!(faults, Err(vec!["b".to_owned(), "c".to_owned()]));
+        let named = |hole: &'static str| Reason::from(hole);
+        assert_eq!(faults, Err(vec![named("b"), named("c")]));
     }
 
     #[test]
@@ -225,9 +227,7 @@ mod tests {
 
     #[test]
     fn a_hole_is_filled_once_whatever_fills_it() {
-        let template = Template::parse_with("/{a}/{b}/{c|d}/{e}", |hole| {
-            Ok::<_, String>(hole.to_owned())
-        });
+        let template = Template::parse_with("/{a}/{b}/{c|d}/{e}", |hole| Ok(hole.to_owned()));
         let mut filled = Vec::new();
         template.unwrap().write(&mut filled, b"-", |to, hole| {
             let value: &[u8] = match hole.as_str() {

@@ -4,20 +4,32 @@
 use serde_json::{Map, Value as Json};
 
 use super::scope::Location;
+use super::units::Secret;
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
     pub(super) at: Location,
-    /// How it was written, if it came out of the environment or a file: what messages and dumps may show.
-    pub(super) written: Option<String>,
+    /// If it came out of the environment, a file or `[secrets]`: no message and no dump shows it.
+    pub(super) outside: Option<Outside>,
     pub(super) value: Value,
+}
+
+/// Of a value that does not stand in the file itself.
+#[derive(Debug, Clone)]
+pub(super) struct Outside {
+    /// How it was written: what messages may show.
+    pub(super) written: String,
+    /// What came from outside: the value, or pieces of it.
+    pub(super) values: Vec<Secret>,
 }
 
 /// A value.
 #[derive(Debug, Clone)]
 pub(super) enum Value {
     Text(String),
+    /// A text with `${secrets.NAME}` in it, which the configuration of a plugin alone may have.
+    Holes(Vec<Piece>),
     Integer(i64),
     Float(f64),
     Bool(bool),
@@ -26,6 +38,14 @@ pub(super) enum Value {
     Table(Vec<Entry>),
     /// Could not be had (an unset variable, say); that fault is already reported.
     Broken,
+}
+
+/// A piece of a text with holes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Piece {
+    Text(String),
+    /// `${secrets.NAME}`, by its name.
+    Secret(String),
 }
 
 /// One key of a table.
@@ -55,10 +75,10 @@ pub(super) fn join(parent: &str, name: &str) -> String {
 }
 
 impl Node {
-    /// What it is, for "found ..". Never shows what came out of the environment or a file.
+    /// What it is, for "found ..". Never shows what came from outside.
     pub(super) fn describe(&self) -> String {
-        if let Some(written) = &self.written {
-            return format!("the value of {written}");
+        if let Some(outside) = &self.outside {
+            return format!("the value of {}", outside.written);
         }
         match &self.value {
             Value::Text(text) => format!("the string {text:?}"),
@@ -68,7 +88,7 @@ impl Node {
             Value::Datetime(value) => format!("the date {value}"),
             Value::List(_) => "a list".to_owned(),
             Value::Table(_) => "a table".to_owned(),
-            Value::Broken => "nothing".to_owned(),
+            Value::Holes(_) | Value::Broken => "nothing".to_owned(),
         }
     }
 
@@ -86,11 +106,11 @@ impl Node {
                     .map(|field| (field.key.clone(), field.node.json()))
                     .collect(),
             ),
-            Value::Broken => Json::Null,
+            Value::Holes(_) | Value::Broken => Json::Null,
         }
     }
 
-    /// As JSON, with what came out of the environment or a file as `"***"`.
+    /// As JSON, with what came from outside as `"***"`.
     pub(super) fn masked(&self) -> Json {
         self.mask(false)
     }
@@ -102,7 +122,7 @@ impl Node {
     }
 
     fn mask(&self, by_name: bool) -> Json {
-        if self.written.is_some() {
+        if self.outside.is_some() {
             return Json::from("***");
         }
         match &self.value {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::reason::Reason;
+
 /// A secret: its `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Box<str>);
@@ -50,7 +52,7 @@ const SIZES: [Unit; 4] = [
 ///
 /// # Errors
 /// What would be right.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, Reason> {
     number(
         text,
         &DURATIONS,
@@ -64,7 +66,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 /// What would be right.
-pub(super) fn size(text: &str) -> Result<u64, String> {
+pub(super) fn size(text: &str) -> Result<u64, Reason> {
     number(
         text,
         &SIZES,
@@ -95,26 +97,27 @@ fn pattern(units: &[Unit], zero: bool) -> String {
     }
 }
 
-fn number(text: &str, units: &[Unit], usual: &str, examples: &str) -> Result<u64, String> {
+fn number(text: &str, units: &[Unit], usual: &'static str, examples: &str) -> Result<u64, Reason> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (count, unit) = text.split_at(digits);
     if count.is_empty() {
-        return Err(format!(
+        return Err(Reason::own(format!(
             "write a whole number and a unit, such as {examples}"
-        ));
+        )));
     }
     if unit.is_empty() {
         return if count.bytes().all(|digit| digit == b'0') {
             Ok(0)
         } else {
-            Err(format!("needs a unit; write \"{count}{usual}\""))
+            let reason = Reason::repeating("needs a unit; write \"{}", [&count]);
+            Err(reason.and(usual).and("\""))
         };
     }
     if let Some((_, factor, _)) = units.iter().find(|(name, ..)| *name == unit) {
         let count: Option<u64> = count.parse().ok();
         return count
             .and_then(|count| count.checked_mul(*factor))
-            .ok_or_else(|| "is too large".to_owned());
+            .ok_or_else(|| "is too large".into());
     }
     let bare = unit.trim().to_ascii_lowercase();
     let meant = units.iter().find(|(name, _, aliases)| {
@@ -123,17 +126,26 @@ fn number(text: &str, units: &[Unit], usual: &str, examples: &str) -> Result<u64
     let names: Vec<_> = units.iter().map(|(name, ..)| *name).collect();
     let names = super::suggest::list(&names, "and");
     Err(match meant {
-        Some((name, ..)) => format!("the units are {names}; write \"{count}{name}\""),
-        None if unit.starts_with('.') => {
-            format!("write a whole number and a smaller unit, such as {examples}")
-        }
-        None => format!("the units are {names}; write for example {examples}"),
+        Some((name, ..)) => Reason::own(format!("the units are {names}"))
+            .then("; write \"{}", [&count])
+            .and(*name)
+            .and("\""),
+        None if unit.starts_with('.') => Reason::own(format!(
+            "write a whole number and a smaller unit, such as {examples}"
+        )),
+        None => Reason::own(format!(
+            "the units are {names}; write for example {examples}"
+        )),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn wrong<T: fmt::Debug>(parsed: Result<T, Reason>) -> String {
+        parsed.unwrap_err().told(false)
+    }
 
     #[test]
     fn durations_have_a_unit() {
@@ -142,9 +154,9 @@ mod tests {
         assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
         assert_eq!(duration("1h"), Ok(Duration::from_secs(3600)));
         assert_eq!(duration("0"), Ok(Duration::ZERO));
-        assert_eq!(duration("10").unwrap_err(), "needs a unit; write \"10s\"");
-        assert!(duration("10sec").unwrap_err().ends_with("write \"10s\""));
-        assert!(duration("10 s").unwrap_err().ends_with("write \"10s\""));
+        assert_eq!(wrong(duration("10")), "needs a unit; write \"10s\"");
+        assert!(wrong(duration("10sec")).ends_with("write \"10s\""));
+        assert!(wrong(duration("10 s")).ends_with("write \"10s\""));
         assert!(duration("1.5s").is_err());
         assert!(duration("-1s").is_err());
         assert!(duration("99999999999999999999h").is_err());
@@ -157,9 +169,9 @@ mod tests {
         assert_eq!(size("64KiB"), Ok(65_536));
         assert_eq!(size("10MiB"), Ok(10 << 20));
         assert_eq!(size("1GiB"), Ok(1 << 30));
-        assert!(size("10MB").unwrap_err().ends_with("write \"10MiB\""));
-        assert!(size("10k").unwrap_err().ends_with("write \"10KiB\""));
-        assert!(size("10").unwrap_err().contains("needs a unit"));
+        assert!(wrong(size("10MB")).ends_with("write \"10MiB\""));
+        assert!(wrong(size("10k")).ends_with("write \"10KiB\""));
+        assert!(wrong(size("10")).contains("needs a unit"));
         assert!(size("ten").is_err());
         assert!(size("").is_err());
     }

@@ -3,12 +3,16 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use serde_json::Value as Json;
 
 use super::description::Words;
 use super::item::{Form, Item};
-use super::model::{Pool, Protocol, Upstream};
+use super::model::{Pool, Protocol, Server, Upstream};
+use super::reason::Reason;
+use super::sections::Sections;
 use super::table::{self, Default, Table};
+use super::tree::Value;
 
 /// Keys of the contract that are to come.
 const LATER: [&str; 7] = [
@@ -30,6 +34,11 @@ static WORDS: Words = Words {
         ("endpoints", "The servers: an IP address and a port each."),
         ("protocol", "What the endpoints speak."),
         (
+            "gateway",
+            "Whether the endpoints are gateways of the same fleet: then requests carry the mark that ends a circle after \
+             8 gateways. They know each other's marks by `server.fleet_key`. Listeners of this process need no `gateway`.",
+        ),
+        (
             "balance",
             "How requests are spread over the endpoints: in turns.",
         ),
@@ -38,14 +47,20 @@ static WORDS: Words = Words {
             "pool",
             "The connections that are kept for the next request.",
         ),
+        (
+            "reads_bodies",
+            "Whether every endpoint reads the body of every request to its end. Unless it does, a body with another method than POST, PUT, PATCH or QUERY may hide a request of its own: such a request ends its connection.",
+        ),
     ],
     example: r#"
 [upstreams.products]
 endpoints = ["10.0.0.1:8080", { address = "[fd00::1]:8080", weight = 1 }]
 protocol = "h1"
+gateway = false
 balance = "round_robin"
 timeouts = { connect = "1s", first_byte = "15s", idle = "60s" }
 pool = { idle_per_worker = 64, idle_timeout = "60s", max_connections = 1024 }
+reads_bodies = true
 
 [upstreams.idp]
 endpoints = ["${IDP:-127.0.0.1:9001}"]
@@ -77,6 +92,7 @@ pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstre
         let protocol = table.or("protocol", Default::Text("h1"), |item| {
             item.choice(&[("h1", Protocol::H1)], &["h2", "auto"])
         });
+        let gateway = table.or("gateway", Default::Bool(false), |item| item.bool());
         table.or("balance", Default::Text("round_robin"), |item| {
             item.choice(&[("round_robin", ())], &["random", "least_request", "hash"])
         });
@@ -89,17 +105,42 @@ pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstre
             )
         });
         let pool = table.sub("pool", pool);
+        let reads_bodies = table.or("reads_bodies", Default::Bool(false), |item| item.bool());
         table.later(&LATER);
         Some(Upstream {
             name,
             protocol,
+            gateway,
             endpoints: endpoints?,
             connect_timeout,
             first_byte_timeout,
             idle_timeout,
             pool,
+            reads_bodies,
         })
     })
+}
+
+/// What one upstream cannot know of the rest.
+pub(super) fn check_together(
+    sections: &Sections<'_>,
+    upstreams: &IndexMap<Arc<str>, Upstream>,
+    server: &Server,
+) {
+    if server.fleet_key.is_some() {
+        return;
+    }
+    for item in sections.given("upstreams") {
+        let fields = match item.node.value {
+            Value::Table(_) => item.fields("a table").unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        for (entry, item) in fields {
+            if upstreams.get(&*entry.key).is_some_and(|it| it.gateway) {
+                item.warn("`gateway = true` without `server.fleet_key`: no other gateway believes the mark of this one");
+            }
+        }
+    }
 }
 
 static POOL: Words = Words {
@@ -196,18 +237,20 @@ fn address(item: &Item<'_>) -> Option<SocketAddr> {
     }
     if let Some((scheme, rest)) = text.split_once("://") {
         let reason = match scheme {
-            "https" => table::later("tls"),
-            _ => format!("write \"{}\", without a scheme", rest.trim_end_matches('/')),
+            "https" => Reason::own(table::later("tls")),
+            _ => {
+                let right = rest.trim_end_matches('/');
+                Reason::repeating("write \"{}\", without a scheme", [&right])
+            }
         };
+        let reason = item.told(&reason);
         item.fault(format!("{quoted} is a URL, expected an address: {reason}"));
     } else if text.parse::<IpAddr>().is_ok() {
-        let right = match text.contains(':') {
-            true => format!("[{text}]:8080"),
-            false => format!("{text}:8080"),
+        let reason = match text.contains(':') {
+            true => Reason::repeating("write for example \"[{}]:8080\"", [&text]),
+            false => Reason::repeating("write for example \"{}:8080\"", [&text]),
         };
-        item.fault(format!(
-            "{quoted} has no port; write for example \"{right}\""
-        ));
+        item.fault(format!("{quoted} has no port; {}", item.told(&reason)));
     } else if is_name(text) {
         item.fault(format!(
             "{quoted} is a name, expected an IP address and a port; names need `{{ dns = .. }}`, which is not in this version yet"

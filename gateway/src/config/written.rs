@@ -1,10 +1,13 @@
-//! Where the configuration of a plugin is written: what a plugin says of a key gets that key's line.
+//! Where the configuration of a plugin is written: what a plugin says of a key gets that key's line, and shows nothing
+//! that came from outside of the files.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use super::item::Item;
 use super::tree::{Node, Value};
+use super::units::Secret;
 
 /// The place of a plugin's configuration, for messages. In text: the whole, as `file:line: key`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +25,18 @@ struct Lines {
     file: String,
     key: String,
     /// By the dotted path below the table.
-    lines: Vec<(String, usize)>,
+    lines: HashMap<String, usize>,
+    given: Vec<Given>,
+    secrets: Vec<Arc<str>>,
+}
+
+/// A value in a plugin's configuration that came out of the environment, a file or `[secrets]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    /// Where it is: a JSON Pointer (RFC 6901).
+    pub pointer: String,
+    /// What no message may show of it.
+    pub values: Vec<Secret>,
 }
 
 impl Written {
@@ -35,15 +49,16 @@ impl Written {
         }
     }
 
-    /// Of a table.
-    pub(super) fn table(item: &Item<'_>) -> Self {
-        let mut lines = Vec::new();
-        walk(&item.node.value, "", &mut lines);
-        let lines = Lines {
+    /// Of a table, with these secrets filled in.
+    pub(super) fn table(item: &Item<'_>, secrets: Vec<Arc<str>>) -> Self {
+        let mut lines = Lines {
             file: item.scope.file(item.node.at),
             key: item.key.clone(),
-            lines,
+            lines: HashMap::new(),
+            given: Vec::new(),
+            secrets,
         };
+        lines.walk(item.node, "", "");
         Self {
             table: Some(Arc::new(lines)),
             ..Self::bare(item)
@@ -61,6 +76,22 @@ impl Written {
         &self.key
     }
 
+    /// What came from outside.
+    pub fn given(&self) -> &[Given] {
+        self.table.as_ref().map_or(&[], |table| &table.given)
+    }
+
+    /// The names of secrets that are filled in.
+    pub(super) fn secrets(&self) -> &[Arc<str>] {
+        self.table.as_ref().map_or(&[], |table| &table.secrets)
+    }
+
+    /// Whether a key, a dotted path below it, stands in the files.
+    pub fn has(&self, key: &str) -> bool {
+        let table = self.table.as_ref();
+        table.is_some_and(|table| table.lines.contains_key(key))
+    }
+
     /// The place of a key below it, a dotted path: of the innermost table around it where it is not there itself.
     pub fn of(&self, key: &str) -> String {
         let Some(table) = &self.table else {
@@ -68,7 +99,7 @@ impl Written {
         };
         let mut path = key;
         loop {
-            if let Some((_, line)) = table.lines.iter().find(|(known, _)| known == path) {
+            if let Some(line) = table.lines.get(path) {
                 return format!("{}:{line}: {}", table.file, table.key);
             }
             match path.rfind(['.', '[']) {
@@ -85,24 +116,41 @@ impl fmt::Display for Written {
     }
 }
 
-fn walk(value: &Value, path: &str, lines: &mut Vec<(String, usize)>) {
-    let mut below = |path: String, line, node: &Node| {
-        lines.push((path.clone(), line));
-        walk(&node.value, &path, lines);
-    };
-    match value {
-        Value::Table(fields) => {
-            for field in fields {
-                let dot = if path.is_empty() { "" } else { "." };
-                let path = format!("{path}{dot}{}", field.key);
-                below(path, field.at.line, &field.node);
-            }
+impl Lines {
+    fn walk(&mut self, node: &Node, path: &str, pointer: &str) {
+        if let Some(outside) = &node.outside {
+            self.given.push(Given {
+                pointer: pointer.to_owned(),
+                values: outside.values.clone(),
+            });
         }
-        Value::List(items) => {
-            for (index, item) in items.iter().enumerate() {
-                below(format!("{path}[{index}]"), item.at.line, item);
+        match &node.value {
+            Value::Table(fields) => {
+                for field in fields {
+                    let dot = if path.is_empty() { "" } else { "." };
+                    let path = format!("{path}{dot}{}", field.key);
+                    let escaped = field.key.replace('~', "~0").replace('/', "~1");
+                    self.below(
+                        field.at.line,
+                        &field.node,
+                        path,
+                        format!("{pointer}/{escaped}"),
+                    );
+                }
             }
+            Value::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    let (path, pointer) =
+                        (format!("{path}[{index}]"), format!("{pointer}/{index}"));
+                    self.below(item.at.line, item, path, pointer);
+                }
+            }
+            _ => {}
         }
-        _ => {}
+    }
+
+    fn below(&mut self, line: usize, node: &Node, path: String, pointer: String) {
+        self.walk(node, &path, &pointer);
+        self.lines.insert(path, line);
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::SystemTime;
 
 use tokio::sync::{Mutex, watch};
 
@@ -28,7 +29,7 @@ pub(super) struct Gateway {
     pub(super) ready: AtomicBool,
     /// Asks for the files of the configuration to be watched; none where nothing is watched. Asking does not
     /// wait: the watcher itself may ask.
-    pub(super) files: Option<watch::Sender<Watched>>,
+    pub(super) files: Option<watch::Sender<(Watched, SystemTime)>>,
     /// What a configuration that was refused depends on, until one is taken.
     pub(super) refused: parking_lot::Mutex<Option<Watched>>,
 }
@@ -37,6 +38,19 @@ pub(super) struct Gateway {
 pub(super) struct Reloading {
     pub(super) builder: Builder,
     pub(super) listeners: Listeners,
+}
+
+/// What the state may hold.
+pub(super) fn bounds(config: &Config) -> state::Amount {
+    state::Amount {
+        entries: config.state.max_entries,
+        bytes: config.state.max_bytes,
+    }
+}
+
+/// The state that a configuration asks for, empty.
+pub(super) fn empty_state(config: &Config) -> Arc<state::Memory> {
+    state::Memory::new(bounds(config), config.plugins.keys())
 }
 
 /// Says what an operator should look at.

@@ -34,6 +34,15 @@ pub(super) struct Bound {
     kept: Vec<(SocketAddr, ListenerRuntime)>,
 }
 
+impl Bound {
+    /// Where the listeners of the configuration are bound, those that stay open too.
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        let new = self.new.iter().map(|(_, runtime, _)| runtime.address);
+        let kept = self.kept.iter().map(|(_, runtime)| runtime.address);
+        new.chain(kept).collect()
+    }
+}
+
 impl Listeners {
     /// Nothing open yet.
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
-use super::gateway::{Gateway, Reloading, warn};
+use super::gateway::{Gateway, Reloading, bounds, warn};
 use super::restart;
 use crate::config::{self, Config, Watched};
 use crate::snapshot::{Reason, Replace, Snapshot};
@@ -31,6 +31,7 @@ impl Gateway {
     pub(super) async fn reload_all(&self) -> Result<Done, Reasons> {
         let mut reloading = self.reloading.lock().await;
         let started = Instant::now();
+        let since = SystemTime::now();
         let path = self.path.clone();
         let loaded = tokio::task::spawn_blocking(move || config::load_watched(&path)).await;
         let (result, watched) = match loaded {
@@ -54,7 +55,7 @@ impl Gateway {
             }
         };
         *self.refused.lock() = watched.filter(|_| result.is_err());
-        self.watch_files();
+        self.watch_files(since);
         self.metrics
             .reload(if result.is_ok() { "done" } else { "refused" });
         match &result {
@@ -131,11 +132,11 @@ impl Gateway {
         }
     }
 
-    /// Tells the watcher what counts now.
-    fn watch_files(&self) {
+    /// Tells the watcher what counts now, and since when.
+    fn watch_files(&self, since: SystemTime) {
         if let Some(sender) = &self.files {
             // Unless the watcher has ended.
-            let _asked = sender.send(self.watched());
+            let _asked = sender.send((self.watched(), since));
         }
     }
 
@@ -163,8 +164,9 @@ impl Gateway {
             .listeners
             .prepare(&config, self.workers.len())
             .map_err(whole)?;
+        reloading.builder.listen_at(bound.addresses());
         let snapshot = build(reloading, config.clone(), previous.clone(), only).await?;
-        self.state.resize(config.state.max_entries);
+        self.state.resize(bounds(&config), config.plugins.keys());
         reloading.listeners.open(bound, &self.workers).await;
         self.published.publish(snapshot.clone());
         self.metrics.set_version(snapshot.version);
@@ -176,6 +178,10 @@ impl Gateway {
         drop(previous);
         for worker in &self.workers {
             worker.order(Order::Refresh).await;
+        }
+        let state = self.state.clone();
+        if let Err(panic) = tokio::task::spawn_blocking(move || state.shrink()).await {
+            tracing::error!("the state was not made smaller: {panic}");
         }
         let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(Done {
@@ -217,7 +223,7 @@ async fn build(
 /// All of them in one line.
 fn joined(reasons: &[Reason]) -> String {
     let messages: Vec<_> = reasons.iter().map(|reason| &*reason.message).collect();
-    messages.join("; ")
+    messages.join("; ").replace('\n', "; ")
 }
 
 /// The plugins that are not what they were.

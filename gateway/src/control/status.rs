@@ -8,6 +8,7 @@ use super::gateway::Gateway;
 use super::reload::{Done, Reasons};
 use crate::admin::Control;
 use crate::config::{Secret, Target};
+use crate::message::text::hex;
 
 impl Control for Gateway {
     fn token(&self) -> Option<Secret> {
@@ -45,12 +46,12 @@ impl Control for Gateway {
                 "version": linked.metadata.version,
                 "description": linked.metadata.description,
                 "path": linked.config.path,
-                "sha256": crate::plugin::hex(&linked.sha256),
+                "sha256": hex(&linked.sha256),
                 "configurations": linked.filters(),
                 "instances": linked.instances(),
                 "routes": used,
                 "last_swap": self.swaps.last(&linked.name),
-                "config_schema": serde_json::from_str::<Value>(&linked.metadata.config_schema).unwrap_or_default(),
+                "config_schema": linked.metadata.config_schema,
             })
         };
         json!({ "version": snapshot.version, "plugins": snapshot.plugins.iter().map(one).collect::<Vec<_>>() })
@@ -103,7 +104,9 @@ fn answer(result: Result<Done, Reasons>) -> Result<Value, Value> {
             "warnings": done.warnings,
         })),
         Err(reasons) => {
-            let errors: Vec<_> = reasons.into_iter().map(|reason| reason.message).collect();
+            // A plugin has a line for each fault.
+            let lines = reasons.iter().flat_map(|reason| reason.message.lines());
+            let errors: Vec<_> = lines.collect();
             Err(json!({ "outcome": "refused", "errors": errors }))
         }
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::config;
+use crate::message::media::ResponseTypes;
 use crate::message::phase::Phases;
+use crate::telemetry::log_gate::LogGate;
 use crate::telemetry::metrics::RouteMetrics;
 
 /// A plugin of a snapshot, in the order of its configuration.
@@ -50,13 +52,39 @@ pub struct Route {
     pub response_stream: Vec<Link>,
     /// Those with a complete phase, in order.
     pub on_complete: Vec<Link>,
+    /// Which responses are meant by those that see their bodies.
+    pub response_types: Vec<ResponseTypes>,
+    /// What that comes to.
+    pub response_bodies: ResponseBodies,
     /// Its counters.
     pub metrics: Arc<RouteMetrics>,
+    /// Protects the log from a flood of requests that its rewrite or redirect has no sound path for.
+    pub misled: LogGate,
+}
+
+/// Whether plugins of a route see the bodies of responses.
+#[derive(Debug, Clone, Copy)]
+pub struct ResponseBodies {
+    /// One does.
+    pub read: bool,
+    /// There are types that pass by all of them.
+    pub exempt: bool,
 }
 
 impl Route {
-    /// A route with this chain.
-    pub fn new(config: config::Route, chain: &[Link], metrics: Arc<RouteMetrics>) -> Self {
+    /// A route with this chain; `types` says which responses a link means.
+    pub fn new(
+        config: config::Route,
+        chain: &[Link],
+        types: impl Fn(&Link) -> ResponseTypes,
+        metrics: Arc<RouteMetrics>,
+    ) -> Self {
+        let reads = |link: &&Link| link.phases.response_body() || link.phases.response_stream();
+        let response_types: Vec<_> = chain.iter().filter(reads).map(types).collect();
+        let response_bodies = ResponseBodies {
+            read: !response_types.is_empty(),
+            exempt: response_types.iter().all(ResponseTypes::exempts),
+        };
         let links = |wanted: fn(Phases) -> bool| -> Vec<Link> {
             let wanted = chain.iter().filter(|link| wanted(link.phases));
             wanted.copied().collect()
@@ -71,8 +99,11 @@ impl Route {
             request_stream: links(Phases::request_stream),
             response_stream: reversed(Phases::response_stream),
             on_complete: links(Phases::complete),
+            response_types,
+            response_bodies,
             config,
             metrics,
+            misled: LogGate::new(),
         }
     }
 }

@@ -6,12 +6,23 @@ mod client;
 mod outgoing;
 
 use bytes::Bytes;
+use http::Method;
 use http_body_util::BodyExt as _;
 
+use super::coding::CodingFault;
 use super::error::ErrorKind;
 
 pub use client::{ClientBody, Progress, discard};
 pub use outgoing::Outgoing;
+
+/// Whether requests of this method usually carry a body, which every server reads. What comes with another one may be
+/// left unread, and be taken for the next request (RFC 9110, section 9.3.1).
+pub fn is_expected(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::POST | Method::PUT | Method::PATCH | Method::QUERY
+    )
+}
 
 /// Why a body broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -25,9 +36,15 @@ pub enum BodyFault {
     /// The peer broke it off, or its framing is wrong.
     #[error("the body broke off")]
     Broken,
+    /// A trailer has a name that the listener refuses.
+    #[error("a trailer has a name that is refused")]
+    Name,
     /// A plugin refused a chunk.
     #[error("a plugin refused a chunk")]
     Plugin,
+    /// It is not what its Content-Encoding says, or decodes to more than it may.
+    #[error("the body cannot be decoded: {0}")]
+    Coding(CodingFault),
 }
 
 impl BodyFault {
@@ -36,7 +53,9 @@ impl BodyFault {
         match self {
             Self::TooLarge => ErrorKind::BodyTooLarge,
             Self::Timeout => ErrorKind::BodyTimeout,
-            Self::Broken => ErrorKind::BodyBroken,
+            Self::Broken | Self::Coding(CodingFault::Broken(..)) => ErrorKind::BodyBroken,
+            Self::Coding(CodingFault::TooLarge | CodingFault::Ratio) => ErrorKind::BodyTooLarge,
+            Self::Name => ErrorKind::Refused,
             Self::Plugin => ErrorKind::Plugin,
         }
     }
@@ -44,8 +63,12 @@ impl BodyFault {
     /// What it means for the body of a response.
     pub fn of_response(self) -> ErrorKind {
         match self {
-            Self::TooLarge => ErrorKind::ResponseTooLarge,
-            Self::Timeout | Self::Broken => ErrorKind::ResponseBroken,
+            Self::TooLarge | Self::Coding(CodingFault::TooLarge | CodingFault::Ratio) => {
+                ErrorKind::ResponseTooLarge
+            }
+            Self::Timeout | Self::Broken | Self::Name | Self::Coding(CodingFault::Broken(..)) => {
+                ErrorKind::ResponseBroken
+            }
             Self::Plugin => ErrorKind::Plugin,
         }
     }

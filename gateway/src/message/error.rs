@@ -22,6 +22,8 @@ pub enum ErrorKind {
     NoRoute,
     /// Every plugin of a route without upstream let the request pass.
     NoAnswer,
+    /// The route's `rewrite` or `redirect` made what may not leave.
+    BadRewrite,
     /// The request body is larger than it may be.
     BodyTooLarge,
     /// The client was too slow with its body.
@@ -56,10 +58,11 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Refused,
         Self::NoRoute,
         Self::NoAnswer,
+        Self::BadRewrite,
         Self::BodyTooLarge,
         Self::BodyTimeout,
         Self::BodyBroken,
@@ -83,6 +86,7 @@ impl ErrorKind {
             Self::Refused => "refused",
             Self::NoRoute => "no_route",
             Self::NoAnswer => "no_answer",
+            Self::BadRewrite => "bad_rewrite",
             Self::BodyTooLarge => "body_too_large",
             Self::BodyTimeout => "body_timeout",
             Self::BodyBroken => "body_broken",
@@ -108,17 +112,20 @@ impl ErrorKind {
             | Self::BodyTooLarge
             | Self::BodyTimeout
             | Self::BodyBroken
-            | Self::ClientClosed
-            | Self::Loop => Side::Client,
+            | Self::ClientClosed => Side::Client,
             Self::Connect
             | Self::Saturated
             | Self::BadGateway
             | Self::UpstreamTimeout
             | Self::ResponseBroken => Side::Upstream,
             Self::ResponseTooLarge | Self::Plugin => Side::Plugin,
-            Self::NoRoute | Self::NoAnswer | Self::Deadline | Self::UpgradeBroken | Self::Idle => {
-                Side::Gateway
-            }
+            Self::NoRoute
+            | Self::NoAnswer
+            | Self::BadRewrite
+            | Self::Loop
+            | Self::Deadline
+            | Self::UpgradeBroken
+            | Self::Idle => Side::Gateway,
         }
     }
 }

@@ -19,9 +19,23 @@ pub const OF_CONNECTION: [&str; 9] = [
     "proxy-authorization",
 ];
 
+/// A bit for each length of a name in [`OF_CONNECTION`]: it tells most others apart.
+const LENGTHS: u32 = {
+    let (mut lengths, mut at) = (0, 0);
+    while at < OF_CONNECTION.len() {
+        lengths |= 1 << OF_CONNECTION[at].len();
+        at += 1;
+    }
+    lengths
+};
+
 /// The place of a name in [`OF_CONNECTION`].
 #[inline]
 pub fn of_connection(name: &str) -> Option<usize> {
+    // None of them has 31 bytes.
+    if LENGTHS >> name.len().min(31) & 1 == 0 {
+        return None;
+    }
     OF_CONNECTION.iter().position(|of| *of == name)
 }
 
@@ -48,16 +62,24 @@ pub fn is_protected(name: &str) -> bool {
 }
 
 /// Whether a field says who asks, and how: Forwarded (RFC 7239), X-Forwarded-* whatever follows, X-Real-IP. Servers in
-/// the manner of CGI (RFC 3875, section 4.1.18) read `x_real_ip` as the same field.
+/// the manner of CGI (RFC 3875, section 4.1.18) read `x_real_ip` as the same field, and some `x.real.ip`.
 #[inline]
 pub fn tells_client(name: &str) -> bool {
+    let parts = |byte: &u8| !byte.is_ascii_alphanumeric();
     match name.as_bytes() {
-        [b'x', b'-' | b'_', rest @ ..] => match rest.strip_prefix(b"forwarded") {
-            Some(rest) => matches!(rest, [b'-' | b'_', ..]),
-            None => matches!(rest, b"real-ip" | b"real_ip"),
+        [b'x', part, rest @ ..] if parts(part) => match rest.strip_prefix(b"forwarded") {
+            Some(rest) => rest.first().is_some_and(parts),
+            None => matches!(rest, [b'r', b'e', b'a', b'l', part, b'i', b'p'] if parts(part)),
         },
         name => name == b"forwarded",
     }
+}
+
+/// Whether a field of a client's request does not go on from here: Expect, which this gateway answers, what gateways tell
+/// each other, and Proxy, of which servers in the manner of CGI make the variable `HTTP_PROXY` (CVE-2016-5385).
+#[inline]
+pub fn ends_here(name: &str) -> bool {
+    matches!(name, "expect" | "proxy" | "x-gateway-depth")
 }
 
 /// Whether a field may come after the body: not what frames, routes, authenticates or describes the message
@@ -68,19 +90,49 @@ pub fn may_trail(name: &str) -> bool {
         "authorization"
             | "cache-control"
             | "cookie"
-            | "expect"
             | "max-forwards"
             | "range"
             | "set-cookie"
             | "www-authenticate"
-            | "x-gateway-depth"
             | "x-request-id"
     );
     let prefixes = ["content-", "if-", "proxy-", "transfer-"];
     !(comes_first
         || is_own(name)
+        || ends_here(name)
         || tells_client(name)
         || prefixes.iter().any(|prefix| name.starts_with(prefix)))
+}
+
+/// Whether a name has letters, digits and `-` alone, so that all servers read it alike (see [`names`](super::names)).
+#[inline]
+pub fn is_usual(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    let (words, _) = bytes.as_chunks();
+    match bytes.last_chunk() {
+        // The last word may have bytes of the one before.
+        Some(last) => words.iter().all(|word| are_usual(*word)) && are_usual(*last),
+        None => bytes.iter().all(|byte| is_usual_byte(*byte)),
+    }
+}
+
+#[inline]
+fn is_usual_byte(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'
+}
+
+/// [`is_usual_byte`] of eight bytes at once, all of them ASCII. Every request pays for each of its names.
+#[inline]
+fn are_usual(word: [u8; 8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * ONES;
+    let word = u64::from_ne_bytes(word);
+    // The high bit of each byte that is at least the given one: what is added carries into no other byte.
+    let at_least = |low: u8| word + u64::from(0x80 - low) * ONES;
+    let letters = at_least(b'a') & !at_least(b'z' + 1);
+    let digits = at_least(b'0') & !at_least(b'9' + 1);
+    let hyphens = at_least(b'-') & !at_least(b'-' + 1);
+    (letters | digits | hyphens) & HIGH == HIGH
 }
 
 /// The shared vectors: a name, and what it is.
@@ -115,9 +167,31 @@ mod tests {
 
     #[test]
     fn who_asks_never_comes_after_the_body() {
-        for name in ["forwarded", "x-forwarded-host", "x_real_ip"] {
+        for name in [
+            "forwarded",
+            "x-forwarded-host",
+            "x_real_ip",
+            "x.forwarded.for",
+        ] {
             assert!(tells_client(name) && !may_trail(name), "{name}");
         }
         assert!(!tells_client("x-forwarded"));
+    }
+
+    #[test]
+    fn eight_bytes_at_once_are_judged_like_each_of_them() {
+        for byte in 0..128_u8 {
+            for at in 0..20 {
+                for length in at + 1..=20 {
+                    let mut name = vec![b'x'; length];
+                    name[at] = byte;
+                    let name = String::from_utf8(name).unwrap();
+                    assert_eq!(is_usual(&name), is_usual_byte(byte), "{name:?}");
+                }
+            }
+        }
+        for usual in ["", "te", "x-user", "x-amz-content-sha256", "az09-"] {
+            assert!(is_usual(usual), "{usual}");
+        }
     }
 }

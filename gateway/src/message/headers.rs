@@ -1,13 +1,13 @@
 //! What is done to the header fields of a connection, and to those that tell the upstream who asks (`forwarded`).
 //!
-//! The order matters: first [`strip`], then [`forget_client`] where a stranger says who asks, then [`forward`], so
+//! The order matters: first [`strip_request`], then [`forget_client`] where a stranger says who asks, then [`forward`], so
 //! that a client cannot name the gateway's own fields in Connection and have them removed.
 
 mod forwarded;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod properties;
 
-use http::header::{CONNECTION, EXPECT, HeaderName, TE, UPGRADE};
+use http::header::{CONNECTION, ETAG, HeaderName, TE};
 use http::{HeaderMap, HeaderValue};
 
 use super::fields::{self, OF_CONNECTION};
@@ -16,51 +16,57 @@ pub use forwarded::{
     Identity, X_REQUEST_ID, address_value, client, forget_client, forward, host_of, request_id,
 };
 
-/// How deep in sub-requests of gateways a request stands; see [`MAX_DEPTH`](super::MAX_DEPTH).
-pub static DEPTH: HeaderName = HeaderName::from_static("x-gateway-depth");
-
 /// Removes what belongs to one connection (RFC 9110, 7.6.1): Connection and the fields it names, Keep-Alive,
 /// Proxy-Connection, Transfer-Encoding, Upgrade, HTTP2-Settings, Proxy-Authenticate, Proxy-Authorization, and TE but
-/// for `trailers`. `upgrading` keeps Upgrade, and a Connection that names it alone. For both directions.
+/// for `trailers`. For both directions.
 ///
 /// Connection cannot remove Host, Content-Length, X-Forwarded-*, Forwarded or X-Request-Id: no honest client
 /// names them, and others rely on them.
-///
-/// What else it saw, since it looks at every name anyway.
-pub fn strip(headers: &mut HeaderMap, upgrading: bool) -> Seen {
+pub fn strip(headers: &mut HeaderMap) {
+    strip_seeing(headers, |_| {});
+}
+
+/// As [`strip`]. What else it saw in the request of a client, since it looks at every name anyway.
+pub fn strip_request(headers: &mut HeaderMap) -> Seen {
+    let mut seen = Seen::default();
+    strip_seeing(headers, |name| {
+        seen.identity |= fields::tells_client(name);
+        seen.ends_here |= fields::ends_here(name);
+        seen.unusual |= !fields::is_usual(name);
+    });
+    seen
+}
+
+#[inline]
+fn strip_seeing(headers: &mut HeaderMap, mut see: impl FnMut(&str)) {
     // One look at each name, and removals only of what is there: most messages carry Connection or nothing.
     let mut present = [false; OF_CONNECTION.len()];
-    let (mut any, mut seen) = (false, Seen::default());
+    let mut any = false;
     for name in headers.keys().map(HeaderName::as_str) {
         if let Some(index) = fields::of_connection(name) {
             (present[index], any) = (true, true);
         } else {
-            seen.identity |= fields::tells_client(name);
-            seen.to_gateway |= name == DEPTH.as_str() || name == EXPECT.as_str();
+            see(name);
         }
     }
-    if !any {
-        return seen;
+    if any {
+        remove_of_connection(headers, present);
     }
+}
+
+fn remove_of_connection(headers: &mut HeaderMap, present: [bool; OF_CONNECTION.len()]) {
     let trailers = headers
         .get_all(TE)
         .iter()
         .flat_map(options)
         .any(|option| option.eq_ignore_ascii_case(b"trailers"));
-    let switches = upgrading && headers.contains_key(UPGRADE);
-    remove_named(headers, upgrading);
+    remove_named(headers);
     for (name, _) in OF_CONNECTION.iter().zip(present).filter(|(_, here)| *here) {
-        if !(switches && *name == UPGRADE.as_str()) {
-            headers.remove(*name);
-        }
+        headers.remove(*name);
     }
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
-    if switches {
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    }
-    seen
 }
 
 /// Fields of a message that are nothing of its connection's.
@@ -68,8 +74,42 @@ pub fn strip(headers: &mut HeaderMap, upgrading: bool) -> Seen {
 pub struct Seen {
     /// One that says who asks, as [`forget_client`] removes them.
     pub identity: bool,
-    /// One that is for this gateway: [`DEPTH`] or Expect.
-    pub to_gateway: bool,
+    /// One that does not go on from here, as [`end`] removes them.
+    pub ends_here: bool,
+    /// One with an unusual name: see [`names::Rule`](super::names::Rule).
+    pub unusual: bool,
+}
+
+/// Removes what does not go on from here.
+pub fn end(headers: &mut HeaderMap) {
+    remove_where(headers, |name| fields::ends_here(name.as_str()));
+}
+
+/// The body is another than the one that these fields were written for: what vouches for its bytes goes, and the tag
+/// of an equal one says so (RFC 9110, section 8.8.3; RFC 9530 and RFC 3230; RFC 1864).
+pub fn edited(headers: &mut HeaderMap) {
+    for name in [
+        "content-md5",
+        "digest",
+        "content-digest",
+        "repr-digest",
+        "accept-ranges",
+        "content-range",
+    ] {
+        headers.remove(name);
+    }
+    weaken(headers);
+}
+
+/// Has a strong ETag say that bytes may differ.
+pub fn weaken(headers: &mut HeaderMap) {
+    let tag = headers
+        .get(ETAG)
+        .filter(|tag| tag.as_bytes().starts_with(b"\""));
+    let weak = tag.and_then(|tag| HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat()).ok());
+    if let Some(weak) = weak {
+        headers.insert(ETAG, weak);
+    }
 }
 
 /// Has the response end its connection (RFC 9112, 9.6).
@@ -93,7 +133,7 @@ pub fn remove_where(headers: &mut HeaderMap, meant: impl Fn(&HeaderName) -> bool
 }
 
 /// Removes Connection and what it names.
-fn remove_named(headers: &mut HeaderMap, upgrading: bool) {
+fn remove_named(headers: &mut HeaderMap) {
     let more = headers
         .get_all(CONNECTION)
         .iter()
@@ -108,7 +148,7 @@ fn remove_named(headers: &mut HeaderMap, upgrading: bool) {
         let common = [&b"close"[..], b"keep-alive", b"te"]
             .iter()
             .any(|common| option.eq_ignore_ascii_case(common));
-        if common || (upgrading && option.eq_ignore_ascii_case(b"upgrade")) {
+        if common {
             continue;
         }
         let Ok(name) = HeaderName::from_bytes(option) else {
@@ -121,7 +161,7 @@ fn remove_named(headers: &mut HeaderMap, upgrading: bool) {
 }
 
 /// The members of a comma-separated list.
-fn options(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+pub(super) fn options(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     value
         .as_bytes()
         .split(|byte| *byte == b',')
@@ -142,6 +182,22 @@ mod tests {
     }
 
     #[test]
+    fn what_vouches_for_the_bytes_of_a_body_does_not_outlive_them() {
+        let mut headers = map(&[
+            ("etag", "\"v1\""),
+            ("content-md5", "x"),
+            ("repr-digest", "sha-256=:x:"),
+            ("accept-ranges", "bytes"),
+            ("last-modified", "x"),
+        ]);
+        edited(&mut headers);
+        let weak = map(&[("etag", "W/\"v1\""), ("last-modified", "x")]);
+        assert_eq!(headers, weak);
+        edited(&mut headers);
+        assert_eq!(headers, weak);
+    }
+
+    #[test]
     fn fields_of_the_connection_go_and_others_stay() {
         let mut headers = map(&[
             ("connection", "close, X-Hop"),
@@ -159,7 +215,7 @@ mod tests {
             ("trailer", "x-sum"),
             ("accept", "*/*"),
         ]);
-        strip(&mut headers, false);
+        strip(&mut headers);
         assert_eq!(
             headers,
             map(&[("te", "trailers"), ("trailer", "x-sum"), ("accept", "*/*")])
@@ -178,25 +234,30 @@ mod tests {
         let mut headers = map(&kept);
         let named = "Host, Content-Length, X-Forwarded-For, Forwarded, X-Request-Id";
         headers.insert(CONNECTION, named.parse().unwrap());
-        strip(&mut headers, false);
+        strip(&mut headers);
         assert_eq!(headers, map(&kept));
     }
 
     #[test]
-    fn an_upgrade_keeps_its_two_fields_only_when_it_happens() {
-        let fields = [
-            ("connection", "keep-alive, Upgrade, x-hop"),
-            ("upgrade", "websocket"),
-            ("x-hop", "1"),
-        ];
-        let mut headers = map(&fields);
-        strip(&mut headers, true);
-        assert_eq!(
-            headers,
-            map(&[("connection", "upgrade"), ("upgrade", "websocket")])
-        );
-        let mut headers = map(&fields);
-        strip(&mut headers, false);
-        assert!(headers.is_empty());
+    fn what_does_not_go_on_is_seen_and_removed() {
+        for (name, seen) in [
+            ("expect", (true, false, false)),
+            ("proxy", (true, false, false)),
+            ("x-gateway-depth", (true, false, false)),
+            ("x-real-ip", (false, true, false)),
+            ("x_real_ip", (false, true, true)),
+            ("x.user", (false, false, true)),
+            ("x-user", (false, false, false)),
+        ] {
+            let mut headers = map(&[(name, "1")]);
+            let Seen {
+                identity,
+                ends_here,
+                unusual,
+            } = strip_request(&mut headers);
+            assert_eq!((ends_here, identity, unusual), seen, "{name}");
+            end(&mut headers);
+            assert_eq!(headers.is_empty(), ends_here, "{name}");
+        }
     }
 }

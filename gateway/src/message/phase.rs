@@ -10,9 +10,9 @@ pub enum Phase {
     Request,
     /// `on-response`.
     Response,
-    /// `on-request-chunk`.
+    /// The stream of a request.
     RequestChunk,
-    /// `on-response-chunk`.
+    /// The stream of a response.
     ResponseChunk,
     /// `on-complete`.
     Complete,
@@ -41,6 +41,25 @@ impl Phase {
             Self::RequestChunk => "request_chunk",
             Self::ResponseChunk => "response_chunk",
             Self::Complete => "complete",
+        }
+    }
+}
+
+/// Which way a body goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From the client to the upstream.
+    Request,
+    /// Back to the client.
+    Response,
+}
+
+impl Direction {
+    /// The phase in which its chunks pass.
+    pub fn phase(self) -> Phase {
+        match self {
+            Self::Request => Phase::RequestChunk,
+            Self::Response => Phase::ResponseChunk,
         }
     }
 }

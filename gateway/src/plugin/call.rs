@@ -85,7 +85,7 @@ impl Pool {
         }
         // The end of the phase before, or what the chain read when it began.
         let started = clock::recent();
-        exchange.phase = phase;
+        exchange.begin(phase, self.linked().may_be_skipped());
         let _span = self.span(exchange, phase).entered();
         let loan = Loan::new(&mut leased.instance, exchange);
         let returned = loan.instance.call_now(linked, link.filter, call, started);
@@ -103,7 +103,7 @@ impl Pool {
         call: Call,
     ) -> Result<Flow, Failure> {
         let started = clock::now();
-        exchange.phase = phase;
+        exchange.begin(phase, self.linked().may_be_skipped());
         let span = self.span(exchange, phase);
         let returned = if self.holds(link, held) {
             let held = held.hold(self, link, exchange);
@@ -124,10 +124,10 @@ impl Pool {
         self.conclude(exchange, phase, started, returned)
     }
 
-    /// Measures a phase that is over, and logs it if it failed.
+    /// Measures a phase that is over; takes it back and logs it if it failed.
     fn conclude(
         &self,
-        exchange: &Exchange,
+        exchange: &mut Exchange,
         phase: Phase,
         started: Instant,
         returned: Result<Returned, Failure>,
@@ -137,6 +137,7 @@ impl Pool {
         let linked = self.linked();
         linked.shared.metrics.phase(phase, took);
         if let Err(failure) = &flow {
+            exchange.take_back();
             linked.report(&exchange.route.name, phase.name(), failure);
         }
         flow

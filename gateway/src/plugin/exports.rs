@@ -14,13 +14,18 @@ use super::host::bindings::exports::gateway::plugin::filter as wit;
 pub(super) type PhaseFn = TypedFunc<(ResourceAny,), (Result<wit::Flow, String>,)>;
 /// `on-complete`.
 pub(super) type CompleteFn = TypedFunc<(ResourceAny,), ()>;
-/// `on-request-chunk` and `on-response-chunk`.
-pub(super) type ChunkFn<'a> = TypedFunc<(ResourceAny, &'a [u8], bool), (Result<Vec<u8>, String>,)>;
+/// `request-stream` and `response-stream`.
+pub(super) type StreamFn = TypedFunc<(ResourceAny,), (Result<ResourceAny, String>,)>;
+/// `chunk` of a stream.
+pub(super) type ChunkFn<'a> = TypedFunc<(ResourceAny, &'a [u8]), (Result<Vec<u8>, String>,)>;
+/// `end` of a stream.
+pub(super) type EndFn<'a> =
+    TypedFunc<(ResourceAny, &'a [wit::Header]), (Result<wit::Ending, String>,)>;
 /// `configure`.
 pub(super) type ConfigureFn<'a> =
     TypedFunc<(&'a str,), (Result<ResourceAny, Vec<wit::ConfigError>>,)>;
-/// `phases`.
-pub(super) type PhasesFn = TypedFunc<(ResourceAny,), (wit::Phases,)>;
+/// `wants`.
+pub(super) type WantsFn = TypedFunc<(ResourceAny,), (wit::Wants,)>;
 /// `describe`.
 pub(super) type DescribeFn = TypedFunc<(), (wit::Metadata,)>;
 
@@ -28,11 +33,13 @@ pub(super) type DescribeFn = TypedFunc<(), (wit::Metadata,)>;
 pub(super) struct Exports {
     pub(super) describe: ComponentExportIndex,
     pub(super) configure: ComponentExportIndex,
-    pub(super) phases: ComponentExportIndex,
+    pub(super) wants: ComponentExportIndex,
     pub(super) on_request: ComponentExportIndex,
     pub(super) on_response: ComponentExportIndex,
-    pub(super) on_request_chunk: ComponentExportIndex,
-    pub(super) on_response_chunk: ComponentExportIndex,
+    /// `request-stream` and `response-stream`.
+    pub(super) streams: [ComponentExportIndex; 2],
+    pub(super) chunk: ComponentExportIndex,
+    pub(super) end: ComponentExportIndex,
     pub(super) on_complete: ComponentExportIndex,
 }
 
@@ -51,11 +58,15 @@ impl Exports {
         Ok(Self {
             describe: find("describe")?,
             configure: find("[static]configured.configure")?,
-            phases: find("[method]configured.phases")?,
+            wants: find("[method]configured.wants")?,
             on_request: find("[method]configured.on-request")?,
             on_response: find("[method]configured.on-response")?,
-            on_request_chunk: find("[method]configured.on-request-chunk")?,
-            on_response_chunk: find("[method]configured.on-response-chunk")?,
+            streams: [
+                find("[method]configured.request-stream")?,
+                find("[method]configured.response-stream")?,
+            ],
+            chunk: find("[method]body-stream.chunk")?,
+            end: find("[method]body-stream.end")?,
             on_complete: find("[method]configured.on-complete")?,
         })
     }
@@ -68,11 +79,14 @@ impl Exports {
     ) -> wasmtime::Result<()> {
         let _: DescribeFn = typed(instance, &mut *store, self.describe)?;
         let _: ConfigureFn<'_> = typed(instance, &mut *store, self.configure)?;
-        let _: PhasesFn = typed(instance, &mut *store, self.phases)?;
+        let _: WantsFn = typed(instance, &mut *store, self.wants)?;
         let _: PhaseFn = typed(instance, &mut *store, self.on_request)?;
         let _: PhaseFn = typed(instance, &mut *store, self.on_response)?;
-        let _: ChunkFn<'_> = typed(instance, &mut *store, self.on_request_chunk)?;
-        let _: ChunkFn<'_> = typed(instance, &mut *store, self.on_response_chunk)?;
+        for stream in self.streams {
+            let _: StreamFn = typed(instance, &mut *store, stream)?;
+        }
+        let _: ChunkFn<'_> = typed(instance, &mut *store, self.chunk)?;
+        let _: EndFn<'_> = typed(instance, &mut *store, self.end)?;
         let _: CompleteFn = typed(instance, &mut *store, self.on_complete)?;
         Ok(())
     }

@@ -1,21 +1,35 @@
 //! Why a call of a plugin came to nothing, and how it reaches the log.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wasmtime::Trap;
 
+use super::words::Words;
+use crate::config::OnError;
+use crate::message::text::line;
+
 /// The longest text of a plugin in a failure, bytes.
 const WORDS: usize = 1 << 10;
+/// What is kept of such a text until it is shown: more, so that what must not be shown is there as a whole.
+const KEPT: usize = 4 * WORDS;
 
 /// A call that came to nothing. What the client gets is decided by the plugin's `on_error`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Failure {
     /// What kind of failure.
     pub kind: FailureKind,
-    /// For people: what happened, and the last error the plugin logged in the same call.
-    pub message: String,
+    /// Apart: calls that end well hand no room for it around.
+    text: Box<Text>,
+}
+
+#[derive(Clone)]
+struct Text {
+    /// What happened, in the gateway's words; empty where the plugin says it.
+    message: String,
+    /// What the plugin says: the error that it returned, or the last that it logged in the same call. Nobody has
+    /// looked for secrets in it.
+    said: Option<String>,
 }
 
 /// What kind of failure a call met.
@@ -39,8 +53,12 @@ pub enum FailureKind {
     Configure,
     /// The plugin itself returned an error.
     Refused,
+    /// A sub-request of the call went in a circle of gateways.
+    Loop,
     /// The instance that held this exchange was lost in an earlier call.
     Lost,
+    /// A body that it must read is of a type or coding that it cannot read.
+    Unreadable,
 }
 
 impl FailureKind {
@@ -56,14 +74,26 @@ impl FailureKind {
             Self::Instances => "instances",
             Self::Configure => "configure",
             Self::Refused => "refused",
+            Self::Loop => "loop",
             Self::Lost => "lost",
+            Self::Unreadable => "unreadable",
         }
     }
 }
 
+/// Without what the plugin says.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.kind.name(), self.message)
+        match self.text.message.as_str() {
+            "" => f.write_str(self.kind.name()),
+            message => write!(f, "{}: {message}", self.kind.name()),
+        }
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -73,8 +103,30 @@ impl Failure {
     pub(super) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self {
             kind,
-            message: one_line(&message.into()),
+            text: Box::new(Text {
+                message: line(&message.into(), WORDS),
+                said: None,
+            }),
         }
+    }
+
+    /// The error that a plugin returned.
+    pub(super) fn returned(message: String) -> Self {
+        Self::new(FailureKind::Refused, "").with_last_words(Some(message))
+    }
+
+    /// What happened, in one line: in the gateway's words, and in those of the plugin.
+    pub(super) fn told(&self, words: &Words) -> String {
+        let Text { message, said } = &*self.text;
+        let said = said.as_deref().map(|said| words.line(said, WORDS));
+        let parts = [message.as_str(), said.as_deref().unwrap_or("")];
+        let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        parts.join(": ")
+    }
+
+    /// Whether a plugin that failed so is skipped: never where a circle of gateways kept it from its work.
+    pub fn opens(&self, on_error: OnError) -> bool {
+        on_error == OnError::Open && self.kind != FailureKind::Loop
     }
 
     /// What a trap says. `memory_refused` tells a trap for lack of memory from any other.
@@ -105,26 +157,15 @@ impl Failure {
 
     /// Adds what the plugin logged last at level error: a panic's message, most of the time.
     pub(super) fn with_last_words(mut self, words: Option<String>) -> Self {
-        if let Some(words) = words {
-            self.message.push_str(": ");
-            self.message.push_str(&one_line(&words));
-        }
+        self.text.said = words.map(kept).or(self.text.said.take());
         self
     }
 }
 
-/// A text as it may stand in a line of the log: what a plugin says can neither end the line nor fill the log.
-fn one_line(text: &str) -> String {
-    let kept = &text[..text.floor_char_boundary(WORDS)];
-    let mut line = String::with_capacity(kept.len());
-    for character in kept.chars() {
-        if character.is_control() {
-            line.extend(character.escape_default());
-        } else {
-            line.push(character);
-        }
-    }
-    line
+/// As much of a plugin's words as is kept until they are shown.
+pub(super) fn kept(mut words: String) -> String {
+    words.truncate(words.floor_char_boundary(KEPT));
+    words
 }
 
 /// Why the host stops a guest that would go on.
@@ -147,72 +188,31 @@ impl Stop {
     }
 }
 
-/// Lets so many log lines through in a second and counts the rest.
-#[derive(Debug)]
-pub(super) struct LogGate {
-    began: Instant,
-    /// The second in the upper half, the lines of that second in the lower.
-    window: AtomicU64,
-    suppressed: AtomicU64,
-}
-
-impl LogGate {
-    const PER_SECOND: u64 = 10;
-
-    pub(super) fn new() -> Self {
-        Self {
-            began: Instant::now(),
-            window: AtomicU64::new(0),
-            suppressed: AtomicU64::new(0),
-        }
-    }
-
-    /// `Some` if a line may be written now, with how many were not since the last one.
-    pub(super) fn pass(&self) -> Option<u64> {
-        let second = self.began.elapsed().as_secs() & 0xffff_ffff;
-        let update = self
-            .window
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |window| {
-                let lines = if window >> 32 == second {
-                    window & 0xffff_ffff
-                } else {
-                    0
-                };
-                (lines < Self::PER_SECOND).then_some(second << 32 | (lines + 1))
-            });
-        if update.is_ok() {
-            Some(self.suppressed.swap(0, Ordering::Relaxed))
-        } else {
-            self.suppressed.fetch_add(1, Ordering::Relaxed);
-            None
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_a_plugin_says_is_one_line_of_bounded_length() {
-        let failure = Failure::new(FailureKind::Refused, "a\nERROR forged\u{1b}[0m")
-            .with_last_words(Some("\u{e9}".repeat(1 << 20)));
-        assert!(
-            failure
-                .message
-                .starts_with("a\\nERROR forged\\u{1b}[0m: \u{e9}")
-        );
-        assert!(failure.message.len() < 2 * WORDS);
+        let failure = Failure::new(FailureKind::Trap, "a\nERROR forged\u{1b}[0m")
+            .with_last_words(Some("\u{e9}\u{202e}".repeat(1 << 20)));
+        let told = failure.told(&Words::default());
+        assert!(told.starts_with("a\\nERROR forged\\u{1b}[0m: \u{e9}\\u{202e}"));
+        assert!(told.len() < 4 * WORDS);
     }
 
     #[test]
-    fn a_flood_of_lines_is_cut_and_counted() {
-        let gate = LogGate::new();
-        let passed = (0..100).filter(|_| gate.pass().is_some()).count();
+    fn what_a_plugin_says_shows_no_secret_and_the_gateways_own_words_stay() {
+        let failure = Failure::new(FailureKind::Cpu, "used 100000 ns")
+            .with_last_words(Some(format!("{}100000", " ".repeat(WORDS - 4))));
+        let told = failure.told(&Words::hiding(["100000"]));
         assert!(
-            passed <= 2 * LogGate::PER_SECOND as usize,
-            "{passed} lines passed"
+            told.starts_with("used 100000 ns: ") && told.ends_with("***"),
+            "{told}"
         );
-        assert!(gate.suppressed.load(Ordering::Relaxed) > 0);
+        assert!(!format!("{failure} {failure:?}").contains("  "));
+        let returned = Failure::returned("no 100000".to_owned());
+        assert_eq!(returned.told(&Words::hiding(["100000"])), "no ***");
+        assert_eq!(returned.to_string(), "refused");
     }
 }

@@ -7,7 +7,6 @@ use super::failure::{Failure, FailureKind};
 use super::host::bindings::exports::gateway::plugin::filter as wit;
 use super::{host, limits};
 use crate::message::fields;
-use crate::message::phase::Phases;
 
 /// How a request or response phase ends.
 #[derive(Debug)]
@@ -64,25 +63,4 @@ impl Flow {
             body: response.body.into(),
         })))
     }
-}
-
-/// What a configuration asks for. A body that is held is held for a call, so the call is implied.
-pub(super) fn phases_from_wit(phases: wit::Phases) -> Phases {
-    let bits = [
-        (wit::Phases::REQUEST, Phases::REQUEST),
-        (
-            wit::Phases::REQUEST_BODY,
-            Phases::REQUEST | Phases::REQUEST_BODY,
-        ),
-        (wit::Phases::RESPONSE, Phases::RESPONSE),
-        (
-            wit::Phases::RESPONSE_BODY,
-            Phases::RESPONSE | Phases::RESPONSE_BODY,
-        ),
-        (wit::Phases::REQUEST_STREAM, Phases::REQUEST_STREAM),
-        (wit::Phases::RESPONSE_STREAM, Phases::RESPONSE_STREAM),
-        (wit::Phases::COMPLETE, Phases::COMPLETE),
-    ];
-    let wanted = bits.iter().filter(|(flag, _)| phases.contains(*flag));
-    wanted.fold(Phases::default(), |all, (_, phases)| all | *phases)
 }

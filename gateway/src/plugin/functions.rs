@@ -8,33 +8,40 @@ use wasmtime::component::{
 };
 use wasmtime::{AsContextMut, Store};
 
-use super::exports::{ChunkFn, CompleteFn, Exports, PhaseFn, typed};
-use super::failure::{Failure, FailureKind};
+use super::exports::{ChunkFn, CompleteFn, EndFn, Exports, PhaseFn, StreamFn, typed};
+use super::failure::Failure;
 use super::host::Guest;
 use super::host::bindings::exports::gateway::plugin::filter as wit;
+use crate::message::phase::Direction;
 
 /// A call of a phase.
 pub(super) enum Call {
     Request,
     Response,
-    RequestChunk(Bytes, bool),
-    ResponseChunk(Bytes, bool),
+    /// A body of this direction begins.
+    Stream(Direction),
+    Chunk(ResourceAny, Bytes),
+    /// The end of a body, after which there is no stream any more.
+    End(ResourceAny, Vec<wit::Header>),
     Complete,
 }
 
 /// What a phase returned. `Err` is the plugin's own.
 pub(super) enum Returned {
     Flow(Result<wit::Flow, String>),
+    Stream(Result<ResourceAny, String>),
     Chunk(Result<Vec<u8>, String>),
+    Ending(Result<wit::Ending, String>),
     Done,
 }
 
 /// The plugin's own error is a failure like any other, but its instance lives on.
 pub(super) fn refused(returned: Returned) -> Result<Returned, Failure> {
     match returned {
-        Returned::Flow(Err(message)) | Returned::Chunk(Err(message)) => {
-            Err(Failure::new(FailureKind::Refused, message))
-        }
+        Returned::Flow(Err(message))
+        | Returned::Stream(Err(message))
+        | Returned::Chunk(Err(message))
+        | Returned::Ending(Err(message)) => Err(Failure::returned(message)),
         returned => Ok(returned),
     }
 }
@@ -97,17 +104,21 @@ impl Functions {
                 let (flow,) = function.call(&mut *store, (resource,))?;
                 Ok(Returned::Flow(flow))
             }
-            Call::RequestChunk(chunk, last) => {
-                let function: ChunkFn<'_> =
-                    self.typed(&mut *store, self.exports.on_request_chunk)?;
-                let (chunk,) = function.call(&mut *store, (resource, &chunk[..], *last))?;
+            Call::Stream(direction) => {
+                let function = self.stream(&mut *store, *direction)?;
+                let (stream,) = function.call(&mut *store, (resource,))?;
+                Ok(Returned::Stream(stream))
+            }
+            Call::Chunk(stream, chunk) => {
+                let function: ChunkFn<'_> = self.typed(&mut *store, self.exports.chunk)?;
+                let (chunk,) = function.call(&mut *store, (*stream, &chunk[..]))?;
                 Ok(Returned::Chunk(chunk))
             }
-            Call::ResponseChunk(chunk, last) => {
-                let function: ChunkFn<'_> =
-                    self.typed(&mut *store, self.exports.on_response_chunk)?;
-                let (chunk,) = function.call(&mut *store, (resource, &chunk[..], *last))?;
-                Ok(Returned::Chunk(chunk))
+            Call::End(stream, trailers) => {
+                let function: EndFn<'_> = self.typed(&mut *store, self.exports.end)?;
+                let (ending,) = function.call(&mut *store, (*stream, &trailers[..]))?;
+                stream.resource_drop(&mut *store)?;
+                Ok(Returned::Ending(ending))
             }
             Call::Complete => {
                 let function = self.on_complete(&mut *store)?;
@@ -135,17 +146,22 @@ impl Functions {
                 let (flow,) = function.call_async(&mut *store, (resource,)).await?;
                 Ok(Returned::Flow(flow))
             }
-            Call::RequestChunk(chunk, last) => {
-                let function: ChunkFn<'_> =
-                    self.typed(&mut *store, self.exports.on_request_chunk)?;
-                let called = function.call_async(&mut *store, (resource, &chunk[..], last));
+            Call::Stream(direction) => {
+                let function = self.stream(&mut *store, direction)?;
+                let (stream,) = function.call_async(&mut *store, (resource,)).await?;
+                Ok(Returned::Stream(stream))
+            }
+            Call::Chunk(stream, chunk) => {
+                let function: ChunkFn<'_> = self.typed(&mut *store, self.exports.chunk)?;
+                let called = function.call_async(&mut *store, (stream, &chunk[..]));
                 Ok(Returned::Chunk(called.await?.0))
             }
-            Call::ResponseChunk(chunk, last) => {
-                let function: ChunkFn<'_> =
-                    self.typed(&mut *store, self.exports.on_response_chunk)?;
-                let called = function.call_async(&mut *store, (resource, &chunk[..], last));
-                Ok(Returned::Chunk(called.await?.0))
+            Call::End(stream, trailers) => {
+                let function: EndFn<'_> = self.typed(&mut *store, self.exports.end)?;
+                let called = function.call_async(&mut *store, (stream, &trailers[..]));
+                let (ending,) = called.await?;
+                stream.resource_drop_async(&mut *store).await?;
+                Ok(Returned::Ending(ending))
             }
             Call::Complete => {
                 let function = self.on_complete(&mut *store)?;
@@ -153,6 +169,10 @@ impl Functions {
                 Ok(Returned::Done)
             }
         }
+    }
+
+    fn stream(&self, store: &mut Store<Guest>, direction: Direction) -> wasmtime::Result<StreamFn> {
+        self.typed(store, self.exports.streams[direction as usize])
     }
 
     fn on_request(&mut self, store: &mut Store<Guest>) -> wasmtime::Result<PhaseFn> {

@@ -3,12 +3,18 @@
 use crate::config::Grants;
 
 /// The version of `gateway:plugin` that this host serves.
-pub(super) const VERSION: &str = "0.1.0";
+pub(super) const VERSION: &str = "0.2.0";
+
+/// The version of the contract that a name of an interface belongs to, if it is not the one that this host serves.
+pub(super) fn foreign_version(name: &str) -> Option<&str> {
+    let (_, version) = name.strip_prefix("gateway:plugin/")?.split_once('@')?;
+    (version != VERSION).then_some(version)
+}
 
 /// What is wrong with one import of a component, if anything, and the remedy. `calls` tells whether it brings
 /// functions: a plugin that only limits imports the error type of `state`, and that needs no grant.
 pub(super) fn check_import(name: &str, calls: bool, grants: &Grants) -> Result<(), String> {
-    let (path, version) = name.split_once('@').unwrap_or((name, ""));
+    let path = name.split('@').next().unwrap_or(name);
     if path.starts_with("wasi:") {
         return Ok(());
     }
@@ -17,11 +23,6 @@ pub(super) fn check_import(name: &str, calls: bool, grants: &Grants) -> Result<(
             "imports `{name}`, which the gateway does not have; it serves gateway:plugin@{VERSION} and wasi 0.2"
         ));
     };
-    if version != VERSION {
-        return Err(format!(
-            "imports `{name}`, but the gateway serves gateway:plugin@{VERSION}; build it against that version"
-        ));
-    }
     let (granted, remedy) = match interface {
         "exchange" | "edits" | "types" | "limiter" | "telemetry" => return Ok(()),
         "state" => (grants.state, "state = true"),

@@ -1,19 +1,23 @@
-//! An instance that stays with one exchange, so that a plugin may remember from one chunk to the next.
+//! An instance that stays with one exchange, so that nobody else meets it while a body streams through it.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use tokio::sync::Mutex;
+use http::HeaderMap;
+use tokio::sync::{Mutex, MutexGuard};
 use tracing::{Instrument, Span};
+use wasmtime::component::ResourceAny;
 
 use super::failure::{Failure, FailureKind};
 use super::functions::{Call, Returned, refused};
+use super::host::bindings::exports::gateway::plugin::filter as wit;
 use super::loan::Loan;
 use super::pool::{Leased, Pool};
+use super::trailers;
 use crate::exchange::{Exchange, FilterId, Link, Place};
-use crate::message::phase::Phase;
+use crate::message::phase::Direction;
 use crate::telemetry::span;
 
 /// The instances that stay with one exchange, by their place in its chain. Most exchanges have none, and carry one
@@ -54,7 +58,8 @@ impl HeldInstances {
 }
 
 /// An instance that stays with one exchange. Calls take their turns: a chunk of the request may come while the
-/// response is looked at. The instance goes back to its pool with the last clone.
+/// response is looked at. With the last clone it goes back to its pool, unless a body that passes through it did not come
+/// to its end: what it keeps of that body is for nobody else.
 #[derive(Clone)]
 pub struct Held(Arc<Inner>);
 
@@ -71,9 +76,15 @@ enum Slot {
     /// Not called yet.
     Empty,
     /// Between calls.
-    Ready(Leased),
+    Ready(Ready),
     /// In a call; and if that call was dropped or failed, for good.
     Out,
+}
+
+struct Ready {
+    leased: Leased,
+    /// The bodies that are on their way, by direction.
+    streams: [Option<ResourceAny>; 2],
 }
 
 impl Held {
@@ -87,53 +98,108 @@ impl Held {
         }))
     }
 
-    /// Passes a chunk of the request body through the plugin; what it returns goes in its place. The plugin does
-    /// not see the exchange meanwhile: it may be in the hands of another phase.
+    /// A body begins to pass through the plugin, which sees the exchange.
     ///
     /// # Errors
     /// If the plugin fails, now or in an earlier call for this exchange.
-    pub async fn request_chunk(&self, chunk: Bytes, last: bool) -> Result<Bytes, Failure> {
-        let call = Call::RequestChunk(chunk, last);
-        let mut none = Exchange::default();
-        self.chunk(&mut none, Phase::RequestChunk, call).await
+    pub async fn begin(
+        &self,
+        direction: Direction,
+        exchange: &mut Exchange,
+    ) -> Result<(), Failure> {
+        let begun = self.pass(direction, Some(exchange), Step::Begin);
+        begun.await.map(drop)
     }
 
-    /// Passes a chunk of the response body through the plugin, which sees the exchange.
+    /// Passes a chunk through the plugin; what it returns goes in its place. The plugin sees the exchange where it is
+    /// given: that of a request may be in the hands of another phase.
     ///
     /// # Errors
-    /// If the plugin fails, now or in an earlier call for this exchange.
-    pub async fn response_chunk(
+    /// As [`Held::begin`].
+    pub async fn chunk(
         &self,
-        exchange: &mut Exchange,
+        direction: Direction,
+        exchange: Option<&mut Exchange>,
         chunk: Bytes,
-        last: bool,
     ) -> Result<Bytes, Failure> {
-        let call = Call::ResponseChunk(chunk, last);
-        self.chunk(exchange, Phase::ResponseChunk, call).await
+        let passed = self.pass(direction, exchange, Step::Chunk(chunk));
+        match passed.await? {
+            Returned::Chunk(Ok(chunk)) => Ok(chunk.into()),
+            _ => Ok(Bytes::new()),
+        }
     }
 
-    async fn chunk(
+    /// Tells the plugin that the body is over. What is still to go in it, and the trailers in place of those that
+    /// came.
+    ///
+    /// # Errors
+    /// As [`Held::begin`].
+    pub async fn end(
         &self,
-        exchange: &mut Exchange,
-        phase: Phase,
-        call: Call,
-    ) -> Result<Bytes, Failure> {
+        direction: Direction,
+        exchange: Option<&mut Exchange>,
+        trailers: HeaderMap,
+    ) -> Result<(Bytes, HeaderMap), Failure> {
+        let grants = &self.0.pool.linked().config.grants;
+        let seen = trailers::seen(&trailers, direction, grants);
+        let passed = self.pass(direction, exchange, Step::End(seen));
+        match passed.await? {
+            Returned::Ending(Ok(ending)) => {
+                let trailers = trailers::replaced(trailers, ending.trailers, direction, grants);
+                Ok((ending.chunk.into(), trailers))
+            }
+            _ => Ok((Bytes::new(), trailers)),
+        }
+    }
+
+    /// A call for a body, measured and reported.
+    async fn pass(
+        &self,
+        direction: Direction,
+        exchange: Option<&mut Exchange>,
+        step: Step,
+    ) -> Result<Returned, Failure> {
         let started = Instant::now();
+        let phase = direction.phase();
+        let mut none = Exchange::default();
+        let exchange = exchange.unwrap_or(&mut none);
         if let Some(parts) = exchange.get_mut() {
             parts.phase = phase;
         }
         let linked = self.0.pool.linked();
         let span = span::phase(&self.0.span, &linked.name, phase.name());
-        let returned = self.call(exchange, call).instrument(span).await;
+        let returned = self.step(direction, exchange, step).instrument(span);
+        let returned = returned.await.and_then(refused);
         linked.shared.metrics.phase(phase, started.elapsed());
-        let chunk = returned.and_then(refused).map(|returned| match returned {
-            Returned::Chunk(Ok(chunk)) => chunk.into(),
-            _ => Bytes::new(),
-        });
-        if let Err(failure) = &chunk {
+        if let Err(failure) = &returned {
             linked.report(&self.0.route, phase.name(), failure);
         }
-        chunk
+        returned
+    }
+
+    async fn step(
+        &self,
+        direction: Direction,
+        exchange: &mut Exchange,
+        step: Step,
+    ) -> Result<Returned, Failure> {
+        let mut turn = self.turn().await?;
+        let stream = turn.ready.streams[direction as usize].take();
+        let call = match (step, stream) {
+            (Step::Begin, _) => Call::Stream(direction),
+            (Step::Chunk(chunk), Some(stream)) => Call::Chunk(stream, chunk),
+            (Step::End(trailers), Some(stream)) => Call::End(stream, trailers),
+            (_, None) => return Err(lost("the body had an end already")),
+        };
+        // Whether it is still there, the call may say otherwise.
+        let kept = stream.filter(|_| matches!(call, Call::Chunk(..)));
+        let returned = turn.call(&self.0, exchange, call).await;
+        turn.ready.streams[direction as usize] = match &returned {
+            Ok(Returned::Stream(Ok(stream))) => Some(*stream),
+            _ => kept,
+        };
+        turn.end();
+        returned
     }
 
     pub(super) async fn call(
@@ -141,40 +207,73 @@ impl Held {
         exchange: &mut Exchange,
         call: Call,
     ) -> Result<Returned, Failure> {
-        let Inner {
-            pool,
-            filter,
-            route,
-            slot,
-            ..
-        } = &*self.0;
-        let mut slot = slot.lock().await;
-        let mut leased = match std::mem::replace(&mut *slot, Slot::Out) {
-            Slot::Ready(leased) => leased,
-            Slot::Empty => {
-                let mut leased = pool.take().await?;
-                leased.instance.guest().route = Some(route.clone());
-                leased
-            }
-            Slot::Out => {
-                let text = "its instance was lost in an earlier call";
-                return Err(Failure::new(FailureKind::Lost, text));
-            }
-        };
-        let loan = Loan::new(&mut leased.instance, exchange);
-        let returned = loan.instance.call(pool.linked(), *filter, call).await;
-        drop(loan);
-        if leased.instance.is_fit(u64::MAX) {
-            *slot = Slot::Ready(leased);
-        }
+        let mut turn = self.turn().await?;
+        let returned = turn.call(&self.0, exchange, call).await;
+        turn.end();
         returned
     }
+
+    /// The instance for one call. It is out for good where it does not come back.
+    async fn turn(&self) -> Result<Turn<'_>, Failure> {
+        let mut slot = self.0.slot.lock().await;
+        let ready = match std::mem::replace(&mut *slot, Slot::Out) {
+            Slot::Ready(ready) => ready,
+            Slot::Empty => {
+                let mut leased = self.0.pool.take().await?;
+                leased.instance.guest().route = Some(self.0.route.clone());
+                Ready {
+                    leased,
+                    streams: [None; 2],
+                }
+            }
+            Slot::Out => return Err(lost("its instance was lost in an earlier call")),
+        };
+        Ok(Turn { slot, ready })
+    }
+}
+
+/// What happens to a body.
+enum Step {
+    Begin,
+    Chunk(Bytes),
+    End(Vec<wit::Header>),
+}
+
+/// The instance in a call.
+struct Turn<'a> {
+    slot: MutexGuard<'a, Slot>,
+    ready: Ready,
+}
+
+impl Turn<'_> {
+    async fn call(
+        &mut self,
+        inner: &Inner,
+        exchange: &mut Exchange,
+        call: Call,
+    ) -> Result<Returned, Failure> {
+        let loan = Loan::new(&mut self.ready.leased.instance, exchange);
+        let linked = inner.pool.linked();
+        loan.instance.call(linked, inner.filter, call).await
+    }
+
+    fn end(mut self) {
+        if self.ready.leased.instance.is_fit(u64::MAX) {
+            *self.slot = Slot::Ready(self.ready);
+        }
+    }
+}
+
+fn lost(text: &str) -> Failure {
+    Failure::new(FailureKind::Lost, text)
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if let Slot::Ready(leased) = std::mem::replace(self.slot.get_mut(), Slot::Out) {
-            self.pool.give_back(leased);
+        if let Slot::Ready(ready) = std::mem::replace(self.slot.get_mut(), Slot::Out)
+            && ready.streams.iter().all(Option::is_none)
+        {
+            self.pool.give_back(ready.leased);
         }
     }
 }

@@ -1,6 +1,8 @@
-//! What a guest finds when it calls the host: one file per interface of `wit/plugin.wit`.
+//! What a guest finds when it calls the host: one file per interface of `wit/plugin.wit` for what its functions do, and
+//! [`component`] for how their arguments come in and their answers go out.
 
 pub(super) mod bindings;
+mod component;
 mod edits;
 mod exchange;
 mod fields;

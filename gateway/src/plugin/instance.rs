@@ -11,8 +11,7 @@ use wasmtime::{Store, UpdateDeadline};
 
 use super::exports::Exports;
 use super::failure::{Failure, FailureKind};
-use super::flow::phases_from_wit;
-use super::functions::{Call, Functions, Returned};
+use super::functions::{Call, Functions, Returned, refused};
 use super::host::bindings::exports::gateway::plugin::filter as wit;
 use super::host::{Guest, Resolved, Shared};
 use super::limits::SETUP_FACTOR;
@@ -117,13 +116,12 @@ impl Instance {
         Ok(answer)
     }
 
-    /// Asks a configured filter for its phases.
-    pub(super) async fn phases(&mut self, resource: ResourceAny) -> Result<Phases, Failure> {
+    /// Asks a configured filter what it wants and needs.
+    pub(super) async fn wants(&mut self, resource: ResourceAny) -> Result<wit::Wants, Failure> {
         let timeout = self.set_up();
-        let index = self.functions.exports.phases;
+        let index = self.functions.exports.wants;
         let called = self.set_up_by(index, (resource,), timeout).await;
-        self.settle(called, timeout)
-            .map(|(phases,)| phases_from_wit(phases))
+        self.settle(called, timeout).map(|(wants,)| wants)
     }
 
     /// Calls a phase. The exchange, if there is one, is in the store's data already.
@@ -191,7 +189,9 @@ impl Instance {
         returned: Option<wasmtime::Result<Returned>>,
     ) -> Result<Returned, Failure> {
         linked.patience.learn(self.meter.used());
-        self.settle(returned, linked.config.timeout)
+        let returned = self.settle(returned, linked.config.timeout);
+        let returned = returned.and_then(refused);
+        returned.map_err(|failure| self.guest().judged(failure))
     }
 
     /// A call that parses and builds: always on a fibre, since it may take long.
@@ -226,13 +226,9 @@ impl Instance {
             Ok(resource) => return Ok(resource),
             Err(faults) => faults,
         };
-        let words = faults
-            .first()
-            .map_or("no fault named", |fault| fault.message.as_str());
-        Err(Failure::new(
-            FailureKind::Configure,
-            format!("a configuration it took when it was loaded: {words}"),
-        ))
+        let words = faults.into_iter().next().map(|fault| fault.message);
+        let text = "refused a configuration that it took when it was loaded";
+        Err(Failure::new(FailureKind::Configure, text).with_last_words(words))
     }
 
     fn set_up(&mut self) -> Duration {

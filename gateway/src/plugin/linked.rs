@@ -1,21 +1,28 @@
 //! A plugin that is loaded: what all its instances have in common.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use super::engine::{Compiled, Engine};
 use super::exports::Exports;
-use super::failure::Failure;
+use super::failure::{Failure, FailureKind};
 use super::host::bindings::exports::gateway::plugin::filter as wit;
 use super::host::{Resolved, Shared};
+use super::objection::Objection;
 use super::patience::Patience;
-use crate::config;
+use super::words::Words;
+use crate::config::{self, OnError};
 use crate::exchange::FilterId;
-use crate::message::phase::Phases;
+use crate::message::media::ResponseTypes;
+use crate::message::phase::{Phase, Phases};
 
-/// The longest text of a plugin's metadata, bytes.
-const TEXT: usize = 1 << 20;
+/// The longest name and version of a plugin, bytes.
+const NAME: usize = 128;
+/// The longest description, bytes.
+const DESCRIPTION: usize = 1 << 10;
+/// The longest schema, bytes.
+const SCHEMA: usize = 1 << 20;
 
 /// One loaded version of one plugin, with every configuration of it that the routes use.
 pub struct Linked {
@@ -27,6 +34,7 @@ pub struct Linked {
     pub sha256: [u8; 32],
     /// Who the plugin says it is.
     pub metadata: Metadata,
+    pub(super) warnings: Vec<Objection>,
     pub(super) filters: Vec<Filter>,
     pub(super) engine: Arc<Engine>,
     /// Keeps the machine code known to the engine, so that loading the same bytes again is free.
@@ -45,6 +53,7 @@ pub(super) struct Filter {
     pub(super) config: serde_json::Value,
     pub(super) json: String,
     pub(super) phases: Phases,
+    pub(super) types: ResponseTypes,
 }
 
 impl Linked {
@@ -52,6 +61,13 @@ impl Linked {
     pub fn phases(&self, filter: FilterId) -> Phases {
         let found = self.filters.get(filter.0);
         found.map_or(Phases::default(), |filter| filter.phases)
+    }
+
+    /// Which responses a configuration means; all, of one that it was not loaded with.
+    pub fn response_types(&self, filter: FilterId) -> &ResponseTypes {
+        static ALL: LazyLock<ResponseTypes> = LazyLock::new(ResponseTypes::default);
+        let found = self.filters.get(filter.0);
+        found.map_or(&ALL, |filter| &filter.types)
     }
 
     /// The filter of a configuration, if it was loaded with it.
@@ -62,9 +78,19 @@ impl Linked {
             .map(FilterId)
     }
 
+    /// What the operator should know of it, each a whole message.
+    pub fn warned(&self) -> impl Iterator<Item = String> {
+        self.warnings.iter().map(|warning| warning.of(&self.name))
+    }
+
     /// How many distinct configurations it was loaded with.
     pub fn filters(&self) -> usize {
         self.filters.len()
+    }
+
+    /// Whether an exchange goes on without it where it fails.
+    pub(super) fn may_be_skipped(&self) -> bool {
+        self.config.on_error == OnError::Open
     }
 
     /// The version the plugin gives itself.
@@ -77,6 +103,13 @@ impl Linked {
         self.living.load(Ordering::Relaxed)
     }
 
+    /// A body that the plugin must read cannot be read.
+    pub fn cannot_read(&self, route: &str, why: String) -> Failure {
+        let failure = Failure::new(FailureKind::Unreadable, why);
+        self.report(route, Phase::Response.name(), &failure);
+        failure
+    }
+
     pub(super) fn filter_json(&self, filter: FilterId) -> &str {
         let found = self.filters.get(filter.0);
         found.map_or("{}", |filter| &filter.json)
@@ -87,6 +120,7 @@ impl Linked {
     pub(super) fn report(&self, route: &str, phase: &'static str, failure: &Failure) {
         let kind = failure.kind.name();
         self.shared.metrics.failure(route, kind);
+        let words = &self.shared.words;
         if let Some(suppressed) = self.shared.gate.pass() {
             tracing::error!(
                 plugin = &*self.name,
@@ -96,7 +130,7 @@ impl Linked {
                 kind,
                 suppressed,
                 "plugin failed: {}",
-                failure.message
+                failure.told(words)
             );
         } else {
             tracing::debug!(
@@ -105,7 +139,7 @@ impl Linked {
                 phase,
                 kind,
                 "plugin failed: {}",
-                failure.message
+                failure.told(words)
             );
         }
     }
@@ -130,21 +164,45 @@ pub struct Metadata {
     pub version: String,
     /// One line for people.
     pub description: String,
-    /// A JSON Schema of its configuration, as JSON text.
-    pub config_schema: String,
+    /// A JSON Schema of its configuration; null where it has none.
+    pub config_schema: serde_json::Value,
 }
 
 impl Metadata {
-    pub(super) fn from_wit(metadata: wit::Metadata) -> Self {
-        let bounded = |mut text: String| {
-            text.truncate(text.floor_char_boundary(TEXT));
-            text
-        };
+    /// As an operator may read it.
+    pub(super) fn from_wit(metadata: wit::Metadata, words: &Words) -> Self {
+        let schema = Some(&metadata.config_schema).filter(|schema| schema.len() <= SCHEMA);
+        let schema = schema.and_then(|schema| serde_json::from_str(schema).ok());
         Self {
-            name: bounded(metadata.name),
-            version: bounded(metadata.version),
-            description: bounded(metadata.description),
-            config_schema: bounded(metadata.config_schema),
+            name: words.line(&metadata.name, NAME),
+            version: words.line(&metadata.version, NAME),
+            description: words.line(&metadata.description, DESCRIPTION),
+            config_schema: schema.unwrap_or_default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_is_lines_of_bounded_length_and_a_schema_is_json() {
+        let text = "\u{202e}a\n".repeat(1 << 20);
+        let wit = |schema: &str| wit::Metadata {
+            name: text.clone(),
+            version: "1.0 granted".to_owned(),
+            description: text.clone(),
+            config_schema: schema.to_owned(),
+        };
+        let words = Words::hiding(["granted"]);
+        let shown = Metadata::from_wit(wit("{\"type\": \"object\"}"), &words);
+        for text in [&shown.name, &shown.description] {
+            assert!(text.starts_with("\\u{202e}a\\n\\u{202e}") && text.ends_with('…'));
+            assert!(text.len() < 8 * DESCRIPTION, "{}", text.len());
+        }
+        assert_eq!(shown.version, "1.0 ***");
+        assert_eq!(shown.config_schema["type"], "object");
+        assert!(Metadata::from_wit(wit("{"), &words).config_schema.is_null());
     }
 }

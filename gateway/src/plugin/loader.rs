@@ -1,7 +1,7 @@
 //! From a file to a [`Linked`]: read, compile, check against the grants, instantiate, configure. Every fault of
 //! every configuration is found in one go. Runs on the control thread, never on a worker.
 
-use std::fmt;
+use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,57 +13,22 @@ use super::engine::Compiled;
 use super::engine::Engine;
 use super::exports::Exports;
 use super::failure::Failure;
-use super::grants::{VERSION, check_import};
+use super::grants::{VERSION, check_import, foreign_version};
 use super::host::{Resolved, Services, Shared, resolve};
 use super::instance::Instance;
 use super::linked::{Filter, Linked, Metadata};
+use super::objection::{self, LoadError, Objection, Refusal};
 use super::patience::Patience;
 use super::pool::Pool;
-use crate::config;
+use super::typed;
+use super::wants::Wants;
+use super::words::Words;
+use crate::config::{self, Secret};
 use crate::exchange::FilterId;
+use crate::message::text::hex;
 
 /// The largest component, bytes.
 const FILE: u64 = 64 << 20;
-/// Why a plugin was not loaded: every fault, each with its remedy where there is one.
-#[derive(Debug)]
-pub struct LoadError {
-    /// The plugin's name in the configuration.
-    pub plugin: Arc<str>,
-    /// What is wrong; at least one.
-    pub faults: Vec<Objection>,
-}
-
-/// One thing that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Objection {
-    /// Where the configuration is written that the plugin does not take; `None` if it is the plugin itself.
-    pub place: Option<String>,
-    /// The key in it, as a dotted path; empty for the whole.
-    pub key: String,
-    /// What is wrong, and what would be right.
-    pub message: String,
-}
-
-impl fmt::Display for LoadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.faults.iter().enumerate() {
-            if index > 0 {
-                f.write_str("\n")?;
-            }
-            if let Some(place) = &fault.place {
-                write!(f, "{place}: ")?;
-            }
-            write!(f, "plugin {:?}: ", self.plugin)?;
-            if !fault.key.is_empty() {
-                write!(f, "{}: ", fault.key)?;
-            }
-            f.write_str(&fault.message)?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for LoadError {}
 
 /// Loads a plugin with every configuration that routes have for it; each comes with the place it is written at.
 /// Blocks for as long as compiling takes.
@@ -93,12 +58,16 @@ pub fn reload(
     configs: &[(serde_json::Value, config::Written)],
 ) -> Result<Arc<Linked>, LoadError> {
     let artifact = read(plugin).map_err(|message| whole(plugin, message))?;
+    let confidential = confidential(plugin, services, configs);
     let same = artifact.sha256 == previous.sha256
         && *plugin == *previous.config
         && services.same_as(&previous.shared.services)
         && configs
             .iter()
-            .all(|(config, _)| previous.filter_for(config).is_some());
+            .all(|(config, _)| previous.filter_for(config).is_some())
+        && confidential
+            .iter()
+            .all(|value| previous.shared.confidential.contains(value));
     if same {
         return Ok(previous.clone());
     }
@@ -156,18 +125,20 @@ fn link(
         config.clone(),
         services.clone(),
         engine.clock(),
+        confidential(plugin, services, configs),
     ));
     let tried =
         on_own_thread(try_out(engine, (&resolved, &exports), &shared, configs)).map_err(in_file)?;
-    let (metadata, filters) = tried.map_err(|faults| LoadError {
+    let (metadata, filters, warnings) = tried.map_err(|faults| LoadError {
         plugin: plugin.name.clone(),
         faults,
     })?;
-    Ok(Arc::new(Linked {
+    let linked = Arc::new(Linked {
         name: plugin.name.clone(),
         config,
         sha256: artifact.sha256,
         metadata,
+        warnings,
         filters,
         engine: engine.clone(),
         _compiled: compiled,
@@ -176,7 +147,11 @@ fn link(
         patience: Patience::default(),
         shared,
         living: std::sync::atomic::AtomicUsize::new(0),
-    }))
+    });
+    linked
+        .warned()
+        .for_each(|warning| tracing::warn!("{warning}"));
+    Ok(linked)
 }
 
 /// Compiles a file, or says what it is instead of a component.
@@ -202,46 +177,67 @@ fn compile(engine: &Engine, artifact: &Artifact) -> Result<Arc<Compiled>, String
 fn check(engine: &Engine, compiled: &Compiled, plugin: &config::Plugin) -> Result<(), LoadError> {
     let engine = engine.wasmtime();
     let kind = compiled.component.component_type();
+    let imports = kind.imports(engine).map(|(name, _)| name);
+    let names: Vec<_> = imports
+        .chain(kind.exports(engine).map(|(name, _)| name))
+        .collect();
     let mut messages = Vec::new();
-    for (name, import) in kind.imports(engine) {
-        let calls = match import.ty {
-            ComponentItem::ComponentInstance(instance) => instance
-                .exports(engine)
-                .any(|(_, item)| matches!(item.ty, ComponentItem::ComponentFunc(_))),
-            _ => true,
-        };
-        messages.extend(check_import(name, calls, &plugin.grants).err());
-    }
-    let filter = "gateway:plugin/filter";
-    let exported = kind
-        .exports(engine)
-        .map(|(name, _)| name)
-        .find(|name| name.split('@').next() == Some(filter));
-    match exported {
-        Some(name) if name == format!("{filter}@{VERSION}") => {}
-        Some(name) => messages.push(format!(
-            "exports `{name}`, but the gateway serves version {VERSION}"
-        )),
-        None => messages.push(format!(
-            "is not a plugin of this gateway: it does not export `{filter}@{VERSION}`"
-        )),
+    if let Some(version) = names.iter().find_map(|name| foreign_version(name)) {
+        messages.push(format!(
+            "is built for gateway:plugin@{version}, and this gateway serves {VERSION}; build it again with the \
+             gateway-plugin-sdk of this gateway"
+        ));
+    } else {
+        for (name, import) in kind.imports(engine) {
+            let calls = match import.ty {
+                ComponentItem::ComponentInstance(instance) => instance
+                    .exports(engine)
+                    .any(|(_, item)| matches!(item.ty, ComponentItem::ComponentFunc(_))),
+                _ => true,
+            };
+            messages.extend(check_import(name, calls, &plugin.grants).err());
+        }
+        let filter = format!("gateway:plugin/filter@{VERSION}");
+        if !names.contains(&&*filter) {
+            messages.push(format!(
+                "is not a plugin of this gateway: it does not export `{filter}`"
+            ));
+        }
     }
     if messages.is_empty() {
         return Ok(());
     }
     let path = plugin.path.display();
-    let fault = |message| Objection {
-        place: None,
-        key: String::new(),
-        message: format!("{path}: {message}"),
-    };
+    let in_file = |message: String| format!("{path}: {message}");
+    let messages: Vec<_> = messages.into_iter().map(in_file).collect();
     Err(LoadError {
         plugin: plugin.name.clone(),
-        faults: messages.into_iter().map(fault).collect(),
+        faults: objection::of_plugin(&messages),
     })
 }
 
-type Tried = Result<(Metadata, Vec<Filter>), Vec<Objection>>;
+/// What no word of the plugin may show: the secrets that it is granted, and what its configurations have from outside
+/// of the files.
+fn confidential(
+    plugin: &config::Plugin,
+    services: &Services,
+    configs: &[(serde_json::Value, config::Written)],
+) -> Vec<Secret> {
+    let given = configs.iter().flat_map(|(_, place)| place.given());
+    let given = given.flat_map(|given| given.values.iter().cloned());
+    let mut all: Vec<_> = granted(plugin, services).chain(given).collect();
+    all.sort_unstable_by(|one, other| one.reveal().cmp(other.reveal()));
+    all.dedup();
+    all
+}
+
+fn granted(plugin: &config::Plugin, services: &Services) -> impl Iterator<Item = Secret> {
+    let names = plugin.grants.secrets.iter();
+    names.filter_map(|name| services.secrets.get(name).cloned())
+}
+
+/// Who it is, its filters, and warnings; or every fault.
+type Tried = Result<(Metadata, Vec<Filter>, Vec<Objection>), Vec<Objection>>;
 
 /// Instantiates the component once and gives it every configuration.
 async fn try_out(
@@ -250,94 +246,97 @@ async fn try_out(
     shared: &Arc<Shared>,
     configs: &[(serde_json::Value, config::Written)],
 ) -> Tried {
-    let at_start = |failure: Failure| vec![fault_of(shared, "when it was instantiated", &failure)];
+    let fault_of = |when, failure: &Failure| Objection::whole(&failed(shared, when, failure));
+    let at_start = |failure: Failure| vec![fault_of("when it was instantiated", &failure)];
     let (resolved, exports) = component;
     let fresh = || Instance::new(engine.wasmtime(), resolved, exports, shared.clone());
     let mut instance = fresh().await.map_err(at_start)?;
     let described = instance.describe().await;
-    let metadata =
-        described.map_err(|failure| vec![fault_of(shared, "in `describe`", &failure)])?;
+    let metadata = described.map_err(|failure| vec![fault_of("in `describe`", &failure)])?;
+    let schema = serde_json::from_str(&metadata.config_schema).unwrap_or_default();
     let mut filters: Vec<Filter> = Vec::new();
-    let mut faults = Vec::new();
+    let (mut faults, mut warnings, mut told) = (Vec::new(), Vec::new(), HashSet::new());
+    // Routes may share a configuration, wherever it is written: it is tried once.
+    let mut tried: HashMap<String, Result<Arc<Wants>, Refusal>> = HashMap::new();
+    let mut taken = HashSet::new();
     for (config, place) in configs {
-        if filters.iter().any(|filter| filter.config == *config) {
-            continue;
-        }
-        match try_config(&mut instance, FilterId(filters.len()), config, place).await {
-            Ok(filter) => filters.push(filter),
-            // Routes may share a configuration, written in one place.
-            Err(Trouble::Faults(mut found)) => {
-                found.retain(|fault| !faults.contains(fault));
-                faults.extend(found);
+        let json = typed::fit(config, place.given(), &schema).to_string();
+        let outcome = match tried.get(&json) {
+            Some(known) => known.clone(),
+            None => {
+                let index = FilterId(filters.len());
+                let outcome = match try_config(&mut instance, index, &json).await {
+                    Ok(outcome) => outcome,
+                    Err(failure) => {
+                        // The next configuration meets a new instance: this one is not to be trusted.
+                        instance = fresh().await.map_err(at_start)?;
+                        let message = failed(shared, "when it was configured", &failure);
+                        Err(Refusal::Failed(message))
+                    }
+                };
+                tried.insert(json.clone(), outcome.clone());
+                outcome
             }
-            Err(Trouble::Failure(failure)) => {
-                let mut fault = fault_of(shared, "when it was configured", &failure);
-                fault.place = Some(place.to_string());
-                faults.push(fault);
-                // The next configuration meets a new instance: this one is not to be trusted.
-                instance = fresh().await.map_err(at_start)?;
+        };
+        match outcome {
+            Ok(wants) if taken.insert(config.to_string()) => {
+                let (_, unsure) = wants.missing(&shared.plugin.grants);
+                if !unsure.is_empty() {
+                    warnings.extend(Refusal::of_wants(unsure).told(place, &shared.words));
+                }
+                filters.push(Filter {
+                    config: config.clone(),
+                    json,
+                    phases: wants.phases,
+                    types: wants.types.clone(),
+                });
+            }
+            Ok(_) => {}
+            Err(refusal) => {
+                let mut found = refusal.told(place, &shared.words);
+                found.retain(|fault| told.insert(fault.clone()));
+                faults.extend(found);
             }
         }
     }
     if faults.is_empty() {
-        Ok((Metadata::from_wit(metadata), filters))
+        let secrets: Vec<_> = granted(&shared.plugin, &shared.services).collect();
+        let words = Words::hiding(secrets.iter().map(Secret::reveal));
+        Ok((Metadata::from_wit(metadata, &words), filters, warnings))
     } else {
         Err(faults)
-    }
-}
-
-enum Trouble {
-    Faults(Vec<Objection>),
-    Failure(Failure),
-}
-
-impl From<Failure> for Trouble {
-    fn from(failure: Failure) -> Self {
-        Self::Failure(failure)
     }
 }
 
 async fn try_config(
     instance: &mut Instance,
     index: FilterId,
-    config: &serde_json::Value,
-    place: &config::Written,
-) -> Result<Filter, Trouble> {
-    let json = config.to_string();
-    let resource = instance.configure(index, &json).await?.map_err(|faults| {
-        let fault = |key: String, message| Objection {
-            place: Some(place.of(&key)),
-            key,
-            message,
-        };
-        if faults.is_empty() {
-            return Trouble::Faults(vec![fault(
-                String::new(),
-                "refused, without a reason".to_owned(),
-            )]);
+    json: &str,
+) -> Result<Result<Arc<Wants>, Refusal>, Failure> {
+    let resource = match instance.configure(index, json).await? {
+        Ok(resource) => resource,
+        Err(faults) => {
+            let faults = faults.into_iter().map(|fault| (fault.key, fault.message));
+            return Ok(Err(Refusal::of(faults)));
         }
-        Trouble::Faults(
-            faults
-                .into_iter()
-                .map(|found| fault(found.key, found.message))
-                .collect(),
-        )
-    })?;
-    let phases = instance.phases(resource).await?;
-    Ok(Filter {
-        config: config.clone(),
-        json,
-        phases,
+    };
+    let wants = instance.wants(resource).await?;
+    Ok(match Wants::from_wit(wants) {
+        Err(fault) => Err(Refusal::of_wants([fault])),
+        Ok(wants) => {
+            let grants = &instance.guest().shared.plugin.grants;
+            let (missing, _) = wants.missing(grants);
+            match missing.is_empty() {
+                true => Ok(Arc::new(wants)),
+                false => Err(Refusal::of_wants(missing)),
+            }
+        }
     })
 }
 
-fn fault_of(shared: &Shared, when: &str, failure: &Failure) -> Objection {
+fn failed(shared: &Shared, when: &str, failure: &Failure) -> String {
     let path = shared.plugin.path.display();
-    Objection {
-        place: None,
-        key: String::new(),
-        message: format!("{path}: failed {when}: {failure}"),
-    }
+    format!("{path}: failed {when}: {}", failure.told(&shared.words))
 }
 
 /// Runs guest code away from whatever runtime the caller stands in.
@@ -376,25 +375,8 @@ pub fn warm(pools: &[Arc<Pool>]) {
 }
 
 fn whole(plugin: &config::Plugin, message: String) -> LoadError {
-    let faults = vec![Objection {
-        place: None,
-        key: String::new(),
-        message,
-    }];
     LoadError {
         plugin: plugin.name.clone(),
-        faults,
+        faults: vec![Objection::whole(&message)],
     }
-}
-
-/// Bytes as lower-case hex digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            write!(text, "{byte:02x}").ok();
-            text
-        })
 }

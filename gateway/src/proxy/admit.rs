@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Body as _;
 
 use super::normalise;
 use super::normalise::{Refusal, Target};
 use super::passage::{Local, Passage};
 use crate::error::Error;
-use crate::exchange::{self, Client, Exchange, Record, Request, Response, Route};
+use crate::exchange::{self, Client, Exchange, Record, Request, Response, Route, Undo};
 use crate::message::body::ClientBody;
+use crate::message::headers::{self, Identity, Seen};
+use crate::message::names;
 use crate::message::phase::Phase;
-use crate::message::{MAX_DEPTH, headers};
 use crate::route::{self, Subject};
 use crate::server::connection::Connection;
 use crate::snapshot::Snapshot;
@@ -31,6 +32,12 @@ const AMBIGUOUS: Refusal = Refusal {
 const TOO_MANY_FIELDS: Refusal = Refusal {
     status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
     reason: "the request has more header fields than this gateway accepts",
+};
+
+/// A field of a name that the listener refuses.
+const UNUSUAL_NAME: Refusal = Refusal {
+    status: StatusCode::BAD_REQUEST,
+    reason: names::REFUSED,
 };
 
 /// The exchange, and whether it may go on. A refused one is an exchange of no route, so that it is logged and counted
@@ -52,8 +59,8 @@ pub(super) fn admit(
         Ok(target) => (target, None),
         Err(refusal) => (unknown(), Some(refusal)),
     };
-    let (mut passage, trusted) = identify(local, connection, parts, target);
-    let admitted = match refusal {
+    let (mut passage, trusted, unusual) = identify(local, connection, parts, target);
+    let admitted = match refusal.or(unusual) {
         Some(Refusal { status, reason }) => Err(Error::Refused(status, reason).into()),
         None => route(&mut passage, connection, trusted).map_err(Box::new),
     };
@@ -81,9 +88,6 @@ fn route(passage: &mut Passage, connection: &Connection, trusted: bool) -> Resul
         trusted,
     );
     fields.insert(&headers::X_REQUEST_ID, client.id.clone());
-    if client.depth > MAX_DEPTH {
-        return Err(Error::Loop);
-    }
     let route = find(&snapshot.snapshot, exchange, connection)?;
     span::routed(&exchange.span, &route.name);
     exchange.route = route.clone();
@@ -100,13 +104,13 @@ fn unknown() -> Target {
     }
 }
 
-/// The exchange without its route, and whether the peer is a trusted proxy.
+/// The exchange without its route, whether the peer is a trusted proxy, and why its fields are refused.
 fn identify(
     local: Rc<Local>,
     connection: &Rc<Connection>,
     parts: Parts,
     target: Target,
-) -> (Passage, bool) {
+) -> (Passage, bool, Option<Refusal>) {
     let snapshot = local.in_force.snapshot();
     let Parts {
         method,
@@ -123,13 +127,10 @@ fn identify(
         proxies,
     );
     let id = headers::request_id(&fields, identity.trusted);
-    let seen = headers::strip(&mut fields, false);
-    if seen.identity && !identity.trusted {
-        headers::forget_client(&mut fields);
-    }
-    let depth = match seen.to_gateway {
-        true => depth(&mut fields),
-        false => 0,
+    let seen = headers::strip_request(&mut fields);
+    let (depth, judged) = match seen == Seen::default() {
+        true => (0, Ok(())),
+        false => sift(&mut fields, seen, connection, &identity, &snapshot.snapshot),
     };
     let exchange = Box::new(exchange::Parts {
         view: snapshot.view.clone(),
@@ -161,12 +162,38 @@ fn identify(
         },
         attributes: Vec::new(),
         phase: Phase::Request,
+        undo: Undo::default(),
         record: Record::new(),
     });
     (
         Passage::new(Exchange::new(exchange), snapshot, local),
         identity.trusted,
+        judged.err().map(|names::Refused| UNUSUAL_NAME),
     )
+}
+
+/// Removes of a client's fields what does not pass here. How deep in gateways the request stands, and whether it goes on.
+#[cold]
+fn sift(
+    fields: &mut HeaderMap,
+    seen: Seen,
+    connection: &Connection,
+    identity: &Identity,
+    snapshot: &Snapshot,
+) -> (u8, Result<(), names::Refused>) {
+    let mut judged = Ok(());
+    if seen.unusual {
+        judged = connection.names.judge(fields);
+    }
+    if seen.identity && !identity.trusted {
+        headers::forget_client(fields);
+    }
+    let mut depth = 0;
+    if seen.ends_here {
+        depth = snapshot.marks.depth(fields);
+        headers::end(fields);
+    }
+    (depth, judged)
 }
 
 /// The route, if this connection may ask for it.
@@ -200,14 +227,4 @@ fn find<'a>(
         headers: &request.headers,
     };
     snapshot.router.find(subject).ok_or(Error::NoRoute)
-}
-
-/// How many gateways' plugins stand before this request. The field is this gateway's own: it does not go on
-/// as it came.
-fn depth(fields: &mut HeaderMap) -> u8 {
-    let depth = fields.remove(&headers::DEPTH);
-    fields.remove(header::EXPECT);
-    depth
-        .and_then(|depth| depth.to_str().ok()?.parse().ok())
-        .unwrap_or(0)
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use crate::message::body::BodyFault;
+use crate::message::coding::Decoded;
 use crate::message::head::ResponseHead;
 use crate::upstream::ResponseBody;
 
@@ -34,6 +35,8 @@ pub(super) enum Source {
     Full(Bytes),
     /// As they come.
     Upstream(ResponseBody),
+    /// Without their content coding.
+    Decoded(Box<Decoded<Self>>),
 }
 
 impl Source {
@@ -51,7 +54,7 @@ impl Source {
         match self {
             Self::Empty => Some(Bytes::new()),
             Self::Full(bytes) => Some(bytes.clone()),
-            Self::Upstream(_) => None,
+            Self::Upstream(_) | Self::Decoded(_) => None,
         }
     }
 
@@ -61,6 +64,7 @@ impl Source {
             Self::Empty => *self = Self::full(bytes),
             Self::Full(rest) => *rest = [bytes, std::mem::take(rest)].concat().into(),
             Self::Upstream(body) => body.prepend(bytes),
+            Self::Decoded(body) => body.prepend(bytes),
         }
     }
 }
@@ -81,6 +85,7 @@ impl http_body::Body for Source {
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Self::Upstream(body) => Pin::new(body).poll_frame(cx),
+            Self::Decoded(body) => Pin::new(body.as_mut()).poll_frame(cx),
         }
     }
 
@@ -89,6 +94,7 @@ impl http_body::Body for Source {
             Self::Empty => true,
             Self::Full(bytes) => bytes.is_empty(),
             Self::Upstream(body) => body.is_end_stream(),
+            Self::Decoded(body) => body.is_end_stream(),
         }
     }
 
@@ -97,6 +103,7 @@ impl http_body::Body for Source {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Upstream(body) => body.size_hint(),
+            Self::Decoded(_) => SizeHint::default(),
         }
     }
 }

@@ -1,15 +1,19 @@
 //! The request on its way to an upstream, and the head of the answer on its way back.
 
+use std::sync::Arc;
+
 use http::HeaderValue;
 use tracing::Instrument;
 
 use super::answer::{Answer, Source};
+use super::decode;
 use super::passage::Passage;
 use crate::clock;
 use crate::config::{HostRewrite, UpstreamId};
 use crate::error::Error;
 use crate::exchange::Parts;
 use crate::message::body::{Outgoing, Progress};
+use crate::message::depth::TooDeep;
 use crate::message::error::ErrorKind;
 use crate::message::headers;
 use crate::route::rewrite;
@@ -27,12 +31,35 @@ pub(super) async fn send(
     let view = passage.view.clone();
     let upstream = view.upstream(upstream);
     let exchange = &mut *passage.exchange;
-    prepare(exchange);
-    let picked = upstream.pick(&view.client, None, &Tried::default());
+    rewrite_path(exchange)?;
+    decode::ask(exchange, !matches!(body, Outgoing::Empty));
+    let mut body = body;
+    loop {
+        let sent = std::mem::replace(&mut body, Outgoing::Empty);
+        let answer = attempt(exchange, upstream, &view.client, sent, upgrade, progress).await?;
+        if !decode::must_ask_again(exchange, &answer.head) {
+            return Ok(answer);
+        }
+        decode::forget_range(exchange);
+    }
+}
+
+/// Sends the request once.
+async fn attempt(
+    exchange: &mut Parts,
+    upstream: &Upstream,
+    client: &Arc<upstream::Client>,
+    body: Outgoing,
+    upgrade: Option<&HeaderValue>,
+    progress: &Progress,
+) -> Result<Answer, Box<Error>> {
+    let picked = upstream.pick(client, None, &Tried::default());
     let picked = picked.ok_or_else(|| {
         let name = upstream.name.to_string();
         Error::Connect(name, "no endpoint".to_owned())
     })?;
+    let mark = upstream.mark(&picked, exchange.client.depth);
+    let mark = mark.map_err(|TooDeep| Error::Loop)?;
     let address = picked.address;
     let times = Times {
         now: clock::recent(),
@@ -43,11 +70,12 @@ pub(super) async fn send(
         path: &exchange.request.path,
         host: host(exchange),
         headers: &exchange.request.headers,
+        mark: mark.as_ref(),
         upgrade,
     };
     let span = span::upstream(&exchange.span, &upstream.name, address);
     // Called where it is awaited: a future that is moved is copied.
-    let sending = || upstream::send(&view.client, upstream, picked, times, message, body);
+    let sending = || upstream::send(client, upstream, picked, times, message, body);
     let sent = if span.is_disabled() {
         sending().await
     } else {
@@ -58,7 +86,7 @@ pub(super) async fn send(
             let record = &mut exchange.record;
             record.endpoint = Some(address);
             record.upstream = Some((times.now, clock::now()));
-            headers::strip(&mut head.headers, false);
+            headers::strip(&mut head.headers);
             let body = Source::Upstream(body);
             Ok(Answer { head, body })
         }
@@ -72,17 +100,15 @@ pub(super) async fn send(
     }
 }
 
-/// The last edits of the head: path rewrite, and the mark of a sub-request.
-fn prepare(exchange: &mut Parts) {
+/// The last edit of the head: the path of the route.
+fn rewrite_path(exchange: &mut Parts) -> Result<(), Box<Error>> {
     let rewrite = &exchange.route.config.rewrite;
-    if let Some(path) = rewrite::path(&rewrite.path, &exchange.request.path) {
-        exchange.request.path = path;
+    match rewrite::path(&rewrite.path, &exchange.request.path) {
+        Ok(None) => {}
+        Ok(Some(path)) => exchange.request.path = path,
+        Err(astray) => return Err(Error::BadRewrite(astray.to_string()).into()),
     }
-    let depth = exchange.client.depth;
-    if depth > 0 {
-        let depth = HeaderValue::from(u16::from(depth));
-        exchange.request.headers.insert(&headers::DEPTH, depth);
-    }
+    Ok(())
 }
 
 /// The Host that goes out; none for that of the endpoint.
@@ -114,6 +140,7 @@ fn explain(upstream: &Upstream, exchange: &Parts, error: SendError) -> Error {
         | ErrorKind::Refused
         | ErrorKind::NoRoute
         | ErrorKind::NoAnswer
+        | ErrorKind::BadRewrite
         | ErrorKind::ClientClosed
         | ErrorKind::Loop
         | ErrorKind::UpgradeBroken

@@ -4,10 +4,11 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::answer::Answer;
-use crate::config::{Redirect, RedirectValue, Respond, Target, UpstreamId};
+use crate::config::{Redirect, Respond, Target, UpstreamId};
 use crate::error::Error;
 use crate::exchange::Parts;
 use crate::message::head::ResponseHead;
+use crate::message::path::{self, shown};
 
 /// Where the answer of an exchange comes from.
 pub(super) enum Obtained {
@@ -56,18 +57,29 @@ fn inside_string(to: &mut Vec<u8>, value: &str) {
 /// The `Location` and status of a redirect.
 fn redirect(redirect: &Redirect, exchange: &Parts) -> Result<Answer, Error> {
     let client = &exchange.client;
-    let mut to = Vec::new();
-    redirect.to.write(&mut to, b"", |to, value| {
-        let value = match value {
-            RedirectValue::Host => client.authority.as_bytes(),
-            RedirectValue::Path => client.path.path().as_bytes(),
-            RedirectValue::Query => client.path.query().unwrap_or_default().as_bytes(),
-        };
-        to.extend_from_slice(value);
-        !value.is_empty()
-    });
+    let path = match client.path.path() {
+        // `OPTIONS *` asks for no path.
+        "*" => "/",
+        path => path,
+    };
+    let query = client.path.query().unwrap_or_default();
+    let host = client.authority.as_bytes();
+    let to = redirect.to.location(host, path, query);
+    match path::of_location(&to) {
+        Ok(()) => {}
+        Err(_) if host.is_empty() => {
+            let reason = "this redirect needs a Host, and the request has none";
+            return Err(Error::Refused(StatusCode::BAD_REQUEST, reason));
+        }
+        Err(unfit) => {
+            let (to, rule) = (String::from_utf8_lossy(&to), shown(&redirect.written));
+            let made = shown(&to);
+            let told = format!("the redirect to {rule:?} makes {made:?}: {unfit}");
+            return Err(Error::BadRewrite(told));
+        }
+    }
     let location = HeaderValue::from_maybe_shared(Bytes::from(to))
-        .map_err(|_| Error::Refused(StatusCode::BAD_REQUEST, "the redirect would not be a URL"))?;
+        .expect("what is a location is a field value");
     let mut headers = HeaderMap::with_capacity(2);
     headers.insert(header::LOCATION, location);
     let status = redirect.status;

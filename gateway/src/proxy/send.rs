@@ -26,7 +26,7 @@ pub(super) fn send(
         false => responded.length(),
     };
     let head = head(&mut passage, &length);
-    let Responded { body, pipeline } = responded;
+    let Responded { body, pipeline, .. } = responded;
     let tail = Tail::new(passage, progress.clone());
     let body = match pipeline {
         Some(pipeline) => Body::edited(Edits::new(*pipeline, body, tail)),
@@ -61,6 +61,7 @@ impl Responded {
         let is_head = passage.client.method == Method::HEAD && passage.record.endpoint.is_none();
         let length = match &self.body {
             _ if status(passage) == Some(StatusCode::NO_CONTENT) => Length::Open,
+            _ if self.would_be_edited => Length::Open,
             Source::Full(bytes) if self.pipeline.is_none() && is_head => Length::Of(bytes.len()),
             _ => self.length(),
         };
@@ -73,7 +74,7 @@ impl Responded {
 }
 
 /// Whether a head goes out without a body, whatever there is of one (RFC 9110, sections 9.3.2, 15.3.5 and 15.4.5).
-fn is_alone(passage: &Passage) -> bool {
+pub(super) fn is_alone(passage: &Passage) -> bool {
     let is_bodiless = |status: StatusCode| {
         status.is_informational()
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)

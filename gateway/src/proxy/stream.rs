@@ -18,48 +18,77 @@ use crate::config::OnError;
 use crate::exchange::{Exchange, Link};
 use crate::message::body::{BodyFault, Collected, Outgoing};
 use crate::message::error::ErrorKind;
-use crate::plugin::Held;
+use crate::message::headers;
+use crate::message::phase::Direction;
+use crate::plugin::{Failure, Held};
 
 /// Frames that wait between the plugins and what reads them.
 const WAITING: usize = 1;
 
 /// The plugins that a body passes through, in the order in which they see its chunks. Trailers come last, after what
-/// the plugins return for the last chunk.
-#[derive(Debug, Default)]
+/// the plugins return for its end.
+#[derive(Debug)]
 pub(super) struct Pipeline {
+    direction: Direction,
     editors: Vec<Editor>,
     /// Bytes that were read ahead, and how many of the editors they have passed.
     ahead: Option<(usize, Bytes)>,
     trailers: Option<HeaderMap>,
     /// The source has ended.
     over: bool,
-    /// How many of the editors have seen the last chunk.
+    /// How many of the editors have seen the end.
     ended: usize,
 }
 
+/// A plugin that a body passes through.
 #[derive(Debug)]
 struct Editor {
     held: Held,
-    on_error: OnError,
+    /// Whether the body goes on without it if it fails: until it has seen a chunk, which it may keep back.
+    may_be_skipped: bool,
+    is_skipped: bool,
 }
 
 /// The exchange, for the chunks of a response; those of a request pass while another phase may have it.
 type Seen<'a> = Option<&'a mut Exchange>;
 
 impl Pipeline {
-    /// Has what is still to come pass through one more plugin.
-    pub(super) fn push(&mut self, passage: &mut Passage, link: Link) {
+    pub(super) fn new(direction: Direction) -> Self {
+        Self {
+            direction,
+            editors: Vec::new(),
+            ahead: None,
+            trailers: None,
+            over: false,
+            ended: 0,
+        }
+    }
+
+    /// Has what is still to come pass through one more plugin, which sees the exchange now.
+    ///
+    /// # Errors
+    /// If the plugin fails.
+    pub(super) async fn push(&mut self, passage: &mut Passage, link: Link) -> Result<(), Failure> {
         let pool = passage.pool(link);
         let Passage { held, exchange, .. } = passage;
+        let held = held.hold(&pool, link, exchange);
+        held.begin(self.direction, exchange).await?;
         self.editors.push(Editor {
-            held: held.hold(&pool, link, exchange),
-            on_error: pool.linked().config.on_error,
+            held,
+            may_be_skipped: pool.linked().config.on_error == OnError::Open,
+            is_skipped: false,
         });
+        Ok(())
     }
 
     /// Whether a body passes as it comes.
     pub(super) fn is_empty(&self) -> bool {
         self.editors.is_empty() && self.trailers.is_none()
+    }
+
+    /// Whether no plugin has seen any of the body.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.is_empty() && self.ahead.is_none() && !self.over
     }
 
     /// What was read ahead, where no plugin has to see it any more.
@@ -73,6 +102,13 @@ impl Pipeline {
         self.ahead = None;
         self.over = false;
         self.ended = 0;
+    }
+
+    /// The body is not the one that its trailers vouch for.
+    pub(super) fn forget_integrity(&mut self) {
+        if let Some(trailers) = &mut self.trailers {
+            headers::edited(trailers);
+        }
     }
 
     /// Reads a body whole for a plugin that holds it: a barrier, behind which all plugins so far have seen its end.
@@ -151,6 +187,9 @@ impl Pipeline {
                     Some(Ok(data)) => (0, data),
                     Some(Err(frame)) => {
                         self.trailers = frame.into_trailers().ok();
+                        if !self.editors.is_empty() {
+                            self.forget_integrity();
+                        }
                         continue;
                     }
                     None => {
@@ -160,8 +199,9 @@ impl Pipeline {
                 },
             };
             let last = self.over;
-            let edited = self.edit(passed, chunk, last, exchange.as_deref_mut());
-            let edited = edited.await?;
+            let edited = self
+                .edit(passed, chunk, last, exchange.as_deref_mut())
+                .await?;
             if last {
                 self.ended = self.editors.len();
             }
@@ -171,27 +211,75 @@ impl Pipeline {
         }
     }
 
-    /// Passes a chunk through the plugins but for the first `passed`.
+    /// Passes a chunk through the plugins but for the first `passed`, and the end behind it.
     async fn edit(
-        &self,
+        &mut self,
         passed: usize,
         mut chunk: Bytes,
         last: bool,
         mut exchange: Seen<'_>,
     ) -> Result<Bytes, BodyFault> {
-        for Editor { held, on_error } in &self.editors[passed..] {
-            let edited = match exchange.as_deref_mut() {
-                Some(exchange) => held.response_chunk(exchange, chunk.clone(), last).await,
-                None => held.request_chunk(chunk.clone(), last).await,
-            };
-            match (edited, on_error) {
-                (Ok(edited), _) => chunk = edited,
-                // It is reported already.
-                (Err(_), OnError::Open) => {}
-                (Err(_), OnError::Closed) => return Err(BodyFault::Plugin),
-            }
+        for editor in &mut self.editors[passed..] {
+            let exchange = exchange.as_deref_mut();
+            let trailers = last.then_some(&mut self.trailers);
+            chunk = editor
+                .pass(self.direction, chunk, trailers, exchange)
+                .await?;
         }
         Ok(chunk)
+    }
+}
+
+impl Editor {
+    /// What goes in the place of a chunk; with `trailers`, it is the last.
+    async fn pass(
+        &mut self,
+        direction: Direction,
+        chunk: Bytes,
+        trailers: Option<&mut Option<HeaderMap>>,
+        exchange: Seen<'_>,
+    ) -> Result<Bytes, BodyFault> {
+        if self.is_skipped {
+            return Ok(chunk);
+        }
+        // Reported where it failed.
+        match self
+            .edit(direction, chunk.clone(), trailers, exchange)
+            .await
+        {
+            Ok(edited) => Ok(edited),
+            Err(failure) if self.may_be_skipped && failure.opens(OnError::Open) => {
+                self.is_skipped = true;
+                Ok(chunk)
+            }
+            Err(_failure) => Err(BodyFault::Plugin),
+        }
+    }
+
+    async fn edit(
+        &mut self,
+        direction: Direction,
+        chunk: Bytes,
+        trailers: Option<&mut Option<HeaderMap>>,
+        mut exchange: Seen<'_>,
+    ) -> Result<Bytes, Failure> {
+        let mut edited = Bytes::new();
+        if !chunk.is_empty() {
+            let seen = exchange.as_deref_mut();
+            edited = self.held.chunk(direction, seen, chunk).await?;
+            self.may_be_skipped = false;
+        }
+        if let Some(trailers) = trailers {
+            let came = trailers.clone().unwrap_or_default();
+            let (rest, made) = self.held.end(direction, exchange, came).await?;
+            *trailers = Some(made).filter(|made| !made.is_empty());
+            edited = match (edited.is_empty(), rest.is_empty()) {
+                (true, _) => rest,
+                (false, true) => edited,
+                (false, false) => [edited, rest].concat().into(),
+            };
+        }
+        Ok(edited)
     }
 }
 

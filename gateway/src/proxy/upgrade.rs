@@ -6,13 +6,14 @@
 use std::rc::Rc;
 
 use http::{HeaderValue, Request, Response, Version, header};
+use http_body::Body as _;
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
 
 use super::answer::Source;
 use super::body::Body;
 use super::passage::Passage;
 use super::send::{Length, head};
+use crate::message::body::is_expected;
 use crate::server::connection::Connection;
 
 mod tunnel;
@@ -20,14 +21,13 @@ mod tunnel;
 /// An upgrade that the client asked for.
 pub(super) struct Requested {
     pub(super) protocol: HeaderValue,
-    client: OnUpgrade,
     /// Held as long as the tunnel stands: it counts as an open connection, and a drain waits for it.
     connection: Rc<Connection>,
 }
 
-/// Whether the request asks for an upgrade, and the right to take the connection over.
+/// Whether the request asks for an upgrade.
 pub(super) fn requested(
-    request: &mut Request<Incoming>,
+    request: &Request<Incoming>,
     connection: &Rc<Connection>,
 ) -> Option<Requested> {
     if request.version() != Version::HTTP_11 {
@@ -46,9 +46,10 @@ pub(super) fn requested(
         });
     // Upgrade to HTTP/2 in clear text was dropped by RFC 9113, section 3.1: the request is an ordinary one.
     let h2c = protocol.as_bytes().eq_ignore_ascii_case(b"h2c");
-    (named && !h2c).then(|| Requested {
+    // What the upstream may leave unread would be the first of the other protocol, or a request of its own.
+    let unread = !request.body().is_end_stream() && !is_expected(request.method());
+    (named && !h2c && !unread).then(|| Requested {
         protocol,
-        client: hyper::upgrade::on(request),
         connection: connection.clone(),
     })
 }
@@ -59,12 +60,13 @@ pub(super) fn tunnel(mut passage: Passage, answer: Source, upgrade: Requested) -
     head.headers
         .insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     head.headers.insert(header::UPGRADE, upgrade.protocol);
+    let client = upgrade.connection.tunnel();
     tokio::task::spawn_local(async move {
         let _counted = upgrade.connection;
         if let Source::Upstream(answer) = answer
             && let Some(backend) = answer.into_tunnel()
         {
-            tunnel::join(upgrade.client, backend, &mut passage).await;
+            tunnel::join(client, backend, &mut passage).await;
         }
     });
     Response::from_parts(head, Body::empty())

@@ -1,49 +1,110 @@
-//! What changes of path and host on the way upstream.
+//! What changes of the path on the way upstream.
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod properties;
+
+use std::borrow::Cow;
 
 use http::uri::PathAndQuery;
 
 use crate::config::PathRewrite;
+use crate::message::path::{self, Unfit, shown};
 
-/// The path after its rewrite; none where it stays as it is, or where the result would be no path.
-pub fn path(rewrite: &PathRewrite, from: &PathAndQuery) -> Option<PathAndQuery> {
-    let path = match rewrite {
-        PathRewrite::Keep => return None,
+/// What a rewrite made that may not leave, and why.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the rewrite of {rule} makes {made:?}: {unfit}")]
+pub struct Astray {
+    /// The beginning of the rule.
+    rule: String,
+    /// The beginning of the path.
+    made: String,
+    unfit: Unfit,
+}
+
+/// The path after its rewrite, with the query as it came; none where it stays as it is. An empty path is `/`.
+///
+/// # Errors
+/// Where the result may not leave. It is judged as the path of a client is, but never repaired: a dot segment that a
+/// rule makes of a part of the client's path would lead out of the place that the rule names.
+pub fn path(rewrite: &PathRewrite, from: &PathAndQuery) -> Result<Option<PathAndQuery>, Astray> {
+    let Some(made) = made(rewrite, from.path()) else {
+        return Ok(None);
+    };
+    let path = if made.is_empty() { "/" } else { &made };
+    path::rewritten(path, from.query())
+        .map(Some)
+        .map_err(|unfit| Astray {
+            rule: rule(rewrite),
+            made: shown(path).to_owned(),
+            unfit,
+        })
+}
+
+fn made(rewrite: &PathRewrite, from: &str) -> Option<String> {
+    match rewrite {
+        PathRewrite::Keep => None,
+        // `OPTIONS *` asks for no path.
+        _ if from == "*" => None,
+        PathRewrite::Strip { strip, prefix } => stripped(strip, prefix, from),
+        PathRewrite::Regex { regex, to } => match regex.replace_all(from, to.as_str()) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(made) => Some(made),
+        },
+    }
+}
+
+/// The path with another beginning, if it has the one that goes.
+fn stripped(strip: &str, prefix: &str, path: &str) -> Option<String> {
+    let rest = path.strip_prefix(strip)?;
+    // `/api` must not take its letters off `/apis`.
+    if !rest.is_empty() && !rest.starts_with('/') && !strip.ends_with('/') {
+        return None;
+    }
+    let slash = if rest.starts_with('/') || (rest.is_empty() && !prefix.is_empty()) {
+        ""
+    } else {
+        "/"
+    };
+    Some(format!("{}{slash}{rest}", prefix.trim_end_matches('/')))
+}
+
+/// The rule as the log names it.
+fn rule(rewrite: &PathRewrite) -> String {
+    match rewrite {
+        PathRewrite::Keep => String::new(),
         PathRewrite::Strip { strip, prefix } => {
-            let rest = from.path().strip_prefix(strip.as_str())?;
-            // `/api` must not take its letters off `/apis`.
-            if !rest.is_empty() && !rest.starts_with('/') && !strip.ends_with('/') {
-                return None;
-            }
-            let slash = if rest.starts_with('/') || (rest.is_empty() && !prefix.is_empty()) {
-                ""
-            } else {
-                "/"
-            };
-            format!("{}{slash}{rest}", prefix.trim_end_matches('/'))
+            format!("{:?} to {:?}", shown(strip), shown(prefix))
         }
         PathRewrite::Regex { regex, to } => {
-            regex.replace_all(from.path(), to.as_str()).into_owned()
+            format!("{:?} to {:?}", shown(regex.as_str()), shown(to))
         }
-    };
-    let full = match from.query() {
-        Some(query) => format!("{path}?{query}"),
-        None => path,
-    };
-    full.starts_with('/')
-        .then(|| full.try_into().ok())
-        .flatten()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn rewrite(rule: &PathRewrite, from: &str) -> Result<Option<String>, &'static str> {
+        let path = path(rule, &from.parse().unwrap());
+        path.map(|path| path.map(|path| path.to_string()))
+            .map_err(|astray| astray.unfit.reason())
+    }
+
     fn strip(strip: &str, prefix: &str, from: &str) -> Option<String> {
-        let rewrite = PathRewrite::Strip {
+        let rule = PathRewrite::Strip {
             strip: strip.into(),
             prefix: prefix.into(),
         };
-        path(&rewrite, &from.parse().unwrap()).map(|path| path.to_string())
+        rewrite(&rule, from).unwrap()
+    }
+
+    fn replace(regex: &str, to: &str, from: &str) -> Result<Option<String>, &'static str> {
+        let rule = PathRewrite::Regex {
+            regex: regex::Regex::new(regex).unwrap(),
+            to: to.into(),
+        };
+        rewrite(&rule, from)
     }
 
     #[test]
@@ -54,15 +115,55 @@ mod tests {
         assert_eq!(strip("/api", "/v2", "/api/x").as_deref(), Some("/v2/x"));
         assert_eq!(strip("/api", "/v2", "/api").as_deref(), Some("/v2"));
         assert_eq!(strip("", "/v2", "/x").as_deref(), Some("/v2/x"));
+        assert_eq!(strip("", "/v2", "*"), None);
+        assert_eq!(strip("/api", "", "/api/").as_deref(), Some("/"));
     }
 
     #[test]
     fn a_regex_rewrites_the_path_and_leaves_the_query() {
-        let rewrite = PathRewrite::Regex {
-            regex: regex::Regex::new("^/a/(.*)").unwrap(),
-            to: "/b/$1".into(),
+        let query = "?x=/a/2&y=..%2f%E9//\\";
+        for (regex, to, from, made) in [
+            ("^/a/(.*)", "/b/$1", "/a/1", Some("/b/1")),
+            ("^/a/(.*)", "/b/$1", "/a/caf%E9", Some("/b/caf%E9")),
+            ("^/a/(.*)", "/b/$1", "/c", None),
+            ("^/a", "", "/a", Some("/")),
+            ("^/a/(.*)", "/b/$1", "/a/", Some("/b/")),
+        ] {
+            let made = made.map(|made| made.to_owned() + query);
+            assert_eq!(replace(regex, to, &format!("{from}{query}")), Ok(made));
+        }
+    }
+
+    #[test]
+    fn what_a_rule_makes_leaves_only_if_servers_read_it_in_one_way() {
+        for (regex, to, from) in [
+            ("^/files-(.*)", "/data/$1", "/files-../secret"),
+            ("^/files-(.*)", "/data/$1", "/files-."),
+            ("^/files-(.*)", "/data/$1", "/files-/x"),
+            ("^/files-(.*)", "$1", "/files-x"),
+            ("^/files-", "", "/files-x/y"),
+            ("^/(..)(..)", "/%25$1$2", "/2fabc"),
+            ("-", "/..", "/a-"),
+            ("-", " ", "/a-b"),
+            ("-", "?", "/a-b"),
+            ("-", "#", "/a-b"),
+            ("-", "\\", "/a-b"),
+            ("-", "%2F", "/a-b"),
+            ("-", "\u{e9}", "/a-b"),
+            ("-", "%", "/a-b"),
+        ] {
+            assert!(replace(regex, to, from).is_err(), "{regex} {to} {from}");
+        }
+    }
+
+    #[test]
+    fn what_the_log_says_of_it_is_bounded() {
+        let rule = PathRewrite::Strip {
+            strip: String::new(),
+            prefix: "/a//".to_owned() + &"\u{e9}".repeat(10_000),
         };
-        let to = path(&rewrite, &"/a/1?x=/a/2".parse().unwrap()).unwrap();
-        assert_eq!(to.as_str(), "/b/1?x=/a/2");
+        let from = format!("/{}", "b".repeat(10_000)).parse().unwrap();
+        let said = path(&rule, &from).unwrap_err().to_string();
+        assert!(said.len() < 1_000, "{said}");
     }
 }

@@ -1,6 +1,6 @@
 //! What is known of one connection, and the count of its exchanges.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,13 +8,16 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use http::HeaderValue;
+use tokio::sync::oneshot;
 
 use super::drain::{Drain, Open};
-use super::guard::clocks::{Clocks, upgrade};
+use super::guard::Guarded;
+use super::guard::clocks::Clocks;
 use super::runtime::{Admission, ListenerRuntime};
 use super::streams::Streams;
 use super::tls::Session;
 use crate::clock;
+use crate::message::names;
 
 /// What is known of a connection. While it is held, by a tunnel for one, the connection counts as open.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub struct Connection {
     pub tls: Option<Session>,
     /// Whether it speaks HTTP/2.
     pub h2: bool,
+    /// What it does with unusual names of fields.
+    pub names: Arc<names::Rule>,
     pub(crate) clocks: Arc<Clocks>,
     pub(crate) opened: u64,
     /// When the last exchange ended.
@@ -39,6 +44,8 @@ pub struct Connection {
     pub(crate) in_flight: Cell<usize>,
     /// HTTP/1: whether hyper is off the connection.
     pub(crate) resting: Cell<bool>,
+    /// HTTP/1: who takes the stream when hyper leaves after a 101.
+    pub(crate) tunnel: RefCell<Option<oneshot::Sender<Guarded>>>,
     /// The exchanges of HTTP/2.
     pub(crate) streams: Streams,
     pub(crate) open: Open,
@@ -58,15 +65,34 @@ impl Connection {
         flagged != 0 && flagged == self.requests.get()
     }
 
+    /// HTTP/1: whether hyper found a request that the guard did not see. It must not be served.
+    pub(super) fn is_unseen(&self) -> bool {
+        self.clocks.heads.load(Relaxed) < self.requests.get()
+    }
+
+    /// HTTP/1: whether every request whose head came was begun and came whole.
+    pub(super) fn has_all_that_came(&self) -> bool {
+        self.clocks.heads.load(Relaxed) == self.requests.get()
+            && !self.clocks.body_to_come.load(Relaxed)
+    }
+
+    /// The client's side of the tunnel that a 101 to the HTTP/1 request in hand opens, once the answer is written. An
+    /// error where the connection ends instead.
+    pub(crate) fn tunnel(&self) -> oneshot::Receiver<Guarded> {
+        let (give, take) = oneshot::channel();
+        self.tunnel.replace(Some(give));
+        take
+    }
+
     /// HTTP/1: whether every request that came was begun, came whole and was answered, and every answer is written.
     /// hyper may still hold the end of a body that a reader has not taken.
     pub(crate) fn is_at_rest(&self) -> bool {
         let clocks = &self.clocks;
         self.in_flight.get() == 0
-            && clocks.whole.load(Relaxed) == self.requests.get()
+            && self.has_all_that_came()
             && clocks.head_since.load(Relaxed) == 0
             && clocks.write_since.load(Relaxed) == 0
-            && clocks.upgrade.load(Relaxed) == upgrade::NONE
+            && clocks.upgrade.load(Relaxed) == 0
             && clocks.refuse.load(Relaxed) == 0
             && !clocks.eof.load(Relaxed)
     }

@@ -4,6 +4,14 @@
 //! hyper drops Content-Length beside Transfer-Encoding, counts no control frame of HTTP/2, and knows no 414 below
 //! 64 KiB. The scanners ([`h1`], [`h2`]) see the raw bytes. They allocate nothing and read no clock for a head
 //! that arrives whole.
+//!
+//! Two things hold whatever a client sends:
+//!
+//! - **No verdict depends on how the stream is cut.** TCP cuts it where the client likes.
+//! - **The guard is never blind.** It passes nothing on that it has not read, and hyper is shown no byte behind the
+//!   point where the two could disagree on the end of a request: there the connection ends with the request in hand.
+//!   A request that hyper finds and the guard did not see is not served. Only a tunnel is not read along: its bytes
+//!   are no HTTP.
 
 pub(super) mod clocks;
 pub mod h1;
@@ -29,13 +37,15 @@ use clocks::{Clocks, now};
 pub(crate) enum Scanner {
     H1(h1::Scanner),
     H2(h2::Scanner),
+    /// HTTP is over: the upgrade that the last request asked for was answered with 101.
+    Tunnel,
 }
 
 /// The stream that hyper sees.
 #[derive(Debug)]
 pub struct Guarded {
     stream: Stream,
-    /// Bytes that were read to find out the protocol.
+    /// Bytes that were read before their time: to find out the protocol, or behind an upgrade that is not answered.
     prefix: Bytes,
     scanner: Scanner,
     clocks: Arc<Clocks>,
@@ -61,6 +71,17 @@ impl Guarded {
         &mut self.stream
     }
 
+    /// Becomes the client's side of the tunnel, when hyper has left with `unused` bytes; `false` where the request
+    /// that asked for it did not come whole, so that what follows is a body.
+    pub(crate) fn open_tunnel(&mut self, unused: &[u8]) -> bool {
+        let whole = matches!(&self.scanner, Scanner::H1(scanner) if scanner.awaits_tunnel());
+        let opens = whole && unused.is_empty();
+        if opens {
+            self.scanner = Scanner::Tunnel;
+        }
+        opens
+    }
+
     fn poll_read_raw(
         &mut self,
         cx: &mut Context<'_>,
@@ -73,6 +94,35 @@ impl Guarded {
         buf.put_slice(&self.prefix[..n]);
         self.prefix.advance(n);
         Poll::Ready(Ok(()))
+    }
+
+    /// Hyper may see `keep` bytes of what was read; what becomes of the rest the scanner has noted.
+    #[cold]
+    fn hold_back(
+        &mut self,
+        cx: &Context<'_>,
+        buf: &mut ReadBuf<'_>,
+        before: usize,
+        keep: usize,
+    ) -> Poll<io::Result<()>> {
+        let refused = self.clocks.refuse.load(Relaxed) != 0;
+        let lost = matches!(&self.scanner, Scanner::H1(scanner) if scanner.is_lost());
+        let shown = before + keep;
+        if !refused && !lost {
+            let rest = buf.filled().get(shown..).unwrap_or_default();
+            self.prefix = [rest, &self.prefix[..]].concat().into();
+        }
+        buf.set_filled(shown);
+        if keep > 0 {
+            return Poll::Ready(Ok(()));
+        }
+        if lost {
+            return Poll::Ready(Err(no_end()));
+        }
+        if !refused {
+            *self.clocks.behind_upgrade.lock() = Some(cx.waker().clone());
+        }
+        Poll::Pending
     }
 
     /// Says why the connection ends, if nothing of another frame waits to be written.
@@ -103,6 +153,11 @@ impl Guarded {
     }
 }
 
+/// Why nothing more is read of a connection.
+fn no_end() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "no end of the request is known")
+}
+
 impl AsyncRead for Guarded {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -114,6 +169,9 @@ impl AsyncRead for Guarded {
             // The watchdog, which polls hyper, answers and ends the connection: no task need be woken.
             return Poll::Pending;
         }
+        if matches!(&this.scanner, Scanner::H1(scanner) if scanner.is_lost()) {
+            return Poll::Ready(Err(no_end()));
+        }
         let before = buf.filled().len();
         ready!(this.poll_read_raw(cx, buf))?;
         let Some(read) = buf.filled().get(before..).filter(|read| !read.is_empty()) else {
@@ -123,13 +181,9 @@ impl AsyncRead for Guarded {
         match &mut this.scanner {
             Scanner::H1(scanner) => {
                 let keep = scanner.scan(read, &this.clocks);
-                if keep == 0 {
-                    return {
-                        buf.set_filled(before);
-                        Poll::Pending
-                    };
+                if keep < read.len() {
+                    return this.hold_back(cx, buf, before, keep);
                 }
-                buf.set_filled(before + keep);
             }
             Scanner::H2(scanner) => {
                 if let Err(flood) = scanner.scan(read, &this.clocks) {
@@ -137,6 +191,7 @@ impl AsyncRead for Guarded {
                     return Poll::Ready(Err(this.send_away(cx, &goaway, flood)));
                 }
             }
+            Scanner::Tunnel => {}
         }
         Poll::Ready(Ok(()))
     }
@@ -167,6 +222,10 @@ impl AsyncWrite for Guarded {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.clocks.tunnel.load(Relaxed) && matches!(this.scanner, Scanner::H1(_)) {
+            // That is hyper, which leaves; the tunnel goes on.
+            return Poll::Ready(Ok(()));
+        }
         let result = Pin::new(&mut this.stream).poll_shutdown(cx);
         this.note_write(result)
     }

@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::tls::Tls;
 use crate::config;
+use crate::message::names;
 use crate::telemetry::metrics::ListenerMetrics;
 
 /// A listener over all its reloads: what is in it counts for connections that are accepted from now on.
@@ -60,6 +61,14 @@ impl ListenerRuntime {
     pub fn counted(mut self, metrics: Arc<ListenerMetrics>) -> Self {
         self.metrics = metrics;
         self
+    }
+
+    /// What a connection of it does with unusual names. Each has its own, so that workers share no count of references.
+    pub(crate) fn names(&self) -> Arc<names::Rule> {
+        Arc::new(names::Rule {
+            policy: self.config.unusual_names,
+            met: self.metrics.unusual.clone(),
+        })
     }
 
     /// Counts a connection that has one of [`Self::permits`].

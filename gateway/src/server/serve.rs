@@ -3,7 +3,7 @@
 //! The handler is called on the worker's own thread and need not be `Send`. Per request the connection costs one
 //! reading of the clock and no allocation; timers belong to the [`watchdog`].
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -23,11 +23,11 @@ use tokio::time::{sleep, timeout};
 
 use super::connection::{Connection, InFlight};
 use super::drain::{Drain, LINGER, Open, Stage};
-use super::guard::clocks::{now, upgrade};
+use super::guard::clocks::{Clocks, now};
 use super::guard::{Guarded, Scanner, h1, h2};
 use super::runtime::{Admission, ListenerRuntime};
 use super::streams::{Streams, WAITING};
-use super::transport;
+use super::transport::{self, Opened};
 use super::watchdog;
 use crate::config::Limits;
 use crate::message::headers;
@@ -101,21 +101,30 @@ pub(crate) async fn accept<H: Handler>(
             () = lingered(&drain) => None,
         }
     };
-    let Some((stream, tls, prefix, h2)) = opening.await else {
+    let Some(Opened {
+        stream,
+        tls,
+        prefix,
+        h2,
+        since,
+    }) = opening.await
+    else {
         return;
     };
     let connection = Rc::new(Connection {
+        names: listener.names(),
         listener,
         peer,
         address: headers::address_value(peer.ip()),
         tls,
         h2,
-        clocks: Arc::default(),
-        opened: now(),
+        clocks: Arc::new(Clocks::since(since)),
+        opened: if since == 0 { now() } else { since },
         active: Cell::new(None),
         requests: Cell::new(0),
         in_flight: Cell::new(0),
         resting: Cell::new(false),
+        tunnel: RefCell::default(),
         streams: Streams::default(),
         open,
         _admission: admission,
@@ -138,7 +147,11 @@ async fn serve<H: Handler>(stream: Stream, prefix: Bytes, connection: Rc<Connect
         hyper::service::service_fn(move |request: Request<Incoming>| {
             let in_flight = connection.begin();
             let handler = handler.clone();
+            let unseen = !connection.h2 && connection.is_unseen();
             async move {
+                if unseen {
+                    return Err("the guard has not seen this request".into());
+                }
                 let connection = in_flight.connection.clone();
                 let answer = handler.call(connection, request).await;
                 let response = answer.map_err(Into::into);
@@ -174,16 +187,16 @@ fn finish_head<B>(connection: &Connection, response: &mut Response<B>) {
     if connection.h2 {
         return;
     }
-    let asked = connection.clocks.upgrade.load(Relaxed);
-    if asked != upgrade::NONE {
+    let clocks = &connection.clocks;
+    // A request that is answered while another behind it asks for an upgrade says nothing about that.
+    if clocks.upgrade.load(Relaxed) == connection.requests.get() {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            connection.clocks.upgrade.store(upgrade::TUNNEL, Relaxed);
+            clocks.tunnel.store(true, Relaxed);
             return;
         }
-        connection.clocks.upgrade.store(upgrade::NONE, Relaxed);
+        clocks.refuse_upgrade();
     }
-    // Bytes that came ahead of a refused upgrade were not looked at, so they are not served either.
-    if asked == upgrade::AHEAD || connection.drain().stage() != Stage::Serving {
+    if connection.drain().stage() != Stage::Serving {
         headers::close(response.headers_mut());
     }
 }

@@ -1,5 +1,6 @@
 //! The server over real sockets, with a handler that answers at once.
 
+mod guarded;
 mod rest;
 
 use std::cell::RefCell;
@@ -25,8 +26,12 @@ use crate::config;
 
 type Body = UnsyncBoxBody<Bytes, std::convert::Infallible>;
 
-/// `/endless` never ends, `/slow` waits for the test, `/held` is answered at once, but its body is read only when the
-/// test says so; any other path is answered with itself when the body is read.
+/// The body of `/large`, in bytes: more than sockets hold.
+const LARGE: usize = 32 << 20;
+
+/// `/endless` never ends, `/large` is answered in one piece without a look at its body, `/slow` waits for the test,
+/// `/held` is answered at once, but its body is read only when the test says so; any other path is answered with itself
+/// when the body is read.
 async fn answer(
     connection: Rc<Connection>,
     request: Request<Incoming>,
@@ -46,6 +51,7 @@ async fn answer(
             }))
             .boxed_unsync()
         }
+        "/large" => Full::from(vec![b'x'; LARGE]).boxed_unsync(),
         "/slow" => {
             release.notified().await;
             Full::from("slow").boxed_unsync()
@@ -103,6 +109,7 @@ fn start_with(h1: bool, h2: bool, tls: Option<config::Tls>, limits: config::Limi
         h1,
         h2,
         trusted_proxies: vec![],
+        unusual_names: Default::default(),
         tls,
         limits,
     };

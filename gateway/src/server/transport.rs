@@ -7,13 +7,24 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
+use super::guard::clocks::now;
 use super::guard::h2::PREFACE;
 use super::runtime::ListenerRuntime;
 use super::tls::Session;
 use crate::net::Stream;
 
-/// The stream, what TLS agreed on, what was read already, and whether the client speaks HTTP/2.
-pub(crate) type Opened = (Stream, Option<Session>, Bytes, bool);
+/// A connection whose protocol is known.
+pub(crate) struct Opened {
+    pub(crate) stream: Stream,
+    /// What TLS agreed on.
+    pub(crate) tls: Option<Session>,
+    /// What was read already.
+    pub(crate) prefix: Bytes,
+    /// Whether the client speaks HTTP/2.
+    pub(crate) h2: bool,
+    /// When the first byte came that left the protocol open, on the scale of [`now`]; 0: none did.
+    pub(crate) since: u64,
+}
 
 /// Speaks TLS where the listener does, and finds out the protocol.
 pub(crate) async fn open(mut stream: TcpStream, listener: &ListenerRuntime) -> io::Result<Opened> {
@@ -23,31 +34,42 @@ pub(crate) async fn open(mut stream: TcpStream, listener: &ListenerRuntime) -> i
         let session = tls.session(stream.get_ref().1);
         // A client without ALPN speaks HTTP/1.1, unless the listener does not.
         let h2 = session.h2 || !h1;
-        return Ok((
-            Stream::Tls(Box::new(stream.into())),
-            Some(session),
-            Bytes::new(),
+        return Ok(Opened {
+            stream: Stream::Tls(Box::new(stream.into())),
+            tls: Some(session),
+            prefix: Bytes::new(),
             h2,
-        ));
+            since: 0,
+        });
     }
-    if !(h1 && h2) {
-        return Ok((Stream::Plain(stream), None, Bytes::new(), h2));
-    }
-    let (prefix, h2) = preface(&mut stream).await?;
-    Ok((Stream::Plain(stream), None, prefix, h2))
+    let (prefix, h2, since) = match h1 && h2 {
+        true => preface(&mut stream).await?,
+        false => (Bytes::new(), h2, 0),
+    };
+    Ok(Opened {
+        stream: Stream::Plain(stream),
+        tls: None,
+        prefix,
+        h2,
+        since,
+    })
 }
 
 /// Reads until it is clear whether the client speaks HTTP/2 with prior knowledge (RFC 9113, 3.3); returns what
-/// was read.
-async fn preface(stream: &mut TcpStream) -> io::Result<(Bytes, bool)> {
+/// was read, and when the first of it came if it took more than one read.
+async fn preface(stream: &mut TcpStream) -> io::Result<(Bytes, bool, u64)> {
     let mut read = BytesMut::with_capacity(PREFACE.len());
+    let mut since = 0;
     loop {
         let mut limited = (&mut *stream).take((PREFACE.len() - read.len()) as u64);
         let ended = limited.read_buf(&mut read).await? == 0;
         let is_preface = PREFACE.starts_with(&read);
         if ended || !is_preface || read.len() == PREFACE.len() {
             let h2 = is_preface && read.len() == PREFACE.len();
-            return Ok((read.freeze(), h2));
+            return Ok((read.freeze(), h2, since));
+        }
+        if since == 0 {
+            since = now();
         }
     }
 }

@@ -37,6 +37,8 @@ enum End {
     GoAway,
     /// HTTP/1: not the end, only of hyper's part, whose buffers are given back until the client sends again.
     Rest,
+    /// HTTP/1: answered with 101.
+    Tunnel,
 }
 
 /// What the watchdog found.
@@ -66,24 +68,19 @@ pub(crate) async fn h1<S, B>(
     let mut served = 0;
     let end = loop {
         // Not pinned by the macro: its parts are taken out at the end.
-        let mut serving = Box::new(
-            http.serve_connection(TokioIo::new(io), service)
-                .with_upgrades(),
-        );
-        let end = poll_fn(|cx| {
-            if let Poll::Ready(result) = Pin::new(&mut *serving).poll(cx) {
-                if let Err(error) = result {
-                    tracing::debug!(peer = %connection.peer, %error, "connection failed");
-                }
-                return Poll::Ready(End::Close);
-            }
-            watch.as_mut().poll(cx)
-        })
-        .await;
-        let Some(parts) = serving.into_parts() else {
-            return;
-        };
+        let mut serving = Box::new(http.serve_connection(TokioIo::new(io), service));
+        let end = drive(Pin::new(&mut *serving), watch.as_mut(), connection).await;
+        let parts = serving.into_parts();
         (io, service) = (parts.io.into_inner(), parts.service);
+        let tunnel = connection.tunnel.take();
+        if end == End::Tunnel
+            && io.open_tunnel(&parts.read_buf)
+            && let Some(tunnel) = tunnel
+        {
+            // Where the exchange is gone, the stream is closed.
+            let _gone = tunnel.send(io);
+            return;
+        }
         let unread = parts
             .read_buf
             .iter()
@@ -119,8 +116,39 @@ pub(crate) async fn h1<S, B>(
                 close(&mut io, connection).await;
             }
         }
-        End::Close | End::GoAway | End::Rest => close(&mut io, connection).await,
+        End::Close | End::GoAway | End::Rest | End::Tunnel => close(&mut io, connection).await,
     }
+}
+
+/// Drives HTTP/1 until hyper is done or the watchdog ends it.
+async fn drive(
+    mut http: Pin<&mut impl Future<Output = hyper::Result<()>>>,
+    mut watch: Pin<&mut Watch<'_>>,
+    connection: &Connection,
+) -> End {
+    let clocks = &connection.clocks;
+    let mut left = false;
+    poll_fn(|cx| {
+        loop {
+            let result = match http.as_mut().poll(cx) {
+                Poll::Ready(result) => result,
+                Poll::Pending => return watch.as_mut().poll(cx),
+            };
+            if result.is_ok() && !left && clocks.asked_upgrade.load(Relaxed) {
+                // Then hyper leaves before it has written all and shut down, also where the upgrade was refused. Asked
+                // again it does both.
+                left = true;
+                continue;
+            }
+            // A client that leaves as well may be faster.
+            if let (Err(error), false) = (&result, left) {
+                tracing::debug!(peer = %connection.peer, %error, "connection failed");
+            }
+            let switched = result.is_ok() && clocks.tunnel.load(Relaxed);
+            return Poll::Ready(if switched { End::Tunnel } else { End::Close });
+        }
+    })
+    .await
 }
 
 /// Drives an HTTP/2 connection to its end.
@@ -176,6 +204,7 @@ async fn close(io: &mut Guarded, connection: &Connection) {
 
 fn refusal(status: u16) -> &'static [u8] {
     match status {
+        400 => b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
         408 => b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
         414 => b"HTTP/1.1 414 URI Too Long\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
         _ => b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
@@ -203,7 +232,12 @@ pin_project_lite::pin_project! {
 
 impl<'a> Watch<'a> {
     fn new(connection: &'a Connection) -> Self {
-        let first = Duration::from_millis(Limits::of(connection).shortest).min(REST);
+        let limits = Limits::of(connection);
+        let head = match connection.clocks.head_since.load(Relaxed) {
+            0 => u64::MAX,
+            since => since.saturating_add(limits.head).saturating_sub(now()),
+        };
+        let first = Duration::from_millis(limits.shortest.min(head)).min(REST);
         let timer = sleep(first);
         Self {
             connection,
@@ -237,8 +271,11 @@ impl<'a> Watch<'a> {
             connection.open.wake(cx.waker());
         }
         let refuse = connection.clocks.refuse.load(Relaxed);
+        // hyper gives way to other connections now and then: that nothing is in flight does not mean that every
+        // request before this head is answered.
         if refuse != 0
             && connection.in_flight.get() == 0
+            && connection.has_all_that_came()
             && connection.clocks.write_since.load(Relaxed) == 0
         {
             return Poll::Ready(End::Refuse(refuse));

@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Snapshot;
-use crate::config::{self, Config, Match, PathPattern, Rewrite, Target};
+use crate::config::{self, Config, Match, PathPattern, Rewrite, Secret, Target};
 use crate::exchange::{Link, Place, PluginId, Route};
+use crate::message::depth::{self, Marks};
+use crate::message::media::ResponseTypes;
 use crate::plugin::{self, Engine, Linked, Pool, Services};
 use crate::route::Router;
 use crate::state;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::Registry;
+use crate::upstream::{Fleet, Registry};
 
 /// Builds snapshots, and keeps by name what outlives them. A clone builds on its own: one whose configuration is
 /// refused is thrown away.
@@ -26,6 +29,10 @@ pub struct Builder {
     /// Shared by all clones: what a refused configuration alone names is pruned.
     upstreams: Arc<Registry>,
     access_log: Option<(config::AccessLog, Arc<AccessLog>)>,
+    /// Stands for `server.fleet_key` where it is not given.
+    fleet_key: Secret,
+    /// Where listeners are bound.
+    listening: Vec<SocketAddr>,
 }
 
 /// Which plugins are read from their files again.
@@ -83,7 +90,14 @@ impl Builder {
             version: 0,
             upstreams: Arc::default(),
             access_log: None,
+            fleet_key: Secret::new(depth::random_key()),
+            listening: Vec::new(),
         }
+    }
+
+    /// Tells where the listeners of the next configuration are bound, which it may leave to the kernel (port 0).
+    pub fn listen_at(&mut self, listening: Vec<SocketAddr>) {
+        self.listening = listening;
     }
 
     /// Loads, links and configures every plugin that `replace` names, and warms an instance for each worker.
@@ -102,10 +116,11 @@ impl Builder {
         let access_log = self.access_log(&config.server.access_log)?;
         let pools = self.pools(&plugins, previous);
         self.upstreams.prune();
+        let fleet = self.fleet(&config);
         let upstreams: Vec<_> = config
             .upstreams
             .values()
-            .map(|upstream| self.upstreams.upstream(upstream, &self.metrics))
+            .map(|upstream| self.upstreams.upstream(upstream, &fleet, &self.metrics))
             .collect();
         let routes = config
             .routes
@@ -116,7 +131,13 @@ impl Builder {
         Ok(Arc::new(Snapshot {
             version: self.version,
             router: Router::new(routes),
-            no_route: Arc::new(Route::new(no_route(), &[], self.metrics.route("-"))),
+            no_route: Arc::new(Route::new(
+                no_route(),
+                &[],
+                |_| ResponseTypes::default(),
+                self.metrics.route("-"),
+            )),
+            marks: fleet.marks,
             upstreams,
             plugins,
             pools,
@@ -212,6 +233,14 @@ impl Builder {
         Ok(log)
     }
 
+    fn fleet(&self, config: &Config) -> Fleet {
+        let key = config.server.fleet_key.as_ref().unwrap_or(&self.fleet_key);
+        Fleet {
+            marks: Arc::new(Marks::new(key.reveal().as_bytes())),
+            listening: self.listening.clone(),
+        }
+    }
+
     fn route(&self, route: &config::Route, config: &Config, plugins: &[Arc<Linked>]) -> Route {
         let link = |(place, wanted): (usize, &config::RoutePlugin)| {
             let plugin = config
@@ -229,7 +258,9 @@ impl Builder {
             }
         };
         let chain: Vec<_> = route.plugins.iter().enumerate().map(link).collect();
-        Route::new(route.clone(), &chain, self.metrics.route(&route.name))
+        let types = |link: &Link| plugins[link.plugin.0].response_types(link.filter).clone();
+        let metrics = self.metrics.route(&route.name);
+        Route::new(route.clone(), &chain, types, metrics)
     }
 }
 

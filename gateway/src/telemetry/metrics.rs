@@ -8,15 +8,17 @@ mod plugin_series;
 mod shards;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 use parking_lot::Mutex;
 
 use crate::message::error::ErrorKind;
+use crate::message::names::Met;
 use crate::message::phase::Phase;
+use crate::state::Memory;
 
 use plugin_series::{Names, Series};
 use shards::{ByKind, Counter, Histogram};
@@ -37,6 +39,8 @@ pub struct Metrics {
     own_names: Arc<Names>,
     errors: ByKind,
     lost_log_lines: Counter,
+    /// Counts for itself what it holds.
+    state: OnceLock<Arc<Memory>>,
     late_ticks: AtomicU64,
     /// By plugin and outcome.
     swaps: Mutex<BTreeMap<(String, &'static str), u64>>,
@@ -75,6 +79,7 @@ pub struct PluginMetrics {
 pub struct UpstreamMetrics {
     requests: Counter,
     failures: ByKind,
+    surplus: Counter,
     open: Gauge,
 }
 
@@ -82,6 +87,8 @@ pub struct UpstreamMetrics {
 #[derive(Debug, Default)]
 pub struct ListenerMetrics {
     open: Gauge,
+    /// Fields with unusual names.
+    pub unusual: Arc<Met>,
 }
 
 impl Metrics {
@@ -96,6 +103,7 @@ impl Metrics {
             own_names: Arc::default(),
             errors: ByKind::new(),
             lost_log_lines: Counter::new(),
+            state: OnceLock::new(),
             late_ticks: AtomicU64::new(0),
             swaps: Mutex::default(),
             reloads: Mutex::default(),
@@ -131,13 +139,17 @@ impl Metrics {
         named(&self.upstreams, name, || UpstreamMetrics {
             requests: Counter::new(),
             failures: ByKind::new(),
+            surplus: Counter::new(),
             open: Gauge::new(),
         })
     }
 
     /// The counts of a listener.
     pub fn listener(&self, name: &str) -> Arc<ListenerMetrics> {
-        named(&self.listeners, name, ListenerMetrics::default)
+        named(&self.listeners, name, || ListenerMetrics {
+            open: Gauge::new(),
+            unusual: Arc::new(Met::new(name)),
+        })
     }
 
     /// An exchange failed.
@@ -148,6 +160,11 @@ impl Metrics {
     /// Lines of the access log could not be written.
     pub fn log_lines_lost(&self, lines: u64) {
         self.lost_log_lines.add(lines);
+    }
+
+    /// Publishes what plugins hold in this state; there is one in a process.
+    pub fn watch_state(&self, state: Arc<Memory>) {
+        self.state.get_or_init(|| state);
     }
 
     /// The clock of plugins' processor time ticked late.
@@ -265,6 +282,11 @@ impl UpstreamMetrics {
     /// A request was answered.
     pub fn request(&self) {
         self.requests.add(1);
+    }
+
+    /// A kept connection had bytes that were not asked for.
+    pub fn surplus(&self) {
+        self.surplus.add(1);
     }
 
     /// A request had no whole answer.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response, StatusCode};
 use tracing::{Instrument, Span};
 
 use super::endpoint::{Picked, Upstream};
@@ -15,8 +15,9 @@ use super::pool::Client;
 use super::send::send;
 use super::times::Times;
 use crate::message::body::{Collected, Outgoing, collect};
+use crate::message::depth::TooDeep;
 use crate::message::error::ErrorKind;
-use crate::message::{MAX_DEPTH, headers};
+use crate::message::headers;
 use crate::telemetry::span;
 
 /// Why a sub-request has no answer.
@@ -30,8 +31,8 @@ pub enum FetchError {
     TooLarge,
     /// What came was not HTTP, or the connection ended first; the text says why.
     Protocol(String),
-    /// Requests of gateways to themselves are nested too deep.
-    LoopDetected,
+    /// This upstream is a gateway, and the request came through too many already, or would behind it.
+    LoopDetected(Arc<str>),
 }
 
 /// A request that a plugin makes.
@@ -41,7 +42,7 @@ pub struct SubRequest {
     pub upstream: Arc<Upstream>,
     /// Framing and hop-by-hop fields of it are replaced.
     pub request: Request<Bytes>,
-    /// How deep it stands: one more than the exchange it is made for.
+    /// How deep the exchange stands that it is made for.
     pub depth: u8,
     /// The largest body of an answer, bytes.
     pub body_limit: usize,
@@ -77,20 +78,19 @@ async fn exchange(
     sub: SubRequest,
     picked: Picked,
 ) -> Result<Response<Bytes>, FetchError> {
-    if sub.depth > MAX_DEPTH {
-        return Err(FetchError::LoopDetected);
-    }
+    let looped = || FetchError::LoopDetected(sub.upstream.name.clone());
+    let mark = sub.upstream.mark(&picked, sub.depth);
+    let mark = mark.map_err(|TooDeep| looped())?;
     let (mut parts, body) = sub.request.into_parts();
-    headers::strip(&mut parts.headers, false);
+    headers::strip(&mut parts.headers);
     parts.headers.remove(http::header::CONTENT_LENGTH);
-    let depth = HeaderValue::from(u16::from(sub.depth));
-    parts.headers.insert(&headers::DEPTH, depth);
     let path = parts.uri.path_and_query();
     let message = Message {
         method: &parts.method,
         path: path.ok_or_else(|| FetchError::Protocol("the request has no path".into()))?,
         host: None,
         headers: &parts.headers,
+        mark: mark.as_ref(),
         upgrade: None,
     };
     let times = Times {
@@ -100,12 +100,15 @@ async fn exchange(
     let body = Outgoing::full(body);
     let sent = send(&client, &sub.upstream, picked, times, message, body);
     let (mut head, mut answer) = sent.await?;
+    if mark.is_some() && head.status == StatusCode::LOOP_DETECTED {
+        return Err(looped());
+    }
     let body = match collect(&mut answer, sub.body_limit).await {
         Ok(Collected::Whole(body)) => body,
         Ok(Collected::Over) => return Err(FetchError::TooLarge),
         Err(fault) => return Err(FetchError::Protocol(fault.to_string())),
     };
-    headers::strip(&mut head.headers, false);
+    headers::strip(&mut head.headers);
     head.headers.remove(http::header::CONTENT_LENGTH);
     let mut response = Response::new(body);
     *response.status_mut() = head.status;
@@ -121,7 +124,7 @@ impl FetchError {
             Self::Connect(_) => ErrorKind::Connect,
             Self::TooLarge => ErrorKind::ResponseTooLarge,
             Self::Protocol(_) => ErrorKind::BadGateway,
-            Self::LoopDetected => ErrorKind::Loop,
+            Self::LoopDetected(_) => ErrorKind::Loop,
         }
     }
 }

@@ -21,6 +21,7 @@ use super::open::Open;
 use super::timer::Timer;
 use super::times::Times;
 use crate::message::body::{BodyFault, Outgoing};
+use crate::message::depth::DEPTH;
 use crate::message::error::ErrorKind;
 use crate::message::fields::is_written_last;
 use crate::message::head::ResponseHead;
@@ -139,6 +140,9 @@ fn request(
     *request.version_mut() = http::Version::HTTP_2;
     *request.headers_mut() = message.headers.clone();
     headers::remove_where(request.headers_mut(), is_written_last);
+    if let Some(mark) = message.mark {
+        request.headers_mut().insert(&DEPTH, mark.clone());
+    }
     Ok(request)
 }
 

@@ -36,6 +36,11 @@ impl Open {
     pub(super) fn failed(&self, kind: ErrorKind) {
         self.metrics.failure(kind);
     }
+
+    /// Counts bytes that were not asked for.
+    pub(super) fn surplus(&self) {
+        self.metrics.surplus();
+    }
 }
 
 impl Drop for Open {

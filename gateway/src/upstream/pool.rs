@@ -1,8 +1,9 @@
 //! What one worker keeps of its ways to upstreams: keep-alive connections, turns and buffers.
 //!
 //! A connection is driven by the exchange that holds it, in the same task: no wake-up between a task for the
-//! exchange and one for the connection. While it idles no task drives it; taking it out looks once whether the
-//! other side closed it or sent what was not asked for.
+//! exchange and one for the connection. While it idles no task drives it; taking it out looks once, in the kernel,
+//! whether the other side closed it or sent what was not asked for. An endpoint that did the latter may put answers into
+//! the mouth of others: for a minute, no connection to it is kept.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -18,7 +19,7 @@ use super::timer::Timer;
 
 use crate::clock;
 use crate::message::error::ErrorKind;
-use crate::net::Stream;
+use crate::net::{Stream, Waiting};
 
 /// How much of an answer is read at once, its head included.
 const READ: usize = 16 << 10;
@@ -67,23 +68,25 @@ impl Client {
         turn
     }
 
-    /// The connection to an endpoint that was used last and still lives.
+    /// The connection to an endpoint that was used last and is usable. Those that are not, and were used later, are
+    /// closed.
     pub(super) fn take(&self, endpoint: &Endpoint, now: Instant) -> Option<Box<Connection>> {
         loop {
-            let connection = self.idle.lock().get_mut(endpoint.slot())?.pop()?;
-            if !connection.expired(now) && connection.io.is_quiet() {
+            let mut connection = self.idle.lock().get_mut(endpoint.slot())?.pop()?;
+            if connection.is_usable(now) {
                 return Some(connection);
             }
         }
     }
 
-    /// Closes what has idled too long; the worker calls it now and then.
+    /// Closes what has idled too long, was closed by the other side, or may not be used again; the worker calls it now
+    /// and then.
     pub fn sweep(&self) {
         let now = Instant::now();
         let mut idle = self.idle.lock();
         let expired: Idle = idle
             .iter_mut()
-            .flat_map(|slot| slot.extract_if(.., |connection| connection.expired(now)))
+            .flat_map(|slot| slot.extract_if(.., |connection| !connection.is_usable(now)))
             .collect();
         drop(idle);
         drop(expired);
@@ -130,12 +133,16 @@ pub(super) struct Connection {
     pub(super) timer: Timer,
     /// Whose it is, and where it goes back to.
     client: Weak<Client>,
+    /// The name of the upstream.
+    upstream: Arc<str>,
     /// What it leads to: its slot is taken as long as the connection is there.
     endpoint: Arc<Endpoint>,
     most_idle: usize,
     idle_timeout: Duration,
     /// When it has idled too long.
     idle_until: Option<Instant>,
+    /// Whether the exchange in hand is its last, as the upstream was told.
+    last: bool,
     open: Open,
 }
 
@@ -157,19 +164,30 @@ impl Connection {
             read: BytesMut::new(),
             timer: Timer::default(),
             client: Arc::downgrade(client),
+            upstream: upstream.name.clone(),
             endpoint: endpoint.clone(),
             most_idle: upstream.config.pool.idle_per_worker,
             idle_timeout: upstream.config.pool.idle_timeout,
             idle_until: None,
+            last: false,
             open,
         })
     }
 
+    /// The exchange that begins is its last.
+    pub(super) fn make_last(&mut self) {
+        self.last = true;
+    }
+
     /// Puts the connection back: the message in hand is over on both sides.
     pub(super) fn give_back(mut self: Box<Self>) {
+        let now = clock::recent();
+        if self.last || !self.endpoint.is_trusted(now) {
+            return;
+        }
         // An idle connection holds no buffer.
         self.read = BytesMut::new();
-        self.idle_until = clock::recent().checked_add(self.idle_timeout);
+        self.idle_until = now.checked_add(self.idle_timeout);
         let Some(client) = self.client.upgrade() else {
             return;
         };
@@ -193,8 +211,40 @@ impl Connection {
         (self.io, self.open)
     }
 
-    fn expired(&self, now: Instant) -> bool {
-        self.idle_until.is_some_and(|until| until < now)
+    /// The other side sent more than the answer. On a connection that ends anyway it harms no other exchange, and a
+    /// client may have had it sent.
+    #[cold]
+    pub(super) fn surplus(&self) {
+        if self.last {
+            return;
+        }
+        self.open.surplus();
+        if self.endpoint.distrust(clock::recent()) {
+            let (upstream, endpoint) = (&self.upstream, self.endpoint.address);
+            tracing::warn!(
+                %upstream,
+                %endpoint,
+                "the endpoint sent more than the answer; no connection to it is kept for 60 s"
+            );
+        }
+    }
+
+    /// Whether it may carry another exchange. What waits on it belongs to none.
+    fn is_usable(&mut self, now: Instant) -> bool {
+        if self.idle_until.is_some_and(|until| until < now) || !self.endpoint.is_trusted(now) {
+            return false;
+        }
+        match self.io.waiting() {
+            Waiting::Nothing => true,
+            Waiting::End => false,
+            Waiting::Bytes(first) => {
+                // A server that closes an idle connection may say so (RFC 9110, section 15.5.9).
+                if !matches!(&first, b"HTTP/1.1 408" | b"HTTP/1.0 408") {
+                    self.surplus();
+                }
+                false
+            }
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use http::HeaderValue;
 use parking_lot::Mutex;
 
 use super::endpoint::{Endpoint, State, Upstream};
+use super::fleet::Fleet;
 use super::slots::Slots;
 use crate::config;
 use crate::telemetry::metrics::Metrics;
@@ -32,8 +33,13 @@ struct Known {
 }
 
 impl Registry {
-    /// The upstream of a configuration.
-    pub fn upstream(&self, config: &config::Upstream, metrics: &Metrics) -> Arc<Upstream> {
+    /// The upstream of a configuration with these gateways.
+    pub fn upstream(
+        &self,
+        config: &config::Upstream,
+        fleet: &Fleet,
+        metrics: &Metrics,
+    ) -> Arc<Upstream> {
         let known = self
             .upstreams
             .entry(config.name.clone())
@@ -59,6 +65,7 @@ impl Registry {
         Arc::new(Upstream {
             name: config.name.clone(),
             endpoints: config.endpoints.iter().map(endpoint).collect(),
+            gateways: fleet.among(config),
             state: known.state.clone(),
             metrics: metrics.upstream(&config.name),
             config: config.clone(),

@@ -19,7 +19,10 @@ impl<'a> Replayable<'a> {
         let body = match body {
             Outgoing::Empty => Bytes::new(),
             Outgoing::Full(bytes) => bytes.clone(),
-            Outgoing::Client(_) | Outgoing::Edited(_) => return None,
+            Outgoing::Client(_)
+            | Outgoing::Edited(_)
+            | Outgoing::Decoded(_)
+            | Outgoing::Begun(_) => return None,
         };
         Some(Self { message, body })
     }
@@ -59,6 +62,7 @@ mod tests {
                 path: &path,
                 host: None,
                 headers: &headers,
+                mark: None,
                 upgrade: None,
             };
             let body = Outgoing::full(Bytes::from_static(b"held"));

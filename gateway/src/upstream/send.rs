@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use super::body::ResponseBody;
 use super::endpoint::{Endpoint, Picked, Upstream};
@@ -16,8 +16,9 @@ use super::open::Open;
 use super::pool::{Client, Connection};
 use super::replay::Replayable;
 use super::times::Times;
+use crate::clock;
 use crate::config::Protocol;
-use crate::message::body::Outgoing;
+use crate::message::body::{BodyFault, Outgoing};
 use crate::message::error::{ErrorKind, Side};
 use crate::message::head::ResponseHead;
 use crate::net::Stream;
@@ -27,6 +28,9 @@ use crate::net::Stream;
 ///
 /// Over HTTP/1 it goes out again on another connection where a kept-alive connection broke before a byte of the answer
 /// came: the upstream closed it while the request was under way. No more than [`Replayable`] allows.
+///
+/// No connection of HTTP/1 is taken before the first byte of the body is there, or its end. A body that the upstream may
+/// leave unread, and take for the next request, ends its connection.
 ///
 /// A 101 is an answer only where `message` asks for an upgrade. Cancelling it closes the connection (HTTP/2: resets the
 /// stream).
@@ -45,16 +49,25 @@ pub async fn send(
         // Boxed, so that exchanges over HTTP/1 do not carry the room for it.
         return Box::pin(send_h2(client, upstream, picked, times, message, body)).await;
     }
-    let upgrading = message.upgrade.is_some();
     let message = message.to(&picked.authority);
+    let (body, now) = match body {
+        here @ (Outgoing::Empty | Outgoing::Full(_)) => (here, times.now),
+        streamed => {
+            let begun = Box::pin(begin(streamed, times.deadline)).await;
+            (begun.map_err(counted(upstream))?, clock::now())
+        }
+    };
+    let unread = message.has_unexpected_body(&body) && !upstream.config.reads_bodies;
+    let upgrading = message.upgrade.is_some();
+    let last = unread || !picked.is_trusted(now);
     let replay = Replayable::of(message, &body);
-    let mut sending = Some(Sending::new(message, body, client.spare()));
+    let mut sending = Some(Sending::new(message, body, last, client.spare()));
     let mut pooled = true;
     loop {
-        let kept = pooled.then(|| client.take(&picked, times.now)).flatten();
+        let kept = pooled.then(|| client.take(&picked, now)).flatten();
         let reused = kept.is_some();
         let (connection, since) = match kept {
-            Some(connection) => (connection, times.now),
+            Some(connection) => (connection, now),
             None => {
                 let opened = Box::pin(open(client, upstream, picked.endpoint())).await;
                 (opened.map_err(counted(upstream))?, Instant::now())
@@ -62,7 +75,7 @@ pub async fn send(
         };
         let again = || {
             let body = replay.as_ref().map_or(Outgoing::Empty, Replayable::body);
-            Sending::new(message, body, client.spare())
+            Sending::new(message, body, last, client.spare())
         };
         let request = sending.take().unwrap_or_else(again);
         let mut attempt = Attempt::new(client, connection, request, since);
@@ -89,6 +102,17 @@ pub async fn send(
             _ => return Err(counted(upstream)(error)),
         }
     }
+}
+
+/// A body that streams, once it has begun. One that has not by the deadline is a slow one.
+async fn begin(body: Outgoing, deadline: Option<Instant>) -> Result<Outgoing, SendError> {
+    let begun = match deadline {
+        None => body.begin().await,
+        Some(deadline) => timeout_at(deadline.into(), body.begin())
+            .await
+            .unwrap_or(Err(BodyFault::Timeout)),
+    };
+    begun.map_err(SendError::body)
 }
 
 /// Over the connection of HTTP/2 to the endpoint, which is opened for the first request.

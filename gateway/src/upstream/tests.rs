@@ -5,17 +5,32 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::config::{self, Protocol};
+use crate::message::depth::Marks;
 use crate::telemetry::metrics::Metrics;
 
 /// An upstream of these endpoints.
 pub(super) fn upstream(endpoints: &[&str]) -> Arc<Upstream> {
-    Registry::default().upstream(&configured("test", endpoints), &Metrics::new(1))
+    of(&Registry::default(), "test", endpoints)
+}
+
+fn of(registry: &Registry, name: &str, endpoints: &[&str]) -> Arc<Upstream> {
+    registered(registry, &configured(name, endpoints), &Metrics::new(1))
+}
+
+/// An upstream without gateways.
+fn registered(registry: &Registry, config: &config::Upstream, metrics: &Metrics) -> Arc<Upstream> {
+    let fleet = Fleet {
+        marks: Arc::new(Marks::new(b"a key")),
+        listening: Vec::new(),
+    };
+    registry.upstream(config, &fleet, metrics)
 }
 
 fn configured(name: &str, endpoints: &[&str]) -> config::Upstream {
     config::Upstream {
         name: name.into(),
         protocol: Protocol::H1,
+        gateway: false,
         endpoints: endpoints.iter().map(|text| text.parse().unwrap()).collect(),
         connect_timeout: Duration::from_secs(5),
         first_byte_timeout: Duration::from_secs(5),
@@ -25,6 +40,7 @@ fn configured(name: &str, endpoints: &[&str]) -> config::Upstream {
             idle_timeout: Duration::from_secs(5),
             max_connections: 4,
         },
+        reads_bodies: false,
     }
 }
 
@@ -41,16 +57,16 @@ fn the_client_may_be_moved_to_any_thread_with_all_it_sends() {
 
 #[test]
 fn what_has_the_same_name_and_address_is_the_same_over_reloads_and_the_rest_is_forgotten() {
-    let (registry, metrics) = (Registry::default(), Metrics::new(1));
-    let one = registry.upstream(&configured("one", &["[::1]:1", "[::1]:2"]), &metrics);
-    let other = registry.upstream(&configured("other", &["[::1]:1"]), &metrics);
-    let again = registry.upstream(&configured("one", &["[::1]:2", "[::1]:3"]), &metrics);
+    let registry = Registry::default();
+    let one = of(&registry, "one", &["[::1]:1", "[::1]:2"]);
+    let other = of(&registry, "other", &["[::1]:1"]);
+    let again = of(&registry, "one", &["[::1]:2", "[::1]:3"]);
     assert!(Arc::ptr_eq(&one.endpoints[1], &again.endpoints[0]));
     assert!(!Arc::ptr_eq(&one.endpoints[0], &other.endpoints[0]));
     drop((one, other));
     registry.prune();
     assert_eq!(registry.len(), 1);
-    let new = registry.upstream(&configured("one", &["[::1]:4"]), &metrics);
+    let new = of(&registry, "one", &["[::1]:4"]);
     let slot = new.endpoints[0].slot();
     assert!(slot < 4, "a fifth slot though two of four are free: {slot}");
     assert!(again.endpoints.iter().all(|taken| taken.slot() != slot));

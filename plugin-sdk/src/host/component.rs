@@ -10,12 +10,13 @@ use crate::types::level::Level;
 use crate::types::quota::{Algorithm, Decision, Quota};
 use crate::types::state::Error as StateError;
 use crate::types::subrequest;
+use crate::types::wants::Wants;
 
 pub(crate) use exchange::{
-    attribute, authority, client_address, client_certificate_subject, id, method, path, path_param,
-    query_param, request_body, request_header, request_headers, response_body, response_header,
-    response_headers, route, scheme, set_attribute, set_request_body, set_response_body,
-    set_status, status,
+    attribute, authority, call_remaining_ms, client_address, client_certificate_subject, id,
+    method, path, path_param, query_param, remaining_ms, request_body, request_header,
+    request_headers, response_body, response_header, response_headers, route, scheme,
+    set_attribute, set_request_body, set_response_body, set_status, status,
 };
 pub(crate) use secrets::get as secret;
 pub(crate) use telemetry::{count, observe};
@@ -77,6 +78,30 @@ pub(crate) fn fields(headers: Vec<(String, Vec<u8>)>) -> Vec<types::Header> {
         .into_iter()
         .map(|(name, value)| types::Header { name, value })
         .collect()
+}
+
+pub(crate) fn wants(wants: Wants) -> types::Wants {
+    let (kinds, needs) = (wants.types, wants.needs);
+    types::Wants {
+        phases: types::Phases::from_bits_retain(wants.phases.bits()),
+        response_types: types::ResponseTypes {
+            touched: kinds.touched,
+            passed: kinds.passed,
+            other: match kinds.refuses_others {
+                true => types::Other::Refuse,
+                false => types::Other::Pass,
+            },
+        },
+        needs: types::Needs {
+            upstreams: needs.upstreams,
+            secrets: needs.secrets,
+            state: needs.state,
+            request_headers_read: needs.request_fields_read,
+            request_headers_written: needs.request_fields_written,
+            response_headers_read: needs.response_fields_read,
+            response_headers_written: needs.response_fields_written,
+        },
+    }
 }
 
 pub(crate) fn send(

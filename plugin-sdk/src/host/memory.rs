@@ -3,7 +3,6 @@
 
 mod exchange;
 pub(crate) mod facts;
-mod path;
 pub(crate) mod scene;
 mod services;
 mod store;

@@ -125,6 +125,12 @@ impl Exchange {
         self.with(|facts| facts.certificate_subject = Some(subject.to_owned()))
     }
 
+    /// How long until the exchange must be over, in milliseconds; no limit unless given.
+    #[must_use]
+    pub fn remaining_ms(self, ms: u32) -> Self {
+        self.with(|facts| facts.remaining_ms = Some(ms))
+    }
+
     /// A fact that an earlier plugin found.
     #[must_use]
     pub fn attribute(self, name: &str, value: &str) -> Self {

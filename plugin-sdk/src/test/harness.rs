@@ -7,10 +7,12 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 
 use super::exchange::Exchange;
+use super::passing::Passing;
 use crate::host::memory::scene::Scene;
 use crate::host::memory::world::{LogLine, World, series};
 use crate::{
-    Answer, ConfigError, Flow, Phases, Plugin, Request, Response, Result, config, host, upstream,
+    Answer, ConfigError, Flow, Phases, Plugin, Request, Response, Result, Stream, Wants, config,
+    host, upstream,
 };
 
 /// Configures a plugin in a gateway that has nothing to grant. `()` is no configuration.
@@ -95,10 +97,10 @@ impl Gateway {
         let plugin = host::enter(scene.clone(), || {
             config::parse(&config).and_then(P::configure)
         })?;
-        let phases = host::enter(scene.clone(), || plugin.phases());
+        let wants = host::enter(scene.clone(), || plugin.wants());
         Ok(Harness {
             plugin,
-            phases,
+            wants,
             world: scene.world,
         })
     }
@@ -107,14 +109,14 @@ impl Gateway {
 /// A configured plugin. A phase that it did not ask for is not called, as in the gateway.
 pub struct Harness<P> {
     plugin: P,
-    phases: Phases,
+    wants: Wants,
     world: Rc<World>,
 }
 
 impl<P> fmt::Debug for Harness<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Harness")
-            .field("phases", &self.phases)
+            .field("wants", &self.wants)
             .finish_non_exhaustive()
     }
 }
@@ -164,46 +166,47 @@ impl<P: Plugin> Harness<P> {
         Ok(flow)
     }
 
-    /// Passes a chunk of the request body through the plugin.
+    /// The body of the request begins to pass. `None` where the plugin does not ask for it.
     ///
     /// # Errors
     /// The plugin's own failure.
-    pub fn on_request_chunk(
-        &self,
-        exchange: &mut Exchange,
-        chunk: impl Into<Vec<u8>>,
-        last: bool,
-    ) -> Result<Vec<u8>> {
-        if !self.asks_for(Phases::REQUEST_STREAM) {
-            return Ok(chunk.into());
-        }
-        self.run(exchange, true, || {
-            self.plugin
-                .on_request_chunk(&Request::in_hand(), chunk.into(), last)
+    pub fn request_stream<'a>(&'a self, exchange: &'a mut Exchange) -> Result<Option<Passing<'a>>> {
+        self.stream(exchange, Phases::REQUEST_STREAM, || {
+            self.plugin.request_stream(&Request::in_hand())
         })
     }
 
-    /// Passes a chunk of the response body through the plugin.
+    /// The body of the response begins to pass. `None` where the plugin does not ask for it.
     ///
     /// # Errors
     /// The plugin's own failure.
-    pub fn on_response_chunk(
-        &self,
-        exchange: &mut Exchange,
-        chunk: impl Into<Vec<u8>>,
-        last: bool,
-    ) -> Result<Vec<u8>> {
-        if !self.asks_for(Phases::RESPONSE_STREAM) {
-            return Ok(chunk.into());
-        }
-        self.run(exchange, true, || {
-            self.plugin.on_response_chunk(
-                &Request::in_hand(),
-                &Response::in_hand(),
-                chunk.into(),
-                last,
-            )
+    pub fn response_stream<'a>(
+        &'a self,
+        exchange: &'a mut Exchange,
+    ) -> Result<Option<Passing<'a>>> {
+        self.stream(exchange, Phases::RESPONSE_STREAM, || {
+            self.plugin
+                .response_stream(&Request::in_hand(), &Response::in_hand())
         })
+    }
+
+    fn stream<'a>(
+        &'a self,
+        exchange: &'a Exchange,
+        phase: Phases,
+        open: impl FnOnce() -> Result<Box<dyn Stream>>,
+    ) -> Result<Option<Passing<'a>>> {
+        if !self.asks_for(phase) {
+            return Ok(None);
+        }
+        let stream = self.run(exchange, true, open)?;
+        let seen = (phase == Phases::RESPONSE_STREAM).then_some(exchange);
+        let world = &self.world;
+        Ok(Some(Passing {
+            stream,
+            seen,
+            world,
+        }))
     }
 
     /// Runs `on_complete`.
@@ -219,13 +222,13 @@ impl<P: Plugin> Harness<P> {
     }
 
     fn asks_for(&self, phases: Phases) -> bool {
-        self.phases.contains(phases)
+        self.wants.phases.contains(phases)
     }
 
     fn run<T>(&self, exchange: &Exchange, frozen: bool, phase: impl FnOnce() -> T) -> T {
         {
             let mut facts = exchange.facts.borrow_mut();
-            facts.phases = self.phases;
+            facts.phases = self.wants.phases;
             facts.frozen = frozen;
         }
         let scene = Scene {
@@ -244,10 +247,10 @@ impl<P> Harness<P> {
         &self.plugin
     }
 
-    /// The phases that it asked for.
+    /// What it wants and needs.
     #[must_use]
-    pub fn phases(&self) -> Phases {
-        self.phases
+    pub fn wants(&self) -> &Wants {
+        &self.wants
     }
 
     /// Moves the clock: for the limiter, for values that expire, and for [`clock::now`](crate::clock::now).

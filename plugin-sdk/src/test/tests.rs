@@ -23,8 +23,8 @@ impl Plugin for Once {
         Ok(NEXT.take().expect("a test sets the plugin first"))
     }
 
-    fn phases(&self) -> Phases {
-        self.phases
+    fn wants(&self) -> Wants {
+        self.phases.into()
     }
 
     fn on_request(&self, request: &mut Request) -> Result {
@@ -240,6 +240,14 @@ fn a_panic_in_configure_reaches_the_test_with_its_message() {
 
 #[test]
 fn what_is_left_behind_when_the_exchange_is_over_is_not_kept() {
+    struct Marks;
+    impl Stream for Marks {
+        fn chunk(&mut self, request: &Request, chunk: Vec<u8>) -> Result<Vec<u8>> {
+            request.set_attribute("chunk", "seen");
+            Ok(chunk)
+        }
+    }
+
     struct Late;
     impl Plugin for Late {
         type Config = NoConfig;
@@ -248,19 +256,12 @@ fn what_is_left_behind_when_the_exchange_is_over_is_not_kept() {
             Ok(Self)
         }
 
-        fn phases(&self) -> Phases {
-            Phases::COMPLETE | Phases::RESPONSE_STREAM
+        fn wants(&self) -> Wants {
+            (Phases::COMPLETE | Phases::RESPONSE_STREAM).into()
         }
 
-        fn on_response_chunk(
-            &self,
-            request: &Request,
-            _: &Response,
-            chunk: Vec<u8>,
-            _: bool,
-        ) -> Result<Vec<u8>> {
-            request.set_attribute("chunk", "seen");
-            Ok(chunk)
+        fn response_stream(&self, _: &Request, _: &Response) -> Result<Box<dyn Stream>> {
+            Ok(Box::new(Marks))
         }
 
         fn on_complete(&self, request: &Request, _: Option<&Response>) {
@@ -269,7 +270,9 @@ fn what_is_left_behind_when_the_exchange_is_over_is_not_kept() {
     }
     let plugin = configure::<Late>(()).unwrap();
     let mut exchange = Exchange::get("/").response(Answer::new(200));
-    plugin.on_response_chunk(&mut exchange, "a", true).unwrap();
+    let mut body = plugin.response_stream(&mut exchange).unwrap().unwrap();
+    assert_eq!(body.chunk("a").unwrap(), b"a");
+    assert_eq!(body.end().unwrap(), Ending::default());
     plugin.on_complete(&mut exchange);
     assert_eq!(exchange.attribute_value("chunk").as_deref(), Some("seen"));
     assert_eq!(exchange.attribute_value("late"), None);

@@ -17,9 +17,9 @@ impl Phases {
     pub const RESPONSE: Self = Self(1 << 2);
     /// The whole response body is held before `on_response`, which then reads and replaces it.
     pub const RESPONSE_BODY: Self = Self(1 << 3);
-    /// [`on_request_chunk`](crate::Plugin::on_request_chunk) for each chunk of the request body.
+    /// The request body passes through [`request_stream`](crate::Plugin::request_stream).
     pub const REQUEST_STREAM: Self = Self(1 << 4);
-    /// [`on_response_chunk`](crate::Plugin::on_response_chunk) for each chunk of the response body.
+    /// The response body passes through [`response_stream`](crate::Plugin::response_stream).
     pub const RESPONSE_STREAM: Self = Self(1 << 5);
     /// [`on_complete`](crate::Plugin::on_complete), after the last byte or the abort.
     pub const COMPLETE: Self = Self(1 << 6);

@@ -7,7 +7,7 @@ use std::fmt;
 pub enum Error {
     /// The store cannot be reached; the text says why.
     Unavailable(String),
-    /// A key over 1 KiB or a value over 1 MiB, or a number to increment that is none.
+    /// A key over 1 KiB, a value over 1 MiB or over the plugin's share, or a number to increment that is none.
     TooLarge,
     /// The value was not the expected one.
     Conflict,

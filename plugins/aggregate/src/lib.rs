@@ -67,6 +67,15 @@ impl Plugin for Aggregate {
         }
     }
 
+    fn wants(&self) -> Wants {
+        let mut wants = Wants::from(Phases::REQUEST);
+        for part in &self.parts {
+            wants = wants.upstream(&part.upstream);
+            wants = part.fields_read().fold(wants, Wants::reads_field);
+        }
+        wants
+    }
+
     fn on_request(&self, request: &mut Request) -> Result {
         let outcomes = match gather::gather(&self.parts, &self.waves, self.deadline, request) {
             Gathered::All(outcomes) => outcomes,

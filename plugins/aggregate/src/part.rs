@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gateway_plugin_sdk::json::Node;
-use gateway_plugin_sdk::template::{Source, Template, Unfilled};
+use gateway_plugin_sdk::template::{Fill, Source, Template, Unfilled};
 use gateway_plugin_sdk::{ConfigError, Request, fields, upstream};
 
 use crate::config::{NO_TIME, PartConfig};
@@ -137,6 +137,17 @@ impl Part {
             })
     }
 
+    /// The fields of the client's request that it reads.
+    pub(crate) fn fields_read(&self) -> impl Iterator<Item = &str> {
+        let headers = self.set_headers.iter().flat_map(|(_, value)| value.holes());
+        let holes = self.path.holes().chain(headers);
+        let filled = holes.filter_map(|hole| match hole {
+            Hole::Exchange(source) => source.field(),
+            Hole::Body { .. } => None,
+        });
+        self.passed.iter().map(String::as_str).chain(filled)
+    }
+
     /// The request that it makes.
     ///
     /// # Errors
@@ -147,7 +158,7 @@ impl Part {
         passed: &[(String, Vec<u8>)],
         bodies: &mut Bodies,
     ) -> Result<upstream::Request, Unfilled> {
-        let path = self.path.path(|hole| hole.read(client, bodies))?;
+        let path = self.path.path(|hole| hole.read_to_encode(client, bodies))?;
         let mut request = upstream::Request::new(&self.method, self.upstream.as_str(), path);
         let set = |name: &str| self.set_headers.iter().any(|(n, _)| n == name);
         for (name, value) in passed {
@@ -192,6 +203,13 @@ impl Hole {
                 let body = bodies.get_mut(*part)?.as_mut()?;
                 body.get(path)?.scalar().map(String::into_bytes)
             }
+        }
+    }
+
+    fn read_to_encode(&self, client: &Request, bodies: &mut Bodies) -> Option<Fill> {
+        match self {
+            Self::Exchange(source) => source.read_to_encode(client),
+            Self::Body { .. } => self.read(client, bodies).map(Fill::Text),
         }
     }
 }
@@ -266,7 +284,7 @@ fn well_formed(path: &Template<Hole>) -> Option<String> {
             "has the byte {byte:#04x}, which a path has percent-encoded"
         ));
     }
-    path.path(|_| Some(b"x".to_vec()))
+    path.path(|_| Some(Fill::Text(b"x".to_vec())))
         .err()
         .map(|e| e.to_string())
 }

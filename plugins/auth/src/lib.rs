@@ -108,6 +108,21 @@ impl Plugin for Auth {
         })
     }
 
+    fn wants(&self) -> Wants {
+        let mut wants = Wants::from(Phases::REQUEST);
+        for tried in &self.schemes {
+            let header = tried.scheme.header();
+            wants = wants.reads_field(header);
+            if tried.shown {
+                wants = wants.writes_field(header);
+            }
+            // What a scheme tells the upstream is among them: no client may write it.
+            let removed = tried.removed.iter();
+            wants = removed.fold(wants, Wants::writes_field);
+        }
+        wants
+    }
+
     fn on_request(&self, request: &mut Request) -> Result {
         let mut refusal = Refusal::default();
         for tried in &self.schemes {

@@ -5,6 +5,13 @@ use gateway_plugin_sdk::Edit;
 
 use crate::limit::{Limit, Standing};
 
+const IETF: [&str; 2] = ["ratelimit-policy", "ratelimit"];
+const X: [&str; 3] = [
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+];
+
 /// The fields that the configuration wants.
 #[derive(Debug)]
 pub(crate) struct Fields {
@@ -20,6 +27,13 @@ impl Fields {
             policy: ietf.then(|| policies(limits)),
             x,
         }
+    }
+
+    /// The names of all of them.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        let ietf = self.policy.is_some().then_some(IETF).into_iter().flatten();
+        let x = self.x.then_some(X).into_iter().flatten();
+        ietf.chain(x)
     }
 
     /// Hands every field to `set`, all at once.
@@ -38,13 +52,13 @@ impl Fields {
         };
         let policy = self.policy.as_deref().unwrap_or_default();
         let fields = [
-            Edit::set_response_header("ratelimit-policy", policy.as_bytes()),
-            Edit::set_response_header("ratelimit", &state),
-            Edit::set_response_header("x-ratelimit-limit", capacity.as_ref()),
-            Edit::set_response_header("x-ratelimit-remaining", remaining.as_ref()),
-            Edit::set_response_header("x-ratelimit-reset", seconds.as_ref()),
+            Edit::set_response_header(IETF[0], policy.as_bytes()),
+            Edit::set_response_header(IETF[1], &state),
+            Edit::set_response_header(X[0], capacity.as_ref()),
+            Edit::set_response_header(X[1], remaining.as_ref()),
+            Edit::set_response_header(X[2], seconds.as_ref()),
         ];
-        let (ietf, x) = fields.split_at(2);
+        let (ietf, x) = fields.split_at(IETF.len());
         match (self.policy.is_some(), self.x) {
             (true, true) => set(&fields),
             (true, false) => set(ietf),

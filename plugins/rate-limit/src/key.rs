@@ -88,6 +88,14 @@ impl Key {
         Self { prefix, sources }
     }
 
+    /// The request fields that it reads.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &str> {
+        self.sources.iter().filter_map(|source| match source {
+            Source::Header(name) => Some(name.as_str()),
+            Source::ClientAddress | Source::Route | Source::Attribute(_) => None,
+        })
+    }
+
     /// Appends the key of this request to `out`.
     pub(crate) fn write(
         &self,

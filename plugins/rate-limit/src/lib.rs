@@ -41,6 +41,14 @@ impl Plugin for RateLimit {
         config.check().map(|settings| Self { settings })
     }
 
+    fn wants(&self) -> Wants {
+        let limits = self.settings.limits.iter();
+        let read = limits.flat_map(|limit| limit.key.fields());
+        let wants = read.fold(Wants::from(Phases::REQUEST), Wants::reads_field);
+        let written = self.settings.fields.names();
+        written.fold(wants, Wants::writes_response_field)
+    }
+
     fn on_request(&self, request: &mut Request) -> Result {
         match self.ask(request) {
             Verdict::Allowed(standing) => {

@@ -395,5 +395,5 @@ fn while_the_store_is_lost_requests_pass_or_are_refused_as_configured_and_it_is_
 
 #[test]
 fn only_the_request_phase_is_asked_for() {
-    assert_eq!(ten_seconds(1, json!({})).phases(), Phases::REQUEST);
+    assert_eq!(ten_seconds(1, json!({})).wants().phases, Phases::REQUEST);
 }

@@ -1,16 +1,22 @@
 //! Edits of a JSON body by dotted paths. What no edit names keeps its bytes.
 
-use gateway_plugin_sdk::ConfigError;
 use gateway_plugin_sdk::json::{self, Node};
 use gateway_plugin_sdk::template::{Source, Template};
+use gateway_plugin_sdk::{ConfigError, ResponseTypes};
 use serde_json::Value;
 
-use crate::config::JsonConfig;
+use crate::config::{JsonConfig, Other};
 use crate::names;
 
-/// The edits in the order that they are made.
+/// The edits in the order that they are made, and the bodies that they are for.
 #[derive(Debug)]
-pub(crate) struct BodyEdits(Vec<Edit>);
+pub(crate) struct BodyEdits {
+    edits: Vec<Edit>,
+    /// What becomes of a body that is not JSON.
+    pub(crate) other: Other,
+    types: Vec<String>,
+    passed: Vec<String>,
+}
 
 type Path = Vec<String>;
 
@@ -42,8 +48,47 @@ pub(crate) fn is_json(content_type: Option<Vec<u8>>) -> bool {
 }
 
 impl BodyEdits {
-    /// Checks the edits of the table at `table`.
-    pub(crate) fn check(table: &str, config: &JsonConfig, faults: &mut Vec<ConfigError>) -> Self {
+    /// Checks the edits of the request.
+    pub(crate) fn of_request(config: &JsonConfig, faults: &mut Vec<ConfigError>) -> Self {
+        for (key, types) in [("types", &config.types), ("pass", &config.pass)] {
+            if !types.is_empty() {
+                let fault = "is for responses: a client chooses what it calls its body; `other` says what becomes of \
+                             one that is not JSON";
+                faults.push(ConfigError::new(format!("request.json.{key}"), fault));
+            }
+        }
+        // Whoever wants to keep a body from these edits calls it something else.
+        Self::check("request.json", config, Other::Refuse, faults)
+    }
+
+    /// Checks the edits of the response.
+    pub(crate) fn of_response(config: &JsonConfig, faults: &mut Vec<ConfigError>) -> Self {
+        for (key, types) in [("types", &config.types), ("pass", &config.pass)] {
+            for (index, text) in types.iter().enumerate() {
+                if !is_range(text) {
+                    let fault = format!("`{text}` is no type; `text/json` and `text/*` are");
+                    faults.push(ConfigError::new(
+                        format!("response.json.{key}[{index}]"),
+                        fault,
+                    ));
+                }
+            }
+        }
+        let takes_out = !(config.remove.is_empty() && config.rename.is_empty());
+        let other = if takes_out {
+            Other::Refuse
+        } else {
+            Other::Pass
+        };
+        Self::check("response.json", config, other, faults)
+    }
+
+    fn check(
+        table: &str,
+        config: &JsonConfig,
+        other: Other,
+        faults: &mut Vec<ConfigError>,
+    ) -> Self {
         let mut edits = Vec::new();
         for (index, dotted) in config.remove.iter().enumerate() {
             let key = format!("{table}.remove[{index}]");
@@ -62,20 +107,45 @@ impl BodyEdits {
                 edits.extend(Edit::setting(path, value, &key, faults));
             }
         }
-        Self(edits)
+        Self {
+            edits,
+            other: config.other.unwrap_or(other),
+            types: config.types.clone(),
+            passed: config.pass.clone(),
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.edits.is_empty()
+    }
+
+    /// The responses that they are for. What nobody reads as text passes, unless it is said otherwise.
+    pub(crate) fn response_types(&self) -> ResponseTypes {
+        let mut types = ResponseTypes::json().reading(&self.types);
+        if self.other == Other::Refuse {
+            types = types.passing(ResponseTypes::MEDIA).refusing_others();
+        }
+        types.passing(&self.passed)
+    }
+
+    /// What they are filled from.
+    pub(crate) fn holes(&self) -> impl Iterator<Item = &Source> {
+        let templates = self.edits.iter().filter_map(|edit| match edit {
+            Edit::Fill(_, template) => Some(template),
+            Edit::Remove(_) | Edit::Rename { .. } | Edit::Set(..) => None,
+        });
+        templates.flat_map(Template::holes)
     }
 
     /// Edits a body; `read` fills templates. A template without a value removes its field.
     pub(crate) fn edit(&self, body: &[u8], read: impl Fn(&Source) -> Option<Vec<u8>>) -> Edited {
+        // A byte order mark is no JSON (RFC 8259, section 8.1) and no reason to let a body pass.
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         let mut node = match Node::parse(body) {
             Ok(node) => node,
             Err(why) => return Edited::NotJson(why.to_string()),
         };
-        for edit in &self.0 {
+        for edit in &self.edits {
             match edit {
                 Edit::Remove(path) => node.remove(path),
                 Edit::Rename { from, to } => node.rename(from, to),
@@ -111,6 +181,18 @@ impl Edit {
             None => Self::Fill(path, template),
         })
     }
+}
+
+/// Whether a text has the form of a media range (RFC 9110, section 12.5.1).
+fn is_range(text: &str) -> bool {
+    let name = |name: &str| {
+        let name = name.strip_prefix('*').unwrap_or(name);
+        name.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+    };
+    text.split_once('/').is_some_and(|(kind, subtype)| {
+        !kind.is_empty() && !subtype.is_empty() && name(kind) && name(subtype)
+    })
 }
 
 fn path(key: &str, dotted: &str, faults: &mut Vec<ConfigError>) -> Option<Path> {

@@ -92,6 +92,22 @@ pub(crate) struct JsonConfig {
     pub(crate) rename: BTreeMap<String, String>,
     /// Fields to set; a string may have templates.
     pub(crate) set: BTreeMap<String, Value>,
+    /// Types of responses that are JSON beside `application/json` and those that end in `+json`.
+    pub(crate) types: Vec<String>,
+    /// Types of responses that pass as they are.
+    pub(crate) pass: Vec<String>,
+    /// What becomes of every other body.
+    pub(crate) other: Option<Other>,
+}
+
+/// What becomes of a body that the edits are not for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Other {
+    /// It passes as it is.
+    Pass,
+    /// A request is answered with 415; at a response the plugin fails.
+    Refuse,
 }
 
 /// One value or several.

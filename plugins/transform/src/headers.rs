@@ -4,7 +4,7 @@ use std::fmt;
 
 use gateway_plugin_sdk::template::{Source, Template};
 use gateway_plugin_sdk::{
-    ConfigError, Edit as SdkEdit, EditError, EditKind, HeaderError, Request, Response, log,
+    ConfigError, Edit as SdkEdit, EditError, EditKind, HeaderError, Request, Response, Wants, log,
 };
 
 use crate::config::{HeaderConfig, Values};
@@ -60,6 +60,8 @@ pub(crate) enum Failure {
 }
 
 type Fields = Vec<(String, Vec<u8>)>;
+/// One more name that is needed.
+type Need = fn(Wants, &str) -> Wants;
 
 /// The header fields of either side, and the request that fills templates.
 trait Side {
@@ -125,6 +127,44 @@ impl HeaderEdits {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.edits.is_empty()
+    }
+
+    /// What the grants must cover.
+    pub(crate) fn needs(&self, mut wants: Wants) -> Wants {
+        let (reads, writes): (Need, Need) = match self.side {
+            Message::Request => (
+                |wants, name| wants.reads_field(name),
+                |wants, name| wants.writes_field(name),
+            ),
+            Message::Response => (
+                |wants, name| wants.reads_response_field(name),
+                |wants, name| wants.writes_response_field(name),
+            ),
+        };
+        for edit in &self.edits {
+            wants = writes(wants, edit.name());
+            let values = match edit {
+                Edit::Rename { from, .. } => {
+                    wants = writes(reads(wants, from), from);
+                    &[][..]
+                }
+                Edit::AppendIfAbsent(name, values) => {
+                    wants = reads(wants, name);
+                    values
+                }
+                Edit::Set(_, value) | Edit::Append(_, value) => std::slice::from_ref(value),
+                Edit::Remove(_) => &[],
+            };
+            let holes = values.iter().flat_map(|value| match value {
+                Value::Filled(template) => template.holes().collect(),
+                Value::Constant(_) => Vec::new(),
+            });
+            // Templates are filled from the request, on both ways.
+            wants = holes
+                .filter_map(Source::field)
+                .fold(wants, Wants::reads_field);
+        }
+        wants
     }
 
     /// Whether they need nothing of the exchange.

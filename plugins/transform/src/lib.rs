@@ -13,12 +13,14 @@ mod query;
 mod tests;
 
 use gateway_plugin_sdk::prelude::*;
-use gateway_plugin_sdk::template::Unfilled;
+use gateway_plugin_sdk::template::{Source, Unfilled};
 
 use crate::body::{BodyEdits, Edited};
 use crate::headers::{HeaderEdits, Message};
 use crate::path::PathEdit;
 use crate::query::QueryEdits;
+
+use crate::config::Other;
 
 pub use crate::config::Config;
 
@@ -60,12 +62,12 @@ impl Plugin for Transform {
             path: PathEdit::check(&request.path, &mut faults),
             method: names::method(request.method.as_deref(), &mut faults),
             query: QueryEdits::check(request.query(), &mut faults),
-            body: BodyEdits::check("request.json", &request.json, &mut faults),
+            body: BodyEdits::of_request(&request.json, &mut faults),
             headers: HeaderEdits::check(Message::Request, request.headers(), &mut faults),
         };
         let response = ResponseEdits {
             status: names::status(response.status, &mut faults),
-            body: BodyEdits::check("response.json", &response.json, &mut faults),
+            body: BodyEdits::of_response(&response.json, &mut faults),
             headers: HeaderEdits::check(Message::Response, response.headers(), &mut faults),
         };
         let early = response.body.is_empty() && response.headers.are_constant();
@@ -80,6 +82,50 @@ impl Plugin for Transform {
         }
     }
 
+    fn wants(&self) -> Wants {
+        let mut wants = Wants::from(self.phases());
+        if !self.response.body.is_empty() {
+            wants = wants.response_types(self.response.body.response_types());
+        }
+        if !self.request.body.is_empty() {
+            wants = wants.reads_field("content-type");
+        }
+        let path = self.request.path.iter().flat_map(PathEdit::holes);
+        let holes = path
+            .chain(self.request.query.holes())
+            .chain(self.request.body.holes())
+            .chain(self.response.body.holes());
+        wants = holes
+            .filter_map(Source::field)
+            .fold(wants, Wants::reads_field);
+        self.response
+            .headers
+            .needs(self.request.headers.needs(wants))
+    }
+
+    fn on_request(&self, request: &mut Request) -> Result {
+        // The body first: a request that is refused for it is not edited by halves.
+        if let Some(refusal) = self.request.edit_body(request)? {
+            return Ok(refusal.into());
+        }
+        if let Some(refusal) = self.request.edit_head(request)? {
+            return Ok(refusal.into());
+        }
+        self.edit_constant(request)?;
+        Ok(Flow::Next)
+    }
+
+    fn on_response(&self, request: &Request, response: &mut Response) -> Result {
+        self.response.edit_body(request, response)?;
+        self.response.headers.apply_to_response(request, response)?;
+        if let Some(status) = self.response.status {
+            response.set_status(status);
+        }
+        Ok(Flow::Next)
+    }
+}
+
+impl Transform {
     fn phases(&self) -> Phases {
         let mut phases = Phases::NONE;
         if !self.request.is_empty() || (self.early && !self.response.is_empty()) {
@@ -97,29 +143,6 @@ impl Plugin for Transform {
         phases
     }
 
-    fn on_request(&self, request: &mut Request) -> Result {
-        // The body first: a request that is refused for it is not edited by halves.
-        if let Some(refusal) = self.request.edit_body(request)? {
-            return Ok(refusal.into());
-        }
-        if let Some(refusal) = self.request.edit_head(request)? {
-            return Ok(refusal.into());
-        }
-        self.edit_constant(request)?;
-        Ok(Flow::Next)
-    }
-
-    fn on_response(&self, request: &Request, response: &mut Response) -> Result {
-        self.response.edit_body(request, response);
-        self.response.headers.apply_to_response(request, response)?;
-        if let Some(status) = self.response.status {
-            response.set_status(status);
-        }
-        Ok(Flow::Next)
-    }
-}
-
-impl Transform {
     /// What needs nothing of the exchange, of both messages, in one call of the gateway.
     fn edit_constant(&self, request: &mut Request) -> Result<()> {
         let response = self.early.then_some(&self.response);
@@ -149,12 +172,21 @@ impl RequestEdits {
     }
 
     fn edit_body(&self, request: &mut Request) -> Result<Option<Answer>> {
-        if self.body.is_empty() || !body::is_json(request.header("content-type")) {
+        if self.body.is_empty() {
             return Ok(None);
         }
         let Some(body) = request.body().filter(|body| !body.is_empty()) else {
             return Ok(None);
         };
+        if !body::is_json(request.header("content-type")) {
+            return Ok(match self.body.other {
+                Other::Pass => None,
+                Other::Refuse => {
+                    let detail = "The body is not JSON (content-type: application/json).";
+                    Some(Answer::new(415).problem("Unsupported Media Type", detail))
+                }
+            });
+        }
         match self.body.edit(&body, |source| source.read(request)) {
             Edited::Body(body) => request.set_body(body),
             Edited::NotJson(why) => {
@@ -179,7 +211,7 @@ impl RequestEdits {
         };
         let mut after = match after {
             Ok(after) => after,
-            Err(Unfilled::DotSegment(path)) => return Ok(Some(astray(&path))),
+            Err(Unfilled::Astray(path)) => return Ok(Some(astray(&path))),
             Err(unfilled) => return Err(unfilled.into()),
         };
         self.query.apply(query, &mut after, request);
@@ -229,18 +261,20 @@ impl ResponseEdits {
         self.headers.is_empty() && self.status.is_none() && self.body.is_empty()
     }
 
-    fn edit_body(&self, request: &Request, response: &mut Response) {
-        if self.body.is_empty() || !body::is_json(response.header("content-type")) {
-            return;
+    /// The gateway hands over the bodies that are meant, and no other.
+    fn edit_body(&self, request: &Request, response: &mut Response) -> Result<()> {
+        if self.body.is_empty() {
+            return Ok(());
         }
         let Some(body) = response.body().filter(|body| !body.is_empty()) else {
-            return;
+            return Ok(());
         };
         match self.body.edit(&body, |source| source.read(request)) {
             Edited::Body(body) => response.set_body(body),
             Edited::NotJson(why) => {
-                log::warn!(why = why; "the response says that it is JSON, and is not: left as it is");
+                return Err(format!("the response says that it is JSON, and is not: {why}").into());
             }
         }
+        Ok(())
     }
 }

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use gateway_plugin_sdk::template::{Template, Unfilled};
-use gateway_plugin_sdk::{ConfigError, Request};
+use gateway_plugin_sdk::template::{Fill, Source, Template, Unfilled};
+use gateway_plugin_sdk::{ConfigError, Request, path};
 use regex::{Regex, RegexBuilder};
 
 use crate::config::PathConfig;
@@ -34,38 +34,18 @@ impl PathEdit {
         };
         let strip = config.strip_prefix.as_deref();
         let prefix = config.prefix.as_deref();
-        for (key, path) in [
-            ("set", config.set.as_deref()),
-            ("strip_prefix", strip),
-            ("prefix", prefix),
-        ] {
-            if let Some(path) = path
-                && let Err(message) = well_formed(path)
-            {
+        if let Some(set) = config.set.as_deref()
+            && let Err(message) = well_formed(set)
+        {
+            fault("set", message);
+        }
+        for (key, path) in [("strip_prefix", strip), ("prefix", prefix)] {
+            let path = path.map(|path| well_formed(path).and_then(|()| leaves(path)));
+            if let Some(Err(message)) = path {
                 fault(key, message);
             }
         }
-        let regex = match (&config.regex, &config.to) {
-            (Some(regex), Some(to)) => compile(regex)
-                .map(|regex| (regex, to.clone()))
-                .map_err(|message| fault("regex", message))
-                .ok(),
-            (Some(_), None) => {
-                fault(
-                    "to",
-                    "is missing; it says what the match of `regex` becomes".to_owned(),
-                );
-                None
-            }
-            (None, Some(_)) => {
-                fault(
-                    "regex",
-                    "is missing; `to` replaces what it matches".to_owned(),
-                );
-                None
-            }
-            (None, None) => None,
-        };
+        let regex = replacement(config, &mut fault);
         let parts = strip.is_some() || prefix.is_some() || regex.is_some();
         if config.set.is_some() && parts {
             fault("set", "sets the whole path and stands alone".to_owned());
@@ -74,6 +54,12 @@ impl PathEdit {
             Some(text) => Some(names::template("request.path.set", text, faults)?),
             None => None,
         };
+        if faults.len() == before
+            && let Some(set) = &set
+            && let Err(message) = probed(set)
+        {
+            faults.push(ConfigError::new("request.path.set", message));
+        }
         if faults.len() > before {
             return None;
         }
@@ -87,10 +73,19 @@ impl PathEdit {
         })
     }
 
+    /// What it is filled from.
+    pub(crate) fn holes(&self) -> impl Iterator<Item = &Source> {
+        let template = match self {
+            Self::Set(template) => Some(template),
+            Self::Rewrite { .. } => None,
+        };
+        template.into_iter().flat_map(Template::holes)
+    }
+
     /// The new path for `path`, both without a query.
     pub(crate) fn apply(&self, path: &str, request: &Request) -> Result<String, Unfilled> {
         let (strip, regex, prefix) = match self {
-            Self::Set(template) => return template.path(|source| source.read(request)),
+            Self::Set(template) => return template.path(|source| source.read_to_encode(request)),
             Self::Rewrite {
                 strip,
                 regex,
@@ -114,6 +109,32 @@ impl PathEdit {
     }
 }
 
+/// The regex and what stands for its match.
+fn replacement(
+    config: &PathConfig,
+    fault: &mut impl FnMut(&str, String),
+) -> Option<(Regex, String)> {
+    let (regex, to) = match (&config.regex, &config.to) {
+        (Some(regex), Some(to)) => (regex, to),
+        (Some(_), None) => {
+            let message = "is missing; it says what the match of `regex` becomes";
+            fault("to", message.to_owned());
+            return None;
+        }
+        (None, Some(_)) => {
+            let message = "is missing; `to` replaces what it matches";
+            fault("regex", message.to_owned());
+            return None;
+        }
+        (None, None) => return None,
+    };
+    if let Err(message) = replaces(to) {
+        fault("to", message);
+    }
+    let compiled = compile(regex).map_err(|message| fault("regex", message));
+    Some((compiled.ok()?, to.clone()))
+}
+
 fn well_formed(path: &str) -> Result<(), String> {
     let wrong = |byte: u8| !byte.is_ascii_graphic() || byte == b'#' || byte == b'?';
     if !path.starts_with('/') {
@@ -126,6 +147,51 @@ fn well_formed(path: &str) -> Result<(), String> {
         )),
         None => Ok(()),
     }
+}
+
+fn leaves(path: &str) -> Result<(), String> {
+    match path::may_be_set(path) {
+        true => Ok(()),
+        false => Err(format!(
+            "`{path}` goes to no upstream: a segment of it is `.`, `..` or empty, or has a broken escape, a backslash or \
+             an escaped separator"
+        )),
+    }
+}
+
+/// Whether a whole path can leave, whatever its holes are filled with.
+fn probed(set: &Template) -> Result<(), String> {
+    let filled = set.path(|_| Some(Fill::Text(b"x".to_vec())));
+    leaves(&filled.map_err(|unfilled| unfilled.to_string())?)
+}
+
+/// Whether what stands for a match can be part of a path, whatever its groups are.
+fn replaces(to: &str) -> Result<(), String> {
+    let mut probe = String::from("/x");
+    let mut rest = to.trim_start_matches('/');
+    if rest.len() < to.len() {
+        probe = String::from("/");
+    }
+    while let Some(at) = rest.find('$') {
+        probe.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        rest = match rest.strip_prefix('$') {
+            Some(after) => {
+                probe.push('$');
+                after
+            }
+            None => {
+                probe.push('x');
+                let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                let braced = rest.strip_prefix('{').and_then(|rest| rest.split_once('}'));
+                braced.map_or_else(|| rest.trim_start_matches(is_name), |(_, after)| after)
+            }
+        };
+    }
+    probe.push_str(rest);
+    probe.push('x');
+    // The query keeps its own question mark.
+    leaves(&probe.replace('?', "%3F"))
 }
 
 fn compile(regex: &str) -> Result<Regex, String> {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use gateway_plugin_sdk::template::Template;
+use gateway_plugin_sdk::template::{Source, Template};
 use gateway_plugin_sdk::{ConfigError, Request, percent};
 
 use crate::config::QueryConfig;
@@ -51,6 +51,15 @@ impl QueryEdits {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// What they are filled from.
+    pub(crate) fn holes(&self) -> impl Iterator<Item = &Source> {
+        let templates = self.0.iter().filter_map(|edit| match edit {
+            Edit::Set(_, template) | Edit::Add(_, template) => Some(template),
+            Edit::Remove(_) | Edit::Rename { .. } => None,
+        });
+        templates.flat_map(Template::holes)
     }
 
     /// Edits `query` and puts it behind `path`, with its question mark.
@@ -117,8 +126,8 @@ impl<'a> Parameter<'a> {
 
     /// None if the template has no value.
     fn made(name: &str, template: &Template, request: &Request) -> Option<Self> {
-        let value = template.bytes(|source| source.read(request)).ok()?;
-        let raw = encoded(name.as_bytes()) + "=" + &encoded(&value);
+        let value = template.query_value(|source| source.read_to_encode(request));
+        let raw = encoded(name.as_bytes()) + "=" + &value.ok()?;
         Some(Self {
             name: name.to_owned(),
             raw: Cow::Owned(raw),

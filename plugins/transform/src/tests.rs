@@ -1,6 +1,7 @@
 //! Every option, against an exchange in memory.
 
-use gateway_plugin_sdk::Level;
+mod paths;
+
 use gateway_plugin_sdk::prelude::*;
 use gateway_plugin_sdk::test::{self, Exchange, Harness};
 use serde_json::{Value, json};
@@ -38,10 +39,6 @@ fn values(fields: &[(String, Vec<u8>)], name: &str) -> Vec<String> {
 fn faults(config: Value) -> Vec<String> {
     let faults = test::configure::<Transform>(config).unwrap_err();
     faults.into_iter().map(|fault| fault.key).collect()
-}
-
-fn path(config: Value, path: &str) -> String {
-    sent(json!({ "path": config }), Exchange::get(path)).path_and_query()
 }
 
 #[test]
@@ -143,48 +140,6 @@ fn the_query_is_removed_renamed_set_and_added_and_the_rest_keeps_its_bytes() {
 }
 
 #[test]
-fn the_path_is_set_and_what_fills_it_stays_one_segment() {
-    let config = json!({ "path": { "set": "/v2/{path.id}" } });
-    let exchange = Exchange::get("/u/7?q=1").path_param("id", "a b?c&d#e;f");
-    assert_eq!(
-        sent(config.clone(), exchange).path_and_query(),
-        "/v2/a%20b%3Fc%26d%23e%3Bf?q=1"
-    );
-    let transform = transform(json!({ "request": config }));
-    for id in ["..", ".", "a/../b", "a/b", "a\\b", "a\0b"] {
-        let mut exchange = Exchange::get("/u/7").path_param("id", id);
-        transform.on_request(&mut exchange).unwrap();
-        assert_eq!(exchange.status(), Some(400), "{id}");
-        assert_eq!(exchange.path_and_query(), "/u/7", "{id}");
-    }
-    assert!(transform.on_request(&mut Exchange::get("/u/7")).is_err());
-}
-
-#[test]
-fn a_prefix_is_stripped_in_whole_segments() {
-    let strip = json!({ "strip_prefix": "/api" });
-    assert_eq!(path(strip.clone(), "/api/x?q=1"), "/x?q=1");
-    assert_eq!(path(strip.clone(), "/api"), "/");
-    assert_eq!(path(strip, "/apix"), "/apix");
-    assert_eq!(
-        path(
-            json!({ "strip_prefix": "/api", "prefix": "/v2/" }),
-            "/api/x"
-        ),
-        "/v2/x"
-    );
-}
-
-#[test]
-fn a_regex_rewrites_the_path_and_makes_neither_a_query_nor_an_authority() {
-    let regex = |to: &str| json!({ "regex": "^/a/(?<rest>.*)", "to": to });
-    assert_eq!(path(regex("/b/$rest/$1"), "/a/x?q=1"), "/b/x/x?q=1");
-    assert_eq!(path(regex("$1"), "/a/x"), "/x");
-    assert_eq!(path(regex("//$1?y"), "/a/x?q=1"), "/x%3Fy?q=1");
-    assert_eq!(path(regex("/b"), "/c"), "/c");
-}
-
-#[test]
 fn the_method_is_replaced() {
     assert_eq!(
         sent(json!({ "method": "PUT" }), Exchange::post("/")).method(),
@@ -232,15 +187,18 @@ fn a_request_that_is_no_json_or_too_deep_is_refused_with_400_and_not_edited() {
 }
 
 #[test]
-fn a_body_that_does_not_say_json_or_is_empty_is_left_as_it_is() {
+fn a_request_of_another_type_is_refused_with_415_unless_it_may_pass_and_an_empty_one_passes() {
     let config = json!({ "json": { "set": { "a": 1 } } });
-    let exchange = Exchange::post("/")
-        .header("content-type", "text/plain")
-        .body("{}");
-    assert_eq!(
-        sent(config.clone(), exchange).request_body().unwrap(),
-        b"{}"
-    );
+    let plain = || {
+        Exchange::post("/")
+            .header("content-type", "text/plain")
+            .body("{}")
+    };
+    let refusing = transform(json!({ "request": config }));
+    let flow = refusing.on_request(&mut plain()).unwrap();
+    assert!(matches!(flow, Flow::Respond(answer) if answer.status == 415));
+    let passing = json!({ "json": { "set": { "a": 1 }, "other": "pass" } });
+    assert_eq!(sent(passing, plain()).request_body().unwrap(), b"{}");
     let exchange = Exchange::post("/").header("content-type", "application/json");
     assert_eq!(sent(config, exchange).request_body(), None);
 }
@@ -277,7 +235,7 @@ fn constant_response_edits_wait_for_the_response_and_need_no_phase_of_it() {
         "status": 202,
     } });
     let transform = transform(config);
-    assert_eq!(transform.phases(), Phases::REQUEST);
+    assert_eq!(transform.wants().phases, Phases::REQUEST);
     let mut exchange = Exchange::get("/");
     transform.on_request(&mut exchange).unwrap();
     exchange.respond(Answer::new(200).header("vary", "y").header("server", "s"));
@@ -294,7 +252,46 @@ fn the_status_is_replaced_with_edits_that_need_the_response() {
 }
 
 #[test]
-fn a_json_response_is_edited_and_one_that_is_no_json_is_left_with_a_warning() {
+fn a_byte_order_mark_is_no_reason_to_let_a_body_pass() {
+    let exchange = Exchange::post("/")
+        .header("content-type", "application/json")
+        .body("\u{feff}{\"a\":1,\"b\":2}");
+    let sent = sent(json!({ "json": { "remove": ["a"] } }), exchange);
+    assert_eq!(sent.request_body().unwrap(), br#"{"b":2}"#);
+}
+
+#[test]
+fn types_and_what_becomes_of_others_are_asked_for_by_what_is_edited() {
+    let types = |json: Value| {
+        transform(json!({ "response": { "json": json } }))
+            .wants()
+            .types
+            .clone()
+    };
+    let json = ResponseTypes::json();
+    let refusing = json.clone().passing(ResponseTypes::MEDIA).refusing_others();
+    assert_eq!(types(json!({ "set": { "a": 1 } })), json);
+    assert_eq!(types(json!({ "remove": ["a"] })), refusing);
+    assert_eq!(types(json!({ "rename": { "a": "b" } })), refusing);
+    assert_eq!(
+        types(json!({ "set": { "a": 1 }, "other": "refuse" })),
+        refusing
+    );
+    assert_eq!(types(json!({ "remove": ["a"], "other": "pass" })), json);
+    let faults = test::configure::<Transform>(json!({
+        "request": { "json": { "remove": ["a"], "types": ["text/json"] } },
+        "response": { "json": { "remove": ["a"], "pass": ["html"] } },
+    }));
+    let keys: Vec<_> = faults
+        .unwrap_err()
+        .into_iter()
+        .map(|fault| fault.key)
+        .collect();
+    assert_eq!(keys, ["request.json.types", "response.json.pass[0]"]);
+}
+
+#[test]
+fn a_json_response_is_edited_and_one_that_is_no_json_is_a_failure() {
     let config = json!({ "json": { "remove": ["items.secret"], "set": { "by": "{route}" } } });
     let exchange = answered(
         config.clone(),
@@ -310,9 +307,9 @@ fn a_json_response_is_edited_and_one_that_is_no_json_is_left_with_a_warning() {
         .header("content-type", "application/json")
         .body("<html>");
     let mut exchange = Exchange::get("/").response(answer);
-    transform.on_response(&mut exchange).unwrap();
-    assert_eq!(exchange.response_body().unwrap(), b"<html>");
-    assert_eq!(transform.logs()[0].level, Level::Warn);
+    let failure = transform.on_response(&mut exchange).unwrap_err();
+    let words = "the response says that it is JSON, and is not";
+    assert!(failure.to_string().starts_with(words), "{failure}");
 }
 
 #[test]
@@ -326,7 +323,7 @@ fn a_response_value_that_would_split_the_header_is_left_out_with_a_warning() {
 
 #[test]
 fn only_the_phases_that_the_edits_need_are_asked_for() {
-    let phases = |config| transform(config).phases();
+    let phases = |config| transform(config).wants().phases;
     assert_eq!(phases(json!({})), Phases::NONE);
     assert_eq!(
         phases(json!({ "request": { "method": "PUT" } })),

@@ -22,10 +22,6 @@ impl Plugin for Empty {
         Ok(Self)
     }
 
-    fn phases(&self) -> Phases {
-        Phases::REQUEST
-    }
-
     fn on_request(&self, _request: &mut Request) -> Result {
         Ok(Flow::Next)
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
+use super::redirect::Redirect;
 use crate::config::{Template, Written};
 
 /// `[[routes]]`.
@@ -131,28 +132,6 @@ pub struct Respond {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The body. `{name}` stands for a path parameter of the route; other braces are text, as in JSON.
     pub body: Template<Arc<str>>,
-}
-
-/// `routes.redirect`.
-#[derive(Debug, Clone)]
-pub struct Redirect {
-    /// Where to: an absolute URL or a path.
-    pub to: Template<RedirectValue>,
-    /// As it is written.
-    pub written: String,
-    /// 301, 302, 303, 307 or 308 (the default).
-    pub status: StatusCode,
-}
-
-/// What stands in a hole of a redirect: that of the request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RedirectValue {
-    /// `{host}`, with its port.
-    Host,
-    /// `{path}`
-    Path,
-    /// `{query}`, without its question mark.
-    Query,
 }
 
 /// `routes.rewrite`.

@@ -102,6 +102,12 @@ fn value(paths: &Paths, path: &str) -> Json {
 fn alternatives_of(paths: &Paths, path: &str, shape: &Shape) -> Vec<Json> {
     // Wherever a string may stand, a file may.
     let or_file = |string: Json| vec![string, json!({ "$ref": "#/definitions/file" })];
+    // What has no text of its own may come from outside as one.
+    let or_outside = |value: Json| {
+        let mut all = vec![value];
+        all.extend(or_file(environment()));
+        all
+    };
     let pattern = |pattern: String| {
         let pattern = format!("{pattern}|{FROM_ENVIRONMENT}");
         or_file(json!({ "type": "string", "pattern": pattern }))
@@ -113,17 +119,13 @@ fn alternatives_of(paths: &Paths, path: &str, shape: &Shape) -> Vec<Json> {
     match shape {
         Shape::Text => or_file(json!({ "type": "string" })),
         Shape::Name => or_file(json!({ "type": "string", "minLength": 1 })),
-        Shape::Words(words) => {
-            let mut all = vec![json!({ "enum": words })];
-            all.extend(or_file(environment()));
-            all
-        }
-        Shape::Bool => vec![json!({ "type": "boolean" })],
-        Shape::False => vec![json!({ "const": false })],
+        Shape::Words(words) => or_outside(json!({ "enum": words })),
+        Shape::Bool => or_outside(json!({ "type": "boolean" })),
+        Shape::False => or_outside(json!({ "const": false })),
         Shape::Integer(low, high) => {
-            vec![json!({ "type": "integer", "minimum": low, "maximum": high })]
+            or_outside(json!({ "type": "integer", "minimum": low, "maximum": high }))
         }
-        Shape::Share => vec![json!({ "type": "number", "minimum": 0, "maximum": 1 })],
+        Shape::Share => or_outside(json!({ "type": "number", "minimum": 0, "maximum": 1 })),
         Shape::Duration { zero } => number_too(*zero, pattern(units::duration_pattern(*zero))),
         Shape::Size { zero } => number_too(*zero, pattern(units::size_pattern(*zero))),
         Shape::List => vec![json!({ "type": "array", "items": value(paths, &items(path)) })],

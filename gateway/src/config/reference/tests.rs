@@ -183,6 +183,13 @@ fn the_schema_takes_what_the_loader_takes() {
         let text = format!("[server]\ngrace = {zero}");
         assert_eq!(refused(&text), None, "{text}");
     }
+    for text in [
+        "[server]\nworkers = \"${WORKERS}\"",
+        "[server]\naccess_log = { sample = { file = \"sample\" } }",
+        "[plugins.a]\npath = \"a.wasm\"\ngrants = { state = \"${STATE:-true}\" }",
+    ] {
+        assert_eq!(refused(text), None, "{text}");
+    }
     let first = QUICKSTART.lines().next();
     assert_eq!(first, Some("#:schema ./gateway.schema.json"));
 }

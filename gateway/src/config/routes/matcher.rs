@@ -6,7 +6,9 @@ use super::super::description::Words;
 use super::super::item::{Form, Item};
 use super::super::model::{HostPattern, Match, PathPattern, ValuePattern};
 use super::super::patterns;
+use super::super::reason::Reason;
 use super::super::table::{self, Table};
+use crate::message::fields;
 
 /// Keys of the contract that are to come.
 const LATER: [&str; 5] = ["cookies", "client", "after", "before", "version"];
@@ -131,7 +133,10 @@ fn host(item: &Item<'_>) -> Option<HostPattern> {
     let text = item.text_as("a host")?;
     let parsed = patterns::host(text);
     parsed
-        .map_err(|reason| item.fault(format!("{} is no host: {reason}", item.quoted())))
+        .map_err(|reason| {
+            let reason = item.told(&reason);
+            item.fault(format!("{} is no host: {reason}", item.quoted()));
+        })
         .ok()
 }
 
@@ -140,7 +145,8 @@ fn path(item: &Item<'_>) -> Option<PathPattern> {
     item.by_form(|form| match form {
         Form::Text => {
             let parsed = patterns::path(item.text_as(expected)?);
-            let fault = |reason| item.fault(format!("{}: {reason}", item.quoted()));
+            let fault =
+                |reason: Reason| item.fault(format!("{}: {}", item.quoted(), item.told(&reason)));
             parsed.map_err(fault).ok()
         }
         _ => item.table(expected, path_table)?.0,
@@ -154,7 +160,7 @@ fn path_table(table: &mut Table<'_>) -> Option<PathPattern> {
         match patterns::normalised(text) {
             Ok(()) => Some(PathPattern::Exact(text.to_owned())),
             Err(reason) => {
-                item.fault(format!("{}: {reason}", item.quoted()));
+                item.fault(format!("{}: {}", item.quoted(), item.told(&reason)));
                 None
             }
         }
@@ -202,9 +208,8 @@ fn methods(item: &Item<'_>) -> Option<Vec<Method>> {
         match Method::from_bytes(text.as_bytes()) {
             Ok(method) if text.bytes().any(|byte| byte.is_ascii_lowercase()) => {
                 let upper = method.as_str().to_ascii_uppercase();
-                item.fault(format!(
-                    "{quoted}: methods are upper case; write \"{upper}\""
-                ));
+                let reason = Reason::repeating("methods are upper case; write \"{}\"", [&upper]);
+                item.fault(format!("{quoted}: {}", item.told(&reason)));
             }
             Ok(Method::CONNECT) => {
                 item.fault("`CONNECT` is never routed: this is no forward proxy")
@@ -236,6 +241,11 @@ fn headers(item: &Item<'_>) -> Vec<(HeaderName, ValuePattern)> {
         if name == http::header::HOST {
             let message = "the host is matched by `match.host`";
             item.scope.fault(entry.at, &item.key, message);
+        } else if never_arrives(name.as_str()) {
+            let message = format!(
+                "`{name}` is removed before routes are looked at, so that nothing could match"
+            );
+            item.scope.fault(entry.at, &item.key, message);
         }
         let Some(value) = value(&item) else { continue };
         if let ValuePattern::Equals(text) = &value
@@ -250,6 +260,11 @@ fn headers(item: &Item<'_>) -> Vec<(HeaderName, ValuePattern)> {
         headers.push((name, value));
     }
     headers
+}
+
+/// Whether a field is gone before routes are looked at. Of TE, `trailers` stays.
+fn never_arrives(name: &str) -> bool {
+    fields::ends_here(name) || (fields::of_connection(name).is_some() && name != "te")
 }
 
 fn query(item: &Item<'_>) -> Vec<(String, ValuePattern)> {
@@ -286,8 +301,9 @@ pub(super) fn regex(item: &Item<'_>) -> Option<regex::Regex> {
     compiled
         .map_err(|reason| {
             item.fault(format!(
-                "{} is no regular expression: {reason}",
-                item.quoted()
+                "{} is no regular expression: {}",
+                item.quoted(),
+                item.told(&reason)
             ));
         })
         .ok()

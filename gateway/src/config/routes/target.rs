@@ -1,4 +1,4 @@
-//! Where a route goes: `upstream`, `respond`, `redirect` or plugins alone; and `rewrite`.
+//! Where a route goes: `upstream`, `respond`, `redirect` or plugins alone.
 
 use std::sync::Arc;
 
@@ -7,15 +7,13 @@ use http::{HeaderValue, StatusCode};
 
 use super::super::description::Words;
 use super::super::item::Item;
-use super::super::model::{
-    HostRewrite, PathRewrite, Redirect, RedirectValue, Respond, Rewrite, Target, UpstreamId,
-};
-use super::super::patterns;
+use super::super::model::{Respond, Rewrite, Target, UpstreamId};
 use super::super::sections::Names;
 use super::super::suggest;
 use super::super::table::{Default, Table};
 use super::super::template::Template;
-use super::matcher;
+use super::redirect::redirect;
+use super::rewrite::rewrite;
 use crate::message::fields;
 
 /// The target and the rewriting on the way to it. `params` are those of the path.
@@ -143,178 +141,4 @@ fn headers(item: &Item<'_>) -> Vec<(HeaderName, HeaderValue)> {
         }
     }
     headers
-}
-
-static REDIRECT: Words = Words {
-    about: "An answer that sends the client elsewhere.",
-    keys: &[
-        ("status", "301, 302, 303, 307 or 308."),
-        (
-            "to",
-            "Where to. `{path}`, `{query}` and `{host}` stand for those of the request.",
-        ),
-    ],
-    example: "",
-};
-
-fn redirect(table: &mut Table<'_>) -> Option<Redirect> {
-    table.words(&REDIRECT);
-    let status = table.or("status", Default::Integer(308), |item| {
-        let number = item.integer(100..=599)?;
-        if ![301, 302, 303, 307, 308].contains(&number) {
-            item.fault(format!(
-                "{number} is no redirect; write 301, 302, 303, 307 or 308"
-            ));
-            return None;
-        }
-        StatusCode::from_u16(u16::try_from(number).ok()?).ok()
-    });
-    let to = table.required("to", "to = \"https://example.com{path}\"", location)?;
-    let (to, written) = to;
-    Some(Redirect {
-        to,
-        written,
-        status,
-    })
-}
-
-fn location(item: &Item<'_>) -> Option<(Template<RedirectValue>, String)> {
-    let text = item.text_as("a URL such as \"https://example.com{path}\", or a path")?;
-    let quoted = item.quoted();
-    let absolute = text.starts_with("https://") || text.starts_with("http://");
-    if !absolute && (!text.starts_with('/') && !text.starts_with("{path}")) {
-        item.fault(format!(
-            "{quoted} is no place to go; write a URL with http:// or https://, or a path with `/` first"
-        ));
-        return None;
-    }
-    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        item.fault(format!(
-            "{quoted} can be no URL: white space and what is not ASCII has to be percent-encoded"
-        ));
-        return None;
-    }
-    let template = Template::or_faults(Template::parse_with(text, redirect_value), item)?;
-    Some((template, text.to_owned()))
-}
-
-fn redirect_value(name: &str) -> Result<RedirectValue, String> {
-    match name {
-        "path" => Ok(RedirectValue::Path),
-        "query" => Ok(RedirectValue::Query),
-        "host" => Ok(RedirectValue::Host),
-        _ => {
-            let remedy = suggest::remedy(name, ["path", "query", "host"], "there are");
-            Err(format!(
-                "has `{{{name}}}`, which stands for nothing here{remedy}"
-            ))
-        }
-    }
-}
-
-static REWRITE: Words = Words {
-    about: "What changes on the way to the upstream, after the plugins: the path by `strip_prefix` and `prefix`, or by \
-            `regex` and `to`.",
-    keys: &[
-        (
-            "strip_prefix",
-            "The beginning of the path that goes. A path with another beginning stays.",
-        ),
-        ("prefix", "What comes in its place."),
-        (
-            "regex",
-            "A regular expression. Each match in the path is replaced; the query stays.",
-        ),
-        (
-            "to",
-            "What replaces a match. `$1` and `${1}` are its groups.",
-        ),
-        (
-            "host",
-            "The `Host` that goes upstream: the client's, the address of the endpoint, or a name. Unless given, \
-             `upstream`.",
-        ),
-    ],
-    example: "",
-};
-
-fn rewrite(table: &mut Table<'_>) -> Rewrite {
-    table.words(&REWRITE);
-    let strip = table.optional("strip_prefix", prefix);
-    let prefix = table.optional("prefix", prefix);
-    let regex = table.optional("regex", matcher::regex);
-    let to = table.optional("to", |item| Some((item.clone(), item.text()?.to_owned())));
-    let host = table.optional("host", host).unwrap_or_default();
-    let by_prefix = table.has("strip_prefix") || table.has("prefix");
-    match (table.has("regex"), table.has("to")) {
-        (true, _) if by_prefix => {
-            table.fault(
-                "regex",
-                "cannot be together with `strip_prefix` or `prefix`; write one or the other",
-            );
-        }
-        (true, false) => table.fault("regex", "needs `to`, what stands in the place of a match"),
-        (false, true) => table.fault("to", "needs `regex`, what is to be replaced"),
-        _ => {}
-    }
-    let path = match (regex, to) {
-        (Some(regex), Some((item, to))) => {
-            if let Err(reason) = patterns::replacement(&regex, &to) {
-                item.fault(format!("{}: {reason}", item.quoted()));
-            }
-            PathRewrite::Regex { regex, to }
-        }
-        _ if strip.is_some() || prefix.is_some() => PathRewrite::Strip {
-            strip: strip.unwrap_or_default(),
-            prefix: prefix.unwrap_or_default(),
-        },
-        _ => PathRewrite::Keep,
-    };
-    Rewrite { path, host }
-}
-
-fn prefix(item: &Item<'_>) -> Option<String> {
-    let text = item.text_as("a path such as \"/api\"")?;
-    let reason = match patterns::normalised(text) {
-        Err(reason) => reason,
-        Ok(()) if text == "/" => "it is every path's beginning, so nothing would change".to_owned(),
-        Ok(()) if text.ends_with('/') => {
-            let right = text.trim_end_matches('/');
-            format!("write \"{right}\": a prefix ends with a segment, not with `/`")
-        }
-        Ok(()) if text.contains(['{', '*']) => {
-            "a prefix is plain text, without parameters and wildcards".to_owned()
-        }
-        Ok(()) => return Some(text.to_owned()),
-    };
-    item.fault(format!("{}: {reason}", item.quoted()));
-    None
-}
-
-fn host(item: &Item<'_>) -> Option<HostRewrite> {
-    let word = item.keyword([
-        ("preserve", HostRewrite::Preserve),
-        ("upstream", HostRewrite::Upstream),
-    ]);
-    if word.is_some() {
-        return word;
-    }
-    let text = item.text_as("`preserve`, `upstream` or a host")?;
-    let name = match text.rsplit_once(':') {
-        Some((name, port)) if port.parse::<u16>().is_ok() => name,
-        _ => text,
-    };
-    let sound = patterns::labels(name).and_then(|()| {
-        HeaderValue::from_str(text).map_err(|_| "it can be no value of a field".to_owned())
-    });
-    match sound {
-        Ok(value) => Some(HostRewrite::Name(value)),
-        Err(reason) => {
-            item.fault(format!(
-                "{} is no host ({reason}); write `preserve`, `upstream` or a name",
-                item.quoted()
-            ));
-            None
-        }
-    }
 }

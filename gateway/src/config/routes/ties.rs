@@ -10,24 +10,28 @@ use super::super::model::{HostPattern, Match, PathPattern, Route, Segment, Value
 
 /// Reports every route that ties with an earlier one, once per pair.
 pub(super) fn report(items: &[Item<'_>], routes: &[Option<Route>], listeners: usize) {
-    let mut seen: HashMap<String, &Route> = HashMap::new();
+    let mut seen: HashMap<String, (&Item<'_>, &Route)> = HashMap::new();
     for (item, route) in items.iter().zip(routes) {
         let Some(route) = route else { continue };
         let mut told: Vec<&str> = Vec::new();
         for key in keys(route, listeners) {
             match seen.get(&key) {
-                Some(first) if first.place != route.place => {
+                Some((of_first, first)) if first.place != route.place => {
                     if told.contains(&first.place.as_str()) {
                         continue;
                     }
                     told.push(&first.place);
+                    let quoted =
+                        |item: &Item<'_>| item.named().map_or(String::new(), |name| name.quoted());
                     item.fault(format!(
-                        "`{}` matches what `{}` in {} matches, and nothing says which is meant; make one more specific, or set `match.priority`",
-                        route.name, first.name, first.place
+                        "{} matches what {} in {} matches, and nothing says which is meant; make one more specific, or set `match.priority`",
+                        quoted(item),
+                        quoted(of_first),
+                        first.place
                     ));
                 }
                 _ => {
-                    seen.insert(key, route);
+                    seen.insert(key, (item, route));
                 }
             }
         }

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -17,11 +18,16 @@ use parking_lot::Mutex;
 use tokio::time::Sleep;
 
 use super::BodyFault;
+use crate::message::fields::may_trail;
+use crate::message::headers::remove_where;
+use crate::message::names;
 
 /// What a request body did so far; shared with the exchange's owner. One thread touches it; the atomics and locks, which
 /// are never waited for, are there because a request may be sent from any thread.
 #[derive(Debug, Default)]
 pub struct Progress {
+    /// The most bytes that it may have.
+    limit: u64,
     received: AtomicU64,
     ended: AtomicBool,
     fault: Mutex<Option<BodyFault>>,
@@ -31,6 +37,11 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// The most bytes that it may have.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
     /// Bytes that came in.
     pub fn received(&self) -> u64 {
         self.received.load(Relaxed)
@@ -87,7 +98,8 @@ pub async fn discard(mut rest: Incoming, deadline: Option<Instant>) -> bool {
 const DISCARDED: u64 = 64 << 10;
 const DISCARD_TIME: Duration = Duration::from_millis(150);
 
-/// The body of the client's request: limited in size, and in the time between two frames.
+/// The body of the client's request: limited in size, and in the time between two frames. Its trailers have what may
+/// trail, under names that the listener lets pass.
 pub struct ClientBody {
     /// None only when it is dropped.
     incoming: Option<Incoming>,
@@ -95,28 +107,34 @@ pub struct ClientBody {
     prefix: Option<Bytes>,
     limit: u64,
     idle: Patience,
+    /// None where no trailers can come.
+    names: Option<Arc<names::Rule>>,
     progress: Arc<Progress>,
 }
 
 impl ClientBody {
     /// Wraps a body of at most `limit` bytes (0: no limit) and at most `idle` between two frames. `keeps_rest`: what
-    /// nobody reads of it can be had from the progress.
+    /// nobody reads of it can be had from the progress. `names` says which trailers pass.
     pub fn new(
         incoming: Incoming,
         limit: u64,
         idle: Duration,
         keeps_rest: bool,
+        names: &Arc<names::Rule>,
     ) -> (Self, Arc<Progress>) {
+        let limit = if limit == 0 { u64::MAX } else { limit };
         let progress = Arc::new(Progress {
+            limit,
             keeps_rest: AtomicBool::new(keeps_rest),
             ..Progress::default()
         });
-        let limit = if limit == 0 { u64::MAX } else { limit };
+        let comes = !http_body::Body::is_end_stream(&incoming);
         let body = Self {
             incoming: Some(incoming),
             prefix: None,
             limit,
             idle: Patience::new(idle),
+            names: comes.then(|| names.clone()),
             progress: progress.clone(),
         };
         (body, progress)
@@ -125,6 +143,17 @@ impl ClientBody {
     /// Puts bytes that were read before the rest again.
     pub fn prepend(&mut self, bytes: Bytes) {
         self.prefix = Some(bytes).filter(|bytes| !bytes.is_empty());
+    }
+
+    /// Removes the trailers that do not pass.
+    #[cold]
+    fn fit_to_trail(&self, trailers: &mut HeaderMap) -> Result<(), BodyFault> {
+        if let Some(names) = &self.names {
+            let judged = names.judge(trailers);
+            judged.map_err(|names::Refused| BodyFault::Name)?;
+        }
+        remove_where(trailers, |name| !may_trail(name.as_str()));
+        Ok(())
     }
 
     fn is_all_in(&self) -> bool {
@@ -163,7 +192,7 @@ impl http_body::Body for ClientBody {
             return Poll::Ready(None);
         };
         match Pin::new(incoming).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
                 self.idle.met();
                 if let Some(data) = frame.data_ref() {
                     let received = self.progress.received() + data.len() as u64;
@@ -171,6 +200,10 @@ impl http_body::Body for ClientBody {
                     if received > self.limit {
                         return self.fail(BodyFault::TooLarge);
                     }
+                } else if let Some(trailers) = frame.trailers_mut()
+                    && let Err(fault) = self.fit_to_trail(trailers)
+                {
+                    return self.fail(fault);
                 }
                 if self.is_all_in() {
                     self.progress.ended.store(true, Relaxed);

@@ -6,9 +6,11 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use tokio::sync::mpsc;
 
 use super::{BodyFault, ClientBody};
+use crate::message::coding::Decoded;
 
 /// The body of a request on its way to an upstream.
 pub enum Outgoing {
@@ -20,6 +22,19 @@ pub enum Outgoing {
     Client(Box<ClientBody>),
     /// As it comes from plugins that edit it.
     Edited(mpsc::Receiver<Result<Frame<Bytes>, BodyFault>>),
+    /// Without its content coding.
+    Decoded(Box<Decoded<Self>>),
+    /// As it comes; its first piece is there.
+    Begun(Box<Begun>),
+}
+
+/// A body that streams, whose first bytes or trailers are there.
+#[derive(Debug)]
+pub struct Begun {
+    first: Option<Frame<Bytes>>,
+    rest: Outgoing,
+    /// Of the whole.
+    length: Option<u64>,
 }
 
 impl Outgoing {
@@ -37,8 +52,35 @@ impl Outgoing {
             Self::Empty => *self = Self::full(bytes),
             Self::Full(rest) => *rest = [bytes, std::mem::take(rest)].concat().into(),
             Self::Client(body) => body.prepend(bytes),
-            // Nothing reads ahead of plugins.
-            Self::Edited(_) => {}
+            Self::Decoded(body) => body.prepend(bytes),
+            // Nothing reads ahead of plugins, or on the way out.
+            Self::Edited(_) | Self::Begun(_) => {}
+        }
+    }
+
+    /// Waits for the first byte of a body that streams, for its trailers, or for its end: then there is none, whatever
+    /// was announced.
+    ///
+    /// # Errors
+    /// The fault of the body.
+    pub async fn begin(mut self) -> Result<Self, BodyFault> {
+        if matches!(self, Self::Empty | Self::Full(_) | Self::Begun(_)) {
+            return Ok(self);
+        }
+        let length = http_body::Body::size_hint(&self).exact();
+        loop {
+            match self.frame().await.transpose()? {
+                Some(frame) if frame.data_ref().is_some_and(Bytes::is_empty) => {}
+                Some(frame) => {
+                    return Ok(Self::Begun(Box::new(Begun {
+                        first: Some(frame),
+                        rest: self,
+                        length,
+                    })));
+                }
+                None if length.is_some_and(|length| length > 0) => return Err(BodyFault::Broken),
+                None => return Ok(Self::Empty),
+            }
         }
     }
 
@@ -70,6 +112,11 @@ impl http_body::Body for Outgoing {
             }
             Self::Client(body) => Pin::new(body.as_mut()).poll_frame(cx),
             Self::Edited(frames) => frames.poll_recv(cx),
+            Self::Decoded(body) => Pin::new(body.as_mut()).poll_frame(cx),
+            Self::Begun(begun) => match begun.first.take() {
+                Some(first) => Poll::Ready(Some(Ok(first))),
+                None => Pin::new(&mut begun.rest).poll_frame(cx),
+            },
         }
     }
 
@@ -79,6 +126,8 @@ impl http_body::Body for Outgoing {
             Self::Full(bytes) => bytes.is_empty(),
             Self::Client(body) => body.is_end_stream(),
             Self::Edited(_) => false,
+            Self::Decoded(body) => body.is_end_stream(),
+            Self::Begun(begun) => begun.first.is_none() && begun.rest.is_end_stream(),
         }
     }
 
@@ -87,7 +136,12 @@ impl http_body::Body for Outgoing {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Client(body) => body.size_hint(),
-            Self::Edited(_) => SizeHint::default(),
+            Self::Edited(_) | Self::Decoded(_) => SizeHint::default(),
+            // Asked for before the first piece is taken.
+            Self::Begun(begun) => match begun.length {
+                Some(length) => SizeHint::with_exact(length),
+                None => SizeHint::default(),
+            },
         }
     }
 }

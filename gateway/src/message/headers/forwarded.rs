@@ -242,7 +242,7 @@ mod tests {
                 trusted: false
             }
         );
-        assert!(super::super::strip(&mut headers, false).identity);
+        assert!(super::super::strip_request(&mut headers).identity);
         forget_client(&mut headers);
         assert!(headers.is_empty(), "{headers:?}");
         forward(

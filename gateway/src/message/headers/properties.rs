@@ -7,7 +7,7 @@ use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
-use super::{X_REQUEST_ID, address_value, client, forget_client, forward, strip};
+use super::{X_REQUEST_ID, address_value, client, forget_client, forward, strip_request};
 use super::{host_of, request_id};
 use crate::message::fields;
 
@@ -48,7 +48,7 @@ pub fn forwarded(input: &[u8]) {
     let is_proxy = proxies.iter().any(|net| net.contains(&peer.to_canonical()));
     assert_eq!(found.trusted, is_proxy);
     let mut sent = headers.clone();
-    let seen = strip(&mut sent, false);
+    let seen = strip_request(&mut sent);
     if seen.identity && !found.trusted {
         forget_client(&mut sent);
     }
@@ -70,10 +70,13 @@ pub fn forwarded(input: &[u8]) {
     }
 }
 
-/// Only the gateway's own three fields tell who asks, even to a server that takes `_` for `-` as CGI does.
+/// Only the gateway's own three fields tell who asks, even to a server that takes `_` or any other byte for `-` as CGI
+/// does.
 fn check_stranger(sent: &HeaderMap, [address, scheme, authority]: [&HeaderValue; 3]) {
     for (name, value) in sent {
-        let read = name.as_str().replace('_', "-");
+        let read = name
+            .as_str()
+            .replace(|part: char| !part.is_ascii_alphanumeric(), "-");
         if !fields::tells_client(&read) {
             continue;
         }

@@ -13,13 +13,13 @@ wasmtime::component::bindgen!({
     inline: "
         package gateway:host;
         world host {
-            import gateway:plugin/exchange@0.1.0;
-            import gateway:plugin/upstream@0.1.0;
-            import gateway:plugin/state@0.1.0;
-            import gateway:plugin/limiter@0.1.0;
-            import gateway:plugin/telemetry@0.1.0;
-            import gateway:plugin/secrets@0.1.0;
-            export gateway:plugin/filter@0.1.0;
+            import gateway:plugin/exchange@0.2.0;
+            import gateway:plugin/upstream@0.2.0;
+            import gateway:plugin/state@0.2.0;
+            import gateway:plugin/limiter@0.2.0;
+            import gateway:plugin/telemetry@0.2.0;
+            import gateway:plugin/secrets@0.2.0;
+            export gateway:plugin/filter@0.2.0;
         }
     ",
     world: "gateway:host/host",

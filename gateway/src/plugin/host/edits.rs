@@ -7,8 +7,9 @@ use wasmtime::component::{ComponentType, Linker, Lower, WasmList};
 use wasmtime::{AsContext, StoreContextMut};
 
 use super::bindings::gateway::plugin::exchange::HeaderError;
-use super::fields::{FieldEdit, Message};
+use super::fields::FieldEdit;
 use super::guest::Guest;
+use crate::message::phase::Direction;
 use crate::plugin::grants::VERSION;
 
 /// `edit-error`
@@ -70,8 +71,8 @@ impl Guest {
         value: &[u8],
     ) -> wasmtime::Result<Result<(), HeaderError>> {
         let message = match kind {
-            0..=2 => Message::Request,
-            3..=5 => Message::Response,
+            0..=2 => Direction::Request,
+            3..=5 => Direction::Response,
             6 => {
                 let (Ok(name), Ok(value)) = (str::from_utf8(name), str::from_utf8(value)) else {
                     return Ok(Err(HeaderError::InvalidValue));

@@ -2,116 +2,136 @@
 //! reserved field, or beyond the grants is denied and the request goes on without it.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
+use crate::config::HeaderPatterns;
 use crate::exchange::Parts;
 use crate::message::head::ResponseEdit;
 use crate::message::path;
-use crate::message::phase::Phase;
+use crate::message::phase::{Direction, Phase};
 use crate::message::query;
 use crate::plugin::failure::Stop;
-use crate::plugin::host::bindings::gateway::plugin::exchange::{HeaderError, Host};
-use crate::plugin::host::fields::{FieldEdit, Message, edit_response};
+use crate::plugin::host::bindings::gateway::plugin::exchange::HeaderError;
+use crate::plugin::host::fields::{FieldEdit, edit_response};
 use crate::plugin::host::guest::Guest;
 
 /// Attributes of one exchange, and bytes of a name or value.
 const ATTRIBUTES: usize = 256;
 const ATTRIBUTE: usize = 64 << 10;
 
-type Edit = wasmtime::Result<Result<(), HeaderError>>;
-type Fields = Vec<(String, Vec<u8>)>;
+pub(super) type Edit = wasmtime::Result<Result<(), HeaderError>>;
 
-impl Host for Guest {
-    fn id(&mut self) -> wasmtime::Result<String> {
-        self.read(|exchange| text(&exchange.client.id))
+/// What a guest asks, and what it is answered, as it lies in the exchange. How arguments come out of a guest's memory and
+/// answers go into it is the business of [`component`](super::component).
+impl Guest {
+    pub(super) fn id(&mut self) -> wasmtime::Result<Cow<'_, str>> {
+        let exchange = self.seen()?;
+        Ok(exchange.map_or(Cow::Borrowed(""), |exchange| text(&exchange.client.id)))
     }
 
-    fn route(&mut self) -> wasmtime::Result<String> {
-        self.read(|exchange| exchange.route.name.to_string())
+    pub(super) fn route_asked(&mut self) -> wasmtime::Result<&str> {
+        let exchange = self.seen()?;
+        Ok(exchange.map_or("", |exchange| &exchange.route.name))
     }
 
-    fn client_address(&mut self) -> wasmtime::Result<String> {
-        self.read(|exchange| exchange.client.address.to_string())
+    pub(super) fn client_address(&mut self) -> wasmtime::Result<Option<IpAddr>> {
+        Ok(self.seen()?.map(|exchange| exchange.client.address))
     }
 
-    fn scheme(&mut self) -> wasmtime::Result<String> {
-        self.read(|exchange| {
-            if exchange.client.secure {
-                "https"
-            } else {
-                "http"
-            }
-            .to_owned()
+    pub(super) fn scheme(&mut self) -> wasmtime::Result<&'static str> {
+        Ok(match self.seen()? {
+            Some(exchange) if exchange.client.secure => "https",
+            Some(_) => "http",
+            None => "",
         })
     }
 
-    fn authority(&mut self) -> wasmtime::Result<String> {
-        self.read(|exchange| text(&exchange.client.authority))
+    pub(super) fn authority(&mut self) -> wasmtime::Result<Cow<'_, str>> {
+        let exchange = self.seen()?;
+        Ok(exchange.map_or(Cow::Borrowed(""), |exchange| {
+            text(&exchange.client.authority)
+        }))
     }
 
-    fn method(&mut self) -> wasmtime::Result<String> {
-        self.read(|exchange| exchange.request.method.as_str().to_owned())
+    pub(super) fn method(&mut self) -> wasmtime::Result<&str> {
+        let exchange = self.seen()?;
+        Ok(exchange.map_or("", |exchange| exchange.request.method.as_str()))
     }
 
-    fn path(&mut self) -> wasmtime::Result<String> {
-        self.read(|exchange| exchange.request.path.as_str().to_owned())
+    pub(super) fn path(&mut self) -> wasmtime::Result<&str> {
+        let exchange = self.seen()?;
+        Ok(exchange.map_or("", |exchange| exchange.request.path.as_str()))
     }
 
-    fn path_param(&mut self, name: String) -> wasmtime::Result<Option<String>> {
-        self.read(|exchange| exchange.param(&name).map(str::to_owned))
+    pub(super) fn path_param(&mut self, name: &str) -> wasmtime::Result<Option<&str>> {
+        Ok(self.seen()?.and_then(|exchange| exchange.param(name)))
     }
 
-    fn query_param(&mut self, name: String) -> wasmtime::Result<Option<String>> {
-        self.read(|exchange| {
-            exchange
-                .request
-                .path
-                .query()
-                .and_then(|text| query::first(text, &name))
-                .map(Cow::into_owned)
-        })
+    pub(super) fn query_param(&mut self, name: &str) -> wasmtime::Result<Option<Cow<'_, str>>> {
+        let query = self
+            .seen()?
+            .and_then(|exchange| exchange.request.path.query());
+        Ok(query.and_then(|query| query::first(query, name)))
     }
 
-    fn client_certificate_subject(&mut self) -> wasmtime::Result<Option<String>> {
-        // No listener of this version asks for a client certificate.
-        self.read(|_| None)
+    /// No listener of this version asks for a client certificate.
+    pub(super) fn client_certificate_subject(&mut self) -> wasmtime::Result<Option<&str>> {
+        self.seen().map(|_| None)
     }
 
-    fn request_header(&mut self, name: String) -> wasmtime::Result<Option<Vec<u8>>> {
+    pub(super) fn remaining_ms(&mut self) -> wasmtime::Result<Option<u32>> {
+        let deadline = self.seen()?.and_then(Parts::deadline);
+        Ok(deadline.map(milliseconds_until))
+    }
+
+    pub(super) fn call_remaining_ms(&mut self) -> wasmtime::Result<u32> {
         self.budget.host_call()?;
-        if !self.shared.plugin.grants.read_request_headers.covers(&name) {
+        Ok(milliseconds_until(self.call_deadline()))
+    }
+
+    /// The first field of that name, where the grants cover it.
+    pub(super) fn header(
+        &mut self,
+        message: Direction,
+        name: &str,
+    ) -> wasmtime::Result<Option<&[u8]>> {
+        self.budget.host_call()?;
+        if !self.reads(message).covers_any_case(name) {
+            self.deny_read(message, name);
             return Ok(None);
         }
-        Ok(self
-            .exchange
-            .get()
-            .and_then(|exchange| first(&exchange.request.headers, &name)))
+        let value = self.fields_of(message).and_then(|fields| fields.get(name));
+        Ok(value.map(HeaderValue::as_bytes))
     }
 
-    fn request_headers(&mut self) -> wasmtime::Result<Fields> {
+    /// Every field that the grants cover.
+    pub(super) fn headers(&mut self, message: Direction) -> wasmtime::Result<Vec<(&str, &[u8])>> {
         self.budget.host_call()?;
-        let covers = &self.shared.plugin.grants.read_request_headers;
-        let exchange = self.exchange.get();
-        Ok(exchange
-            .map(|exchange| all(&exchange.request.headers, |name| covers.covers(name)))
-            .unwrap_or_default())
+        let reads = self.reads(message);
+        let fields = self.fields_of(message).into_iter().flatten();
+        let covered = fields.filter(|(name, _)| reads.covers(name.as_str()));
+        Ok(covered
+            .map(|(name, value)| (name.as_str(), value.as_bytes()))
+            .collect())
     }
 
-    fn set_request_header(&mut self, name: String, value: Vec<u8>) -> Edit {
-        self.edit_one(Message::Request, &name, || FieldEdit::set(&value))
+    pub(super) fn set_header(&mut self, message: Direction, name: &str, value: &[u8]) -> Edit {
+        self.edit_one(message, name, || FieldEdit::set(value))
     }
 
-    fn append_request_header(&mut self, name: String, value: Vec<u8>) -> Edit {
-        self.edit_one(Message::Request, &name, || FieldEdit::append(&value))
+    pub(super) fn append_header(&mut self, message: Direction, name: &str, value: &[u8]) -> Edit {
+        self.edit_one(message, name, || FieldEdit::append(value))
     }
 
-    fn remove_request_header(&mut self, name: String) -> Edit {
-        self.edit_one(Message::Request, &name, || Ok(FieldEdit::Remove))
+    pub(super) fn remove_header(&mut self, message: Direction, name: &str) -> Edit {
+        self.edit_one(message, name, || Ok(FieldEdit::Remove))
     }
 
-    fn set_method(&mut self, method: String) -> Edit {
+    pub(super) fn set_method(&mut self, method: &str) -> Edit {
         self.budget.host_call()?;
         let Some(exchange) = self.in_phase(Phase::Request) else {
             return Ok(Err(HeaderError::Denied));
@@ -126,17 +146,27 @@ impl Host for Guest {
         Ok(Ok(()))
     }
 
-    fn set_path(&mut self, path: String) -> Edit {
+    pub(super) fn set_path(&mut self, path: &str) -> Edit {
         self.budget.host_call()?;
         let Some(exchange) = self.in_phase(Phase::Request) else {
             return Ok(Err(HeaderError::Denied));
         };
-        Ok(path::set_by_plugin(path)
-            .map(|path| exchange.request.path = path)
-            .map_err(|_| HeaderError::InvalidName))
+        match path::set_by_plugin(path.to_owned()) {
+            Ok(path) => {
+                exchange.request.path = path;
+                Ok(Ok(()))
+            }
+            Err(unfit) => {
+                self.forbid(
+                    "path",
+                    format_args!("it sets a path that may not leave: {unfit}"),
+                );
+                Ok(Err(HeaderError::InvalidName))
+            }
+        }
     }
 
-    fn set_upstream(&mut self, name: String) -> Edit {
+    pub(super) fn set_upstream(&mut self, name: &str) -> Edit {
         self.budget.host_call()?;
         if !self
             .shared
@@ -146,57 +176,50 @@ impl Host for Guest {
             .iter()
             .any(|granted| **granted == *name)
         {
+            let name = self.shown(name);
             self.deny(
                 "upstream",
-                format_args!("it sends the request to the upstream {name:?}"),
-                format_args!("upstreams = [{name:?}]"),
+                format_args!("it sends the request to the upstream {name}"),
+                format_args!("upstreams = [{name}]"),
             );
             return Ok(Err(HeaderError::Denied));
         }
         let Some(exchange) = self.in_phase(Phase::Request) else {
             return Ok(Err(HeaderError::Denied));
         };
-        let Some(upstream) = exchange.view.upstream_named(&name) else {
+        let Some(upstream) = exchange.view.upstream_named(name) else {
             return Ok(Err(HeaderError::Denied));
         };
         exchange.request.upstream = Some(upstream);
         Ok(Ok(()))
     }
 
-    fn request_body(&mut self) -> wasmtime::Result<Option<Vec<u8>>> {
+    /// The body of the request, where it is held.
+    pub(super) fn request_body(&mut self) -> wasmtime::Result<Option<&Bytes>> {
         self.budget.host_call()?;
-        if !self.phases.request_body() {
-            return Ok(None);
-        }
-        let body = self
-            .exchange
-            .get()
-            .and_then(|exchange| exchange.request.body.as_ref());
-        Ok(body.map(|body| body.to_vec()))
+        let exchange = self.exchange.get().filter(|_| self.phases.request_body());
+        Ok(exchange.and_then(|exchange| exchange.request.body.as_ref()))
     }
 
-    fn set_request_body(&mut self, body: Vec<u8>) -> wasmtime::Result<()> {
+    pub(super) fn set_request_body(&mut self, body: Bytes) -> wasmtime::Result<()> {
         self.budget.host_call()?;
         self.check_body(&body)?;
         if self.phases.request_body()
             && let Some(exchange) = self.in_phase(Phase::Request)
         {
-            exchange.request.body = Some(Bytes::from(body));
+            exchange.request.body = Some(body);
         }
         Ok(())
     }
 
-    fn status(&mut self) -> wasmtime::Result<Option<u16>> {
-        self.read(|exchange| {
-            exchange
-                .response
-                .head
-                .as_ref()
-                .map(|head| head.status.as_u16())
-        })
+    pub(super) fn status(&mut self) -> wasmtime::Result<Option<u16>> {
+        let head = self
+            .seen()?
+            .and_then(|exchange| exchange.response.head.as_ref());
+        Ok(head.map(|head| head.status.as_u16()))
     }
 
-    fn set_status(&mut self, status: u16) -> wasmtime::Result<()> {
+    pub(super) fn set_status(&mut self, status: u16) -> wasmtime::Result<()> {
         self.budget.host_call()?;
         if let Some(status) = answer_status(status)
             && let Some(exchange) = self.exchange.get_mut()
@@ -206,74 +229,27 @@ impl Host for Guest {
         Ok(())
     }
 
-    fn response_header(&mut self, name: String) -> wasmtime::Result<Option<Vec<u8>>> {
+    /// The body of the response, where it is held.
+    pub(super) fn response_body(&mut self) -> wasmtime::Result<Option<&Bytes>> {
         self.budget.host_call()?;
-        if !self
-            .shared
-            .plugin
-            .grants
-            .read_response_headers
-            .covers(&name)
-        {
-            return Ok(None);
-        }
-        let head = self
-            .exchange
-            .get()
-            .and_then(|exchange| exchange.response.head.as_ref());
-        Ok(head.and_then(|head| first(&head.headers, &name)))
+        let exchange = self.exchange.get().filter(|_| self.phases.response_body());
+        Ok(exchange.and_then(|exchange| exchange.response.body.as_ref()))
     }
 
-    fn response_headers(&mut self) -> wasmtime::Result<Fields> {
-        self.budget.host_call()?;
-        let covers = &self.shared.plugin.grants.read_response_headers;
-        let head = self
-            .exchange
-            .get()
-            .and_then(|exchange| exchange.response.head.as_ref());
-        Ok(head
-            .map(|head| all(&head.headers, |name| covers.covers(name)))
-            .unwrap_or_default())
-    }
-
-    fn set_response_header(&mut self, name: String, value: Vec<u8>) -> Edit {
-        self.edit_one(Message::Response, &name, || FieldEdit::set(&value))
-    }
-
-    fn append_response_header(&mut self, name: String, value: Vec<u8>) -> Edit {
-        self.edit_one(Message::Response, &name, || FieldEdit::append(&value))
-    }
-
-    fn remove_response_header(&mut self, name: String) -> Edit {
-        self.edit_one(Message::Response, &name, || Ok(FieldEdit::Remove))
-    }
-
-    fn response_body(&mut self) -> wasmtime::Result<Option<Vec<u8>>> {
-        self.budget.host_call()?;
-        if !self.phases.response_body() {
-            return Ok(None);
-        }
-        let body = self
-            .exchange
-            .get()
-            .and_then(|exchange| exchange.response.body.as_ref());
-        Ok(body.map(|body| body.to_vec()))
-    }
-
-    fn set_response_body(&mut self, body: Vec<u8>) -> wasmtime::Result<()> {
+    pub(super) fn set_response_body(&mut self, body: Bytes) -> wasmtime::Result<()> {
         self.budget.host_call()?;
         self.check_body(&body)?;
         if let Some(exchange) = self.in_phase(Phase::Response) {
-            exchange.response.body = Some(Bytes::from(body));
+            exchange.response.body = Some(body);
         }
         Ok(())
     }
 
-    fn attribute(&mut self, name: String) -> wasmtime::Result<Option<String>> {
-        self.read(|exchange| exchange.attribute(&name).map(str::to_owned))
+    pub(super) fn attribute(&mut self, name: &str) -> wasmtime::Result<Option<&str>> {
+        Ok(self.seen()?.and_then(|exchange| exchange.attribute(name)))
     }
 
-    fn set_attribute(&mut self, name: String, value: String) -> wasmtime::Result<()> {
+    pub(super) fn set_attribute(&mut self, name: &str, value: &str) -> wasmtime::Result<()> {
         self.budget.host_call()?;
         self.leave_attribute(name.into(), value.into());
         Ok(())
@@ -290,21 +266,40 @@ impl Guest {
         Ok(())
     }
 
-    fn read<R: Default>(&mut self, read: impl FnOnce(&Parts) -> R) -> wasmtime::Result<R> {
+    /// The exchange in hand, if there is one, for a call that reads.
+    fn seen(&mut self) -> wasmtime::Result<Option<&Parts>> {
         self.budget.host_call()?;
-        Ok(self.exchange.get().map(read).unwrap_or_default())
+        Ok(self.exchange.get())
     }
 
+    fn reads(&self, message: Direction) -> &HeaderPatterns {
+        let grants = &self.shared.plugin.grants;
+        match message {
+            Direction::Request => &grants.read_request_headers,
+            Direction::Response => &grants.read_response_headers,
+        }
+    }
+
+    fn fields_of(&self, message: Direction) -> Option<&HeaderMap> {
+        let exchange = self.exchange.get()?;
+        match message {
+            Direction::Request => Some(&exchange.request.headers),
+            Direction::Response => exchange.response.head.as_ref().map(|head| &head.headers),
+        }
+    }
+
+    /// The exchange for an edit, where the phase in hand allows it.
     pub(super) fn in_phase(&mut self, phase: Phase) -> Option<&mut Parts> {
-        self.exchange
-            .get_mut()
-            .filter(|exchange| exchange.phase == phase)
+        let exchange = self.exchange.get_mut();
+        let exchange = exchange.filter(|exchange| exchange.phase == phase)?;
+        exchange.touch();
+        Some(exchange)
     }
 
     /// A call of one edit.
     fn edit_one(
         &mut self,
-        message: Message,
+        message: Direction,
         name: &str,
         edit: impl FnOnce() -> Result<FieldEdit, HeaderError>,
     ) -> Edit {
@@ -323,6 +318,7 @@ impl Guest {
             && value.len() <= ATTRIBUTE
             && exchange.phase != Phase::Complete
         {
+            exchange.touch();
             exchange.set_attribute(name, value);
         }
     }
@@ -335,18 +331,11 @@ pub(in crate::plugin) fn answer_status(status: u16) -> Option<StatusCode> {
         .filter(|status| (200..=599).contains(&status.as_u16()))
 }
 
-fn first(headers: &HeaderMap, name: &str) -> Option<Vec<u8>> {
-    headers.get(name).map(|value| value.as_bytes().to_vec())
+fn milliseconds_until(deadline: Instant) -> u32 {
+    let left = deadline.saturating_duration_since(Instant::now());
+    u32::try_from(left.as_millis()).unwrap_or(u32::MAX)
 }
 
-fn all(headers: &HeaderMap, covers: impl Fn(&str) -> bool) -> Fields {
-    headers
-        .iter()
-        .filter(|(name, _)| covers(name.as_str()))
-        .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
-        .collect()
-}
-
-fn text(value: &HeaderValue) -> String {
-    String::from_utf8_lossy(value.as_bytes()).into_owned()
+fn text(value: &HeaderValue) -> Cow<'_, str> {
+    String::from_utf8_lossy(value.as_bytes())
 }

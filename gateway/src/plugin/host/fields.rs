@@ -3,22 +3,15 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::bindings::gateway::plugin::exchange::HeaderError;
-use super::guest::Guest;
+use super::guest::{Guest, NAME};
 use crate::exchange::Parts;
 use crate::message::fields::is_own;
 use crate::message::head::ResponseEdit;
-use crate::message::phase::Phase;
+use crate::message::phase::{Direction, Phase};
 use crate::plugin::limits::FIELDS;
 
 /// Bytes of one field value.
 const VALUE: usize = 64 << 10;
-
-/// The message whose fields are edited.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Message {
-    Request,
-    Response,
-}
 
 /// What an edit does with the fields of its name.
 #[derive(Debug)]
@@ -42,7 +35,7 @@ impl Guest {
     /// Makes an edit if the plugin may make it.
     pub(super) fn edit_field(
         &mut self,
-        message: Message,
+        message: Direction,
         name: &[u8],
         edit: impl FnOnce() -> Result<FieldEdit, HeaderError>,
     ) -> Result<(), HeaderError> {
@@ -54,18 +47,19 @@ impl Guest {
     }
 
     /// The name of a field that the plugin may edit; it is known from then on.
-    fn editable(&mut self, message: Message, name: &[u8]) -> Result<HeaderName, HeaderError> {
+    fn editable(&mut self, message: Direction, name: &[u8]) -> Result<HeaderName, HeaderError> {
         let field = field_name(name).map_err(|error| self.forbid_field(name, error))?;
         let grants = &self.shared.plugin.grants;
         let (writes, kind, side) = match message {
-            Message::Request => (&grants.write_request_headers, "request_field", "request"),
-            Message::Response => (&grants.write_response_headers, "response_field", "response"),
+            Direction::Request => (&grants.write_request_headers, "request_field", "request"),
+            Direction::Response => (&grants.write_response_headers, "response_field", "response"),
         };
         if !writes.covers(field.as_str()) {
+            let shown = self.shared.words.line(field.as_str(), NAME);
             self.deny(
                 kind,
-                format_args!("it writes the {side} field {field}"),
-                format_args!("{side}_headers = {{ write = [\"{field}\"] }}"),
+                format_args!("it writes the {side} field {shown}"),
+                format_args!("{side}_headers = {{ write = [\"{shown}\"] }}"),
             );
             return Err(HeaderError::Denied);
         }
@@ -76,16 +70,16 @@ impl Guest {
     /// Makes an edit of a field that the plugin may edit.
     fn edit(
         &mut self,
-        message: Message,
+        message: Direction,
         name: HeaderName,
         edit: FieldEdit,
     ) -> Result<(), HeaderError> {
         match message {
-            Message::Request => {
+            Direction::Request => {
                 let exchange = self.in_phase(Phase::Request).ok_or(HeaderError::Denied)?;
                 edit_request(&mut exchange.request.headers, name, edit)
             }
-            Message::Response => {
+            Direction::Response => {
                 let exchange = self.exchange.get_mut().ok_or(HeaderError::Denied)?;
                 let edit = match edit {
                     FieldEdit::Set(value) => ResponseEdit::Set(name, value),
@@ -124,6 +118,7 @@ fn edit_request(
 
 /// Applies an edit of the response at once, or keeps it until there is a response.
 pub(super) fn edit_response(exchange: &mut Parts, edit: ResponseEdit) -> Result<(), HeaderError> {
+    exchange.touch();
     match (exchange.phase, &mut exchange.response.head) {
         (Phase::Response, Some(head)) => {
             if head.headers.len() >= FIELDS

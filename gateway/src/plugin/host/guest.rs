@@ -1,10 +1,11 @@
 //! What a guest's calls into the host act on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
@@ -14,12 +15,17 @@ use super::names::Names;
 use super::output::Output;
 use crate::config::{self, Secret};
 use crate::exchange::Exchange;
-use crate::message::phase::Phases;
-use crate::plugin::failure::LogGate;
+use crate::message::phase::{Direction, Phases};
+use crate::plugin::failure::{Failure, FailureKind};
 use crate::plugin::limits::Budget;
 use crate::plugin::ticker::Clock;
-use crate::state::Memory;
+use crate::plugin::words::Words;
+use crate::state::{Memory, Namespace};
+use crate::telemetry::log_gate::LogGate;
 use crate::telemetry::metrics::{Metrics, PluginMetrics};
+
+/// The longest name of a guest's that is shown, bytes.
+pub(super) const NAME: usize = 128;
 
 /// What host functions work with; one set for the whole process.
 #[derive(Debug, Clone)]
@@ -46,27 +52,45 @@ pub(in crate::plugin) struct Shared {
     pub(in crate::plugin) plugin: Arc<config::Plugin>,
     pub(in crate::plugin) services: Services,
     pub(in crate::plugin) metrics: Arc<PluginMetrics>,
+    /// What it has of the state.
+    pub(super) state: Namespace,
     clock: Arc<Clock>,
+    /// What the plugin is given in confidence, sorted.
+    pub(in crate::plugin) confidential: Vec<Secret>,
+    /// Shows what the plugin says, without it.
+    pub(in crate::plugin) words: Words,
     /// Protects the log from a flood of failures.
     pub(in crate::plugin) gate: LogGate,
     /// Protects the log from a flood of denied edits and calls.
     pub(super) denials: LogGate,
+    /// Fields of requests and of responses that it may not read, and that the log has.
+    denied_reads: Mutex<HashSet<(usize, Box<str>)>>,
 }
+
+/// Denied fields that the log has for one plugin, and how much of a name it shows, bytes: a plugin chooses names.
+const DENIED_READS: usize = 100;
+const FIELD_SHOWN: usize = 64;
 
 impl Shared {
     pub(in crate::plugin) fn new(
         plugin: Arc<config::Plugin>,
         services: Services,
         clock: Arc<Clock>,
+        confidential: Vec<Secret>,
     ) -> Self {
         let metrics = services.metrics.plugin(&plugin.name);
+        let state = Namespace::new(&services.state, &plugin.name);
         Self {
             plugin,
             services,
             metrics,
+            state,
             clock,
+            words: Words::hiding(confidential.iter().map(Secret::reveal)),
+            confidential,
             gate: LogGate::new(),
             denials: LogGate::new(),
+            denied_reads: Mutex::default(),
         }
     }
 
@@ -98,6 +122,8 @@ pub(in crate::plugin) struct Guest {
     pub(in crate::plugin) deadline: Instant,
     /// The last line the guest logged at level error in this call.
     pub(in crate::plugin) last_words: Option<String>,
+    /// Whether a sub-request of the call in hand went in a circle.
+    pub(super) looped: bool,
     /// Names of request and of response fields that it has edited before.
     pub(super) names: [Names; 2],
     /// The route it serves without the exchange in hand: chunks of a body may come while another phase has it.
@@ -126,6 +152,7 @@ impl Guest {
             on_fibre: true,
             deadline: Instant::now(),
             last_words: None,
+            looped: false,
             names: Default::default(),
             route: None,
             outputs,
@@ -140,6 +167,15 @@ impl Guest {
         self.phases = phases;
         self.deadline = deadline;
         self.last_words = None;
+        self.looped = false;
+    }
+
+    /// A failure of the call in hand. After a sub-request in a circle it is of that kind, whatever the plugin made of it.
+    pub(in crate::plugin) fn judged(&self, mut failure: Failure) -> Failure {
+        if self.looped {
+            failure.kind = FailureKind::Loop;
+        }
+        failure
     }
 
     /// What the plugin wanted is not granted; `remedy` would grant it.
@@ -153,6 +189,38 @@ impl Guest {
         self.shared.denied(self.route_name(), kind, what);
     }
 
+    /// A field that the plugin may not read: it sees none, so nothing else tells. Every read counts, the log has each
+    /// field once.
+    pub(super) fn deny_read(&self, message: Direction, name: &str) {
+        let (kind, side) = match message {
+            Direction::Request => ("request_field_read", "request"),
+            Direction::Response => ("response_field_read", "response"),
+        };
+        self.shared.metrics.denied(kind);
+        let mut end = name.len().min(FIELD_SHOWN);
+        while !name.is_char_boundary(end) {
+            end -= 1;
+        }
+        let shown = &name[..end];
+        let mut told = self.shared.denied_reads.lock();
+        if told.len() >= DENIED_READS || !told.insert((message as usize, shown.into())) {
+            return;
+        }
+        tracing::warn!(
+            plugin = &*self.shared.plugin.name,
+            route = self.route_name().unwrap_or(""),
+            "denied: it reads the {side} field {shown:?} and sees none; grant it with `grants = {{ {side}_headers = {{ \
+             read = [{shown:?}] }} }}`"
+        );
+    }
+
+    /// When the call in hand must be over: by the plugin's timeout, and by that of the route.
+    pub(super) fn call_deadline(&self) -> Instant {
+        let exchange = self.exchange.get();
+        let deadline = exchange.and_then(|exchange| exchange.deadline());
+        deadline.map_or(self.deadline, |deadline| deadline.min(self.deadline))
+    }
+
     /// Reports what no grant can allow.
     pub(super) fn forbid(&self, kind: &'static str, what: fmt::Arguments<'_>) {
         self.shared.denied(self.route_name(), kind, what);
@@ -161,11 +229,16 @@ impl Guest {
     /// A name of a field that cannot be edited: one that is the gateway's own is forbidden.
     pub(super) fn forbid_field(&self, name: &[u8], why: HeaderError) -> HeaderError {
         if matches!(why, HeaderError::Denied) {
-            let shown = String::from_utf8_lossy(&name[..name.len().min(64)]);
-            let what = format_args!("it edits the field {shown:?}, which is the gateway's own");
+            let shown = self.shown(&String::from_utf8_lossy(name));
+            let what = format_args!("it edits the field {shown}, which is the gateway's own");
             self.forbid("reserved_field", what);
         }
         why
+    }
+
+    /// A name that the guest asked for, between quotation marks.
+    pub(super) fn shown(&self, name: &str) -> String {
+        self.shared.words.quoted(name, NAME)
     }
 
     pub(super) fn route_name(&self) -> Option<&str> {
@@ -178,7 +251,8 @@ impl Guest {
     /// Writes what the guest wrote to its standard output and error to the log.
     pub(in crate::plugin) fn report_output(&self) {
         for output in &self.outputs {
-            output.log(&self.shared.plugin.name, self.route_name().unwrap_or(""));
+            let (plugin, words) = (&*self.shared.plugin.name, &self.shared.words);
+            output.log(plugin, self.route_name().unwrap_or(""), words);
         }
     }
 

@@ -1,15 +1,13 @@
 //! `limiter`: quotas, in the plugin's own namespace. Needs no grant.
 
-use crate::plugin::host::bindings::gateway::plugin::limiter::{
-    Algorithm, Decision, Error, Host, Quota,
-};
+use crate::plugin::host::bindings::gateway::plugin::limiter::{Algorithm, Decision, Error, Quota};
 use crate::plugin::host::guest::Guest;
 use crate::state;
 
-impl Host for Guest {
-    fn acquire(
+impl Guest {
+    pub(super) fn acquire(
         &mut self,
-        key: String,
+        key: &str,
         quota: Quota,
         cost: u32,
     ) -> wasmtime::Result<Result<Decision, Error>> {
@@ -24,11 +22,7 @@ impl Host for Guest {
             window_ms: quota.window_ms.max(1),
             burst: quota.burst,
         };
-        let shared = &*self.shared;
-        let decision = shared
-            .services
-            .state
-            .acquire(&shared.plugin.name, &key, &quota, cost);
+        let decision = self.shared.state.acquire(key, &quota, cost);
         Ok(decision.map_err(Error::from).map(|decision| Decision {
             allowed: decision.allowed,
             remaining: decision.remaining,

@@ -12,6 +12,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use crate::plugin::limits::take;
+use crate::plugin::words::Words;
 
 /// The longest write that is taken at once.
 const PERMIT: usize = 4096;
@@ -43,7 +44,7 @@ impl Output {
     }
 
     /// Writes what came since the last time to the log.
-    pub(super) fn log(&self, plugin: &str, route: &str) {
+    pub(super) fn log(&self, plugin: &str, route: &str, words: &Words) {
         let written = {
             let mut written = self.written.lock();
             if written.bytes.is_empty() && written.lost == 0 {
@@ -52,11 +53,17 @@ impl Output {
             std::mem::take(&mut *written)
         };
         let text = String::from_utf8_lossy(&written.bytes);
-        let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+        // A line whose end is lost may end in the middle of what is not to be shown.
+        let whole = match written.lost {
+            0 => text.len(),
+            _ => text.rfind('\n').map_or(0, |end| end + 1),
+        };
+        let mut lines = text[..whole].lines().filter(|line| !line.trim().is_empty());
         for line in lines.by_ref().take(LINES) {
-            tracing::info!(target: "gateway::plugin::log", plugin, route, "{}", line.escape_debug());
+            let line = words.line(line, whole);
+            tracing::info!(target: "gateway::plugin::log", plugin, route, "{line}");
         }
-        let (lines, bytes) = (lines.count(), written.lost);
+        let (lines, bytes) = (lines.count(), written.lost + text.len() - whole);
         if lines > 0 || bytes > 0 {
             tracing::warn!(
                 plugin,

@@ -1,61 +1,54 @@
 //! `state`: the key-value store, in the plugin's own namespace.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::plugin::host::bindings::gateway::plugin::state::{Error, Host};
+use crate::plugin::host::bindings::gateway::plugin::state::Error;
 use crate::plugin::host::guest::Guest;
-use crate::state::{Memory, StateError};
+use crate::state::{Namespace, StateError};
 
-impl Host for Guest {
-    fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, Error>> {
-        self.state(|state, plugin| Ok(state.get(plugin, &key)?.map(|value| value.to_vec())))
-    }
-
-    fn set(
-        &mut self,
-        key: String,
-        value: Vec<u8>,
-        ttl_ms: Option<u32>,
-    ) -> wasmtime::Result<Result<(), Error>> {
-        self.state(|state, plugin| state.set(plugin, &key, value.into(), ttl(ttl_ms)))
-    }
-
-    fn delete(&mut self, key: String) -> wasmtime::Result<Result<(), Error>> {
-        self.state(|state, plugin| state.delete(plugin, &key))
-    }
-
-    fn increment(
-        &mut self,
-        key: String,
-        by: i64,
-        ttl_ms: Option<u32>,
-    ) -> wasmtime::Result<Result<i64, Error>> {
-        self.state(|state, plugin| state.increment(plugin, &key, by, ttl(ttl_ms)))
-    }
-
-    fn compare_and_swap(
-        &mut self,
-        key: String,
-        expected: Option<Vec<u8>>,
-        value: Vec<u8>,
-        ttl_ms: Option<u32>,
-    ) -> wasmtime::Result<Result<(), Error>> {
-        self.state(|state, plugin| {
-            state.compare_and_swap(plugin, &key, expected.as_deref(), value.into(), ttl(ttl_ms))
-        })
-    }
-}
+type Done<T> = wasmtime::Result<Result<T, Error>>;
 
 impl Guest {
+    pub(super) fn state_get(&mut self, key: &str) -> Done<Option<Arc<[u8]>>> {
+        self.state(|state| state.get(key))
+    }
+
+    pub(super) fn state_set(
+        &mut self,
+        key: &str,
+        value: Arc<[u8]>,
+        ttl_ms: Option<u32>,
+    ) -> Done<()> {
+        self.state(|state| state.set(key, value, ttl(ttl_ms)))
+    }
+
+    pub(super) fn state_delete(&mut self, key: &str) -> Done<()> {
+        self.state(|state| state.delete(key))
+    }
+
+    pub(super) fn state_increment(&mut self, key: &str, by: i64, ttl_ms: Option<u32>) -> Done<i64> {
+        self.state(|state| state.increment(key, by, ttl(ttl_ms)))
+    }
+
+    pub(super) fn state_compare_and_swap(
+        &mut self,
+        key: &str,
+        expected: Option<&[u8]>,
+        value: Arc<[u8]>,
+        ttl_ms: Option<u32>,
+    ) -> Done<()> {
+        self.state(|state| state.compare_and_swap(key, expected, value, ttl(ttl_ms)))
+    }
+
     /// One operation in the plugin's namespace. (A component that calls `state` without the grant is not loaded;
     /// this is the second lock on the same door.)
     fn state<T>(
         &mut self,
-        operation: impl FnOnce(&Memory, &str) -> Result<T, StateError>,
+        operation: impl FnOnce(&Namespace) -> Result<T, StateError>,
     ) -> wasmtime::Result<Result<T, Error>> {
         self.budget.host_call()?;
-        let plugin = &self.shared.plugin;
-        if !plugin.grants.state {
+        if !self.shared.plugin.grants.state {
             self.deny(
                 "state",
                 format_args!("it uses the state"),
@@ -63,7 +56,7 @@ impl Guest {
             );
             return Ok(Err(Error::Unavailable("not granted".to_owned())));
         }
-        Ok(operation(&self.shared.services.state, &plugin.name).map_err(Error::from))
+        Ok(operation(&self.shared.state).map_err(Error::from))
     }
 }
 

@@ -1,15 +1,19 @@
 //! `telemetry`: log lines and metrics of a plugin, bounded.
 
-use crate::plugin::host::bindings::gateway::plugin::telemetry::{Host, Level};
+use crate::plugin::failure::kept;
+use crate::plugin::host::bindings::gateway::plugin::telemetry::Level;
 use crate::plugin::host::guest::Guest;
 use crate::telemetry::metrics::Unfit;
 
-impl Host for Guest {
-    fn log(
+/// The longest text of a line, bytes: all that a call may log.
+const LINE: usize = 16 << 10;
+
+impl Guest {
+    pub(super) fn log(
         &mut self,
         level: Level,
         message: String,
-        fields: Vec<(String, String)>,
+        fields: &[(String, String)],
     ) -> wasmtime::Result<()> {
         self.budget.host_call()?;
         if !enabled(level) {
@@ -20,37 +24,36 @@ impl Host for Guest {
             .map(|(name, value)| name.len() + value.len() + 2)
             .sum::<usize>();
         if self.budget.log_line(message.len() + length) {
-            self.write(level, &message, &fields);
+            self.write(level, &message, fields);
         }
         if matches!(level, Level::Error) {
-            let end = message.floor_char_boundary(1024);
-            self.last_words = Some(message[..end].to_owned());
+            self.last_words = Some(kept(message));
         }
         Ok(())
     }
 
-    fn count(
+    pub(super) fn count(
         &mut self,
-        name: String,
+        name: &str,
         mut labels: Vec<(String, String)>,
         by: u64,
     ) -> wasmtime::Result<()> {
         self.budget.host_call()?;
-        if let Err(unfit) = self.shared.metrics.count(&name, &mut labels, by) {
-            self.warn_unfit(&name, unfit);
+        if let Err(unfit) = self.shared.metrics.count(name, &mut labels, by) {
+            self.warn_unfit(name, unfit);
         }
         Ok(())
     }
 
-    fn observe(
+    pub(super) fn observe(
         &mut self,
-        name: String,
+        name: &str,
         mut labels: Vec<(String, String)>,
         value: f64,
     ) -> wasmtime::Result<()> {
         self.budget.host_call()?;
-        if let Err(unfit) = self.shared.metrics.observe(&name, &mut labels, value) {
-            self.warn_unfit(&name, unfit);
+        if let Err(unfit) = self.shared.metrics.observe(name, &mut labels, value) {
+            self.warn_unfit(name, unfit);
         }
         Ok(())
     }
@@ -60,12 +63,12 @@ impl Guest {
     /// Tells the operator that a metric of the plugin will be missed.
     fn warn_unfit(&self, name: &str, unfit: Unfit) {
         if let Some(suppressed) = self.shared.denials.pass() {
-            let name = &name[..name.floor_char_boundary(128)];
+            let name = self.shown(name);
             tracing::warn!(
                 plugin = &*self.shared.plugin.name,
                 route = self.route_name().unwrap_or(""),
                 suppressed,
-                "metric {name:?} is not published: {unfit}"
+                "metric {name} is not published: {unfit}"
             );
         }
     }
@@ -78,8 +81,14 @@ impl Guest {
             .get()
             .and_then(|exchange| exchange.client.id.to_str().ok())
             .unwrap_or("");
-        let fields = Fields(fields);
-        let message = Clean(message);
+        let words = &self.shared.words;
+        let message = words.line(message, LINE);
+        let field = |(name, value): &(String, String)| {
+            let (name, value) = (words.line(name, LINE), words.quoted(value, LINE));
+            format!("{name}={value}")
+        };
+        let fields: Vec<_> = fields.iter().map(field).collect();
+        let fields = fields.join(" ");
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(target: "gateway::plugin::log", plugin, route, request, %fields, "{message}")
@@ -102,45 +111,5 @@ fn enabled(level: Level) -> bool {
         Level::Info => tracing::enabled!(target: "gateway::plugin::log", tracing::Level::INFO),
         // What a failure's message is made of is kept whether or not it is logged.
         Level::Warn | Level::Error => true,
-    }
-}
-
-/// Text of a guest, fit for one line of a log.
-struct Clean<'a>(&'a str);
-
-impl std::fmt::Display for Clean<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut clean = self.0.split_inclusive(char::is_control);
-        clean.try_for_each(|piece| match piece.chars().next_back() {
-            Some(last) if last.is_control() => {
-                f.write_str(&piece[..piece.len() - last.len_utf8()])?;
-                write!(f, "{}", last.escape_default())
-            }
-            _ => f.write_str(piece),
-        })
-    }
-}
-
-struct Fields<'a>(&'a [(String, String)]);
-
-impl std::fmt::Display for Fields<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (index, (name, value)) in self.0.iter().enumerate() {
-            let space = if index == 0 { "" } else { " " };
-            write!(f, "{space}{}={value:?}", Clean(name))?;
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_log_line_of_a_guest_stays_one_line() {
-        let text = Clean("a\nforged line\r\0\u{1b}[31m").to_string();
-        assert!(!text.contains(char::is_control), "{text:?}");
-        assert!(text.starts_with("a\\nforged line"), "{text:?}");
     }
 }

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Uri};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::message::depth::MAX_DEPTH;
 use crate::message::fields::is_own;
 use crate::message::path;
 use crate::plugin::host::bindings::gateway::plugin::types::{Header, Response};
-use crate::plugin::host::bindings::gateway::plugin::upstream::{Error, Host, Request};
+use crate::plugin::host::bindings::gateway::plugin::upstream::{Error, Request};
 use crate::plugin::host::guest::Guest;
 use crate::upstream::{FetchError, SubRequest, fetch};
 
@@ -18,14 +19,17 @@ const AT_ONCE: usize = 64;
 
 type Fetch = AbortOnDropHandle<Result<http::Response<Bytes>, FetchError>>;
 
-impl Host for Guest {
-    async fn send(&mut self, request: Request) -> wasmtime::Result<Result<Response, Error>> {
+impl Guest {
+    pub(super) async fn send(
+        &mut self,
+        request: Request,
+    ) -> wasmtime::Result<Result<Response, Error>> {
         self.budget.host_call()?;
         let started = self.start(request);
-        Ok(finish(started).await)
+        Ok(self.finish(started).await)
     }
 
-    async fn send_all(
+    pub(super) async fn send_all(
         &mut self,
         requests: Vec<Request>,
     ) -> wasmtime::Result<Vec<Result<Response, Error>>> {
@@ -42,7 +46,7 @@ impl Host for Guest {
         }
         let mut answers = Vec::with_capacity(started.len());
         for started in started {
-            answers.push(finish(started).await);
+            answers.push(self.finish(started).await);
         }
         Ok(answers)
     }
@@ -60,11 +64,11 @@ impl Guest {
             .iter()
             .any(|granted| **granted == *request.upstream)
         {
-            let name = &request.upstream;
+            let name = self.shown(&request.upstream);
             self.deny(
                 "upstream",
-                format_args!("it sends a sub-request to the upstream {name:?}"),
-                format_args!("upstreams = [{name:?}]"),
+                format_args!("it sends a sub-request to the upstream {name}"),
+                format_args!("upstreams = [{name}]"),
             );
             return Err(Error::Denied);
         }
@@ -73,24 +77,14 @@ impl Guest {
             .upstream_named(&request.upstream)
             .map(|id| view.upstream(id).clone())
             .ok_or(Error::UnknownUpstream)?;
-        let depth = exchange.client.depth + 1;
-        if depth > crate::message::MAX_DEPTH {
-            let what = format_args!(
-                "it sends a sub-request to the upstream {:?} in answer to a sub-request, deeper than {}",
-                request.upstream,
-                crate::message::MAX_DEPTH
-            );
-            self.forbid("depth", what);
-            return Err(Error::LoopDetected);
-        }
-        let deadline = request.timeout_ms.map_or(self.deadline, |ms| {
-            self.deadline
-                .min(Instant::now() + Duration::from_millis(ms.into()))
+        let latest = self.call_deadline();
+        let deadline = request.timeout_ms.map_or(latest, |ms| {
+            latest.min(Instant::now() + Duration::from_millis(ms.into()))
         });
         let sub = SubRequest {
             upstream,
             request: translate(request)?,
-            depth,
+            depth: exchange.client.depth,
             body_limit: self.shared.plugin.body_limit,
             deadline,
             span: exchange.span.clone(),
@@ -99,15 +93,23 @@ impl Guest {
         let fetching = tokio::task::spawn_local(fetch(view.client.clone(), sub));
         Ok(AbortOnDropHandle::new(fetching))
     }
-}
 
-async fn finish(started: Result<Fetch, Error>) -> Result<Response, Error> {
-    match started?.await {
-        Ok(Ok(response)) => Ok(answer(response)),
-        Ok(Err(error)) => Err(error.into()),
-        Err(error) => Err(Error::Protocol(format!(
-            "the sub-request broke off: {error}"
-        ))),
+    async fn finish(&mut self, started: Result<Fetch, Error>) -> Result<Response, Error> {
+        let fetched = match started?.await {
+            Ok(fetched) => fetched,
+            Err(error) => {
+                let text = format!("the sub-request broke off: {error}");
+                return Err(Error::Protocol(text));
+            }
+        };
+        if let Err(FetchError::LoopDetected(upstream)) = &fetched {
+            self.looped = true;
+            let what = format_args!(
+                "it sends a sub-request to the upstream {upstream:?} that goes in a circle of gateways, deeper than {MAX_DEPTH}"
+            );
+            self.forbid("depth", what);
+        }
+        Ok(answer(fetched?))
     }
 }
 
@@ -166,7 +168,7 @@ impl From<FetchError> for Error {
             FetchError::Connect(text) => Self::Connect(text),
             FetchError::TooLarge => Self::BodyTooLarge,
             FetchError::Protocol(text) => Self::Protocol(text),
-            FetchError::LoopDetected => Self::LoopDetected,
+            FetchError::LoopDetected(_) => Self::LoopDetected,
         }
     }
 }

@@ -4,14 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::time::Duration;
 
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::message::error::ErrorKind;
 use crate::proxy::passage::Passage;
 use crate::server::drain::LINGER;
+use crate::server::guard::Guarded;
 use crate::upstream::Tunnel;
 
 /// A close frame with status 1001 "going away" as a server sends it (RFC 6455, sections 5.5.1 and 7.4.1).
@@ -22,7 +22,11 @@ const CHUNK: usize = 16 << 10;
 
 /// Carries bytes until both sides have ended, one breaks off, nothing moves for `idle`, or the worker's grace is
 /// over. The end of one side is passed on, and the other may still finish.
-pub(super) async fn join(client: OnUpgrade, mut backend: Tunnel, passage: &mut Passage) {
+pub(super) async fn join(
+    client: oneshot::Receiver<Guarded>,
+    mut backend: Tunnel,
+    passage: &mut Passage,
+) {
     let Ok(client) = client.await else {
         passage.record.error = Some(ErrorKind::UpgradeBroken);
         return;
@@ -31,7 +35,7 @@ pub(super) async fn join(client: OnUpgrade, mut backend: Tunnel, passage: &mut P
         io, first, idle, ..
     } = &mut backend;
     let (first, idle) = (std::mem::take(first), *idle);
-    let (mut client_read, mut client_write) = tokio::io::split(TokioIo::new(client));
+    let (mut client_read, mut client_write) = tokio::io::split(client);
     let (backend_read, mut backend_write) = tokio::io::split(io);
     // What the upstream sent right behind its 101 comes first.
     let mut backend_read = io::Cursor::new(first).chain(backend_read);

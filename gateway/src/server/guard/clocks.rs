@@ -1,8 +1,12 @@
 //! What the guard notes of a connection for the watchdog and the handler, and the scale of its times.
 
 use std::sync::LazyLock;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64};
+use std::task::Waker;
 use std::time::Instant;
+
+use parking_lot::Mutex;
 
 use super::window::Window;
 use crate::clock;
@@ -20,22 +24,31 @@ pub(crate) fn at(instant: Instant) -> u64 {
     since.as_secs() * 1000 + u64::from(since.subsec_millis()) + 1
 }
 
-/// What the guard knows, for the watchdog and the handler. Only one thread touches it; it is atomic because hyper
-/// wants a stream that is `Send` where upgrades are possible, and relaxed access costs the same as a `Cell`.
+/// What the guard knows, for the watchdog and the handler. Only one thread touches it; it is atomic so that the stream
+/// is `Send`, and relaxed access costs the same as a `Cell`.
 #[derive(Debug, Default)]
 pub(crate) struct Clocks {
     /// When the head (HTTP/2: the frame or header block) that is not complete began; 0: there is none.
     pub(crate) head_since: AtomicU64,
     /// Since when the client takes nothing of what waits to be written; 0: nothing waits.
     pub(crate) write_since: AtomicU64,
-    /// How many requests of HTTP/1 came, when all of the last one is there; 0: something of it is to come.
-    pub(crate) whole: AtomicU64,
+    /// How many heads of HTTP/1 came whole.
+    pub(crate) heads: AtomicU64,
+    /// Something of the body behind the last head is to come.
+    pub(crate) body_to_come: AtomicBool,
     /// The status that answers the head after the ones passed on; 0: none. Set once, and nothing is read after.
     pub(crate) refuse: AtomicU16,
     /// The number (from 1) of the head that carried Content-Length and Transfer-Encoding; 0: none did.
     pub(crate) ambiguous: AtomicU64,
-    /// What becomes of the bytes after a head that asked for an upgrade.
-    pub(crate) upgrade: AtomicU16,
+    /// A head asked for an upgrade, whatever became of it.
+    pub(crate) asked_upgrade: AtomicBool,
+    /// The number of the head that asked for an upgrade and is not answered with a refusal; 0: none. What comes behind
+    /// its request waits for the answer.
+    pub(crate) upgrade: AtomicU64,
+    /// It was answered with 101: the bytes are the tunnel's.
+    pub(crate) tunnel: AtomicBool,
+    /// Whom to wake when it is refused.
+    pub(crate) behind_upgrade: Mutex<Option<Waker>>,
     /// The client sent its last byte.
     pub(crate) eof: AtomicBool,
     /// The socket is to be reset, not closed.
@@ -44,14 +57,20 @@ pub(crate) struct Clocks {
     pub(crate) window: Window,
 }
 
-/// Values of [`Clocks::upgrade`].
-pub(crate) mod upgrade {
-    /// No head asked for it.
-    pub(crate) const NONE: u16 = 0;
-    /// Asked, not yet answered.
-    pub(crate) const ASKED: u16 = 1;
-    /// Bytes came before the answer; they passed unseen.
-    pub(crate) const AHEAD: u16 = 2;
-    /// Answered with 101: the bytes are the tunnel's.
-    pub(crate) const TUNNEL: u16 = 3;
+impl Clocks {
+    /// Of a connection whose first head began at that time; 0: it has not.
+    pub(crate) fn since(head: u64) -> Self {
+        Self {
+            head_since: AtomicU64::new(head),
+            ..Self::default()
+        }
+    }
+
+    /// The upgrade that was asked for is refused: what came behind it is the next request.
+    pub(crate) fn refuse_upgrade(&self) {
+        self.upgrade.store(0, Relaxed);
+        if let Some(waker) = self.behind_upgrade.lock().take() {
+            waker.wake();
+        }
+    }
 }

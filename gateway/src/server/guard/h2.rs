@@ -89,12 +89,15 @@ impl Scanner {
         let skipped = self.preface.min(data.len());
         self.preface -= skipped;
         data = &data[skipped..];
+        // Whether what is incomplete at the end began in this piece.
+        let mut began = skipped > 0 && self.preface == 0;
         while !data.is_empty() {
             if self.payload > 0 {
                 let n = self.payload.min(data.len());
                 self.payload -= n;
                 self.payload(&data[..n], clocks);
                 data = &data[n..];
+                began |= self.payload == 0 && !self.block;
                 continue;
             }
             if self.header_len == 9 {
@@ -106,9 +109,10 @@ impl Scanner {
             data = &data[n..];
             if self.header_len == 9 {
                 self.frame()?;
+                began |= self.payload == 0 && !self.block;
             }
         }
-        self.note(clocks);
+        self.note(clocks, began);
         Ok(())
     }
 
@@ -127,12 +131,12 @@ impl Scanner {
     }
 
     /// Sets or clears the clock of what is incomplete. A body may take its time: it has a clock of its own.
-    fn note(&self, clocks: &Clocks) {
+    fn note(&self, clocks: &Clocks, began: bool) {
         let partial =
             (1..9).contains(&self.header_len) || (self.payload > 0 && self.header[3] != DATA);
         let incomplete = self.preface > 0 || self.block || partial;
         let since = clocks.head_since.load(Relaxed);
-        if incomplete && since == 0 {
+        if incomplete && (since == 0 || began) {
             clocks.head_since.store(now(), Relaxed);
         } else if !incomplete && since != 0 {
             clocks.head_since.store(0, Relaxed);
@@ -172,7 +176,8 @@ impl Scanner {
     fn payload(&mut self, mut part: &[u8], clocks: &Clocks) {
         let size = match self.header {
             [_, _, _, SETTINGS, ..] => 6,
-            [_, _, _, WINDOW_UPDATE, _, 0, 0, 0, 0] => 4,
+            // The highest bit is reserved (RFC 9113, 4.1).
+            [_, _, _, WINDOW_UPDATE, _, 0 | 0x80, 0, 0, 0] => 4,
             _ => return,
         };
         while !part.is_empty() {
@@ -373,5 +378,41 @@ mod tests {
             scanner.scan(&input[whole..], &clocks).unwrap();
             assert_eq!(clocks.head_since.load(Relaxed), 0);
         }
+    }
+
+    #[test]
+    fn a_frame_that_begins_in_the_piece_that_ends_another_has_its_own_time() {
+        const EARLIER: u64 = u64::MAX;
+        let (clocks, mut scanner) = open();
+        scanner.scan(&ping()[..4], &clocks).unwrap();
+        clocks.head_since.store(EARLIER, Relaxed);
+        scanner.scan(&ping()[4..8], &clocks).unwrap();
+        assert_eq!(clocks.head_since.load(Relaxed), EARLIER, "the same frame");
+        scanner.scan(&ping()[8..12], &clocks).unwrap();
+        scanner
+            .scan(&[&ping()[12..], &ping()[..4]].concat(), &clocks)
+            .unwrap();
+        assert_ne!(clocks.head_since.load(Relaxed), EARLIER, "another");
+        // A header block is one thing, in how many frames it may come.
+        scanner.scan(&ping()[4..], &clocks).unwrap();
+        let block = [frame(1, 0, 1, b"head"), frame(9, 0, 1, b"more")].concat();
+        scanner.scan(&block, &clocks).unwrap();
+        clocks.head_since.store(EARLIER, Relaxed);
+        scanner.scan(&frame(9, 0, 1, b"more"), &clocks).unwrap();
+        assert_eq!(clocks.head_since.load(Relaxed), EARLIER, "the same block");
+        scanner
+            .scan(&[frame(9, 4, 1, b"tail"), vec![0]].concat(), &clocks)
+            .unwrap();
+        assert_ne!(clocks.head_since.load(Relaxed), EARLIER, "behind the block");
+    }
+
+    #[test]
+    fn the_reserved_bit_of_a_stream_is_nothing_to_a_window() {
+        let (clocks, mut scanner) = open();
+        let mut update = frame(8, 0, 0, &[0, 0, 0, 10]);
+        update[5] = 0x80;
+        scanner.scan(&update, &clocks).unwrap();
+        clocks.window.spend(65_535 + 10);
+        assert!(clocks.window.has_room(0));
     }
 }

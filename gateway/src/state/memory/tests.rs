@@ -1,285 +1,381 @@
+use std::thread;
+use std::time::Duration;
+
+use super::super::{Algorithm, Namespace, OVERHEAD, Quota, StateError};
 use super::*;
 
-#[test]
-fn namespaces_do_not_see_each_other() {
-    let state = Memory::new(100);
-    state.set("a", "k", Bytes::from_static(b"1"), None).unwrap();
-    assert_eq!(state.get("a", "k").unwrap().as_deref(), Some(&b"1"[..]));
-    assert_eq!(state.get("b", "k").unwrap(), None);
+/// A store for so many entries of so many bytes each, and its namespaces.
+struct Scene {
+    store: Arc<Memory>,
+    names: Vec<Arc<str>>,
 }
 
-#[test]
-fn a_value_expires_and_an_increment_keeps_the_first_expiry() {
-    let state = Memory::new(100);
-    state
-        .set("a", "k", Bytes::from_static(b"1"), Some(Duration::ZERO))
-        .unwrap();
-    assert_eq!(state.get("a", "k").unwrap(), None);
-    assert_eq!(
-        state.increment("a", "n", 2, Some(Duration::from_secs(60))),
-        Ok(2)
-    );
-    assert_eq!(state.increment("a", "n", -5, Some(Duration::ZERO)), Ok(-3));
-    assert_eq!(state.increment("a", "n", 0, None), Ok(-3));
+const QUOTA: Quota = Quota {
+    algorithm: Algorithm::FixedWindow,
+    limit: 1,
+    window_ms: u32::MAX,
+    burst: 0,
+};
+
+impl Scene {
+    fn new(most: Amount, names: &[&str]) -> Self {
+        let names: Vec<Arc<str>> = names.iter().map(|name| (*name).into()).collect();
+        let store = Memory::new(most, &names);
+        Self { store, names }
+    }
+
+    /// Bounded in entries alone.
+    fn of_entries(entries: usize, names: &[&str]) -> Self {
+        let bytes = 1 << 40;
+        Self::new(Amount { entries, bytes }, names)
+    }
+
+    /// Bounded in bytes alone.
+    fn of_bytes(bytes: usize, names: &[&str]) -> Self {
+        let entries = 1 << 40;
+        Self::new(Amount { entries, bytes }, names)
+    }
+
+    fn resize(&mut self, most: Amount, names: &[&str]) {
+        self.names = names.iter().map(|name| (*name).into()).collect();
+        self.store.resize(most, &self.names);
+        self.store.shrink();
+    }
+
+    fn namespace(&self, name: &str) -> Namespace {
+        Namespace::new(&self.store, &name.into())
+    }
+
+    fn held(&self, name: &str) -> Held {
+        let held = self.store.held();
+        held.into_iter().find(|held| *held.name == *name).unwrap()
+    }
+
+    fn entries(&self, name: &str) -> usize {
+        self.held(name).amount.entries
+    }
+
+    /// What is charged is what there is, and within the bounds.
+    #[track_caller]
+    fn assert_sound(&self) {
+        let (used, most) = (self.store.used.get(), self.store.most.get());
+        assert!(used.entries <= most.entries, "{used:?} of {most:?}");
+        assert!(used.bytes <= most.bytes, "{used:?} of {most:?}");
+        let mut sum = Amount::NONE;
+        for space in self.store.spaces.load().iter() {
+            assert_eq!(space.used.get(), space.amount(), "{}", space.name);
+            sum = sum.plus(space.amount());
+        }
+        assert_eq!(used, sum);
+    }
 }
 
-#[test]
-fn a_swap_needs_the_expected_value() {
-    let state = Memory::new(100);
-    let value = Bytes::from_static(b"x");
-    assert_eq!(
-        state.compare_and_swap("a", "k", Some(b"y"), value.clone(), None),
-        Err(StateError::Conflict)
-    );
-    assert_eq!(
-        state.compare_and_swap("a", "k", None, value.clone(), None),
-        Ok(())
-    );
-    assert_eq!(
-        state.compare_and_swap("a", "k", None, value.clone(), None),
-        Err(StateError::Conflict)
-    );
-    assert_eq!(
-        state.compare_and_swap("a", "k", Some(b"x"), value, None),
-        Ok(())
-    );
+fn value(length: usize) -> Arc<[u8]> {
+    vec![b'v'; length].into()
 }
 
-#[test]
-fn what_is_too_large_or_no_number_is_refused() {
-    let state = Memory::new(100);
-    let key = "k".repeat(MAX_KEY + 1);
-    assert_eq!(state.get("a", &key), Err(StateError::TooLarge));
-    let value = Bytes::from(vec![0; MAX_VALUE + 1]);
-    assert_eq!(state.set("a", "k", value, None), Err(StateError::TooLarge));
-    state
-        .set("a", "k", Bytes::from_static(b"abc"), None)
-        .unwrap();
-    assert_eq!(
-        state.increment("a", "k", 1, None),
-        Err(StateError::TooLarge)
-    );
+/// Takes the one that each of so many keys has.
+fn take(state: &Namespace, count: usize) {
+    for number in 0..count {
+        let key = format!("client-{number}");
+        assert!(state.acquire(&key, &QUOTA, 1).unwrap().allowed, "{key}");
+    }
 }
 
-#[test]
-fn a_million_random_keys_neither_grow_the_store_nor_reset_a_hot_key() {
-    let state = Memory::new(10_000);
-    let quota = Quota {
-        algorithm: Algorithm::FixedWindow,
-        limit: 1,
-        window_ms: u32::MAX,
-        burst: 0,
+/// How many of these keys were forgotten: whether one was is told by taking again.
+fn forgotten(state: &Namespace, count: usize) -> usize {
+    let allowed = |number: &usize| {
+        let key = format!("client-{number}");
+        state.acquire(&key, &QUOTA, 1).unwrap().allowed
     };
-    assert!(state.acquire("a", "hot", &quota, 1).unwrap().allowed);
-    for number in 0..1_000_000_u32 {
-        state
-            .set("a", &number.to_string(), Bytes::new(), None)
-            .unwrap();
-        if number % 100 == 0 {
-            assert!(
-                !state.acquire("a", "hot", &quota, 1).unwrap().allowed,
-                "reset after {number} keys"
-            );
+    (0..count).filter(allowed).count()
+}
+
+fn flood(state: &Namespace, count: usize, size: usize) {
+    for number in 0..count {
+        let key = format!("flood-{number}");
+        if number % 2 == 0 {
+            state.acquire(&key, &QUOTA, 1).unwrap();
+        } else {
+            state.set(&key, value(size), None).unwrap();
         }
     }
-    assert!(state.len() <= 10_000, "{} entries", state.len());
-}
-
-/// How many are allowed when four threads ask for one key, each so many times.
-fn taken_by_four(state: &Memory, quota: &Quota, each: usize) -> usize {
-    let take = || {
-        (0..each)
-            .filter(|_| state.acquire("a", "k", quota, 1).unwrap().allowed)
-            .count()
-    };
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .sum()
-    })
 }
 
 #[test]
-fn threads_together_take_no_more_than_the_limit() {
-    let state = Memory::new(100);
-    let quota = Quota {
-        algorithm: Algorithm::FixedWindow,
-        limit: 1_000,
-        window_ms: u32::MAX,
-        burst: 0,
-    };
-    let taken = taken_by_four(&state, &quota, 1_000);
-    assert_eq!(taken, 1_000);
+fn a_flood_of_keys_evicts_nothing_of_a_namespace_within_its_share() {
+    let scene = Scene::of_entries(1_000, &["limit", "flood"]);
+    let (limit, other) = (scene.namespace("limit"), scene.namespace("flood"));
+    take(&limit, 500);
+    flood(&other, 100_000, 0);
+    assert_eq!(forgotten(&limit, 500), 0);
+    assert_eq!(scene.entries("flood"), 500);
+    assert_eq!(scene.held("limit").evictions, 0);
+    assert_eq!(scene.held("flood").evictions, 99_500);
+    scene.assert_sound();
 }
 
 #[test]
-fn threads_on_a_short_window_never_see_it_go_back() {
-    let state = Memory::new(100);
-    let quota = Quota {
-        algorithm: Algorithm::FixedWindow,
-        limit: 1,
-        window_ms: 1,
-        burst: 0,
+fn a_flood_of_bytes_evicts_nothing_of_a_namespace_within_its_share() {
+    let scene = Scene::of_bytes(8 << 20, &["limit", "flood"]);
+    let (limit, other) = (scene.namespace("limit"), scene.namespace("flood"));
+    take(&limit, 5_000);
+    flood(&other, 1_000, 1 << 20);
+    assert_eq!(forgotten(&limit, 5_000), 0);
+    scene.assert_sound();
+    assert!(scene.held("flood").amount.bytes > 5 << 20);
+}
+
+#[test]
+fn what_is_unused_is_lent_and_comes_back_when_it_is_wanted() {
+    let scene = Scene::of_entries(1_000, &["limit", "flood", "third", "fourth"]);
+    let (limit, other) = (scene.namespace("limit"), scene.namespace("flood"));
+    take(&other, 1_000);
+    assert_eq!(scene.entries("flood"), 1_000);
+    assert_eq!(scene.held("flood").evictions, 0);
+    take(&limit, 250);
+    assert_eq!((scene.entries("limit"), scene.entries("flood")), (250, 750));
+    flood(&other, 10_000, 0);
+    assert_eq!(forgotten(&limit, 250), 0);
+    scene.assert_sound();
+}
+
+#[test]
+fn of_two_over_their_share_the_one_further_over_goes_first() {
+    let scene = Scene::of_entries(1_000, &["one", "other", "idle", "idle too"]);
+    let (one, other) = (scene.namespace("one"), scene.namespace("other"));
+    take(&one, 1_000);
+    flood(&other, 10_000, 0);
+    let (one, other) = (scene.entries("one"), scene.entries("other"));
+    assert_eq!(one + other, 1_000);
+    assert!(one.abs_diff(other) <= BATCH, "{one} and {other}");
+}
+
+#[test]
+fn a_namespace_over_its_share_in_entries_pays_for_entries_and_one_in_bytes_for_bytes() {
+    let most = Amount {
+        entries: 1_000,
+        bytes: 1 << 20,
     };
-    let window = || {
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap()
-            .as_millis()
-    };
-    let first = window();
-    let taken = taken_by_four(&state, &quota, 20_000);
-    let windows = window() - first + 1;
+    let scene = Scene::new(most, &["many", "large"]);
+    let (many, large) = (scene.namespace("many"), scene.namespace("large"));
+    large.set("largest", value(500_000), None).unwrap();
+    take(&many, 990);
+    for number in 0..1_000 {
+        large
+            .set(&format!("large-{number}"), value(20_000), None)
+            .unwrap();
+        let key = format!("many-{number}");
+        many.acquire(&key, &QUOTA, 1).unwrap();
+        scene.assert_sound();
+    }
+    // It never was over its share in entries, and the other never in bytes.
+    assert!(scene.entries("many") > 900, "{:?}", scene.held("many"));
     assert!(
-        taken as u128 <= windows,
-        "{taken} taken in {windows} windows of one"
+        scene.held("large").amount.bytes >= 500_000,
+        "{:?}",
+        scene.held("large")
     );
 }
 
 #[test]
-fn values_and_limits_do_not_share_keys() {
-    let state = Memory::new(100);
-    let quota = Quota {
-        algorithm: Algorithm::FixedWindow,
-        limit: 1,
-        window_ms: u32::MAX,
-        burst: 0,
-    };
-    state.set("a", "k", Bytes::from_static(b"1"), None).unwrap();
-    assert!(state.acquire("a", "k", &quota, 1).unwrap().allowed);
-    assert_eq!(state.get("a", "k").unwrap().as_deref(), Some(&b"1"[..]));
-    state.set("a", "k", Bytes::from_static(b"2"), None).unwrap();
-    state.delete("a", "k").unwrap();
-    assert!(!state.acquire("a", "k", &quota, 1).unwrap().allowed);
-}
-
-#[test]
-fn an_algorithm_does_not_read_what_another_one_counted() {
-    let state = Memory::new(100);
-    for allowed in [true, true, false] {
-        for algorithm in [
-            Algorithm::FixedWindow,
-            Algorithm::SlidingWindow,
-            Algorithm::TokenBucket,
-        ] {
-            let quota = Quota {
-                algorithm,
-                limit: 2,
-                window_ms: u32::MAX,
-                burst: 0,
-            };
-            let decision = state.acquire("a", "k", &quota, 1).unwrap();
-            assert_eq!(decision.allowed, allowed, "{algorithm:?}: {decision:?}");
-        }
-    }
-}
-
-#[test]
-fn the_entry_used_the_longest_ago_goes_first_within_one_millisecond() {
-    let mut shard = Shard {
-        entries: IndexMap::with_hasher(Hasher::default()),
-        uses: 0,
-    };
-    let keys: Vec<String> = (0..=SAMPLE).map(|number| number.to_string()).collect();
-    let mut with = |key: &str, act: fn(&mut Slot<'_>)| {
-        let wanted = Wanted {
-            kind: Kind::Value,
-            namespace: "a",
-            key,
-        };
-        act(&mut Slot {
-            shard: &mut shard,
-            wanted,
-            now: 0,
-            most: SAMPLE,
-        });
-    };
-    for key in &keys[..SAMPLE] {
-        with(key, |slot| slot.put(Value::Bytes(Bytes::new()), None));
-    }
-    with("0", |slot| assert!(slot.bytes().is_some()));
-    with(&keys[SAMPLE], |slot| {
-        slot.put(Value::Bytes(Bytes::new()), None)
-    });
-    let mut left: Vec<&str> = shard.entries.keys().map(|key| &*key.key).collect();
-    left.sort_unstable();
-    assert_eq!(left, ["0", "2", "3", "4", "5", "6", "7", "8"]);
-}
-
-#[test]
-fn the_smallest_store_still_keeps_eight_entries_a_shard() {
-    let state = Memory::new(0);
-    for number in 0..10_000 {
-        state
-            .set("a", &number.to_string(), Bytes::new(), None)
-            .unwrap();
-    }
-    assert_eq!(state.len(), SHARDS * SAMPLE);
-}
-
-#[test]
-fn the_shard_depends_on_no_bit_the_map_needs_and_is_spread_evenly() {
-    for hash in [0, u64::MAX, 0x0123_4567_89ab_cdef] {
+fn an_entry_that_grows_makes_room_and_one_that_shrinks_gives_it_back() {
+    let scene = Scene::of_bytes(100_000, &["one", "other"]);
+    let (one, other) = (scene.namespace("one"), scene.namespace("other"));
+    flood(&other, 1_000, 0);
+    for length in [0, 40_000, 10, 49_000, 0, 20_000] {
+        one.set("k", value(length), None).unwrap();
         assert_eq!(
-            shard_of(hash),
-            shard_of(hash ^ (0x7f << 57)),
-            "the seven high bits"
+            scene.held("one").amount,
+            Amount::entry(OVERHEAD + 1 + length)
         );
-        assert_eq!(shard_of(hash), shard_of(hash ^ 0xffff_ffff), "the low bits");
+        scene.assert_sound();
     }
-    let state = Memory::new(1_000_000);
-    for number in 0..SHARDS * 100 {
-        state
-            .set("a", &number.to_string(), Bytes::new(), None)
-            .unwrap();
-    }
-    let lengths: Vec<usize> = state
-        .shards
-        .iter()
-        .map(|shard| shard.lock().entries.len())
-        .collect();
-    assert!(
-        lengths.iter().all(|length| (40..=200).contains(length)),
-        "{lengths:?}"
-    );
+    assert_eq!(one.increment("n", i64::MAX, None), Ok(i64::MAX));
+    one.delete("k").unwrap();
+    one.delete("n").unwrap();
+    assert_eq!(scene.held("one").amount, Amount::NONE);
+    scene.assert_sound();
 }
 
 #[test]
-fn a_smaller_store_shrinks_by_a_few_entries_per_insertion() {
-    let state = Memory::new(100_000);
+fn what_has_expired_goes_as_new_keys_come_and_is_no_eviction() {
+    let scene = Scene::of_entries(100_000, &["one"]);
+    let one = scene.namespace("one");
     for number in 0..50_000 {
-        state
-            .set("a", &number.to_string(), Bytes::new(), None)
-            .unwrap();
+        let key = number.to_string();
+        one.set(&key, value(1), Some(Duration::ZERO)).unwrap();
     }
-    state.resize(0);
-    for number in 50_000..100_000 {
-        let before = state.len();
-        state
-            .set("a", &number.to_string(), Bytes::new(), None)
-            .unwrap();
-        assert!(
-            before - state.len().min(before) < EVICTIONS,
-            "{before} to {}",
-            state.len()
-        );
-    }
-    assert_eq!(state.len(), SHARDS * SAMPLE);
+    let left = scene.entries("one");
+    assert!(left < 1_000, "{left}");
+    assert_eq!(scene.held("one").evictions, 0);
+    scene.assert_sound();
 }
 
 #[test]
-fn two_windows_of_one_key_are_counted_apart() {
-    let state = Memory::new(1_000);
-    let quota = |limit, window_ms| Quota {
-        algorithm: Algorithm::FixedWindow,
-        limit,
-        window_ms,
-        burst: 0,
+fn of_a_namespace_over_its_share_expired_entries_go_before_others() {
+    let scene = Scene::of_entries(1_000, &["one"]);
+    let one = scene.namespace("one");
+    take(&one, 100);
+    for number in 0..900 {
+        // No sweep has met them by the time that the store is full.
+        one.set(
+            &number.to_string(),
+            value(0),
+            Some(Duration::from_millis(200)),
+        )
+        .unwrap();
+    }
+    thread::sleep(Duration::from_millis(250));
+    flood(&one, 100, 0);
+    assert_eq!(scene.held("one").evictions, 0);
+    assert_eq!(forgotten(&one, 100), 0);
+}
+
+#[test]
+fn a_smaller_store_shrinks_and_takes_nothing_from_a_namespace_within_its_share() {
+    let mut scene = Scene::of_entries(100_000, &["one", "other"]);
+    let (one, other) = (scene.namespace("one"), scene.namespace("other"));
+    take(&one, 500);
+    flood(&other, 50_000, 0);
+    let bytes = 1 << 40;
+    scene.resize(
+        Amount {
+            entries: 1_000,
+            bytes,
+        },
+        &["one", "other"],
+    );
+    scene.assert_sound();
+    assert_eq!((scene.entries("one"), scene.entries("other")), (500, 500));
+    assert_eq!(forgotten(&one, 500), 0);
+    let entries = 1_000;
+    let bytes = 300 * (OVERHEAD + 10);
+    scene.resize(Amount { entries, bytes }, &["one", "other"]);
+    scene.assert_sound();
+    assert!(scene.entries("one") >= 140, "{:?}", scene.held("one"));
+}
+
+#[test]
+fn who_comes_while_the_store_shrinks_evicts_little_more_than_it_brings() {
+    let scene = Scene::of_entries(100_000, &["one"]);
+    let one = scene.namespace("one");
+    take(&one, 10_000);
+    let bytes = 1 << 40;
+    scene
+        .store
+        .resize(Amount { entries: 10, bytes }, &scene.names);
+    flood(&one, 100, 0);
+    assert_eq!(scene.entries("one"), 10_000 - 100 * MORE.entries);
+}
+
+#[test]
+fn shares_follow_the_namespaces_and_counters_of_those_that_stay_are_kept() {
+    let mut scene = Scene::of_entries(1_000, &["stays", "goes"]);
+    let (stays, goes) = (scene.namespace("stays"), scene.namespace("goes"));
+    take(&stays, 500);
+    take(&goes, 500);
+    let bytes = 1 << 40;
+    let most = Amount {
+        entries: 1_000,
+        bytes,
     };
-    let (short, long) = (quota(1, u32::MAX - 1), quota(2, u32::MAX));
-    let take = |quota: &Quota| state.acquire("a", "k", quota, 1).unwrap().allowed;
-    assert!(take(&short) && !take(&short));
-    assert!(take(&long) && take(&long) && !take(&long));
+    scene.resize(most, &["stays", "comes"]);
+    // Nothing was wanted yet, so even what has no share any more is there.
+    assert_eq!((scene.entries("stays"), scene.entries("goes")), (500, 500));
+    let comes = scene.namespace("comes");
+    take(&comes, 500);
+    assert_eq!(scene.entries("goes"), 0);
+    assert_eq!(forgotten(&stays, 500), 0);
+    assert_eq!(forgotten(&comes, 500), 0);
+    // An exchange of the old configuration goes on, and takes nothing from the others.
+    for number in 0..100 {
+        goes.acquire(&number.to_string(), &QUOTA, 1).unwrap();
+    }
+    assert_eq!(scene.entries("goes"), 1);
+    assert_eq!(forgotten(&stays, 500), 0);
+    scene.resize(most, &["stays", "comes", "a third", "a fourth"]);
+    scene.assert_sound();
+    flood(&scene.namespace("a third"), 10_000, 0);
+    let third = scene.entries("a third");
+    assert!((320..=350).contains(&third), "{third}");
+    scene.assert_sound();
+}
+
+#[test]
+fn a_namespace_that_holds_nothing_and_that_nothing_holds_is_forgotten() {
+    let mut scene = Scene::of_entries(10, &["one"]);
+    let most = scene.store.most.get();
+    let one = scene.namespace("one");
+    scene.resize(most, &["two"]);
+    assert_eq!(scene.store.held().len(), 1, "a plugin holds it");
+    drop(one);
+    scene.resize(most, &["two"]);
+    assert!(scene.store.held().is_empty());
+}
+
+#[test]
+fn a_namespace_of_a_configuration_that_is_not_in_force_yet_may_use_what_is_unused() {
+    let scene = Scene::of_entries(100, &["one"]);
+    let (one, tried) = (scene.namespace("one"), scene.namespace("tried"));
+    take(&tried, 100);
+    take(&one, 100);
+    assert_eq!((scene.entries("one"), scene.entries("tried")), (100, 0));
+    assert_eq!(forgotten(&one, 100), 0);
+}
+
+#[test]
+fn threads_that_flood_keep_the_store_within_its_bounds_and_others_within_their_share() {
+    let most = Amount {
+        entries: 2_000,
+        bytes: 4 << 20,
+    };
+    let scene = Scene::new(most, &["limit", "one", "two", "three"]);
+    let limit = scene.namespace("limit");
+    take(&limit, 500);
+    thread::scope(|scope| {
+        for name in ["one", "one", "two", "three"] {
+            let state = scene.namespace(name);
+            scope.spawn(move || {
+                for number in 0..20_000_usize {
+                    let key = fastrand::u16(..5_000).to_string();
+                    let _any = match number % 5 {
+                        0 => state.delete(&key),
+                        1 => state.increment(&key, 1, None).map(drop),
+                        2 => state.acquire(&key, &QUOTA, 1).map(drop),
+                        3 => state.set(&key, value(fastrand::usize(..20_000)), None),
+                        _ => state.compare_and_swap(&key, None, value(number % 300), None),
+                    };
+                }
+            });
+        }
+    });
+    scene.assert_sound();
+    assert_eq!(forgotten(&limit, 500), 0);
+    assert_eq!(scene.held("limit").evictions, 0);
+}
+
+#[test]
+fn whatever_is_done_the_charges_are_what_there_is() {
+    let scene = Scene::of_bytes(200_000, &["one", "other"]);
+    let spaces = [scene.namespace("one"), scene.namespace("other")];
+    let (mut too_large, mut conflicts) = (0, 0);
+    for _ in 0..20_000 {
+        let state = &spaces[usize::from(fastrand::bool())];
+        let key = fastrand::u8(..50).to_string();
+        let ttl = fastrand::bool().then(|| Duration::from_millis(fastrand::u64(..3)));
+        let size = fastrand::usize(..120_000);
+        let done = match fastrand::u8(..6) {
+            0 => state.get(&key).map(drop),
+            1 => state.set(&key, value(size), ttl),
+            2 => state.delete(&key),
+            3 => state.increment(&key, 1, ttl).map(drop),
+            4 => state.compare_and_swap(&key, None, value(size / 100), ttl),
+            _ => state.acquire(&key, &QUOTA, 1).map(drop),
+        };
+        too_large += usize::from(done == Err(StateError::TooLarge));
+        conflicts += usize::from(done == Err(StateError::Conflict));
+        scene.assert_sound();
+    }
+    assert!(too_large > 0 && conflicts > 0, "{too_large}, {conflicts}");
 }

@@ -38,6 +38,7 @@ impl Collector for All {
         self.0.requests(&mut encoder)?;
         self.0.plugin_calls(&mut encoder)?;
         self.0.plugin_own(&mut encoder)?;
+        self.0.plugin_state(&mut encoder)?;
         self.0.upstream_use(&mut encoder)
     }
 }
@@ -159,6 +160,17 @@ impl Metrics {
             encoder,
             ("gateway_connections", "Open connections of clients"),
             open,
+        )?;
+        let unusual = listeners
+            .iter()
+            .map(|(listener, metrics)| ([("listener", listener.clone())], metrics.unusual.total()));
+        counters(
+            encoder,
+            (
+                "gateway_unusual_fields",
+                "Fields of requests that were dropped or refused for characters in their names",
+            ),
+            unusual,
         )
     }
 
@@ -239,6 +251,17 @@ impl Metrics {
             ),
             failures,
         )?;
+        let surplus = upstreams
+            .iter()
+            .map(|(upstream, metrics)| ([name(upstream)], metrics.surplus.sum()));
+        counters(
+            encoder,
+            (
+                "gateway_upstream_surplus",
+                "Connections on which an endpoint sent more than the answer",
+            ),
+            surplus,
+        )?;
         let open = upstreams
             .iter()
             .map(|(upstream, metrics)| ([name(upstream)], metrics.open.sum()));
@@ -266,6 +289,7 @@ mod tests {
 
     use super::super::{ErrorKind, Phase};
     use super::*;
+    use crate::state::{Amount, Memory, Namespace, OVERHEAD};
 
     #[test]
     fn what_was_counted_stands_in_the_text() {
@@ -311,6 +335,31 @@ mod tests {
             r#"gateway_request_duration_seconds_bucket{le="+Inf",route="shop"} 2"#,
             r#"gateway_custom_age_count{plugin="auth"} 1"#,
             r#"gateway_plugin_swaps_total{plugin="auth",outcome="done"} 1"#,
+        ] {
+            assert!(text.contains(line), "{line} is not in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_plugins_hold_in_the_state_stands_in_the_text() {
+        let most = Amount {
+            entries: 2,
+            bytes: 1 << 20,
+        };
+        let names = ["auth".into()];
+        let state = Memory::new(most, &names);
+        let auth = Namespace::new(&state, &names[0]);
+        let metrics = Metrics::new(1);
+        metrics.watch_state(state);
+        for key in ["a", "b", "c"] {
+            auth.increment(key, 1, None).unwrap();
+        }
+        let text = metrics.text();
+        let bytes = 2 * (1 + OVERHEAD);
+        for line in [
+            r#"gateway_state_entries{plugin="auth"} 2"#,
+            &format!(r#"gateway_state_bytes{{plugin="auth"}} {bytes}"#),
+            r#"gateway_state_evictions_total{plugin="auth"} 1"#,
         ] {
             assert!(text.contains(line), "{line} is not in:\n{text}");
         }

@@ -42,10 +42,13 @@ pub(in crate::upstream) struct Attempt<'a> {
 impl<'a> Attempt<'a> {
     pub(in crate::upstream) fn new(
         client: &'a Client,
-        connection: Box<Connection>,
+        mut connection: Box<Connection>,
         sending: Sending,
         since: Instant,
     ) -> Self {
+        if sending.is_last() {
+            connection.make_last();
+        }
         Self {
             client,
             connection,
@@ -65,20 +68,19 @@ impl<'a> Attempt<'a> {
         limit: Duration,
         deadline: Option<Instant>,
     ) -> Poll<Result<(Head, Bytes), SendError>> {
+        // An answer that is there before the rest of the request is out is an early one: the upstream may never read
+        // that rest.
+        if self.sending.as_ref().is_some_and(Sending::begun)
+            && let Poll::Ready(answered) = self.poll_answer(cx, method)
+        {
+            return Poll::Ready(answered);
+        }
         let waits_for_client = match self.send(cx) {
             Ok(waits_for_client) => waits_for_client,
             Err(fault) => return Poll::Ready(Err(SendError::body(fault).sent(self.begun()))),
         };
-        loop {
-            match self.receive(cx) {
-                Poll::Pending => break,
-                Poll::Ready(Ok(input)) if !input.is_empty() => match self.read(input, method) {
-                    Ok(None) => {}
-                    Ok(Some(answer)) => return Poll::Ready(Ok(answer)),
-                    Err(why) => return Poll::Ready(Err(SendError::protocol(why).sent(true))),
-                },
-                Poll::Ready(ended) => return Poll::Ready(Err(self.ended(ended.err()))),
-            }
+        if let Poll::Ready(answered) = self.poll_answer(cx, method) {
+            return Poll::Ready(answered);
         }
         // While the client still sends its body, only the deadline counts: the body has a clock of its own.
         let patience = (!waits_for_client).then(|| self.since + limit);
@@ -94,6 +96,26 @@ impl<'a> Attempt<'a> {
         Poll::Ready(Err(
             SendError::new(kind, "no answer in time").sent(self.begun())
         ))
+    }
+
+    /// The head of the answer, and what came after it.
+    #[inline]
+    fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        method: &Method,
+    ) -> Poll<Result<(Head, Bytes), SendError>> {
+        loop {
+            let input = match ready!(self.receive(cx)) {
+                Ok(input) if !input.is_empty() => input,
+                ended => return Poll::Ready(Err(self.ended(ended.err()))),
+            };
+            match self.read(input, method) {
+                Ok(None) => {}
+                Ok(Some(answer)) => return Poll::Ready(Ok(answer)),
+                Err(why) => return Poll::Ready(Err(SendError::protocol(why).sent(true))),
+            }
+        }
     }
 
     /// Sends more of the request; whether it waits for the client.

@@ -66,15 +66,16 @@ impl Body {
         picked: Picked,
     ) -> Self {
         let mut ready = None;
-        // Bytes beyond the message belong to no exchange.
-        let mut surplus = false;
         let framing = match head.framing {
             Framing::Length(length) => {
                 let have = usize::try_from(length)
                     .unwrap_or(usize::MAX)
                     .min(first.len());
-                surplus = have < first.len();
                 ready = Some(first.slice(..have));
+                // Bytes beyond the message belong to no exchange.
+                if have < first.len() {
+                    connection.read.extend_from_slice(&first[have..]);
+                }
                 State::Length(length - have as u64)
             }
             Framing::Chunked => {
@@ -89,7 +90,7 @@ impl Body {
         let rest = Rest {
             connection,
             framing,
-            reusable: head.keep_alive && !surplus && sending.is_none(),
+            reusable: head.keep_alive && sending.is_none(),
             sending,
             request_broke: false,
             read: READ,
@@ -277,8 +278,12 @@ impl Rest {
 
     /// The end: the connection goes back if the message is over on both sides.
     fn settle(self) {
-        let whole = self.is_over() && self.sending.is_none();
-        if whole && self.reusable && self.connection.read.is_empty() {
+        if !self.is_over() {
+            return;
+        }
+        if !self.connection.read.is_empty() {
+            self.connection.surplus();
+        } else if self.reusable && self.sending.is_none() {
             self.connection.give_back();
         }
     }

@@ -5,7 +5,8 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method};
 use http_body::Body as _;
 
-use crate::message::body::Outgoing;
+use crate::message::body::{Outgoing, is_expected};
+use crate::message::depth::DEPTH;
 use crate::message::fields::is_written_last;
 
 /// A request without its body.
@@ -19,6 +20,8 @@ pub struct Message<'a> {
     pub host: Option<&'a HeaderValue>,
     /// The other fields. Framing fields in it are not sent: the body says how it is framed.
     pub headers: &'a HeaderMap,
+    /// Tells a gateway how deep the request stands: [`DEPTH`].
+    pub mark: Option<&'a HeaderValue>,
     /// The protocol to switch to (RFC 9110, section 7.8).
     pub upgrade: Option<&'a HeaderValue>,
 }
@@ -41,14 +44,19 @@ impl<'a> Message<'a> {
         Self { host, ..self }
     }
 
+    /// Whether `body`, which has begun, is one that the method gives no meaning: an upstream may leave it unread and take
+    /// it for the next request (RFC 9110, section 9.3.1).
+    pub(in crate::upstream) fn has_unexpected_body(&self, body: &Outgoing) -> bool {
+        !matches!(body, Outgoing::Empty) && !is_expected(self.method)
+    }
+
     /// How this message announces `body`. Methods that usually carry a body announce an empty one
     /// (RFC 9110, section 8.6).
     pub(super) fn length(&self, body: &Outgoing) -> Length {
         match body.size_hint().exact() {
             None => Length::Chunked,
             Some(0) => {
-                let expected = matches!(*self.method, Method::POST | Method::PUT | Method::PATCH);
-                if expected || self.headers.contains_key(CONTENT_LENGTH) {
+                if is_expected(self.method) || self.headers.contains_key(CONTENT_LENGTH) {
                     Length::Known(0)
                 } else {
                     Length::None
@@ -58,8 +66,8 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Writes the head.
-    pub(super) fn write(&self, length: Length, out: &mut Vec<u8>) {
+    /// Writes the head; `last`: the upstream is told that no other request follows on the connection.
+    pub(super) fn write(&self, length: Length, last: bool, out: &mut Vec<u8>) {
         out.extend_from_slice(self.method.as_str().as_bytes());
         out.push(b' ');
         out.extend_from_slice(self.path.as_str().as_bytes());
@@ -72,6 +80,9 @@ impl<'a> Message<'a> {
             }
             field(out, name.as_str(), value);
         }
+        if let Some(mark) = self.mark {
+            field(out, DEPTH.as_str(), mark);
+        }
         match length {
             Length::None => {}
             Length::Known(length) => {
@@ -80,6 +91,11 @@ impl<'a> Message<'a> {
                 out.extend_from_slice(b"\r\n");
             }
             Length::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        }
+        // A server that is told to close may not switch, so it is told only where it might read a body as a request.
+        let bodiless = matches!(length, Length::None | Length::Known(0));
+        if last && !(bodiless && self.upgrade.is_some()) {
+            out.extend_from_slice(b"connection: close\r\n");
         }
         if let Some(protocol) = self.upgrade {
             field(
@@ -131,10 +147,11 @@ mod tests {
             path: &PathAndQuery::from_static("/a?b"),
             host: Some(&HeaderValue::from_static("origin")),
             headers: &headers,
+            mark: None,
             upgrade: None,
         };
         let mut out = Vec::new();
-        message.write(message.length(body), &mut out);
+        message.write(message.length(body), false, &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -167,6 +184,7 @@ mod tests {
             (Method::DELETE, &[][..], false),
             (Method::POST, &[][..], true),
             (Method::PUT, &[][..], true),
+            (Method::QUERY, &[][..], true),
         ] {
             let head = written(method.clone(), fields, &Outgoing::Empty);
             assert_eq!(
@@ -174,6 +192,33 @@ mod tests {
                 announced,
                 "{method} {fields:?}: {head}"
             );
+        }
+    }
+
+    #[test]
+    fn a_body_that_an_upstream_may_leave_unread_is_one_of_any_method_but_four() {
+        for (method, reads) in [
+            ("POST", true),
+            ("PUT", true),
+            ("PATCH", true),
+            ("QUERY", true),
+            ("GET", false),
+            ("HEAD", false),
+            ("DELETE", false),
+            ("OPTIONS", false),
+            ("PROPFIND", false),
+            ("post", false),
+        ] {
+            let message = Message {
+                method: &Method::from_bytes(method.as_bytes()).unwrap(),
+                path: &PathAndQuery::from_static("/"),
+                host: None,
+                headers: &HeaderMap::new(),
+                upgrade: None,
+            };
+            let full = Outgoing::Full(Bytes::from_static(b"abc"));
+            assert_eq!(message.has_unexpected_body(&full), !reads, "{method}");
+            assert!(!message.has_unexpected_body(&Outgoing::Empty), "{method}");
         }
     }
 

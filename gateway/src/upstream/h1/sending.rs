@@ -11,7 +11,6 @@ use tokio::io::AsyncWrite;
 
 use super::request::{Length, Message, field};
 use crate::message::body::{BodyFault, Outgoing};
-use crate::message::fields::may_trail;
 use crate::net::Stream;
 
 /// The part of a request that was not written yet.
@@ -24,6 +23,8 @@ pub(in crate::upstream) struct Sending {
     /// What still comes, and how it is framed.
     body: Option<Outgoing>,
     length: Length,
+    /// Whether the upstream is told that it is the last on its connection.
+    last: bool,
     begun: bool,
     moved: bool,
 }
@@ -38,14 +39,16 @@ pub(in crate::upstream) enum Stopped {
 }
 
 impl Sending {
-    /// A request whose head is written into `line`, an empty buffer.
+    /// A request whose head is written into `line`, an empty buffer; `last` on its connection or not. Its body has
+    /// begun.
     pub(in crate::upstream) fn new(
         message: Message<'_>,
         body: Outgoing,
+        last: bool,
         mut line: Vec<u8>,
     ) -> Self {
         let length = message.length(&body);
-        message.write(length, &mut line);
+        message.write(length, last, &mut line);
         let (data, body) = match body {
             Outgoing::Empty => (Bytes::new(), None),
             Outgoing::Full(bytes) => (bytes, None),
@@ -58,9 +61,15 @@ impl Sending {
             end: b"",
             body,
             length,
+            last,
             begun: false,
             moved: false,
         }
+    }
+
+    /// Whether it is the last on its connection.
+    pub(in crate::upstream) fn is_last(&self) -> bool {
+        self.last
     }
 
     /// The buffer of the head, once it is out.
@@ -93,6 +102,10 @@ impl Sending {
         io: &mut Stream,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Stopped>> {
+        // The first piece of a body goes out together with the head.
+        if self.body.is_some() && !self.begun && self.data.is_empty() {
+            ready!(self.poll_body(cx))?;
+        }
         loop {
             while self.unwritten() > 0 {
                 let written = ready!(self.write(io, cx)).map_err(Stopped::Write)?;
@@ -100,18 +113,26 @@ impl Sending {
                 self.moved = true;
                 self.advance(written);
             }
-            let Some(body) = &mut self.body else {
+            if self.body.is_none() {
                 return Poll::Ready(Ok(()));
-            };
-            match ready!(Pin::new(body).poll_frame(cx)) {
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.queue(data)?,
-                    Err(frame) => self.finish(frame.into_trailers().ok().as_ref())?,
-                },
-                None => self.finish(None)?,
-                Some(Err(fault)) => return Poll::Ready(Err(Stopped::Body(fault))),
             }
+            ready!(self.poll_body(cx))?;
         }
+    }
+
+    /// Takes the next piece of the body, or its end.
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Stopped>> {
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(Ok(()));
+        };
+        Poll::Ready(match ready!(Pin::new(body).poll_frame(cx)) {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => self.queue(data),
+                Err(frame) => self.finish(frame.into_trailers().ok().as_ref()),
+            },
+            None => self.finish(None),
+            Some(Err(fault)) => Err(Stopped::Body(fault)),
+        })
     }
 
     fn write(&self, io: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -170,9 +191,7 @@ impl Sending {
             Length::Chunked => {
                 self.line.extend_from_slice(b"0\r\n");
                 for (name, value) in trailers.into_iter().flatten() {
-                    if may_trail(name.as_str()) {
-                        field(&mut self.line, name.as_str(), value);
-                    }
+                    field(&mut self.line, name.as_str(), value);
                 }
                 self.line.extend_from_slice(b"\r\n");
             }

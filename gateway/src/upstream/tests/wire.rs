@@ -1,5 +1,6 @@
 //! Requests over real sockets.
 
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use socket2::{SockRef, Socket};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 
@@ -73,7 +75,7 @@ fn a_request_goes_over_http_2_and_the_next_over_the_same_connection() {
         let mut config = configured("h2", &[&address.to_string()]);
         config.protocol = Protocol::H2;
         let metrics = Metrics::new(1);
-        let upstream = Registry::default().upstream(&config, &metrics);
+        let upstream = registered(&Registry::default(), &config, &metrics);
         let client = Arc::new(Client::default());
         let mut headers = HeaderMap::new();
         headers.insert("content-length", HeaderValue::from_static("9"));
@@ -84,6 +86,7 @@ fn a_request_goes_over_http_2_and_the_next_over_the_same_connection() {
                 path: &path,
                 host: None,
                 headers: &headers,
+                mark: None,
                 upgrade: None,
             };
             let picked = upstream.pick(&client, None, &Tried::default()).unwrap();
@@ -114,7 +117,7 @@ fn an_endpoint_where_nothing_listens_is_a_connect_failure_and_nothing_was_sent()
         drop(free);
         let mut config = configured("h2", &[&address.to_string()]);
         config.protocol = Protocol::H2;
-        let upstream = Registry::default().upstream(&config, &Metrics::new(1));
+        let upstream = registered(&Registry::default(), &config, &Metrics::new(1));
         let client = Arc::new(Client::default());
         let (path, headers) = (PathAndQuery::from_static("/"), HeaderMap::new());
         let message = Message {
@@ -122,6 +125,7 @@ fn an_endpoint_where_nothing_listens_is_a_connect_failure_and_nothing_was_sent()
             path: &path,
             host: None,
             headers: &headers,
+            mark: None,
             upgrade: None,
         };
         let picked = upstream.pick(&client, None, &Tried::default()).unwrap();
@@ -198,9 +202,10 @@ fn a_connection_of_http_1_is_the_same_over_tls_and_is_kept() {
             path: &path,
             host: Some(&authority),
             headers: &headers,
+            mark: None,
             upgrade: None,
         };
-        let sending = Sending::new(message, Outgoing::Empty, Vec::new());
+        let sending = Sending::new(message, Outgoing::Empty, false, Vec::new());
         let mut attempt = Attempt::new(&client, connection, sending, Instant::now());
         let limit = Duration::from_secs(5);
         let answered = std::future::poll_fn(|cx| attempt.poll(cx, &Method::GET, limit, None));
@@ -212,5 +217,155 @@ fn a_connection_of_http_1_is_the_same_over_tls_and_is_kept() {
                 .take(&upstream.endpoints[0], Instant::now())
                 .is_some()
         );
+    });
+}
+
+/// A connection over this stream comes to rest.
+fn give_back(io: Stream, client: &Arc<Client>, upstream: &Upstream) {
+    let open = Open::count(upstream).unwrap();
+    Connection::over(io, client, upstream, &upstream.endpoints[0], open).give_back();
+}
+
+/// Waits until the kernel holds something for this end of a connection. The event loop has no turn meanwhile.
+fn arrived(socket: &Socket) {
+    let began = Instant::now();
+    while socket.peek(&mut [MaybeUninit::uninit()]).is_err() {
+        assert!(began.elapsed() < Duration::from_secs(5), "nothing came");
+        std::thread::yield_now();
+    }
+}
+
+/// Another handle of the same socket.
+fn handle(io: &Stream) -> Socket {
+    SockRef::from(io.tcp()).try_clone().unwrap()
+}
+
+/// Whether a kept connection is taken for a request.
+fn takes(client: &Client, upstream: &Upstream) -> bool {
+    let taken = client.take(&upstream.endpoints[0], Instant::now());
+    taken.is_some()
+}
+
+/// Both ends of a connection over loopback, of which the runtime knows one.
+async fn tcp() -> (Stream, std::net::TcpStream) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let tcp = TcpStream::connect(listener.local_addr().unwrap()).await;
+    let (peer, _) = listener.accept().unwrap();
+    (Stream::Plain(tcp.unwrap()), peer)
+}
+
+#[test]
+fn what_the_event_loop_has_not_heard_yet_is_not_quiet() {
+    run(async {
+        use std::io::Write as _;
+
+        for (sent, trusted) in [
+            (Some("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"), false),
+            (Some("\n"), false),
+            (Some("HTTP/1.1 408 Request Timeout\r\n\r\n"), true),
+            (None, true),
+        ] {
+            let (client, upstream) = (Arc::new(Client::default()), upstream(&["[::1]:1"]));
+            let (quiet, _peer) = tcp().await;
+            give_back(quiet, &client, &upstream);
+            let (noisy, mut peer) = tcp().await;
+            let socket = handle(&noisy);
+            give_back(noisy, &client, &upstream);
+            // From here the event loop has no turn. The connection that was used last is asked first.
+            match sent {
+                Some(sent) => peer.write_all(sent.as_bytes()).unwrap(),
+                None => drop(peer),
+            }
+            arrived(&socket);
+            assert_eq!(takes(&client, &upstream), trusted, "{sent:?}");
+            assert!(!takes(&client, &upstream), "{sent:?}: none is left");
+            assert_eq!(upstream.endpoints[0].is_trusted(Instant::now()), trusted);
+        }
+    });
+}
+
+#[test]
+fn no_connection_is_kept_to_an_endpoint_that_sent_surplus() {
+    run(async {
+        let (client, upstream) = (Arc::new(Client::default()), upstream(&["[::1]:1"]));
+        let (io, _peer) = tcp().await;
+        give_back(io, &client, &upstream);
+        upstream.endpoints[0].distrust(Instant::now());
+        assert!(!takes(&client, &upstream), "one from before");
+        let (io, _peer) = tcp().await;
+        give_back(io, &client, &upstream);
+        client.sweep();
+        assert!(!takes(&client, &upstream), "one from after");
+    });
+}
+
+#[test]
+fn over_tls_only_what_is_not_of_tls_itself_waits() {
+    run(async {
+        use tokio::io::AsyncWriteExt as _;
+
+        let (client, upstream) = (Arc::new(Client::default()), upstream(&["[::1]:1"]));
+        // The server has sent session tickets, which nothing has read.
+        let (io, mut server) = tls().await;
+        let socket = handle(&io);
+        give_back(io, &client, &upstream);
+        arrived(&socket);
+        let taken = client.take(&upstream.endpoints[0], Instant::now());
+        taken.expect("tickets are no answer").give_back();
+        server.write_all(b"HTTP/1.1 200 OK\r\n").await.unwrap();
+        server.flush().await.unwrap();
+        arrived(&socket);
+        assert!(!takes(&client, &upstream), "an answer is one");
+        assert!(!upstream.endpoints[0].is_trusted(Instant::now()));
+
+        let (client, upstream) = (Arc::new(Client::default()), self::upstream(&["[::1]:1"]));
+        let (io, mut server) = tls().await;
+        let socket = handle(&io);
+        give_back(io, &client, &upstream);
+        server.shutdown().await.unwrap();
+        arrived(&socket);
+        assert!(!takes(&client, &upstream), "the end");
+        assert!(upstream.endpoints[0].is_trusted(Instant::now()));
+    });
+}
+
+/// Answers one request; what it was, and the connection.
+async fn once(listener: TcpListener) -> (String, TcpStream) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut read = [0; 1024];
+    let length = stream.read(&mut read).await.unwrap();
+    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    stream.write_all(answer).await.unwrap();
+    let text = String::from_utf8_lossy(&read[..length]).into_owned();
+    (text, stream)
+}
+
+#[test]
+fn a_sub_request_whose_body_may_be_left_unread_ends_its_connection() {
+    run(async {
+        for (method, ends) in [(Method::GET, true), (Method::POST, false)] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let answering = tokio::task::spawn_local(once(listener));
+            let (client, upstream) = (
+                Arc::new(Client::default()),
+                upstream(&[&address.to_string()]),
+            );
+            let request = Request::builder().method(method.clone()).uri("/x");
+            let sub = SubRequest {
+                upstream: upstream.clone(),
+                request: request.body(Bytes::from_static(b"body")).unwrap(),
+                depth: 1,
+                body_limit: 1024,
+                deadline: Instant::now() + Duration::from_secs(5),
+                span: tracing::Span::none(),
+            };
+            fetch(client.clone(), sub).await.unwrap();
+            let (sent, _open) = answering.await.unwrap();
+            assert_eq!(sent.contains("\r\nconnection: close\r\n"), ends, "{sent}");
+            assert_eq!(takes(&client, &upstream), !ends, "{method}");
+        }
     });
 }

@@ -1,8 +1,8 @@
 //! The functions of the exchange in hand: its request, its response, and the edits of both.
 
 use super::facts::{Facts, ResponseEdit, first, set};
-use super::path::may_be_set;
 use super::scene::exchange;
+use crate::path::may_be_set;
 use crate::types::edit::{Edit, EditError, EditKind, HeaderError};
 use crate::{Phases, Query, fields};
 
@@ -70,6 +70,16 @@ pub(crate) fn query_param(name: &str) -> Option<String> {
 
 pub(crate) fn client_certificate_subject() -> Option<String> {
     exchange(|facts| facts.certificate_subject.clone())
+}
+
+pub(crate) fn remaining_ms() -> Option<u32> {
+    exchange(|facts| facts.remaining_ms)
+}
+
+pub(crate) fn call_remaining_ms() -> u32 {
+    /// The plugin's `timeout` unless it is configured.
+    const TIMEOUT: u32 = 2_000;
+    exchange(|facts| facts.remaining_ms.unwrap_or(TIMEOUT).min(TIMEOUT))
 }
 
 pub(crate) fn request_header(name: &str) -> Option<Vec<u8>> {

@@ -19,6 +19,8 @@ pub(crate) struct Facts {
     pub(crate) scheme: String,
     pub(crate) authority: String,
     pub(crate) certificate_subject: Option<String>,
+    /// Milliseconds until the exchange must be over.
+    pub(crate) remaining_ms: Option<u32>,
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) path_params: BTreeMap<String, String>,

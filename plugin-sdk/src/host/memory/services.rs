@@ -2,9 +2,9 @@
 
 use std::time::SystemTime;
 
-use super::path::may_be_asked;
 use super::scene::{exchange, world};
 use super::world::World;
+use crate::path::may_be_asked;
 use crate::types::answer::Answer;
 use crate::types::quota::{Decision, Quota};
 use crate::types::{state, subrequest};
@@ -17,7 +17,8 @@ pub(crate) fn send(
         here.or_else(|| world(|world| world.upstreams.get(&request.upstream).cloned()).flatten());
     let upstream = upstream.ok_or(subrequest::Error::UnknownUpstream)?;
     if !may_be_asked(&request.path) {
-        let rule = "no sub-request goes there: the path is none, or has a segment `.` or `..`";
+        let rule =
+            "no sub-request goes there: the path is none, or a part of it is `.`, `..` or empty";
         return Err(subrequest::Error::Protocol(rule.to_owned()));
     }
     upstream(&request).map(|answer: Answer| answer.into())

@@ -71,12 +71,14 @@ fn a_sub_request_that_the_gateway_would_refuse_for_its_path_is_refused_here() {
             "/a%5c%2E%2e;x",
             "/a/..\\b",
             "/a/..#b",
+            "/a#b",
+            "/a//b",
         ] {
             let answer = upstream::Request::get("echo", path).send();
             let refused = matches!(answer, Err(upstream::Error::Protocol(_)));
             assert!(refused, "{path}: {answer:?}");
         }
-        for path in ["/a%2Fb", "/a?b=/../c", "/a#/../b"] {
+        for path in ["/a%2Fb", "/a?b=/../c", "/a%252Fb"] {
             let answer = upstream::Request::get("echo", path).send();
             assert!(answer.is_ok(), "{path}: {answer:?}");
         }

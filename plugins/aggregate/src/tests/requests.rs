@@ -18,7 +18,14 @@ fn what_fills_a_path_is_encoded_and_a_dot_segment_makes_the_part_missing() {
         text(&answer_to(config.clone(), exchange("a/b?c#d"))),
         r#"{"echo":{"path":"/p/a%2Fb%3Fc%23d?q=all"}}"#
     );
-    assert_eq!(answer_to(config.clone(), exchange("..")).status, 502);
+    assert_eq!(
+        text(&answer_to(config.clone(), exchange("caf%E9 100%25"))),
+        r#"{"echo":{"path":"/p/caf%E9%20100%25?q=all"}}"#
+    );
+    for astray in ["..", ".", "", "a/../b", "a/", "a//b", "%2F", "..;x", "a\0"] {
+        let answer = answer_to(config.clone(), exchange(astray));
+        assert_eq!(answer.status, 502, "{astray:?}");
+    }
     assert_eq!(answer(config).status, 502);
 }
 

@@ -102,14 +102,15 @@ impl Plugin for Hostile {
         Ok(Self { act: config.act })
     }
 
-    fn phases(&self) -> Phases {
-        match self.act {
+    fn wants(&self) -> Wants {
+        let phases = match self.act {
             Act::PanicInResponse | Act::BadAnswer => Phases::RESPONSE,
             Act::PanicInRequestChunk => Phases::REQUEST_STREAM,
             Act::PanicInResponseChunk | Act::HugeChunk => Phases::RESPONSE_STREAM,
             Act::PanicInComplete => Phases::COMPLETE,
             _ => Phases::REQUEST,
-        }
+        };
+        phases.into()
     }
 
     fn on_request(&self, request: &mut Request) -> Result {
@@ -179,19 +180,27 @@ impl Plugin for Hostile {
         unreachable!("told to panic in the response phase")
     }
 
-    fn on_request_chunk(&self, _: &Request, _: Vec<u8>, _: bool) -> Result<Vec<u8>> {
-        unreachable!("told to panic in a chunk of the request")
+    fn request_stream(&self, _: &Request) -> Result<Box<dyn Stream>> {
+        Ok(Box::new(Chunks(self.act)))
     }
 
-    fn on_response_chunk(&self, _: &Request, _: &Response, _: Vec<u8>, _: bool) -> Result<Vec<u8>> {
-        if self.act == Act::HugeChunk {
-            return Ok(vec![b'a'; 2 << 20]);
-        }
-        unreachable!("told to panic in a chunk of the response")
+    fn response_stream(&self, _: &Request, _: &Response) -> Result<Box<dyn Stream>> {
+        Ok(Box::new(Chunks(self.act)))
     }
 
     fn on_complete(&self, _: &Request, _: Option<&Response>) {
         unreachable!("told to panic when it is over")
+    }
+}
+
+struct Chunks(Act);
+
+impl Stream for Chunks {
+    fn chunk(&mut self, _: &Request, _: Vec<u8>) -> Result<Vec<u8>> {
+        if self.0 == Act::HugeChunk {
+            return Ok(vec![b'a'; 2 << 20]);
+        }
+        unreachable!("told to panic in a chunk")
     }
 }
 

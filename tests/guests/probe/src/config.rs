@@ -20,6 +20,24 @@ pub struct Config {
     /// What the bodies that it sees end in, where it leaves them as they are otherwise.
     #[serde(default)]
     pub(crate) tail: Option<String>,
+    /// How many bytes of a body that streams it keeps back until more come.
+    #[serde(default)]
+    pub(crate) keeps: usize,
+    /// Whether it keeps them where the next exchange finds them, as a careless plugin does.
+    #[serde(default)]
+    pub(crate) careless: bool,
+    /// The types of responses whose bodies it reads.
+    #[serde(default)]
+    types: Vec<String>,
+    /// Those that pass by it.
+    #[serde(default)]
+    passes: Vec<String>,
+    /// Whether it fails on others.
+    #[serde(default)]
+    refuses_others: bool,
+    /// Fields of the request that it says it reads.
+    #[serde(default)]
+    reads: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
@@ -54,8 +72,20 @@ impl Config {
         faults
     }
 
-    /// The phases that are asked for.
-    pub(crate) fn phases(&self) -> Phases {
+    /// What is asked for.
+    pub(crate) fn wants(&self) -> Wants {
+        let mut wants = Wants::from(self.phases());
+        if !self.types.is_empty() {
+            wants.types = ResponseTypes::only(&self.types).passing(&self.passes);
+        }
+        if self.refuses_others {
+            wants.types = wants.types.refusing_others();
+        }
+        let fields = self.reads.iter();
+        fields.fold(wants, |wants, name| wants.reads_field(name))
+    }
+
+    fn phases(&self) -> Phases {
         if self.phases.is_empty() {
             return Phases::REQUEST | Phases::RESPONSE;
         }

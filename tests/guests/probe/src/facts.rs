@@ -24,6 +24,8 @@ pub(crate) fn facts(request: &Request, function: &str) -> Option<Value> {
         "path-param" => json!(request.path_param("name")),
         "query-param" => json!(request.query_param("q")),
         "client-certificate-subject" => json!(request.client_certificate_subject()),
+        "remaining-ms" => json!(request.remaining().map(|left| left.as_millis() as u64)),
+        "call-remaining-ms" => json!(request.call_remaining().as_millis() as u64),
         "request-header" => json!(request.header("x-probe")),
         "request-headers" => fields(request.headers()),
         "request-body" => json!(request.body().map(text)),

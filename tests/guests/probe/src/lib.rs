@@ -12,6 +12,7 @@ mod shown;
 mod trial;
 
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
 
 use gateway_plugin_sdk::prelude::*;
 use serde_json::json;
@@ -42,8 +43,8 @@ impl Plugin for Probe {
         }
     }
 
-    fn phases(&self) -> Phases {
-        self.config.phases()
+    fn wants(&self) -> Wants {
+        self.config.wants()
     }
 
     fn on_request(&self, request: &mut Request) -> Result {
@@ -58,6 +59,10 @@ impl Plugin for Probe {
         match function {
             "next" => return Ok(Flow::Next),
             "fail" => return Err("the probe was asked to fail".into()),
+            "half" => {
+                half(request)?;
+                return Err("the probe was asked to fail half way".into());
+            }
             "no-status" => return Ok(Answer::new(1000).into()),
             "print" => {
                 #[allow(
@@ -111,6 +116,14 @@ impl Plugin for Probe {
                 let edit = Trial::read(request);
                 return Ok(edit.end(function, edit.on_response(response)));
             }
+            "half" => {
+                request.set_attribute("half", "left");
+                response.set_status(418);
+                response.set_header("x-half", "left")?;
+                response.remove_header("content-type")?;
+                response.set_body("left");
+                return Err("the probe was asked to fail half way".into());
+            }
             "status" => json!(response.status()),
             "response-header" => json!(response.header_str("content-type")),
             "response-headers" => fields(response.headers()),
@@ -145,18 +158,12 @@ impl Plugin for Probe {
         Ok(told(function, seen))
     }
 
-    fn on_request_chunk(&self, _: &Request, chunk: Vec<u8>, last: bool) -> Result<Vec<u8>> {
-        Ok(self.stream(chunk, last))
+    fn request_stream(&self, _: &Request) -> Result<Box<dyn Stream>> {
+        Ok(self.stream())
     }
 
-    fn on_response_chunk(
-        &self,
-        _: &Request,
-        _: &Response,
-        chunk: Vec<u8>,
-        last: bool,
-    ) -> Result<Vec<u8>> {
-        Ok(self.stream(chunk, last))
+    fn response_stream(&self, _: &Request, _: &Response) -> Result<Box<dyn Stream>> {
+        Ok(self.stream())
     }
 
     fn on_complete(&self, request: &Request, response: Option<&Response>) {
@@ -167,16 +174,13 @@ impl Plugin for Probe {
 }
 
 impl Probe {
-    /// Upper case, and an end that shows that the last chunk was seen; or the configured tail alone.
-    fn stream(&self, mut chunk: Vec<u8>, last: bool) -> Vec<u8> {
-        if self.config.tail.is_none() {
-            chunk.make_ascii_uppercase();
-        }
-        if last {
-            let tail = self.config.tail.as_deref().unwrap_or("<last>");
-            chunk.extend_from_slice(tail.as_bytes());
-        }
-        chunk
+    fn stream(&self) -> Box<dyn Stream> {
+        Box::new(Chunks {
+            tail: self.config.tail.clone(),
+            keeps: self.config.keeps,
+            careless: self.config.careless,
+            kept: Vec::new(),
+        })
     }
 
     /// A body that is held, with the configured tail.
@@ -185,6 +189,68 @@ impl Probe {
         let mut body = held()?;
         body.extend_from_slice(tail.as_bytes());
         Some(body)
+    }
+}
+
+/// Every edit that a request phase can make.
+fn half(request: &mut Request) -> Result<()> {
+    request.set_header("x-half", "left")?;
+    request.append_header("x-probe", "left")?;
+    request.remove_header("x-kept")?;
+    request.set_method("PUT")?;
+    request.set_path("/probe/left")?;
+    request.set_body("left");
+    request.set_attribute("half", "left");
+    request.response().set_header("x-half", "left")?;
+    request.response().set_status(418);
+    Ok(())
+}
+
+/// A body on its way: in upper case, with an end that shows that it was seen; or with the configured tail alone.
+struct Chunks {
+    tail: Option<String>,
+    /// How many bytes are kept back until more come.
+    keeps: usize,
+    careless: bool,
+    kept: Vec<u8>,
+}
+
+/// Where a careless plugin keeps what belongs to one exchange.
+static KEPT: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+impl Chunks {
+    fn kept<T>(&mut self, act: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        match self.careless {
+            true => act(&mut KEPT.lock().unwrap_or_else(PoisonError::into_inner)),
+            false => act(&mut self.kept),
+        }
+    }
+}
+
+impl Stream for Chunks {
+    fn chunk(&mut self, _: &Request, mut chunk: Vec<u8>) -> Result<Vec<u8>> {
+        if self.tail.is_none() {
+            chunk.make_ascii_uppercase();
+        }
+        let keeps = self.keeps;
+        Ok(self.kept(|kept| {
+            kept.append(&mut chunk);
+            let more = kept.len().saturating_sub(keeps);
+            kept.drain(..more).collect()
+        }))
+    }
+
+    fn end(&mut self, _: &Request, mut trailers: Trailers) -> Result<Ending> {
+        let tail = self.tail.clone();
+        let tail = tail.as_deref().unwrap_or("<last>");
+        let mut rest = self.kept(std::mem::take);
+        rest.extend_from_slice(tail.as_bytes());
+        for (name, value) in &mut trailers {
+            if name == "x-shout" {
+                value.make_ascii_uppercase();
+            }
+        }
+        Ok(Ending::from(trailers).chunk(rest))
     }
 }
 
@@ -237,7 +303,7 @@ mod tests {
             }
             probed += 1;
         }
-        assert_eq!(probed, 44, "the functions of the imported interfaces");
+        assert_eq!(probed, 46, "the functions of the imported interfaces");
     }
 
     #[test]

@@ -28,8 +28,8 @@ impl Plugin for Version {
         Ok(Self)
     }
 
-    fn phases(&self) -> Phases {
-        Phases::REQUEST | Phases::RESPONSE
+    fn wants(&self) -> Wants {
+        (Phases::REQUEST | Phases::RESPONSE).into()
     }
 
     fn on_request(&self, request: &mut Request) -> Result {

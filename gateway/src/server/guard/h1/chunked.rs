@@ -1,71 +1,127 @@
-//! Where a chunked body ends (RFC 9112, 7.1).
+//! Where a chunked body ends (RFC 9112, 7.1), byte for byte as hyper finds it.
 
-/// What is under way.
+use super::head::Limits;
+
+/// A chunked body under way.
 #[derive(Debug)]
-pub(super) enum Chunk {
-    /// In the line with the size; whether the digits are over.
-    Size(u64, bool),
-    /// In the data, the line end behind it included.
+pub(super) struct Chunked {
+    step: Step,
+    /// Bytes of the line with the size, or of the whole trailer.
+    bytes: usize,
+    /// Fields of the trailer.
+    fields: usize,
+}
+
+/// What the next byte belongs to. Sizes are those read so far.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// The first digit of a size.
+    Start,
+    Digits(u64),
+    /// Space behind the digits.
+    Padding(u64),
+    Extension(u64),
+    SizeLf(u64),
+    /// So many bytes are to come.
     Data(u64),
-    /// In a line of the trailer, of so many bytes without CR.
-    Trailer(u64),
+    DataCr,
+    DataLf,
+    /// A field of the trailer, or the empty line at its end.
+    Trailer,
+    Field,
+    FieldLf,
+    EndLf,
 }
 
 /// How far a read brings the body.
 pub(super) enum Advance {
-    /// It goes on behind so many bytes.
-    More(usize),
+    /// It goes on behind all of it.
+    More,
     /// It ends behind so many bytes.
     End(usize),
-    /// Its size does not fit into 64 bits.
-    Broken,
+    /// Behind so many bytes stands one that may not.
+    Broken(usize),
 }
 
-impl Chunk {
-    /// Goes on through a chunked body (RFC 9112, 7.1).
-    pub(super) fn advance(&mut self, rest: &[u8]) -> Advance {
-        match self {
-            Self::Size(size, over) => {
-                for (at, byte) in rest.iter().enumerate() {
-                    match (byte, char::from(*byte).to_digit(16)) {
-                        (b'\n', _) if *size == 0 => {
-                            *self = Self::Trailer(0);
-                            return Advance::More(at + 1);
-                        }
-                        (b'\n', _) => {
-                            *self = Self::Data(size.saturating_add(2));
-                            return Advance::More(at + 1);
-                        }
-                        (_, Some(digit)) if !*over => match size.checked_mul(16) {
-                            Some(more) => *size = more + u64::from(digit),
-                            None => return Advance::Broken,
-                        },
-                        _ => *over = true,
-                    }
-                }
-                Advance::More(rest.len())
-            }
-            Self::Data(left) => {
-                let n = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
-                *left -= n as u64;
-                if *left == 0 {
-                    *self = Self::Size(0, false);
-                }
-                Advance::More(n)
-            }
-            Self::Trailer(len) => {
-                let end = memchr::memchr(b'\n', rest);
-                let line = &rest[..end.unwrap_or(rest.len())];
-                *len += line.iter().filter(|byte| **byte != b'\r').count() as u64;
-                match end {
-                    None => Advance::More(rest.len()),
-                    Some(end) if *len == 0 => Advance::End(end + 1),
-                    Some(end) => {
-                        *len = 0;
-                        Advance::More(end + 1)
-                    }
-                }
-            }
+impl Chunked {
+    pub(super) fn new() -> Self {
+        Self {
+            step: Step::Start,
+            bytes: 0,
+            fields: 0,
         }
     }
+
+    /// Goes on through the body. The line with a size may be as long as a head, and so may the trailer.
+    pub(super) fn advance(&mut self, rest: &[u8], limits: Limits) -> Advance {
+        let mut at = 0;
+        while let Some(byte) = rest.get(at) {
+            if let Step::Data(left) = &mut self.step {
+                let most = rest.len() - at;
+                let n = usize::try_from(*left).map_or(most, |left| left.min(most));
+                *left -= n as u64;
+                at += n;
+                if *left == 0 {
+                    self.step = Step::DataCr;
+                }
+                continue;
+            }
+            if matches!((self.step, byte), (Step::EndLf, b'\n')) {
+                return Advance::End(at + 1);
+            }
+            match self.step(*byte) {
+                Some(step) if self.fits(limits) => self.step = step,
+                _ => return Advance::Broken(at),
+            }
+            at += 1;
+        }
+        Advance::More
+    }
+
+    /// What follows this byte; none where it may not stand there. A line ends with CR LF: where one of them stands
+    /// alone, one reader sees an end and another none.
+    fn step(&mut self, byte: u8) -> Option<Step> {
+        self.bytes += 1;
+        Some(match (self.step, byte) {
+            (Step::Start, _) => Step::Digits(digit(byte)?),
+            (Step::Digits(size) | Step::Padding(size) | Step::Extension(size), b'\r') => {
+                Step::SizeLf(size)
+            }
+            (Step::Digits(size) | Step::Padding(size), b' ' | b'\t') => Step::Padding(size),
+            (Step::Digits(size) | Step::Padding(size), b';') => Step::Extension(size),
+            (Step::Digits(size), _) => Step::Digits(size.checked_mul(16)? + digit(byte)?),
+            (Step::Extension(_), b'\n') => return None,
+            (Step::Extension(size), _) => Step::Extension(size),
+            (Step::SizeLf(size), b'\n') => {
+                self.bytes = 0;
+                if size == 0 {
+                    Step::Trailer
+                } else {
+                    Step::Data(size)
+                }
+            }
+            (Step::DataCr, b'\r') => Step::DataLf,
+            (Step::DataLf, b'\n') => {
+                self.bytes = 0;
+                Step::Start
+            }
+            (Step::Trailer, b'\r') => Step::EndLf,
+            (Step::Field, b'\r') => Step::FieldLf,
+            (Step::Trailer | Step::Field, b'\n') => return None,
+            (Step::Trailer | Step::Field, _) => Step::Field,
+            (Step::FieldLf, b'\n') => {
+                self.fields += 1;
+                Step::Trailer
+            }
+            _ => return None,
+        })
+    }
+
+    fn fits(&self, limits: Limits) -> bool {
+        self.bytes <= limits.bytes && self.fields <= limits.fields
+    }
+}
+
+fn digit(byte: u8) -> Option<u64> {
+    char::from(byte).to_digit(16).map(u64::from)
 }

@@ -1,5 +1,12 @@
 //! One head under way: its size, and the fields that say how the body behind it is framed.
 
+/// What a head, the trailer of a body and the line before a chunk may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) bytes: usize,
+    pub(super) fields: usize,
+}
+
 /// What is known of the head under way.
 #[derive(Debug, Default)]
 pub(super) struct Head {
@@ -8,7 +15,7 @@ pub(super) struct Head {
     pub(super) length: Option<u64>,
     pub(super) transfer_encoding: bool,
     pub(super) upgrade: bool,
-    /// The length cannot be read: hyper refuses the request, or the scanner does not try.
+    /// The length cannot be read: hyper refuses the request.
     pub(super) broken: bool,
 }
 
@@ -31,11 +38,6 @@ impl Head {
             _ => {}
         }
     }
-}
-
-/// Whether a line is Content-Length.
-pub(super) fn is_length(line: &[u8]) -> bool {
-    value_of(line, b"content-length").is_some()
 }
 
 fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {

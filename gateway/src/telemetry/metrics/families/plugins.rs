@@ -9,6 +9,7 @@ use prometheus_client::metrics::MetricType;
 use super::super::plugin_series::{BOUNDS, Value};
 use super::super::{Metrics, Phase};
 use super::{counters, gauges, histograms};
+use crate::state::Held;
 
 impl Metrics {
     pub(super) fn plugin_calls(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -88,6 +89,40 @@ impl Metrics {
                 "Edits and calls that plugins were not allowed, by kind",
             ),
             denied,
+        )
+    }
+
+    /// What plugins hold in the state, and what they lost of it.
+    pub(super) fn plugin_state(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let held = self.state.get().map(|state| state.held());
+        let held = held.unwrap_or_default();
+        let name = |held: &Held| [("plugin", held.name.to_string())];
+        let size = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
+        gauges(
+            encoder,
+            (
+                "gateway_state_entries",
+                "Entries of the state, counters of limiters included, by plugin",
+            ),
+            held.iter()
+                .map(|held| (name(held), size(held.amount.entries))),
+        )?;
+        gauges(
+            encoder,
+            (
+                "gateway_state_bytes",
+                "Bytes of these entries: keys, values and what each takes beside them",
+            ),
+            held.iter()
+                .map(|held| (name(held), size(held.amount.bytes))),
+        )?;
+        counters(
+            encoder,
+            (
+                "gateway_state_evictions",
+                "Entries that had not expired and made way, since their plugin had more than its share of a full state",
+            ),
+            held.iter().map(|held| (name(held), held.evictions)),
         )
     }
 

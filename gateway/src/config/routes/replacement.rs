@@ -1,0 +1,90 @@
+//! What stands for a match of a regular expression: `$1`, `${name}`, `$$`.
+
+use regex::Regex;
+
+use super::super::reason::Reason;
+
+/// Checks that what stands for a match (`$1`, `${name}`, `$$`) names groups that are there.
+///
+/// # Errors
+/// The group that is not there.
+pub(super) fn check(regex: &Regex, to: &str) -> Result<(), Reason> {
+    let mut fault = None;
+    with_groups(to, |name, is_braced| {
+        fault = fault.take().or_else(|| group(regex, name, is_braced).err());
+        ""
+    });
+    fault.map_or(Ok(()), Err)
+}
+
+/// What stands for a match, with these texts for its groups; `group` gets the name of each, and whether it has braces.
+pub(super) fn with_groups<'a>(to: &str, mut group: impl FnMut(&str, bool) -> &'a str) -> String {
+    let mut text = String::new();
+    let mut rest = to;
+    while let Some(at) = rest.find('$') {
+        text.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('$') {
+            text.push('$');
+            rest = after;
+            continue;
+        }
+        let braced = rest
+            .strip_prefix('{')
+            .and_then(|inner| inner.split_once('}'));
+        let (name, after) = braced.unwrap_or_else(|| {
+            let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+            rest.split_at(rest.bytes().take_while(is_name).count())
+        });
+        text.push_str(group(name, braced.is_some()));
+        rest = after;
+    }
+    text.push_str(rest);
+    text
+}
+
+fn group(regex: &Regex, name: &str, is_braced: bool) -> Result<(), Reason> {
+    if name.is_empty() {
+        return Err("a `$` names a group, such as `$1`; write `$$` for itself".into());
+    }
+    let there = match name.parse::<usize>() {
+        Ok(index) => index < regex.captures_len(),
+        Err(_) => regex.capture_names().flatten().any(|group| group == name),
+    };
+    if there {
+        return Ok(());
+    }
+    let digits = name.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, tail) = name.split_at(digits);
+    Err(if !is_braced && digits > 0 && !tail.is_empty() {
+        Reason::repeating(
+            "`${}` reads as the group `{}`, which is not there; write `${{}}{}`",
+            [&name, &name, &number, &tail],
+        )
+    } else {
+        let groups = regex.captures_len() - 1;
+        Reason::repeating("there is no group `{}`", [&name])
+            .and(format!("; the expression has {groups}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_of_a_replacement_exist() {
+        let regex = Regex::new("^/a/(.*)/(?P<rest>.*)").unwrap();
+        for good in ["/b/$1", "/$rest", "/${1}a", "/$$x", "/b"] {
+            assert_eq!(check(&regex, good), Ok(()), "{good}");
+        }
+        assert!(
+            check(&regex, "/$1a")
+                .unwrap_err()
+                .told(false)
+                .contains("`${1}a`")
+        );
+        assert!(check(&regex, "/$3").is_err());
+        assert!(check(&regex, "/$").is_err());
+    }
+}

@@ -1,0 +1,302 @@
+//! The judge of every path that leaves: made by a rewrite, by a plugin or for a redirect.
+//!
+//! A path of a client is brought into one form; one that was made here is not repaired, since whoever wrote the rule
+//! that made it meant something else. It leaves as it is, or not at all.
+
+use bytes::Bytes;
+use http::uri::{Authority, PathAndQuery};
+
+use super::{DOTS, Unfit, decode, escape, is_plain};
+
+/// The longest target, in bytes.
+const LONGEST: usize = u16::MAX as usize - 1;
+
+/// Whether a segment may have a separator that is escaped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Separators {
+    /// No: nor may it be encoded twice.
+    Refused,
+    /// Yes, if none of the parts is a dot segment or empty, however often they are escaped.
+    Kept,
+}
+
+/// The path and query that a plugin gives the request in hand (`set-path`), as they leave. What holds for the form of a
+/// client's path ([`from_client`](super::from_client)) holds for them.
+///
+/// # Errors
+/// For what is no target, and for a path that servers read differently: dot segments, however they are written, empty
+/// segments, hidden separators, double encoding.
+pub fn set_by_plugin(target: String) -> Result<PathAndQuery, Unfit> {
+    whole(target, Separators::Refused)
+}
+
+/// The path that a rewrite made, by the same rule, with the query of the request.
+///
+/// # Errors
+/// As for [`set_by_plugin`].
+pub fn rewritten(path: &str, query: Option<&str>) -> Result<PathAndQuery, Unfit> {
+    // A question mark would begin a query that the one of the request goes on with.
+    if path.contains('?') {
+        return Err(super::ODD);
+    }
+    judge_target(path, query.unwrap_or_default(), Separators::Refused)?;
+    let target = match query {
+        Some(query) => [path, "?", query].concat(),
+        None => path.to_owned(),
+    };
+    parse(target)
+}
+
+/// The path and query of a sub-request, as they leave. A name in them may have an escaped separator: the plugin wrote
+/// the whole path.
+///
+/// # Errors
+/// As for [`set_by_plugin`], but a segment may have an escaped separator, or be encoded twice, where no part of it is
+/// `.`, `..` or empty.
+pub fn of_sub_request(target: String) -> Result<PathAndQuery, Unfit> {
+    whole(target, Separators::Kept)
+}
+
+/// Whether a client may be sent to this location: a URL of http or https, or a path on this host (RFC 9110, 10.2.2).
+///
+/// # Errors
+/// For what is neither, for an authority that is not a host and port, and for a path that could not be of a
+/// sub-request: `//host` among them, which leads to another host.
+pub fn of_location(location: &[u8]) -> Result<(), Unfit> {
+    let Some(text) = str::from_utf8(location)
+        .ok()
+        .filter(|text| is_graphic(text))
+    else {
+        return Err(Unfit(
+            "a URL has no such bytes unless they are percent-encoded",
+        ));
+    };
+    let before_query = text.split(['?', '#']).next().unwrap_or_default();
+    let absolute = ["https://", "http://"].map(|scheme| before_query.strip_prefix(scheme));
+    let path = match absolute.into_iter().flatten().next() {
+        Some(rest) => {
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            judge_authority(authority)?;
+            if path.is_empty() {
+                return Ok(());
+            }
+            path
+        }
+        None => before_query,
+    };
+    judge(path, Separators::Kept)
+}
+
+/// A host and perhaps a port, without user information (RFC 9110, 4.2.4).
+fn judge_authority(text: &str) -> Result<(), Unfit> {
+    const NO_HOST: Unfit =
+        Unfit("before its path a URL has a host, perhaps with a port, and nothing else");
+    let is_odd = |byte: u8| matches!(byte, b'@' | b'\\' | b'%');
+    let authority = match text.bytes().any(is_odd) {
+        true => Err(NO_HOST),
+        false => Authority::try_from(text).map_err(|_| NO_HOST),
+    }?;
+    let port = text.strip_prefix(authority.host()).unwrap_or_default();
+    let is_whole = port.is_empty() || authority.port_u16().is_some();
+    match is_whole && !authority.host().is_empty() {
+        true => Ok(()),
+        false => Err(NO_HOST),
+    }
+}
+
+fn whole(target: String, separators: Separators) -> Result<PathAndQuery, Unfit> {
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    judge_target(path, query, separators)?;
+    parse(target)
+}
+
+fn parse(target: String) -> Result<PathAndQuery, Unfit> {
+    if target.len() > LONGEST {
+        return Err(Unfit("the target is longer than 65,534 bytes"));
+    }
+    PathAndQuery::from_maybe_shared(Bytes::from(target)).map_err(|_| super::ODD)
+}
+
+fn judge_target(path: &str, query: &str, separators: Separators) -> Result<(), Unfit> {
+    // To the parser a fragment is the end of a target; none is sent.
+    let sound = |text: &str| is_graphic(text) && !text.contains('#');
+    match sound(path) && sound(query) {
+        true => judge(path, separators),
+        false => Err(super::ODD),
+    }
+}
+
+fn is_graphic(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn judge(path: &str, separators: Separators) -> Result<(), Unfit> {
+    let Some(behind) = path.strip_prefix('/') else {
+        return Err(super::NO_SLASH);
+    };
+    if is_plain(path.as_bytes()) {
+        return Ok(());
+    }
+    let mut segments = behind.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        // The last one may be empty: a slash at the end.
+        if !segment.is_empty() || segments.peek().is_some() {
+            judge_segment(segment.as_bytes(), separators)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a segment that is `.`, `..` or empty, or parts of which are (RFC 3986, 5.2.4): a server that resolves them
+/// leaves the place that was meant.
+fn judge_segment(segment: &[u8], separators: Separators) -> Result<(), Unfit> {
+    let seen = match separators {
+        Separators::Refused => decode(segment)?.to_vec(),
+        Separators::Kept => see_through(segment)?,
+    };
+    for part in seen.split(|byte| matches!(byte, b'/' | b'\\')) {
+        match part.split(|byte| *byte == b';').next() {
+            Some(b"." | b"..") => return Err(DOTS),
+            _ if part.is_empty() => return Err(Unfit("the path has an empty segment")),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// What a server sees that decodes as long as there is something to decode.
+fn see_through(segment: &[u8]) -> Result<Vec<u8>, Unfit> {
+    if segment.contains(&b'\\') {
+        return Err(Unfit("the path has a backslash"));
+    }
+    if segment.first() == Some(&b';') {
+        return Err(Unfit("the path has parameters on an empty segment"));
+    }
+    let mut seen = Vec::with_capacity(segment.len());
+    for (at, byte) in segment.iter().enumerate() {
+        if *byte == b'%' {
+            escape(segment, at)?;
+        }
+        seen.push(*byte);
+        // Each byte may end an escape, and what that stands for may end another.
+        while let Some(start) = seen.len().checked_sub(3)
+            && let Ok(decoded) = escape(&seen, start)
+        {
+            seen.truncate(start);
+            seen.push(decoded);
+        }
+    }
+    match seen.contains(&0) {
+        true => Err(Unfit("the path has %00")),
+        false => Ok(seen),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::from_client;
+    use super::*;
+
+    /// The shared vectors: whether `set-path` and a sub-request take a path.
+    fn vectors() -> impl Iterator<Item = (bool, bool, String)> {
+        include_str!("../../../../tests/vectors/paths.txt")
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .map(|line| {
+                let (set, rest) = line.split_once(' ').unwrap();
+                let (asked, path) = rest.trim().split_once(' ').unwrap();
+                let path = serde_json::from_str(path.trim()).unwrap();
+                (set == "yes", asked == "yes", path)
+            })
+    }
+
+    #[test]
+    fn a_path_of_a_plugin_leaves_as_it_is_or_not_as_the_vectors_say() {
+        for (set, asked, path) in vectors() {
+            let (before, query) = match path.split_once('?') {
+                Some((before, query)) => (before, Some(query)),
+                None => (path.as_str(), None),
+            };
+            for (may, left) in [
+                (set, set_by_plugin(path.clone())),
+                (set, rewritten(before, query)),
+                (asked, of_sub_request(path.clone())),
+            ] {
+                let left = left.ok().map(|left| left.as_str().to_owned());
+                assert_eq!(left, may.then(|| path.clone()), "{path:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_passes_from_a_client_passes_from_a_plugin() {
+        for (_, _, from) in vectors() {
+            let asked = from.parse().ok();
+            if let Some(once) = asked.and_then(|asked| from_client(&asked).ok()) {
+                let once = once.as_str().to_owned();
+                assert!(set_by_plugin(once.clone()).is_ok(), "{from:?}: {once}");
+                assert!(of_sub_request(once.clone()).is_ok(), "{from:?}: {once}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_rewrite_makes_no_query() {
+        assert_eq!(rewritten("/a?b", None), Err(super::super::ODD));
+        assert_eq!(rewritten("/a", Some("b?c")).unwrap(), "/a?b?c");
+    }
+
+    #[test]
+    fn what_a_request_may_ask_for_a_sub_request_may() {
+        for (set, asked, path) in vectors() {
+            assert!(asked || !set, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn many_layers_of_escapes_are_seen_through_in_one_pass() {
+        let deep = format!("/%{}2e.", "25".repeat(30_000));
+        assert_eq!(of_sub_request(deep), Err(DOTS));
+    }
+
+    #[test]
+    fn a_location_is_a_url_or_a_path_of_this_host() {
+        for location in [
+            "/",
+            "/a/b?c=//d#e",
+            "/a%2Fb",
+            "https://example.com",
+            "http://example.com:8080/a",
+            "https://[::1]:8443/",
+            "https://example.com?a=/../b",
+        ] {
+            assert_eq!(of_location(location.as_bytes()), Ok(()), "{location}");
+        }
+        for location in [
+            "",
+            "a",
+            "?a",
+            "//evil.example/",
+            "/\\evil.example",
+            "/a\\..\\b",
+            "/a/../b",
+            "/%2e%2e/b",
+            "/%252e%252e/b",
+            "/a//b",
+            "/a b",
+            "/a\r\nset-cookie: b",
+            "/\u{e9}",
+            "https://",
+            "https:///a",
+            "https://me@example.com/",
+            "https://example.com\\@evil.example/",
+            "https://example.com:/",
+            "https://example.com:x/",
+            "https://example.com//a",
+            "ftp://example.com/",
+            "javascript:alert(1)",
+        ] {
+            assert!(of_location(location.as_bytes()).is_err(), "{location:?}");
+        }
+    }
+}
