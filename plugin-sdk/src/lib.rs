@@ -242,7 +242,9 @@
 //!     }
 //!
 //!     fn wants(&self) -> Wants {
-//!         Wants::from(Phases::RESPONSE_STREAM).response_types(ResponseTypes::only(["text/*"]))
+//!         let text = ResponseTypes::only(["text/*"]).passing(ResponseTypes::MEDIA);
+//!         // What hides a word lets no type pass that it does not read.
+//!         Wants::from(Phases::RESPONSE_STREAM).response_types(text.refusing_others())
 //!     }
 //!
 //!     fn response_stream(&self, _: &Request, _: &Response) -> Result<Box<dyn Stream>> {
@@ -297,9 +299,9 @@
 //!
 //! [`upstream`] sends sub-requests, [`state`] keeps values that every worker sees, [`limiter`] counts in one
 //! atomic step, [`secrets`] reads what the configuration grants, [`log`] and [`metrics`] tell the operators.
-//! A component imports only the interfaces whose functions it calls; the configuration must grant those. What a
-//! configuration needs by name it says in [`Wants`]: a grant that is missing is then a fault of `gateway check`, and not
-//! of a request.
+//! A component imports only the interfaces whose functions it calls; the configuration must grant `upstream`, `state` and
+//! `secrets`. What a configuration needs by name it says in [`Wants`]: a grant that is missing is then a fault of `gateway
+//! check`, and not of a request. A field that is not granted reads as if it were not there.
 //!
 //! ```
 //! use std::time::Duration;

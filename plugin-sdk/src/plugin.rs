@@ -55,7 +55,8 @@ pub trait Plugin: Sized + 'static {
     }
 
     /// The body of a request begins to pass, where [`Phases::REQUEST_STREAM`] was asked for: makes what it passes
-    /// through. Called after `on_request`.
+    /// through. Called after `on_request`, and the last that sees the request: what the stream must know of it goes in
+    /// there.
     ///
     /// # Errors
     /// As for `on_request`.

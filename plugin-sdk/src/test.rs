@@ -2,7 +2,8 @@
 //!
 //! [`configure`] makes a [`Harness`], which calls the phases of the plugin as the gateway would: only those that it
 //! asks for. An [`Exchange`] is set up as a builder and read afterwards. Fields that are the gateway's own are denied
-//! here too; grants are not checked. The harness's clock stands still until [`Harness::advance`] moves it.
+//! here too. Grants are not checked ([`Harness::wants`] says what is needed), and
+//! [`ResponseTypes`](crate::ResponseTypes) are not applied: a body is there, whatever its type. The harness's clock stands still until [`Harness::advance`] moves it.
 //!
 //! ```
 //! # use gateway_plugin_sdk::prelude::*;

@@ -151,14 +151,18 @@ impl ResponseTypes {
         Self::only(["application/json", "*/*+json"])
     }
 
-    /// These as well.
+    /// These as well; where all are meant, they are already.
     #[must_use]
     pub fn reading<T: Into<String>>(mut self, types: impl IntoIterator<Item = T>) -> Self {
+        if self.touched.is_empty() {
+            return self;
+        }
         self.touched.extend(types.into_iter().map(Into::into));
         self
     }
 
-    /// These pass by.
+    /// These pass by. Of two ranges that cover a type, the one that says more of it decides, and of two that say the same
+    /// the one that is read.
     #[must_use]
     pub fn passing<T: Into<String>>(mut self, types: impl IntoIterator<Item = T>) -> Self {
         self.passed.extend(types.into_iter().map(Into::into));
