@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gateway::exchange::{
-    Client, Exchange, FilterId, Link, Parts, Place, PluginId, Record, Request, Response,
+    Client, Exchange, FilterId, Link, Parts, Place, PluginId, Record, Request, Response, Undo,
 };
 use gateway::message::phase::Phase;
 use gateway::plugin::{Engine, Flow, HeldInstances};
@@ -134,10 +134,12 @@ fn exchange(snapshot: &WorkerSnapshot) -> Exchange {
             headers,
             body: None,
             upstream: None,
+            edited: Vec::new(),
         },
         response: Response::default(),
         attributes: vec![("auth.subject".into(), "alice".into())],
         phase: Phase::Request,
+        undo: Undo::default(),
         record: Record::new(),
         span: tracing::Span::none(),
     }))

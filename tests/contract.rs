@@ -131,12 +131,12 @@ fn what_a_configuration_needs_and_is_not_granted_is_a_fault_with_the_grant_to_ad
         (
             "aggregate",
             "grants = { upstreams = ['users'] }\nconfig = { parts = [{ name = 'a', upstream = 'users', path = '/' }, { name = 'b', upstream = 'prices', path = '/' }] }",
-            "sends requests to the upstream \"prices\", which is not granted; grant it with `grants = { upstreams = [\"prices\"] }`",
+            "sends requests to the upstream \"prices\", which is not granted; add \"prices\" to `plugins.p.grants.upstreams`",
         ),
         (
             "aggregate",
             "grants = { upstreams = ['users'], request_headers = { read = ['accept'] } }\nconfig = { parts = [{ name = 'a', upstream = 'users', path = '/{header.x-tenant}' }] }",
-            "reads the request field \"x-tenant\", which is not granted; grant it with `grants = { request_headers = { read = [\"x-tenant\"] } }`",
+            "reads the request field \"x-tenant\", which is not granted; add \"x-tenant\" to `plugins.p.grants.request_headers.read`",
         ),
         (
             "rate_limit",
@@ -146,7 +146,7 @@ fn what_a_configuration_needs_and_is_not_granted_is_a_fault_with_the_grant_to_ad
         (
             "rate_limit",
             "grants = { response_headers = { write = ['x-a'] } }\nconfig = { limit = 1, window = '1s' }",
-            "writes the response field \"ratelimit\", which is not granted; grant it with `grants = { response_headers = { write = [\"ratelimit\"] } }`",
+            "writes the response field \"ratelimit\", which is not granted; add \"ratelimit\" to `plugins.p.grants.response_headers.write`",
         ),
         (
             "transform",
@@ -176,7 +176,7 @@ fn names_that_only_a_request_tells_are_a_warning_where_not_all_are_granted() {
     ));
     assert!(said.starts_with("warning: "), "{said}");
     assert!(
-        said.contains("reads the request field that a request names, and not all are granted"),
+        said.contains("reads the request fields whose names come from requests"),
         "{said}"
     );
     assert_eq!(code, Some(0), "{said}");

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 
 use crate::harness::client::{Client, run, whole};
 use crate::harness::http::{raw, send};
+use crate::harness::recorder::Recorder;
 use crate::harness::{Answer, Configuration, Gateway, Origin, get};
 
 /// What the plugin takes out.
@@ -407,4 +408,38 @@ fn a_request_body_cannot_be_hidden_from_a_plugin_by_type_or_coding() {
         Some("gzip, deflate, br, zstd")
     );
     assert_eq!(origin.seen().len(), before, "none of them went on");
+}
+
+#[test]
+fn a_field_that_a_plugin_set_or_removed_does_not_come_back_as_a_trailer() {
+    let origin = Recorder::start();
+    let table = "config = { request = { set_headers = { x-user = 'bob' }, remove_headers = ['x-internal'] } }";
+    let held = "config = { request = { set_headers = { x-user = 'bob' }, remove_headers = ['x-internal'], json = { set = { a = 1 } } } }";
+    for (table, body) in [(table, "abc"), (held, "{}")] {
+        let config = Configuration::new()
+            .plugin("t", "transform", table)
+            .upstream("origin", origin.address)
+            .chain("r", "/x", &["t"], "upstream = 'origin'");
+        let gateway = Gateway::start(&config);
+        let at = origin.counts().0;
+        let head = "POST /x HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ntransfer-encoding: chunked";
+        let chunks = format!(
+            "{:x}\r\n{body}\r\n0\r\nX-User: evil\r\nx-internal: evil\r\nx-sum: 7\r\n\r\n",
+            body.len()
+        );
+        let mut client = std::net::TcpStream::connect(gateway.listener("public")).unwrap();
+        std::io::Write::write_all(&mut client, format!("{head}\r\n\r\n{chunks}").as_bytes())
+            .unwrap();
+        let sent = origin.wait("a whole request", |wires| {
+            let text = wires.get(at)?.text();
+            let whole = text.ends_with("0\r\n\r\n")
+                || text.contains("x-sum: 7\r\n\r\n")
+                || text.ends_with("{\"a\":1}");
+            whole.then_some(text)
+        });
+        assert!(
+            sent.contains("x-user: bob") && !sent.contains("evil"),
+            "{sent}"
+        );
+    }
 }

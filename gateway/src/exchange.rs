@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
 use crate::config::UpstreamId;
 use crate::message::head::{ResponseEdit, ResponseHead};
@@ -115,6 +115,8 @@ pub struct Request {
     pub body: Option<Bytes>,
     /// The upstream a plugin chose.
     pub upstream: Option<UpstreamId>,
+    /// The fields that plugins edited: none of these names may come after the body as a client wrote it.
+    pub edited: Vec<HeaderName>,
 }
 
 /// What goes to the client.

@@ -64,6 +64,8 @@ pub async fn handle(
 
     let (mut passage, admitted) = admit::admit(local, &connection, parts, &body, limits.body);
     let protocol = upgrade.as_ref().map(|upgrade| &upgrade.protocol);
+    // What goes through a tunnel no plugin can read: where one must, none is asked for.
+    let protocol = protocol.filter(|_| !passage.route.reads_bodies);
     let responded = match admitted {
         Ok(()) => respond(&mut passage, body, protocol, &progress).await,
         Err(refused) => {
@@ -174,6 +176,9 @@ fn report(passage: &mut Passage, error: &Error) {
             tracing::warn!(%route, id, kind = kind.name(), "{error}");
         }
         Side::Upstream => tracing::warn!(%route, id, kind = kind.name(), "{error}"),
+        Side::Plugin if matches!(error, Error::ResponseTooLarge(_)) => {
+            tracing::warn!(%route, id, kind = kind.name(), "{error}; its `body_limit` says how much");
+        }
         // The plugin host has said what a plugin did, with the plugin's own words.
         Side::Client | Side::Gateway | Side::Plugin => {
             tracing::debug!(%route, id, kind = kind.name(), "{error}");

@@ -52,6 +52,8 @@ pub struct Route {
     pub response_stream: Vec<Link>,
     /// Those with a complete phase, in order.
     pub on_complete: Vec<Link>,
+    /// Whether one of them reads a body, held or in chunks.
+    pub reads_bodies: bool,
     /// Which responses are meant by those that see their bodies.
     pub response_types: Vec<ResponseTypes>,
     /// What that comes to.
@@ -81,6 +83,8 @@ impl Route {
     ) -> Self {
         let reads = |link: &&Link| link.phases.response_body() || link.phases.response_stream();
         let response_types: Vec<_> = chain.iter().filter(reads).map(types).collect();
+        let reads_bodies = |link: &Link| link.phases.request_body() || link.phases.streams();
+        let reads_bodies = chain.iter().any(|link| reads(&link) || reads_bodies(link));
         let response_bodies = ResponseBodies {
             read: !response_types.is_empty(),
             exempt: response_types.iter().all(ResponseTypes::exempts),
@@ -99,6 +103,7 @@ impl Route {
             request_stream: links(Phases::request_stream),
             response_stream: reversed(Phases::response_stream),
             on_complete: links(Phases::complete),
+            reads_bodies,
             response_types,
             response_bodies,
             config,

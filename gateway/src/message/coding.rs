@@ -1,13 +1,13 @@
 //! Content codings (RFC 9110, section 8.4): what a body is coded with, and its bytes without that.
 //!
 //! gzip (RFC 1952), deflate (RFC 1950; RFC 1951 without its wrapping too, as browsers take it), br (RFC 7932) and
-//! zstd (RFC 8878), one or several. A sender decides what its bytes decode to, so everything about it is bounded: the
+//! zstd (RFC 8878), one or two. A sender decides what its bytes decode to, so everything about it is bounded: the
 //! output, its proportion to the input, and the memory. A coding holds, beside at most one step of output:
 //!
 //! | coding | at most | of it the window |
 //! |---|---|---|
 //! | gzip, deflate | 48 KiB | 32 KiB |
-//! | br | 20 MiB | 16 MiB, as the body asks for it; not "large window" |
+//! | br | 5 MiB | 4 MiB, as the body asks for it; a larger one is refused |
 //! | zstd | 9 MiB | 8 MiB, as the body asks for it (RFC 9659); no dictionary |
 
 mod decoded;
@@ -29,7 +29,10 @@ pub use decoded::Decoded;
 pub use decoder::{Decoder, GRACE, Limits};
 
 /// The most codings of one body.
-pub const MOST: usize = 4;
+pub const MOST: usize = 2;
+
+/// The memory that all bodies of the process may take to be decoded at once, bytes.
+pub const ROOM: usize = 256 << 20;
 
 /// The names of those that are decoded, as Accept-Encoding has them.
 pub const KNOWN: &str = "gzip, deflate, br, zstd";
@@ -84,6 +87,16 @@ impl fmt::Display for Coding {
 pub struct Codings(Vec<Coding>);
 
 impl Codings {
+    /// The memory that decoding may take, bytes: as the table above has it.
+    fn room(&self) -> usize {
+        let room = |coding: &Coding| match coding {
+            Coding::Gzip | Coding::Deflate => 48 << 10,
+            Coding::Brotli => 5 << 20,
+            Coding::Zstd => 9 << 20,
+        };
+        self.0.iter().map(room).sum()
+    }
+
     /// In the order in which they are undone.
     fn undone(&self) -> impl Iterator<Item = Coding> {
         self.0.iter().rev().copied()

@@ -100,6 +100,16 @@ impl MediaRange {
         fits && self.kind.as_ref().is_none_or(|own| own == kind)
     }
 
+    /// How much it says of a type.
+    fn rank(&self) -> u8 {
+        let subtype = match self.subtype {
+            Subtype::Any => 0,
+            Subtype::Suffix(_) => 2,
+            Subtype::Exact(_) => 4,
+        };
+        subtype + u8::from(self.kind.is_some())
+    }
+
     fn covers_all(&self) -> bool {
         self.kind.is_none() && self.subtype == Subtype::Any
     }
@@ -117,25 +127,33 @@ impl Default for ResponseTypes {
 }
 
 impl ResponseTypes {
-    /// What the plugin does with a body of this type, or of one that is not known.
+    /// What the plugin does with a body of this type, or of one that is not known. The range that says more of the type
+    /// decides, and of two that say the same, that it is read.
     pub fn meant(&self, media: Option<&MediaType>) -> Meant {
-        let among = |ranges: &[MediaRange]| {
-            let known = media.is_some_and(|media| ranges.iter().any(|range| range.covers(media)));
-            known || ranges.iter().any(MediaRange::covers_all)
+        let best = |ranges: &[MediaRange]| {
+            let covering = ranges.iter().filter(|range| match media {
+                Some(media) => range.covers(media),
+                None => range.covers_all(),
+            });
+            covering.map(MediaRange::rank).max()
         };
-        if self.touched.is_empty() || among(&self.touched) {
-            Meant::Touched
-        } else if among(&self.passed) || !self.refuses_others {
-            Meant::Passed
-        } else {
-            Meant::Refused
+        let touched = match self.touched.is_empty() {
+            true => Some(0),
+            false => best(&self.touched),
+        };
+        match (touched, best(&self.passed)) {
+            (Some(touched), Some(passed)) if passed > touched => Meant::Passed,
+            (Some(_), _) => Meant::Touched,
+            (None, Some(_)) => Meant::Passed,
+            (None, None) if self.refuses_others => Meant::Refused,
+            (None, None) => Meant::Passed,
         }
     }
 
     /// Whether there is a type that passes by.
     pub fn exempts(&self) -> bool {
         let all = self.touched.is_empty() || self.touched.iter().any(MediaRange::covers_all);
-        !all && !(self.passed.is_empty() && self.refuses_others)
+        !self.passed.is_empty() || (!all && !self.refuses_others)
     }
 }
 
@@ -200,6 +218,20 @@ mod tests {
         }
         assert_eq!(json.meant(None), Meant::Refused);
         assert_eq!(types(&[], &["image/*"], true).meant(None), Meant::Touched);
+        let but = types(
+            &["text/*", "image/svg+xml", "a/b"],
+            &["text/csv", "image/*", "a/b"],
+            true,
+        );
+        for (text, meant) in [
+            ("text/plain", Meant::Touched),
+            ("text/csv", Meant::Passed),
+            ("image/png", Meant::Passed),
+            ("image/svg+xml", Meant::Touched),
+            ("a/b", Meant::Touched),
+        ] {
+            assert_eq!(but.meant(said(&[text]).as_ref()), meant, "{text}");
+        }
         assert_eq!(types(&["*/*"], &[], true).meant(None), Meant::Touched);
         assert_eq!(types(&["text/*"], &[], false).meant(None), Meant::Passed);
     }
@@ -224,7 +256,7 @@ mod tests {
     #[test]
     fn a_type_passes_by_unless_all_are_touched_or_refused() {
         assert!(!types(&[], &[], false).exempts());
-        assert!(!types(&["*/*"], &["image/*"], true).exempts());
+        assert!(types(&["*/*"], &["image/*"], true).exempts());
         assert!(!types(&["text/*"], &[], true).exempts());
         assert!(types(&["text/*"], &["image/*"], true).exempts());
         assert!(types(&["text/*"], &[], false).exempts());

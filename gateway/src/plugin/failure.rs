@@ -57,6 +57,8 @@ pub enum FailureKind {
     Loop,
     /// The instance that held this exchange was lost in an earlier call.
     Lost,
+    /// A body was larger than it may hold, and it was called without it.
+    BodyOverflow,
     /// A body that it must read is of a type or coding that it cannot read.
     Unreadable,
 }
@@ -76,6 +78,7 @@ impl FailureKind {
             Self::Refused => "refused",
             Self::Loop => "loop",
             Self::Lost => "lost",
+            Self::BodyOverflow => "body_overflow",
             Self::Unreadable => "unreadable",
         }
     }

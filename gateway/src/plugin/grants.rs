@@ -13,7 +13,11 @@ pub(super) fn foreign_version(name: &str) -> Option<&str> {
 
 /// What is wrong with one import of a component, if anything, and the remedy. `calls` tells whether it brings
 /// functions: a plugin that only limits imports the error type of `state`, and that needs no grant.
-pub(super) fn check_import(name: &str, calls: bool, grants: &Grants) -> Result<(), String> {
+pub(super) fn check_import(
+    name: &str,
+    calls: bool,
+    granted: Option<&Grants>,
+) -> Result<(), String> {
     let path = name.split('@').next().unwrap_or(name);
     if path.starts_with("wasi:") {
         return Ok(());
@@ -23,11 +27,19 @@ pub(super) fn check_import(name: &str, calls: bool, grants: &Grants) -> Result<(
             "imports `{name}`, which the gateway does not have; it serves gateway:plugin@{VERSION} and wasi 0.2"
         ));
     };
+    let all = granted.is_none();
+    let with = |has: fn(&Grants) -> bool| all || granted.is_some_and(has);
     let (granted, remedy) = match interface {
         "exchange" | "edits" | "types" | "limiter" | "telemetry" => return Ok(()),
-        "state" => (grants.state, "state = true"),
-        "upstream" => (!grants.upstreams.is_empty(), "upstreams = [\"..\"]"),
-        "secrets" => (!grants.secrets.is_empty(), "secrets = [\"..\"]"),
+        "state" => (with(|grants| grants.state), "state = true"),
+        "upstream" => (
+            with(|grants| !grants.upstreams.is_empty()),
+            "upstreams = [\"..\"]",
+        ),
+        "secrets" => (
+            with(|grants| !grants.secrets.is_empty()),
+            "secrets = [\"..\"]",
+        ),
         _ => {
             return Err(format!(
                 "imports `{name}`, which gateway:plugin@{VERSION} does not have"

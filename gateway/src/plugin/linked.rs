@@ -103,8 +103,24 @@ impl Linked {
         self.living.load(Ordering::Relaxed)
     }
 
+    /// A body is larger than the plugin may hold, and passes it by as `body_overflow` has it.
+    pub fn skips_body(&self, route: &str, phase: Phase) {
+        let limit = self.config.body_limit;
+        let why = format!(
+            "a body over `body_limit` ({limit} bytes) passes by: `body_overflow` is \"skip\""
+        );
+        self.report(
+            route,
+            phase.name(),
+            &Failure::new(FailureKind::BodyOverflow, why),
+        );
+    }
+
     /// A body that the plugin must read cannot be read.
-    pub fn cannot_read(&self, route: &str, why: String) -> Failure {
+    pub fn cannot_read(&self, route: &str, mut why: String) -> Failure {
+        if self.may_be_skipped() {
+            why.push_str("; `on_error` is \"open\": it passes as it is");
+        }
         let failure = Failure::new(FailureKind::Unreadable, why);
         self.report(route, Phase::Response.name(), &failure);
         failure

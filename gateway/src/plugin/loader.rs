@@ -23,7 +23,7 @@ use super::pool::Pool;
 use super::typed;
 use super::wants::Wants;
 use super::words::Words;
-use crate::config::{self, Secret};
+use crate::config::{self, Grants, Secret};
 use crate::exchange::FilterId;
 use crate::message::text::hex;
 
@@ -116,7 +116,7 @@ fn link(
 ) -> Result<Arc<Linked>, LoadError> {
     let in_file = |message: String| whole(plugin, format!("{}: {message}", plugin.path.display()));
     let compiled = compile(engine, artifact).map_err(in_file)?;
-    check(engine, &compiled, plugin)?;
+    check(engine, &compiled, plugin, None)?;
     let unfit = |error| in_file(format!("does not fit gateway:plugin@{VERSION}: {error:#}"));
     let resolved = resolve(engine.wasmtime(), &compiled.component).map_err(unfit)?;
     let exports = Arc::new(Exports::find(&compiled.component).map_err(unfit)?);
@@ -133,6 +133,8 @@ fn link(
         plugin: plugin.name.clone(),
         faults,
     })?;
+    // What a configuration needs by name was told first.
+    check(engine, &compiled, plugin, Some(&plugin.grants))?;
     let linked = Arc::new(Linked {
         name: plugin.name.clone(),
         config,
@@ -173,8 +175,14 @@ fn compile(engine: &Engine, artifact: &Artifact) -> Result<Arc<Compiled>, String
     })
 }
 
-/// Compares the component's imports with its grants, and its exports with the contract; finds every fault.
-fn check(engine: &Engine, compiled: &Compiled, plugin: &config::Plugin) -> Result<(), LoadError> {
+/// Compares the component's imports and exports with the contract, and what it calls with what is `granted`, if that is
+/// asked; finds every fault.
+fn check(
+    engine: &Engine,
+    compiled: &Compiled,
+    plugin: &config::Plugin,
+    granted: Option<&Grants>,
+) -> Result<(), LoadError> {
     let engine = engine.wasmtime();
     let kind = compiled.component.component_type();
     let imports = kind.imports(engine).map(|(name, _)| name);
@@ -195,7 +203,7 @@ fn check(engine: &Engine, compiled: &Compiled, plugin: &config::Plugin) -> Resul
                     .any(|(_, item)| matches!(item.ty, ComponentItem::ComponentFunc(_))),
                 _ => true,
             };
-            messages.extend(check_import(name, calls, &plugin.grants).err());
+            messages.extend(check_import(name, calls, granted).err());
         }
         let filter = format!("gateway:plugin/filter@{VERSION}");
         if !names.contains(&&*filter) {
@@ -280,7 +288,7 @@ async fn try_out(
         };
         match outcome {
             Ok(wants) if taken.insert(config.to_string()) => {
-                let (_, unsure) = wants.missing(&shared.plugin.grants);
+                let (_, unsure) = wants.missing(&shared.plugin);
                 if !unsure.is_empty() {
                     warnings.extend(Refusal::of_wants(unsure).told(place, &shared.words));
                 }
@@ -324,8 +332,7 @@ async fn try_config(
     Ok(match Wants::from_wit(wants) {
         Err(fault) => Err(Refusal::of_wants([fault])),
         Ok(wants) => {
-            let grants = &instance.guest().shared.plugin.grants;
-            let (missing, _) = wants.missing(grants);
+            let (missing, _) = wants.missing(&instance.guest().shared.plugin);
             match missing.is_empty() {
                 true => Ok(Arc::new(wants)),
                 false => Err(Refusal::of_wants(missing)),

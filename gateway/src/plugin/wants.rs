@@ -1,7 +1,7 @@
 //! What a configuration of a plugin wants and needs, as the plugin says it, and whether the grants cover it.
 
 use super::host::bindings::gateway::plugin::types as wit;
-use crate::config::{Grants, HeaderPatterns};
+use crate::config::{HeaderPatterns, Plugin};
 use crate::message::media::{MediaRange, ResponseTypes};
 use crate::message::phase::Phases;
 
@@ -56,24 +56,28 @@ impl Wants {
 
     /// What the grants do not cover: one text for each, with the grant to add. What only `*` would cover comes
     /// second: it may go well.
-    pub(super) fn missing(&self, grants: &Grants) -> (Vec<String>, Vec<String>) {
-        let needs = &self.needs;
-        let mut missing = Missing::default();
+    pub(super) fn missing(&self, plugin: &Plugin) -> (Vec<String>, Vec<String>) {
+        let (needs, grants) = (&self.needs, &plugin.grants);
+        let mut missing = Missing {
+            plugin: &plugin.name,
+            faults: Vec::new(),
+            warnings: Vec::new(),
+        };
         for name in &needs.upstreams {
             let granted = grants.upstreams.iter().any(|granted| **granted == **name);
             let what = "sends requests to the upstream";
-            missing.name(granted, name, what, |name| format!("upstreams = [{name}]"));
+            missing.name(granted, name, what, "upstreams");
         }
         for name in &needs.secrets {
             let granted = grants.secrets.iter().any(|granted| **granted == **name);
             let what = "reads the secret";
-            missing.name(granted, name, what, |name| format!("secrets = [{name}]"));
+            missing.name(granted, name, what, "secrets");
         }
         if needs.state && !grants.state {
-            missing.faults.push(
-                "keeps entries in the state, which is not granted; grant it with `grants = { state = true }`"
-                    .to_owned(),
-            );
+            missing.faults.push(format!(
+                "keeps entries in the state, which is not granted; set `plugins.{}.grants.state = true`",
+                plugin.name
+            ));
         }
         let fields = [
             (
@@ -108,37 +112,38 @@ impl Wants {
         for (needed, granted, does, side, key) in fields {
             for name in needed {
                 let what = format!("{does} the {side} field");
-                missing.name(covers(granted, name), name, &what, |name| {
-                    format!("{side}_headers = {{ {key} = [{name}] }}")
-                });
+                missing.name(
+                    covers(granted, name),
+                    name,
+                    &what,
+                    &format!("{side}_headers.{key}"),
+                );
             }
         }
         (missing.faults, missing.warnings)
     }
 }
 
-#[derive(Default)]
-struct Missing {
+struct Missing<'a> {
+    plugin: &'a str,
     faults: Vec<String>,
     warnings: Vec<String>,
 }
 
-impl Missing {
-    fn name(&mut self, granted: bool, name: &str, what: &str, grant: impl Fn(&str) -> String) {
+impl Missing<'_> {
+    fn name(&mut self, granted: bool, name: &str, what: &str, key: &str) {
         if granted {
             return;
         }
-        let quoted = format!("{name:?}");
-        let grant = format!("grant it with `grants = {{ {} }}`", grant(&quoted));
+        let key = format!("`plugins.{}.grants.{key}`", self.plugin);
         match name {
             "*" => self.warnings.push(format!(
-                "{what} that a request names, and not all are granted: one that is not is denied; {grant}, or make sure \
-                 that requests name no other"
+                "{what}s whose names come from requests, and {key} does not cover all of them: one that it does not \
+                 cover is denied; add \"*\" to it, or make sure that requests name no other"
             )),
-            _ => {
-                let text = format!("{what} {quoted}, which is not granted; {grant}");
-                self.faults.push(text);
-            }
+            _ => self.faults.push(format!(
+                "{what} {name:?}, which is not granted; add {name:?} to {key}"
+            )),
         }
     }
 }

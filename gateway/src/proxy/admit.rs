@@ -154,6 +154,7 @@ fn identify(
             headers: fields,
             body: None,
             upstream: None,
+            edited: Vec::new(),
         },
         response: Response {
             head: None,

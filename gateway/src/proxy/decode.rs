@@ -20,14 +20,10 @@ const RESPONSE: u64 = 1 << 30;
 /// Asks the upstream for what the plugins of the route can read: a body that is not coded, and the whole of it unless
 /// there are types that pass by all of them.
 pub(super) fn ask(exchange: &mut Parts, has_body: bool) {
-    let bodies = exchange.route.response_bodies;
-    if !bodies.read {
-        return;
-    }
     let headers = &mut exchange.request.headers;
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     let may_ask_again = exchange.request.method == Method::GET && !has_body;
-    if !(bodies.exempt && may_ask_again) {
+    if !(exchange.route.response_bodies.exempt && may_ask_again) {
         forget_range(exchange);
     }
 }
@@ -40,10 +36,7 @@ pub(super) fn must_ask_again(exchange: &Parts, head: &ResponseHead) -> bool {
         StatusCode::PARTIAL_CONTENT,
         StatusCode::RANGE_NOT_SATISFIABLE,
     ];
-    if !route.response_bodies.read
-        || !is_part.contains(&head.status)
-        || !exchange.request.headers.contains_key(RANGE)
-    {
+    if !is_part.contains(&head.status) || !exchange.request.headers.contains_key(RANGE) {
         return false;
     }
     let media = media(head);
@@ -86,14 +79,14 @@ pub(super) fn partial() -> String {
 pub(super) fn unmeant(exchange: &Parts) -> String {
     let head = exchange.response.head.as_ref();
     let said = head.and_then(|head| head.headers.get(CONTENT_TYPE));
-    let said = said.map_or_else(
-        || "does not say its type".to_owned(),
-        |value| format!("is {:?}", String::from_utf8_lossy(value.as_bytes())),
-    );
-    format!(
-        "the response {said}, which the plugin's configuration neither reads nor lets pass; where it may pass, the \
-         configuration has to say so"
-    )
+    match said {
+        None => "the response does not say its type, and the plugin's configuration lets no such response pass".to_owned(),
+        Some(value) => format!(
+            "the response is {:?}, which the plugin's configuration neither reads nor lets pass; if it may pass, name it \
+             there",
+            String::from_utf8_lossy(value.as_bytes())
+        ),
+    }
 }
 
 /// What a head says that comes without its body, as that to a HEAD does, holds for a body that plugins edit.
@@ -124,7 +117,8 @@ pub(super) fn response(exchange: &mut Parts, body: &mut Source) -> Result<(), St
     let codings = codings(&head.headers).map_err(|unknown| unknown.to_string())?;
     head.headers.remove(CONTENT_ENCODING);
     if let Some(codings) = codings {
-        let decoder = Decoder::new(&codings, Limits::new(RESPONSE));
+        let decoder = Decoder::within_room(&codings, Limits::new(RESPONSE));
+        let decoder = decoder.ok_or("too many coded bodies are being decoded at once")?;
         let coded = std::mem::replace(body, Source::Empty);
         *body = Source::Decoded(Box::new(Decoded::new(coded, decoder)));
         head.headers.remove(CONTENT_LENGTH);
@@ -145,7 +139,11 @@ pub(super) fn request(exchange: &mut Parts, body: &mut Outgoing, limit: u64) -> 
     let codings = codings(fields).map_err(Error::UnknownCoding)?;
     fields.remove(CONTENT_ENCODING);
     if let Some(codings) = codings {
-        let decoder = Decoder::new(&codings, Limits::new(limit));
+        let decoder = Decoder::within_room(&codings, Limits::new(limit));
+        let decoder = decoder.ok_or(Error::Refused(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many coded bodies are being decoded at once",
+        ))?;
         let coded = std::mem::replace(body, Outgoing::Empty);
         *body = Outgoing::Decoded(Box::new(Decoded::new(coded, decoder)));
         fields.remove(CONTENT_LENGTH);

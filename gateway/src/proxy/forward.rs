@@ -32,16 +32,32 @@ pub(super) async fn send(
     let upstream = view.upstream(upstream);
     let exchange = &mut *passage.exchange;
     rewrite_path(exchange)?;
-    decode::ask(exchange, !matches!(body, Outgoing::Empty));
-    let mut body = body;
-    loop {
-        let sent = std::mem::replace(&mut body, Outgoing::Empty);
-        let answer = attempt(exchange, upstream, &view.client, sent, upgrade, progress).await?;
-        if !decode::must_ask_again(exchange, &answer.head) {
-            return Ok(answer);
-        }
-        decode::forget_range(exchange);
+    if !exchange.request.edited.is_empty() {
+        progress.forget(std::mem::take(&mut exchange.request.edited));
     }
+    let client = &view.client;
+    let reads = exchange.route.response_bodies.read;
+    if reads {
+        decode::ask(exchange, !matches!(body, Outgoing::Empty));
+    }
+    let sending = attempt(exchange, upstream, client, body, upgrade, progress);
+    if !reads {
+        return sending.await;
+    }
+    let answer = sending.await?;
+    if !decode::must_ask_again(exchange, &answer.head) {
+        return Ok(answer);
+    }
+    decode::forget_range(exchange);
+    let again = attempt(
+        exchange,
+        upstream,
+        client,
+        Outgoing::Empty,
+        upgrade,
+        progress,
+    );
+    Box::pin(again).await
 }
 
 /// Sends the request once.
@@ -74,7 +90,6 @@ async fn attempt(
         upgrade,
     };
     let span = span::upstream(&exchange.span, &upstream.name, address);
-    // Called where it is awaited: a future that is moved is copied.
     let sending = || upstream::send(client, upstream, picked, times, message, body);
     let sent = if span.is_disabled() {
         sending().await

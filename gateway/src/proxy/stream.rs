@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use http_body::Frame;
 use http_body_util::BodyExt as _;
 use tokio::sync::mpsc;
@@ -108,6 +108,13 @@ impl Pipeline {
     pub(super) fn forget_integrity(&mut self) {
         if let Some(trailers) = &mut self.trailers {
             headers::edited(trailers);
+        }
+    }
+
+    /// Trailers of these names do not pass.
+    pub(super) fn forget(&mut self, names: &[HeaderName]) {
+        if let Some(trailers) = &mut self.trailers {
+            headers::remove_where(trailers, |name| names.contains(name));
         }
     }
 

@@ -45,7 +45,11 @@ pub(super) fn requested(
                 .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
         });
     // Upgrade to HTTP/2 in clear text was dropped by RFC 9113, section 3.1: the request is an ordinary one.
-    let h2c = protocol.as_bytes().eq_ignore_ascii_case(b"h2c");
+    let protocols = protocol.as_bytes().split(|byte| *byte == b',');
+    let h2c = protocols.map(<[u8]>::trim_ascii).any(|protocol| {
+        let name = protocol.split(|byte| *byte == b'/').next();
+        name.is_some_and(|name| name.eq_ignore_ascii_case(b"h2c"))
+    });
     // What the upstream may leave unread would be the first of the other protocol, or a request of its own.
     let unread = !request.body().is_end_stream() && !is_expected(request.method());
     (named && !h2c && !unread).then(|| Requested {

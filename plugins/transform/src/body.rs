@@ -42,9 +42,17 @@ pub(crate) fn is_json(content_type: Option<Vec<u8>>) -> bool {
     let Some(text) = content_type.and_then(|value| String::from_utf8(value).ok()) else {
         return false;
     };
-    let essence = text.split(';').next().unwrap_or_default().trim();
-    let essence = essence.to_ascii_lowercase();
-    essence == "application/json" || essence.ends_with("+json")
+    let mut parts = text.split(';').map(|part| part.trim().to_ascii_lowercase());
+    let essence = parts.next().unwrap_or_default();
+    // JSON is UTF-8 (RFC 8259, section 8.1); what another server would read in another way is not what is edited here.
+    let foreign = parts.any(|part| {
+        let charset = part.strip_prefix("charset").map(str::trim_start);
+        let charset = charset.and_then(|rest| rest.strip_prefix('='));
+        charset.is_some_and(|name| {
+            !matches!(name.trim().trim_matches('"'), "utf-8" | "utf8" | "us-ascii")
+        })
+    });
+    !foreign && (essence == "application/json" || essence.ends_with("+json"))
 }
 
 impl BodyEdits {

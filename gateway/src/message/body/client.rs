@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -31,6 +31,8 @@ pub struct Progress {
     received: AtomicU64,
     ended: AtomicBool,
     fault: Mutex<Option<BodyFault>>,
+    /// Trailers of these names do not pass.
+    forgotten: Mutex<Vec<HeaderName>>,
     /// Whether what is not read of it is kept in [`Self::rest`].
     keeps_rest: AtomicBool,
     rest: Mutex<Option<Incoming>>,
@@ -50,6 +52,11 @@ impl Progress {
     /// Whether its last byte came in.
     pub fn has_ended(&self) -> bool {
         self.ended.load(Relaxed)
+    }
+
+    /// Has no trailer of these names pass from now on.
+    pub fn forget(&self, names: Vec<HeaderName>) {
+        *self.forgotten.lock() = names;
     }
 
     /// Why it broke, if it did.
@@ -152,7 +159,10 @@ impl ClientBody {
             let judged = names.judge(trailers);
             judged.map_err(|names::Refused| BodyFault::Name)?;
         }
-        remove_where(trailers, |name| !may_trail(name.as_str()));
+        let forgotten = self.progress.forgotten.lock();
+        remove_where(trailers, |name| {
+            !may_trail(name.as_str()) || forgotten.contains(name)
+        });
         Ok(())
     }
 

@@ -1,6 +1,8 @@
 //! The codings of one body, undone one after the other.
 
 use std::fmt;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::{Buf as _, Bytes};
 
@@ -52,6 +54,27 @@ pub struct Decoder {
     /// Coded bytes that were taken.
     taken: u64,
     fault: Option<CodingFault>,
+    _room: Option<Room>,
+}
+
+/// A part of [`ROOM`](super::ROOM), until it is dropped.
+struct Room(usize);
+
+/// What is taken of [`ROOM`](super::ROOM).
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+impl Room {
+    fn take(bytes: usize) -> Option<Self> {
+        let room = Self(bytes);
+        // Given back by the drop where it is too much.
+        (TAKEN.fetch_add(bytes, Relaxed) + bytes <= super::ROOM).then_some(room)
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        TAKEN.fetch_sub(self.0, Relaxed);
+    }
 }
 
 /// One coding.
@@ -86,7 +109,17 @@ impl Decoder {
             limits,
             taken: 0,
             fault: None,
+            _room: None,
         }
+    }
+
+    /// The same within what all bodies of the process may take; none where others have it.
+    pub fn within_room(codings: &Codings, limits: Limits) -> Option<Self> {
+        let room = Room::take(codings.room())?;
+        Some(Self {
+            _room: Some(room),
+            ..Self::new(codings, limits)
+        })
     }
 
     /// The next bytes that the body decodes to, at most one step of them, perhaps none. It takes what it needs from the

@@ -201,10 +201,21 @@ pub(super) enum Brotli {
     Over,
 }
 
+/// The bits of the largest window that is taken: 4 MiB, as encoders make them. The library has all of it at the first
+/// byte and fills it ahead of what it hands out, so a few bytes could ask for much.
+const BROTLI_WINDOW: u8 = 22;
+
 impl Brotli {
     /// The library decodes up to a window ahead of what it hands out.
     fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Decoding {
-        if matches!(self, Self::Start) && !input.is_empty() {
+        if matches!(self, Self::Start)
+            && let Some(first) = input.first()
+        {
+            // RFC 7932, section 9.1: 18 to 24 bits are said in the first four bits, all others are fewer.
+            let more = (first >> 1) & 7;
+            if first & 1 == 1 && more > 0 && 17 + more > BROTLI_WINDOW {
+                return Err("its window is larger than 4 MiB");
+            }
             // Strict: without the large windows that no RFC has.
             let [one, two, three] = [(); 3].map(|()| StandardAlloc::default());
             *self = Self::Inside(Box::new(BrotliState::new_strict(one, two, three)));

@@ -77,6 +77,7 @@ impl Guest {
         match message {
             Direction::Request => {
                 let exchange = self.in_phase(Phase::Request).ok_or(HeaderError::Denied)?;
+                exchange.request.edited.push(name.clone());
                 edit_request(&mut exchange.request.headers, name, edit)
             }
             Direction::Response => {

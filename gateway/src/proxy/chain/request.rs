@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::exchange::{Link, Place};
 use crate::message::body::{BodyFault, Collected, Outgoing, Progress};
 use crate::message::headers;
-use crate::message::phase::Direction;
+use crate::message::phase::{Direction, Phase};
 use crate::plugin::{Flow, Linked};
 use crate::proxy::answer::Answer;
 use crate::proxy::decode;
@@ -138,7 +138,10 @@ impl RequestBody<'_> {
                 Ok(())
             }
             Ok(Collected::Over) if refuses(linked) => Err(Error::BodyTooLarge),
-            Ok(Collected::Over) => Ok(()),
+            Ok(Collected::Over) => {
+                linked.skips_body(&passage.route.name, Phase::Request);
+                Ok(())
+            }
             Err(fault) => Err(Error::of_request(self.progress.fault().unwrap_or(fault))),
         }
     }
@@ -180,6 +183,7 @@ impl RequestBody<'_> {
     /// The body that goes upstream: as it comes, as it is held, or through the plugins that edit it.
     async fn outgoing(mut self, passage: &mut Passage) -> Result<Outgoing, Error> {
         self.pass(passage, |_| true).await?;
+        self.pipeline.forget(&passage.request.edited);
         if self.held {
             let body = passage.request.body.clone().unwrap_or_default();
             if is_another(&body, self.came.take()) {

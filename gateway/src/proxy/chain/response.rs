@@ -9,7 +9,7 @@ use crate::exchange::{Link, Place};
 use crate::message::body::{BodyFault, Collected};
 use crate::message::headers;
 use crate::message::media::Meant;
-use crate::message::phase::Direction;
+use crate::message::phase::{Direction, Phase};
 use crate::plugin::{Flow, Linked};
 use crate::proxy::answer::{Answer, Source};
 use crate::proxy::decode;
@@ -147,7 +147,7 @@ impl InResponse<'_> {
                 passage.retreat(link.place);
                 return Err(Error::ResponseTooLarge(linked.name.to_string()));
             }
-            Ok(Collected::Over) => {}
+            Ok(Collected::Over) => linked.skips_body(&passage.route.name, Phase::Response),
             Err(fault) => {
                 passage.reach(link.place);
                 return Err(match fault {

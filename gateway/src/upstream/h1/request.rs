@@ -213,6 +213,7 @@ mod tests {
                 method: &Method::from_bytes(method.as_bytes()).unwrap(),
                 path: &PathAndQuery::from_static("/"),
                 host: None,
+                mark: None,
                 headers: &HeaderMap::new(),
                 upgrade: None,
             };

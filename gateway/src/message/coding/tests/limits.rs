@@ -110,8 +110,13 @@ fn a_window_is_bounded() {
         ),
         (
             Coding::Brotli,
-            encode::brotli_window(&bytes, 24, false),
+            encode::brotli_window(&bytes, 22, false),
             None,
+        ),
+        (
+            Coding::Brotli,
+            encode::brotli_window(&bytes, 23, false),
+            Some("its window is larger than 4 MiB"),
         ),
         (
             Coding::Brotli,
