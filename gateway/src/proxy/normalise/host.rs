@@ -56,7 +56,10 @@ pub(super) fn respelled(host: &[u8], own: OwnPort) -> Result<HeaderValue, Reason
             let address: Ipv6Addr = address.parse().map_err(|_| NONE)?;
             format!("[{address}]")
         }
-        None => name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase(),
+        None if name.bytes().all(is_of_name) => {
+            name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+        }
+        None => return Err(NONE),
     };
     if text.is_empty() || text.ends_with('.') {
         return Err(NONE);
@@ -66,6 +69,11 @@ pub(super) fn respelled(host: &[u8], own: OwnPort) -> Result<HeaderValue, Reason
         let _written = write!(text, ":{port}");
     }
     HeaderValue::try_from(text).map_err(|_| NONE)
+}
+
+/// Whether a registered name may have the byte (RFC 3986, section 3.2.2), but for a comma.
+fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=".contains(&byte)
 }
 
 /// Whether this is a name or an IPv4 address in its one spelling, perhaps with a port: what nearly everybody sends.
@@ -133,7 +141,7 @@ mod tests {
     fn what_is_no_host_has_none() {
         for host in [
             "", ".", "..", "a..", ".:80", "a:", "a:x", "a:65536", "a:99999", "a:100000", ":80",
-            "u@a", "a,b", "a%2e", "a b", "[::1", "[]", "[v1.a]", "[::1]x", "[::g]", "a/b",
+            "u@a", "a,b", "a%2e", "a b", "0[.:1", "a]", "[::1", "[]", "[v1.a]", "[::1]x", "[::g]", "a/b",
         ] {
             let host = HeaderValue::from_static(host);
             assert!(spelled(&host, OwnPort(80)).is_err(), "{host:?}");

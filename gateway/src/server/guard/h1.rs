@@ -222,8 +222,10 @@ impl Scanner {
 /// Whether a request line has a fragment in its target, which no target has (RFC 9112, section 3.2): hyper would cut it
 /// off, and other servers keep it. A method may have the character.
 fn has_fragment(line: &[u8]) -> bool {
-    let at = memchr::memrchr(b'#', line);
-    at.is_some_and(|at| line[..at].contains(&b' '))
+    memchr::memchr(b'#', line).is_some() && {
+        let method = line.iter().take_while(|byte| **byte != b' ').count();
+        line[method..].contains(&b'#')
+    }
 }
 
 /// No head is incomplete any more.
