@@ -28,6 +28,7 @@ mod idle;
 mod instances;
 mod instructions;
 mod isolation;
+mod logs;
 mod loops;
 mod paths;
 mod poisoning;
