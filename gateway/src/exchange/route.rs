@@ -60,8 +60,8 @@ pub struct Route {
     pub response_bodies: ResponseBodies,
     /// Its counters.
     pub metrics: Arc<RouteMetrics>,
-    /// Protects the log from a flood of requests that its rewrite or redirect has no sound path for.
-    pub misled: LogGate,
+    /// Protects the log from a flood of failures: clients cause as many as they like.
+    pub failures: LogGate,
 }
 
 /// Whether plugins of a route see the bodies of responses.
@@ -107,7 +107,7 @@ impl Route {
             response_bodies,
             config,
             metrics,
-            misled: LogGate::new(),
+            failures: LogGate::new(),
         }
     }
 }
