@@ -75,7 +75,7 @@ respond = {{ status = 200 }}
 }
 
 /// An address that refuses connections: its port is bound, and nothing listens.
-fn gone() -> SocketAddr {
+pub(crate) fn gone() -> SocketAddr {
     static BOUND: OnceLock<TcpSocket> = OnceLock::new();
     let bound = BOUND.get_or_init(|| {
         let socket = TcpSocket::new_v4().unwrap();

@@ -64,11 +64,11 @@ fn full() -> (TcpListener, Vec<TcpStream>) {
 }
 
 #[test]
-fn an_upstream_that_takes_no_connection_in_time_is_502() {
+fn an_upstream_that_takes_no_connection_in_time_is_504() {
     let (listener, _queue) = full();
     let connect = "timeouts = { connect = \"200ms\", first_byte = \"20s\" }";
     let gateway = gateway(listener.local_addr().unwrap(), connect, "");
-    assert_eq!(failed(&gateway, "connect").status, 502);
+    assert_eq!(failed(&gateway, "connect_timeout").status, 504);
     gateway.wait_for("no connection within 200ms");
 }
 

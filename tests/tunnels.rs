@@ -170,7 +170,7 @@ fn the_rest_of_a_body_never_goes_into_a_tunnel() {
     let gateway = gateway(&upstream);
     let mut client = connect(&gateway);
     client
-        .write_all(b"POST /ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: x\r\ncontent-length: 10\r\n\r\nbegin")
+        .write_all(b"POST /ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\ncontent-length: 10\r\n\r\nbegin")
         .unwrap();
     upstream.wait("the beginning of the body", |wires| {
         wires.first()?.text().ends_with("begin").then_some(())

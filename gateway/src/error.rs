@@ -44,6 +44,9 @@ pub enum Error {
     /// No connection to the upstream.
     #[error("upstream `{0}`: cannot connect: {1}")]
     Connect(String, String),
+    /// No connection to the upstream in time.
+    #[error("upstream `{0}`: cannot connect: {1}")]
+    ConnectTimeout(String, String),
     /// All connections that the upstream's pool allows are taken.
     #[error("upstream `{0}`: no connection is free")]
     Saturated(String),
@@ -90,7 +93,9 @@ impl Error {
             | Self::ResponseBroken(_)
             | Self::ResponseTooLarge(_) => StatusCode::BAD_GATEWAY,
             Self::Saturated(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::UpstreamTimeout(..) | Self::Deadline(_) => StatusCode::GATEWAY_TIMEOUT,
+            Self::ConnectTimeout(..) | Self::UpstreamTimeout(..) | Self::Deadline(_) => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
             Self::BadRewrite(_) | Self::Plugin(..) | Self::PluginBody => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
@@ -110,6 +115,7 @@ impl Error {
             Self::BodyBroken => ErrorKind::BodyBroken,
             Self::BodyCoding(fault) => BodyFault::Coding(*fault).of_request(),
             Self::Connect(..) => ErrorKind::Connect,
+            Self::ConnectTimeout(..) => ErrorKind::ConnectTimeout,
             Self::Saturated(_) => ErrorKind::Saturated,
             Self::BadGateway(..) => ErrorKind::BadGateway,
             Self::ResponseBroken(_) => ErrorKind::ResponseBroken,

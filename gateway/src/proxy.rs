@@ -9,6 +9,8 @@ mod chain;
 pub mod complete;
 mod decode;
 mod forward;
+mod grpc;
+mod max_forwards;
 pub mod normalise;
 mod passage;
 mod respond;
@@ -22,7 +24,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -34,6 +36,7 @@ use crate::server::connection::Connection;
 
 use answer::Answer;
 use chain::Responded;
+use forward::Hop;
 use passage::Passage;
 use respond::Obtained;
 use send::send;
@@ -63,11 +66,9 @@ pub async fn handle(
         ClientBody::new(incoming, limits.body, limits.body_idle, has_body, names);
 
     let (mut passage, admitted) = admit::admit(local, &connection, parts, &body, limits.body);
-    let protocol = upgrade.as_ref().map(|upgrade| &upgrade.protocol);
-    // What goes through a tunnel no plugin can read: where one must, none is asked for.
-    let protocol = protocol.filter(|_| !passage.route.reads_bodies);
+    let hop = Hop::new(&passage, &connection, upgrade.as_ref());
     let responded = match admitted {
-        Ok(()) => respond(&mut passage, body, protocol, &progress).await,
+        Ok(()) => respond(&mut passage, body, hop, &progress).await,
         Err(refused) => {
             drop(body);
             Err(refused)
@@ -124,7 +125,7 @@ impl Unread {
 async fn respond(
     passage: &mut Passage,
     body: ClientBody,
-    protocol: Option<&HeaderValue>,
+    hop: Hop<'_>,
     progress: &Arc<Progress>,
 ) -> Result<Responded, Box<Error>> {
     let mut body = Outgoing::client(body);
@@ -133,7 +134,7 @@ async fn respond(
         None => match respond::target(passage)? {
             Obtained::Answer(answer) => *answer,
             Obtained::From(upstream) => {
-                forward::send(passage, upstream, body, protocol, progress).await?
+                forward::send(passage, upstream, body, hop, progress).await?
             }
         },
     };

@@ -96,12 +96,16 @@ fn parse(bytes: &[u8], ended: bool) -> Option<Answer> {
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
     let text = String::from_utf8_lossy(&bytes[..head]).into_owned();
     let mut lines = text.split("\r\n");
-    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+    let status: u16 = lines.next()?.split(' ').nth(1)?.parse().ok()?;
     let headers: Vec<(String, String)> = lines
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
     let rest = &bytes[head + 4..];
+    if (100..200).contains(&status) && status != 101 {
+        // The answer comes behind it.
+        return parse(rest, ended);
+    }
     let field = |name: &str| {
         headers
             .iter()

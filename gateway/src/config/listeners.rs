@@ -17,7 +17,9 @@ use super::scope::{Location, Scope};
 use super::sections::Sections;
 use super::table::{self, Default, Table};
 use super::tree::{self, Value};
+use crate::message::headers::ClientFrom;
 use crate::message::names::UnusualNames;
+use crate::message::via::Via;
 
 /// Everything there is, as an upper end of sizes.
 const ANY_SIZE: u64 = 1 << 60;
@@ -38,7 +40,18 @@ static WORDS: Words = Words {
         ("proxy_protocol", "Only `false` in this version."),
         (
             "trusted_proxies",
-            "Networks whose `X-Forwarded-*` and `Forwarded` fields are believed.",
+            "Networks of proxies that are believed about who asks, in the field of `client_from`.",
+        ),
+        (
+            "client_from",
+            "The field by which trusted proxies tell the client: `x-forwarded-for`, with the scheme in \
+             `X-Forwarded-Proto`, or `forwarded` (RFC 7239). The field that is not chosen is removed, since clients \
+             write it.",
+        ),
+        (
+            "via",
+            "The name by which messages through this listener say in `Via` that they came through a gateway, in both \
+             directions. Unless given, nothing is said.",
         ),
         (
             "unusual_names",
@@ -56,6 +69,8 @@ address = "0.0.0.0:8443"
 protocols = ["h1", "h2"]
 proxy_protocol = false
 trusted_proxies = ["10.0.0.0/8", "192.0.2.1"]
+client_from = "x-forwarded-for"
+via = "edge"
 unusual_names = "drop"
 tls = { certificates = [{ cert = "cert.pem", key = "key.pem" }], min_version = "1.2" }
 
@@ -86,6 +101,16 @@ pub(super) fn listener(item: &Item<'_>) -> Option<(Option<Listener>, Json)> {
         });
         let trusted_proxies = table.item_or("trusted_proxies", &[]);
         let trusted_proxies = trusted_proxies.as_ref().map(networks).unwrap_or_default();
+        let client_from = table.or("client_from", Default::Text("x-forwarded-for"), |item| {
+            item.choice(
+                &[
+                    ("x-forwarded-for", ClientFrom::XForwardedFor),
+                    ("forwarded", ClientFrom::Forwarded),
+                ],
+                &["proxy_protocol"],
+            )
+        });
+        let via = table.optional("via", via);
         let unusual_names = table.or("unusual_names", Default::Text("drop"), |item| {
             item.choice(
                 &[
@@ -104,11 +129,28 @@ pub(super) fn listener(item: &Item<'_>) -> Option<(Option<Listener>, Json)> {
             h1,
             h2,
             trusted_proxies,
+            client_from,
+            via,
             unusual_names,
             tls: tls.flatten(),
             limits,
         })
     })
+}
+
+/// A pseudonym, or a host and perhaps a port (RFC 9110, section 7.6.3).
+fn via(item: &Item<'_>) -> Option<Via> {
+    const EXPECTED: &str = "a name of letters, digits, `-`, `.`, `_` and `:`, such as \"edge\"";
+    let name = item.text_as(EXPECTED)?;
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte);
+    let via = match !name.is_empty() && name.bytes().all(is_part) {
+        true => Via::new(name).ok(),
+        false => None,
+    };
+    if via.is_none() {
+        item.mismatch(EXPECTED);
+    }
+    via
 }
 
 fn protocols(table: &mut Table<'_>) -> (bool, bool) {

@@ -21,7 +21,9 @@ use super::log_format::LogTemplate;
 use super::scope::Watched;
 use super::units::Secret;
 use super::written::Written;
+use crate::message::headers::{Believed, ClientFrom};
 use crate::message::names::UnusualNames;
+use crate::message::via::Via;
 
 pub use redirect::{Redirect, RedirectValue, is_behind_path};
 pub use routes::*;
@@ -136,14 +138,28 @@ pub struct Listener {
     pub h1: bool,
     /// HTTP/2 is spoken: by ALPN with TLS, else as h2c by prior knowledge.
     pub h2: bool,
-    /// Peers whose `X-Forwarded-*` and `Forwarded` are believed.
+    /// Peers whose fields of who asks are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Which of these fields.
+    pub client_from: ClientFrom,
+    /// What is added to Via.
+    pub via: Option<Via>,
     /// What becomes of fields whose names have other characters than letters, digits and `-`.
     pub unusual_names: UnusualNames,
     /// TLS, if it is spoken.
     pub tls: Option<Tls>,
     /// What one client may take.
     pub limits: Limits,
+}
+
+impl Listener {
+    /// Whom it believes about who asks.
+    pub fn believed(&self) -> Believed<'_> {
+        Believed {
+            proxies: &self.trusted_proxies,
+            from: self.client_from,
+        }
+    }
 }
 
 /// `listeners.tls`. Certificates are read and matched with their keys by the loader.

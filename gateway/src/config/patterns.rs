@@ -40,7 +40,8 @@ pub(super) fn host(text: &str) -> Result<HostPattern, Reason> {
             .and_then(|rest| rest.strip_suffix(']'));
         let address = inner.and_then(|inner| inner.parse::<std::net::Ipv6Addr>().ok());
         return match address {
-            Some(_) => Ok(HostPattern::Exact(lower)),
+            // As the host of a request is spelled (`proxy::normalise`).
+            Some(address) => Ok(HostPattern::Exact(format!("[{address}]"))),
             None => Err("it is no IPv6 address".into()),
         };
     }

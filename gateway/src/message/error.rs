@@ -36,6 +36,8 @@ pub enum ErrorKind {
     Loop,
     /// No connection to the upstream.
     Connect,
+    /// No connection to the upstream in time.
+    ConnectTimeout,
     /// Every connection that the upstream's pool allows is taken.
     Saturated,
     /// The upstream's answer was not HTTP, or it closed the connection before it answered.
@@ -58,7 +60,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Refused,
         Self::NoRoute,
         Self::NoAnswer,
@@ -69,6 +71,7 @@ impl ErrorKind {
         Self::ClientClosed,
         Self::Loop,
         Self::Connect,
+        Self::ConnectTimeout,
         Self::Saturated,
         Self::BadGateway,
         Self::UpstreamTimeout,
@@ -93,6 +96,7 @@ impl ErrorKind {
             Self::ClientClosed => "client_closed",
             Self::Loop => "loop",
             Self::Connect => "connect",
+            Self::ConnectTimeout => "connect_timeout",
             Self::Saturated => "saturated",
             Self::BadGateway => "bad_gateway",
             Self::UpstreamTimeout => "upstream_timeout",
@@ -114,6 +118,7 @@ impl ErrorKind {
             | Self::BodyBroken
             | Self::ClientClosed => Side::Client,
             Self::Connect
+            | Self::ConnectTimeout
             | Self::Saturated
             | Self::BadGateway
             | Self::UpstreamTimeout

@@ -11,6 +11,11 @@ pub struct ResponseHead {
     pub headers: HeaderMap,
 }
 
+/// Whether this is a status of HTTP (RFC 9110, section 15): 100 to 599.
+pub fn is_sound(status: StatusCode) -> bool {
+    status.as_u16() < 600
+}
+
 /// An edit that waits for the response.
 #[derive(Debug, Clone)]
 pub enum ResponseEdit {

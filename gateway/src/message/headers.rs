@@ -6,14 +6,16 @@
 mod forwarded;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod properties;
+mod rfc7239;
 
-use http::header::{CONNECTION, ETAG, HeaderName, TE};
+use http::header::{CONNECTION, ETAG, HeaderName, TE, UPGRADE};
 use http::{HeaderMap, HeaderValue};
 
 use super::fields::{self, OF_CONNECTION};
 
 pub use forwarded::{
-    Identity, X_REQUEST_ID, address_value, client, forget_client, forward, host_of, request_id,
+    Believed, ClientFrom, Identity, X_REQUEST_ID, address_value, client, forget_client, forward,
+    host_of, keep_believed, request_id,
 };
 
 /// Removes what belongs to one connection (RFC 9110, 7.6.1): Connection and the fields it names, Keep-Alive,
@@ -109,6 +111,18 @@ pub fn weaken(headers: &mut HeaderMap) {
     let weak = tag.and_then(|tag| HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat()).ok());
     if let Some(weak) = weak {
         headers.insert(ETAG, weak);
+    }
+}
+
+/// Names Upgrade in Connection, where the response has it (RFC 9110, section 7.8).
+#[cold]
+pub fn name_upgrade(headers: &mut HeaderMap) {
+    if headers.contains_key(UPGRADE) {
+        let options = match closes(headers) {
+            true => "close, upgrade",
+            false => "upgrade",
+        };
+        headers.insert(CONNECTION, HeaderValue::from_static(options));
     }
 }
 

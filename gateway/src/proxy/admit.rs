@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use http::header::VIA;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -49,20 +50,33 @@ pub(super) fn admit(
     body: &ClientBody,
     body_limit: u64,
 ) -> (Passage, Result<(), Box<Error>>) {
+    let listener = &connection.listener.config;
+    let believed = listener.believed();
+    let (peer, secure) = (connection.peer.ip(), connection.tls.is_some());
+    let identity = headers::client(&parts.headers, peer, secure, believed);
     let target = match connection.ambiguous_framing() {
         true => Err(AMBIGUOUS),
-        false => normalise::target(&parts.method, &parts.uri, &parts.headers, parts.version),
+        false => {
+            let Parts {
+                method,
+                uri,
+                headers,
+                version,
+                ..
+            } = &parts;
+            normalise::target(method, uri, headers, *version, identity.secure)
+        }
     };
-    let too_many = parts.headers.len() > connection.listener.config.limits.header_count;
+    let too_many = parts.headers.len() > listener.limits.header_count;
     let (target, refusal) = match target {
         Ok(target) if too_many => (target, Some(TOO_MANY_FIELDS)),
         Ok(target) => (target, None),
         Err(refusal) => (unknown(), Some(refusal)),
     };
-    let (mut passage, trusted, unusual) = identify(local, connection, parts, target);
+    let (mut passage, unusual) = identify(local, connection, parts, target, &identity);
     let admitted = match refusal.or(unusual) {
         Some(Refusal { status, reason }) => Err(Error::Refused(status, reason).into()),
-        None => route(&mut passage, connection, trusted).map_err(Box::new),
+        None => route(&mut passage, connection, &identity).map_err(Box::new),
     };
     let too_large = body_limit > 0 && body.size_hint().lower() > body_limit;
     match admitted {
@@ -72,21 +86,24 @@ pub(super) fn admit(
 }
 
 /// Tells the upstream who asks, and finds the route.
-fn route(passage: &mut Passage, connection: &Connection, trusted: bool) -> Result<(), Error> {
+fn route(passage: &mut Passage, connection: &Connection, identity: &Identity) -> Result<(), Error> {
     let Passage {
         exchange, snapshot, ..
     } = passage;
     let exchange: &mut exchange::Parts = exchange;
-    let secure = connection.tls.is_some();
     let client = &mut exchange.client;
     let fields = &mut exchange.request.headers;
     headers::forward(
         fields,
         &connection.address,
-        secure,
+        connection.tls.is_some(),
         &client.authority,
-        trusted,
+        identity,
+        connection.listener.config.client_from,
     );
+    if let Some(via) = &connection.listener.config.via {
+        fields.append(VIA, via.value(client.version));
+    }
     fields.insert(&headers::X_REQUEST_ID, client.id.clone());
     let route = find(&snapshot.snapshot, exchange, connection)?;
     span::routed(&exchange.span, &route.name);
@@ -104,13 +121,14 @@ fn unknown() -> Target {
     }
 }
 
-/// The exchange without its route, whether the peer is a trusted proxy, and why its fields are refused.
+/// The exchange without its route, and why its fields are refused.
 fn identify(
     local: Rc<Local>,
     connection: &Rc<Connection>,
     parts: Parts,
     target: Target,
-) -> (Passage, bool, Option<Refusal>) {
+    identity: &Identity,
+) -> (Passage, Option<Refusal>) {
     let snapshot = local.in_force.snapshot();
     let Parts {
         method,
@@ -119,18 +137,11 @@ fn identify(
         ..
     } = parts;
     let Target { authority, path } = target;
-    let proxies = &connection.listener.config.trusted_proxies;
-    let identity = headers::client(
-        &fields,
-        connection.peer.ip(),
-        connection.tls.is_some(),
-        proxies,
-    );
     let id = headers::request_id(&fields, identity.trusted);
     let seen = headers::strip_request(&mut fields);
     let (depth, judged) = match seen == Seen::default() {
         true => (0, Ok(())),
-        false => sift(&mut fields, seen, connection, &identity, &snapshot.snapshot),
+        false => sift(&mut fields, seen, connection, identity, &snapshot.snapshot),
     };
     let exchange = Box::new(exchange::Parts {
         view: snapshot.view.clone(),
@@ -168,7 +179,6 @@ fn identify(
     });
     (
         Passage::new(Exchange::new(exchange), snapshot, local),
-        identity.trusted,
         judged.err().map(|names::Refused| UNUSUAL_NAME),
     )
 }
@@ -186,8 +196,13 @@ fn sift(
     if seen.unusual {
         judged = connection.names.judge(fields);
     }
-    if seen.identity && !identity.trusted {
-        headers::forget_client(fields);
+    match seen.identity {
+        true if identity.trusted => {
+            let believed = connection.listener.config.believed();
+            headers::keep_believed(fields, connection.peer.ip(), identity, believed);
+        }
+        true => headers::forget_client(fields),
+        false => {}
     }
     let mut depth = 0;
     if seen.ends_here {

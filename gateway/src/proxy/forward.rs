@@ -1,31 +1,79 @@
 //! The request on its way to an upstream, and the head of the answer on its way back.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 
-use http::HeaderValue;
+use http::header::{UPGRADE, VIA};
+use http::{HeaderValue, Version};
 use tracing::Instrument;
 
 use super::answer::{Answer, Source};
 use super::decode;
 use super::passage::Passage;
+use super::upgrade::Requested;
 use crate::clock;
-use crate::config::{HostRewrite, UpstreamId};
+use crate::config::{HostRewrite, Protocol, UpstreamId};
 use crate::error::Error;
 use crate::exchange::Parts;
 use crate::message::body::{Outgoing, Progress};
 use crate::message::depth::TooDeep;
 use crate::message::error::ErrorKind;
-use crate::message::headers;
+use crate::message::head::ResponseHead;
+use crate::message::interim::Interim;
+use crate::message::via::Via;
+use crate::message::{headers, upgrade};
 use crate::route::rewrite;
+use crate::server::connection::Connection;
 use crate::telemetry::span;
 use crate::upstream::{self, Message, SendError, Times, Tried, Upstream};
 
-/// Sends the request, as one for an upgrade where a protocol is named, and waits for the head of the answer.
+/// What the connection of a client has to do with the way to an upstream.
+#[derive(Clone, Copy)]
+pub(super) struct Hop<'a> {
+    /// The protocols that the client would switch to.
+    upgrade: Option<&'a HeaderValue>,
+    /// Takes informational responses.
+    interim: Option<&'a Interim>,
+    /// What the listener says in Via.
+    via: Option<&'a Via>,
+}
+
+impl<'a> Hop<'a> {
+    /// What goes through a tunnel no plugin can read: where one must, none is asked for. What comes before an answer none
+    /// can edit: where one edits answers, nothing passes.
+    pub(super) fn new(
+        exchange: &Parts,
+        connection: &'a Connection,
+        upgrade: Option<&'a Requested>,
+    ) -> Self {
+        let route = &exchange.route;
+        let unedited = route.on_response.is_empty() && route.response_stream.is_empty();
+        let takes = unedited && exchange.client.version == Version::HTTP_11;
+        Self {
+            upgrade: upgrade
+                .map(|upgrade| &upgrade.protocols)
+                .filter(|_| !route.reads_bodies),
+            interim: connection.interim().filter(|_| takes),
+            via: connection.listener.config.via.as_ref(),
+        }
+    }
+
+    /// Waits until the client was sent what came before the answer.
+    async fn informed(self) {
+        if let Some(interim) = self.interim
+            && interim.is_waiting()
+        {
+            Box::pin(poll_fn(|cx| interim.poll_written(cx))).await;
+        }
+    }
+}
+
+/// Sends the request, as one for an upgrade where the client asks for one, and waits for the head of the answer.
 pub(super) async fn send(
     passage: &mut Passage,
     upstream: UpstreamId,
     body: Outgoing,
-    upgrade: Option<&HeaderValue>,
+    hop: Hop<'_>,
     progress: &Progress,
 ) -> Result<Answer, Box<Error>> {
     let view = passage.view.clone();
@@ -40,7 +88,7 @@ pub(super) async fn send(
     if reads {
         decode::ask(exchange, !matches!(body, Outgoing::Empty));
     }
-    let sending = attempt(exchange, upstream, client, body, upgrade, progress);
+    let sending = attempt(exchange, upstream, client, body, hop, progress);
     if !reads {
         return sending.await;
     }
@@ -49,14 +97,7 @@ pub(super) async fn send(
         return Ok(answer);
     }
     decode::forget_range(exchange);
-    let again = attempt(
-        exchange,
-        upstream,
-        client,
-        Outgoing::Empty,
-        upgrade,
-        progress,
-    );
+    let again = attempt(exchange, upstream, client, Outgoing::Empty, hop, progress);
     Box::pin(again).await
 }
 
@@ -66,7 +107,7 @@ async fn attempt(
     upstream: &Upstream,
     client: &Arc<upstream::Client>,
     body: Outgoing,
-    upgrade: Option<&HeaderValue>,
+    hop: Hop<'_>,
     progress: &Progress,
 ) -> Result<Answer, Box<Error>> {
     let picked = upstream.pick(client, None, &Tried::default());
@@ -87,7 +128,9 @@ async fn attempt(
         host: host(exchange),
         headers: &exchange.request.headers,
         mark: mark.as_ref(),
-        upgrade,
+        upgrade: hop.upgrade,
+        // Edits of plugins wait for the answer: what comes before it would go around them.
+        interim: hop.interim.filter(|_| exchange.response.edits.is_empty()),
     };
     let span = span::upstream(&exchange.span, &upstream.name, address);
     let sending = || upstream::send(client, upstream, picked, times, message, body);
@@ -96,12 +139,13 @@ async fn attempt(
     } else {
         Box::pin(sending().instrument(span.clone())).await
     };
+    hop.informed().await;
     match sent {
-        Ok((mut head, body)) => {
+        Ok((head, body)) => {
             let record = &mut exchange.record;
             record.endpoint = Some(address);
             record.upstream = Some((times.now, clock::now()));
-            headers::strip(&mut head.headers);
+            let head = received(exchange, upstream, hop.via, head);
             let body = Source::Upstream(body);
             Ok(Answer { head, body })
         }
@@ -113,6 +157,28 @@ async fn attempt(
             }))
         }
     }
+}
+
+/// The head of an answer, without what was for this connection.
+fn received(
+    exchange: &Parts,
+    upstream: &Upstream,
+    via: Option<&Via>,
+    mut head: ResponseHead,
+) -> ResponseHead {
+    let upgrade = upgrade::told(&head, exchange.client.version);
+    headers::strip(&mut head.headers);
+    if let Some(upgrade) = upgrade {
+        head.headers.insert(UPGRADE, upgrade);
+    }
+    if let Some(via) = via {
+        let version = match upstream.config.protocol {
+            Protocol::H1 => Version::HTTP_11,
+            Protocol::H2 => Version::HTTP_2,
+        };
+        head.headers.append(VIA, via.value(version));
+    }
+    head
 }
 
 /// The last edit of the head: the path of the route.
@@ -130,7 +196,10 @@ fn rewrite_path(exchange: &mut Parts) -> Result<(), Box<Error>> {
 fn host(exchange: &Parts) -> Option<&HeaderValue> {
     match &exchange.route.config.rewrite.host {
         HostRewrite::Upstream => None,
-        HostRewrite::Preserve => Some(&exchange.client.authority),
+        // A client of HTTP/1.0 may name none.
+        HostRewrite::Preserve => {
+            Some(&exchange.client.authority).filter(|authority| !authority.is_empty())
+        }
         HostRewrite::Name(name) => Some(name),
     }
 }
@@ -140,6 +209,7 @@ fn explain(upstream: &Upstream, exchange: &Parts, error: SendError) -> Error {
     let name = upstream.name.to_string();
     match error.kind {
         ErrorKind::Connect => Error::Connect(name, error.why),
+        ErrorKind::ConnectTimeout => Error::ConnectTimeout(name, error.why),
         ErrorKind::Saturated => Error::Saturated(name),
         ErrorKind::UpstreamTimeout => {
             Error::UpstreamTimeout(name, upstream.config.first_byte_timeout)

@@ -3,19 +3,21 @@
 //! Routing, plugins and the upstream see the one string made here. Whatever two servers could read differently is
 //! refused instead of being guessed at.
 
+mod host;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod properties;
 
 use http::header::{HOST, TRANSFER_ENCODING};
-use http::uri::{Authority, PathAndQuery};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 
 use crate::message::path;
+use host::OwnPort;
 
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// Host and port, as the client wrote them.
+    /// Host and port in their one spelling. Empty where a client of HTTP/1.0 names none.
     pub authority: HeaderValue,
     /// The normalised path, and the query as it came. `*` for `OPTIONS *`.
     pub path: PathAndQuery,
@@ -38,7 +40,7 @@ const fn bad(reason: &'static str) -> Refusal {
     }
 }
 
-/// Checks the head of a request and says what it asks for.
+/// Checks the head of a request and says what it asks for; `secure`: the client sees `https`.
 ///
 /// # Errors
 /// A [`Refusal`] with 400, or 501 for CONNECT.
@@ -47,6 +49,7 @@ pub fn target(
     uri: &Uri,
     headers: &HeaderMap,
     version: Version,
+    secure: bool,
 ) -> Result<Target, Refusal> {
     if method == Method::CONNECT {
         return Err(Refusal {
@@ -55,7 +58,7 @@ pub fn target(
         });
     }
     framing(headers)?;
-    let authority = authority(uri, headers, version)?;
+    let authority = authority(uri, headers, version, secure)?;
     let path = match uri.path_and_query() {
         Some(path) if path.as_str() == "*" && method == Method::OPTIONS => path.clone(),
         Some(path) => path::from_client(path).map_err(|unfit| bad(unfit.reason()))?,
@@ -79,75 +82,41 @@ fn framing(headers: &HeaderMap) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Host, `:authority` or the authority of an absolute target; where there are two they must agree
+/// Host, `:authority` or the authority of an absolute target; where there are two they must mean the same
 /// (RFC 9112, 3.2; RFC 9113, 8.3.1).
-fn authority(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<HeaderValue, Refusal> {
+fn authority(
+    uri: &Uri,
+    headers: &HeaderMap,
+    version: Version,
+    secure: bool,
+) -> Result<HeaderValue, Refusal> {
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next();
     if hosts.next().is_some() {
         return Err(bad("Host came twice"));
     }
-    if let Some(host) = host {
-        check_authority(host.as_bytes())?;
-    }
+    let own = OwnPort::of(uri, secure).map_err(bad)?;
+    let host = host.map(|host| host::spelled(host, own)).transpose();
+    let host = host.map_err(bad)?;
     match (uri.authority(), host) {
+        (None, Some(host)) => Ok(host),
         (Some(authority), Some(host)) => {
-            if !authority
-                .as_str()
-                .as_bytes()
-                .eq_ignore_ascii_case(host.as_bytes())
-            {
+            let is_same = authority.as_str().as_bytes() == host.as_bytes();
+            let respelled = || host::respelled(authority.as_str().as_bytes(), own).map_err(bad);
+            if !is_same && respelled()? != host {
                 return Err(bad("Host differs from the authority of the target"));
             }
-            Ok(host.clone())
+            Ok(host)
         }
-        (None, Some(host)) => Ok(host.clone()),
         (Some(_), None) if version == Version::HTTP_11 => Err(bad("Host is missing")),
         (Some(authority), None) => {
-            check_authority(authority.as_str().as_bytes())?;
-            HeaderValue::from_str(authority.as_str())
-                .map_err(|_| bad("the authority is no field value"))
+            let authority = HeaderValue::from_str(authority.as_str());
+            let authority = authority.map_err(|_| bad("the authority is no field value"))?;
+            host::spelled(&authority, own).map_err(bad)
         }
         (None, None) if version <= Version::HTTP_10 => Ok(HeaderValue::from_static("")),
         (None, None) => Err(bad("Host is missing")),
     }
-}
-
-/// Host and optional port, without user information (RFC 9110, 4.2.4).
-fn check_authority(host: &[u8]) -> Result<(), Refusal> {
-    if is_plain(host) {
-        return Ok(());
-    }
-    // Two lines that someone joined have a comma; to others it is part of a name.
-    if memchr::memchr3(b'@', b'%', b',', host).is_some() {
-        return Err(bad("Host carries user information, escapes or a list"));
-    }
-    let authority = Authority::try_from(host).map_err(|_| bad("Host is not an authority"))?;
-    let port = authority
-        .as_str()
-        .strip_prefix(authority.host())
-        .unwrap_or_default();
-    let port_is_whole = port.is_empty() || authority.port_u16().is_some();
-    if authority.host().is_empty() || !port_is_whole {
-        return Err(bad("Host is not an authority"));
-    }
-    Ok(())
-}
-
-/// A name or an IPv4 address, perhaps with a port of at most four digits: what nearly everybody sends.
-fn is_plain(host: &[u8]) -> bool {
-    let name = host
-        .iter()
-        .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
-        .count();
-    let port_is_whole = match &host[name..] {
-        [] => true,
-        [b':', digits @ ..] => {
-            (1..=4).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit)
-        }
-        _ => false,
-    };
-    name > 0 && port_is_whole
 }
 
 #[cfg(test)]
@@ -165,21 +134,21 @@ mod tests {
             headers.append(*name, value.parse().unwrap());
         }
         let (method, uri) = (method.parse().unwrap(), uri.parse().unwrap());
-        target(&method, &uri, &headers, version).map_err(|refusal| refusal.status.as_u16())
+        target(&method, &uri, &headers, version, false).map_err(|refusal| refusal.status.as_u16())
     }
 
     #[test]
     fn a_host_is_there_once_and_agrees_with_the_target() {
         let h1 = Version::HTTP_11;
         assert_eq!(
-            ask("GET", "/", h1, &[("host", "a:80")]).unwrap().authority,
-            "a:80"
+            ask("GET", "/", h1, &[("host", "a:81")]).unwrap().authority,
+            "a:81"
         );
         assert_eq!(
             ask("GET", "/", h1, &[("host", "[::1]:80")])
                 .unwrap()
                 .authority,
-            "[::1]:80"
+            "[::1]"
         );
         assert_eq!(
             ask("GET", "http://A/x", h1, &[("host", "a")]).unwrap().path,

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::answer::Answer;
+use super::max_forwards;
 use crate::config::{Redirect, Respond, Target, UpstreamId};
 use crate::error::Error;
 use crate::exchange::Parts;
@@ -19,10 +20,14 @@ pub(super) enum Obtained {
 }
 
 /// What the route leads to, or the upstream that a plugin chose.
-pub(super) fn target(exchange: &Parts) -> Result<Obtained, Error> {
+pub(super) fn target(exchange: &mut Parts) -> Result<Obtained, Error> {
     let answer = match (exchange.request.upstream, &exchange.route.config.target) {
-        (Some(chosen), _) => return Ok(Obtained::From(chosen)),
-        (None, Target::Upstream(configured)) => return Ok(Obtained::From(*configured)),
+        (Some(upstream), _) | (None, &Target::Upstream(upstream)) => {
+            match max_forwards::count_down(exchange) {
+                Some(answer) => answer,
+                None => return Ok(Obtained::From(upstream)),
+            }
+        }
         (None, Target::Respond(configured)) => respond(configured, exchange),
         (None, Target::Redirect(configured)) => redirect(configured, exchange)?,
         (None, Target::Plugins) => return Err(Error::NoAnswer),

@@ -9,6 +9,7 @@ use http_body::Body as _;
 use super::answer::Source;
 use super::body::Body;
 use super::chain::Responded;
+use super::grpc;
 use super::passage::Passage;
 use super::stream::Edits;
 use super::tail::Tail;
@@ -25,8 +26,16 @@ pub(super) fn send(
         true => responded.leave_out(&passage),
         false => responded.length(),
     };
-    let head = head(&mut passage, &length);
-    let Responded { body, pipeline, .. } = responded;
+    let mut head = head(&mut passage, &length);
+    let Responded {
+        mut body,
+        mut pipeline,
+        ..
+    } = responded;
+    if let Some(kind) = grpc::refused(&passage) {
+        grpc::translate(&mut head, body.held(), kind);
+        (body, pipeline) = (Source::Empty, None);
+    }
     let tail = Tail::new(passage, progress.clone());
     let body = match pipeline {
         Some(pipeline) => Body::edited(Edits::new(*pipeline, body, tail)),

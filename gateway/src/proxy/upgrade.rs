@@ -14,13 +14,15 @@ use super::body::Body;
 use super::passage::Passage;
 use super::send::{Length, head};
 use crate::message::body::is_expected;
+use crate::message::upgrade;
 use crate::server::connection::Connection;
 
 mod tunnel;
 
 /// An upgrade that the client asked for.
 pub(super) struct Requested {
-    pub(super) protocol: HeaderValue,
+    /// To one of these.
+    pub(super) protocols: HeaderValue,
     /// Held as long as the tunnel stands: it counts as an open connection, and a drain waits for it.
     connection: Rc<Connection>,
 }
@@ -33,7 +35,7 @@ pub(super) fn requested(
     if request.version() != Version::HTTP_11 {
         return None;
     }
-    let protocol = request.headers().get(header::UPGRADE)?.clone();
+    let protocols = upgrade::asked(request.headers())?;
     let named = request
         .headers()
         .get_all(header::CONNECTION)
@@ -44,16 +46,10 @@ pub(super) fn requested(
                 .split(|byte| *byte == b',')
                 .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
         });
-    // Upgrade to HTTP/2 in clear text was dropped by RFC 9113, section 3.1: the request is an ordinary one.
-    let protocols = protocol.as_bytes().split(|byte| *byte == b',');
-    let h2c = protocols.map(<[u8]>::trim_ascii).any(|protocol| {
-        let name = protocol.split(|byte| *byte == b'/').next();
-        name.is_some_and(|name| name.eq_ignore_ascii_case(b"h2c"))
-    });
     // What the upstream may leave unread would be the first of the other protocol, or a request of its own.
     let unread = !request.body().is_end_stream() && !is_expected(request.method());
-    (named && !h2c && !unread).then(|| Requested {
-        protocol,
+    (named && !unread).then(|| Requested {
+        protocols,
         connection: connection.clone(),
     })
 }
@@ -63,7 +59,6 @@ pub(super) fn tunnel(mut passage: Passage, answer: Source, upgrade: Requested) -
     let mut head = head(&mut passage, &Length::Open);
     head.headers
         .insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    head.headers.insert(header::UPGRADE, upgrade.protocol);
     let client = upgrade.connection.tunnel();
     tokio::task::spawn_local(async move {
         let _counted = upgrade.connection;

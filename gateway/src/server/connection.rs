@@ -17,6 +17,7 @@ use super::runtime::{Admission, ListenerRuntime};
 use super::streams::Streams;
 use super::tls::Session;
 use crate::clock;
+use crate::message::interim::Interim;
 use crate::message::names;
 
 /// What is known of a connection. While it is held, by a tunnel for one, the connection counts as open.
@@ -82,6 +83,11 @@ impl Connection {
         let (give, take) = oneshot::channel();
         self.tunnel.replace(Some(give));
         take
+    }
+
+    /// HTTP/1.1: takes informational responses to the request in hand.
+    pub fn interim(&self) -> Option<&Interim> {
+        (!self.h2).then_some(&self.clocks.interim)
     }
 
     /// HTTP/1: whether every request that came was begun, came whole and was answered, and every answer is written.

@@ -134,6 +134,15 @@ impl Guarded {
         io::Error::other(flood)
     }
 
+    /// Writes what is to come before the answer to the request in hand.
+    #[cold]
+    fn write_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let stream = &mut self.stream;
+        let interim = &self.clocks.interim;
+        let result = interim.write(|bytes| Pin::new(&mut *stream).poll_write(cx, bytes));
+        self.note_write(result)
+    }
+
     fn note_written(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let (Poll::Ready(Ok(bytes)), Scanner::H2(scanner)) = (&result, &mut self.scanner) {
             scanner.written(*bytes);
@@ -204,12 +213,19 @@ impl AsyncWrite for Guarded {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.clocks.interim.has_begun() {
+            ready!(this.write_interim(cx))?;
+        }
         let result = Pin::new(&mut this.stream).poll_write(cx, buf);
         this.note_written(result)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        // hyper flushes when it has written all that it had.
+        if this.clocks.interim.is_waiting() {
+            ready!(this.write_interim(cx))?;
+        }
         match &mut this.stream {
             // Nothing to flush, and it must not count as progress.
             Stream::Plain(_) => Poll::Ready(Ok(())),
@@ -236,6 +252,9 @@ impl AsyncWrite for Guarded {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.clocks.interim.has_begun() {
+            ready!(this.write_interim(cx))?;
+        }
         let result = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
         this.note_written(result)
     }

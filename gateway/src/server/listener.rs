@@ -201,6 +201,8 @@ mod tests {
             h1: true,
             h2: false,
             trusted_proxies: vec![],
+            client_from: Default::default(),
+            via: None,
             unusual_names: Default::default(),
             tls: None,
             limits: limits(),

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Version, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -148,6 +148,7 @@ async fn serve<H: Handler>(stream: Stream, prefix: Bytes, connection: Rc<Connect
             let in_flight = connection.begin();
             let handler = handler.clone();
             let unseen = !connection.h2 && connection.is_unseen();
+            let version = request.version();
             async move {
                 if unseen {
                     return Err("the guard has not seen this request".into());
@@ -159,7 +160,7 @@ async fn serve<H: Handler>(stream: Stream, prefix: Bytes, connection: Rc<Connect
                     in_flight.mark(now());
                 }
                 response.map(|mut response| {
-                    finish_head(&in_flight.connection, &mut response);
+                    finish_head(&in_flight.connection, version, &mut response);
                     response.map(|body| Tracked {
                         body,
                         in_flight,
@@ -182,8 +183,8 @@ async fn serve<H: Handler>(stream: Stream, prefix: Bytes, connection: Rc<Connect
     }
 }
 
-/// Makes the response end the connection where it must be the last.
-fn finish_head<B>(connection: &Connection, response: &mut Response<B>) {
+/// Makes the response end the connection where it must be the last, and say so.
+fn finish_head<B: Body>(connection: &Connection, version: Version, response: &mut Response<B>) {
     if connection.h2 {
         return;
     }
@@ -198,6 +199,23 @@ fn finish_head<B>(connection: &Connection, response: &mut Response<B>) {
     }
     if connection.drain().stage() != Stage::Serving {
         headers::close(response.headers_mut());
+    }
+    if response.status() == StatusCode::UPGRADE_REQUIRED {
+        headers::name_upgrade(response.headers_mut());
+    }
+    if version < Version::HTTP_11 {
+        promise_nothing(response);
+    }
+}
+
+/// To a client of HTTP/1.0 hyper says `keep-alive` whenever it asked for that, also where the end of the connection is
+/// that of the body, or other reasons end it. To a response of HTTP/1.0 it adds nothing.
+#[cold]
+fn promise_nothing<B: Body>(response: &mut Response<B>) {
+    let has_length = response.body().size_hint().exact().is_some()
+        || response.headers().contains_key(header::CONTENT_LENGTH);
+    if !has_length || headers::closes(response.headers()) {
+        *response.version_mut() = Version::HTTP_10;
     }
 }
 

@@ -109,6 +109,8 @@ fn start_with(h1: bool, h2: bool, tls: Option<config::Tls>, limits: config::Limi
         h1,
         h2,
         trusted_proxies: vec![],
+        client_from: Default::default(),
+        via: None,
         unusual_names: Default::default(),
         tls,
         limits,

@@ -129,6 +129,8 @@ impl Resolver {
     /// The certificate for a name: one that names it, else one whose wildcard covers it, else the first.
     fn pick(&self, name: Option<&str>) -> usize {
         let Some(name) = name else { return 0 };
+        // A name with the dot of the root is the same name.
+        let name = name.strip_suffix('.').unwrap_or(name);
         let exact =
             |c: &config::Certificate| c.names.iter().any(|have| have.eq_ignore_ascii_case(name));
         let wildcard = |c: &config::Certificate| c.names.iter().any(|have| name_covers(have, name));

@@ -92,6 +92,7 @@ async fn exchange(
         headers: &parts.headers,
         mark: mark.as_ref(),
         upgrade: None,
+        interim: None,
     };
     let times = Times {
         now: Instant::now(),
@@ -132,7 +133,9 @@ impl FetchError {
 impl From<SendError> for FetchError {
     fn from(error: SendError) -> Self {
         match error.kind {
-            ErrorKind::Connect | ErrorKind::Saturated => Self::Connect(error.why),
+            ErrorKind::Connect | ErrorKind::ConnectTimeout | ErrorKind::Saturated => {
+                Self::Connect(error.why)
+            }
             ErrorKind::UpstreamTimeout => Self::Timeout,
             _ => Self::Protocol(error.why),
         }

@@ -24,7 +24,7 @@ use crate::message::body::{BodyFault, Outgoing};
 use crate::message::depth::DEPTH;
 use crate::message::error::ErrorKind;
 use crate::message::fields::is_written_last;
-use crate::message::head::ResponseHead;
+use crate::message::head::{ResponseHead, is_sound};
 use crate::message::headers;
 use crate::net::Stream;
 use crate::telemetry::metrics::UpstreamMetrics;
@@ -104,6 +104,11 @@ impl Shared {
             Err(_) => return Err(SendError::new(late, "no answer in time").sent(true)),
         };
         let (parts, incoming) = response.into_parts();
+        // HTTP/2 has no 101 either (RFC 9113, section 8.6).
+        if !is_sound(parts.status) || parts.status.is_informational() {
+            let why = format!("{} is no status of an answer", parts.status.as_str());
+            return Err(SendError::protocol(why).sent(true));
+        }
         let head = ResponseHead {
             status: parts.status,
             headers: parts.headers,

@@ -64,6 +64,7 @@ mod tests {
                 headers: &headers,
                 mark: None,
                 upgrade: None,
+                interim: None,
             };
             let body = Outgoing::full(Bytes::from_static(b"held"));
             let request = Replayable::of(message, &body).unwrap();

@@ -32,7 +32,7 @@ use crate::net::Stream;
 /// No connection of HTTP/1 is taken before the first byte of the body is there, or its end. A body that the upstream may
 /// leave unread, and take for the next request, ends its connection.
 ///
-/// A 101 is an answer only where `message` asks for an upgrade. Cancelling it closes the connection (HTTP/2: resets the
+/// A 101 is an answer only to a protocol that `message` asks for. Cancelling it closes the connection (HTTP/2: resets the
 /// stream).
 ///
 /// # Errors
@@ -49,6 +49,7 @@ pub async fn send(
         // Boxed, so that exchanges over HTTP/1 do not carry the room for it.
         return Box::pin(send_h2(client, upstream, picked, times, message, body)).await;
     }
+    let (upgrade, interim) = (message.upgrade, message.interim);
     let message = message.to(&picked.authority);
     let (body, now) = match body {
         here @ (Outgoing::Empty | Outgoing::Full(_)) => (here, times.now),
@@ -58,7 +59,6 @@ pub async fn send(
         }
     };
     let unread = message.has_unexpected_body(&body) && !upstream.config.reads_bodies;
-    let upgrading = message.upgrade.is_some();
     let last = unread || !picked.is_trusted(now);
     let replay = Replayable::of(message, &body);
     let mut sending = Some(Sending::new(message, body, last, client.spare()));
@@ -78,14 +78,14 @@ pub async fn send(
             Sending::new(message, body, last, client.spare())
         };
         let request = sending.take().unwrap_or_else(again);
-        let mut attempt = Attempt::new(client, connection, request, since);
+        let mut attempt = Attempt::new(client, connection, request, since, interim);
         let limit = upstream.config.first_byte_timeout;
         let polled = poll_fn(|cx| attempt.poll(cx, message.method, limit, times.deadline));
         let error = match polled.await {
             Ok((head, rest)) => {
                 upstream.metrics.request();
                 let idle = upstream.config.idle_timeout;
-                let answer = attempt.answer(head, rest, upgrading, idle, picked);
+                let answer = attempt.answer(head, rest, upgrade, idle, picked);
                 return answer
                     .map(|(head, body)| (head, ResponseBody::H1(body)))
                     .map_err(counted(upstream));
@@ -174,10 +174,17 @@ async fn connect(upstream: &Upstream, endpoint: &Endpoint) -> Result<(Stream, Op
         tcp.set_nodelay(true)?;
         std::io::Result::Ok(Stream::Plain(tcp))
     };
-    let why = match timeout(limit, opening).await {
+    let (kind, why) = match timeout(limit, opening).await {
         Ok(Ok(stream)) => return Ok((stream, counted)),
-        Ok(Err(error)) => format!("{address}: {error}"),
-        Err(_) => format!("{address}: no connection within {limit:?}"),
+        // The kernel too gives up after a while.
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::TimedOut => {
+            (ErrorKind::ConnectTimeout, format!("{address}: {error}"))
+        }
+        Ok(Err(error)) => (ErrorKind::Connect, format!("{address}: {error}")),
+        Err(_) => (
+            ErrorKind::ConnectTimeout,
+            format!("{address}: no connection within {limit:?}"),
+        ),
     };
-    Err(SendError::new(ErrorKind::Connect, why))
+    Err(SendError::new(kind, why))
 }

@@ -72,4 +72,5 @@ fn what_has_the_same_name_and_address_is_the_same_over_reloads_and_the_rest_is_f
     assert!(again.endpoints.iter().all(|taken| taken.slot() != slot));
 }
 
+mod trailing;
 mod wire;

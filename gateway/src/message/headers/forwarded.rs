@@ -5,10 +5,11 @@ use std::io::Write;
 use std::net::IpAddr;
 
 use bytes::BytesMut;
-use http::header::HeaderName;
+use http::header::{FORWARDED, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
+use super::rfc7239::{self, parse_address};
 use crate::message::fields::tells_client;
 
 /// `x-request-id`
@@ -19,9 +20,36 @@ static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// `x-forwarded-host`
 static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// `x-real-ip`
+static X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// The longest request id that is believed.
 const MAX_REQUEST_ID: usize = 128;
+
+/// By which field a listener finds the client behind trusted proxies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ClientFrom {
+    /// X-Forwarded-For, and X-Forwarded-Proto for the scheme.
+    #[default]
+    XForwardedFor,
+    /// Forwarded (RFC 7239).
+    Forwarded,
+}
+
+/// Whom a listener believes.
+#[derive(Debug, Clone, Copy)]
+pub struct Believed<'a> {
+    /// Peers whose fields are believed.
+    pub proxies: &'a [IpNet],
+    /// The field that they add to.
+    pub from: ClientFrom,
+}
+
+impl Believed<'_> {
+    fn is_proxy(&self, address: &IpAddr) -> bool {
+        self.proxies.iter().any(|net| net.contains(address))
+    }
+}
 
 /// Who asks, after trusted proxies were looked through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,54 +62,68 @@ pub struct Identity {
     pub trusted: bool,
 }
 
-/// Finds the client: the peer, or, if the peer is trusted, the last address in X-Forwarded-For that is not. What is
+/// Finds the client: the peer, or, if the peer is trusted, the last address in the believed field that is not. What is
 /// no address ends the walk. `secure` is whether the peer's connection is TLS.
-pub fn client(headers: &HeaderMap, peer: IpAddr, secure: bool, proxies: &[IpNet]) -> Identity {
-    let mut address = peer.to_canonical();
-    let is_proxy = |address: &IpAddr| proxies.iter().any(|net| net.contains(address));
-    if proxies.is_empty() || !is_proxy(&address) {
+pub fn client(headers: &HeaderMap, peer: IpAddr, secure: bool, believed: Believed<'_>) -> Identity {
+    let address = peer.to_canonical();
+    if believed.proxies.is_empty() || !believed.is_proxy(&address) {
         return Identity {
             address,
             secure,
             trusted: false,
         };
     }
-    let mut fields = headers.get_all(&X_FORWARDED_FOR).iter();
-    'fields: while let Some(field) = fields.next_back() {
-        for entry in field.as_bytes().rsplit(|byte| *byte == b',') {
-            let Some(before) = parse_address(entry.trim_ascii()) else {
-                break 'fields;
-            };
-            address = before;
-            if !is_proxy(&address) {
-                break 'fields;
-            }
+    behind_proxies(headers, address, secure, believed)
+}
+
+fn behind_proxies(
+    headers: &HeaderMap,
+    peer: IpAddr,
+    secure: bool,
+    believed: Believed<'_>,
+) -> Identity {
+    let (address, said) = match believed.from {
+        ClientFrom::XForwardedFor => {
+            let (address, distance) = addresses(headers, peer, believed);
+            (address, scheme(headers, distance))
         }
-    }
-    let secure = match headers.get(&X_FORWARDED_PROTO) {
-        Some(proto) => proto.as_bytes().eq_ignore_ascii_case(b"https"),
-        None => secure,
+        ClientFrom::Forwarded => {
+            let walk = rfc7239::walk(headers, peer, |address| believed.is_proxy(address));
+            (walk.address, walk.secure)
+        }
     };
     Identity {
         address,
-        secure,
+        secure: said.unwrap_or(secure),
         trusted: true,
     }
 }
 
-/// An address, perhaps with a port as some proxies write it: `1.2.3.4:5`, `[::1]`, `[::1]:5`.
-fn parse_address(entry: &[u8]) -> Option<IpAddr> {
-    let entry = std::str::from_utf8(entry).ok()?;
-    let bare = match entry.strip_prefix('[') {
-        Some(rest) => rest.split_once(']')?.0,
-        None => match entry.split_once(':') {
-            Some((v4, port)) if !port.contains(':') => v4,
-            _ => entry,
-        },
-    };
-    bare.parse()
-        .ok()
-        .map(|address: IpAddr| address.to_canonical())
+/// The client by X-Forwarded-For, and how far from its end it stands; 0: it is the peer.
+fn addresses(headers: &HeaderMap, peer: IpAddr, believed: Believed<'_>) -> (IpAddr, usize) {
+    let (mut address, mut distance) = (peer, 0);
+    let lines = headers.get_all(&X_FORWARDED_FOR).iter().rev();
+    for entry in lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')) {
+        let Some(before) = parse_address(entry.trim_ascii()) else {
+            break;
+        };
+        (address, distance) = (before, distance + 1);
+        if !believed.is_proxy(&address) {
+            break;
+        }
+    }
+    (address, distance)
+}
+
+/// Whether X-Forwarded-Proto says `https` at this distance from its end, where proxies add to a list as they do to that of
+/// addresses; at its beginning, where it is shorter.
+fn scheme(headers: &HeaderMap, distance: usize) -> Option<bool> {
+    let lines = headers.get_all(&X_FORWARDED_PROTO).iter().rev();
+    let schemes = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+    let schemes = schemes.map(<[u8]>::trim_ascii);
+    let schemes = schemes.filter(|scheme| !scheme.is_empty());
+    let chosen = schemes.take(distance.max(1)).last()?;
+    Some(chosen.eq_ignore_ascii_case(b"https"))
 }
 
 /// Removes every field that says who asks: upstreams believe them, so a stranger may not send them.
@@ -89,30 +131,85 @@ pub fn forget_client(headers: &mut HeaderMap) {
     super::remove_where(headers, |name| tells_client(name.as_str()));
 }
 
-/// Tells the upstream who asks. X-Forwarded-For is continued if `trusted`, else begun; X-Forwarded-Proto and -Host
-/// are set unless a trusted peer did. What a peer that is not `trusted` sent is gone already ([`forget_client`]).
-/// `peer` is [`address_value`], made once per connection. `authority` is empty where an HTTP/1.0 client named no
-/// host: then there is none to tell.
+/// Removes what a trusted peer says of who asks in other fields than the believed one: proxies add to one of them, so the
+/// others are what a client wrote. X-Real-IP becomes the address that is believed, where it came, and a list of schemes the
+/// one that is. Of Forwarded the elements stay that trusted proxies wrote.
+#[cold]
+pub fn keep_believed(
+    headers: &mut HeaderMap,
+    peer: IpAddr,
+    identity: &Identity,
+    believed: Believed<'_>,
+) {
+    let has_real_ip = headers.contains_key(&X_REAL_IP);
+    match believed.from {
+        ClientFrom::XForwardedFor => {
+            super::remove_where(headers, |name| {
+                tells_client(name.as_str()) && !name.as_str().starts_with("x-forwarded-")
+            });
+            if is_list(headers) {
+                headers.insert(&X_FORWARDED_PROTO, scheme_value(identity.secure));
+            }
+        }
+        ClientFrom::Forwarded => {
+            let peer = peer.to_canonical();
+            let walk = rfc7239::walk(headers, peer, |address| believed.is_proxy(address));
+            let (list, host) = (walk.list(), walk.host());
+            forget_client(headers);
+            // The client and the peer, for upstreams that read the other fields.
+            if identity.address != peer {
+                headers.insert(&X_FORWARDED_FOR, address_value(identity.address));
+            }
+            if let Some(list) = list {
+                headers.insert(FORWARDED, list);
+            }
+            if let Some(host) = host {
+                headers.insert(&X_FORWARDED_HOST, host);
+            }
+        }
+    }
+    if has_real_ip {
+        headers.insert(&X_REAL_IP, address_value(identity.address));
+    }
+}
+
+/// Whether X-Forwarded-Proto has more than one scheme.
+fn is_list(headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all(&X_FORWARDED_PROTO).iter();
+    let first = lines.next();
+    lines.next().is_some() || first.is_some_and(|line| line.as_bytes().contains(&b','))
+}
+
+fn scheme_value(secure: bool) -> HeaderValue {
+    HeaderValue::from_static(if secure { "https" } else { "http" })
+}
+
+/// Tells the upstream who asks. X-Forwarded-For is continued where the peer is trusted, else begun; X-Forwarded-Proto and
+/// -Host are set unless a trusted peer did; Forwarded is continued where it is the field that the listener believes. What a
+/// peer says that is not believed is gone already ([`forget_client`], [`keep_believed`]). `peer` is [`address_value`], made
+/// once per connection, and `secure` whether that is TLS. `authority` is empty where an HTTP/1.0 client named no host: then there is none to tell.
 pub fn forward(
     headers: &mut HeaderMap,
     peer: &HeaderValue,
     secure: bool,
     authority: &HeaderValue,
-    trusted: bool,
+    identity: &Identity,
+    from: ClientFrom,
 ) {
+    let trusted = identity.trusted;
     if trusted {
         continue_forwarded_for(headers, peer);
     } else {
         headers.insert(&X_FORWARDED_FOR, peer.clone());
     }
     if !(trusted && headers.contains_key(&X_FORWARDED_PROTO)) {
-        headers.insert(
-            &X_FORWARDED_PROTO,
-            HeaderValue::from_static(if secure { "https" } else { "http" }),
-        );
+        headers.insert(&X_FORWARDED_PROTO, scheme_value(identity.secure));
     }
     if !(authority.is_empty() || trusted && headers.contains_key(&X_FORWARDED_HOST)) {
         headers.insert(&X_FORWARDED_HOST, authority.clone());
+    }
+    if from == ClientFrom::Forwarded {
+        rfc7239::add(headers, peer, secure, authority);
     }
 }
 
@@ -177,6 +274,13 @@ mod tests {
     use super::super::tests::map;
     use super::*;
 
+    fn by_default(proxies: &[IpNet]) -> Believed<'_> {
+        Believed {
+            proxies,
+            from: ClientFrom::XForwardedFor,
+        }
+    }
+
     #[test]
     fn the_client_is_the_last_address_that_is_no_trusted_proxy() {
         let proxies = ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
@@ -205,7 +309,7 @@ mod tests {
             ),
             (&[], "10.0.0.1"),
         ] {
-            let found = client(&map(fields), peer, false, &proxies);
+            let found = client(&map(fields), peer, false, by_default(&proxies));
             assert_eq!(
                 (found.address, found.trusted),
                 (expected.parse().unwrap(), true),
@@ -213,7 +317,7 @@ mod tests {
             );
         }
         let mapped = "::ffff:10.0.0.1".parse().unwrap();
-        assert!(client(&map(&[]), mapped, false, &proxies).trusted);
+        assert!(client(&map(&[]), mapped, false, by_default(&proxies)).trusted);
     }
 
     #[test]
@@ -233,7 +337,12 @@ mod tests {
         ];
         let mut headers = map(&sent);
         let peer: IpAddr = "5.6.7.8".parse().unwrap();
-        let found = client(&headers, peer, false, &["10.0.0.0/8".parse().unwrap()]);
+        let found = client(
+            &headers,
+            peer,
+            false,
+            by_default(&["10.0.0.0/8".parse().unwrap()]),
+        );
         assert_eq!(
             found,
             Identity {
@@ -250,7 +359,8 @@ mod tests {
             &address_value(peer),
             false,
             &HeaderValue::from_static("a"),
-            false,
+            &found,
+            ClientFrom::XForwardedFor,
         );
         let expected = [
             ("x-forwarded-for", "5.6.7.8"),
@@ -266,26 +376,25 @@ mod tests {
             ("x-forwarded-for", "1.2.3.4"),
             ("x-forwarded-for", "10.0.0.2"),
             ("x-forwarded-proto", "https"),
-            ("forwarded", "for=1.2.3.4"),
         ]);
         let found = client(
             &headers,
             "10.0.0.1".parse().unwrap(),
             false,
-            &["10.0.0.0/8".parse().unwrap()],
+            by_default(&["10.0.0.0/8".parse().unwrap()]),
         );
         assert!(found.secure);
         forward(
             &mut headers,
             &"10.0.0.1".parse().unwrap(),
-            true,
+            false,
             &HeaderValue::from_static("a"),
-            true,
+            &found,
+            ClientFrom::XForwardedFor,
         );
         let expected = [
             ("x-forwarded-for", "1.2.3.4, 10.0.0.2, 10.0.0.1"),
             ("x-forwarded-proto", "https"),
-            ("forwarded", "for=1.2.3.4"),
             ("x-forwarded-host", "a"),
         ];
         assert_eq!(headers, map(&expected));

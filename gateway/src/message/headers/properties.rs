@@ -7,8 +7,8 @@ use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
-use super::{X_REQUEST_ID, address_value, client, forget_client, forward, strip_request};
-use super::{host_of, request_id};
+use super::{Believed, ClientFrom, X_REQUEST_ID, address_value, client, forget_client, forward};
+use super::{host_of, keep_believed, request_id, strip_request};
 use crate::message::fields;
 
 /// A byte that says who connects, then lines of fields.
@@ -42,23 +42,42 @@ pub fn forwarded(input: &[u8]) {
             "{host}"
         );
     }
-    let found = client(&headers, peer, secure, &proxies);
+    let from = match who & 0x80 {
+        0 => ClientFrom::XForwardedFor,
+        _ => ClientFrom::Forwarded,
+    };
+    let believed = Believed {
+        proxies: &proxies,
+        from,
+    };
+    let found = client(&headers, peer, secure, believed);
     let id = request_id(&headers, found.trusted);
     assert!((1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic));
     let is_proxy = proxies.iter().any(|net| net.contains(&peer.to_canonical()));
     assert_eq!(found.trusted, is_proxy);
     let mut sent = headers.clone();
     let seen = strip_request(&mut sent);
-    if seen.identity && !found.trusted {
-        forget_client(&mut sent);
+    match found.trusted {
+        true => keep_believed(&mut sent, peer, &found, believed),
+        false if seen.identity => forget_client(&mut sent),
+        false => {}
     }
+    let chosen = sent.get_all("forwarded").iter().count();
+    assert!(chosen == 0 || found.trusted && from == ClientFrom::Forwarded);
     forward(
         &mut sent,
         &address_value(peer),
         secure,
         &authority,
-        found.trusted,
+        &found,
+        from,
     );
+    if from == ClientFrom::Forwarded {
+        // The field that goes on says what was believed of it.
+        let again = client(&sent, address_behind(), secure, believed);
+        assert_eq!((again.address, again.trusted), (found.address, true));
+        sent.remove("forwarded");
+    }
     let last = sent.get_all("x-forwarded-for").iter().next_back();
     let last = last.and_then(|list| list.as_bytes().rsplit(|byte| *byte == b',').next());
     let address = address_value(peer);
@@ -68,6 +87,11 @@ pub fn forwarded(input: &[u8]) {
         assert!(headers.get(&X_REQUEST_ID) != Some(&id));
         check_stranger(&sent, [&address, &scheme(secure), &authority]);
     }
+}
+
+/// The next gateway sees this one as a trusted proxy.
+fn address_behind() -> IpAddr {
+    IpAddr::from([10, 0, 0, 99])
 }
 
 /// Only the gateway's own three fields tell who asks, even to a server that takes `_` or any other byte for `-` as CGI

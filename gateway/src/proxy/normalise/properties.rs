@@ -31,15 +31,18 @@ pub fn normalised(input: &[u8]) {
             HeaderMap::new(),
             HeaderMap::from_iter([(HOST, host.clone())]),
         ] {
-            if let Ok(asked) = target(&Method::OPTIONS, &uri, &headers, version) {
-                check_target(&asked, version);
+            for secure in [false, true] {
+                if let Ok(asked) = target(&Method::OPTIONS, &uri, &headers, version, secure) {
+                    let secure = uri.scheme_str().map_or(secure, |scheme| scheme == "https");
+                    check_target(&asked, version, secure);
+                }
             }
         }
     }
 }
 
 /// The form of a target is asked for in the same way.
-fn check_target(asked: &Target, version: Version) {
+fn check_target(asked: &Target, version: Version, secure: bool) {
     let mut headers = HeaderMap::new();
     if !asked.authority.is_empty() {
         let authority = asked.authority.as_bytes();
@@ -47,7 +50,7 @@ fn check_target(asked: &Target, version: Version) {
         headers.insert(HOST, asked.authority.clone());
     }
     let uri = Uri::from(asked.path.clone());
-    let again = target(&Method::OPTIONS, &uri, &headers, version);
+    let again = target(&Method::OPTIONS, &uri, &headers, version, secure);
     assert_eq!(again.as_ref(), Ok(asked));
 }
 

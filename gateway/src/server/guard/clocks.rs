@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::window::Window;
 use crate::clock;
+use crate::message::interim::Interim;
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -53,6 +54,8 @@ pub(crate) struct Clocks {
     pub(crate) eof: AtomicBool,
     /// The socket is to be reset, not closed.
     pub(crate) reset: AtomicBool,
+    /// HTTP/1.1: what is to be written before the answer to the request in hand.
+    pub(crate) interim: Interim,
     /// HTTP/2: what the client has room for.
     pub(crate) window: Window,
 }

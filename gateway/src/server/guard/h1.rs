@@ -177,6 +177,8 @@ impl Scanner {
         } else if line.starts_with(b"\r") {
             // hyper may have let go of an empty line whose CR this is.
             return Err(400);
+        } else if has_fragment(line) {
+            return Err(400);
         }
         Ok(())
     }
@@ -215,6 +217,13 @@ impl Scanner {
         let asked = clocks.upgrade.load(Relaxed) == self.heads;
         self.state = if asked { State::Upgrade } else { State::Head };
     }
+}
+
+/// Whether a request line has a fragment in its target, which no target has (RFC 9112, section 3.2): hyper would cut it
+/// off, and other servers keep it. A method may have the character.
+fn has_fragment(line: &[u8]) -> bool {
+    let at = memchr::memrchr(b'#', line);
+    at.is_some_and(|at| line[..at].contains(&b' '))
 }
 
 /// No head is incomplete any more.

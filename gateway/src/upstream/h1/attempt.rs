@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::body::Body;
@@ -15,6 +15,8 @@ use super::sending::{Sending, Stopped};
 use crate::message::body::BodyFault;
 use crate::message::error::ErrorKind;
 use crate::message::head::ResponseHead;
+use crate::message::interim::Interim;
+use crate::message::upgrade;
 use crate::upstream::endpoint::Picked;
 use crate::upstream::error::SendError;
 use crate::upstream::pool::{Client, Connection};
@@ -37,6 +39,8 @@ pub(in crate::upstream) struct Attempt<'a> {
     /// Whether `since` is the beginning.
     first: bool,
     informational: u8,
+    /// Takes them, where the client can.
+    interim: Option<&'a Interim>,
 }
 
 impl<'a> Attempt<'a> {
@@ -45,6 +49,7 @@ impl<'a> Attempt<'a> {
         mut connection: Box<Connection>,
         sending: Sending,
         since: Instant,
+        interim: Option<&'a Interim>,
     ) -> Self {
         if sending.is_last() {
             connection.make_last();
@@ -58,6 +63,7 @@ impl<'a> Attempt<'a> {
             since,
             first: true,
             informational: 0,
+            interim,
         }
     }
 
@@ -174,6 +180,9 @@ impl<'a> Attempt<'a> {
             if self.informational > MAX_INFORMATIONAL {
                 return Err("more than 8 informational responses".into());
             }
+            if let Some(interim) = self.interim {
+                interim.add(head.status, head.headers);
+            }
         }
         Ok(None)
     }
@@ -205,7 +214,7 @@ impl<'a> Attempt<'a> {
         self,
         mut head: Head,
         rest: Bytes,
-        upgrading: bool,
+        asked: Option<&HeaderValue>,
         idle: Duration,
         picked: Picked,
     ) -> Result<(ResponseHead, Body), SendError> {
@@ -213,10 +222,11 @@ impl<'a> Attempt<'a> {
         let body = if head.status != StatusCode::SWITCHING_PROTOCOLS {
             let sending = self.sending.filter(|_| self.stopped.is_none());
             Body::new(&head, rest, self.connection, sending, idle, picked)
-        } else if upgrading {
+        } else if asked.is_some_and(|asked| upgrade::is_answered(asked, &head.headers)) {
             Body::switched(rest, self.connection, idle, picked)
         } else {
-            return Err(SendError::protocol("it switched protocols unasked").sent(true));
+            let why = "it switched protocols unasked, or to one that was not asked for";
+            return Err(SendError::protocol(why).sent(true));
         };
         let head = ResponseHead {
             status: head.status,

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
+use crate::message::head::is_sound;
+
 /// The longest head, in bytes.
 const MAX_BYTES: usize = 64 << 10;
 /// The most fields of one head.
@@ -39,6 +41,8 @@ const SPARE_FIELDS: usize = 6;
 pub(in crate::upstream) enum HeadError {
     #[error("the head of the response is not HTTP: {0}")]
     Malformed(httparse::Error),
+    #[error("the status of the response is none from 100 to 599")]
+    Status,
     #[error("the response has more than {MAX_FIELDS} fields")]
     Fields,
     #[error("the head of the response is larger than {MAX_BYTES} bytes")]
@@ -71,8 +75,9 @@ pub(in crate::upstream) fn parse(
         Err(error) => return Err(HeadError::Malformed(error)),
     };
     let malformed = |error| move |_| HeadError::Malformed(error);
-    let status = StatusCode::from_u16(response.code.unwrap_or_default())
-        .map_err(|_| HeadError::Malformed(httparse::Error::Status))?;
+    let status = StatusCode::from_u16(response.code.unwrap_or_default());
+    let status = status.ok().filter(|status| is_sound(*status));
+    let status = status.ok_or(HeadError::Status)?;
     let mut headers = HeaderMap::with_capacity(response.headers.len() + SPARE_FIELDS);
     for field in response.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes())
@@ -288,6 +293,11 @@ mod tests {
                 matches!(read(input, Method::GET), Err(HeadError::Malformed(_))),
                 "{input:?}"
             );
+        }
+        for status in ["000", "099", "600", "999"] {
+            let input = Bytes::from(format!("HTTP/1.1 {status} Odd\r\n\r\n"));
+            let refused = parse(&input, &Method::GET).unwrap_err();
+            assert_eq!(refused, HeadError::Status, "{status}");
         }
         let many = format!(
             "HTTP/1.1 200 OK\r\n{}\r\n",

@@ -1,6 +1,6 @@
 //! The head of a request as bytes (RFC 9112, section 3).
 
-use http::header::{CONNECTION, CONTENT_LENGTH, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, TE, UPGRADE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method};
 use http_body::Body as _;
@@ -8,6 +8,7 @@ use http_body::Body as _;
 use crate::message::body::{Outgoing, is_expected};
 use crate::message::depth::DEPTH;
 use crate::message::fields::is_written_last;
+use crate::message::interim::Interim;
 
 /// A request without its body.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +25,8 @@ pub struct Message<'a> {
     pub mark: Option<&'a HeaderValue>,
     /// The protocol to switch to (RFC 9110, section 7.8).
     pub upgrade: Option<&'a HeaderValue>,
+    /// Takes informational responses; none where no client can.
+    pub interim: Option<&'a Interim>,
 }
 
 /// How the length of a request body is told.
@@ -74,10 +77,12 @@ impl<'a> Message<'a> {
         out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
         out.extend_from_slice(self.host.map_or(b"", HeaderValue::as_bytes));
         out.extend_from_slice(b"\r\n");
+        let mut te = false;
         for (name, value) in self.headers {
             if is_written_last(name) {
                 continue;
             }
+            te |= *name == TE;
             field(out, name.as_str(), value);
         }
         if let Some(mark) = self.mark {
@@ -94,18 +99,30 @@ impl<'a> Message<'a> {
         }
         // A server that is told to close may not switch, so it is told only where it might read a body as a request.
         let bodiless = matches!(length, Length::None | Length::Known(0));
-        if last && !(bodiless && self.upgrade.is_some()) {
-            out.extend_from_slice(b"connection: close\r\n");
-        }
-        if let Some(protocol) = self.upgrade {
-            field(
-                out,
-                CONNECTION.as_str(),
-                &HeaderValue::from_static("upgrade"),
-            );
-            field(out, UPGRADE.as_str(), protocol);
+        let closes = last && !(bodiless && self.upgrade.is_some());
+        if closes || te || self.upgrade.is_some() {
+            self.write_connection(closes, te, out);
         }
         out.extend_from_slice(b"\r\n");
+    }
+
+    /// The fields of the connection, and Connection, which names them (RFC 9110, sections 7.6.1 and 10.1.4).
+    #[cold]
+    fn write_connection(&self, closes: bool, te: bool, out: &mut Vec<u8>) {
+        let options = [
+            ("close", closes),
+            ("upgrade", self.upgrade.is_some()),
+            ("te", te),
+        ];
+        let options = options.into_iter().filter(|(_, is_said)| *is_said);
+        let options: Vec<_> = options.map(|(option, _)| option).collect();
+        out.extend_from_slice(CONNECTION.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(options.join(", ").as_bytes());
+        out.extend_from_slice(b"\r\n");
+        if let Some(protocols) = self.upgrade {
+            field(out, UPGRADE.as_str(), protocols);
+        }
     }
 }
 
@@ -149,6 +166,7 @@ mod tests {
             headers: &headers,
             mark: None,
             upgrade: None,
+            interim: None,
         };
         let mut out = Vec::new();
         message.write(message.length(body), false, &mut out);
@@ -174,6 +192,45 @@ mod tests {
             ),
             expected
         );
+    }
+
+    #[test]
+    fn connection_names_every_field_of_the_connection() {
+        let mut headers = HeaderMap::new();
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        let upgrade = HeaderValue::from_static("a, b");
+        let mut message = Message {
+            method: &Method::POST,
+            path: &PathAndQuery::from_static("/"),
+            host: None,
+            headers: &headers,
+            mark: None,
+            upgrade: Some(&upgrade),
+            interim: None,
+        };
+        for (length, last, upgrade, expected) in [
+            (Length::None, false, None, "connection: te\r\n"),
+            (Length::None, true, None, "connection: close, te\r\n"),
+            (
+                Length::None,
+                true,
+                Some(&upgrade),
+                "connection: upgrade, te\r\nupgrade: a, b\r\n",
+            ),
+            (
+                Length::Chunked,
+                true,
+                Some(&upgrade),
+                "connection: close, upgrade, te\r\nupgrade: a, b\r\n",
+            ),
+        ] {
+            message.upgrade = upgrade;
+            let mut out = Vec::new();
+            message.write(length, last, &mut out);
+            let head = String::from_utf8(out).unwrap();
+            assert!(head.ends_with(&format!("{expected}\r\n")), "{head}");
+            assert!(head.contains("\r\nte: trailers\r\n"), "{head}");
+        }
     }
 
     #[test]
@@ -216,6 +273,7 @@ mod tests {
                 mark: None,
                 headers: &HeaderMap::new(),
                 upgrade: None,
+                interim: None,
             };
             let full = Outgoing::Full(Bytes::from_static(b"abc"));
             assert_eq!(message.has_unexpected_body(&full), !reads, "{method}");

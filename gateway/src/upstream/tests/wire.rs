@@ -22,7 +22,7 @@ use crate::upstream::open::Open;
 use crate::upstream::pool::Connection;
 
 /// Runs a test on a worker-like thread, for at most ten seconds.
-fn run(test: impl Future<Output = ()>) {
+pub(super) fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -61,7 +61,7 @@ async fn server() -> (SocketAddr, std::rc::Rc<std::cell::Cell<usize>>) {
     (address, connections)
 }
 
-fn times() -> Times {
+pub(super) fn times() -> Times {
     Times {
         now: Instant::now(),
         deadline: None,
@@ -88,6 +88,7 @@ fn a_request_goes_over_http_2_and_the_next_over_the_same_connection() {
                 headers: &headers,
                 mark: None,
                 upgrade: None,
+                interim: None,
             };
             let picked = upstream.pick(&client, None, &Tried::default()).unwrap();
             let body = Outgoing::full(Bytes::from_static(b"body"));
@@ -127,6 +128,7 @@ fn an_endpoint_where_nothing_listens_is_a_connect_failure_and_nothing_was_sent()
             headers: &headers,
             mark: None,
             upgrade: None,
+            interim: None,
         };
         let picked = upstream.pick(&client, None, &Tried::default()).unwrap();
         let sent = send(
@@ -204,13 +206,14 @@ fn a_connection_of_http_1_is_the_same_over_tls_and_is_kept() {
             headers: &headers,
             mark: None,
             upgrade: None,
+            interim: None,
         };
         let sending = Sending::new(message, Outgoing::Empty, false, Vec::new());
-        let mut attempt = Attempt::new(&client, connection, sending, Instant::now());
+        let mut attempt = Attempt::new(&client, connection, sending, Instant::now(), None);
         let limit = Duration::from_secs(5);
         let answered = std::future::poll_fn(|cx| attempt.poll(cx, &Method::GET, limit, None));
         let (head, rest) = answered.await.unwrap();
-        let (_, body) = attempt.answer(head, rest, false, limit, picked).unwrap();
+        let (_, body) = attempt.answer(head, rest, None, limit, picked).unwrap();
         assert_eq!(body.collect().await.unwrap().to_bytes(), "over");
         assert!(
             client
