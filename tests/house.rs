@@ -11,6 +11,7 @@ mod proofs;
 mod sizes;
 mod source;
 mod tables;
+mod waits;
 
 use std::path::{Path, PathBuf};
 
@@ -27,6 +28,11 @@ fn no_circle_of_files_but_those_with_a_reason() {
 #[test]
 fn no_file_over_450_lines_and_no_function_over_70() {
     expect_none(&sizes::check(&repository(), 450, 70));
+}
+
+#[test]
+fn few_files_open_what_others_chose_or_write_what_others_read() {
+    expect_none(&waits::check(&repository()));
 }
 
 fn repository() -> PathBuf {

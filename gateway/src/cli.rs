@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{self, Errors};
 use crate::snapshot::BuildError;
+use crate::telemetry::trace;
 
 /// Exit codes, from sysexits.h where it has one.
 const USAGE: u8 = 64;
@@ -62,10 +63,12 @@ pub fn main() -> ExitCode {
         Command::Run { config, watch } => crate::control::run(config, *watch),
         Command::Check { config } => check(config),
     };
-    match outcome {
+    let code = match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report(&error),
-    }
+    };
+    trace::flush();
+    code
 }
 
 /// Load, build, report.
@@ -99,7 +102,7 @@ fn report(error: &anyhow::Error) -> ExitCode {
         Some(text) => (text, CONFIG),
         None => (format!("gateway: {error:#}"), FAILURE),
     };
-    match writeln!(io::stderr(), "{text}") {
+    match trace::print(&text) {
         Ok(()) => ExitCode::from(code),
         Err(_) => ExitCode::from(FAILURE),
     }

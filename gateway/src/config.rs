@@ -50,6 +50,7 @@ pub use fault::{Errors, Fault};
 pub use faulty::Faulty;
 pub use log_format::{LogField, LogTemplate, LogValue};
 pub use model::*;
+pub use plugins::COMPONENT;
 pub use scope::Watched;
 pub(crate) use suggest::file_name_matches;
 pub use template::Template;

@@ -7,11 +7,10 @@ mod restart;
 mod status;
 mod swaps;
 
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -41,7 +40,7 @@ const NOTICE: Duration = Duration::from_millis(100);
 /// # Errors
 /// A faulty configuration, an address that cannot be bound, a plugin that cannot be loaded.
 pub fn run(path: &Path, watch: bool) -> anyhow::Result<()> {
-    trace::init();
+    trace::init()?;
     let config = Arc::new(config::load(path)?);
     warn(&config);
     // The control thread, and one more for what blocks: compiling runs on tokio's blocking threads.
@@ -135,6 +134,7 @@ async fn serve(
         ready: AtomicBool::new(false),
         files: watched.then_some(files),
         refused: parking_lot::Mutex::default(),
+        gone: parking_lot::Mutex::default(),
     });
     let stop = CancellationToken::new();
     let admin = start_admin(&config, gateway.clone(), stop.clone()).await?;
@@ -190,7 +190,8 @@ fn start_watch(
                     }
                     let (all, since) = wanted.borrow_and_update().clone();
                     watch_all(&mut watcher, &all);
-                    let late = changed_since(&all, since);
+                    // The clock of a file system may be a tick behind.
+                    let late = watcher.changed_since(since - Duration::from_millis(20));
                     if let (false, Some(gateway)) = (late.is_empty(), gateway.upgrade()) {
                         gateway.files_changed(&late).await;
                     }
@@ -220,22 +221,6 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
         })
     }
-}
-
-/// The files that changed while they were read, before they were watched.
-fn changed_since(all: &Watched, since: SystemTime) -> Vec<PathBuf> {
-    // The clock of a file system may be a tick behind.
-    let since = since - Duration::from_millis(20);
-    let files = all.files.iter().chain(&all.plugins);
-    let changed = files.filter(|file| {
-        std::fs::metadata(file).is_ok_and(|found| {
-            // The time of its last change, or of its move into place.
-            let seconds = u64::try_from(found.ctime()).unwrap_or_default();
-            let beyond = u64::try_from(found.ctime_nsec()).unwrap_or_default();
-            UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_nanos(beyond) >= since
-        })
-    });
-    changed.cloned().collect()
 }
 
 fn watch_all(watcher: &mut Watcher, all: &Watched) {

@@ -35,6 +35,7 @@ pub mod control;
 mod corpora;
 pub mod error;
 pub mod exchange;
+pub mod file;
 pub mod message;
 pub mod net;
 pub mod plugin;

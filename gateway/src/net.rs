@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use rustls::ConnectionCommon;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
@@ -29,20 +29,21 @@ impl Stream {
         }
     }
 
-    /// What waits to be read on a connection at rest. The kernel is asked, by one system call: a read through the
-    /// runtime knows only what the event loop heard at its last turn. A connection on which something waits must not be
-    /// used again.
-    pub fn waiting(&mut self) -> Waiting {
+    /// What waits to be read on a connection at rest. A connection on which something waits must not be used again.
+    ///
+    /// The kernel is asked, by one system call, unless the event loop has `looked` since the connection came to rest:
+    /// then it has heard of what had come, and is asked instead.
+    pub fn waiting(&mut self, looked: bool) -> Waiting {
         match self {
-            Self::Plain(tcp) => waiting(tcp),
+            Self::Plain(tcp) => waiting(tcp, looked),
             Self::Tls(tls) => match tls.as_mut() {
                 TlsStream::Client(tls) => {
                     let (tcp, session) = tls.get_mut();
-                    waiting_in_tls(tcp, session)
+                    waiting_in_tls(tcp, session, looked)
                 }
                 TlsStream::Server(tls) => {
                     let (tcp, session) = tls.get_mut();
-                    waiting_in_tls(tcp, session)
+                    waiting_in_tls(tcp, session, looked)
                 }
             },
         }
@@ -66,17 +67,32 @@ const FIRST: usize = 12;
 /// How many reads what belongs to TLS itself may take, such as session tickets; a peer that sends more is cut off.
 const TLS_READS: usize = 8;
 
-fn waiting(tcp: &TcpStream) -> Waiting {
-    let socket = SockRef::from(tcp);
-    match socket.peek(&mut [MaybeUninit::uninit()]) {
+/// Reads without waiting: from the kernel, or not at all where the event loop has looked and heard of nothing.
+fn read<R>(
+    tcp: &TcpStream,
+    looked: bool,
+    read: impl FnOnce(SockRef<'_>) -> io::Result<R>,
+) -> io::Result<R> {
+    let read = || read(SockRef::from(tcp));
+    if looked {
+        return tcp.try_io(Interest::READABLE, read);
+    }
+    read()
+}
+
+fn waiting(tcp: &TcpStream, looked: bool) -> Waiting {
+    let peeked = read(tcp, looked, |socket| {
+        socket.peek(&mut [MaybeUninit::uninit()])
+    });
+    match peeked {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Waiting::Nothing,
         Ok(0) | Err(_) => Waiting::End,
-        Ok(_) => first_of(&mut &*socket),
+        Ok(_) => first_of(&mut &*SockRef::from(tcp)),
     }
 }
 
 /// The same over TLS, whose own records are taken in: only what it carries belongs to an exchange.
-fn waiting_in_tls<T>(tcp: &TcpStream, session: &mut ConnectionCommon<T>) -> Waiting {
+fn waiting_in_tls<T>(tcp: &TcpStream, session: &mut ConnectionCommon<T>, looked: bool) -> Waiting {
     for _ in 0..TLS_READS {
         match session.process_new_packets() {
             Ok(state) if state.plaintext_bytes_to_read() > 0 => {
@@ -85,7 +101,7 @@ fn waiting_in_tls<T>(tcp: &TcpStream, session: &mut ConnectionCommon<T>) -> Wait
             Ok(state) if !state.peer_has_closed() => {}
             Ok(_) | Err(_) => return Waiting::End,
         }
-        match session.read_tls(&mut &*SockRef::from(tcp)) {
+        match read(tcp, looked, |socket| session.read_tls(&mut &*socket)) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Waiting::Nothing,
             Ok(0) | Err(_) => return Waiting::End,
             Ok(_) => {}

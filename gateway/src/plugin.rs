@@ -6,6 +6,7 @@
 
 mod call;
 mod engine;
+mod entries;
 mod exports;
 mod failure;
 mod flow;

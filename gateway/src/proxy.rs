@@ -165,25 +165,23 @@ fn report(passage: &mut Passage, error: &Error) {
         &passage.route.name,
         passage.client.id.to_str().unwrap_or_default(),
     );
-    match kind.side() {
-        // The operator's rule, and as often as a client likes.
-        Side::Gateway if matches!(error, Error::BadRewrite(_)) => {
-            if let Some(suppressed) = passage.route.misled.pass() {
-                tracing::warn!(%route, id, kind = kind.name(), suppressed, "{error}");
-            }
-        }
-        // Routes and upstreams lead in a circle, which an operator alone can end.
-        _ if kind == ErrorKind::Loop => {
-            tracing::warn!(%route, id, kind = kind.name(), "{error}");
-        }
-        Side::Upstream => tracing::warn!(%route, id, kind = kind.name(), "{error}"),
+    let remedy = match kind.side() {
+        // The operator's rule; or routes and upstreams lead in a circle, which an operator alone can end.
+        Side::Gateway if matches!(error, Error::BadRewrite(_)) => "",
+        _ if kind == ErrorKind::Loop => "",
+        Side::Upstream => "",
         Side::Plugin if matches!(error, Error::ResponseTooLarge(_)) => {
-            tracing::warn!(%route, id, kind = kind.name(), "{error}; its `body_limit` says how much");
+            "; its `body_limit` says how much"
         }
         // The plugin host has said what a plugin did, with the plugin's own words.
         Side::Client | Side::Gateway | Side::Plugin => {
             tracing::debug!(%route, id, kind = kind.name(), "{error}");
+            return;
         }
+    };
+    // As often as a client likes; the access log has each of them.
+    if let Some(suppressed) = passage.route.failures.pass() {
+        tracing::warn!(%route, id, kind = kind.name(), suppressed, "{error}{remedy}");
     }
 }
 

@@ -3,5 +3,7 @@
 pub mod access_log;
 pub mod log_gate;
 pub mod metrics;
+mod outlet;
+mod panics;
 pub mod span;
 pub mod trace;

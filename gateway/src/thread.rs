@@ -13,6 +13,8 @@ pub struct Own {
     pub shard: Cell<usize>,
     /// Connections at rest whose buffers this thread freed since it last gave memory back.
     pub freed: Cell<usize>,
+    /// How often its event loop has looked at its sockets, at least.
+    pub turn: Cell<u64>,
 }
 
 thread_local! {
@@ -21,6 +23,7 @@ thread_local! {
             recent: Cell::new(None),
             shard: Cell::new(0),
             freed: Cell::new(0),
+            turn: Cell::new(0),
         }
     };
 }

@@ -2,16 +2,18 @@
 //!
 //! Directories are watched, not files: an editor or a deployment puts another file in the place of the old one, and a
 //! watch on the old one would miss it. A write counts when the writer closes the file, a rename when
-//! the file is in place. Kubernetes swaps the link `..data` beside the files; that counts for all of them. Of a
-//! pattern it counts, too, that a file or a directory comes or goes.
+//! the file is in place, and it counts that a file goes. Every link on the way to a file is watched, and what it leads
+//! to: Kubernetes swaps a link to a directory, `..data`, and deployments do. Of a pattern it counts, too, that a file or
+//! a directory comes.
 
 mod target;
+mod way;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 use parking_lot::Mutex;
@@ -25,8 +27,7 @@ const GATHER: Duration = Duration::from_millis(100);
 
 /// Watches a set of files until it is dropped.
 ///
-/// A directory above a file that is replaced as a whole, and the target of a file that is a link into another
-/// directory, are not noticed.
+/// A directory above a file that is replaced as a whole is not noticed, unless it is a link.
 #[derive(Debug)]
 pub struct Watcher {
     notify: RecommendedWatcher,
@@ -71,9 +72,7 @@ impl Watcher {
     /// # Errors
     /// If a path names no file or its directory cannot be watched; then those before are still watched.
     pub fn watch(&mut self, files: &[PathBuf], patterns: &[PathBuf]) -> notify::Result<()> {
-        let files = files
-            .iter()
-            .map(|file| target::file(file).map(|it| vec![it]));
+        let files = files.iter().map(|file| target::file(file));
         let patterns = patterns.iter().map(|pattern| target::pattern(pattern));
         let targets = files.chain(patterns).collect::<notify::Result<Vec<_>>>()?;
         let targets: Arc<[Target]> = targets.into_iter().flatten().collect();
@@ -94,6 +93,18 @@ impl Watcher {
         let old = std::mem::replace(&mut self.directories, directories);
         self.unwatch(old.difference(&self.directories).cloned().collect());
         Ok(())
+    }
+
+    /// The files, as they were given, that have changed since then and may not have been watched yet. Links that have
+    /// changed count as well.
+    pub fn changed_since(&self, since: SystemTime) -> Vec<PathBuf> {
+        let targets = self.targets.lock().clone();
+        let changed: BTreeSet<_> = targets
+            .iter()
+            .filter(|target| target.is_changed_since(since))
+            .map(|target| target.given.clone())
+            .collect();
+        changed.into_iter().collect()
     }
 
     fn unwatch(&mut self, directories: Vec<PathBuf>) {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{circles, floors, sizes};
+use super::{circles, floors, sizes, waits};
 
 /// Three floors, of which the middle one has an exception.
 const PLAN: &str = "\
@@ -45,6 +45,17 @@ fn a_sound_tree_has_no_findings() {
     assert_eq!(floors::check(tree.path()), [""; 0]);
     assert_eq!(circles::check(tree.path()), [""; 0]);
     assert_eq!(sizes::check(tree.path(), 450, 70), [""; 0]);
+    assert_eq!(waits::check(tree.path()), [""; 0]);
+}
+
+#[test]
+fn a_file_that_is_opened_and_a_line_that_is_printed_elsewhere_are_found() {
+    let config = "fn f() {\n    std::fs::read(\"a\");\n    eprintln!(\"a\");\n}\n#[cfg(test)]\nmod tests { fn g() { fs::read(\"b\"); } }";
+    let tree = tree(&[("gateway/src/config.rs", config)]);
+    let findings = waits::check(tree.path());
+    assert_eq!(findings.len(), 2, "{findings:?}");
+    assert!(findings[0].starts_with("gateway/src/config.rs:2: `fs::read(`"));
+    assert!(findings[1].starts_with("gateway/src/config.rs:3: `println!(`"));
 }
 
 #[test]

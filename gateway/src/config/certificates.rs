@@ -10,7 +10,6 @@ use rustls::sign::CertifiedKey;
 use super::description::Words;
 use super::item::Item;
 use super::model::{Certificate, Tls, TlsVersion};
-use super::scope;
 use super::table::{Default, Table};
 
 /// How long before its end a certificate is warned about.
@@ -202,8 +201,7 @@ fn file(item: &Item<'_>) -> Option<Vec<u8>> {
     match item.scope.read(&path) {
         Ok(bytes) => Some(bytes),
         Err(error) => {
-            let reason = scope::reason(&error);
-            item.fault(format!("cannot read {}: {reason}", item.quoted()));
+            item.fault(format!("cannot read {}: {error}", item.quoted()));
             None
         }
     }

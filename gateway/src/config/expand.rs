@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::item;
-use super::scope::{self, Location, Scope};
+use super::scope::{Location, Scope};
 use super::tree::{Node, Outside, Piece, Value};
 use super::units::Secret;
 
@@ -63,7 +63,7 @@ pub(super) fn file(scope: &Scope, at: Location, key: &str, path: &Spanned<DeValu
         }
         _ => return broken(at),
     };
-    let read = scope.read(&path).map_err(|error| scope::reason(&error));
+    let read = scope.read(&path).map_err(|error| error.to_string());
     let decoded = read
         .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned()));
     match decoded {

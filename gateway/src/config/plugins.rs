@@ -9,18 +9,20 @@ use super::description::Words;
 use super::fill;
 use super::item::Item;
 use super::model::{BodyOverflow, Grants, HeaderPatterns, Instances, OnError, Plugin};
-use super::scope;
 use super::sections::Names;
 use super::table::{Default, Table};
 use super::written::Written;
+use crate::file::{self, Unreadable};
 
+/// The largest component, bytes.
+pub const COMPONENT: u64 = 64 << 20;
 /// Why sizes end here: 4 GiB is what a 32-bit memory can have.
 const WASM_MEMORY: u64 = 4 << 30;
 
 static WORDS: Words = Words {
     about: "A plugin: its component, its budget, and what it may do.",
     keys: &[
-        ("path", "The component, a `.wasm` file."),
+        ("path", "The component, a `.wasm` file of at most 64 MiB."),
         (
             "sha256",
             "What the file must hash to; another file is refused. `sha256:` may stand before the digits.",
@@ -165,22 +167,14 @@ pub(super) fn config(item: &Item<'_>, names: &Names) -> (Option<Json>, Written, 
 fn artifact(item: &Item<'_>) -> Option<std::path::PathBuf> {
     let path = item.path()?;
     item.scope.watch_plugin(&path);
-    match std::fs::metadata(&path) {
-        Ok(found) if found.is_file() => Some(path),
-        Ok(_) => {
-            item.fault(format!(
-                "{} is not a file; expected a component",
-                item.quoted()
-            ));
-            None
-        }
+    match file::look(&path, COMPONENT) {
+        Ok(()) => Some(path),
         Err(error) => {
-            let shown = match item.is_outside() {
-                true => String::new(),
-                false => format!(" (looked for {})", path.display()),
+            let shown = match (&error, item.is_outside()) {
+                (Unreadable::Missing, false) => format!(" (looked for {})", path.display()),
+                _ => String::new(),
             };
-            let reason = scope::reason(&error);
-            item.fault(format!("cannot read {}: {reason}{shown}", item.quoted()));
+            item.fault(format!("cannot read {}: {error}{shown}", item.quoted()));
             None
         }
     }

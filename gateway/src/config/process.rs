@@ -111,7 +111,11 @@ static ACCESS_LOG: Words = Words {
             "How a line looks. In a template, `{field}` stands for a field of the exchange (the message for a wrong one \
              lists them all), and `{attribute.NAME}` for what a plugin left under this name.",
         ),
-        ("path", "Where the lines go. A file is appended to."),
+        (
+            "path",
+            "Where the lines go. A file is appended to, or a FIFO. No request waits for it: lines that it does not take \
+             are lost and counted.",
+        ),
         (
             "sample",
             "The share of exchanges that is logged. Failures are always logged.",

@@ -3,12 +3,11 @@
 //! The lowest floor of the loader, under the tree and the readers of files.
 
 use std::cell::{Cell, RefCell};
-use std::fs;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::description::Description;
 use super::fault::{Errors, Fault};
+use crate::file::{self, Unreadable};
 use crate::message::text::Line;
 
 /// The most that is read of a file of the configuration, in bytes: 16 MiB, far more than certificates and schemas have.
@@ -124,16 +123,10 @@ impl Scope {
         std::path::absolute(&joined).unwrap_or(joined)
     }
 
-    /// Reads a file and remembers it for the watcher. One over [`LARGEST`] is an error: a device may never end.
-    pub(super) fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+    /// Reads a file of at most [`LARGEST`] bytes and remembers it for the watcher.
+    pub(super) fn read(&self, path: &Path) -> Result<Vec<u8>, Unreadable> {
         add_once(&mut self.watched.borrow_mut().files, path);
-        let mut bytes = Vec::new();
-        let file = fs::File::open(path)?;
-        file.take(LARGEST + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > LARGEST {
-            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
-        }
-        Ok(bytes)
+        file::read(path, LARGEST)
     }
 
     /// Remembers a pattern of `include` for the watcher.
@@ -205,17 +198,6 @@ fn add_once(all: &mut Vec<PathBuf>, path: &Path) {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     if !all.contains(&absolute) {
         all.push(absolute);
-    }
-}
-
-/// Why a file cannot be read, without the number of the error.
-pub(super) fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "no such file".to_owned(),
-        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
-        io::ErrorKind::FileTooLarge => "it is larger than 16 MiB".to_owned(),
-        _ => error.to_string(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::item::Item;
 use super::parse::{self, Document};
-use super::scope::{self, Location, Scope};
+use super::scope::{Location, Scope};
 use super::suggest;
 use super::tree::Node;
 
@@ -62,11 +62,8 @@ impl Reading<'_> {
         let bytes = match self.scope.read(path) {
             Ok(bytes) => bytes,
             Err(error) => {
-                self.scope.fault(
-                    whole,
-                    "",
-                    format!("cannot be read: {}", scope::reason(&error)),
-                );
+                self.scope
+                    .fault(whole, "", format!("cannot be read: {error}"));
                 return None;
             }
         };
@@ -141,7 +138,8 @@ pub(super) fn patterns<'a>(item: &Item<'a>) -> impl Iterator<Item = (Item<'a>, &
     items.filter_map(|item| item.text_as("a file").map(|text| (item, text)))
 }
 
-/// Files that match a pattern with `*` and `?` in its segments, sorted. A pattern without them is itself.
+/// Files that match a pattern with `*` and `?` in its segments, sorted. A pattern without them is itself. What is
+/// neither a file nor a directory is told when it is read.
 fn glob(directory: &Path, pattern: &str) -> Vec<PathBuf> {
     let mut found = vec![if pattern.starts_with('/') {
         PathBuf::from("/")
@@ -154,7 +152,7 @@ fn glob(directory: &Path, pattern: &str) -> Vec<PathBuf> {
             .flat_map(|base| matches_in(base, segment))
             .collect();
     }
-    found.retain(|path| path.is_file());
+    found.retain(|path| fs::metadata(path).is_ok_and(|found| !found.is_dir()));
     found
 }
 

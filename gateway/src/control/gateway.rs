@@ -1,5 +1,6 @@
 //! A gateway that runs: what its reloads and its answers to operators have in common.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -30,8 +31,19 @@ pub(super) struct Gateway {
     /// Asks for the files of the configuration to be watched; none where nothing is watched. Asking does not
     /// wait: the watcher itself may ask.
     pub(super) files: Option<watch::Sender<(Watched, SystemTime)>>,
-    /// What a configuration that was refused depends on, until one is taken.
-    pub(super) refused: parking_lot::Mutex<Option<Watched>>,
+    /// The configuration that was refused, until one is taken.
+    pub(super) refused: parking_lot::Mutex<Option<Refused>>,
+    /// Plugins whose files are gone, which was said.
+    pub(super) gone: parking_lot::Mutex<BTreeSet<Arc<str>>>,
+}
+
+/// A configuration that was refused.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// What it depends on.
+    pub(super) watched: Watched,
+    /// Why, as the log has it.
+    pub(super) why: String,
 }
 
 #[derive(Debug)]

@@ -1,10 +1,11 @@
 //! Reloading: a new snapshot is built beside the old one and published in one step, or nothing changes.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use super::gateway::{Gateway, Reloading, bounds, warn};
+use super::gateway::{Gateway, Refused, Reloading, bounds, warn};
 use super::restart;
 use crate::config::{self, Config, Watched};
 use crate::snapshot::{Reason, Replace, Snapshot};
@@ -29,6 +30,11 @@ pub(super) type Reasons = Vec<Reason>;
 impl Gateway {
     /// Reads the configuration again, and every plugin that changed.
     pub(super) async fn reload_all(&self) -> Result<Done, Reasons> {
+        self.reload(false).await
+    }
+
+    /// As [`Self::reload_all`]. What the `watch` found before is not said again; an operator who asks hears all of it.
+    async fn reload(&self, watch: bool) -> Result<Done, Reasons> {
         let mut reloading = self.reloading.lock().await;
         let started = Instant::now();
         let since = SystemTime::now();
@@ -54,7 +60,7 @@ impl Gateway {
                 (Err(vec![reason.into()]), None)
             }
         };
-        *self.refused.lock() = watched.filter(|_| result.is_err());
+        let is_known = self.remember(&result, watched) && watch;
         self.watch_files(since);
         self.metrics
             .reload(if result.is_ok() { "done" } else { "refused" });
@@ -69,13 +75,29 @@ impl Gateway {
                         self.swaps.note(plugin, Err(reason.message.clone()));
                     }
                 }
-                tracing::error!(
-                    "the new configuration is refused; the old one stays: {}",
-                    joined(reasons)
-                );
+                if is_known {
+                    tracing::debug!("the configuration is refused as before");
+                } else {
+                    tracing::error!(
+                        "the new configuration is refused; the old one stays: {}",
+                        joined(reasons)
+                    );
+                }
             }
         }
         result
+    }
+
+    /// Keeps what a refused configuration depends on. Whether the one before was refused for the same reasons.
+    fn remember(&self, result: &Result<Done, Reasons>, watched: Option<Watched>) -> bool {
+        let why = result.as_ref().err().map(|reasons| joined(reasons));
+        let mut refused = self.refused.lock();
+        let before = refused.take();
+        let is_known = why.is_some() && why.as_ref() == before.as_ref().map(|before| &before.why);
+        *refused = watched
+            .zip(why)
+            .map(|(watched, why)| Refused { watched, why });
+        is_known
     }
 
     /// Reads one plugin's file again under the configuration in force. `None`: there is no such plugin.
@@ -117,19 +139,44 @@ impl Gateway {
         let is_among = |all: &[PathBuf]| files.iter().any(|file| all.contains(file));
         let of = |watched: &Watched| is_among(&watched.files) || is_among(&watched.includes);
         // A plugin may be what the refused configuration was refused for.
-        let refused = self.refused.lock().clone();
-        let worth_a_try = refused.is_some_and(|it| of(&it) || is_among(&it.plugins));
+        let worth_a_try = {
+            let refused = self.refused.lock();
+            let refused = refused.as_ref().map(|refused| &refused.watched);
+            refused.is_some_and(|it| of(it) || is_among(&it.plugins))
+        };
         // What comes of it is said in the log and the metrics.
-        if (of(&config.watched) || worth_a_try) && self.reload_all().await.is_ok() {
+        if (of(&config.watched) || worth_a_try) && self.reload(true).await.is_ok() {
             return;
         }
+        let since = SystemTime::now();
         let changed = config
             .plugins
             .values()
             .filter(|plugin| files.contains(&plugin.path));
         for plugin in changed {
-            let _said = self.reload_one(&plugin.name).await;
+            if !self.is_gone(plugin) {
+                let _said = self.reload_one(&plugin.name).await;
+            }
         }
+        // A link on the way to a file may lead elsewhere now.
+        self.watch_files(since);
+    }
+
+    /// Whether a plugin has no file any more, which is said once: the version in force needs none.
+    fn is_gone(&self, plugin: &config::Plugin) -> bool {
+        let path = plugin.path.display();
+        let is_gone = std::fs::metadata(&plugin.path)
+            .is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        let mut gone = self.gone.lock();
+        if !is_gone {
+            gone.remove(&plugin.name);
+        } else if gone.insert(plugin.name.clone()) {
+            tracing::warn!(
+                plugin = &*plugin.name,
+                "{path} is gone; the version that it had stays, and a restart or reload will need the file"
+            );
+        }
+        is_gone
     }
 
     /// Tells the watcher what counts now, and since when.
@@ -144,9 +191,9 @@ impl Gateway {
     pub(super) fn watched(&self) -> Watched {
         let mut all = self.published.snapshot().config.watched.clone();
         if let Some(refused) = &*self.refused.lock() {
-            all.files.extend_from_slice(&refused.files);
-            all.includes.extend_from_slice(&refused.includes);
-            all.plugins.extend_from_slice(&refused.plugins);
+            all.files.extend_from_slice(&refused.watched.files);
+            all.includes.extend_from_slice(&refused.watched.includes);
+            all.plugins.extend_from_slice(&refused.watched.plugins);
         }
         all
     }

@@ -60,8 +60,8 @@ pub struct Route {
     pub response_bodies: ResponseBodies,
     /// Its counters.
     pub metrics: Arc<RouteMetrics>,
-    /// Protects the log from a flood of requests that its rewrite or redirect has no sound path for.
-    pub misled: LogGate,
+    /// Protects the log from a flood of failures: clients cause as many as they like.
+    pub failures: LogGate,
 }
 
 /// Whether plugins of a route see the bodies of responses.
@@ -81,10 +81,9 @@ impl Route {
         types: impl Fn(&Link) -> ResponseTypes,
         metrics: Arc<RouteMetrics>,
     ) -> Self {
-        let reads = |link: &&Link| link.phases.response_body() || link.phases.response_stream();
-        let response_types: Vec<_> = chain.iter().filter(reads).map(types).collect();
-        let reads_bodies = |link: &Link| link.phases.request_body() || link.phases.streams();
-        let reads_bodies = chain.iter().any(|link| reads(&link) || reads_bodies(link));
+        let of_response = chain.iter().filter(|link| link.phases.reads_response());
+        let response_types: Vec<_> = of_response.map(types).collect();
+        let of_requests = chain.iter().any(|link| link.phases.reads_request());
         let response_bodies = ResponseBodies {
             read: !response_types.is_empty(),
             exempt: response_types.iter().all(ResponseTypes::exempts),
@@ -103,12 +102,12 @@ impl Route {
             request_stream: links(Phases::request_stream),
             response_stream: reversed(Phases::response_stream),
             on_complete: links(Phases::complete),
-            reads_bodies,
+            reads_bodies: of_requests || response_bodies.read,
             response_types,
             response_bodies,
             config,
             metrics,
-            misled: LogGate::new(),
+            failures: LogGate::new(),
         }
     }
 }

@@ -119,6 +119,16 @@ impl Phases {
         self.has(Self::COMPLETE)
     }
 
+    /// The request's body is to be seen, held or in chunks.
+    pub fn reads_request(self) -> bool {
+        self.has(Self::REQUEST_BODY | Self::REQUEST_STREAM)
+    }
+
+    /// The response's body is to be seen, held or in chunks.
+    pub fn reads_response(self) -> bool {
+        self.has(Self::RESPONSE_BODY | Self::RESPONSE_STREAM)
+    }
+
     fn has(self, some: Self) -> bool {
         self.0 & some.0 != 0
     }

@@ -13,6 +13,7 @@ use wasmtime::{
     Cache, CacheConfig, Config, Enabled, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails,
 };
 
+use super::entries;
 use super::priority::{COMPILER, set_niceness};
 use super::ticker::{Clock, Ticker};
 use crate::allocator;
@@ -28,8 +29,8 @@ const FIBRE_STACK: usize = 1 << 20;
 pub struct Engine {
     wasmtime: wasmtime::Engine,
     compiled: Mutex<HashMap<[u8; 32], Weak<Compiled>>>,
-    /// Whether machine code is kept in files.
-    cached: bool,
+    /// Where machine code is kept in files.
+    cache: Option<PathBuf>,
     /// What has been compiled, so that it is in the cache.
     tried: Mutex<HashSet<[u8; 32]>>,
     ticker: Ticker,
@@ -84,7 +85,7 @@ impl Engine {
         Ok(Arc::new(Self {
             wasmtime,
             compiled: Mutex::default(),
-            cached: compile_cache.is_some(),
+            cache: compile_cache.map(Path::to_owned),
             tried: Mutex::default(),
             ticker,
         }))
@@ -109,8 +110,10 @@ impl Engine {
             return Ok(compiled);
         }
         // This thread loads the component from the cache; the compilers' memory is freed with their threads.
-        let first = self.cached && self.tried.lock().insert(sha256);
-        if first {
+        if let Some(cache) = &self.cache
+            && self.tried.lock().insert(sha256)
+        {
+            entries::sweep(cache);
             on_passing_threads(|| Component::from_binary(&self.wasmtime, bytes).map(drop))?;
         }
         let component = Component::from_binary(&self.wasmtime, bytes)?;
@@ -256,10 +259,15 @@ fn own_user(directory: &Path) -> io::Result<u32> {
     use std::os::unix::fs::MetadataExt;
 
     let probe = directory.join(format!(".owner-{}", std::process::id()));
+    // Of an earlier process with this number, or whatever else stands there.
+    if let Err(error) = std::fs::remove_file(&probe)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
     let file = std::fs::OpenOptions::new()
         .write(true)
-        .create(true)
-        .truncate(true)
+        .create_new(true)
         .open(&probe)?;
     let user = file.metadata()?.uid();
     std::fs::remove_file(&probe)?;

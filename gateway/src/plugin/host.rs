@@ -15,6 +15,7 @@ mod secrets;
 mod state;
 mod telemetry;
 mod upstream;
+mod volume;
 mod wasi;
 
 pub(super) use exchange::answer_status;

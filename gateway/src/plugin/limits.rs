@@ -21,6 +21,10 @@ pub(super) const FIELDS: usize = 1_000;
 const LOG_LINES: u32 = 32;
 /// Log bytes of one call.
 const LOG_BYTES: usize = 16 << 10;
+/// Log lines of one plugin in a second, over all its calls.
+pub(super) const LOG_LINES_PER_SECOND: u64 = 200;
+/// Log bytes of one plugin in a second, as they are written.
+pub(super) const LOG_BYTES_PER_SECOND: u64 = 64 << 10;
 /// Elements of one table.
 const TABLE_ELEMENTS: usize = 20_000;
 /// Configuring, describing and instantiating may take this many times the processor time of a call, since they parse

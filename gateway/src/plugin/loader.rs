@@ -2,8 +2,6 @@
 //! every configuration is found in one go. Runs on the control thread, never on a worker.
 
 use std::collections::{HashMap, HashSet};
-use std::io::Read;
-use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -25,10 +23,8 @@ use super::wants::Wants;
 use super::words::Words;
 use crate::config::{self, Grants, Secret};
 use crate::exchange::FilterId;
+use crate::file;
 use crate::message::text::hex;
-
-/// The largest component, bytes.
-const FILE: u64 = 64 << 20;
 
 /// Loads a plugin with every configuration that routes have for it; each comes with the place it is written at.
 /// Blocks for as long as compiling takes.
@@ -81,13 +77,8 @@ struct Artifact {
 
 fn read(plugin: &config::Plugin) -> Result<Artifact, String> {
     let path = plugin.path.display();
-    let bytes = read_bounded(&plugin.path).map_err(|error| format!("{path}: {error}"))?;
-    if bytes.len() as u64 > FILE {
-        return Err(format!(
-            "{path}: larger than the {} MiB that a plugin may have",
-            FILE >> 20
-        ));
-    }
+    let bytes = file::read(&plugin.path, config::COMPONENT)
+        .map_err(|error| format!("path: cannot read {path}: {error}"))?;
     let sha256: [u8; 32] = Sha256::digest(&bytes).into();
     match plugin.sha256 {
         Some(pinned) if pinned != sha256 => Err(format!(
@@ -97,14 +88,6 @@ fn read(plugin: &config::Plugin) -> Result<Artifact, String> {
         )),
         _ => Ok(Artifact { bytes, sha256 }),
     }
-}
-
-fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?
-        .take(FILE + 1)
-        .read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 fn link(

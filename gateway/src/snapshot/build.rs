@@ -225,8 +225,16 @@ impl Builder {
             log.reopen();
             return Ok(log.clone());
         }
-        let log = AccessLog::start(config, self.metrics.clone()).map_err(|error| {
-            let message = format!("server.access_log: cannot be written: {error}");
+        let log = AccessLog::start(config, &self.metrics).map_err(|error| {
+            let message = match &config.path {
+                config::AccessLogPath::File(path) => {
+                    format!(
+                        "server.access_log.path: cannot write {}: {error}",
+                        path.display()
+                    )
+                }
+                _ => format!("server.access_log: cannot be written: {error}"),
+            };
             BuildError(vec![message.into()])
         })?;
         self.access_log = Some((config.clone(), log.clone()));

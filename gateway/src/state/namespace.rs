@@ -53,11 +53,7 @@ impl Namespace {
     ) -> Result<(), StateError> {
         check(&value)?;
         let mut value = value;
-        self.with(Kind::Value, key, |slot| {
-            slot.ensure(value.len())?;
-            slot.put(Value::Bytes(mem::take(&mut value)), ttl);
-            Ok(())
-        })
+        self.with(Kind::Value, key, |slot| store(slot, &mut value, ttl))
     }
 
     /// Removes a key.
@@ -106,9 +102,7 @@ impl Namespace {
             if slot.value().and_then(Value::bytes).as_deref() != expected {
                 return Err(StateError::Conflict.into());
             }
-            slot.ensure(value.len())?;
-            slot.put(Value::Bytes(mem::take(&mut value)), ttl);
-            Ok(())
+            store(slot, &mut value, ttl)
         })
     }
 
@@ -169,6 +163,13 @@ impl Namespace {
         }
         result
     }
+}
+
+/// Puts a value where there is room for it; only then it is taken.
+fn store(slot: &mut Slot<'_>, value: &mut Arc<[u8]>, ttl: Option<Duration>) -> Result<(), Halt> {
+    slot.ensure(value.len())?;
+    slot.put(Value::Bytes(mem::take(value)), ttl);
+    Ok(())
 }
 
 /// How long a use counts: two windows and a full bucket later it is forgotten anyhow.

@@ -1,52 +1,37 @@
 //! The access log: one line per exchange, written when it is over.
 //!
-//! A worker formats lines into a [`Buffer`] of its own and hands it to one writer thread: at 32 KiB, or when the
+//! A worker formats lines into a [`Buffer`] of its own and hands it to the log's writer: at 32 KiB, or when the
 //! worker's timer calls [`Buffer::flush`]. No file is written on a data thread. When the writer cannot keep
-//! up, buffers are dropped and counted rather than requests delayed. Fields of requests stand in the log as
+//! up, lines are lost and counted rather than requests delayed. Fields of requests stand in the log as
 //! they came, the query included; credentials in header fields do not. A line goes where the configuration of its
 //! exchange says, also after a reload.
 
 mod format;
 mod line;
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use super::metrics::Metrics;
+use super::outlet::{Destination, Outlet};
 use crate::config::{self, AccessLogFormat, AccessLogPath};
 
 pub use line::Line;
 
 /// A worker's buffer is handed over at this size.
 const FULL: usize = 32 << 10;
-/// Buffers that wait for the writer, over all workers.
-const WAITING: usize = 256;
+/// Bytes that may wait for the writer, over all workers.
+const ROOM: usize = 8 << 20;
 
 /// How lines look, which of them are written, and where they go.
 #[derive(Debug)]
 pub struct AccessLog {
     format: AccessLogFormat,
     sample: f64,
-    target: Arc<Target>,
-}
-
-/// A writer thread, which ends with the last reference to it.
-#[derive(Debug)]
-struct Target {
-    sender: SyncSender<Message>,
-    metrics: Arc<Metrics>,
-}
-
-enum Message {
-    Lines(Vec<u8>),
-    Reopen,
-    Close(SyncSender<()>),
+    /// Nothing where nothing is written.
+    outlet: Option<Outlet>,
 }
 
 /// Lines of one worker that it has not handed over yet: one buffer for each snapshot, since an exchange is logged where
@@ -87,15 +72,15 @@ impl Buffer {
             AccessLogFormat::Template(template) => format::template(&mut lines, template, line),
         }
         if lines.len() >= FULL {
-            self.log.target.hand_over(std::mem::take(&mut *lines));
+            self.log.hand_over(&mut lines);
         }
     }
 
     /// Hands over what is there; each worker calls it ten times a second.
     pub fn flush(&self) {
-        let lines = std::mem::take(&mut *self.lines.lock());
+        let mut lines = self.lines.lock();
         if !lines.is_empty() {
-            self.log.target.hand_over(lines);
+            self.log.hand_over(&mut lines);
         }
     }
 }
@@ -111,23 +96,23 @@ impl AccessLog {
     ///
     /// # Errors
     /// If the file cannot be opened.
-    pub fn start(config: &config::AccessLog, metrics: Arc<Metrics>) -> io::Result<Arc<Self>> {
-        let (sender, receiver) = sync_channel(WAITING);
-        if config.format != AccessLogFormat::Off {
-            let writer = Writer {
-                to: open(&config.path)?,
-                path: config.path.clone(),
-                metrics: metrics.clone(),
-                failing: false,
-            };
-            std::thread::Builder::new()
-                .name("access-log".into())
-                .spawn(move || writer.run(&receiver))?;
-        }
+    pub fn start(config: &config::AccessLog, metrics: &Metrics) -> io::Result<Arc<Self>> {
+        let outlet = match config.format {
+            AccessLogFormat::Off => None,
+            _ => {
+                let destination = match &config.path {
+                    AccessLogPath::Stdout => Destination::Stdout,
+                    AccessLogPath::Stderr => Destination::Stderr,
+                    AccessLogPath::File(path) => Destination::File(path.clone()),
+                };
+                let lost = metrics.lost_access_log_lines();
+                Some(Outlet::start("access log", destination, ROOM, lost)?)
+            }
+        };
         Ok(Arc::new(Self {
             format: config.format.clone(),
             sample: config.sample,
-            target: Arc::new(Target { sender, metrics }),
+            outlet,
         }))
     }
 
@@ -138,101 +123,34 @@ impl AccessLog {
 
     /// Opens the file again by its name: the one before may have been moved away by a rotation.
     pub fn reopen(&self) {
-        if !self.is_off() && self.target.sender.try_send(Message::Reopen).is_err() {
-            tracing::warn!("the access log is too busy to be opened again; reload once more");
+        if let Some(outlet) = &self.outlet {
+            outlet.reopen();
         }
     }
 
-    /// Waits until everything that was handed over is written.
+    /// Waits until everything that was handed over is written, for two seconds at most.
     pub fn close(&self) {
-        if self.is_off() {
-            return;
-        }
-        let (done, written) = sync_channel(1);
-        if self.target.sender.send(Message::Close(done)).is_ok() {
-            // An error means that the writer has ended.
-            let _ended = written.recv_timeout(Duration::from_secs(2));
-        }
-    }
-}
-
-impl Target {
-    fn hand_over(&self, lines: Vec<u8>) {
-        let lost = match self.sender.try_send(Message::Lines(lines)) {
-            Ok(()) => return,
-            Err(TrySendError::Full(Message::Lines(lines))) => lines,
-            Err(_) => return,
-        };
-        if lose(&self.metrics, &lost) {
-            tracing::warn!("the access log cannot be written as fast as it grows; lines are lost");
-        }
-    }
-}
-
-/// Counts lines that are lost. Whether that should be said: not every time.
-fn lose(metrics: &Metrics, lines: &[u8]) -> bool {
-    static LOST: AtomicU64 = AtomicU64::new(0);
-    let count = memchr::memchr_iter(b'\n', lines).count();
-    metrics.log_lines_lost(count as u64);
-    (LOST.fetch_add(1, Ordering::Relaxed) + 1).is_power_of_two()
-}
-
-/// What runs on the writer thread.
-struct Writer {
-    to: Box<dyn Write + Send>,
-    path: AccessLogPath,
-    metrics: Arc<Metrics>,
-    /// The last write failed, which was said.
-    failing: bool,
-}
-
-impl Writer {
-    fn run(mut self, receiver: &Receiver<Message>) {
-        while let Ok(message) = receiver.recv() {
-            match message {
-                Message::Lines(lines) => self.write(&lines),
-                Message::Reopen => match open(&self.path) {
-                    Ok(to) => self.to = to,
-                    Err(error) => {
-                        tracing::error!(%error, "the access log cannot be opened again; the open file stays");
-                    }
-                },
-                Message::Close(done) => {
-                    let _nobody_waits = done.send(());
-                }
-            }
+        if let Some(outlet) = &self.outlet {
+            outlet.flush();
         }
     }
 
-    fn write(&mut self, lines: &[u8]) {
-        match self.to.write_all(lines).and_then(|()| self.to.flush()) {
-            Ok(()) => self.failing = false,
-            Err(error) => {
-                lose(&self.metrics, lines);
-                if !self.failing {
-                    tracing::error!(%error, "the access log cannot be written; lines are lost");
-                }
-                self.failing = true;
-            }
+    /// Leaves no line behind.
+    fn hand_over(&self, lines: &mut Vec<u8>) {
+        if let Some(outlet) = &self.outlet
+            && outlet.push(lines)
+        {
+            tracing::warn!("the access log is not read as fast as it grows; lines are lost");
         }
+        lines.clear();
     }
-}
-
-fn open(path: &AccessLogPath) -> io::Result<Box<dyn Write + Send>> {
-    Ok(match path {
-        AccessLogPath::Stdout => Box::new(io::stdout()),
-        AccessLogPath::Stderr => Box::new(io::stderr()),
-        AccessLogPath::File(path) => {
-            Box::new(OpenOptions::new().create(true).append(true).open(path)?)
-        }
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
     use std::path::Path;
-    use std::time::SystemTime;
+    use std::time::{Duration, SystemTime};
 
     use super::*;
     use crate::config::LogTemplate;
@@ -244,7 +162,7 @@ mod tests {
             path: AccessLogPath::File(path.to_owned()),
             sample,
         };
-        AccessLog::start(&config, Metrics::new(1)).unwrap()
+        AccessLog::start(&config, &Metrics::new(1)).unwrap()
     }
 
     fn line<'a>(path: &'a str, status: Option<u16>, error: Option<ErrorKind>) -> Line<'a> {
@@ -334,22 +252,5 @@ mod tests {
         buffer.flush();
         assert_eq!(read(&log, &at("log")), "/2\n");
         assert_eq!(read(&log, &at("log.1")), "/1\n");
-    }
-
-    #[test]
-    fn lines_that_the_writer_cannot_take_are_counted() {
-        let metrics = Metrics::new(1);
-        let (sender, _receiver) = sync_channel(1);
-        let target = Target {
-            sender,
-            metrics: metrics.clone(),
-        };
-        target.hand_over(b"1\n".to_vec());
-        target.hand_over(b"2\n3\n".to_vec());
-        assert!(
-            metrics
-                .text()
-                .contains("gateway_access_log_lost_lines_total{} 2\n")
-        );
     }
 }

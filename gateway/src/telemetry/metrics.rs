@@ -38,7 +38,8 @@ pub struct Metrics {
     /// Names that plugins gave their own metrics.
     own_names: Arc<Names>,
     errors: ByKind,
-    lost_log_lines: Counter,
+    /// Of the access log, wherever it goes.
+    lost_access_log_lines: Arc<AtomicU64>,
     /// Counts for itself what it holds.
     state: OnceLock<Arc<Memory>>,
     late_ticks: AtomicU64,
@@ -71,6 +72,7 @@ pub struct PluginMetrics {
     instances: Gauge,
     /// Bytes of linear memory.
     memory: Gauge,
+    suppressed_lines: Counter,
     series: Series,
 }
 
@@ -102,7 +104,7 @@ impl Metrics {
             listeners: Mutex::default(),
             own_names: Arc::default(),
             errors: ByKind::new(),
-            lost_log_lines: Counter::new(),
+            lost_access_log_lines: Arc::default(),
             state: OnceLock::new(),
             late_ticks: AtomicU64::new(0),
             swaps: Mutex::default(),
@@ -130,6 +132,7 @@ impl Metrics {
             denied: ByKind::new(),
             instances: Gauge::new(),
             memory: Gauge::new(),
+            suppressed_lines: Counter::new(),
             series: Series::new(self.own_names.clone()),
         })
     }
@@ -157,9 +160,9 @@ impl Metrics {
         self.errors.add(kind.name());
     }
 
-    /// Lines of the access log could not be written.
-    pub fn log_lines_lost(&self, lines: u64) {
-        self.lost_log_lines.add(lines);
+    /// Counts the lines of the access log that could not be written.
+    pub fn lost_access_log_lines(&self) -> Arc<AtomicU64> {
+        self.lost_access_log_lines.clone()
     }
 
     /// Publishes what plugins hold in this state; there is one in a process.
@@ -234,6 +237,11 @@ impl PluginMetrics {
     /// An edit or a call was not allowed.
     pub fn denied(&self, kind: &'static str) {
         self.denied.add(kind);
+    }
+
+    /// Lines that it logged were more than it may write.
+    pub fn log_suppressed(&self, lines: u64) {
+        self.suppressed_lines.add(lines);
     }
 
     /// Instances were made (or, negative, ended).

@@ -1,8 +1,8 @@
 //! What one worker keeps of its ways to upstreams: keep-alive connections, turns and buffers.
 //!
 //! A connection is driven by the exchange that holds it, in the same task: no wake-up between a task for the
-//! exchange and one for the connection. While it idles no task drives it; taking it out looks once, in the kernel,
-//! whether the other side closed it or sent what was not asked for. An endpoint that did the latter may put answers into
+//! exchange and one for the connection. While it idles no task drives it; taking it out looks once, in the kernel
+//! or at what the event loop heard since, whether the other side closed it or sent what was not asked for. An endpoint that did the latter may put answers into
 //! the mouth of others: for a minute, no connection to it is kept.
 
 use std::fmt;
@@ -20,6 +20,7 @@ use super::timer::Timer;
 use crate::clock;
 use crate::message::error::ErrorKind;
 use crate::net::{Stream, Waiting};
+use crate::thread::own;
 
 /// How much of an answer is read at once, its head included.
 const READ: usize = 16 << 10;
@@ -68,11 +69,17 @@ impl Client {
         turn
     }
 
-    /// The connection to an endpoint that was used last and is usable. Those that are not, and were used later, are
-    /// closed.
+    /// The connection to an endpoint that was used last and is usable, of those that the event loop has looked at since
+    /// if there are any, which saves a system call. Those that turn out not to be usable are closed.
     pub(super) fn take(&self, endpoint: &Endpoint, now: Instant) -> Option<Box<Connection>> {
+        let turn = turn();
         loop {
-            let mut connection = self.idle.lock().get_mut(endpoint.slot())?.pop()?;
+            let mut idle = self.idle.lock();
+            let slot = idle.get_mut(endpoint.slot())?;
+            let looked_at = slot.iter().rposition(|idle| idle.rests_since != turn);
+            let at = looked_at.or(slot.len().checked_sub(1))?;
+            let mut connection = slot.remove(at);
+            drop(idle);
             if connection.is_usable(now) {
                 return Some(connection);
             }
@@ -125,6 +132,11 @@ impl Client {
     }
 }
 
+/// How often the event loop of this thread has looked at its sockets.
+fn turn() -> u64 {
+    own(|own| own.turn.get())
+}
+
 /// One connection to an endpoint.
 pub(super) struct Connection {
     pub(super) io: Stream,
@@ -141,6 +153,8 @@ pub(super) struct Connection {
     idle_timeout: Duration,
     /// When it has idled too long.
     idle_until: Option<Instant>,
+    /// The turn of the event loop in which it came to rest.
+    rests_since: u64,
     /// Whether the exchange in hand is its last, as the upstream was told.
     last: bool,
     open: Open,
@@ -169,6 +183,7 @@ impl Connection {
             most_idle: upstream.config.pool.idle_per_worker,
             idle_timeout: upstream.config.pool.idle_timeout,
             idle_until: None,
+            rests_since: 0,
             last: false,
             open,
         })
@@ -188,6 +203,7 @@ impl Connection {
         // An idle connection holds no buffer.
         self.read = BytesMut::new();
         self.idle_until = now.checked_add(self.idle_timeout);
+        self.rests_since = turn();
         let Some(client) = self.client.upgrade() else {
             return;
         };
@@ -234,7 +250,7 @@ impl Connection {
         if self.idle_until.is_some_and(|until| until < now) || !self.endpoint.is_trusted(now) {
             return false;
         }
-        match self.io.waiting() {
+        match self.io.waiting(self.rests_since != turn()) {
             Waiting::Nothing => true,
             Waiting::End => false,
             Waiting::Bytes(first) => {

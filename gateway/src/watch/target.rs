@@ -1,17 +1,16 @@
 //! What is watched: names in directories, exact or with wildcards.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use notify::event::{
     AccessKind, AccessMode, CreateKind, Event, EventKind, ModifyKind, RemoveKind, RenameMode,
 };
 
+use super::way::{self, End, Way};
 use crate::config;
-
-/// The link whose replacement replaces all files of a Kubernetes volume.
-const KUBERNETES_LINK: &str = "..data";
 
 /// One name in one directory.
 #[derive(Debug)]
@@ -25,7 +24,7 @@ pub(super) struct Target {
 
 #[derive(Debug)]
 pub(super) enum Name {
-    /// This file, whose content counts.
+    /// This file, whose content counts, or this link, and whether there is such a thing.
     File(OsString),
     /// A directory on the way to what was given, which is not there yet.
     Missing(OsString),
@@ -33,83 +32,92 @@ pub(super) enum Name {
     Like(String),
 }
 
-/// The target of a file, which need not be there.
-pub(super) fn file(file: &Path) -> notify::Result<Target> {
-    let name = file
-        .file_name()
-        .ok_or_else(|| named(file, notify::Error::generic("expected the path of a file")))?;
-    match parent(file).canonicalize() {
-        Ok(directory) => Ok(Target {
-            directory,
-            name: Name::File(name.to_owned()),
-            given: file.to_owned(),
-        }),
-        Err(error) if is_missing(&error) => missing(parent(file), file),
-        Err(error) => Err(named(file, notify::Error::io(error))),
+/// The targets of a file, which need not be there: its name, and every link on the way to it.
+pub(super) fn file(file: &Path) -> notify::Result<Vec<Target>> {
+    if file.file_name().is_none() {
+        return Err(named(
+            file,
+            notify::Error::generic("expected the path of a file"),
+        ));
     }
+    let way = way::to(file).map_err(|error| named(file, notify::Error::io(error)))?;
+    let mut targets = links(&way, file);
+    let (directory, name) = match (way.end, way.beyond) {
+        (End::There(path), _) => match (path.parent(), path.file_name()) {
+            (Some(directory), Some(name)) => (directory.to_owned(), Name::File(name.to_owned())),
+            _ => return Ok(targets),
+        },
+        (End::Missing(directory, name), true) => (directory, Name::Missing(name)),
+        (End::Missing(directory, name), false) => (directory, Name::File(name)),
+    };
+    targets.push(Target {
+        directory,
+        name,
+        given: file.to_owned(),
+    });
+    Ok(targets)
+}
+
+/// The links that were followed: another one in the place of each leads elsewhere.
+fn links(way: &Way, given: &Path) -> Vec<Target> {
+    let links = way.links.iter().map(|(directory, name)| Target {
+        directory: directory.clone(),
+        name: Name::File(name.clone()),
+        given: given.to_owned(),
+    });
+    links.collect()
 }
 
 /// The targets of a pattern such as `/etc/gateway/*/routes-*.toml`: one for each directory that there is on its way.
 pub(super) fn pattern(pattern: &Path) -> notify::Result<Vec<Target>> {
-    let mut bases = vec![PathBuf::new()];
-    let mut targets = Vec::new();
+    let mut fixed = PathBuf::new();
     let mut components = pattern.components().peekable();
-    while let Some(component) = components.next() {
-        let last = components.peek().is_none();
-        let segment = component.as_os_str();
-        let fixed = !matches!(component, Component::Normal(_)) || !has_wildcards(segment);
-        if fixed && targets.is_empty() && !last {
-            bases[0].push(segment);
-            continue;
+    while let Some(component) = components
+        .next_if(|component| !matches!(component, Component::Normal(name) if has_wildcards(name)))
+    {
+        fixed.push(component);
+    }
+    let mut names: Vec<_> = components
+        .map(|component| component.as_os_str().to_string_lossy().into_owned())
+        .collect();
+    // A pattern without wildcards is the name of a file.
+    if names.is_empty()
+        && let Some(name) = fixed.file_name()
+    {
+        names.push(name.to_string_lossy().into_owned());
+        fixed.pop();
+    }
+    let way = way::to(&fixed).map_err(|error| named(pattern, notify::Error::io(error)))?;
+    let mut targets = links(&way, pattern);
+    let mut bases = match way.end {
+        End::There(directory) => vec![directory],
+        End::Missing(directory, name) => {
+            targets.push(Target {
+                directory,
+                name: Name::Missing(name),
+                given: pattern.to_owned(),
+            });
+            return Ok(targets);
         }
+    };
+    for (index, name) in names.iter().enumerate() {
         let mut below = Vec::new();
-        for base in &bases {
-            let base = if base.as_os_str().is_empty() {
-                Path::new(".")
-            } else {
-                base
+        for base in bases {
+            let Some(directory) = base.canonicalize().ok().filter(|base| base.is_dir()) else {
+                continue;
             };
-            let directory = match base.canonicalize() {
-                Ok(directory) if directory.is_dir() => directory,
-                Err(error) if is_missing(&error) && targets.is_empty() => {
-                    return Ok(vec![missing(base, pattern)?]);
-                }
-                _ => continue,
-            };
-            let segment = segment.to_string_lossy().into_owned();
-            if !last {
-                below.extend(directories_like(&directory, &segment));
+            if index + 1 < names.len() {
+                below.extend(directories_like(&directory, name));
             }
             targets.push(Target {
                 directory,
-                name: Name::Like(segment),
+                name: Name::Like(name.clone()),
                 given: pattern.to_owned(),
             });
         }
         bases = below;
     }
     Ok(targets)
-}
-
-/// The nearest directory that there is above one that is missing, waiting for the next one down.
-fn missing(wanted: &Path, given: &Path) -> notify::Result<Target> {
-    let mut below = wanted;
-    loop {
-        let (Some(name), above) = (below.file_name(), parent(below)) else {
-            return Err(named(given, notify::Error::path_not_found()));
-        };
-        match above.canonicalize() {
-            Ok(directory) => {
-                return Ok(Target {
-                    directory,
-                    name: Name::Missing(name.to_owned()),
-                    given: given.to_owned(),
-                });
-            }
-            Err(error) if is_missing(&error) && above != below => below = above,
-            Err(error) => return Err(named(given, notify::Error::io(error))),
-        }
-    }
 }
 
 fn directories_like(directory: &Path, segment: &str) -> Vec<PathBuf> {
@@ -124,21 +132,11 @@ fn directories_like(directory: &Path, segment: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-fn parent(path: &Path) -> &Path {
-    path.parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
-}
-
 fn has_wildcards(segment: &OsStr) -> bool {
     segment
         .as_encoded_bytes()
         .iter()
         .any(|byte| matches!(byte, b'*' | b'?'))
-}
-
-fn is_missing(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound
 }
 
 fn named(path: &Path, error: notify::Error) -> notify::Error {
@@ -147,34 +145,36 @@ fn named(path: &Path, error: notify::Error) -> notify::Error {
 
 impl Target {
     pub(super) fn is_changed_by(&self, event: &Event) -> bool {
+        let counts = leaves_it_whole(event) || changes_the_set(event);
         // A rename has two paths: from and to.
-        match &self.name {
-            Name::File(name) => {
-                leaves_it_whole(event) && self.is_at(event.paths.last(), |found| found == name)
-            }
-            Name::Missing(name) => {
-                let is_there = leaves_it_whole(event) || changes_the_set(event);
-                is_there && self.is_at(event.paths.last(), |found| found == name)
-            }
-            Name::Like(pattern) => {
-                let counts = leaves_it_whole(event) || changes_the_set(event);
-                let like = |found: &OsStr| {
-                    found
-                        .to_str()
-                        .is_some_and(|found| config::file_name_matches(pattern, found))
-                };
-                counts && event.paths.iter().any(|path| self.is_at(Some(path), like))
-            }
-        }
+        counts
+            && event.paths.iter().any(|path| {
+                path.parent() == Some(&*self.directory)
+                    && path.file_name().is_some_and(|name| self.name.is(name))
+            })
     }
 
-    fn is_at(&self, path: Option<&PathBuf>, is_it: impl Fn(&OsStr) -> bool) -> bool {
-        path.is_some_and(|path| {
-            path.parent() == Some(&*self.directory)
-                && path
-                    .file_name()
-                    .is_some_and(|name| name == KUBERNETES_LINK || is_it(name))
+    /// Whether it was changed or moved into place at that time or later.
+    pub(super) fn is_changed_since(&self, since: SystemTime) -> bool {
+        let Name::File(name) = &self.name else {
+            return false;
+        };
+        std::fs::symlink_metadata(self.directory.join(name)).is_ok_and(|found| {
+            let seconds = u64::try_from(found.ctime()).unwrap_or_default();
+            let beyond = u64::try_from(found.ctime_nsec()).unwrap_or_default();
+            UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_nanos(beyond) >= since
         })
+    }
+}
+
+impl Name {
+    fn is(&self, found: &OsStr) -> bool {
+        match self {
+            Self::File(name) | Self::Missing(name) => found == name,
+            Self::Like(pattern) => found
+                .to_str()
+                .is_some_and(|found| config::file_name_matches(pattern, found)),
+        }
     }
 }
 
@@ -188,9 +188,10 @@ fn leaves_it_whole(event: &Event) -> bool {
     match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write))
         | EventKind::Modify(ModifyKind::Name(RenameMode::To | RenameMode::Both)) => true,
-        // A link is whole from the start; no writer closes it.
+        // A link, symbolic or hard, and a FIFO are whole from the start; no writer closes them.
         EventKind::Create(CreateKind::File | CreateKind::Any | CreateKind::Other) => {
-            event.paths.last().is_some_and(|path| path.is_symlink())
+            let found = event.paths.last().map(std::fs::symlink_metadata);
+            found.is_some_and(|found| found.is_ok_and(|it| !it.is_file() || it.nlink() > 1))
         }
         _ => false,
     }

@@ -13,6 +13,7 @@ use super::bindings::gateway::plugin::exchange::HeaderError;
 use super::bindings::gateway::plugin::types;
 use super::names::Names;
 use super::output::Output;
+use super::volume::Volume;
 use crate::config::{self, Secret};
 use crate::exchange::Exchange;
 use crate::message::phase::{Direction, Phases};
@@ -61,6 +62,8 @@ pub(in crate::plugin) struct Shared {
     pub(in crate::plugin) words: Words,
     /// Protects the log from a flood of failures.
     pub(in crate::plugin) gate: LogGate,
+    /// Bounds what the plugin itself writes to the log.
+    pub(super) volume: Volume,
     /// Protects the log from a flood of denied edits and calls.
     pub(super) denials: LogGate,
     /// Fields of requests and of responses that it may not read, and that the log has.
@@ -80,6 +83,7 @@ impl Shared {
     ) -> Self {
         let metrics = services.metrics.plugin(&plugin.name);
         let state = Namespace::new(&services.state, &plugin.name);
+        let volume = Volume::new(plugin.name.clone(), metrics.clone());
         Self {
             plugin,
             services,
@@ -89,6 +93,7 @@ impl Shared {
             words: Words::hiding(confidential.iter().map(Secret::reveal)),
             confidential,
             gate: LogGate::new(),
+            volume,
             denials: LogGate::new(),
             denied_reads: Mutex::default(),
         }
@@ -251,16 +256,17 @@ impl Guest {
     /// Writes what the guest wrote to its standard output and error to the log.
     pub(in crate::plugin) fn report_output(&self) {
         for output in &self.outputs {
-            let (plugin, words) = (&*self.shared.plugin.name, &self.shared.words);
-            output.log(plugin, self.route_name().unwrap_or(""), words);
+            let (volume, words) = (&self.shared.volume, &self.shared.words);
+            output.log(volume, self.route_name().unwrap_or(""), words);
         }
     }
 
     /// Writes down how many log lines of the call were not written.
     pub(in crate::plugin) fn report_suppressed(&self) {
         let suppressed = self.budget.log_suppressed();
+        self.shared.volume.lose(suppressed.into());
         if suppressed > 0
-            && let Some(_) = self.shared.denials.pass()
+            && let Some(_) = self.shared.volume.excess.pass()
         {
             tracing::warn!(
                 plugin = &*self.shared.plugin.name,

@@ -11,6 +11,7 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+use crate::plugin::host::volume::Volume;
 use crate::plugin::limits::take;
 use crate::plugin::words::Words;
 
@@ -44,7 +45,7 @@ impl Output {
     }
 
     /// Writes what came since the last time to the log.
-    pub(super) fn log(&self, plugin: &str, route: &str, words: &Words) {
+    pub(super) fn log(&self, volume: &Volume, route: &str, words: &Words) {
         let written = {
             let mut written = self.written.lock();
             if written.bytes.is_empty() && written.lost == 0 {
@@ -59,12 +60,19 @@ impl Output {
             _ => text.rfind('\n').map_or(0, |end| end + 1),
         };
         let mut lines = text[..whole].lines().filter(|line| !line.trim().is_empty());
+        let plugin = &*volume.plugin;
         for line in lines.by_ref().take(LINES) {
+            if volume.is_spent() {
+                continue;
+            }
             let line = words.line(line, whole);
-            tracing::info!(target: "gateway::plugin::log", plugin, route, "{line}");
+            if volume.take(route, line.len()) {
+                tracing::info!(target: "gateway::plugin::log", plugin, route, "{line}");
+            }
         }
         let (lines, bytes) = (lines.count(), written.lost + text.len() - whole);
-        if lines > 0 || bytes > 0 {
+        volume.lose(lines as u64);
+        if (lines > 0 || bytes > 0) && volume.excess.pass().is_some() {
             tracing::warn!(
                 plugin,
                 route,

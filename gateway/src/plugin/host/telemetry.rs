@@ -23,7 +23,7 @@ impl Guest {
             .iter()
             .map(|(name, value)| name.len() + value.len() + 2)
             .sum::<usize>();
-        if self.budget.log_line(message.len() + length) {
+        if self.budget.log_line(message.len() + length) && !self.shared.volume.is_spent() {
             self.write(level, &message, fields);
         }
         if matches!(level, Level::Error) {
@@ -89,6 +89,9 @@ impl Guest {
         };
         let fields: Vec<_> = fields.iter().map(field).collect();
         let fields = fields.join(" ");
+        if !self.shared.volume.take(route, message.len() + fields.len()) {
+            return;
+        }
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(target: "gateway::plugin::log", plugin, route, request, %fields, "{message}")

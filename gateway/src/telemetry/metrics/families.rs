@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 
 use super::Metrics;
 use super::shards::Histogram;
+use crate::telemetry::trace;
 
 impl Metrics {
     /// Everything in the text format of Prometheus.
@@ -130,7 +131,15 @@ impl Metrics {
                 "gateway_access_log_lost_lines",
                 "Lines of the access log that could not be written",
             ),
-            [([], self.lost_log_lines.sum())],
+            [([], self.lost_access_log_lines.load(Ordering::Relaxed))],
+        )?;
+        counters(
+            encoder,
+            (
+                "gateway_log_lost_lines",
+                "Lines of the gateway's own log that could not be written",
+            ),
+            [([], trace::lost_lines())],
         )?;
         counters(
             encoder,
@@ -312,7 +321,8 @@ mod tests {
         own.observe("age", &mut [], 0.2).unwrap();
         own.count("bad name", &mut [], 2).unwrap_err();
         metrics.error(ErrorKind::NoRoute);
-        metrics.log_lines_lost(3);
+        let lost = metrics.lost_access_log_lines();
+        lost.fetch_add(3, Ordering::Relaxed);
         metrics.listener("public").opened();
         metrics.listener("public").opened();
         metrics.listener("public").closed();

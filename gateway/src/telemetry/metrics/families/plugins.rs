@@ -89,6 +89,17 @@ impl Metrics {
                 "Edits and calls that plugins were not allowed, by kind",
             ),
             denied,
+        )?;
+        let suppressed = plugins
+            .iter()
+            .map(|(plugin, metrics)| ([name(plugin)], metrics.suppressed_lines.sum()));
+        counters(
+            encoder,
+            (
+                "gateway_plugin_log_suppressed_lines",
+                "Lines that plugins logged beyond what they may write in a call or a second",
+            ),
+            suppressed,
         )
     }
 
