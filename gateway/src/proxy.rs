@@ -11,6 +11,7 @@ mod decode;
 mod forward;
 pub mod normalise;
 mod passage;
+mod refused;
 mod respond;
 mod send;
 mod stream;
@@ -40,6 +41,7 @@ use send::send;
 
 pub use body::Body;
 pub use passage::{Completions, Local};
+pub use refused::refused;
 
 /// Answers one request.
 ///

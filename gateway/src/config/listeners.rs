@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use super::certificates;
 use super::description::Words;
 use super::item::Item;
-use super::model::{Admin, Limits, Listener};
+use super::model::{Admin, HalfClose, Limits, Listener};
 use super::process::address;
 use super::reason::Reason;
 use super::scope::{Location, Scope};
@@ -41,6 +41,12 @@ static WORDS: Words = Words {
             "Networks whose `X-Forwarded-*` and `Forwarded` fields are believed.",
         ),
         (
+            "half_close",
+            "What the end of a client's side of an HTTP/1 connection means once its request is whole. `abort`: the \
+             client has left, its request ends upstream too, and is logged with 499. `answer`: it has said all and waits \
+             for the answer. A client that resets its connection has left in any case.",
+        ),
+        (
             "unusual_names",
             "What becomes of request fields whose names have other characters than letters, digits and `-`, trailers \
              too. Some servers read `x_user` as `x-user`, which a plugin may have set: so such fields are dropped, or \
@@ -56,6 +62,7 @@ address = "0.0.0.0:8443"
 protocols = ["h1", "h2"]
 proxy_protocol = false
 trusted_proxies = ["10.0.0.0/8", "192.0.2.1"]
+half_close = "abort"
 unusual_names = "drop"
 tls = { certificates = [{ cert = "cert.pem", key = "key.pem" }], min_version = "1.2" }
 
@@ -86,6 +93,12 @@ pub(super) fn listener(item: &Item<'_>) -> Option<(Option<Listener>, Json)> {
         });
         let trusted_proxies = table.item_or("trusted_proxies", &[]);
         let trusted_proxies = trusted_proxies.as_ref().map(networks).unwrap_or_default();
+        let half_close = table.or("half_close", Default::Text("abort"), |item| {
+            item.choice(
+                &[("abort", HalfClose::Abort), ("answer", HalfClose::Answer)],
+                &[],
+            )
+        });
         let unusual_names = table.or("unusual_names", Default::Text("drop"), |item| {
             item.choice(
                 &[
@@ -104,6 +117,7 @@ pub(super) fn listener(item: &Item<'_>) -> Option<(Option<Listener>, Json)> {
             h1,
             h2,
             trusted_proxies,
+            half_close,
             unusual_names,
             tls: tls.flatten(),
             limits,

@@ -79,7 +79,7 @@ pub struct AccessLog {
     /// Where it goes.
     pub path: AccessLogPath,
     /// The share of exchanges that is logged, 0.0 to 1.0. Always logged is what the gateway or the upstream failed
-    /// at: 5xx, responses that broke off, and exchanges that ended without a response.
+    /// at: 5xx, responses that broke off, and exchanges that ended without a response and not by the client.
     pub sample: f64,
 }
 
@@ -138,12 +138,24 @@ pub struct Listener {
     pub h2: bool,
     /// Peers whose `X-Forwarded-*` and `Forwarded` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// What the end of a client's side of an HTTP/1 connection means.
+    pub half_close: HalfClose,
     /// What becomes of fields whose names have other characters than letters, digits and `-`.
     pub unusual_names: UnusualNames,
     /// TLS, if it is spoken.
     pub tls: Option<Tls>,
     /// What one client may take.
     pub limits: Limits,
+}
+
+/// `listeners.half_close`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HalfClose {
+    /// The client has left: its request ends.
+    #[default]
+    Abort,
+    /// It has said all: its request is answered.
+    Answer,
 }
 
 /// `listeners.tls`. Certificates are read and matched with their keys by the loader.

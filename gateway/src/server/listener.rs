@@ -201,6 +201,7 @@ mod tests {
             h1: true,
             h2: false,
             trusted_proxies: vec![],
+            half_close: Default::default(),
             unusual_names: Default::default(),
             tls: None,
             limits: limits(),

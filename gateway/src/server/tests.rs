@@ -109,6 +109,7 @@ fn start_with(h1: bool, h2: bool, tls: Option<config::Tls>, limits: config::Limi
         h1,
         h2,
         trusted_proxies: vec![],
+        half_close: Default::default(),
         unusual_names: Default::default(),
         tls,
         limits,
