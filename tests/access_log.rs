@@ -115,7 +115,7 @@ fn a_request_that_the_client_takes_back_is_logged_counted_and_completed() {
     upstream.head(0);
     client.frame(RST_STREAM, 0, 1, &CANCEL.to_be_bytes());
     upstream.ended(0);
-    assert_over(&gateway, "\"status\":null", "aborted", "\"bytes_out\":0");
+    assert_over(&gateway, "\"status\":499", "499", "\"bytes_out\":0");
     let completed = r#"gateway_custom_completed_total{plugin="probe",status="0"}"#;
     assert_eq!(gateway.metric(completed), 1.0);
 }

@@ -13,6 +13,7 @@ mod grpc;
 mod max_forwards;
 pub mod normalise;
 mod passage;
+mod refused;
 mod respond;
 mod send;
 mod stream;
@@ -43,6 +44,7 @@ use send::send;
 
 pub use body::Body;
 pub use passage::{Completions, Local};
+pub use refused::refused;
 
 /// Answers one request.
 ///

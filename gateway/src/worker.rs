@@ -13,7 +13,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::proxy::{self, Local, complete};
+use crate::server::connection::Connection;
 use crate::server::drain::{Drain, Stage};
+use crate::server::serve::Hearing;
 use crate::server::{Settings, listener};
 use crate::snapshot::{InForce, Published};
 use crate::telemetry::metrics;
@@ -164,10 +166,16 @@ async fn serve(
 fn listen(local: Rc<Local>, listener: Settings, socket: std::net::TcpListener, drain: Rc<Drain>) {
     tokio::task::spawn_local(async move {
         let name = listener.load().config.name.clone();
-        let handler = move |connection, request| {
-            // Called inside the block: a future that is moved into another takes its room twice.
-            let local = local.clone();
-            async { Ok::<_, Infallible>(proxy::handle(local, connection, request).await) }
+        let hears = local.clone();
+        let handler = Hearing {
+            answer: move |connection, request| {
+                // Called inside the block: a future that is moved into another takes its room twice.
+                let local = local.clone();
+                async { Ok::<_, Infallible>(proxy::handle(local, connection, request).await) }
+            },
+            refused: move |connection: &Connection, status| {
+                proxy::refused(&hears, connection, status);
+            },
         };
         if let Err(error) = listener::accept_loop(socket, listener, drain, handler).await {
             tracing::error!(listener = %name, %error, "the listener ended");

@@ -111,6 +111,14 @@ pub(crate) struct Blocking {
     tcp: std::net::TcpStream,
 }
 
+impl Blocking {
+    /// Says by TLS that nothing follows.
+    pub(crate) fn say_end(&mut self) {
+        self.tls.send_close_notify();
+        self.flush().unwrap();
+    }
+}
+
 impl Read for Blocking {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {

@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use super::certificates;
 use super::description::Words;
 use super::item::Item;
-use super::model::{Admin, Limits, Listener};
+use super::model::{Admin, HalfClose, Limits, Listener};
 use super::process::address;
 use super::reason::Reason;
 use super::scope::{Location, Scope};
@@ -54,6 +54,12 @@ static WORDS: Words = Words {
              directions. Unless given, nothing is said.",
         ),
         (
+            "half_close",
+            "What the end of a client's side of an HTTP/1 connection means once its request is whole. `abort`: the \
+             client has left, its request ends upstream too, and is logged with 499. `answer`: it has said all and waits \
+             for the answer. A client that resets its connection has left in any case.",
+        ),
+        (
             "unusual_names",
             "What becomes of request fields whose names have other characters than letters, digits and `-`, trailers \
              too. Some servers read `x_user` as `x-user`, which a plugin may have set: so such fields are dropped, or \
@@ -71,6 +77,7 @@ proxy_protocol = false
 trusted_proxies = ["10.0.0.0/8", "192.0.2.1"]
 client_from = "x-forwarded-for"
 via = "edge"
+half_close = "abort"
 unusual_names = "drop"
 tls = { certificates = [{ cert = "cert.pem", key = "key.pem" }], min_version = "1.2" }
 
@@ -111,6 +118,12 @@ pub(super) fn listener(item: &Item<'_>) -> Option<(Option<Listener>, Json)> {
             )
         });
         let via = table.optional("via", via);
+        let half_close = table.or("half_close", Default::Text("abort"), |item| {
+            item.choice(
+                &[("abort", HalfClose::Abort), ("answer", HalfClose::Answer)],
+                &[],
+            )
+        });
         let unusual_names = table.or("unusual_names", Default::Text("drop"), |item| {
             item.choice(
                 &[
@@ -131,6 +144,7 @@ pub(super) fn listener(item: &Item<'_>) -> Option<(Option<Listener>, Json)> {
             trusted_proxies,
             client_from,
             via,
+            half_close,
             unusual_names,
             tls: tls.flatten(),
             limits,

@@ -81,7 +81,7 @@ pub struct AccessLog {
     /// Where it goes.
     pub path: AccessLogPath,
     /// The share of exchanges that is logged, 0.0 to 1.0. Always logged is what the gateway or the upstream failed
-    /// at: 5xx, responses that broke off, and exchanges that ended without a response.
+    /// at: 5xx, responses that broke off, and exchanges that ended without a response and not by the client.
     pub sample: f64,
 }
 
@@ -144,6 +144,8 @@ pub struct Listener {
     pub client_from: ClientFrom,
     /// What is added to Via.
     pub via: Option<Via>,
+    /// What the end of a client's side of an HTTP/1 connection means.
+    pub half_close: HalfClose,
     /// What becomes of fields whose names have other characters than letters, digits and `-`.
     pub unusual_names: UnusualNames,
     /// TLS, if it is spoken.
@@ -160,6 +162,16 @@ impl Listener {
             from: self.client_from,
         }
     }
+}
+
+/// `listeners.half_close`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HalfClose {
+    /// The client has left: its request ends.
+    #[default]
+    Abort,
+    /// It has said all: its request is answered.
+    Answer,
 }
 
 /// `listeners.tls`. Certificates are read and matched with their keys by the loader.

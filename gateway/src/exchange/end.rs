@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::Parts;
 use crate::clock;
@@ -10,12 +10,18 @@ use crate::message::error::ErrorKind;
 use crate::telemetry::access_log::Line;
 use crate::telemetry::span;
 
+/// What nginx calls an exchange whose client left before it had an answer. It is sent to nobody.
+const CLIENT_CLOSED: u16 = 499;
+
 impl Drop for Parts {
     /// The end of an exchange: at the last byte, or where a client or a plugin broke it off.
     fn drop(&mut self) {
         let record = &mut self.record;
         if !record.finished {
-            record.error.get_or_insert(ErrorKind::ClientClosed);
+            let error = *record.error.get_or_insert(ErrorKind::ClientClosed);
+            if error == ErrorKind::ClientClosed && record.status.is_none() {
+                record.status = StatusCode::from_u16(CLIENT_CLOSED).ok();
+            }
         }
         if let Some(error) = record.error {
             self.view.metrics.error(error);

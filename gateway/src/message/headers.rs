@@ -8,7 +8,7 @@ mod forwarded;
 pub mod properties;
 mod rfc7239;
 
-use http::header::{CONNECTION, ETAG, HeaderName, TE, UPGRADE};
+use http::header::{CONNECTION, COOKIE, ETAG, HeaderName, TE, UPGRADE};
 use http::{HeaderMap, HeaderValue};
 
 use super::fields::{self, OF_CONNECTION};
@@ -80,6 +80,30 @@ pub struct Seen {
     pub ends_here: bool,
     /// One with an unusual name: see [`names::Rule`](super::names::Rule).
     pub unusual: bool,
+}
+
+/// Puts the fields of Cookie together: HTTP/2 splits them to compress them better (RFC 9113, section 8.2.3), and they
+/// are one (RFC 6265, section 5.4).
+#[cold]
+pub fn join_cookies(headers: &mut HeaderMap) {
+    let cookies: Vec<_> = headers.get_all(COOKIE).iter().collect();
+    if cookies.len() < 2 {
+        return;
+    }
+    let secret = cookies.iter().any(|cookie| cookie.is_sensitive());
+    let parts: Vec<&[u8]> = cookies.into_iter().map(HeaderValue::as_bytes).collect();
+    // Of values that are fit, joined by what is fit.
+    if let Ok(mut joined) = HeaderValue::from_bytes(&parts.join(&b"; "[..])) {
+        joined.set_sensitive(secret);
+        headers.insert(COOKIE, joined);
+    }
+}
+
+/// Whether white space stands at an end of a value: HTTP/1 has it removed, HTTP/2 forbids it (RFC 9113, section 8.2.1).
+pub fn is_padded(value: &HeaderValue) -> bool {
+    let space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    let bytes = value.as_bytes();
+    space(bytes.first()) || space(bytes.last())
 }
 
 /// Removes what does not go on from here.

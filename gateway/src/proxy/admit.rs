@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use http::header::VIA;
 use http::request::Parts;
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::uri::{PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use http_body::Body as _;
 
 use super::normalise;
@@ -29,6 +29,18 @@ const AMBIGUOUS: Refusal = Refusal {
     reason: "Content-Length and Transfer-Encoding came together",
 };
 
+/// RFC 9113, section 8.2.1.
+const PADDED: Refusal = Refusal {
+    status: StatusCode::BAD_REQUEST,
+    reason: "a field value begins or ends with white space",
+};
+
+/// What is named by another scheme is not served here (RFC 9110, section 7.4).
+const FOREIGN: Refusal = Refusal {
+    status: StatusCode::BAD_REQUEST,
+    reason: "the scheme is neither http nor https",
+};
+
 /// HTTP/2 has no guard that counts them. RFC 6585, section 5.
 const TOO_MANY_FIELDS: Refusal = Refusal {
     status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -46,16 +58,21 @@ const UNUSUAL_NAME: Refusal = Refusal {
 pub(super) fn admit(
     local: Rc<Local>,
     connection: &Rc<Connection>,
-    parts: Parts,
+    mut parts: Parts,
     body: &ClientBody,
     body_limit: u64,
 ) -> (Passage, Result<(), Box<Error>>) {
+    if parts.headers.keys_len() < parts.headers.len() {
+        headers::join_cookies(&mut parts.headers);
+    }
     let listener = &connection.listener.config;
     let believed = listener.believed();
     let (peer, secure) = (connection.peer.ip(), connection.tls.is_some());
     let identity = headers::client(&parts.headers, peer, secure, believed);
     let target = match connection.ambiguous_framing() {
         true => Err(AMBIGUOUS),
+        false if connection.h2 && parts.headers.values().any(headers::is_padded) => Err(PADDED),
+        false if is_foreign(&parts.uri) => Err(FOREIGN),
         false => {
             let Parts {
                 method,
@@ -111,6 +128,12 @@ fn route(passage: &mut Passage, connection: &Connection, identity: &Identity) ->
     let path = &exchange.route.config.matcher.path;
     exchange.client.params = route::params(path, exchange.request.path.path());
     Ok(())
+}
+
+/// Whether the target has a scheme that this gateway does not speak.
+fn is_foreign(uri: &Uri) -> bool {
+    uri.scheme()
+        .is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS)
 }
 
 /// What stands in the log where a request does not say what it asks for.

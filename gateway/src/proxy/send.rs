@@ -24,7 +24,7 @@ pub(super) fn send(
 ) -> Response<Body> {
     let length = match is_alone(&passage) {
         true => responded.leave_out(&passage),
-        false => responded.length(),
+        false => responded.length(&passage),
     };
     let mut head = head(&mut passage, &length);
     let Responded {
@@ -56,23 +56,27 @@ pub(super) enum Length {
 
 impl Responded {
     /// What Content-Length says of the body.
-    fn length(&self) -> Length {
+    fn length(&self, passage: &Passage) -> Length {
         match (&self.pipeline, &self.body) {
+            // What it announces to a HEAD is not to come, and the client, who may have asked for another, waits.
+            (None, Source::Upstream(_)) if passage.request.method == Method::HEAD => Length::Of(0),
             (None, Source::Upstream(_)) => Length::Kept,
             _ => Length::Open,
         }
     }
 
     /// Leaves the body out; what Content-Length says then. To a HEAD, the length of a body made here; one from an
-    /// upstream came without its bytes. A 204 has none (RFC 9110, section 8.6).
+    /// upstream came without its bytes. A 204 has none (RFC 9110, section 8.6), and that of a 205 is 0 (15.3.6).
     #[cold]
     fn leave_out(&mut self, passage: &Passage) -> Length {
         let is_head = passage.client.method == Method::HEAD && passage.record.endpoint.is_none();
-        let length = match &self.body {
+        let length = match (&self.pipeline, &self.body) {
             _ if status(passage) == Some(StatusCode::NO_CONTENT) => Length::Open,
+            _ if status(passage) == Some(StatusCode::RESET_CONTENT) => Length::Of(0),
             _ if self.would_be_edited => Length::Open,
-            Source::Full(bytes) if self.pipeline.is_none() && is_head => Length::Of(bytes.len()),
-            _ => self.length(),
+            (None, Source::Full(bytes)) if is_head => Length::Of(bytes.len()),
+            (None, Source::Upstream(_)) => Length::Kept,
+            _ => Length::Open,
         };
         self.pipeline = None;
         if !self.body.is_end_stream() {
@@ -82,11 +86,15 @@ impl Responded {
     }
 }
 
-/// Whether a head goes out without a body, whatever there is of one (RFC 9110, sections 9.3.2, 15.3.5 and 15.4.5).
+/// Whether a head goes out without a body, whatever there is of one (RFC 9110, sections 9.3.2, 15.3.5, 15.3.6 and
+/// 15.4.5).
 pub(super) fn is_alone(passage: &Passage) -> bool {
     let is_bodiless = |status: StatusCode| {
         status.is_informational()
-            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+            || matches!(
+                status,
+                StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
+            )
     };
     passage.client.method == Method::HEAD || status(passage).is_some_and(is_bodiless)
 }

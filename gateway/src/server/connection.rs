@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use http::HeaderValue;
+use http::{HeaderValue, Version};
 use tokio::sync::oneshot;
 
 use super::drain::{Drain, Open};
@@ -43,6 +43,8 @@ pub struct Connection {
     pub(crate) requests: Cell<u64>,
     /// Exchanges that have not ended.
     pub(crate) in_flight: Cell<usize>,
+    /// HTTP/1: whether the request in hand is of HTTP/1.0.
+    pub(crate) is_1_0: Cell<bool>,
     /// HTTP/1: whether hyper is off the connection.
     pub(crate) resting: Cell<bool>,
     /// HTTP/1: who takes the stream when hyper leaves after a 101.
@@ -103,11 +105,21 @@ impl Connection {
             && !clocks.eof.load(Relaxed)
     }
 
+    /// A request of that version came.
+    pub(super) fn set_version(&self, version: Version) {
+        self.is_1_0.set(version <= Version::HTTP_10);
+    }
+
     /// Counts an exchange, until what is returned is dropped.
     pub(super) fn begin(self: &Rc<Self>) -> InFlight {
         self.in_flight.set(self.in_flight.get() + 1);
         self.requests.set(self.requests.get() + 1);
-        let slot = if self.h2 { self.streams.begin() } else { 0 };
+        let slot = if self.h2 {
+            self.streams.begin()
+        } else {
+            self.clocks.serving.store(true, Relaxed);
+            0
+        };
         InFlight {
             connection: self.clone(),
             slot,
@@ -138,6 +150,8 @@ impl Drop for InFlight {
             .set(self.connection.in_flight.get() - 1);
         if self.connection.h2 {
             self.connection.streams.end(self.slot);
+        } else {
+            self.connection.clocks.serving.store(false, Relaxed);
         }
     }
 }

@@ -16,6 +16,7 @@
 pub(super) mod clocks;
 pub mod h1;
 pub mod h2;
+mod presence;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod properties;
 mod window;
@@ -29,6 +30,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::config::HalfClose;
 use crate::net::Stream;
 use clocks::{Clocks, now};
 
@@ -49,6 +51,11 @@ pub struct Guarded {
     prefix: Bytes,
     scanner: Scanner,
     clocks: Arc<Clocks>,
+    half_close: HalfClose,
+    /// The client's side has ended while a request was served.
+    said_all: bool,
+    /// Why the client of the request that is served has left.
+    gone: Option<io::Error>,
 }
 
 impl Guarded {
@@ -57,12 +64,16 @@ impl Guarded {
         prefix: Bytes,
         scanner: Scanner,
         clocks: Arc<Clocks>,
+        half_close: HalfClose,
     ) -> Self {
         Self {
             stream,
             prefix,
             scanner,
             clocks,
+            half_close,
+            said_all: false,
+            gone: None,
         }
     }
 
@@ -182,7 +193,14 @@ impl AsyncRead for Guarded {
             return Poll::Ready(Err(no_end()));
         }
         let before = buf.filled().len();
-        ready!(this.poll_read_raw(cx, buf))?;
+        if let Err(error) = ready!(this.poll_read_raw(cx, buf)) {
+            if !this.clocks.serving.load(Relaxed) {
+                return Poll::Ready(Err(error));
+            }
+            // It is the end of the exchange, not of its body: hyper flushes next, and meets it there.
+            this.gone = Some(error);
+            return Poll::Pending;
+        }
         let Some(read) = buf.filled().get(before..).filter(|read| !read.is_empty()) else {
             this.clocks.eof.store(true, Relaxed);
             return Poll::Ready(Ok(()));
@@ -225,6 +243,10 @@ impl AsyncWrite for Guarded {
         // hyper flushes when it has written all that it had.
         if this.clocks.interim.is_waiting() {
             ready!(this.write_interim(cx))?;
+        }
+        // hyper comes by here whenever it is polled and has nothing to write.
+        if this.clocks.serving.load(Relaxed) {
+            this.watch(cx)?;
         }
         match &mut this.stream {
             // Nothing to flush, and it must not count as progress.

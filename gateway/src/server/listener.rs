@@ -203,6 +203,7 @@ mod tests {
             trusted_proxies: vec![],
             client_from: Default::default(),
             via: None,
+            half_close: Default::default(),
             unusual_names: Default::default(),
             tls: None,
             limits: limits(),

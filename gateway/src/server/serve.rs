@@ -57,6 +57,9 @@ pub trait Handler: Clone + 'static {
 
     /// Answers one request.
     fn call(&self, connection: Rc<Connection>, request: Request<Incoming>) -> Self::Future;
+
+    /// A request that nobody could read was answered with this status.
+    fn refused(&self, _connection: &Connection, _status: StatusCode) {}
 }
 
 impl<H, F, B, E> Handler for H
@@ -72,6 +75,33 @@ where
 
     fn call(&self, connection: Rc<Connection>, request: Request<Incoming>) -> F {
         self(connection, request)
+    }
+}
+
+/// A handler that also hears of what is refused before it is a request.
+#[derive(Debug, Clone)]
+pub struct Hearing<H, R> {
+    /// Answers requests.
+    pub answer: H,
+    /// Hears of the others.
+    pub refused: R,
+}
+
+impl<H, R> Handler for Hearing<H, R>
+where
+    H: Handler,
+    R: Fn(&Connection, StatusCode) + Clone + 'static,
+{
+    type Body = H::Body;
+    type Error = H::Error;
+    type Future = H::Future;
+
+    fn call(&self, connection: Rc<Connection>, request: Request<Incoming>) -> Self::Future {
+        self.answer.call(connection, request)
+    }
+
+    fn refused(&self, connection: &Connection, status: StatusCode) {
+        (self.refused)(connection, status);
     }
 }
 
@@ -123,6 +153,7 @@ pub(crate) async fn accept<H: Handler>(
         active: Cell::new(None),
         requests: Cell::new(0),
         in_flight: Cell::new(0),
+        is_1_0: Cell::new(false),
         resting: Cell::new(false),
         tunnel: RefCell::default(),
         streams: Streams::default(),
@@ -141,11 +172,13 @@ async fn lingered(drain: &Drain) {
 /// Serves HTTP on a stream whose protocol is known.
 async fn serve<H: Handler>(stream: Stream, prefix: Bytes, connection: Rc<Connection>, handler: H) {
     let limits = &connection.listener.config.limits;
+    let half_close = connection.listener.config.half_close;
     let clocks = connection.clocks.clone();
     let service = {
-        let connection = connection.clone();
+        let (connection, handler) = (connection.clone(), handler.clone());
         hyper::service::service_fn(move |request: Request<Incoming>| {
             let in_flight = connection.begin();
+            connection.set_version(request.version());
             let handler = handler.clone();
             let unseen = !connection.h2 && connection.is_unseen();
             let version = request.version();
@@ -162,6 +195,7 @@ async fn serve<H: Handler>(stream: Stream, prefix: Bytes, connection: Rc<Connect
                 response.map(|mut response| {
                     finish_head(&in_flight.connection, version, &mut response);
                     response.map(|body| Tracked {
+                        over: body.is_end_stream(),
                         body,
                         in_flight,
                         sent: 0,
@@ -172,14 +206,17 @@ async fn serve<H: Handler>(stream: Stream, prefix: Bytes, connection: Rc<Connect
         })
     };
     if connection.h2 {
-        let io = Guarded::new(stream, prefix, Scanner::H2(h2::Scanner::new()), clocks);
+        let scanner = Scanner::H2(h2::Scanner::new());
+        let io = Guarded::new(stream, prefix, scanner, clocks, half_close);
         let http = http2_builder(limits, OnWorker(connection.clone()))
             .serve_connection(TokioIo::new(io), service);
         watchdog::h2(std::pin::pin!(http), &connection).await;
     } else {
         let scanner = h1::Scanner::new(limits.header_bytes, limits.header_count);
-        let io = Guarded::new(stream, prefix, Scanner::H1(scanner), clocks);
-        watchdog::h1(io, service, &http1_builder(limits), &connection).await;
+        let io = Guarded::new(stream, prefix, Scanner::H1(scanner), clocks, half_close);
+        let http = http1_builder(limits);
+        let refused = |status| handler.refused(&connection, status);
+        watchdog::h1(io, service, &http, &connection, &refused).await;
     }
 }
 
@@ -267,6 +304,18 @@ struct Tracked<B> {
     /// The last byte of a chunk that the client may have no room for. hyper asks for what follows only when it
     /// has: so the exchange does not end before its data can go.
     held: Option<Bytes>,
+    /// HTTP/1: nothing follows.
+    over: bool,
+}
+
+impl<B> Drop for Tracked<B> {
+    /// To a client of HTTP/1.0 the end of the connection may be the end of the body: where it is not, it is a reset.
+    fn drop(&mut self) {
+        let connection = &self.in_flight.connection;
+        if connection.is_1_0.get() && !self.over {
+            connection.clocks.reset.store(true, Relaxed);
+        }
+    }
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Tracked<B> {
@@ -307,7 +356,13 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Tracked<B> {
         if this.in_flight.connection.h2 {
             this.poll_h2(cx)
         } else {
-            Pin::new(&mut this.body).poll_frame(cx)
+            let polled = Pin::new(&mut this.body).poll_frame(cx);
+            this.over = match &polled {
+                Poll::Ready(None) => true,
+                Poll::Ready(Some(Ok(_))) => this.body.is_end_stream(),
+                _ => false,
+            };
+            polled
         }
     }
 

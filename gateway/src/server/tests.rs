@@ -111,6 +111,7 @@ fn start_with(h1: bool, h2: bool, tls: Option<config::Tls>, limits: config::Limi
         trusted_proxies: vec![],
         client_from: Default::default(),
         via: None,
+        half_close: Default::default(),
         unusual_names: Default::default(),
         tls,
         limits,

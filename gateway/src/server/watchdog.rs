@@ -3,6 +3,8 @@
 //! When the timer fires it looks at what the guard and the exchanges noted, and is armed again for what is left
 //! of the nearest limit. It fires at least once per shortest limit, so no limit is overrun.
 
+mod judge;
+
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering::Relaxed;
@@ -18,35 +20,14 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use super::connection::Connection;
 use super::drain::{LINGER, Stage};
 use super::guard::Guarded;
-use super::guard::clocks::{at, now};
+use super::guard::clocks::now;
 use crate::allocator;
+use judge::{End, Limits, Marks, Verdict, judge};
 
-/// How long nothing must have come before an HTTP/1 connection is put to rest.
-pub(super) const REST: Duration = Duration::from_millis(if cfg!(test) { 150 } else { 3_000 });
+pub(super) use judge::REST;
 
-/// How a connection ends before HTTP ends it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// Closed without a word.
-    Close,
-    /// Reset: the client does not take what is written.
-    Reset,
-    /// The head under way is answered with this status, then closed.
-    Refuse(u16),
-    /// HTTP/2 GOAWAY, then closed when the streams are over.
-    GoAway,
-    /// HTTP/1: not the end, only of hyper's part, whose buffers are given back until the client sends again.
-    Rest,
-    /// HTTP/1: answered with 101.
-    Tunnel,
-}
-
-/// What the watchdog found.
-enum Verdict {
-    /// Look again after so many milliseconds.
-    Wait(u64),
-    End(End),
-}
+/// How often a socket is asked for a client that bytes hide which wait to be read.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Drives an HTTP/1 connection to its end.
 ///
@@ -57,6 +38,7 @@ pub(crate) async fn h1<S, B>(
     mut service: S,
     http: &http1::Builder,
     connection: &Connection,
+    refused: &dyn Fn(StatusCode),
 ) where
     S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -108,15 +90,26 @@ pub(crate) async fn h1<S, B>(
         }
         watch.as_mut().rest(false);
     };
+    finish(&mut io, connection, end, refused).await;
+}
+
+/// Ends an HTTP/1 connection that hyper has left.
+async fn finish(io: &mut Guarded, connection: &Connection, end: End, refused: &dyn Fn(StatusCode)) {
+    if let End::Refuse(status) | End::Refused(status) = end
+        && let Ok(status) = StatusCode::from_u16(status)
+    {
+        refused(status);
+    }
     match end {
+        _ if connection.clocks.reset.load(Relaxed) => {}
         End::Reset => connection.clocks.reset.store(true, Relaxed),
         End::Refuse(status) => {
             let answered = timeout(LINGER, io.stream().write_all(refusal(status))).await;
             if matches!(answered, Ok(Ok(()))) {
-                close(&mut io, connection).await;
+                close(io, connection).await;
             }
         }
-        End::Close | End::GoAway | End::Rest | End::Tunnel => close(&mut io, connection).await,
+        _ => close(io, connection).await,
     }
 }
 
@@ -132,7 +125,10 @@ async fn drive(
         loop {
             let result = match http.as_mut().poll(cx) {
                 Poll::Ready(result) => result,
-                Poll::Pending => return watch.as_mut().poll(cx),
+                Poll::Pending => match watch.as_mut().poll(cx) {
+                    Poll::Ready(End::Look) => continue,
+                    other => return other,
+                },
             };
             if result.is_ok() && !left && clocks.asked_upgrade.load(Relaxed) {
                 // Then hyper leaves before it has written all and shut down, also where the upgrade was refused. Asked
@@ -143,12 +139,25 @@ async fn drive(
             // A client that leaves as well may be faster.
             if let (Err(error), false) = (&result, left) {
                 tracing::debug!(peer = %connection.peer, %error, "connection failed");
+                if let Some(status) = answered_by_hyper(error) {
+                    return Poll::Ready(End::Refused(status));
+                }
             }
             let switched = result.is_ok() && clocks.tunnel.load(Relaxed);
             return Poll::Ready(if switched { End::Tunnel } else { End::Close });
         }
     })
     .await
+}
+
+/// The status that hyper has answered a head with that it could not read.
+fn answered_by_hyper(error: &hyper::Error) -> Option<u16> {
+    if error.is_parse_too_large() {
+        // The target alone may be larger than the head may be: its type ends at 64 KiB.
+        let long_target = error.to_string().contains("URI");
+        return Some(if long_target { 414 } else { 431 });
+    }
+    error.is_parse().then_some(400)
 }
 
 /// Drives an HTTP/2 connection to its end.
@@ -225,6 +234,8 @@ pin_project_lite::pin_project! {
         // When GOAWAY was sent; 0: not yet.
         going: u64,
         registered: bool,
+        // Whether it looks for the client now and then.
+        looking: bool,
         // When hyper was put on the connection again; 0: it never rested.
         woken: u64,
     }
@@ -247,6 +258,7 @@ impl<'a> Watch<'a> {
             stage_since: 0,
             going: 0,
             registered: false,
+            looking: false,
             woken: 0,
         }
     }
@@ -293,6 +305,12 @@ impl<'a> Watch<'a> {
                 return Poll::Ready(End::GoAway);
             }
         }
+        let looking = connection.clocks.unwatched.load(Relaxed) && connection.in_flight.get() > 0;
+        if looking != std::mem::replace(this.looking, looking) && looking {
+            let soon = this.timer.deadline().min(Instant::now() + LOOK);
+            this.timer.as_mut().reset(soon);
+            *this.armed = false;
+        }
         loop {
             // The waker that a timer was armed with stays this task's: there is nothing to do until it fires.
             if *this.armed && !this.timer.is_elapsed() {
@@ -308,10 +326,15 @@ impl<'a> Watch<'a> {
                 woken: *this.woken,
             };
             match judge(connection, now(), marks) {
-                Verdict::Wait(ms) => this
-                    .timer
-                    .as_mut()
-                    .reset(Instant::now() + Duration::from_millis(ms)),
+                Verdict::Wait(ms) => {
+                    let wait = Duration::from_millis(ms);
+                    let wait = if looking { wait.min(LOOK) } else { wait };
+                    this.timer.as_mut().reset(Instant::now() + wait);
+                    if looking {
+                        connection.clocks.look.store(true, Relaxed);
+                        return Poll::Ready(End::Look);
+                    }
+                }
                 Verdict::End(End::GoAway) => {
                     *this.going = now();
                     this.timer.as_mut().reset(Instant::now() + LINGER);
@@ -321,120 +344,4 @@ impl<'a> Watch<'a> {
             }
         }
     }
-}
-
-/// The limits in milliseconds.
-struct Limits {
-    head: u64,
-    body_idle: u64,
-    idle: u64,
-    shortest: u64,
-}
-
-impl Limits {
-    fn of(connection: &Connection) -> Self {
-        let limits = &connection.listener.config.limits;
-        let (head, body_idle, idle) = (
-            as_ms(limits.header_timeout),
-            as_ms(limits.body_idle),
-            as_ms(limits.idle),
-        );
-        Self {
-            head,
-            body_idle,
-            idle,
-            shortest: head.min(body_idle).min(idle),
-        }
-    }
-}
-
-/// At least one.
-fn as_ms(limit: Duration) -> u64 {
-    u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1)
-}
-
-/// When something happened; 0: it has not.
-struct Marks {
-    /// The drain began.
-    draining: u64,
-    /// GOAWAY was sent.
-    going: u64,
-    /// The connection ended its rest.
-    woken: u64,
-}
-
-/// What is due.
-fn judge(connection: &Connection, now: u64, marks: Marks) -> Verdict {
-    let limits = Limits::of(connection);
-    let linger = as_ms(LINGER);
-    let clocks = &connection.clocks;
-    let (head, write) = (
-        clocks.head_since.load(Relaxed),
-        clocks.write_since.load(Relaxed),
-    );
-    let active = connection.active.get().map_or(0, at);
-    let active = active.max(connection.opened);
-    let quiet = connection.in_flight.get() == 0;
-    let resting = connection.resting.get();
-    let mut wait = if resting {
-        limits.idle
-    } else if marks.draining != 0 || marks.going != 0 {
-        limits.shortest.min(linger)
-    } else {
-        limits.shortest
-    };
-    if connection.h2
-        && let Some(left) = connection.streams.reset_stalled(now, limits.body_idle)
-    {
-        wait = wait.min(left);
-    }
-    let mut due = |since: u64, limit: u64| {
-        let left = since.saturating_add(limit).saturating_sub(now);
-        if left > 0 {
-            wait = wait.min(left);
-        }
-        left == 0
-    };
-    if write != 0 && due(write, limits.body_idle) {
-        return Verdict::End(End::Reset);
-    }
-    if head != 0 && (quiet || connection.h2) {
-        // A head that came while the one before was answered has its time from then on.
-        let since = if connection.h2 {
-            head
-        } else {
-            head.max(active)
-        };
-        if due(since, limits.head) {
-            let timed_out = StatusCode::REQUEST_TIMEOUT.as_u16();
-            return Verdict::End(if connection.h2 {
-                End::Close
-            } else {
-                End::Refuse(timed_out)
-            });
-        }
-    } else if quiet {
-        let idle = if connection.requests.get() == 0 {
-            limits.head
-        } else {
-            limits.idle
-        };
-        let over = if marks.going != 0 {
-            due(marks.going.max(active), linger)
-        } else if marks.draining != 0 {
-            due(marks.draining.max(active), linger)
-        } else {
-            due(active, idle)
-        };
-        if over {
-            let politely = connection.h2 && marks.going == 0;
-            return Verdict::End(if politely { End::GoAway } else { End::Close });
-        }
-        let rests = !connection.h2 && !resting && marks.draining == 0 && connection.is_at_rest();
-        // Whatever woke it: a client that sends empty lines does not have hyper made anew for each.
-        if rests && due(active.max(marks.woken), as_ms(REST)) {
-            return Verdict::End(End::Rest);
-        }
-    }
-    Verdict::Wait(wait)
 }

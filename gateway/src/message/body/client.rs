@@ -19,7 +19,7 @@ use tokio::time::Sleep;
 
 use super::BodyFault;
 use crate::message::fields::may_trail;
-use crate::message::headers::remove_where;
+use crate::message::headers::{is_padded, remove_where};
 use crate::message::names;
 
 /// What a request body did so far; shared with the exchange's owner. One thread touches it; the atomics and locks, which
@@ -158,6 +158,9 @@ impl ClientBody {
         if let Some(names) = &self.names {
             let judged = names.judge(trailers);
             judged.map_err(|names::Refused| BodyFault::Name)?;
+        }
+        if trailers.values().any(is_padded) {
+            return Err(BodyFault::Broken);
         }
         let forgotten = self.progress.forgotten.lock();
         remove_where(trailers, |name| {

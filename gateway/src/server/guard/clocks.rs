@@ -56,6 +56,12 @@ pub(crate) struct Clocks {
     pub(crate) reset: AtomicBool,
     /// HTTP/1.1: what is to be written before the answer to the request in hand.
     pub(crate) interim: Interim,
+    /// HTTP/1: a request is served.
+    pub(crate) serving: AtomicBool,
+    /// Bytes wait that are not read while it is served: they hide whether the client is still there.
+    pub(crate) unwatched: AtomicBool,
+    /// The socket is to be asked.
+    pub(crate) look: AtomicBool,
     /// HTTP/2: what the client has room for.
     pub(crate) window: Window,
 }

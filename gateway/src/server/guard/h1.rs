@@ -159,8 +159,9 @@ impl Scanner {
 
     /// A line without its LF, and how many bytes of it are new.
     fn whole_line(&mut self, line: &[u8], new: usize, clocks: &Clocks) -> Result<(), u16> {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
         self.count(new, line.first().copied())?;
+        // RFC 9112, 2.2 lets a reader take a bare LF for an end: where one does and another does not, they disagree.
+        let line = line.strip_suffix(b"\r").ok_or(400_u16)?;
         if line.is_empty() {
             // Empty lines before a request are ignored (RFC 9112, 2.2), but count as bytes of its head.
             if self.head.lines > 0 {

@@ -16,6 +16,8 @@ pub(crate) fn forward(request: &mut Request, function: &str, upstream: &str) -> 
         "remove-request-header" => request.remove_header("x-probe")?,
         "apply" => several_edits(request)?,
         "set-method" => request.set_method("PUT")?,
+        "ask-for-head" => request.set_method("HEAD")?,
+        "ask-for-all" => request.set_method("GET")?,
         "set-path" => request.set_path("/probed?by=probe")?,
         "set-upstream" => request.set_upstream(upstream)?,
         "set-request-body" => request.set_body("replaced by the probe"),

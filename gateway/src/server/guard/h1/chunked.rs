@@ -90,7 +90,8 @@ impl Chunked {
             (Step::Digits(size) | Step::Padding(size), b' ' | b'\t') => Step::Padding(size),
             (Step::Digits(size) | Step::Padding(size), b';') => Step::Extension(size),
             (Step::Digits(size), _) => Step::Digits(size.checked_mul(16)? + digit(byte)?),
-            (Step::Extension(_), b'\n') => return None,
+            // RFC 9112, 7.1.1: tokens, quoted strings and the space between them.
+            (Step::Extension(_), byte) if byte.is_ascii_control() && byte != b'\t' => return None,
             (Step::Extension(size), _) => Step::Extension(size),
             (Step::SizeLf(size), b'\n') => {
                 self.bytes = 0;

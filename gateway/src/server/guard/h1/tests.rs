@@ -29,7 +29,7 @@ fn both_framings_are_flagged_in_either_order_behind_any_body() {
             1,
         ),
         (
-            "GET / HTTP/1.1\r\n\r\nPOST / HTTP/1.1\nContent-Length: 3\nTransfer-Encoding: chunked\n\n",
+            "GET / HTTP/1.1\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
             2,
         ),
         (
@@ -117,6 +117,8 @@ fn nothing_behind_a_request_without_a_known_end_is_passed_on() {
         ("0\r\nT: v\r", "T"),
         ("0\r\n\r", "G"),
         ("1;x", "\n"),
+        ("1;x", "\0\r\n"),
+        ("1;x=\t\"", "\x7f\"\r\n"),
         ("1;x=\"\r", "\"\r\n"),
         ("1 ", "2\r\n"),
         ("", "\r\n"),
@@ -154,15 +156,29 @@ fn empty_lines_before_a_request_are_no_head_yet_but_bytes_of_it() {
     scan(&format!("\r\n{input}"), |clocks, _| {
         assert_eq!(clocks.refuse.load(Relaxed), 431);
     });
-    for lines in ["\r\n".repeat(101), "\n".repeat(201)] {
-        scan(&lines, |clocks, _| {
-            assert_eq!(clocks.head_since.load(Relaxed), 0);
-            assert_eq!(clocks.refuse.load(Relaxed), 400);
-        });
-    }
+    scan(&"\r\n".repeat(101), |clocks, _| {
+        assert_eq!(clocks.head_since.load(Relaxed), 0);
+        assert_eq!(clocks.refuse.load(Relaxed), 400);
+    });
     scan("\rGET / HTTP/1.1\r\n\r\n", |clocks, _| {
         assert_eq!(clocks.refuse.load(Relaxed), 400);
     });
+}
+
+/// RFC 9112, 2.2: to one reader it ends a line, to another it does not.
+#[test]
+fn a_bare_lf_is_refused_wherever_a_line_ends() {
+    for input in [
+        "\nGET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\nhost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\n\n",
+    ] {
+        scan(input, |clocks, _| {
+            assert_eq!(clocks.refuse.load(Relaxed), 400, "{input:?}");
+            assert_eq!(clocks.heads.load(Relaxed), 0, "{input:?}");
+        });
+    }
 }
 
 #[test]
