@@ -157,3 +157,29 @@ fn what_a_refused_configuration_lacks_is_said_once_while_other_files_change() {
     install(&gateway, "guest_version_a", "late.wasm");
     gateway.wait_for("configuration reloaded");
 }
+
+#[test]
+fn a_fifo_in_the_place_of_an_entry_of_the_compile_cache_is_not_waited_for() {
+    let origin = Origin::start();
+    let directory = tempfile::tempdir().unwrap();
+    let cache = directory.path().join("cache");
+    let config = Configuration::new()
+        .server(&format!("compile_cache = '{}'", cache.display()))
+        .plugin("version", "guest_version_a", "")
+        .upstream("origin", origin.address)
+        .chain("all", "/**", &["version"], "upstream = 'origin'");
+    drop(Gateway::start(&config));
+    let mut replaced = 0;
+    for version in std::fs::read_dir(cache.join("modules")).unwrap() {
+        for entry in std::fs::read_dir(version.unwrap().path()).unwrap() {
+            let entry = entry.unwrap().path();
+            std::fs::remove_file(&entry).unwrap();
+            make_fifo(&entry);
+            replaced += 1;
+        }
+    }
+    assert!(replaced > 0, "the cache has no entries");
+    let gateway = Gateway::start(&config);
+    gateway.wait_for_all(&["compile cache", "is removed", "it is a FIFO"]);
+    assert_eq!(version(&gateway).as_deref(), Some("1.0.0"));
+}

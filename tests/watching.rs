@@ -140,6 +140,24 @@ fn every_swap_of_a_kubernetes_volume_is_seen_through_a_link_to_it() {
 }
 
 #[test]
+fn a_directory_that_is_replaced_as_a_whole_is_seen_and_watched_from_then_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    for (name, body) in [("conf", "one"), ("conf.new", "two")] {
+        fs::create_dir(at(name)).unwrap();
+        fs::write(at(name).join("gateway.toml"), answering(body)).unwrap();
+    }
+    let [conf, new, old] = ["conf", "conf.new", "conf.old"].map(at);
+    let gateway = start(directory, "conf/gateway.toml");
+    answers(&gateway, "one");
+    fs::rename(&conf, old).unwrap();
+    fs::rename(new, &conf).unwrap();
+    answers(&gateway, "two");
+    fs::write(conf.join("gateway.toml"), answering("three")).unwrap();
+    answers(&gateway, "three");
+}
+
+#[test]
 fn a_file_that_is_put_in_place_by_a_hard_link_is_seen() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);

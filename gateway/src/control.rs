@@ -41,6 +41,7 @@ const NOTICE: Duration = Duration::from_millis(100);
 /// A faulty configuration, an address that cannot be bound, a plugin that cannot be loaded.
 pub fn run(path: &Path, watch: bool) -> anyhow::Result<()> {
     trace::init()?;
+    trace::log_panics();
     let config = Arc::new(config::load(path)?);
     warn(&config);
     // The control thread, and one more for what blocks: compiling runs on tokio's blocking threads.

@@ -27,7 +27,7 @@ const GATHER: Duration = Duration::from_millis(100);
 
 /// Watches a set of files until it is dropped.
 ///
-/// A directory above a file that is replaced as a whole is not noticed, unless it is a link.
+/// A directory above that of a file that is replaced as a whole is not noticed, unless it is a link.
 #[derive(Debug)]
 pub struct Watcher {
     notify: RecommendedWatcher,

@@ -26,7 +26,7 @@ const ROOM: usize = 1 << 20;
 static LOG: OnceLock<Outlet> = OnceLock::new();
 static LOST: LazyLock<Arc<AtomicU64>> = LazyLock::new(Arc::default);
 
-/// Starts logging, panics included. Once it is started, another call changes nothing.
+/// Starts logging. Once it is started, another call changes nothing.
 ///
 /// # Errors
 /// If there is no thread left for it.
@@ -48,13 +48,17 @@ pub fn init() -> io::Result<()> {
     } else {
         log.try_init()
     };
-    if started.is_ok() {
-        panics::log(outlet);
-    }
     if let (Ok(()), Some(error)) = (started, fault) {
         tracing::warn!(%error, "{FILTER} is not a filter: expected such as \"info\"; logging at {DEFAULT}");
     }
     Ok(())
+}
+
+/// Has panics stand in the log, once it is started.
+pub fn log_panics() {
+    if let Some(log) = LOG.get() {
+        panics::log(log);
+    }
 }
 
 /// Prints a text on stderr, behind what is logged.

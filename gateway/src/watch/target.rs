@@ -146,12 +146,20 @@ fn named(path: &Path, error: notify::Error) -> notify::Error {
 impl Target {
     pub(super) fn is_changed_by(&self, event: &Event) -> bool {
         let counts = leaves_it_whole(event) || changes_the_set(event);
+        let is_it = |path: &PathBuf| {
+            let name = path
+                .file_name()
+                .filter(|_| path.parent() == Some(&*self.directory));
+            name.is_some_and(|name| self.name.is(name))
+        };
+        // A directory that goes takes its files along.
+        let is_its_directory = |path: &PathBuf| *path == self.directory && changes_the_set(event);
         // A rename has two paths: from and to.
         counts
-            && event.paths.iter().any(|path| {
-                path.parent() == Some(&*self.directory)
-                    && path.file_name().is_some_and(|name| self.name.is(name))
-            })
+            && event
+                .paths
+                .iter()
+                .any(|path| is_it(path) || is_its_directory(path))
     }
 
     /// Whether it was changed or moved into place at that time or later.
