@@ -178,15 +178,25 @@ impl Guest {
         failure
     }
 
-    /// What the plugin wanted is not granted; `remedy` would grant it.
+    /// What the plugin wanted is not granted: `key` of its grants would have to be true, or a list with this name.
     pub(super) fn deny(
         &self,
         kind: &'static str,
         what: fmt::Arguments<'_>,
-        remedy: fmt::Arguments<'_>,
+        key: &str,
+        name: Option<&str>,
     ) {
-        let what = format_args!("{what}; grant it with `grants = {{ {remedy} }}`");
-        self.shared.denied(self.route_name(), kind, what);
+        let (plugin, route) = (&self.shared.plugin.name, self.route_name());
+        match name {
+            Some(name) => {
+                let remedy = format_args!("{what}; add {name} to `plugins.{plugin}.grants.{key}`");
+                self.shared.denied(route, kind, remedy);
+            }
+            None => {
+                let remedy = format_args!("{what}; set `plugins.{plugin}.grants.{key} = true`");
+                self.shared.denied(route, kind, remedy);
+            }
+        }
     }
 
     /// A field that the plugin may not read: it sees none, so nothing else tells. Every read counts, the log has each
@@ -209,8 +219,9 @@ impl Guest {
         tracing::warn!(
             plugin = &*self.shared.plugin.name,
             route = self.route_name().unwrap_or(""),
-            "denied: it reads the {side} field {shown:?} and sees none; grant it with `grants = {{ {side}_headers = {{ \
-             read = [{shown:?}] }} }}`"
+            "denied: it reads the {side} field {shown:?} and sees none; add {shown:?} to \
+             `plugins.{}.grants.{side}_headers.read`",
+            self.shared.plugin.name
         );
     }
 

@@ -68,7 +68,8 @@ impl Guest {
             self.deny(
                 "upstream",
                 format_args!("it sends a sub-request to the upstream {name}"),
-                format_args!("upstreams = [{name}]"),
+                "upstreams",
+                Some(&name),
             );
             return Err(Error::Denied);
         }
