@@ -13,6 +13,7 @@ use super::bindings::gateway::plugin::exchange::HeaderError;
 use super::bindings::gateway::plugin::types;
 use super::names::Names;
 use super::output::Output;
+use super::under_way::UnderWay;
 use crate::config::{self, Secret};
 use crate::exchange::Exchange;
 use crate::message::phase::{Direction, Phases};
@@ -124,6 +125,8 @@ pub(in crate::plugin) struct Guest {
     pub(in crate::plugin) last_words: Option<String>,
     /// Whether a sub-request of the call in hand went in a circle.
     pub(super) looped: bool,
+    /// Sub-requests whose answers the call in hand takes as they come.
+    pub(super) under_way: UnderWay,
     /// Names of request and of response fields that it has edited before.
     pub(super) names: [Names; 2],
     /// The route it serves without the exchange in hand: chunks of a body may come while another phase has it.
@@ -153,6 +156,7 @@ impl Guest {
             deadline: Instant::now(),
             last_words: None,
             looped: false,
+            under_way: UnderWay::default(),
             names: Default::default(),
             route: None,
             outputs,
@@ -168,6 +172,11 @@ impl Guest {
         self.deadline = deadline;
         self.last_words = None;
         self.looped = false;
+    }
+
+    /// Gives up what the call in hand left under way.
+    pub(in crate::plugin) fn give_up(&mut self) {
+        self.under_way.give_up();
     }
 
     /// A failure of the call in hand. After a sub-request in a circle it is of that kind, whatever the plugin made of it.
