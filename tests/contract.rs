@@ -92,7 +92,7 @@ request_headers = { read = ['x-user-*'] }
     );
     gateway.wait_for_all(&[
         "denied: it reads the request field \"x-probe\" and sees none",
-        "grant it with `grants = { request_headers = { read = [\"x-probe\"] } }`",
+        "add \"x-probe\" to `plugins.probe.grants.request_headers.read`",
     ]);
     assert_eq!(
         gateway.text().matches("it reads the request field").count(),

@@ -47,7 +47,7 @@ fn a_request_field_outside_the_grant_is_not_written_and_the_log_names_the_grant(
         let answer = ask(&gateway, &format!("/probe/try?name=x-probe&by={by}"));
         assert!(refused(&answer), "{by}: {}", answer.text());
     }
-    let remedy = "grant it with `grants = { request_headers = { write = [\"x-probe\"] } }`";
+    let remedy = "add \"x-probe\" to `plugins.probe.grants.request_headers.write`";
     gateway.wait_for_all(&["it writes the request field x-probe", remedy, "probed"]);
     assert!(origin.seen().is_empty());
     for by in WAYS {
@@ -87,7 +87,7 @@ fn a_response_field_outside_the_grant_is_not_written_and_the_log_names_the_grant
             assert_eq!(values, expected, "{path} {by}");
         }
     }
-    let remedy = "grant it with `grants = { response_headers = { write = [\"x-b\"] } }`";
+    let remedy = "add \"x-b\" to `plugins.probe.grants.response_headers.write`";
     gateway.wait_for_all(&["it writes the response field x-b", remedy, "probed"]);
 }
 

@@ -214,12 +214,13 @@ fn an_upstream_or_a_secret_that_is_not_granted_is_denied() {
     assert_denied(
         &upstream,
         "upstream",
-        "grants = { upstreams = [\"secret\"] }",
+        "add \"secret\" to `plugins.hostile.grants.upstreams`",
     );
     let secret = gateway(&origin, "denied-secret", "");
     let answer = get(secret.listener("public"), "/hostile", &[]);
     assert_eq!(answer.text(), "(Some(\"my s3cret\"), None)");
-    assert_denied(&secret, "secret", "grants = { secrets = [\"theirs\"] }");
+    let remedy = "add \"theirs\" to `plugins.hostile.grants.secrets`";
+    assert_denied(&secret, "secret", remedy);
 }
 
 /// It was counted, and a line names plugin, route and cause.

@@ -7,6 +7,7 @@
 )]
 
 mod access_log;
+mod aggregate;
 mod bad_http2;
 mod bad_input;
 mod bodies;

@@ -304,3 +304,74 @@ fn a_redirect_of_a_request_for_no_path_leads_to_the_root() {
     let location = format!("https://{public}/");
     assert_eq!(asterisk.header("location"), Some(location.as_str()));
 }
+
+#[test]
+fn a_redirect_without_a_query_has_no_question_mark_of_one() {
+    for (to, with, without) in [
+        ("{path}{?query}", "/a?b=1&&c", "/a"),
+        ("{path}?{query}", "/a?b=1&&c", "/a"),
+        ("{path}?x=1&{query}", "/a?x=1&b=1&&c", "/a?x=1"),
+        ("{path}?{query}&x=1#y", "/a?b=1&&c&x=1#y", "/a?x=1#y"),
+        ("{path}?q={query}", "/a?q=b=1&&c", "/a?q="),
+    ] {
+        let bench = redirecting(to);
+        let location = |target: &str| {
+            let answer = bench.kept_back(target);
+            answer.header("location").map(str::to_owned)
+        };
+        assert_eq!(location("/a?b=1&&c").as_deref(), Some(with), "{to}");
+        assert_eq!(location("/a").as_deref(), Some(without), "{to}");
+        assert_eq!(location("/a?").as_deref(), Some(without), "{to}");
+    }
+}
+
+#[test]
+fn a_redirect_may_name_another_port_of_the_same_host() {
+    let bench = redirecting("https://{hostname}:8443{path}{?query}");
+    let public = bench.gateway.listener("public");
+    for (host, name) in [
+        ("a.example:8080", "a.example"),
+        ("a.example", "a.example"),
+        ("[2001:db8::1]:8080", "[2001:db8::1]"),
+        ("[2001:db8::1]", "[2001:db8::1]"),
+    ] {
+        let request =
+            format!("GET /x?{{host}} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        let answer = raw(public, request.as_bytes());
+        let location = format!("https://{name}:8443/x?{{host}}");
+        assert_eq!(answer.header("location"), Some(location.as_str()));
+    }
+}
+
+#[test]
+fn a_query_in_which_a_plugin_finds_nothing_to_edit_leaves_as_it_came() {
+    let edits = "config = { request = { remove_query = ['x'], rename_query = { y = 'z' }, set_query = { n = '{query.n}' } } }";
+    let bench = Bench::start(|config, _| {
+        config.plugin("edits", "transform", edits).chain(
+            "edited",
+            "/**",
+            &["edits"],
+            "upstream = 'kept'",
+        )
+    });
+    for target in ["/p?a=b+c&d=%7E&&e", "/p?&&", "/p?", "/p?=&%zz=%ff&%78x"] {
+        assert_eq!(bench.sent(target), target);
+    }
+    assert_eq!(bench.sent("/p?a=b+c&x=1&&%78&e"), "/p?a=b+c&&e");
+}
+
+#[test]
+fn a_named_group_is_written_the_same_in_a_rewrite_and_in_a_plugin() {
+    let edits =
+        "config = { request = { path = { regex = '^/a/(?<rest>.*)', to = '/b/${rest}x' } } }";
+    let bench = Bench::start(|config, _| {
+        let rewrite =
+            "upstream = 'kept'\nrewrite = { regex = '^/c/(?<rest>.*)', to = '/d/${rest}x' }";
+        config
+            .plugin("edits", "transform", edits)
+            .chain("edited", "/a/**", &["edits"], "upstream = 'kept'")
+            .route("rewritten", "/c/**", rewrite)
+    });
+    assert_eq!(bench.sent("/a/1?q"), "/b/1x?q");
+    assert_eq!(bench.sent("/c/1?q"), "/d/1x?q");
+}

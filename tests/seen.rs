@@ -70,6 +70,67 @@ fn a_metric_that_would_spoil_the_scrape_is_refused_and_said() {
 }
 
 #[test]
+fn metrics_of_plugins_clash_with_none_and_stay_numbers() {
+    let origin = Origin::start();
+    let gateway = Gateway::probe(&origin, "");
+    for _ in 0..3 {
+        let answer = get(gateway.listener("public"), "/probe/clash", &[]);
+        assert_eq!(answer.status, 200);
+    }
+    let page = get(gateway.admin(), "/metrics", &[]).text();
+    let types: Vec<_> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+        .collect();
+    let mut names: Vec<_> = types
+        .iter()
+        .filter_map(|kind| kind.split(' ').next())
+        .collect();
+    let own: Vec<_> = names
+        .iter()
+        .filter(|name| name.starts_with("gateway_custom_"))
+        .collect();
+    let published = ["clash", "grown", "grown_full"].map(|name| format!("gateway_custom_{name}"));
+    assert_eq!(own, published.iter().collect::<Vec<_>>());
+    names.sort_unstable();
+    assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
+    for line in page.lines().filter(|line| !line.starts_with('#')) {
+        let (_, value) = line.rsplit_once(' ').unwrap();
+        assert!(value.parse::<f64>().unwrap().is_finite(), "{line}");
+    }
+    let clashes = r#"gateway_custom_clash_total{plugin="probe"}"#;
+    assert_eq!(gateway.metric(clashes), 3.0);
+    let full = r#"gateway_custom_grown_full_total{plugin="probe"}"#;
+    assert_eq!(gateway.metric(full), u64::MAX as f64);
+    let label = r#"gateway_custom_grown_sum{plugin="probe",at="a\\\"\n} 1"}"#;
+    assert_eq!(gateway.metric(label), f64::MAX);
+    gateway.wait_for_all(&[
+        "is not published",
+        "\"clash_sum\"",
+        "does not end with `_total`",
+    ]);
+}
+
+#[test]
+fn names_that_a_plugin_gives_to_fields_stand_for_nothing_else() {
+    let origin = Origin::start();
+    let config = Configuration::new().access_log().probed(origin.address, "");
+    let gateway = Gateway::start(&config);
+    let answer = get(gateway.listener("public"), "/probe/clash", &[]);
+    assert_eq!(answer.status, 200);
+    gateway.wait_for_all(&[
+        "it names fields",
+        r#"fields="a=\"1\" plugin"="x" sound.name="y" ""="z""#,
+        "plugin=\"probe\"",
+    ]);
+    let line = gateway.wait_for("\"path\":\"/probe/clash\"");
+    assert!(!line.contains('\u{202e}'), "{line}");
+    let logged: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let odd = &logged["attributes"]["odd\":1,\"\n\u{202e}"];
+    assert_eq!(odd, "a\u{202e}\"", "{line}");
+}
+
+#[test]
 fn open_connections_and_the_memory_of_plugins_are_told() {
     let origin = Origin::start();
     let gateway = Gateway::probe(&origin, "");

@@ -1,6 +1,8 @@
 //! JSON that is opened only where it is looked at. What is not touched keeps its bytes, so the order of members and a
 //! number of thirty digits survive an edit next to them.
 
+mod surrogates;
+
 use std::fmt;
 
 use serde::de::{MapAccess, Visitor};
@@ -37,12 +39,17 @@ enum Inner {
 }
 
 impl Node {
-    /// Reads a document.
+    /// Reads a document. One with half a surrogate pair is none: it has no text (RFC 8259, section 8.2), so a name that
+    /// has one could not be compared with those that a filter takes out.
     ///
     /// # Errors
     /// If it is not JSON, or nested deeper than [`MAX_DEPTH`]; the text says where.
     pub fn parse(bytes: &[u8]) -> crate::Result<Self> {
-        Ok(Self(Inner::Raw(read(bytes)?)))
+        let raw: Box<RawValue> = read(bytes)?;
+        if surrogates::halves_a_pair(raw.get().as_bytes()) {
+            return Err("half a surrogate pair in a string".into());
+        }
+        Ok(Self(Inner::Raw(raw)))
     }
 
     /// An empty object.
@@ -78,8 +85,8 @@ impl Node {
         if let Inner::Raw(raw) = &self.0
             && raw.get().starts_with('{')
         {
-            // A name with half a surrogate pair is all that can fail here; an object that cannot be opened must
-            // not carry past a filter what the filter takes out.
+            // Nothing can fail here; an object that could not be opened would not carry past a filter what the filter
+            // takes out.
             let members =
                 serde_json::from_str(raw.get()).map_or_else(|_| Vec::new(), |Opened(m)| m);
             self.0 = Inner::Object(members);
@@ -360,12 +367,6 @@ mod tests {
             r#"{"a":{},"c":{"d":1}}"#
         );
         assert_eq!(edited("{}", |n| n.rename(&at("a"), &at("b"))), "{}");
-    }
-
-    #[test]
-    fn an_object_that_cannot_be_opened_hides_nothing_from_a_filter() {
-        let json = r#"{"secret":1,"\ud800":2}"#;
-        assert_eq!(edited(json, |n| n.remove(&at("secret"))), "{}");
     }
 
     #[test]

@@ -20,7 +20,8 @@ pub mod log {
 /// Numbers that the gateway publishes, with the plugin's name as the label `plugin`.
 ///
 /// A name, of a metric or a label, is ASCII letters, digits and `_`, does not begin with a digit, and has at most 128
-/// bytes. There are at most 8 labels, and a value of one has at most 128 bytes. The gateway drops what is not so; in a
+/// bytes. That of a metric does not end with `_total`, `_bucket`, `_sum`, `_count` or `_created`, which are the ends of
+/// published lines, and is a counter or a histogram, not both, whichever plugins use it. There are at most 8 labels, and a value of one has at most 128 bytes. The gateway drops what is not so; in a
 /// test a name that is not so is a panic. Each combination of values is a series that is kept for ever: what a client
 /// can choose freely does not belong into a label.
 pub mod metrics {
@@ -32,7 +33,7 @@ pub mod metrics {
     }
 
     /// Adds an observation to the histogram `gateway_custom_<name>`; by convention a time is in seconds and the name
-    /// says so (`quote_seconds`). What is not finite is dropped.
+    /// says so (`quote_seconds`). What is not finite is dropped, and a sum stays finite.
     pub fn observe(name: &str, labels: &[(&str, &str)], value: f64) {
         host::observe(name, labels, value);
     }

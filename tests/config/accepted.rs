@@ -310,7 +310,7 @@ path = "a.wasm"
 grants = { state = "${GATEWAY_TEST_UNSET:-true}" }
 [[routes]]
 name = "r"
-plugins = [{ name = "a", config = { keys = [{ key = "<${secrets.plain}|${secrets.from_file}>" }], file = "$${secrets.plain}" } }]
+plugins = [{ name = "a", config = { keys = [{ key = "<${secrets.plain}|${secrets.from_file}>" }], file = "$${secrets.plain}", path = { regex = "^/(?<rest>.*)", to = "/v${GATEWAY_TEST_UNSET:-2}/${rest}$${" } } }]
 respond = {}
 "#;
 
@@ -330,6 +330,8 @@ fn secrets_stand_in_every_configuration_of_plugins_and_numbers_may_come_from_out
     assert_eq!(plugins[0].config["key"], "from a file");
     assert_eq!(plugins[1].config["keys"][0]["key"], "<s3cret|from a file>");
     assert_eq!(plugins[1].config["file"], "${secrets.plain}");
+    let to = "/v${GATEWAY_TEST_UNSET:-2}/${rest}$${";
+    assert_eq!(plugins[1].config["path"]["to"], to, "groups, not variables");
     let given = plugins[1].place.given();
     assert_eq!(given.len(), 1);
     assert_eq!(given[0].pointer, "/keys/0/key");

@@ -104,9 +104,9 @@ fn files(gateway: &Gateway) -> Vec<Candidate> {
             "missing grants",
             std::fs::read(wasm("guest_probe")).unwrap(),
             &[
-                "calls `state`, which is not granted; grant it with `grants = { state = true }`",
-                "calls `upstream`, which is not granted; grant it with `grants = { upstreams = [\"..\"] }`",
-                "calls `secrets`, which is not granted; grant it with `grants = { secrets = [\"..\"] }`",
+                "calls `state`, which is not granted; set `grants.state = true`",
+                "calls `upstream`, which is not granted; name the upstreams in `grants.upstreams`",
+                "calls `secrets`, which is not granted; name the secrets in `grants.secrets`",
             ],
         ),
         file(

@@ -256,6 +256,31 @@ fn sub_requests_arrive_as_they_were_made_and_their_answers_come_back() {
 }
 
 #[test]
+fn sub_requests_of_one_list_are_answered_as_they_come_each_with_its_place() {
+    let scene = Scene::start();
+    let sent = scene.saw("start-all");
+    let seen: Vec<_> = sent
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|each| (&each[0], &each[1]["body"]))
+        .collect();
+    let answer = |path: &str| json!(format!("{{\"path\":\"{path}\",\"body\":4}}"));
+    let (one, two) = (answer("/one"), answer("/two"));
+    assert_eq!(seen, [(&json!(0), &one), (&json!(1), &two)]);
+    // One that is given up at once may have gone out before.
+    let seen = scene.other.seen().into_iter().map(Seen);
+    let seen: Vec<_> = seen
+        .filter(|seen| !seen.line().contains("/never"))
+        .collect();
+    assert_eq!(seen.len(), 2);
+    for seen in seen {
+        assert_eq!(seen.all("host"), ["probe.example"], "{}", seen.0);
+    }
+    assert_eq!(scene.saw("next-answer")["body"], one);
+}
+
+#[test]
 fn what_a_guest_tells_its_operators_is_told() {
     let scene = Scene::start();
     let gateway = &scene.gateway;

@@ -1,7 +1,8 @@
 //! `${NAME}`, `${NAME:-default}`, `${secrets.NAME}` and `{ file = ".." }`.
 //!
-//! `$${` is a plain `${`. What is between the braces and starts with a digit stays as it is, so that
-//! `${1}` in a rewrite keeps naming a group. Secrets are filled in later, where they may stand: see [`super::fill`].
+//! `$${` is a plain `${`. What is between the braces and starts with a digit is no variable and stays as it is. A text
+//! in which `${name}` is a group of a regular expression never comes here: see [`super::parse`]. Secrets are filled in
+//! later, where they may stand: see [`super::fill`].
 
 use std::env;
 
@@ -196,7 +197,7 @@ fn variable<'a>(
         (Ok(value), _) => Ok(Found::Given(value)),
         (Err(env::VarError::NotPresent), Some(default)) => Ok(Found::Default(default)),
         (Err(env::VarError::NotPresent), None) => Err(format!(
-            "the environment variable `{name}` is not set; set it, or write `${{{name}:-default}}`"
+            "the environment variable `{name}` is not set; set it, or write `${{{name}:-default}}`, or `$${{{name}}}` for the characters themselves"
         )),
         (Err(env::VarError::NotUnicode(_)), _) => Err(format!(
             "the environment variable `{name}` is not UTF-8 text"

@@ -38,12 +38,21 @@ pub(super) fn document(scope: &Scope, file: usize, source: &str) -> Option<Docum
 
 /// Converts the fields of a table.
 fn entries(scope: &Scope, file: usize, key: &str, fields: &DeTable<'_>) -> Vec<Entry> {
+    // `to` beside `regex` stands for a match, in a plugin's configuration too: `${name}` is a group of it.
+    let names_groups = |name: &str| name == "to" && fields.contains_key("regex");
     fields
         .iter()
         .map(|(name, value)| Entry {
             key: name.get_ref().to_string(),
             at: scope.place_of(file, name.span().start),
-            node: convert(scope, file, &tree::join(key, name.get_ref()), value),
+            node: match value.get_ref() {
+                DeValue::String(text) if names_groups(name.get_ref()) => Node {
+                    at: scope.place_of(file, value.span().start),
+                    outside: None,
+                    value: Value::Text(text.to_string()),
+                },
+                _ => convert(scope, file, &tree::join(key, name.get_ref()), value),
+            },
         })
         .collect()
 }

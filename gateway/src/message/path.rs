@@ -6,7 +6,7 @@
 mod leaving;
 mod parameter;
 
-pub use leaving::{of_location, of_sub_request, rewritten, set_by_plugin};
+pub use leaving::{of_location, of_sub_request, of_sub_request_host, rewritten, set_by_plugin};
 pub use parameter::parameter;
 
 use bytes::{Bytes, BytesMut};

@@ -31,14 +31,14 @@ pub(super) fn check_import(
     let with = |has: fn(&Grants) -> bool| all || granted.is_some_and(has);
     let (granted, remedy) = match interface {
         "exchange" | "edits" | "types" | "limiter" | "telemetry" => return Ok(()),
-        "state" => (with(|grants| grants.state), "state = true"),
+        "state" => (with(|grants| grants.state), "set `grants.state = true`"),
         "upstream" => (
             with(|grants| !grants.upstreams.is_empty()),
-            "upstreams = [\"..\"]",
+            "name the upstreams in `grants.upstreams`",
         ),
         "secrets" => (
             with(|grants| !grants.secrets.is_empty()),
-            "secrets = [\"..\"]",
+            "name the secrets in `grants.secrets`",
         ),
         _ => {
             return Err(format!(
@@ -50,6 +50,6 @@ pub(super) fn check_import(
         return Ok(());
     }
     Err(format!(
-        "calls `{interface}`, which is not granted; grant it with `grants = {{ {remedy} }}`"
+        "calls `{interface}`, which is not granted; {remedy}"
     ))
 }

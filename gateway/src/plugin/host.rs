@@ -14,6 +14,7 @@ mod output;
 mod secrets;
 mod state;
 mod telemetry;
+mod under_way;
 mod upstream;
 mod volume;
 mod wasi;

@@ -248,6 +248,7 @@ impl Instance {
         let guest = self.store.data_mut();
         guest.report_output();
         guest.report_suppressed();
+        guest.give_up();
         match ended {
             Some(Ok(returned)) => {
                 self.spoiled = false;

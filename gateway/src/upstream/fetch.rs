@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HOST};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body::Body as _;
 use tracing::{Instrument, Span};
 
+use super::body::ResponseBody;
 use super::endpoint::{Picked, Upstream};
 use super::error::SendError;
 use super::h1::Message;
@@ -14,9 +17,11 @@ use super::pick::Tried;
 use super::pool::Client;
 use super::send::send;
 use super::times::Times;
-use crate::message::body::{Collected, Outgoing, collect};
+use crate::message::body::{BodyFault, Collected, Outgoing, collect};
+use crate::message::coding::{CodingFault, Decoded, Decoder, Limits, codings};
 use crate::message::depth::TooDeep;
 use crate::message::error::ErrorKind;
+use crate::message::head::ResponseHead;
 use crate::message::headers;
 use crate::telemetry::span;
 
@@ -83,12 +88,16 @@ async fn exchange(
     let mark = mark.map_err(|TooDeep| looped())?;
     let (mut parts, body) = sub.request.into_parts();
     headers::strip(&mut parts.headers);
-    parts.headers.remove(http::header::CONTENT_LENGTH);
+    parts.headers.remove(CONTENT_LENGTH);
+    // A plugin reads bytes, not codings.
+    let identity = HeaderValue::from_static("identity");
+    parts.headers.insert(ACCEPT_ENCODING, identity);
+    let host = parts.headers.remove(HOST);
     let path = parts.uri.path_and_query();
     let message = Message {
         method: &parts.method,
         path: path.ok_or_else(|| FetchError::Protocol("the request has no path".into()))?,
-        host: None,
+        host: host.as_ref(),
         headers: &parts.headers,
         mark: mark.as_ref(),
         upgrade: None,
@@ -104,17 +113,52 @@ async fn exchange(
     if mark.is_some() && head.status == StatusCode::LOOP_DETECTED {
         return Err(looped());
     }
-    let body = match collect(&mut answer, sub.body_limit).await {
+    let decoder = decoder(&mut head, &answer, sub.body_limit)?;
+    let collected = match decoder {
+        None => collect(&mut answer, sub.body_limit).await,
+        Some(decoder) => {
+            let mut decoded = Box::new(Decoded::new(answer, decoder));
+            collect(&mut decoded, sub.body_limit).await
+        }
+    };
+    let body = match collected {
         Ok(Collected::Whole(body)) => body,
-        Ok(Collected::Over) => return Err(FetchError::TooLarge),
+        Ok(Collected::Over) | Err(BodyFault::Coding(CodingFault::TooLarge)) => {
+            return Err(FetchError::TooLarge);
+        }
         Err(fault) => return Err(FetchError::Protocol(fault.to_string())),
     };
     headers::strip(&mut head.headers);
-    head.headers.remove(http::header::CONTENT_LENGTH);
+    head.headers.remove(CONTENT_LENGTH);
     let mut response = Response::new(body);
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     Ok(response)
+}
+
+/// What decodes an answer that comes coded, though nobody asked for that; its fields speak of the decoded one then.
+fn decoder(
+    head: &mut ResponseHead,
+    answer: &ResponseBody,
+    limit: usize,
+) -> Result<Option<Decoder>, FetchError> {
+    if answer.is_end_stream() || !head.headers.contains_key(CONTENT_ENCODING) {
+        return Ok(None);
+    }
+    let unread = |why: String| FetchError::Protocol(format!("the answer cannot be decoded: {why}"));
+    let codings = codings(&head.headers).map_err(|unknown| unread(unknown.to_string()))?;
+    head.headers.remove(CONTENT_ENCODING);
+    let Some(codings) = codings else {
+        return Ok(None);
+    };
+    if head.status == StatusCode::PARTIAL_CONTENT {
+        return Err(unread("it is a part of a coded body".to_owned()));
+    }
+    headers::edited(&mut head.headers);
+    let limits = Limits::new(u64::try_from(limit).unwrap_or(u64::MAX));
+    let decoder = Decoder::within_room(&codings, limits);
+    let full = || unread("too many coded bodies are being decoded at once".to_owned());
+    decoder.ok_or_else(full).map(Some)
 }
 
 impl FetchError {

@@ -114,6 +114,7 @@ pub(crate) fn send(
         upstream: &request.upstream,
         method: &request.method,
         path: &request.path,
+        host: request.host.as_deref(),
         headers: &headers,
         body: &request.body,
         timeout_ms,
@@ -122,8 +123,27 @@ pub(crate) fn send(
 }
 
 pub(crate) fn send_all(
-    mut requests: Vec<subrequest::Request>,
+    requests: Vec<subrequest::Request>,
 ) -> Vec<Result<subrequest::Response, subrequest::Error>> {
+    let answers = with_all(requests, upstream::send_all);
+    answers.into_iter().map(answer).collect()
+}
+
+pub(crate) fn start_all(requests: Vec<subrequest::Request>) {
+    with_all(requests, upstream::start_all);
+}
+
+pub(crate) fn next_answer() -> Option<(usize, Result<subrequest::Response, subrequest::Error>)> {
+    let (place, sent) = upstream::next_answer()?;
+    // The address space of a guest has 32 bits.
+    Some((place as usize, answer(sent)))
+}
+
+/// Requests as the records of the WIT.
+fn with_all<T>(
+    mut requests: Vec<subrequest::Request>,
+    act: impl FnOnce(&[upstream::Request<'_>]) -> T,
+) -> T {
     let headers: Vec<_> = requests
         .iter_mut()
         .map(|request| fields(std::mem::take(&mut request.headers)))
@@ -139,15 +159,13 @@ pub(crate) fn send_all(
             upstream: &request.upstream,
             method: &request.method,
             path: &request.path,
+            host: request.host.as_deref(),
             headers,
             body: &request.body,
             timeout_ms: request.timeout_ms(),
         })
         .collect();
-    upstream::send_all(&requests)
-        .into_iter()
-        .map(answer)
-        .collect()
+    act(&requests)
 }
 
 fn answer(

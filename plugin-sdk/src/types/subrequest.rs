@@ -23,7 +23,7 @@ pub enum Error {
     Connect(String),
     /// The answer is larger than the plugin's `body_limit`.
     BodyTooLarge,
-    /// The request was not well formed, or the answer was not HTTP; the text says why.
+    /// The request was not well formed, or the answer was not HTTP or cannot be decoded; the text says why.
     Protocol(String),
     /// Sub-requests that lead back into the gateway are nested deeper than 8.
     LoopDetected,
@@ -54,7 +54,9 @@ pub struct Request {
     pub method: String,
     /// Path and query, beginning with `/`.
     pub path: String,
-    /// The header fields; `host` and framing are the gateway's.
+    /// The host that it names, perhaps with a port; `None` for the address of the endpoint.
+    pub host: Option<String>,
+    /// The header fields; `host`, `accept-encoding` and framing are the gateway's.
     pub headers: Vec<(String, Vec<u8>)>,
     /// The whole body; empty for none.
     pub body: Vec<u8>,
@@ -70,6 +72,7 @@ impl Request {
             upstream: upstream.into(),
             method: method.to_owned(),
             path: path.into(),
+            host: None,
             headers: Vec::new(),
             body: Vec::new(),
             timeout: None,
@@ -86,6 +89,13 @@ impl Request {
     #[must_use]
     pub fn post(upstream: impl Into<String>, path: impl Into<String>) -> Self {
         Self::new("POST", upstream, path)
+    }
+
+    /// Names a host, perhaps with a port, in place of the address of the endpoint.
+    #[must_use]
+    pub fn host(mut self, host: impl Into<String>) -> Self {
+        self.host = Some(host.into());
+        self
     }
 
     /// Adds a header field.
@@ -129,7 +139,7 @@ impl Request {
     }
 }
 
-/// The whole answer to a sub-request.
+/// The whole answer to a sub-request, its body without a content coding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// The status code.

@@ -15,7 +15,7 @@ pub(crate) const NO_TIME: &str = "is zero, in which nothing can be answered";
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// How long all of it may take: `250ms`, `2s`.
+    /// How long all of it may take, within the time that the gateway gives the plugin: `250ms`, `2s`.
     #[serde(default = "two_seconds")]
     pub(crate) deadline: ConfigDuration,
     /// What to fetch.
@@ -39,11 +39,14 @@ pub(crate) struct PartConfig {
     pub(crate) name: String,
     /// The upstream, which the grants of the plugin name.
     pub(crate) upstream: String,
-    /// The method.
-    #[serde(default = "get")]
-    pub(crate) method: String,
+    /// The method: `GET` unless given, and `POST` with a body.
+    pub(crate) method: Option<String>,
     /// Path and query; may have templates.
     pub(crate) path: String,
+    /// The host that it names in place of the endpoint's address; may have templates.
+    pub(crate) host: Option<String>,
+    /// The body that goes with it; none unless given.
+    pub(crate) body: Option<BodySource>,
     /// The fields of the client's request to pass on.
     #[serde(default)]
     pub(crate) headers: Vec<String>,
@@ -74,6 +77,14 @@ pub(crate) struct PartConfig {
     pub(crate) pass_status: bool,
 }
 
+/// Where the body of a part's request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum BodySource {
+    /// It is that of the client's request, with its `content-type`.
+    Client,
+}
+
 /// How the parts become one document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -102,8 +113,25 @@ const fn two_seconds() -> ConfigDuration {
     ConfigDuration(Duration::from_secs(2))
 }
 
-fn get() -> String {
-    "GET".to_owned()
+/// The methods whose requests have no body (RFC 9110, sections 9.3.1, 9.3.2 and 9.3.8).
+const WITHOUT_BODY: [&str; 3] = ["GET", "HEAD", "TRACE"];
+
+impl PartConfig {
+    /// The method, as it is given or as the body has it.
+    pub(crate) fn method(&self) -> &str {
+        match (&self.method, self.body) {
+            (Some(method), _) => method,
+            (None, Some(_)) => "POST",
+            (None, None) => "GET",
+        }
+    }
+
+    /// What is wrong with the body, if anything.
+    pub(crate) fn body_fault(&self) -> Option<String> {
+        let method = self.method();
+        (self.body.is_some() && WITHOUT_BODY.contains(&method))
+            .then(|| format!("goes with no `{method}`; `method = \"POST\"` has a body"))
+    }
 }
 
 const fn yes() -> bool {

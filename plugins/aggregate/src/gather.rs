@@ -5,24 +5,21 @@ use std::time::{Duration, SystemTime};
 use gateway_plugin_sdk::json::Node;
 use gateway_plugin_sdk::{Answer, Request, clock, log, metrics, upstream};
 
-use crate::part::Part;
+use crate::part::{Part, Sent};
+
+/// What is kept of the time that the gateway gives the plugin, to make a document of what came: a tenth, and so much at
+/// most.
+const RESERVE: Duration = Duration::from_millis(100);
 
 /// What became of a part.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// What is used of its answer.
     Whole(Node),
+    /// It answered that there is nothing.
+    Empty,
     /// There is none; the word is the reason.
     Missing(&'static str),
-}
-
-/// What became of all of them.
-#[derive(Debug)]
-pub(crate) enum Gathered {
-    /// In the order of the parts. Those that are missing are optional or have a fallback.
-    All(Vec<Outcome>),
-    /// What the client gets instead.
-    RequiredMissing(Answer),
 }
 
 /// Why a part is missing: the word for metrics and reports, the status that it answered, the rest for the log.
@@ -32,47 +29,32 @@ struct Missing {
     detail: String,
 }
 
-/// Fetches every part.
+/// Fetches every part; what became of them, in the order of the parts. Those that are missing are optional or have a
+/// fallback.
+///
+/// # Errors
+/// What the client gets where a required part is missing. It ends the others at once.
 pub(crate) fn gather(
     parts: &[Part],
     waves: &[Vec<usize>],
     deadline: Duration,
     client: &Request,
-) -> Gathered {
-    let passed = passed_headers(parts, client);
+) -> Result<Vec<Outcome>, Answer> {
+    let mut gathering = Gathering {
+        parts,
+        client,
+        sent: Sent::of(client, parts),
+        bodies: vec![None; parts.len()],
+        outcomes: parts.iter().map(|_| None).collect(),
+    };
     // One wave has the whole deadline: the clock is not read.
     let started = (waves.len() > 1).then(clock::now);
-    let mut bodies: Vec<Option<Node>> = vec![None; parts.len()];
-    let mut outcomes: Vec<Option<Outcome>> = parts.iter().map(|_| None).collect();
     for wave in waves {
         let left = started.map_or(deadline, |started| remaining(started, deadline));
-        let answers = send(parts, wave, left, client, &passed, &mut bodies);
-        for (&index, answer) in wave.iter().zip(answers) {
-            let part = &parts[index];
-            let read = answer.and_then(|answer| read(part, answer, &mut bodies[index]));
-            outcomes[index] = Some(match read {
-                Ok(value) => Outcome::Whole(value),
-                Err(missing) => {
-                    tell(part, &missing);
-                    if part.required && part.fallback.is_none() {
-                        return Gathered::RequiredMissing(refusal(part, &missing));
-                    }
-                    bodies[index] = part.fallback.clone().filter(|_| part.is_needed);
-                    Outcome::Missing(missing.reason)
-                }
-            });
-        }
+        gathering.fetch(wave, left.min(within_call(client.call_remaining())))?;
     }
     // Every part is in exactly one wave.
-    Gathered::All(outcomes.into_iter().flatten().collect())
-}
-
-/// The fields of the client's request, if a part passes any on: one call for all parts.
-fn passed_headers(parts: &[Part], client: &Request) -> Vec<(String, Vec<u8>)> {
-    if parts.iter().all(|part| part.passed.is_empty()) {
-        return Vec::new();
-    }
-    client.headers()
+    Ok(gathering.outcomes.into_iter().flatten().collect())
 }
 
 fn remaining(started: SystemTime, deadline: Duration) -> Duration {
@@ -81,76 +63,103 @@ fn remaining(started: SystemTime, deadline: Duration) -> Duration {
     deadline.saturating_sub(used)
 }
 
-/// Sends the parts of a wave at once; their answers in the order of the wave.
-fn send(
-    parts: &[Part],
-    wave: &[usize],
-    left: Duration,
-    client: &Request,
-    passed: &[(String, Vec<u8>)],
-    bodies: &mut [Option<Node>],
-) -> Vec<Result<upstream::Response, Missing>> {
-    let mut requests = Vec::with_capacity(wave.len());
-    let refused: Vec<Option<Missing>> = wave
-        .iter()
-        .map(|&index| {
-            let part = &parts[index];
-            if left.is_zero() {
-                return Some(Missing::new(
-                    "timeout",
-                    "the deadline had passed before it was sent",
-                ));
-            }
-            match part.request(client, passed, bodies) {
-                Ok(request) => {
-                    let timeout = part.timeout.map_or(left, |timeout| timeout.min(left));
-                    requests.push(request.timeout(timeout));
-                    None
-                }
-                Err(unfilled) => Some(Missing::new("no-value", unfilled.to_string())),
-            }
-        })
-        .collect();
-    let answers = if requests.is_empty() {
-        Vec::new()
-    } else {
-        upstream::send_all(requests)
-    };
-    let mut answers = answers.into_iter();
-    refused
-        .into_iter()
-        .map(|refused| match refused {
-            Some(missing) => Err(missing),
-            None => answers
-                .next()
-                .unwrap_or_else(|| Err(upstream::Error::Protocol("no answer came".to_owned())))
-                .map_err(|error| Missing::from(&error)),
-        })
-        .collect()
+/// How long parts may take so that there is an answer before the gateway ends the plugin.
+fn within_call(left: Duration) -> Duration {
+    left - (left / 10).min(RESERVE)
 }
 
-/// What is used of an answer. Its whole body is kept for parts that refer to it.
-fn read(part: &Part, answer: upstream::Response, body: &mut Option<Node>) -> Result<Node, Missing> {
-    if !answer.is_success() {
-        return Err(Missing {
-            reason: "status",
-            status: Some(answer.status),
-            detail: format!("it answered {}", answer.status),
-        });
+/// What is there so far.
+struct Gathering<'a> {
+    parts: &'a [Part],
+    client: &'a Request,
+    sent: Sent,
+    /// Whole, of the parts that others refer to.
+    bodies: Vec<Option<Node>>,
+    outcomes: Vec<Option<Outcome>>,
+}
+
+impl Gathering<'_> {
+    /// Sends the parts of a wave at once, and takes their answers as they come.
+    fn fetch(&mut self, wave: &[usize], left: Duration) -> Result<(), Answer> {
+        let mut requests = Vec::with_capacity(wave.len());
+        let mut waiting = Vec::with_capacity(wave.len());
+        for &index in wave {
+            match self.request(index, left) {
+                Ok(request) => {
+                    requests.push(request);
+                    waiting.push(index);
+                }
+                Err(missing) => self.miss(index, &missing)?,
+            }
+        }
+        // Where one ends it all, those under way are given up.
+        for (place, answer) in upstream::as_they_come(requests) {
+            let index = waiting[place];
+            let answer = answer.map_err(|error| Missing::from(&error));
+            match answer.and_then(|answer| self.read(index, answer)) {
+                Ok(outcome) => self.outcomes[index] = Some(outcome),
+                Err(missing) => self.miss(index, &missing)?,
+            }
+        }
+        Ok(())
     }
-    let node =
-        Node::parse(&answer.body).map_err(|why| Missing::new("not-json", why.to_string()))?;
-    let whole = part.is_needed.then(|| node.clone());
-    let value = part
-        .fields
-        .of(node)
-        .ok_or_else(|| Missing::new("no-field", "its answer has nothing of what to take"))?;
-    if part.into.is_none() && !value.is_object() {
-        let detail = "its answer is no object, so it has no place at the top of the document";
-        return Err(Missing::new("no-object", detail));
+
+    fn request(&mut self, index: usize, left: Duration) -> Result<upstream::Request, Missing> {
+        if left.is_zero() {
+            let detail = "the deadline had passed before it was sent";
+            return Err(Missing::new("timeout", detail));
+        }
+        let part = &self.parts[index];
+        let request = part.request(self.client, &self.sent, &mut self.bodies);
+        let request = request.map_err(|unfilled| Missing::new("no-value", unfilled.to_string()))?;
+        let timeout = part.timeout.map_or(left, |timeout| timeout.min(left));
+        Ok(request.timeout(timeout))
     }
-    *body = whole;
-    Ok(value)
+
+    /// What is used of an answer. Its whole body is kept for parts that refer to it.
+    fn read(&mut self, index: usize, answer: upstream::Response) -> Result<Outcome, Missing> {
+        let part = &self.parts[index];
+        match answer.status {
+            // Nothing, and on purpose (RFC 9110, sections 15.3.5 and 15.3.6).
+            204 | 205 => return Ok(Outcome::Empty),
+            // A part of the document is no document.
+            200..=299 if answer.status != 206 => {}
+            status => {
+                return Err(Missing {
+                    reason: "status",
+                    status: Some(status),
+                    detail: format!("it answered {status}"),
+                });
+            }
+        }
+        // A byte order mark is no JSON, and ignored (RFC 8259, section 8.1).
+        let text = answer.body.strip_prefix(b"\xef\xbb\xbf");
+        let node = Node::parse(text.unwrap_or(&answer.body))
+            .map_err(|why| Missing::new("not-json", why.to_string()))?;
+        let whole = part.is_needed.then(|| node.clone());
+        let value = part
+            .fields
+            .of(node)
+            .ok_or_else(|| Missing::new("no-field", "its answer has nothing of what to take"))?;
+        if part.into.is_none() && !value.is_object() {
+            let detail = "its answer is no object, so it has no place at the top of the document";
+            return Err(Missing::new("no-object", detail));
+        }
+        self.bodies[index] = whole;
+        Ok(Outcome::Whole(value))
+    }
+
+    /// A part is missing: its fallback stands in, or there is no answer without it.
+    fn miss(&mut self, index: usize, missing: &Missing) -> Result<(), Answer> {
+        let part = &self.parts[index];
+        tell(part, missing);
+        if part.required && part.fallback.is_none() {
+            return Err(refusal(part, missing));
+        }
+        self.bodies[index] = part.fallback.clone().filter(|_| part.is_needed);
+        self.outcomes[index] = Some(Outcome::Missing(missing.reason));
+        Ok(())
+    }
 }
 
 /// Logs and counts a missing part.

@@ -18,7 +18,7 @@ use gateway_plugin_sdk::prelude::*;
 use serde_json::Value;
 
 use crate::config::MergeMode;
-use crate::gather::{Gathered, Outcome};
+use crate::gather::Outcome;
 use crate::merge::Merge;
 use crate::part::Part;
 
@@ -68,7 +68,11 @@ impl Plugin for Aggregate {
     }
 
     fn wants(&self) -> Wants {
-        let mut wants = Wants::from(Phases::REQUEST);
+        let mut phases = Phases::REQUEST;
+        if self.parts.iter().any(|part| part.takes_body) {
+            phases |= Phases::REQUEST_BODY;
+        }
+        let mut wants = Wants::from(phases);
         for part in &self.parts {
             wants = wants.upstream(&part.upstream);
             wants = part.fields_read().fold(wants, Wants::reads_field);
@@ -78,14 +82,17 @@ impl Plugin for Aggregate {
 
     fn on_request(&self, request: &mut Request) -> Result {
         let outcomes = match gather::gather(&self.parts, &self.waves, self.deadline, request) {
-            Gathered::All(outcomes) => outcomes,
-            Gathered::RequiredMissing(answer) => return Ok(answer.into()),
+            Ok(outcomes) => outcomes,
+            Err(refusal) => return Ok(refusal.into()),
         };
         let mut document = Node::object();
         let mut missing = BTreeMap::new();
         for (part, outcome) in self.parts.iter().zip(outcomes) {
             let value = match outcome {
                 Outcome::Whole(value) => value,
+                // At the top of the document nothing adds nothing.
+                Outcome::Empty if part.into.is_none() => continue,
+                Outcome::Empty => Node::from_value(&Value::Null),
                 Outcome::Missing(reason) => {
                     missing.insert(part.name.as_str(), reason);
                     let Some(fallback) = &part.fallback else {

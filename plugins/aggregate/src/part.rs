@@ -6,7 +6,7 @@ use gateway_plugin_sdk::json::Node;
 use gateway_plugin_sdk::template::{Fill, Source, Template, Unfilled};
 use gateway_plugin_sdk::{ConfigError, Request, fields, upstream};
 
-use crate::config::{NO_TIME, PartConfig};
+use crate::config::{BodySource, NO_TIME, PartConfig};
 use crate::fields::{Fields, path};
 
 /// A checked part.
@@ -24,8 +24,11 @@ pub(crate) struct Part {
     pub(crate) is_needed: bool,
     /// The fields of the client's request to pass on, in lower case.
     pub(crate) passed: Vec<String>,
+    /// Whether it takes the body of the client's request.
+    pub(crate) takes_body: bool,
     method: String,
     path: Template<Hole>,
+    host: Option<Template<Hole>>,
     set_headers: Vec<(String, Template<Hole>)>,
 }
 
@@ -36,6 +39,29 @@ pub(crate) enum Hole {
     Exchange(Source),
     /// A field of another part's body.
     Body { part: usize, path: Vec<String> },
+}
+
+/// What parts pass on of the client's request.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    /// The fields, if a part passes any on.
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
+    /// The body, if a part takes it.
+    pub(crate) body: Vec<u8>,
+}
+
+impl Sent {
+    /// One call for all parts, and one for the body.
+    pub(crate) fn of(client: &Request, parts: &[Part]) -> Self {
+        let passes = parts.iter().any(|part| !part.passed.is_empty());
+        let takes_body = parts.iter().any(|part| part.takes_body);
+        let headers = if passes { client.headers() } else { Vec::new() };
+        let body = if takes_body { client.body() } else { None };
+        Self {
+            headers,
+            body: body.unwrap_or_default(),
+        }
+    }
 }
 
 /// The bodies of the parts so far, by index.
@@ -94,8 +120,12 @@ impl Part {
             let value = template(key(&format!("set_headers.{name}")), text);
             set_headers.extend(value.map(|value| (name.to_ascii_lowercase(), value)));
         }
+        let host = config.host.as_ref();
+        let host = host.and_then(|text| template(key("host"), text));
         let path_fault = target.as_ref().and_then(well_formed);
         faults.extend(path_fault.map(|fault| ConfigError::new(key("path"), fault)));
+        let host_fault = host.as_ref().and_then(no_host);
+        faults.extend(host_fault.map(|fault| ConfigError::new(key("host"), fault)));
         let timeout = config.timeout.map(|timeout| timeout.0);
         if timeout.is_some_and(|timeout| timeout.is_zero()) {
             faults.push(ConfigError::new(key("timeout"), NO_TIME));
@@ -114,34 +144,32 @@ impl Part {
             into,
             timeout,
             is_needed: false,
-            passed: config
-                .headers
-                .iter()
-                .map(|name| name.to_ascii_lowercase())
-                .collect(),
-            method: config.method.clone(),
+            passed: passed(config),
+            takes_body: config.body == Some(BodySource::Client),
+            method: config.method().to_owned(),
             path: target,
+            host,
             set_headers,
         })
     }
 
+    fn holes(&self) -> impl Iterator<Item = &Hole> {
+        let headers = self.set_headers.iter().map(|(_, value)| value);
+        let templates = headers.chain(&self.host).chain([&self.path]);
+        templates.flat_map(Template::holes)
+    }
+
     /// The parts that it refers to, by index.
     pub(crate) fn needs(&self) -> impl Iterator<Item = usize> {
-        let headers = self.set_headers.iter().flat_map(|(_, value)| value.holes());
-        self.path
-            .holes()
-            .chain(headers)
-            .filter_map(|hole| match hole {
-                Hole::Exchange(_) => None,
-                Hole::Body { part, .. } => Some(*part),
-            })
+        self.holes().filter_map(|hole| match hole {
+            Hole::Exchange(_) => None,
+            Hole::Body { part, .. } => Some(*part),
+        })
     }
 
     /// The fields of the client's request that it reads.
     pub(crate) fn fields_read(&self) -> impl Iterator<Item = &str> {
-        let headers = self.set_headers.iter().flat_map(|(_, value)| value.holes());
-        let holes = self.path.holes().chain(headers);
-        let filled = holes.filter_map(|hole| match hole {
+        let filled = self.holes().filter_map(|hole| match hole {
             Hole::Exchange(source) => source.field(),
             Hole::Body { .. } => None,
         });
@@ -151,17 +179,24 @@ impl Part {
     /// The request that it makes.
     ///
     /// # Errors
-    /// If its path cannot be filled. A header that cannot is left out.
+    /// If its path or its host cannot be filled. A header that cannot is left out.
     pub(crate) fn request(
         &self,
         client: &Request,
-        passed: &[(String, Vec<u8>)],
+        sent: &Sent,
         bodies: &mut Bodies,
     ) -> Result<upstream::Request, Unfilled> {
         let path = self.path.path(|hole| hole.read_to_encode(client, bodies))?;
         let mut request = upstream::Request::new(&self.method, self.upstream.as_str(), path);
+        if let Some(host) = &self.host {
+            let host = host.bytes(|hole| hole.read(client, bodies))?;
+            request.host = Some(String::from_utf8_lossy(&host).into_owned());
+        }
+        if self.takes_body {
+            request.body.clone_from(&sent.body);
+        }
         let set = |name: &str| self.set_headers.iter().any(|(n, _)| n == name);
-        for (name, value) in passed {
+        for (name, value) in &sent.headers {
             if self.passed.contains(name) && !set(name) {
                 request.headers.push((name.clone(), value.clone()));
             }
@@ -242,9 +277,13 @@ fn check_names(
             "is empty; the name of an upstream is wanted".to_owned(),
         );
     }
-    if !fields::is_token(&config.method) {
-        let message = format!("`{}` is no method; `GET` is one", config.method);
+    let method = config.method();
+    if !fields::is_token(method) {
+        let message = format!("`{method}` is no method; `GET` is one");
         fault("method".to_owned(), message);
+    }
+    if let Some(message) = config.body_fault() {
+        fault("body".to_owned(), message);
     }
     for (index, name) in config.headers.iter().enumerate() {
         if let Some(message) = unsendable(name) {
@@ -259,6 +298,27 @@ fn check_names(
             fault(format!("set_headers.{name}"), message.to_owned());
         }
     }
+}
+
+/// The fields of the client's request to pass on, in lower case: the type of a body that is passed on is one.
+fn passed(config: &PartConfig) -> Vec<String> {
+    let names = config.headers.iter().map(|name| name.to_ascii_lowercase());
+    let mut names: Vec<_> = names.collect();
+    let kind = "content-type";
+    if config.body.is_some() && !names.iter().any(|name| name == kind) {
+        names.push(kind.to_owned());
+    }
+    names
+}
+
+/// What is wrong with a host, as far as it is written (RFC 9110, section 7.2).
+fn no_host(host: &Template<Hole>) -> Option<String> {
+    let sound = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    if host.constant() == Some("") {
+        return Some("is empty; leave it out for the endpoint's own".to_owned());
+    }
+    let odd = host.literals().find(|text| !text.bytes().all(sound));
+    odd.map(|text| format!("`{text}` is no part of a host; `api.example:8080` is one"))
 }
 
 /// Why a field cannot be sent by a plugin: no name (RFC 9110, section 5.1), or the gateway's own.

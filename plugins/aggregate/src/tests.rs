@@ -21,7 +21,7 @@ type Seen = Rc<RefCell<Vec<upstream::Request>>>;
 fn gateway() -> (Gateway, Seen) {
     let seen = Seen::default();
     let mut gateway = Gateway::new();
-    let answers: [(&str, Result<Answer, upstream::Error>); 9] = [
+    let answers: [(&str, Result<Answer, upstream::Error>); 12] = [
         ("a", Ok(Answer::new(200).body(r#"{"id":1,"name":"a"}"#))),
         ("b", Ok(Answer::new(200).body(r#"{"id":2,"tags":["b"]}"#))),
         (
@@ -35,6 +35,12 @@ fn gateway() -> (Gateway, Seen) {
         ),
         ("html", Ok(Answer::new(200).body("<html>"))),
         ("404", Ok(Answer::new(404).body("{}"))),
+        ("nothing", Ok(Answer::new(204))),
+        ("mark", Ok(Answer::new(200).body("\u{feff}{\"id\":1}"))),
+        (
+            "half",
+            Ok(Answer::new(200).body(r#"{"secret":1,"\ud800":2}"#)),
+        ),
         ("slow", Err(upstream::Error::Timeout)),
         ("down", Err(upstream::Error::Connect("refused".to_owned()))),
         ("denied", Err(upstream::Error::Denied)),

@@ -204,7 +204,14 @@ impl RequestEdits {
             return Ok(None);
         }
         let before = request.path_and_query();
-        let (path, query) = before.split_once('?').unwrap_or((&before, ""));
+        // `OPTIONS *` asks for no path.
+        if before == "*" {
+            return Ok(None);
+        }
+        let (path, query) = match before.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (before.as_str(), None),
+        };
         let after = match &self.path {
             Some(edit) => edit.apply(path, request),
             None => Ok(path.to_owned()),

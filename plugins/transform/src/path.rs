@@ -131,8 +131,18 @@ fn replacement(
     if let Err(message) = replaces(to) {
         fault("to", message);
     }
-    let compiled = compile(regex).map_err(|message| fault("regex", message));
-    Some((compiled.ok()?, to.clone()))
+    match compile(regex) {
+        Ok(regex) => {
+            if let Err(message) = names_groups(&regex, to) {
+                fault("to", message);
+            }
+            Some((regex, to.clone()))
+        }
+        Err(message) => {
+            fault("regex", message);
+            None
+        }
+    }
 }
 
 fn well_formed(path: &str) -> Result<(), String> {
@@ -167,31 +177,108 @@ fn probed(set: &Template) -> Result<(), String> {
 
 /// Whether what stands for a match can be part of a path, whatever its groups are.
 fn replaces(to: &str) -> Result<(), String> {
-    let mut probe = String::from("/x");
-    let mut rest = to.trim_start_matches('/');
-    if rest.len() < to.len() {
-        probe = String::from("/");
-    }
-    while let Some(at) = rest.find('$') {
-        probe.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        rest = match rest.strip_prefix('$') {
-            Some(after) => {
-                probe.push('$');
-                after
-            }
-            None => {
-                probe.push('x');
-                let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-                let braced = rest.strip_prefix('{').and_then(|rest| rest.split_once('}'));
-                braced.map_or_else(|| rest.trim_start_matches(is_name), |(_, after)| after)
-            }
-        };
-    }
-    probe.push_str(rest);
-    probe.push('x');
+    let rest = to.trim_start_matches('/');
+    let before = if rest.len() < to.len() { "/" } else { "/x" };
+    let pieces = pieces(rest).map(|piece| match piece {
+        Piece::Text(text) => text,
+        Piece::Dollar => "$",
+        Piece::Group { .. } => "x",
+    });
+    let probe: String = [before].into_iter().chain(pieces).chain(["x"]).collect();
     // The query keeps its own question mark.
     leaves(&probe.replace('?', "%3F"))
+}
+
+/// Whether the groups that stand for a match are there. The gateway has the rule for its own rewrites too:
+/// `tests/vectors/replacements.txt` holds both to it.
+fn names_groups(regex: &Regex, to: &str) -> Result<(), String> {
+    let mut behind_dollar = false;
+    for piece in pieces(to) {
+        let escaped = match piece {
+            Piece::Text(text) if behind_dollar => text.strip_prefix('{'),
+            _ => None,
+        };
+        if let Some((name, _)) = escaped.and_then(|text| text.split_once('}'))
+            && has_group(regex, name)
+        {
+            return Err(format!(
+                "`$${{{name}}}` is the text `${{{name}}}`; write `${{{name}}}` for the group"
+            ));
+        }
+        if let Piece::Group { name, braced } = piece {
+            is_group(regex, name, braced)?;
+        }
+        behind_dollar = matches!(piece, Piece::Dollar);
+    }
+    Ok(())
+}
+
+fn is_group(regex: &Regex, name: &str, braced: bool) -> Result<(), String> {
+    if name.is_empty() {
+        return Err("a `$` names a group, such as `$1`; write `$$` for itself".to_owned());
+    }
+    if has_group(regex, name) {
+        return Ok(());
+    }
+    let (number, tail) = name.split_at(name.bytes().take_while(u8::is_ascii_digit).count());
+    let groups = regex.captures_len() - 1;
+    Err(if braced {
+        format!(
+            "there is no group `{name}`; the expression has {groups}, and `${{..}}` beside `regex` never reads the \
+             environment"
+        )
+    } else if number.is_empty() || tail.is_empty() {
+        format!("there is no group `{name}`; the expression has {groups}")
+    } else {
+        format!(
+            "`${name}` reads as the group `{name}`, which is not there; write `${{{number}}}{tail}`"
+        )
+    })
+}
+
+fn has_group(regex: &Regex, name: &str) -> bool {
+    match name.parse::<usize>() {
+        Ok(index) => index < regex.captures_len(),
+        Err(_) => regex.capture_names().flatten().any(|group| group == name),
+    }
+}
+
+/// A piece of what stands for a match.
+#[derive(Clone, Copy, Debug)]
+enum Piece<'a> {
+    Text(&'a str),
+    /// `$$`
+    Dollar,
+    /// `$1`, `$name`, `${name}`
+    Group {
+        name: &'a str,
+        braced: bool,
+    },
+}
+
+/// What stands for a match, taken apart as the regex does it.
+fn pieces(to: &str) -> impl Iterator<Item = Piece<'_>> {
+    let mut rest = to;
+    std::iter::from_fn(move || {
+        let Some(behind) = rest.strip_prefix('$') else {
+            let (text, behind) = rest.split_at(rest.find('$').unwrap_or(rest.len()));
+            rest = behind;
+            return (!text.is_empty()).then_some(Piece::Text(text));
+        };
+        if let Some(behind) = behind.strip_prefix('$') {
+            rest = behind;
+            return Some(Piece::Dollar);
+        }
+        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        let inside = behind
+            .strip_prefix('{')
+            .and_then(|text| text.split_once('}'));
+        let (name, after) =
+            inside.unwrap_or_else(|| behind.split_at(behind.bytes().take_while(is_name).count()));
+        rest = after;
+        let braced = inside.is_some();
+        Some(Piece::Group { name, braced })
+    })
 }
 
 fn compile(regex: &str) -> Result<Regex, String> {
@@ -200,4 +287,23 @@ fn compile(regex: &str) -> Result<Regex, String> {
         .dfa_size_limit(REGEX_SIZE)
         .build()
         .map_err(|error| format!("is no regular expression: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn groups_of_a_replacement_exist() {
+        let vectors = include_str!("../../../tests/vectors/replacements.txt").lines();
+        for line in vectors.filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let values = serde_json::Deserializer::from_str(line).into_iter::<Value>();
+            let values: Vec<_> = values.map(Result::unwrap).collect();
+            let regex = Regex::new(values[0].as_str().unwrap()).unwrap();
+            let checked = names_groups(&regex, values[1].as_str().unwrap());
+            assert_eq!(checked.is_ok(), values[2] == true, "{line}");
+        }
+    }
 }

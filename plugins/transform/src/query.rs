@@ -20,9 +20,10 @@ enum Edit {
     Add(String, Template),
 }
 
-/// A parameter as it stands in the query, and its name decoded.
+/// What stands between two `&` of a query: a parameter as it stands there, and its name decoded.
 struct Parameter<'a> {
-    name: String,
+    /// None where nothing stands there, which no edit names.
+    name: Option<String>,
     raw: Cow<'a, str>,
 }
 
@@ -62,24 +63,24 @@ impl QueryEdits {
         templates.flat_map(Template::holes)
     }
 
-    /// Edits `query` and puts it behind `path`, with its question mark.
-    pub(crate) fn apply(&self, query: &str, path: &mut String, request: &Request) {
-        if self.0.is_empty() {
-            if !query.is_empty() {
-                path.push('?');
-                path.push_str(query);
-            }
-            return;
-        }
-        let mut parameters: Vec<_> = query.split('&').filter_map(Parameter::of).collect();
+    /// Edits `query` and puts it behind `path`, with its question mark. Where no edit finds anything to do, not a byte
+    /// of it changes.
+    pub(crate) fn apply(&self, query: Option<&str>, path: &mut String, request: &Request) {
+        let written = query.filter(|query| !query.is_empty());
+        let mut parameters: Vec<_> = written
+            .into_iter()
+            .flat_map(|query| query.split('&'))
+            .map(Parameter::of)
+            .collect();
         for edit in &self.0 {
             edit.apply(&mut parameters, request);
         }
-        let mut mark = '?';
-        for parameter in &parameters {
-            path.push(mark);
-            path.push_str(&parameter.raw);
-            mark = '&';
+        let raw: Vec<_> = parameters.iter().map(|parameter| &*parameter.raw).collect();
+        let edited = raw.join("&");
+        // A mark alone is kept where it came, and not left over.
+        if !edited.is_empty() || query == Some("") {
+            path.push('?');
+            path.push_str(&edited);
         }
     }
 }
@@ -87,9 +88,9 @@ impl QueryEdits {
 impl Edit {
     fn apply(&self, parameters: &mut Vec<Parameter<'_>>, request: &Request) {
         match self {
-            Self::Remove(name) => parameters.retain(|p| p.name != *name),
+            Self::Remove(name) => parameters.retain(|p| !p.is(name)),
             Self::Rename { from, to } => {
-                for parameter in parameters.iter_mut().filter(|p| p.name == *from) {
+                for parameter in parameters.iter_mut().filter(|p| p.is(from)) {
                     let value = parameter.raw.split_once('=').map(|(_, value)| value);
                     let mut raw = encoded(to.as_bytes());
                     if let Some(value) = value {
@@ -97,12 +98,12 @@ impl Edit {
                         raw.push_str(value);
                     }
                     parameter.raw = Cow::Owned(raw);
-                    parameter.name.clone_from(to);
+                    parameter.name = Some(to.clone());
                 }
             }
             Self::Set(name, template) => {
-                let at = parameters.iter().position(|p| p.name == *name);
-                parameters.retain(|p| p.name != *name);
+                let at = parameters.iter().position(|p| p.is(name));
+                parameters.retain(|p| !p.is(name));
                 if let Some(parameter) = Parameter::made(name, template, request) {
                     parameters.insert(at.unwrap_or(parameters.len()), parameter);
                 }
@@ -115,13 +116,16 @@ impl Edit {
 }
 
 impl<'a> Parameter<'a> {
-    /// None where nothing stands between two `&`.
-    fn of(pair: &'a str) -> Option<Self> {
-        let (name, _) = form_urlencoded::parse(pair.as_bytes()).next()?;
-        Some(Self {
-            name: name.into_owned(),
+    fn of(pair: &'a str) -> Self {
+        let decoded = form_urlencoded::parse(pair.as_bytes()).next();
+        Self {
+            name: decoded.map(|(name, _)| name.into_owned()),
             raw: Cow::Borrowed(pair),
-        })
+        }
+    }
+
+    fn is(&self, name: &str) -> bool {
+        self.name.as_deref() == Some(name)
     }
 
     /// None if the template has no value.
@@ -129,7 +133,7 @@ impl<'a> Parameter<'a> {
         let value = template.query_value(|source| source.read_to_encode(request));
         let raw = encoded(name.as_bytes()) + "=" + &value.ok()?;
         Some(Self {
-            name: name.to_owned(),
+            name: Some(name.to_owned()),
             raw: Cow::Owned(raw),
         })
     }

@@ -1,6 +1,7 @@
 //! Every option, against an exchange in memory.
 
 mod paths;
+mod query;
 
 use gateway_plugin_sdk::prelude::*;
 use gateway_plugin_sdk::test::{self, Exchange, Harness};
@@ -123,23 +124,6 @@ fn a_value_that_would_split_the_header_is_refused_with_400() {
 }
 
 #[test]
-fn the_query_is_removed_renamed_set_and_added_and_the_rest_keeps_its_bytes() {
-    let config = json!({
-        "remove_query": ["gone"],
-        "rename_query": { "old": "new name" },
-        "set_query": { "set": "a&b", "made": "{query.keep}" },
-        "add_query": { "keep": ["1", "2"] },
-    });
-    let exchange = Exchange::get("/p?keep=%7e&gone=1&old=%41&go%6ee=2&set=0&flag&set=1");
-    assert_eq!(
-        sent(config, exchange).path_and_query(),
-        "/p?keep=%7e&new%20name=%41&set=a%26b&flag&made=~&keep=1&keep=2"
-    );
-    let config = json!({ "remove_query": ["a"] });
-    assert_eq!(sent(config, Exchange::get("/p?a=1")).path_and_query(), "/p");
-}
-
-#[test]
 fn the_method_is_replaced() {
     assert_eq!(
         sent(json!({ "method": "PUT" }), Exchange::post("/")).method(),
@@ -201,6 +185,32 @@ fn a_request_of_another_type_is_refused_with_415_unless_it_may_pass_and_an_empty
     assert_eq!(sent(passing, plain()).request_body().unwrap(), b"{}");
     let exchange = Exchange::post("/").header("content-type", "application/json");
     assert_eq!(sent(config, exchange).request_body(), None);
+}
+
+#[test]
+fn a_request_of_another_charset_is_refused_with_415() {
+    let transform = transform(json!({ "request": { "json": { "remove": ["a"] } } }));
+    let status = |kind: &str| {
+        let body = br#"{"a":1,"b":2}"#.to_vec();
+        let mut exchange = Exchange::post("/").header("content-type", kind).body(body);
+        transform.on_request(&mut exchange).unwrap();
+        exchange.status()
+    };
+    for kind in [
+        "application/json; charset=iso-8859-1",
+        "application/json;charset=\"UTF-16\"",
+        "application/json; a=b; Charset = utf-16le",
+        "application/x+json;charset=",
+    ] {
+        assert_eq!(status(kind), Some(415), "{kind}");
+    }
+    for kind in [
+        "application/json; charset=UTF-8",
+        "application/json; charset=\"us-ascii\"; a=b",
+        "application/json; a=charset",
+    ] {
+        assert_eq!(status(kind), None, "{kind}");
+    }
 }
 
 #[test]

@@ -18,8 +18,10 @@ static WORDS: Words = Words {
         (
             "to",
             "Where to: a URL, or a path on the same host. `{path}`, `{query}` and `{host}` stand for those of the \
-             request; `{query}` has its place behind a `?`. A location with a dot segment or `//` in its path is never \
-             sent: it is a fault, or a 500 where it depends on the request.",
+             request, `{hostname}` for the host without its port, `{?query}` for the query with its question mark. \
+             `{query}` has its place behind a `?`; where the request has none, neither that `?` nor the `&` that would \
+             join it to the rest is sent. What fills a hole is never filled again. A location with a dot segment or \
+             `//` in its path is never sent: it is a fault, or a 500 where it depends on the request.",
         ),
     ],
     example: "",
@@ -87,7 +89,7 @@ fn probe(to: &Template<RedirectValue>) -> Result<(), Reason> {
     to.write(&mut Vec::new(), b"", |before, value| {
         let is_behind_path = is_behind_path(before);
         let (stands_in, fault) = match value {
-            RedirectValue::Host => ("host", None),
+            RedirectValue::Host | RedirectValue::Hostname => ("host", None),
             RedirectValue::Path if before.ends_with(b"/") && !is_behind_path => {
                 let fault = "`{path}` begins with a `/` of its own; leave out the one before it";
                 ("/path", Some(fault))
@@ -95,9 +97,14 @@ fn probe(to: &Template<RedirectValue>) -> Result<(), Reason> {
             RedirectValue::Path => ("/path", None),
             RedirectValue::Query if is_behind_path => ("query", None),
             RedirectValue::Query => {
-                let fault = "`{query}` comes without its `?`; write `?{query}`, behind the path";
+                let fault = "`{query}` comes without its `?`; write `{?query}`, behind the path";
                 ("query", Some(fault))
             }
+            RedirectValue::MarkedQuery if is_behind_path => {
+                let fault = "`{?query}` brings a `?` of its own; write `{query}` behind another, as in `?a=1&{query}`";
+                ("query", Some(fault))
+            }
+            RedirectValue::MarkedQuery => ("?query", None),
         };
         misplaced = misplaced.or(fault);
         before.extend_from_slice(stands_in.as_bytes());
@@ -117,9 +124,12 @@ fn redirect_value(name: &str) -> Result<RedirectValue, Reason> {
     match name {
         "path" => Ok(RedirectValue::Path),
         "query" => Ok(RedirectValue::Query),
+        "?query" => Ok(RedirectValue::MarkedQuery),
         "host" => Ok(RedirectValue::Host),
+        "hostname" => Ok(RedirectValue::Hostname),
         _ => {
-            let remedy = suggest::remedy(name, ["path", "query", "host"], "there are");
+            let names = ["path", "query", "?query", "host", "hostname"];
+            let remedy = suggest::remedy(name, names, "there are");
             let reason = Reason::repeating("has `{{}}`, which stands for nothing here", [&name]);
             Err(reason.and(remedy))
         }

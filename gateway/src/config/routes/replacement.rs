@@ -1,4 +1,6 @@
 //! What stands for a match of a regular expression: `$1`, `${name}`, `$$`.
+//!
+//! The plugin `transform` has the rule a second time: `tests/vectors/replacements.txt` holds both to it.
 
 use regex::Regex;
 
@@ -9,12 +11,31 @@ use super::super::reason::Reason;
 /// # Errors
 /// The group that is not there.
 pub(super) fn check(regex: &Regex, to: &str) -> Result<(), Reason> {
-    let mut fault = None;
+    let mut fault = escaped_group(regex, to);
     with_groups(to, |name, is_braced| {
         fault = fault.take().or_else(|| group(regex, name, is_braced).err());
         ""
     });
     fault.map_or(Ok(()), Err)
+}
+
+/// A group that is written as where `${name}` reads the environment.
+fn escaped_group(regex: &Regex, to: &str) -> Option<Reason> {
+    let mut rest = to;
+    while let Some((_, behind)) = rest.split_once('$') {
+        rest = behind;
+        if let Some(text) = rest.strip_prefix('$') {
+            rest = text;
+            let braced = text.strip_prefix('{').and_then(|text| text.split_once('}'));
+            if let Some((name, _)) = braced.filter(|(name, _)| group(regex, name, true).is_ok()) {
+                return Some(Reason::repeating(
+                    "`$${{}}` is the text `${{}}`; write `${{}}` for the group",
+                    [&name, &name, &name],
+                ));
+            }
+        }
+    }
+    None
 }
 
 /// What stands for a match, with these texts for its groups; `group` gets the name of each, and whether it has braces.
@@ -63,8 +84,12 @@ fn group(regex: &Regex, name: &str, is_braced: bool) -> Result<(), Reason> {
         )
     } else {
         let groups = regex.captures_len() - 1;
+        let environment = match is_braced {
+            true => ", and `${..}` beside `regex` never reads the environment",
+            false => "",
+        };
         Reason::repeating("there is no group `{}`", [&name])
-            .and(format!("; the expression has {groups}"))
+            .and(format!("; the expression has {groups}{environment}"))
     })
 }
 
@@ -74,17 +99,20 @@ mod tests {
 
     #[test]
     fn groups_of_a_replacement_exist() {
-        let regex = Regex::new("^/a/(.*)/(?P<rest>.*)").unwrap();
-        for good in ["/b/$1", "/$rest", "/${1}a", "/$$x", "/b"] {
-            assert_eq!(check(&regex, good), Ok(()), "{good}");
+        let vectors = include_str!("../../../../tests/vectors/replacements.txt").lines();
+        for line in vectors.filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let values = serde_json::Deserializer::from_str(line).into_iter::<serde_json::Value>();
+            let values: Vec<_> = values.map(Result::unwrap).collect();
+            let regex = Regex::new(values[0].as_str().unwrap()).unwrap();
+            let checked = check(&regex, values[1].as_str().unwrap());
+            assert_eq!(checked.is_ok(), values[2] == true, "{line}");
         }
-        assert!(
-            check(&regex, "/$1a")
-                .unwrap_err()
-                .told(false)
-                .contains("`${1}a`")
-        );
-        assert!(check(&regex, "/$3").is_err());
-        assert!(check(&regex, "/$").is_err());
+    }
+
+    #[test]
+    fn a_group_with_letters_behind_its_number_is_written_with_braces() {
+        let regex = Regex::new("^/a/(.*)").unwrap();
+        let reason = check(&regex, "/$1a").unwrap_err();
+        assert!(reason.told(false).contains("`${1}a`"));
     }
 }

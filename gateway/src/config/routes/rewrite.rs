@@ -29,7 +29,8 @@ static WORDS: Words = Words {
         ),
         (
             "to",
-            "What replaces a match. `$1` and `${1}` are its groups.",
+            "What replaces a match. `$1`, `${1}` and `${name}` are its groups, `$$` is a `$`. The environment is never \
+             read here.",
         ),
         (
             "host",

@@ -4,12 +4,17 @@
 //! that made it meant something else. It leaves as it is, or not at all.
 
 use bytes::Bytes;
+use http::HeaderValue;
 use http::uri::{Authority, PathAndQuery};
 
 use super::{DOTS, Unfit, decode, escape, is_plain};
 
 /// The longest target, in bytes.
 const LONGEST: usize = u16::MAX as usize - 1;
+
+/// What an authority is not.
+const NO_HOST: Unfit =
+    Unfit("before its path a URL has a host, perhaps with a port, and nothing else");
 
 /// Whether a segment may have a separator that is escaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,8 +94,6 @@ pub fn of_location(location: &[u8]) -> Result<(), Unfit> {
 
 /// A host and perhaps a port, without user information (RFC 9110, 4.2.4).
 fn judge_authority(text: &str) -> Result<(), Unfit> {
-    const NO_HOST: Unfit =
-        Unfit("before its path a URL has a host, perhaps with a port, and nothing else");
     let is_odd = |byte: u8| matches!(byte, b'@' | b'\\' | b'%');
     let authority = match text.bytes().any(is_odd) {
         true => Err(NO_HOST),
@@ -102,6 +105,15 @@ fn judge_authority(text: &str) -> Result<(), Unfit> {
         true => Ok(()),
         false => Err(NO_HOST),
     }
+}
+
+/// The Host that a sub-request names: a host and perhaps a port.
+///
+/// # Errors
+/// For what is neither.
+pub fn of_sub_request_host(host: &str) -> Result<HeaderValue, Unfit> {
+    judge_authority(host)?;
+    HeaderValue::from_str(host).map_err(|_| NO_HOST)
 }
 
 fn whole(target: String, separators: Separators) -> Result<PathAndQuery, Unfit> {

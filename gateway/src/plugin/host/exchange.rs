@@ -180,7 +180,8 @@ impl Guest {
             self.deny(
                 "upstream",
                 format_args!("it sends the request to the upstream {name}"),
-                format_args!("upstreams = [{name}]"),
+                "upstreams",
+                Some(&name),
             );
             return Ok(Err(HeaderError::Denied));
         }

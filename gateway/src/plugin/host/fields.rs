@@ -50,16 +50,28 @@ impl Guest {
     fn editable(&mut self, message: Direction, name: &[u8]) -> Result<HeaderName, HeaderError> {
         let field = field_name(name).map_err(|error| self.forbid_field(name, error))?;
         let grants = &self.shared.plugin.grants;
-        let (writes, kind, side) = match message {
-            Direction::Request => (&grants.write_request_headers, "request_field", "request"),
-            Direction::Response => (&grants.write_response_headers, "response_field", "response"),
+        let (writes, kind, side, key) = match message {
+            Direction::Request => {
+                let writes = &grants.write_request_headers;
+                (writes, "request_field", "request", "request_headers.write")
+            }
+            Direction::Response => {
+                let writes = &grants.write_response_headers;
+                (
+                    writes,
+                    "response_field",
+                    "response",
+                    "response_headers.write",
+                )
+            }
         };
         if !writes.covers(field.as_str()) {
             let shown = self.shared.words.line(field.as_str(), NAME);
             self.deny(
                 kind,
                 format_args!("it writes the {side} field {shown}"),
-                format_args!("{side}_headers = {{ write = [\"{shown}\"] }}"),
+                key,
+                Some(&format!("\"{shown}\"")),
             );
             return Err(HeaderError::Denied);
         }

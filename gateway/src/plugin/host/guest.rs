@@ -13,6 +13,7 @@ use super::bindings::gateway::plugin::exchange::HeaderError;
 use super::bindings::gateway::plugin::types;
 use super::names::Names;
 use super::output::Output;
+use super::under_way::UnderWay;
 use super::volume::Volume;
 use crate::config::{self, Secret};
 use crate::exchange::Exchange;
@@ -129,6 +130,8 @@ pub(in crate::plugin) struct Guest {
     pub(in crate::plugin) last_words: Option<String>,
     /// Whether a sub-request of the call in hand went in a circle.
     pub(super) looped: bool,
+    /// Sub-requests whose answers the call in hand takes as they come.
+    pub(super) under_way: UnderWay,
     /// Names of request and of response fields that it has edited before.
     pub(super) names: [Names; 2],
     /// The route it serves without the exchange in hand: chunks of a body may come while another phase has it.
@@ -158,6 +161,7 @@ impl Guest {
             deadline: Instant::now(),
             last_words: None,
             looped: false,
+            under_way: UnderWay::default(),
             names: Default::default(),
             route: None,
             outputs,
@@ -175,6 +179,11 @@ impl Guest {
         self.looped = false;
     }
 
+    /// Gives up what the call in hand left under way.
+    pub(in crate::plugin) fn give_up(&mut self) {
+        self.under_way.give_up();
+    }
+
     /// A failure of the call in hand. After a sub-request in a circle it is of that kind, whatever the plugin made of it.
     pub(in crate::plugin) fn judged(&self, mut failure: Failure) -> Failure {
         if self.looped {
@@ -183,15 +192,25 @@ impl Guest {
         failure
     }
 
-    /// What the plugin wanted is not granted; `remedy` would grant it.
+    /// What the plugin wanted is not granted: `key` of its grants would have to be true, or a list with this name.
     pub(super) fn deny(
         &self,
         kind: &'static str,
         what: fmt::Arguments<'_>,
-        remedy: fmt::Arguments<'_>,
+        key: &str,
+        name: Option<&str>,
     ) {
-        let what = format_args!("{what}; grant it with `grants = {{ {remedy} }}`");
-        self.shared.denied(self.route_name(), kind, what);
+        let (plugin, route) = (&self.shared.plugin.name, self.route_name());
+        match name {
+            Some(name) => {
+                let remedy = format_args!("{what}; add {name} to `plugins.{plugin}.grants.{key}`");
+                self.shared.denied(route, kind, remedy);
+            }
+            None => {
+                let remedy = format_args!("{what}; set `plugins.{plugin}.grants.{key} = true`");
+                self.shared.denied(route, kind, remedy);
+            }
+        }
     }
 
     /// A field that the plugin may not read: it sees none, so nothing else tells. Every read counts, the log has each
@@ -214,8 +233,9 @@ impl Guest {
         tracing::warn!(
             plugin = &*self.shared.plugin.name,
             route = self.route_name().unwrap_or(""),
-            "denied: it reads the {side} field {shown:?} and sees none; grant it with `grants = {{ {side}_headers = {{ \
-             read = [{shown:?}] }} }}`"
+            "denied: it reads the {side} field {shown:?} and sees none; add {shown:?} to \
+             `plugins.{}.grants.{side}_headers.read`",
+            self.shared.plugin.name
         );
     }
 

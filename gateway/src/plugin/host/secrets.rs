@@ -17,7 +17,8 @@ impl Guest {
             self.deny(
                 "secret",
                 format_args!("it reads the secret {name}"),
-                format_args!("secrets = [{name}]"),
+                "secrets",
+                Some(&name),
             );
             return Ok(None);
         }

@@ -49,11 +49,7 @@ impl Guest {
     ) -> wasmtime::Result<Result<T, Error>> {
         self.budget.host_call()?;
         if !self.shared.plugin.grants.state {
-            self.deny(
-                "state",
-                format_args!("it uses the state"),
-                format_args!("state = true"),
-            );
+            self.deny("state", format_args!("it uses the state"), "state", None);
             return Ok(Err(Error::Unavailable("not granted".to_owned())));
         }
         Ok(operation(&self.shared.state).map_err(Error::from))

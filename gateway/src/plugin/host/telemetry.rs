@@ -84,8 +84,11 @@ impl Guest {
         let words = &self.shared.words;
         let message = words.line(message, LINE);
         let field = |(name, value): &(String, String)| {
-            let (name, value) = (words.line(name, LINE), words.quoted(value, LINE));
-            format!("{name}={value}")
+            let name = match is_word(name) {
+                true => words.line(name, LINE),
+                false => words.quoted(name, LINE),
+            };
+            format!("{name}={}", words.quoted(value, LINE))
         };
         let fields: Vec<_> = fields.iter().map(field).collect();
         let fields = fields.join(" ");
@@ -105,6 +108,12 @@ impl Guest {
             Level::Error => line!(error),
         }
     }
+}
+
+/// Whether the name of a field stands for itself. Another, with a blank or `=`, could pass for several fields.
+fn is_word(name: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    !name.is_empty() && name.bytes().all(is_part)
 }
 
 fn enabled(level: Level) -> bool {

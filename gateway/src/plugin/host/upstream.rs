@@ -3,9 +3,11 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::header::HOST;
 use http::{HeaderName, HeaderValue, Method, Uri};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::under_way::{Ended, Fetch};
 use crate::message::depth::MAX_DEPTH;
 use crate::message::fields::is_own;
 use crate::message::path;
@@ -14,10 +16,8 @@ use crate::plugin::host::bindings::gateway::plugin::upstream::{Error, Request};
 use crate::plugin::host::guest::Guest;
 use crate::upstream::{FetchError, SubRequest, fetch};
 
-/// Sub-requests of one `send-all`.
+/// Sub-requests of one `send-all` or `start-all`.
 const AT_ONCE: usize = 64;
-
-type Fetch = AbortOnDropHandle<Result<http::Response<Bytes>, FetchError>>;
 
 impl Guest {
     pub(super) async fn send(
@@ -34,25 +34,48 @@ impl Guest {
         requests: Vec<Request>,
     ) -> wasmtime::Result<Vec<Result<Response, Error>>> {
         self.budget.host_call()?;
-        let mut started = Vec::with_capacity(requests.len().min(AT_ONCE));
-        for (index, request) in requests.into_iter().enumerate() {
-            started.push(if index < AT_ONCE {
-                self.start(request)
-            } else {
-                Err(Error::Protocol(format!(
-                    "more than {AT_ONCE} requests at once"
-                )))
-            });
-        }
+        let started = self.start_each(requests);
         let mut answers = Vec::with_capacity(started.len());
         for started in started {
             answers.push(self.finish(started).await);
         }
         Ok(answers)
     }
+
+    pub(super) fn start_all(&mut self, requests: Vec<Request>) -> wasmtime::Result<()> {
+        self.budget.host_call()?;
+        self.under_way.give_up();
+        let started = self.start_each(requests);
+        self.under_way.keep(started);
+        Ok(())
+    }
+
+    pub(super) async fn next_answer(
+        &mut self,
+    ) -> wasmtime::Result<Option<(u32, Result<Response, Error>)>> {
+        self.budget.host_call()?;
+        let Some((place, ended)) = self.under_way.next().await else {
+            return Ok(None);
+        };
+        // A list of a guest has 32 bits.
+        let place = u32::try_from(place).unwrap_or(u32::MAX);
+        Ok(Some((place, self.conclude(ended))))
+    }
 }
 
 impl Guest {
+    /// Sets as many sub-requests going as there may be at once.
+    fn start_each(&self, requests: Vec<Request>) -> Vec<Result<Fetch, Error>> {
+        let too_many = || Error::Protocol(format!("more than {AT_ONCE} requests at once"));
+        let requests = requests.into_iter().enumerate();
+        requests
+            .map(|(index, request)| match index < AT_ONCE {
+                true => self.start(request),
+                false => Err(too_many()),
+            })
+            .collect()
+    }
+
     /// Sets a sub-request going on this worker. It ends when its handle is dropped.
     fn start(&self, request: Request) -> Result<Fetch, Error> {
         let exchange = self.exchange.get().ok_or(Error::Denied)?;
@@ -68,7 +91,8 @@ impl Guest {
             self.deny(
                 "upstream",
                 format_args!("it sends a sub-request to the upstream {name}"),
-                format_args!("upstreams = [{name}]"),
+                "upstreams",
+                Some(&name),
             );
             return Err(Error::Denied);
         }
@@ -95,7 +119,16 @@ impl Guest {
     }
 
     async fn finish(&mut self, started: Result<Fetch, Error>) -> Result<Response, Error> {
-        let fetched = match started?.await {
+        let ended = match started {
+            Ok(fetch) => Ok(fetch.await),
+            Err(error) => Err(error),
+        };
+        self.conclude(ended)
+    }
+
+    /// The answer to a sub-request that ended, or was never sent.
+    fn conclude(&mut self, ended: Result<Ended, Error>) -> Result<Response, Error> {
+        let fetched = match ended? {
             Ok(fetched) => fetched,
             Err(error) => {
                 let text = format!("the sub-request broke off: {error}");
@@ -146,6 +179,10 @@ fn translate(request: Request) -> Result<http::Request<Bytes>, Error> {
     let mut out = http::Request::new(Bytes::from(request.body));
     *out.method_mut() = method;
     *out.uri_mut() = Uri::from(path);
+    if let Some(host) = &request.host {
+        let host = path::of_sub_request_host(host).map_err(|_| malformed("the host"))?;
+        out.headers_mut().insert(HOST, host);
+    }
     for Header { name, value } in request.headers {
         let name =
             HeaderName::from_bytes(name.as_bytes()).map_err(|_| malformed("a field name"))?;
@@ -184,6 +221,7 @@ mod tests {
                 upstream: "a".to_owned(),
                 method: "GET".to_owned(),
                 path: path.to_owned(),
+                host: None,
                 headers: Vec::new(),
                 body: Vec::new(),
                 timeout_ms: None,
@@ -191,5 +229,29 @@ mod tests {
         };
         assert_eq!(ask("/a%2Fb?c=../d").unwrap().uri(), "/a%2Fb?c=../d");
         assert!(matches!(ask("/users/..%2Fadmin"), Err(Error::Protocol(_))));
+    }
+
+    #[test]
+    fn the_host_of_a_sub_request_is_one_and_comes_from_its_own_field_alone() {
+        let ask = |host: &str| {
+            translate(Request {
+                upstream: "a".to_owned(),
+                method: "GET".to_owned(),
+                path: "/".to_owned(),
+                host: Some(host.to_owned()),
+                headers: vec![Header {
+                    name: "host".to_owned(),
+                    value: b"other".to_vec(),
+                }],
+                body: Vec::new(),
+                timeout_ms: None,
+            })
+        };
+        for host in ["a.example", "a.example:81", "[::1]:81"] {
+            assert_eq!(ask(host).unwrap().headers()[HOST], host);
+        }
+        for odd in ["", "a b", "me@a", "a/b", "a\r\nx: y", "a:99999999"] {
+            assert!(matches!(ask(odd), Err(Error::Protocol(_))), "{odd}");
+        }
     }
 }

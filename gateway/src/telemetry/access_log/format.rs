@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::line::Line;
 use crate::config::{LogField, LogTemplate, LogValue};
+use crate::message::text::{is_plain, json as escaped_json};
 
 /// One JSON object. Durations are seconds.
 pub(super) fn json(to: &mut Vec<u8>, line: &Line<'_>) {
@@ -56,7 +57,7 @@ pub(super) fn json(to: &mut Vec<u8>, line: &Line<'_>) {
             first: true,
         };
         for (name, value) in line.attributes {
-            inner.text(name, value);
+            inner.strange(name, value);
         }
         inner.to.push(b'}');
     }
@@ -81,6 +82,18 @@ impl Object<'_> {
     fn text(&mut self, key: &str, value: &str) {
         self.key(key);
         quoted(self.to, value);
+    }
+
+    /// Of a plugin's making: nothing of it moves a cursor, turns letters around or hides among them.
+    fn strange(&mut self, key: &str, value: &str) {
+        if key.chars().chain(value.chars()).all(is_plain) {
+            return self.text(key, value);
+        }
+        let from = self.to.len();
+        self.text(key, value);
+        // What is quoted is JSON, and that is UTF-8.
+        let quoted = String::from_utf8(self.to.split_off(from)).unwrap_or_default();
+        self.to.extend_from_slice(escaped_json(quoted).as_bytes());
     }
 
     fn raw(&mut self, key: &str, value: std::fmt::Arguments<'_>) {
@@ -222,7 +235,10 @@ mod tests {
     use super::*;
 
     fn with_line(write: impl Fn(&mut Vec<u8>, &Line<'_>)) -> String {
-        let attributes = [("auth.subject".into(), "a\nb".into())];
+        let attributes = [
+            ("auth.subject".into(), "a\nb".into()),
+            ("a\":1,\"\u{202e}\n".into(), "\u{7f}\u{2028}".into()),
+        ];
         let line = Line {
             time: UNIX_EPOCH + Duration::from_secs(1_795_547_484),
             id: "7",
@@ -259,6 +275,9 @@ mod tests {
         assert_eq!(value["referer"], "https://h/\"x");
         assert_eq!(value["status"], 200);
         assert_eq!(value["attributes"]["auth.subject"], "a\nb");
+        let strange = &value["attributes"]["a\":1,\"\u{202e}\n"];
+        assert_eq!(strange, "\u{7f}\u{2028}");
+        assert!(text.trim_end().chars().all(is_plain), "{text:?}");
         assert_eq!(text.matches('\n').count(), 1);
     }
 

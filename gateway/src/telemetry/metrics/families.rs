@@ -316,7 +316,7 @@ mod tests {
         metrics.plugin("auth").denied("secret");
         metrics.plugin("auth").memory_add(70_000);
         let own = metrics.plugin("auth");
-        let kind = ("kind".into(), "a\"b\n# TYPE".into());
+        let kind = ("kind".into(), "a\"b\\\n# TYPE".into());
         own.count("tokens_seen", &mut [kind], 2).unwrap();
         own.observe("age", &mut [], 0.2).unwrap();
         own.count("bad name", &mut [], 2).unwrap_err();
@@ -337,7 +337,7 @@ mod tests {
             r#"gateway_plugin_failures_total{plugin="auth",route="api",kind="trap"} 1"#,
             r#"gateway_plugin_denied_total{plugin="auth",kind="secret"} 1"#,
             r#"gateway_plugin_memory_bytes{plugin="auth"} 70000"#,
-            r#"gateway_custom_tokens_seen_total{plugin="auth",kind="a\"b\n# TYPE"} 2"#,
+            r#"gateway_custom_tokens_seen_total{plugin="auth",kind="a\"b\\\n# TYPE"} 2"#,
             r#"gateway_plugin_series_dropped_total{plugin="auth"} 1"#,
             r#"gateway_errors_total{kind="no_route"} 1"#,
             "gateway_access_log_lost_lines_total{} 3",
@@ -373,6 +373,13 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is not in:\n{text}");
         }
+    }
+
+    #[test]
+    fn no_metric_of_the_gateway_has_a_name_that_a_plugin_could_give() {
+        let text = Metrics::new(1).text();
+        assert!(text.contains("# TYPE gateway_requests counter"), "{text}");
+        assert!(!text.contains(" gateway_custom"), "{text}");
     }
 
     #[test]

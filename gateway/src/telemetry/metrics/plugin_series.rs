@@ -95,7 +95,7 @@ impl Series {
         }
         self.change(name, labels, Kind::Histogram, |all| {
             if let Value::Observed(observed) = all {
-                observed.sum += value;
+                observed.sum = finite(observed.sum + value);
                 observed.count += 1;
                 observed.buckets[BOUNDS.partition_point(|bound| *bound < value)] += 1;
             }
@@ -223,7 +223,7 @@ impl Value {
         match (self, other) {
             (Self::Count(sum), Self::Count(count)) => *sum = sum.saturating_add(*count),
             (Self::Observed(sum), Self::Observed(other)) => {
-                sum.sum += other.sum;
+                sum.sum = finite(sum.sum + other.sum);
                 sum.count += other.count;
                 for (sum, count) in sum.buckets.iter_mut().zip(other.buckets) {
                     *sum += count;
@@ -233,6 +233,11 @@ impl Value {
             _ => {}
         }
     }
+}
+
+/// A sum of finite numbers that stays one: beyond the largest it is the largest.
+fn finite(sum: f64) -> f64 {
+    sum.clamp(f64::MIN, f64::MAX)
 }
 
 #[cfg(test)]
@@ -307,6 +312,11 @@ mod tests {
             ("9", &[], Unfit::Name),
             ("a b", &[], Unfit::Name),
             ("a\n", &[], Unfit::Name),
+            ("a_total", &[], Unfit::Suffix),
+            ("a_bucket", &[], Unfit::Suffix),
+            ("a_sum", &[], Unfit::Suffix),
+            ("a_count", &[], Unfit::Suffix),
+            ("a_created", &[], Unfit::Suffix),
             ("a", &[("b c", "")], Unfit::Label),
             ("a", &[("", "")], Unfit::Label),
             ("a", &[("__name__", "")], Unfit::Label),
@@ -324,7 +334,7 @@ mod tests {
         }
         assert_eq!(series.observe("a", &mut [], f64::NAN), Err(Unfit::Number));
         let (sums, dropped) = series.sums();
-        assert_eq!((sums.len(), dropped), (0, 13));
+        assert_eq!((sums.len(), dropped), (0, 18));
     }
 
     #[test]
@@ -335,6 +345,32 @@ mod tests {
         assert_eq!(one.observe("calls", &mut [], 1.0), Err(Unfit::Kind));
         assert_eq!(other.observe("calls", &mut [], 1.0), Err(Unfit::Kind));
         count(&other, "calls", &[]).unwrap();
+    }
+
+    #[test]
+    fn a_sum_that_would_overflow_stays_finite_within_a_worker_and_over_all() {
+        expect_workers(2);
+        let series = Series::new(Arc::default());
+        std::thread::scope(|scope| {
+            for worker in 0..2 {
+                let series = &series;
+                scope.spawn(move || {
+                    set_shard(worker);
+                    for _ in 0..2 {
+                        series.observe("took", &mut [], f64::MAX).unwrap();
+                        series.observe("lost", &mut [], f64::MIN).unwrap();
+                    }
+                    series.observe("lost", &mut [], f64::MAX).unwrap();
+                });
+            }
+        });
+        let sums = series.sums().0;
+        let sums: Vec<_> = sums.values().collect();
+        let [Value::Observed(lost), Value::Observed(took)] = &sums[..] else {
+            panic!("{sums:?}")
+        };
+        assert_eq!((took.sum, took.count), (f64::MAX, 4));
+        assert_eq!((lost.sum, lost.count), (0.0, 6));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One request and its response in memory, and how edits change them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use crate::types::answer::Answer;
@@ -33,6 +33,8 @@ pub(crate) struct Facts {
     pub(crate) attributes: BTreeMap<String, String>,
     pub(crate) secrets: BTreeMap<String, String>,
     pub(crate) upstreams: BTreeMap<String, Rc<UpstreamFn>>,
+    /// Answers to sub-requests that the plugin takes as they come.
+    pub(crate) answers: VecDeque<(usize, Result<subrequest::Response, subrequest::Error>)>,
     /// What the plugin asked for, so that a body it did not ask for stays out of reach.
     pub(crate) phases: Phases,
     /// Whether the request has gone upstream and can no longer be edited.

@@ -30,6 +30,16 @@ pub(crate) fn send_all(
     requests.into_iter().map(send).collect()
 }
 
+/// Each is answered at once, and the answers wait in their order.
+pub(crate) fn start_all(requests: Vec<subrequest::Request>) {
+    let answers = send_all(requests).into_iter().enumerate().collect();
+    exchange(|facts| facts.answers = answers);
+}
+
+pub(crate) fn next_answer() -> Option<(usize, Result<subrequest::Response, subrequest::Error>)> {
+    exchange(|facts| facts.answers.pop_front())
+}
+
 pub(crate) fn secret(name: &str) -> Option<String> {
     exchange(|facts| facts.secrets.get(name).cloned())
         .or_else(|| world(|world| world.secrets.get(name).cloned()).flatten())

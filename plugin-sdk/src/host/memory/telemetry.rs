@@ -21,6 +21,9 @@ pub(crate) fn log(level: Level, message: &str, fields: &[(&str, &str)]) {
 /// The longest name of a metric or label, and the longest value of a label, in bytes.
 const LONGEST_LABEL: usize = 128;
 
+/// What no name of a metric ends with.
+const SUFFIXES: [&str; 5] = ["_total", "_bucket", "_sum", "_count", "_created"];
+
 /// Whether the gateway would publish a metric. That it drops one for its name would only be found in operation.
 fn published(name: &str, labels: &[(&str, &str)]) -> bool {
     let sound = |name: &str| {
@@ -34,6 +37,10 @@ fn published(name: &str, labels: &[(&str, &str)]) -> bool {
             "`{name}` names no metric or label: the gateway drops it; letters, digits and `_` make a name"
         );
     }
+    assert!(
+        !SUFFIXES.iter().any(|suffix| name.ends_with(suffix)),
+        "the metric `{name}` ends as the gateway ends its lines, and is dropped; leave the end out"
+    );
     assert!(
         labels.len() <= 8,
         "the metric `{name}` has more than 8 labels: the gateway drops it"

@@ -20,6 +20,8 @@ fn every_fault_is_named_at_once_by_its_dotted_key() {
             part("c", json!({ "headers": ["host"], "set_headers": { "x-a": "a\nb", "te": "x" } })),
             part("c", json!({ "path": "/{parts.none.body.id}" })),
             part("d", json!({ "path": "/../x", "into": "a..b", "take": "", "allow": ["a."], "deny": ["x"] })),
+            part("f", json!({ "body": "client", "method": "HEAD", "host": "" })),
+            part("g", json!({ "host": "a/b{id}" })),
             part("e", json!({ "rename": { "a": "" }, "path": "/a b", "set_headers": { "x": "{parts.c.id}" } })),
         ],
     }));
@@ -43,9 +45,12 @@ fn every_fault_is_named_at_once_by_its_dotted_key() {
             "parts[3].into",
             "parts[3].path",
             "parts[3].take",
-            "parts[4].path",
-            "parts[4].rename.a",
-            "parts[4].set_headers.x",
+            "parts[4].body",
+            "parts[4].host",
+            "parts[5].host",
+            "parts[6].path",
+            "parts[6].rename.a",
+            "parts[6].set_headers.x",
         ]
     );
 }

@@ -115,6 +115,47 @@ fn a_missing_optional_part_leaves_the_answer_incomplete() {
 }
 
 #[test]
+fn nothing_on_purpose_is_null_where_a_part_has_a_place_and_nothing_at_the_top() {
+    let parts = |options: Value| json!([part("a", json!({})), part("nothing", options)]);
+    let answer_of = |merge: &str, options: Value| {
+        let config = json!({ "merge": merge, "report": true, "parts": parts(options) });
+        let answer = answer(config);
+        assert_eq!(answer.value("x-aggregate-complete"), Some("true"));
+        text(&answer).to_owned()
+    };
+    let taking = json!({ "take": "data", "allow": ["x"], "fallback": { "x": 1 } });
+    assert_eq!(
+        answer_of("group", taking.clone()),
+        r#"{"a":{"id":1,"name":"a"},"nothing":null}"#
+    );
+    assert_eq!(answer_of("deep", taking), r#"{"id":1,"name":"a"}"#);
+    assert_eq!(
+        answer_of("deep", json!({ "into": "x.y" })),
+        r#"{"id":1,"name":"a","x":{"y":null}}"#
+    );
+    let path = json!({ "path": "/{parts.nothing.body.id}", "required": false });
+    let parts = json!([part("nothing", json!({})), part("echo", path)]);
+    assert_eq!(
+        text(&answer(json!({ "report": true, "parts": parts }))),
+        r#"{"nothing":null,"_errors":{"echo":"no-value"}}"#
+    );
+}
+
+#[test]
+fn half_a_surrogate_pair_is_no_json_and_a_byte_order_mark_is_passed_over() {
+    assert_eq!(one("mark", json!({})), r#"{"mark":{"id":1}}"#);
+    assert_eq!(missing("half", json!({})).status, 502);
+    let parts = json!([part(
+        "half",
+        json!({ "required": false, "deny": ["secret"] })
+    )]);
+    assert_eq!(
+        text(&answer(json!({ "report": true, "parts": parts }))),
+        r#"{"_errors":{"half":"not-json"}}"#
+    );
+}
+
+#[test]
 fn a_report_says_which_parts_are_missing_and_why() {
     let optional = json!({ "required": false });
     let parts: Vec<_> = ["slow", "404", "html"]

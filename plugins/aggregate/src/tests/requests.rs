@@ -118,6 +118,58 @@ fn a_part_takes_its_own_timeout_or_what_is_left_of_the_deadline() {
 }
 
 #[test]
+fn no_part_has_longer_than_the_gateway_gives_the_plugin() {
+    let ms = Duration::from_millis;
+    for (remaining, timeout) in [(1_000, 900), (100, 90), (60_000, 1_900)] {
+        let config = json!({ "deadline": "5s", "parts": [part("a", json!({ "timeout": "4s" }))] });
+        let (aggregate, seen) = configured(config);
+        let mut exchange = Exchange::get("/").remaining_ms(remaining);
+        aggregate.on_request(&mut exchange).unwrap();
+        assert_eq!(seen.borrow()[0].timeout, Some(ms(timeout)));
+    }
+}
+
+#[test]
+fn a_part_that_cannot_be_asked_for_ends_it_before_anything_is_sent() {
+    let parts = json!([
+        part("a", json!({})),
+        part("b", json!({ "path": "/{path.none}" }))
+    ]);
+    let (aggregate, seen) = configured(json!({ "parts": parts }));
+    let Flow::Respond(answer) = aggregate.on_request(&mut Exchange::get("/")).unwrap() else {
+        panic!("not answered");
+    };
+    assert_eq!(answer.status, 502);
+    assert!(seen.borrow().is_empty());
+}
+
+#[test]
+fn a_part_takes_the_clients_body_and_its_type_and_names_a_host() {
+    let parts = json!([
+        part("a", json!({ "body": "client", "host": "{host}" })),
+        part(
+            "b",
+            json!({ "body": "client", "method": "PATCH", "headers": ["Content-Type", "x-a"] })
+        ),
+        part("list", json!({ "host": "{query.none}", "required": false })),
+    ]);
+    let (aggregate, seen) = configured(json!({ "parts": parts }));
+    assert_eq!(
+        aggregate.wants().phases,
+        Phases::REQUEST | Phases::REQUEST_BODY
+    );
+    let mut exchange = Exchange::post("/").json(&json!([1])).header("x-a", "1");
+    aggregate.on_request(&mut exchange).unwrap();
+    let seen = seen.borrow();
+    let asked: Vec<_> = seen.iter().map(|r| (&*r.method, &r.body[..])).collect();
+    assert_eq!(asked, [("POST", &b"[1]"[..]), ("PATCH", b"[1]")]);
+    assert_eq!(seen[0].host.as_deref(), Some("gateway.test"));
+    let kind = ("content-type".to_owned(), b"application/json".to_vec());
+    assert_eq!(seen[0].headers, [kind.clone()]);
+    assert_eq!(seen[1].headers, [kind, ("x-a".to_owned(), b"1".to_vec())]);
+}
+
+#[test]
 fn a_later_wave_has_what_is_left_of_the_deadline_and_nothing_is_sent_after_it() {
     let parts = json!([
         part("first", json!({})),

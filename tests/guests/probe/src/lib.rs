@@ -81,6 +81,10 @@ impl Plugin for Probe {
                 metrics::count("unfit", &[("by", "1"), ("by", "2")], 1);
                 return Ok(Flow::Next);
             }
+            "clash" => {
+                clash(request);
+                return Ok(Flow::Next);
+            }
             #[expect(clippy::panic, reason = "a trap is what the test wants to see")]
             "panic" => panic!("the probe was asked to panic"),
             _ if function.starts_with("response/") => return Ok(Flow::Next),
@@ -190,6 +194,25 @@ impl Probe {
         body.extend_from_slice(tail.as_bytes());
         Some(body)
     }
+}
+
+/// Metrics that clash with each other or grow beyond all numbers, and names that could pass for something else.
+fn clash(request: &mut Request) {
+    metrics::count("clash", &[], 1);
+    metrics::observe("clash", &[], 1.0);
+    for end in ["total", "bucket", "sum", "count", "created"] {
+        metrics::count(&format!("clash_{end}"), &[], 1);
+        metrics::observe(&format!("clash_{end}"), &[], 1.0);
+    }
+    for value in [f64::MAX, f64::MAX, f64::NAN, f64::INFINITY] {
+        metrics::observe("grown", &[("at", "a\\\"\n} 1")], value);
+    }
+    for _ in 0..2 {
+        metrics::count("grown_full", &[], u64::MAX);
+    }
+    let fields = [("a=\"1\" plugin", "x"), ("sound.name", "y"), ("", "z")];
+    log::line(Level::Warn, "it names fields", &fields);
+    request.set_attribute("odd\":1,\"\n\u{202e}", "a\u{202e}\"");
 }
 
 /// Every edit that a request phase can make.

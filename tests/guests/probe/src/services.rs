@@ -18,6 +18,19 @@ pub(crate) fn call(config: &Config, function: &str) -> Result<Value> {
             let requests = vec![sub_request(config, "/one"), sub_request(config, "/two")];
             upstream::send_all(requests).into_iter().map(sent).collect()
         }
+        "start-all" => {
+            drop(upstream::as_they_come(vec![sub_request(config, "/never")]));
+            let requests = ["/one", "/two"].map(|path| sub_request(config, path));
+            let requests = requests.map(|request| request.host("probe.example"));
+            let answers = upstream::as_they_come(requests.into());
+            let mut answers: Vec<_> = answers.map(|(at, answer)| (at, sent(answer))).collect();
+            answers.sort_unstable_by_key(|(at, _)| *at);
+            json!(answers)
+        }
+        "next-answer" => {
+            let mut answers = upstream::as_they_come(vec![sub_request(config, "/one")]);
+            json!(answers.next().map(|(_, answer)| sent(answer)))
+        }
         "state-get" => json!(state::get("probe")?.map(text)),
         "state-set" => json!(state::set("probe", "set", hold)?),
         "state-delete" => json!(state::delete("probe")?),

@@ -14,4 +14,12 @@ impl Host for Guest {
     async fn send_all(&mut self, requests: Vec<Request>) -> wasmtime::Result<Vec<Sent>> {
         Self::send_all(self, requests).await
     }
+
+    async fn start_all(&mut self, requests: Vec<Request>) -> wasmtime::Result<()> {
+        Self::start_all(self, requests)
+    }
+
+    async fn next_answer(&mut self) -> wasmtime::Result<Option<(u32, Sent)>> {
+        Self::next_answer(self).await
+    }
 }

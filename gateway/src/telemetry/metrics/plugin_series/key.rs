@@ -18,6 +18,12 @@ pub enum Unfit {
     /// The name of the metric is none.
     #[error("a name has letters, digits and `_`, no digit first, and at most {LENGTH} bytes")]
     Name,
+    /// The name ends as a line of another metric may.
+    #[error(
+        "a name does not end with `_total`, `_bucket`, `_sum`, `_count` or `_created`: those are added where they \
+         belong, and `a_sum` would be a line of the histogram `a`"
+    )]
+    Suffix,
     /// The name of a label is none.
     #[error(
         "the name of a label has letters, digits and `_`, no digit and no `__` first, and at most {LENGTH} bytes"
@@ -45,6 +51,9 @@ pub enum Unfit {
     #[error("more than {MOST} combinations of name and labels; the rest is not counted")]
     TooMany,
 }
+
+/// What the format adds to the name of a metric for its lines.
+const SUFFIXES: [&str; 5] = ["_total", "_bucket", "_sum", "_count", "_created"];
 
 /// What a name stands for. A family has one kind, whichever plugins add to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +111,10 @@ pub(super) fn check(wanted: Wanted<'_>) -> Result<(), Unfit> {
     let labels = wanted.labels;
     if !is_name(wanted.name) {
         return Err(Unfit::Name);
+    }
+    // Whatever the other metrics are, and whichever comes first.
+    if SUFFIXES.iter().any(|suffix| wanted.name.ends_with(suffix)) {
+        return Err(Unfit::Suffix);
     }
     if labels.len() > LABELS {
         return Err(Unfit::Labels);
