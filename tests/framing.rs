@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::harness::client::{Client, run};
 use crate::harness::frames::{
     CANCEL, DATA, END_HEADERS, END_STREAM, HEADERS, Http2, Outcome, PROTOCOL_ERROR, RST_STREAM,
-    get_fields, head,
+    frame, get_fields, head,
 };
 use crate::harness::recorder::Recorder;
 use crate::harness::{Configuration, Gateway, Origin};
@@ -238,6 +238,29 @@ fn a_malformed_request_over_http_2_ends_its_own_stream() {
         assert_eq!(client.outcome(1), Outcome::Answer(200, 2), "{what}");
         assert_eq!(upstream.counts().0, at + 1, "{what} reached the upstream");
     }
+}
+
+/// Also where nobody reads its body: the answer waits for a moment.
+#[test]
+fn a_request_over_http_2_that_ends_wrong_is_not_answered_before() {
+    let gateway = gateway(Recorder::start().address);
+    let mut fields = get_fields("/made/200");
+    fields[0].1 = "POST";
+    let first = frame(HEADERS, END_HEADERS, 1, &head(&fields));
+    let again = frame(HEADERS, END_HEADERS, 1, &head(&[("a", "b")]));
+    for _ in 0..5 {
+        let mut client = Http2::connect(gateway.listener("public"));
+        client.send(&first);
+        client.send(&again);
+        assert_eq!(client.outcome(1), Outcome::Reset(PROTOCOL_ERROR, 0));
+    }
+    // One that takes its time is answered.
+    let mut client = Http2::connect(gateway.listener("public"));
+    client.send(&first);
+    assert!(matches!(
+        client.outcome(1),
+        Outcome::Answer(200, 4) | Outcome::Reset(0, 4)
+    ));
 }
 
 #[test]

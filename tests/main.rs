@@ -45,6 +45,7 @@ mod reload;
 mod routes;
 mod secrets;
 mod seen;
+mod stalled;
 mod state;
 mod streams;
 mod swap;

@@ -57,8 +57,10 @@ pub async fn handle(
     request: Request<Incoming>,
 ) -> Response<Body> {
     let upgrade = upgrade::requested(&request, &connection);
-    // The next request is found only behind the end of this one. HTTP/2 has streams.
-    let has_body = !connection.h2 && !request.body().is_end_stream();
+    // Over HTTP/1 the next request is found only behind the end of this one. Over HTTP/2 a stream whose answer is out is
+    // forgotten, and with it what is wrong with the rest of its request.
+    let has_body = !request.body().is_end_stream();
+    let h2 = connection.h2;
     // Who waits for 100 (RFC 9110, 10.1.1) is not asked for a body that nothing reads.
     let waits = has_body && request.headers().contains_key(header::EXPECT);
     let (parts, incoming) = request.into_parts();
@@ -88,6 +90,7 @@ pub async fn handle(
     };
     if has_body {
         let unread = Unread {
+            h2,
             waits,
             streams,
             deadline,
@@ -99,6 +102,7 @@ pub async fn handle(
 
 /// A request whose body may not be read to its end when its answer is there.
 struct Unread {
+    h2: bool,
     waits: bool,
     /// Plugins that stream may still have it, and leave it where the upstream reads no more.
     streams: bool,
@@ -106,7 +110,7 @@ struct Unread {
 }
 
 impl Unread {
-    /// Reads the little that is left; where more is, the response ends the connection.
+    /// Reads the little that is left; where more is, the response ends the connection of HTTP/1.
     async fn leave(self, progress: &Progress, response: &mut Response<Body>) {
         let ended = match progress.take_rest() {
             Some(rest) => {
@@ -117,7 +121,7 @@ impl Unread {
             }
             None => !self.streams || progress.has_ended(),
         };
-        if !ended && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        if !ended && !self.h2 && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             headers::close(response.headers_mut());
         }
     }

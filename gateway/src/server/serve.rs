@@ -33,12 +33,12 @@ use crate::config::Limits;
 use crate::message::headers;
 use crate::net::Stream;
 
-/// Bytes hyper may hold of one HTTP/1 connection, in each direction.
-const BUFFER: usize = 256 * 1024;
+/// Bytes hyper may hold of one HTTP/1 connection, in each direction: what a client costs that takes nothing.
+const BUFFER: usize = 32 * 1024;
 /// What an HTTP/2 client may send of one body, and of all, before it is read.
 const WINDOWS: (u32, u32) = (256 * 1024, 1024 * 1024);
 /// What is kept of one HTTP/2 response that the client has no window for.
-const SEND_BUFFER: usize = 64 * 1024;
+const SEND_BUFFER: usize = 32 * 1024;
 /// Streams a client may have reset before they were looked at.
 const PENDING_RESETS: usize = 20;
 /// The field count that hyper serves without allocating.

@@ -17,10 +17,9 @@ use crate::upstream::endpoint::Picked;
 use crate::upstream::pool::Connection;
 use crate::upstream::tunnel::Tunnel;
 
-/// How much is read at once, at first; doubled while reads fill it.
+/// How much is read at once. What a client does not take is held in pieces of this size: larger ones move a body no
+/// faster than the kernel copies it, and cost as much for every client that stalls.
 const READ: usize = 16 << 10;
-/// How much is read at once, at most.
-const MOST: usize = 128 << 10;
 
 /// A response body that may pause for a limited time. Its connection goes back to the pool with the last byte;
 /// dropped before, it is closed.
@@ -39,7 +38,6 @@ struct Rest {
     /// The client's body broke while the answer came.
     request_broke: bool,
     reusable: bool,
-    read: usize,
     idle: Duration,
     /// Since when nothing came, as long as it is waited for.
     waiting: Option<Instant>,
@@ -93,7 +91,6 @@ impl Body {
             reusable: head.keep_alive && sending.is_none(),
             sending,
             request_broke: false,
-            read: READ,
             idle,
             waiting: None,
             picked,
@@ -125,7 +122,6 @@ impl Body {
                 sending: None,
                 request_broke: false,
                 reusable: false,
-                read: READ,
                 idle,
                 waiting: None,
                 picked,
@@ -258,15 +254,10 @@ impl Rest {
 
     fn receive(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
         let Connection { io, read, .. } = &mut *self.connection;
-        if read.capacity() - read.len() < self.read / 2 {
-            read.reserve(self.read);
+        if read.capacity() - read.len() < READ / 2 {
+            read.reserve(READ);
         }
-        let room = read.capacity() - read.len();
-        let received = ready!(poll_read_buf(Pin::new(io), cx, read))?;
-        if received == room {
-            self.read = (self.read * 2).min(MOST);
-        }
-        Poll::Ready(Ok(received))
+        poll_read_buf(Pin::new(io), cx, read)
     }
 
     fn is_over(&self) -> bool {
