@@ -141,7 +141,8 @@ mod tests {
     fn what_is_no_host_has_none() {
         for host in [
             "", ".", "..", "a..", ".:80", "a:", "a:x", "a:65536", "a:99999", "a:100000", ":80",
-            "u@a", "a,b", "a%2e", "a b", "0[.:1", "a]", "[::1", "[]", "[v1.a]", "[::1]x", "[::g]", "a/b",
+            "u@a", "a,b", "a%2e", "a b", "0[.:1", "a]", "[::1", "[]", "[v1.a]", "[::1]x", "[::g]",
+            "a/b",
         ] {
             let host = HeaderValue::from_static(host);
             assert!(spelled(&host, OwnPort(80)).is_err(), "{host:?}");
