@@ -254,7 +254,8 @@ fn a_field_that_may_not_be_written_is_denied_with_the_key_that_grants_it() {
     for direction in ["request", "response"] {
         let path = format!("/probe/set-{direction}-header");
         assert_eq!(get(public, &path, &[]).status, 500);
-        let remedy = format!("grants = {{ {direction}_headers = {{ write = [\"x-probe\"] }} }}");
+        let key = format!("plugins.hostile.grants.{direction}_headers.write");
+        let remedy = format!("add \"x-probe\" to `{key}`");
         assert_denied(&gateway, &format!("{direction}_field"), &remedy);
     }
 }

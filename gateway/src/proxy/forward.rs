@@ -41,6 +41,7 @@ pub(super) struct Hop<'a> {
 impl<'a> Hop<'a> {
     /// What goes through a tunnel no plugin can read: where one must, none is asked for. What comes before an answer none
     /// can edit: where one edits answers, nothing passes.
+    #[inline]
     pub(super) fn new(
         exchange: &Parts,
         connection: &'a Connection,
@@ -141,11 +142,11 @@ async fn attempt(
     };
     hop.informed().await;
     match sent {
-        Ok((head, body)) => {
+        Ok((mut head, body)) => {
             let record = &mut exchange.record;
             record.endpoint = Some(address);
             record.upstream = Some((times.now, clock::now()));
-            let head = received(exchange, upstream, hop.via, head);
+            received(&mut head, exchange, upstream, hop.via);
             let body = Source::Upstream(body);
             Ok(Answer { head, body })
         }
@@ -159,14 +160,10 @@ async fn attempt(
     }
 }
 
-/// The head of an answer, without what was for this connection.
-fn received(
-    exchange: &Parts,
-    upstream: &Upstream,
-    via: Option<&Via>,
-    mut head: ResponseHead,
-) -> ResponseHead {
-    let upgrade = upgrade::told(&head, exchange.client.version);
+/// Takes from the head of an answer what was for this connection, and says by which way it came.
+#[inline]
+fn received(head: &mut ResponseHead, exchange: &Parts, upstream: &Upstream, via: Option<&Via>) {
+    let upgrade = upgrade::told(head, exchange.client.version);
     headers::strip(&mut head.headers);
     if let Some(upgrade) = upgrade {
         head.headers.insert(UPGRADE, upgrade);
@@ -178,7 +175,6 @@ fn received(
         };
         head.headers.append(VIA, via.value(version));
     }
-    head
 }
 
 /// The last edit of the head: the path of the route.

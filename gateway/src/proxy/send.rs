@@ -27,15 +27,12 @@ pub(super) fn send(
         false => responded.length(&passage),
     };
     let mut head = head(&mut passage, &length);
-    let Responded {
-        mut body,
-        mut pipeline,
-        ..
-    } = responded;
     if let Some(kind) = grpc::refused(&passage) {
-        grpc::translate(&mut head, body.held(), kind);
-        (body, pipeline) = (Source::Empty, None);
+        grpc::translate(&mut head, responded.body.held(), kind);
+        responded.body = Source::Empty;
+        responded.pipeline = None;
     }
+    let Responded { body, pipeline, .. } = responded;
     let tail = Tail::new(passage, progress.clone());
     let body = match pipeline {
         Some(pipeline) => Body::edited(Edits::new(*pipeline, body, tail)),
