@@ -27,6 +27,7 @@ mod idle;
 mod instances;
 mod instructions;
 mod isolation;
+mod linger;
 mod loops;
 mod paths;
 mod poisoning;

@@ -19,6 +19,7 @@ use super::connection::Connection;
 use super::drain::{LINGER, Stage};
 use super::guard::Guarded;
 use super::guard::clocks::{at, now};
+use super::linger::linger;
 use crate::allocator;
 
 /// How long nothing must have come before an HTTP/1 connection is put to rest.
@@ -113,10 +114,13 @@ pub(crate) async fn h1<S, B>(
         End::Refuse(status) => {
             let answered = timeout(LINGER, io.stream().write_all(refusal(status))).await;
             if matches!(answered, Ok(Ok(()))) {
-                close(&mut io, connection).await;
+                close(&mut io, connection, true).await;
             }
         }
-        End::Close | End::GoAway | End::Rest | End::Tunnel => close(&mut io, connection).await,
+        End::Close | End::GoAway | End::Rest | End::Tunnel => {
+            let sends = connection.clocks.body_to_come.load(Relaxed);
+            close(&mut io, connection, sends).await;
+        }
     }
 }
 
@@ -184,10 +188,14 @@ pub(crate) async fn h2<S, B, E>(
 }
 
 /// Closes so that the client gets what was written: a socket closed over unread bytes sends a reset, which
-/// may overtake the response (RFC 9112, 9.6).
-async fn close(io: &mut Guarded, connection: &Connection) {
+/// may overtake the response (RFC 9112, 9.6). Where the client still sends, that may take a while.
+async fn close(io: &mut Guarded, connection: &Connection, sends: bool) {
     let ended = connection.clocks.eof.load(Relaxed);
     let stream = io.stream();
+    if sends && !ended && matches!(timeout(LINGER, stream.shutdown()).await, Ok(Ok(()))) {
+        // Apart: few connections ever need its room.
+        return Box::pin(linger(stream, connection.drain())).await;
+    }
     let lingering = async {
         stream.shutdown().await?;
         let mut rest = [0; 1024];
