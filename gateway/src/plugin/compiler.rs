@@ -42,6 +42,8 @@ fn confine(parent: u32, time: Duration, memory: u64) -> io::Result<()> {
         use rustix::process::{Resource, Rlimit, Signal};
 
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        // Where the whole system or container runs out of memory, a plugin may stay uncompiled, and clients are served.
+        let _unknown = std::fs::write("/proc/self/oom_score_adj", "1000");
         let limit = |most| Rlimit {
             current: Some(most),
             maximum: Some(most),
