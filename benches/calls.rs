@@ -14,7 +14,7 @@ mod stage;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use criterion::{Criterion, criterion_group, criterion_main};
-use gateway::plugin::Engine;
+use gateway::plugin::{Engine, Place};
 use gateway::telemetry::metrics::Metrics;
 use http::HeaderValue;
 use ring::hmac;
@@ -24,7 +24,7 @@ use stage::Stage;
 const TIMES: usize = 10;
 
 fn calls(criterion: &mut Criterion) {
-    let engine = Engine::new(None, 1, &Metrics::new(1)).unwrap();
+    let engine = Engine::new(Place::Here, None, 1, &Metrics::new(1)).unwrap();
     let mut group = criterion.benchmark_group("call");
     for (name, config) in [
         ("empty", guest("header_read", 0)),

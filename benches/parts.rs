@@ -14,7 +14,7 @@ use std::thread;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use gateway::config;
-use gateway::plugin::Engine;
+use gateway::plugin::{Engine, Place};
 use gateway::route::Subject;
 use gateway::snapshot::{Builder, Replace, Snapshot};
 use gateway::state::{Algorithm, Amount, Memory, Namespace, Quota};
@@ -62,7 +62,7 @@ fn snapshot(count: usize) -> Arc<Snapshot> {
     let config = Arc::new(config::load(&file).unwrap());
     let state = Memory::new(amount(config.state.max_entries), config.plugins.keys());
     let metrics = Metrics::new(1);
-    let engine = Engine::new(None, 1, &metrics).unwrap();
+    let engine = Engine::new(Place::Here, None, 1, &metrics).unwrap();
     Builder::new(engine, metrics, state, 1)
         .build(config, None, Replace::Changed)
         .unwrap()

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::h2::{self, DATA, GOAWAY};
 use crate::harness::http::read_answer;
-use crate::harness::{Configuration, Gateway, Origin};
+use crate::harness::{Configuration, Gateway, Origin, get};
 
 /// An upstream that waits to be told: each request shows its path, each answer is what the test says.
 struct Told {
@@ -288,4 +288,59 @@ fn who_has_connected_and_not_asked_yet_does_not_hold_up_a_drain() {
         began.elapsed()
     );
     assert_ended_well(gateway);
+}
+
+/// A gateway that is told to go on accepting for so long.
+fn delayed(origin: &Origin, delay: &str, grace: &str) -> Gateway {
+    let config = Configuration::new()
+        .workers(2)
+        .server(&format!("drain_delay = '{delay}'\ngrace = '{grace}'"))
+        .upstream("origin", origin.address)
+        .route("all", "/**", "upstream = 'origin'");
+    Gateway::start(&config)
+}
+
+#[test]
+fn during_the_delay_of_a_drain_it_is_not_ready_and_serves_as_ever() {
+    let origin = Origin::start();
+    let gateway = delayed(&origin, "2s", "20s");
+    let public = gateway.listener("public");
+    let mut kept = connect(&gateway);
+    assert_eq!(get(gateway.admin(), "/readyz", &[]).status, 200);
+    let began = Instant::now();
+    gateway.signal("TERM");
+    gateway.wait_for("no longer ready");
+    assert_eq!(get(gateway.admin(), "/readyz", &[]).status, 503);
+    while began.elapsed() < Duration::from_millis(1_700) {
+        assert_eq!(get(public, "/x", &[]).status, 200);
+        ask(&mut kept);
+        assert_eq!(read_answer(&mut kept).header("connection"), None);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    gateway.wait_for("draining");
+    assert!(began.elapsed() >= Duration::from_secs(2));
+    ask(&mut kept);
+    assert_eq!(read_answer(&mut kept).header("connection"), Some("close"));
+    assert_ended_well(gateway);
+}
+
+#[test]
+fn each_further_signal_ends_what_a_drain_waits_for() {
+    let told = Told::start();
+    let config = Configuration::new()
+        .server("drain_delay = '1h'\ngrace = '1h'")
+        .upstream("origin", told.address)
+        .route("all", "/**", "upstream = 'origin'");
+    let gateway = Gateway::start(&config);
+    let mut client = connect(&gateway);
+    ask(&mut client);
+    assert_eq!(told.asked.recv().unwrap(), "/x");
+    gateway.signal("TERM");
+    gateway.wait_for("no longer ready");
+    gateway.signal("TERM");
+    gateway.wait_for("draining");
+    assert!(!gateway.text().contains("the grace is over"));
+    gateway.signal("INT");
+    gateway.wait_for("the grace is over");
+    gateway.assert_drained();
 }

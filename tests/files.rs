@@ -170,13 +170,11 @@ fn a_fifo_in_the_place_of_an_entry_of_the_compile_cache_is_not_waited_for() {
         .chain("all", "/**", &["version"], "upstream = 'origin'");
     drop(Gateway::start(&config));
     let mut replaced = 0;
-    for version in std::fs::read_dir(cache.join("modules")).unwrap() {
-        for entry in std::fs::read_dir(version.unwrap().path()).unwrap() {
-            let entry = entry.unwrap().path();
-            std::fs::remove_file(&entry).unwrap();
-            make_fifo(&entry);
-            replaced += 1;
-        }
+    for entry in std::fs::read_dir(&cache).unwrap() {
+        let entry = entry.unwrap().path();
+        std::fs::remove_file(&entry).unwrap();
+        make_fifo(&entry);
+        replaced += 1;
     }
     assert!(replaced > 0, "the cache has no entries");
     let gateway = Gateway::start(&config);

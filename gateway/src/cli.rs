@@ -3,10 +3,12 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Errors};
+use crate::plugin;
 use crate::snapshot::BuildError;
 use crate::telemetry::trace;
 
@@ -40,6 +42,19 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Compiles one plugin, for a gateway that starts this.
+    #[command(hide = true)]
+    Compile {
+        /// The process that asks, with which this one ends.
+        #[arg(long)]
+        parent: u32,
+        /// Milliseconds that it may take.
+        #[arg(long)]
+        time_ms: u64,
+        /// Bytes that it may take.
+        #[arg(long)]
+        memory: u64,
+    },
 }
 
 /// Runs the command of this process. Exits with 64 when called wrongly, with 78 when the configuration is
@@ -62,6 +77,14 @@ pub fn main() -> ExitCode {
     let outcome = match &cli.command {
         Command::Run { config, watch } => crate::control::run(config, *watch),
         Command::Check { config } => check(config),
+        Command::Compile {
+            parent,
+            time_ms,
+            memory,
+        } => {
+            let time = Duration::from_millis(*time_ms);
+            return plugin::compile(*parent, time, *memory).unwrap_or(ExitCode::from(FAILURE));
+        }
     };
     let code = match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,21 +7,25 @@ mod restart;
 mod status;
 mod swaps;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
+use tokio::net::TcpSocket;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Mutex, mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::{Mutex, Notify, mpsc, watch};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin;
 use crate::config::{self, Config, Watched};
-use crate::plugin::Engine;
-use crate::snapshot::{BuildError, Builder, Published, Reason, Replace};
+use crate::message::text::hex;
+use crate::plugin::{Engine, Place};
+use crate::server::listener;
+use crate::snapshot::{BuildError, Builder, Published, Reason, Replace, Snapshot};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace;
 use crate::watch::Watcher;
@@ -35,25 +39,45 @@ use swaps::Swaps;
 /// then; what they still send meanwhile is served.
 const NOTICE: Duration = Duration::from_millis(100);
 
+/// Reloads of one kind that may wait for a compiler at once; what asks for more waits.
+const RELOADS: usize = 64;
+
+/// Connections the kernel keeps for the admin listener.
+const ADMIN_BACKLOG: u32 = 1024;
+
 /// Serves a configuration until SIGTERM or SIGINT. With `watch`, files that change are reloaded by themselves.
 ///
 /// # Errors
 /// A faulty configuration, an address that cannot be bound, a plugin that cannot be loaded.
 pub fn run(path: &Path, watch: bool) -> anyhow::Result<()> {
-    trace::init()?;
-    trace::log_panics();
-    let config = Arc::new(config::load(path)?);
-    warn(&config);
-    // The control thread, and one more for what blocks: compiling runs on tokio's blocking threads.
+    // The control thread, and one more for what blocks.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()?;
-    let draining = CancellationToken::new();
-    let grace = CancellationToken::new();
-    runtime.block_on(serve(path, config, watch, draining, grace))?;
+    let outcome = runtime.block_on(start(path, watch));
+    // What still blocks, such as a file that never ends, is not waited for.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    Ok(())
+    outcome
+}
+
+async fn start(path: &Path, watch: bool) -> anyhow::Result<()> {
+    // Before anything that takes long: a signal without a handler ends the process. A SIGHUP waits until it is ready.
+    let mut signals = Signals::new()?;
+    trace::init()?;
+    trace::log_panics();
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(version, config = %path.display(), "starting");
+    let loading = tokio::task::spawn_blocking({
+        let path = path.to_owned();
+        move || config::load(&path)
+    });
+    let Some(loaded) = signals.ends.unless(loading).await else {
+        return Ok(());
+    };
+    let config = Arc::new(loaded??);
+    warn(&config);
+    serve(path, config, watch, signals).await
 }
 
 /// Loads and configures every plugin of a configuration, and changes nothing.
@@ -62,11 +86,14 @@ pub fn run(path: &Path, watch: bool) -> anyhow::Result<()> {
 /// Every fault of every plugin.
 pub fn check(config: Config) -> anyhow::Result<Vec<String>> {
     let metrics = Metrics::new(1);
-    let engine = Engine::new(config.server.compile_cache.as_deref(), 1, &metrics)?;
+    let cache = config.server.compile_cache.as_deref();
+    let engine = Engine::new(Place::Apart, cache, 1, &metrics)?;
+    let mut warnings: Vec<_> = engine.warning().map(str::to_owned).into_iter().collect();
     let state = empty_state(&config);
     let mut builder = Builder::new(engine, metrics, state, 1);
     let snapshot = builder.build(Arc::new(config), None, Replace::Changed)?;
-    Ok(snapshot.warnings())
+    warnings.extend(snapshot.warnings());
+    Ok(warnings)
 }
 
 /// Lists every fault of a configuration that is refused, those that its plugins report included.
@@ -79,7 +106,8 @@ pub fn refused(faulty: &config::Faulty) -> BuildError {
         .collect();
     let metrics = Metrics::new(1);
     let config = &faulty.config;
-    match Engine::new(config.server.compile_cache.as_deref(), 1, &metrics) {
+    let cache = config.server.compile_cache.as_deref();
+    match Engine::new(Place::Apart, cache, 1, &metrics) {
         Ok(engine) => {
             let state = empty_state(config);
             let tried = Builder::new(engine, metrics, state, 1).try_plugins(faulty);
@@ -94,29 +122,31 @@ async fn serve(
     path: &Path,
     config: Arc<Config>,
     watched: bool,
-    draining: CancellationToken,
-    grace: CancellationToken,
+    mut signals: Signals,
 ) -> anyhow::Result<()> {
     let count = config.server.workers;
     let metrics = Metrics::new(count);
-    let engine = Engine::new(config.server.compile_cache.as_deref(), count, &metrics)?;
+    let cache = config.server.compile_cache.as_deref();
+    let engine = Engine::new(Place::Apart, cache, count, &metrics)?;
+    engine
+        .warning()
+        .inspect(|warning| tracing::warn!("{warning}"));
     let state = empty_state(&config);
     metrics.watch_state(state.clone());
     let mut listeners = Listeners::new(metrics.clone());
     let bound = listeners.prepare(&config, count)?;
-    let mut builder = Builder::new(engine, metrics.clone(), state.clone(), count);
+    let admin = config.admin.as_ref().map(bind_admin).transpose()?;
+    let mut builder = Builder::new(engine.clone(), metrics.clone(), state.clone(), count);
     builder.listen_at(bound.addresses());
-    let (first, builder) = tokio::task::spawn_blocking({
-        let config = config.clone();
-        move || {
-            builder
-                .build(config, None, Replace::Changed)
-                .map(|snapshot| (snapshot, builder))
-        }
-    })
-    .await??;
+    let building = build_first(builder, config.clone());
+    let Some(built) = signals.ends.unless(building).await else {
+        engine.end();
+        return Ok(());
+    };
+    let (first, builder) = built?;
     metrics.set_version(first.version);
     let published = Published::new(first);
+    let (draining, grace) = (CancellationToken::new(), CancellationToken::new());
     let start = |id| worker::start(id, published.clone(), draining.clone(), grace.clone());
     let workers = (0..count)
         .map(start)
@@ -126,11 +156,13 @@ async fn serve(
     let (files, wanted) = watch::channel((Watched::default(), SystemTime::now()));
     let gateway = Arc::new(Gateway {
         path: path.to_owned(),
+        engine,
         published,
         workers,
         metrics,
         state,
         reloading: Mutex::new(Reloading { builder, listeners }),
+        changed: Notify::new(),
         swaps: Swaps::default(),
         ready: AtomicBool::new(false),
         files: watched.then_some(files),
@@ -138,16 +170,15 @@ async fn serve(
         gone: parking_lot::Mutex::default(),
     });
     let stop = CancellationToken::new();
-    let admin = start_admin(&config, gateway.clone(), stop.clone()).await?;
+    let admin = admin.map(|socket| start_admin(socket, gateway.clone(), stop.clone()));
+    let admin = admin.transpose()?;
     if watched {
         start_watch(gateway.clone(), wanted)?;
     }
-    // Before the gateway says that it is ready: a signal without a handler ends the process.
-    let signals = Signals::new()?;
     gateway.ready.store(true, Ordering::Release);
     tracing::info!(workers = count, version = 1, "ready");
-    gateway.run(signals).await;
-    gateway.drain(draining, grace).await;
+    gateway.run(&mut signals).await;
+    gateway.drain(&mut signals.ends, draining, grace).await;
     stop.cancel();
     if let Some(admin) = admin {
         admin.await.context("the admin listener failed")?;
@@ -155,20 +186,49 @@ async fn serve(
     Ok(())
 }
 
-async fn start_admin(
-    config: &Config,
+/// Builds the first snapshot, and says what is in it.
+async fn build_first(
+    mut builder: Builder,
+    config: Arc<Config>,
+) -> anyhow::Result<(Arc<Snapshot>, Builder)> {
+    let building = tokio::task::spawn_blocking(move || {
+        let built = builder.build(config, None, Replace::Changed);
+        built.map(|snapshot| (snapshot, builder))
+    });
+    let (first, builder) = building.await??;
+    for linked in &first.plugins {
+        let (path, sha256) = (linked.config.path.display(), hex(&linked.sha256));
+        tracing::info!(plugin = %linked.name, %path, %sha256, "plugin loaded");
+    }
+    Ok((first, builder))
+}
+
+/// Finds out whether the address is free; nothing connects to it yet.
+fn bind_admin(admin: &config::Admin) -> anyhow::Result<TcpSocket> {
+    let address = admin.address;
+    let bind = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok(socket)
+    };
+    bind()
+        .map_err(listener::told)
+        .with_context(|| format!("admin.address: cannot listen on {address}"))
+}
+
+fn start_admin(
+    socket: TcpSocket,
     gateway: Arc<Gateway>,
     stop: CancellationToken,
-) -> anyhow::Result<Option<JoinHandle<()>>> {
-    let Some(admin) = &config.admin else {
-        return Ok(None);
-    };
-    let listener = tokio::net::TcpListener::bind(admin.address)
-        .await
-        .with_context(|| format!("admin.address: cannot listen on {}", admin.address))?;
+) -> anyhow::Result<JoinHandle<()>> {
+    let listener = socket.listen(ADMIN_BACKLOG).context("admin.address")?;
     tracing::info!(address = %listener.local_addr()?, "admin listening");
     let serving = admin::serve(listener, gateway, stop);
-    Ok(Some(tokio::spawn(serving)))
+    Ok(tokio::spawn(serving))
 }
 
 /// Reloads what the watcher reports.
@@ -183,9 +243,11 @@ fn start_watch(
     // The gateway ends with the process's main function, not with this task.
     let gateway = Arc::downgrade(&gateway);
     tokio::spawn(async move {
+        let mut reloads = JoinSet::new();
         loop {
             tokio::select! {
-                asked = wanted.changed() => {
+                Some(ended) = reloads.join_next() => told(ended),
+                asked = wanted.changed(), if reloads.len() < RELOADS => {
                     if asked.is_err() {
                         break;
                     }
@@ -194,12 +256,12 @@ fn start_watch(
                     // The clock of a file system may be a tick behind.
                     let late = watcher.changed_since(since - Duration::from_millis(20));
                     if let (false, Some(gateway)) = (late.is_empty(), gateway.upgrade()) {
-                        gateway.files_changed(&late).await;
+                        reloads.spawn(async move { gateway.files_changed(&late).await });
                     }
                 }
-                changed = changes.recv() => {
+                changed = changes.recv(), if reloads.len() < RELOADS => {
                     let (Some(changed), Some(gateway)) = (changed, gateway.upgrade()) else { break };
-                    gateway.files_changed(&changed).await;
+                    reloads.spawn(async move { gateway.files_changed(&changed).await });
                 }
             }
         }
@@ -210,16 +272,43 @@ fn start_watch(
 /// The signals this process listens for.
 struct Signals {
     hangup: Signal,
+    ends: Ends,
+}
+
+/// Those that end it.
+struct Ends {
     terminate: Signal,
     interrupt: Signal,
+}
+
+impl Ends {
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// What a part of the start comes to, unless a signal comes first.
+    async fn unless<T>(&mut self, starting: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            started = starting => Some(started),
+            () = self.next() => {
+                tracing::info!("ended before it was ready");
+                None
+            }
+        }
+    }
 }
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
+            ends: Ends {
+                terminate: signal(SignalKind::terminate())?,
+                interrupt: signal(SignalKind::interrupt())?,
+            },
         })
     }
 }
@@ -231,34 +320,56 @@ fn watch_all(watcher: &mut Watcher, all: &Watched) {
     }
 }
 
+/// A reload says itself what came of it, unless it panicked.
+fn told(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a reload did not end");
+    }
+}
+
 impl Gateway {
     /// SIGHUP reloads; returns at SIGTERM or SIGINT.
-    async fn run(&self, mut signals: Signals) {
+    async fn run(self: &Arc<Self>, signals: &mut Signals) {
+        let mut reloads = JoinSet::new();
         loop {
             tokio::select! {
-                _ = signals.hangup.recv() => {
+                () = signals.ends.next() => break,
+                Some(ended) = reloads.join_next() => told(ended),
+                _ = signals.hangup.recv(), if reloads.len() < RELOADS => {
+                    let gateway = self.clone();
                     // Said in the log and the metrics; a signal has no answer.
-                    let _said = self.reload_all().await;
+                    reloads.spawn(async move { drop(gateway.reload_all().await) });
                 }
-                _ = signals.terminate.recv() => return,
-                _ = signals.interrupt.recv() => return,
             }
         }
+        // None is left half done.
+        reloads.detach_all();
     }
 
-    /// Lets what is open finish, for at most `server.grace`.
-    async fn drain(&self, draining: CancellationToken, grace: CancellationToken) {
+    /// Accepts for `server.drain_delay`, then lets what is open finish, for at most `server.grace`. Each signal ends what
+    /// is waited for.
+    async fn drain(&self, ends: &mut Ends, draining: CancellationToken, grace: CancellationToken) {
+        self.engine.end();
         self.ready.store(false, Ordering::Release);
-        let time = self.published.snapshot().config.server.grace;
+        let server = self.published.snapshot().config.server.clone();
+        tracing::info!(drain_delay = ?server.drain_delay, "no longer ready");
+        tokio::select! {
+            () = tokio::time::sleep(server.drain_delay.max(NOTICE)) => {}
+            () = ends.next() => {}
+        }
+        let time = server.grace;
         tracing::info!(grace = ?time, "draining");
-        tokio::time::sleep(NOTICE).await;
         draining.cancel();
         let ended = async {
             for worker in &self.workers {
                 worker.ended().await;
             }
         };
-        if tokio::time::timeout(time, ended).await.is_err() {
+        let in_time = tokio::select! {
+            ended = tokio::time::timeout(time, ended) => ended.is_ok(),
+            () = ends.next() => false,
+        };
+        if !in_time {
             tracing::warn!("the grace is over; closing what is still open");
         }
         grace.cancel();

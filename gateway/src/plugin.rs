@@ -4,9 +4,14 @@
 //! [`Pool`] of its instances and calls phases through it. The exchange is lent to the instance's store for a call
 //! and comes back from it whatever happened there; a [`Failure`] says what did.
 
+mod apart;
+mod artifact;
+mod cache;
 mod call;
+mod compiled;
+mod compiler;
+mod components;
 mod engine;
-mod entries;
 mod exports;
 mod failure;
 mod flow;
@@ -30,12 +35,15 @@ mod typed;
 mod wants;
 mod words;
 
-pub use engine::{Engine, EngineError};
+pub use artifact::Artifact;
+pub use compiler::compile;
+pub use components::{Components, Unopened, Version};
+pub use engine::{Engine, EngineError, Place};
 pub use failure::{Failure, FailureKind};
 pub use flow::{Answer, Flow};
 pub use held::{Held, HeldInstances};
 pub use host::Services;
 pub use linked::{Linked, Metadata};
-pub use loader::{load, reload, warm};
+pub use loader::{load, on_own_thread, reload, warm};
 pub use objection::LoadError;
 pub use pool::Pool;

@@ -6,6 +6,7 @@
 pub mod connection;
 pub mod drain;
 pub mod guard;
+mod linger;
 pub mod listener;
 mod runtime;
 pub mod serve;

@@ -14,7 +14,7 @@ use crate::telemetry::access_log::{AccessLog, Buffer};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{Client, Upstream};
 
-pub use build::{BuildError, Builder, Reason, Replace};
+pub use build::{BuildError, Builder, Reason, Refused, Replace};
 pub use published::{InForce, Published};
 
 /// One configuration in force.

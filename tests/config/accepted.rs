@@ -1,6 +1,7 @@
 //! A configuration that uses every key: what the loader makes of it.
 
 use std::fs;
+use std::time::Duration;
 
 use gateway::config::{self, PathPattern, Target};
 use tempfile::TempDir;
@@ -49,6 +50,10 @@ fn the_whole_contract_of_this_version_is_accepted() {
     assert_eq!(config.secrets["from_env"].reveal(), "a default");
     assert_eq!(config.state.max_entries, 1_000);
     assert_eq!(config.state.max_bytes, 64 << 20);
+    let seconds = Duration::from_secs;
+    assert_eq!(config.server.drain_delay, seconds(5));
+    let compile = config.server.compile;
+    assert_eq!((compile.time, compile.memory), (seconds(10), 512 << 20));
 }
 
 #[test]

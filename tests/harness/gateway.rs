@@ -70,10 +70,24 @@ impl Gateway {
         environment: &[(&str, &str)],
         directory: tempfile::TempDir,
     ) -> Self {
+        let mut gateway = Self::spawn(Self::command(file, environment), directory);
+        gateway.ready();
+        gateway
+    }
+
+    /// Does not wait until it is ready.
+    pub(crate) fn launch(config: &impl Display, environment: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let file = config::write(config, directory.path());
+        Self::spawn(Self::command(&file, environment), directory)
+    }
+
+    fn command(file: &Path, environment: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
         command.args(["run", "--watch", "--config"]).arg(file);
+        command.env("XDG_CACHE_HOME", cache());
         command.envs(environment.iter().copied());
-        Self::spawn(command, file, directory)
+        command
     }
 
     /// As an argument of another program, which watches over it: valgrind.
@@ -84,12 +98,14 @@ impl Gateway {
         command.args(&program[1..]);
         command.arg(env!("CARGO_BIN_EXE_gateway"));
         command.args(["run", "--config"]).arg(&file);
-        Self::spawn(command, &file, directory)
+        command.env("XDG_CACHE_HOME", cache());
+        let mut gateway = Self::spawn(command, directory);
+        gateway.ready();
+        gateway
     }
 
-    fn spawn(mut command: Command, config: &Path, directory: tempfile::TempDir) -> Self {
+    fn spawn(mut command: Command, directory: tempfile::TempDir) -> Self {
         let mut child = command
-            .env("XDG_CACHE_HOME", cache())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -97,17 +113,22 @@ impl Gateway {
         let log = Arc::new(Log::default());
         follow(child.stderr.take().unwrap(), log.clone());
         follow(child.stdout.take().unwrap(), log.clone());
-        let mut gateway = Self {
+        Self {
             child,
             directory,
             log,
-        };
-        gateway.wait_until_ready(config);
-        gateway
+        }
     }
 
-    fn wait_until_ready(&mut self, config: &Path) {
-        let shown = |log: &str| format!("{log}\nThe configuration:\n{}", config::numbered(config));
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it says that it is ready.
+    pub(crate) fn ready(&mut self) {
+        let config = self.directory.path().join("gateway.toml");
+        let shown = |log: &str| format!("{log}\nThe configuration:\n{}", config::numbered(&config));
         let began = Instant::now();
         while self
             .find(|line| line.contains("INFO") && line.contains(": ready "))

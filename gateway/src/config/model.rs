@@ -63,14 +63,27 @@ pub struct Config {
 pub struct Server {
     /// Data threads; never 0 here.
     pub workers: usize,
+    /// How long connections are still accepted after SIGTERM, before the drain.
+    pub drain_delay: Duration,
     /// How long a drain may take.
     pub grace: Duration,
     /// The access log.
     pub access_log: AccessLog,
     /// Where compiled plugins are kept; `None` switches the cache off. Default: the user's cache directory.
     pub compile_cache: Option<PathBuf>,
+    /// What compiling one plugin may take.
+    pub compile: Compile,
     /// By which the gateways of one fleet know each other's marks; unless given, one that no other process has.
     pub fleet_key: Option<Secret>,
+}
+
+/// `server.compile`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compile {
+    /// Wall time (60 s).
+    pub time: Duration,
+    /// Memory of the compiler, bytes (1 GiB).
+    pub memory: u64,
 }
 
 /// `server.access_log`.

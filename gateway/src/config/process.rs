@@ -12,7 +12,9 @@ use serde_json::Value as Json;
 use super::description::{Shape, Words};
 use super::item::Item;
 use super::log_format::LogTemplate;
-use super::model::{AccessLog, AccessLogFormat, AccessLogPath, Admin, Plugin, Server, State};
+use super::model::{
+    AccessLog, AccessLogFormat, AccessLogPath, Admin, Compile, Plugin, Server, State,
+};
 use super::reason::Reason;
 use super::scope::Scope;
 use super::sections::Sections;
@@ -30,15 +32,22 @@ static SERVER: Words = Words {
             "Data threads. `0` is one for each core. A change needs a restart.",
         ),
         (
+            "drain_delay",
+            "How long connections are still accepted after SIGTERM or SIGINT, while `/readyz` says 503: for load \
+             balancers that hear of it late. Each further signal ends what is being waited for: the delay, then the grace.",
+        ),
+        (
             "grace",
-            "How long exchanges may take to end after SIGTERM, before they are cut off.",
+            "How long exchanges may take to end in a drain, before they are cut off.",
         ),
         ("access_log", "One line for each exchange."),
         (
             "compile_cache",
             "The directory of compiled plugins, or `false` for none. Unless given, `gateway` in the user's cache \
-             directory (`$XDG_CACHE_HOME`, else `~/.cache`). A change needs a restart.",
+             directory (`$XDG_CACHE_HOME`, else `~/.cache`). One that cannot be written, or where others may write, is a \
+             warning and is not used. A change needs a restart.",
         ),
+        ("compile", "What compiling one plugin may take."),
         (
             "fleet_key",
             "What the gateways of one fleet share, so that each believes the others how many gateways a request has \
@@ -48,9 +57,11 @@ static SERVER: Words = Words {
     example: r#"
 [server]
 workers = 0
+drain_delay = "5s"
 grace = "30s"
 access_log = { format = "{client} {method} {path} {status} {duration_ms}", path = "stdout", sample = 0.1 }
 compile_cache = "cache"
+compile = { time = "60s", memory = "1GiB" }
 fleet_key = "${FLEET_KEY:-}"
 "#,
 };
@@ -65,19 +76,48 @@ pub(super) fn server(table: &mut Table<'_>) -> Server {
         Ok(given) if given > 0 => given,
         _ => thread::available_parallelism().map_or(1, NonZero::get),
     };
+    let drain_delay = table.or("drain_delay", Default::Text("0s"), |item| {
+        item.duration_or_zero()
+    });
     let grace = table.or("grace", Default::Text("30s"), |item| {
         item.duration_or_zero()
     });
     let access_log = table.sub("access_log", access_log);
     let compile_cache = compile_cache(table);
+    let compile = table.sub("compile", compile);
     let fleet_key = fleet_key(table);
     table.later(&["tracing"]);
     Server {
         workers,
+        drain_delay,
         grace,
         access_log,
         compile_cache,
+        compile,
         fleet_key,
+    }
+}
+
+static COMPILE: Words = Words {
+    about: "A plugin that is not in the compile cache is compiled by a process of its own, of which four run at once. One \
+            that takes more than this is refused, and what is in force stays.",
+    keys: &[
+        (
+            "time",
+            "How long it may take. On a busy machine it takes longer: clients come first.",
+        ),
+        ("memory", "How much memory it may take."),
+    ],
+    example: "",
+};
+
+fn compile(table: &mut Table<'_>) -> Compile {
+    table.words(&COMPILE);
+    Compile {
+        time: table.or("time", Default::Text("60s"), |item| item.duration()),
+        memory: table.or("memory", Default::Text("1GiB"), |item| {
+            item.size(32 << 20..=1 << 40, "a size from \"32MiB\" to \"1024GiB\"")
+        }),
     }
 }
 

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 
 use super::listeners::Listeners;
 use super::swaps::Swaps;
 use crate::config::{Config, Watched};
+use crate::plugin::Engine;
 use crate::snapshot::{Builder, Published};
 use crate::state;
 use crate::telemetry::metrics::Metrics;
@@ -20,12 +21,15 @@ use crate::worker::Handle;
 #[derive(Debug)]
 pub(super) struct Gateway {
     pub(super) path: PathBuf,
+    pub(super) engine: Arc<Engine>,
     pub(super) published: Arc<Published>,
     pub(super) workers: Vec<Handle>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) state: Arc<state::Memory>,
-    /// One reload at a time.
+    /// One reload at a time; while its plugins are compiled, others go on.
     pub(super) reloading: Mutex<Reloading>,
+    /// Something was published.
+    pub(super) changed: Notify,
     pub(super) swaps: Swaps,
     pub(super) ready: AtomicBool,
     /// Asks for the files of the configuration to be watched; none where nothing is watched. Asking does not

@@ -1,6 +1,6 @@
 //! The sockets of the configuration: bound by the control thread, one per worker, and kept over reloads.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
@@ -9,7 +9,8 @@ use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::server::{ListenerRuntime, Settings, listener};
+use crate::server::listener::{self, Beside};
+use crate::server::{ListenerRuntime, Settings};
 use crate::telemetry::metrics::Metrics;
 use crate::worker::{Handle, Order};
 
@@ -18,6 +19,8 @@ use crate::worker::{Handle, Order};
 pub(super) struct Listeners {
     metrics: Arc<Metrics>,
     open: HashMap<SocketAddr, Open>,
+    /// Ports that this process has had: its workers may not have closed all sockets there yet.
+    had: HashSet<u16>,
 }
 
 #[derive(Debug)]
@@ -49,6 +52,7 @@ impl Listeners {
         Self {
             metrics,
             open: HashMap::new(),
+            had: HashSet::new(),
         }
     }
 
@@ -83,7 +87,9 @@ impl Listeners {
                     ));
                 }
                 None => {
-                    let sockets = listener::bind(listener.address, workers).with_context(|| {
+                    let beside = self.beside(listener.address, &bound);
+                    let sockets = listener::bind(listener.address, workers, beside);
+                    let sockets = sockets.with_context(|| {
                         format!("listener `{name}`: cannot listen on {}", listener.address)
                     })?;
                     let address = sockets[0].local_addr()?;
@@ -94,6 +100,16 @@ impl Listeners {
             }
         }
         Ok(bound)
+    }
+
+    /// Who may be there already: a listener of this process that has another name or address on the same port.
+    fn beside(&self, address: SocketAddr, bound: &Bound) -> Beside {
+        let port = address.port();
+        let same = |(_, runtime, _): &(_, ListenerRuntime, _)| runtime.address.port() == port;
+        match self.had.contains(&port) || bound.new.iter().any(same) {
+            true => Beside::Others,
+            false => Beside::Nobody,
+        }
     }
 
     /// Opens what was bound, hands open listeners their new settings, and closes what is no longer named.
@@ -114,6 +130,7 @@ impl Listeners {
             }
         }
         for (key, runtime, sockets) in bound.new {
+            self.had.insert(runtime.address.port());
             let closed = CancellationToken::new();
             let (name, address) = (runtime.config.name.clone(), runtime.address);
             let settings: Settings = Arc::new(ArcSwap::from_pointee(runtime));

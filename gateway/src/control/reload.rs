@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use super::gateway::{Gateway, Refused, Reloading, bounds, warn};
+use tokio::sync::futures::Notified;
+
+use super::gateway::{self, Gateway, Reloading, bounds, warn};
 use super::restart;
-use crate::config::{self, Config, Watched};
-use crate::snapshot::{Reason, Replace, Snapshot};
+use crate::config::{self, Compile, Config, Watched};
+use crate::plugin::{Artifact, Components};
+use crate::snapshot::{BuildError, Reason, Refused, Replace, Snapshot};
 use crate::worker::Order;
 
 /// What a reload did.
@@ -27,6 +30,12 @@ pub(super) struct Done {
 /// Why nothing changed: every reason.
 pub(super) type Reasons = Vec<Reason>;
 
+/// What has to be compiled before a reload, and within which limits.
+type Uncompiled = (Vec<Artifact>, Compile);
+
+/// What an attempt at a reload came to.
+type Attempt = Result<Result<Done, Reasons>, Uncompiled>;
+
 impl Gateway {
     /// Reads the configuration again, and every plugin that changed.
     pub(super) async fn reload_all(&self) -> Result<Done, Reasons> {
@@ -35,33 +44,15 @@ impl Gateway {
 
     /// As [`Self::reload_all`]. What the `watch` found before is not said again; an operator who asks hears all of it.
     async fn reload(&self, watch: bool) -> Result<Done, Reasons> {
-        let mut reloading = self.reloading.lock().await;
         let started = Instant::now();
-        let since = SystemTime::now();
-        let path = self.path.clone();
-        let loaded = tokio::task::spawn_blocking(move || config::load_watched(&path)).await;
-        let (result, watched) = match loaded {
-            Ok((Ok(mut config), watched)) => {
-                warn(&config);
-                let kept = restart::keep(&mut config, &self.published.snapshot().config);
-                kept.iter().for_each(|kept| tracing::warn!("{kept}"));
-                let warnings = config.warnings.iter().map(ToString::to_string);
-                let warnings = warnings.chain(kept).collect();
-                let config = Arc::new(config);
-                let result = self.replace(&mut reloading, config, None, started).await;
-                (result.map(|done| Done { warnings, ..done }), Some(watched))
-            }
-            Ok((Err(errors), watched)) => {
-                let reasons = errors.0.iter().map(|fault| Reason::from(fault.to_string()));
-                (Err(reasons.collect()), Some(watched))
-            }
-            Err(panic) => {
-                let reason = format!("the loader failed: {panic}");
-                (Err(vec![reason.into()]), None)
+        let mut components = Components::default();
+        let (result, is_known) = loop {
+            let changed = self.changed.notified();
+            match self.try_all(&components, started).await {
+                Ok((result, is_known)) => break (result, is_known && watch),
+                Err(uncompiled) => self.compile(&mut components, uncompiled, changed).await,
             }
         };
-        let is_known = self.remember(&result, watched) && watch;
-        self.watch_files(since);
         self.metrics
             .reload(if result.is_ok() { "done" } else { "refused" });
         match &result {
@@ -88,29 +79,89 @@ impl Gateway {
         result
     }
 
-    /// Keeps what a refused configuration depends on. Whether the one before was refused for the same reasons.
-    fn remember(&self, result: &Result<Done, Reasons>, watched: Option<Watched>) -> bool {
-        let why = result.as_ref().err().map(|reasons| joined(reasons));
+    /// Keeps what a refused configuration depends on, and one whose plugins are still compiled. Whether the one before
+    /// was refused for the same reasons.
+    fn remember(&self, attempt: &Attempt, watched: Option<Watched>) -> bool {
         let mut refused = self.refused.lock();
-        let before = refused.take();
-        let is_known = why.is_some() && why.as_ref() == before.as_ref().map(|before| &before.why);
+        let before = refused.take().map(|before| before.why);
+        let (why, is_known) = match attempt {
+            Ok(Ok(_)) => (None, false),
+            Ok(Err(reasons)) => {
+                let why = Some(joined(reasons));
+                let is_known = why == before;
+                (why, is_known)
+            }
+            Err(_) => (Some(before.unwrap_or_default()), false),
+        };
         *refused = watched
             .zip(why)
-            .map(|(watched, why)| Refused { watched, why });
+            .map(|(watched, why)| gateway::Refused { watched, why });
         is_known
+    }
+
+    /// Reads the configuration as it is now, and puts it in force where everything is compiled. With what came of it, if
+    /// it is no news.
+    async fn try_all(
+        &self,
+        components: &Components,
+        started: Instant,
+    ) -> Result<(Result<Done, Reasons>, bool), Uncompiled> {
+        let mut reloading = self.reloading.lock().await;
+        let since = SystemTime::now();
+        let path = self.path.clone();
+        let loaded = tokio::task::spawn_blocking(move || config::load_watched(&path)).await;
+        let (attempt, watched) = match loaded {
+            Ok((Ok(config), watched)) => {
+                let attempt = self
+                    .try_config(&mut reloading, config, components, started)
+                    .await;
+                (attempt, Some(watched))
+            }
+            Ok((Err(errors), watched)) => {
+                let reasons = errors.0.iter().map(|fault| Reason::from(fault.to_string()));
+                (Ok(Err(reasons.collect())), Some(watched))
+            }
+            Err(panic) => {
+                let reason = format!("the loader failed: {panic}");
+                (Ok(Err(vec![reason.into()])), None)
+            }
+        };
+        let is_known = self.remember(&attempt, watched);
+        self.watch_files(since);
+        attempt.map(|result| (result, is_known))
+    }
+
+    async fn try_config(
+        &self,
+        reloading: &mut Reloading,
+        mut config: Config,
+        components: &Components,
+        started: Instant,
+    ) -> Attempt {
+        let kept = restart::keep(&mut config, &self.published.snapshot().config);
+        let config = Arc::new(config);
+        let replaced = self
+            .replace(reloading, config.clone(), None, components, started)
+            .await;
+        let result = attempted(replaced, &config)?;
+        warn(&config);
+        kept.iter().for_each(|kept| tracing::warn!("{kept}"));
+        let warnings = config.warnings.iter().map(ToString::to_string);
+        let warnings = warnings.chain(kept).collect();
+        Ok(result.map(|done| Done { warnings, ..done }))
     }
 
     /// Reads one plugin's file again under the configuration in force. `None`: there is no such plugin.
     pub(super) async fn reload_one(&self, name: &str) -> Option<Result<Done, Reasons>> {
-        let mut reloading = self.reloading.lock().await;
         let started = Instant::now();
-        let config = self.published.snapshot().config.clone();
-        if !config.plugins.contains_key(name) {
-            return None;
-        }
-        let result = self
-            .replace(&mut reloading, config, Some(name.to_owned()), started)
-            .await;
+        let mut components = Components::default();
+        let result = loop {
+            let changed = self.changed.notified();
+            match self.try_one(name, &components, started).await? {
+                Ok(result) => break result,
+                Err(uncompiled) => self.compile(&mut components, uncompiled, changed).await,
+            }
+        };
         if let Err(reasons) = &result {
             self.metrics.swap(name, "refused");
             self.swaps.note(name, Err(joined(reasons)));
@@ -131,6 +182,38 @@ impl Gateway {
             }
         }
         Some(result)
+    }
+
+    async fn try_one(
+        &self,
+        name: &str,
+        components: &Components,
+        started: Instant,
+    ) -> Option<Attempt> {
+        let mut reloading = self.reloading.lock().await;
+        let config = self.published.snapshot().config.clone();
+        if !config.plugins.contains_key(name) {
+            return None;
+        }
+        let only = Some(name.to_owned());
+        let replaced = self
+            .replace(&mut reloading, config.clone(), only, components, started)
+            .await;
+        Some(attempted(replaced, &config))
+    }
+
+    /// Has components compiled, while others may reload. What another reload puts in force may leave nothing to compile:
+    /// then this one looks again.
+    async fn compile(
+        &self,
+        components: &mut Components,
+        (artifacts, limits): Uncompiled,
+        changed: Notified<'_>,
+    ) {
+        tokio::select! {
+            () = components.compile(&self.engine, artifacts, limits) => {}
+            () = changed => {}
+        }
     }
 
     /// What the watcher saw.
@@ -203,19 +286,21 @@ impl Gateway {
         reloading: &mut Reloading,
         config: Arc<Config>,
         only: Option<String>,
+        components: &Components,
         started: Instant,
-    ) -> Result<Done, Reasons> {
+    ) -> Result<Done, Refused> {
         let previous = self.published.snapshot();
-        let whole = |error: anyhow::Error| vec![Reason::from(format!("{error:#}"))];
+        let whole = |error: anyhow::Error| BuildError(vec![format!("{error:#}").into()]);
         let bound = reloading
             .listeners
             .prepare(&config, self.workers.len())
             .map_err(whole)?;
         reloading.builder.listen_at(bound.addresses());
-        let snapshot = build(reloading, config.clone(), previous.clone(), only).await?;
+        let snapshot = assemble(reloading, config.clone(), &previous, only, components).await?;
         self.state.resize(bounds(&config), config.plugins.keys());
         reloading.listeners.open(bound, &self.workers).await;
         self.published.publish(snapshot.clone());
+        self.changed.notify_waiters();
         self.metrics.set_version(snapshot.version);
         let plugins = changed(&previous, &snapshot);
         for plugin in &plugins {
@@ -240,30 +325,29 @@ impl Gateway {
     }
 }
 
-/// Builds on a thread that may block.
-async fn build(
+/// Builds beside what is in force. A thread that may block gives its other tasks away.
+async fn assemble(
     reloading: &mut Reloading,
     config: Arc<Config>,
-    previous: Arc<Snapshot>,
+    previous: &Snapshot,
     only: Option<String>,
-) -> Result<Arc<Snapshot>, Reasons> {
+    components: &Components,
+) -> Result<Arc<Snapshot>, Refused> {
     let mut builder = reloading.builder.clone();
-    let built = tokio::task::spawn_blocking(move || {
-        let replace = only.as_deref().map_or(Replace::Changed, Replace::Only);
-        builder
-            .build(config, Some(&previous), replace)
-            .map(|snapshot| (snapshot, builder))
-    });
-    match built.await {
-        Ok(Ok((snapshot, builder))) => {
-            reloading.builder = builder;
-            Ok(snapshot)
-        }
-        Ok(Err(refused)) => Err(refused.0),
-        Err(panic) => {
-            let reason = format!("building the configuration failed: {panic}");
-            Err(vec![reason.into()])
-        }
+    let replace = only.as_deref().map_or(Replace::Changed, Replace::Only);
+    let snapshot = tokio::task::block_in_place(|| {
+        builder.assemble(config, Some(previous), replace, components)
+    })?;
+    reloading.builder = builder;
+    Ok(snapshot)
+}
+
+/// A reload is over, or has something to compile.
+fn attempted(replaced: Result<Done, Refused>, config: &Config) -> Attempt {
+    match replaced {
+        Ok(done) => Ok(Ok(done)),
+        Err(Refused::Faulty(error)) => Ok(Err(error.0)),
+        Err(Refused::Uncompiled(artifacts)) => Err((artifacts, config.server.compile)),
     }
 }
 

@@ -1,22 +1,26 @@
-//! The wasmtime engine of the process: how guests are compiled, where their memory lives, and the clock that
+//! The wasmtime engine of the process: which guests are compiled, where their memory lives, and the clock that
 //! interrupts them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio_util::sync::CancellationToken;
 use wasmtime::component::Component;
-use wasmtime::{
-    Cache, CacheConfig, Config, Enabled, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails,
-};
+use wasmtime::{Config, Enabled, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails};
 
-use super::entries;
-use super::priority::{COMPILER, set_niceness};
+use super::apart;
+use super::artifact::Artifact;
+use super::cache::CompileCache;
+use super::compiled::{CompileError, Compiled, Job, Outcome};
 use super::ticker::{Clock, Ticker};
 use crate::allocator;
+use crate::config;
 use crate::telemetry::metrics::Metrics;
 
 /// Instances that may live at once in the whole process.
@@ -25,70 +29,94 @@ const INSTANCES: u32 = 4_000;
 const GUEST_STACK: usize = 512 << 10;
 const FIBRE_STACK: usize = 1 << 20;
 
+/// Compilers that run at once; more components wait for one of them.
+const COMPILERS: usize = 4;
+/// Between two looks whether one is free.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Where plugins are compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In a child process of this binary, within `server.compile`.
+    Apart,
+    /// In this process, without limits: for a binary that is not the gateway's own, as a bench is.
+    Here,
+}
+
 /// Compiles plugins and interrupts them. One per process; the ticking thread ends when it is dropped.
 pub struct Engine {
     wasmtime: wasmtime::Engine,
+    place: Place,
     compiled: Mutex<HashMap<[u8; 32], Weak<Compiled>>>,
-    /// Where machine code is kept in files.
-    cache: Option<PathBuf>,
-    /// What has been compiled, so that it is in the cache.
-    tried: Mutex<HashSet<[u8; 32]>>,
+    cache: Option<CompileCache>,
+    warning: Option<String>,
+    jobs: Mutex<Vec<Weak<Job>>>,
+    compilers: Semaphore,
+    ended: CancellationToken,
     ticker: Ticker,
 }
 
-/// A component in machine code.
-pub(super) struct Compiled {
-    pub(super) component: Component,
-}
-
-/// Why there is no engine.
+/// wasmtime does not run here.
 #[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// The compile cache's directory is not usable.
-    #[error("compile cache {path}: {source}")]
-    Cache {
-        /// The directory.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: io::Error,
-    },
-    /// wasmtime does not run here.
-    #[error("the WebAssembly engine does not start: {0}")]
-    Wasmtime(String),
-}
+#[error("the WebAssembly engine does not start: {0}")]
+pub struct EngineError(String);
 
 impl Engine {
-    /// An engine whose compiled code is kept in `compile_cache` (made, private to the user, if it is not there).
-    /// `workers` sets how many slots stay warm; `metrics` learns of ticks that come late.
+    /// An engine whose compiled code is kept in `compile_cache` (made, private to the user, if it is not there); where
+    /// that cannot be, there is a [warning](Self::warning), and no cache. `workers` sets how many slots stay warm;
+    /// `metrics` learns of ticks that come late.
     ///
     /// # Errors
-    /// If the cache directory cannot be made or is not private, or wasmtime does not run on this machine.
+    /// If wasmtime does not run on this machine.
     pub fn new(
+        place: Place,
         compile_cache: Option<&Path>,
         workers: usize,
         metrics: &Arc<Metrics>,
     ) -> Result<Arc<Self>, EngineError> {
-        let cache = compile_cache.map(open_cache).transpose()?;
-        let pooled =
-            wasmtime::Engine::new(config(cache.clone()).allocation_strategy(pooling(workers)));
+        let pooled = wasmtime::Engine::new(config().allocation_strategy(pooling(workers)));
         let wasmtime = match pooled {
             Ok(engine) => engine,
             Err(error) => {
                 tracing::warn!(%error, "no address space for a pool of plugin instances; each is mapped by itself");
-                wasmtime::Engine::new(&config(cache))
-                    .map_err(|e| EngineError::Wasmtime(format!("{e:#}")))?
+                wasmtime::Engine::new(&config()).map_err(|e| EngineError(format!("{e:#}")))?
             }
+        };
+        let kind = || wasmtime.precompile_compatibility_hash();
+        let opened = compile_cache.map(|path| {
+            CompileCache::open(path, kind()).map_err(|error| {
+                let path = path.display();
+                format!("server.compile_cache: {path}: {error}; plugins are compiled again at every start")
+            })
+        });
+        let (cache, warning) = match opened.transpose() {
+            Ok(cache) => (cache, None),
+            Err(warning) => (None, Some(warning)),
         };
         let ticking = wasmtime.clone();
         let ticker = Ticker::start(move || ticking.increment_epoch(), metrics.clone())
-            .map_err(|e| EngineError::Wasmtime(e.to_string()))?;
+            .map_err(|e| EngineError(e.to_string()))?;
         Ok(Arc::new(Self {
             wasmtime,
+            place,
             compiled: Mutex::default(),
-            cache: compile_cache.map(Path::to_owned),
-            tried: Mutex::default(),
+            cache,
+            warning,
+            jobs: Mutex::default(),
+            compilers: Semaphore::new(COMPILERS),
+            ended: CancellationToken::new(),
             ticker,
         }))
+    }
+
+    /// Why there is no compile cache where there should be one.
+    pub fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
+    }
+
+    /// Ends what is being compiled, and compiles nothing any more.
+    pub fn end(&self) {
+        self.ended.cancel();
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -100,24 +128,106 @@ impl Engine {
         self.ticker.clock()
     }
 
-    /// Compiles a component, unless the same bytes are in use already.
-    pub(super) fn compile(
-        &self,
-        sha256: [u8; 32],
-        bytes: &[u8],
-    ) -> wasmtime::Result<Arc<Compiled>> {
+    /// A component that is compiled already: in use, or in the cache.
+    pub(super) fn find(&self, sha256: [u8; 32]) -> Option<Arc<Compiled>> {
         if let Some(compiled) = self.compiled.lock().get(&sha256).and_then(Weak::upgrade) {
+            return Some(compiled);
+        }
+        let code = self.cache.as_ref()?.get(&sha256)?;
+        self.load(sha256, &code)
+            .inspect_err(|error| {
+                tracing::warn!("what the compile cache has is of no use: {error:#}");
+            })
+            .ok()
+    }
+
+    /// Begins to compile a component, or joins who does. An older version of the same plugin is not wanted any more.
+    pub(super) fn start(self: &Arc<Self>, artifact: Artifact, limits: config::Compile) -> Arc<Job> {
+        let mut jobs = self.jobs.lock();
+        jobs.retain(|job| job.strong_count() > 0);
+        for job in jobs.iter().filter_map(Weak::upgrade) {
+            if job.sha256 == artifact.sha256 && !job.stop.is_cancelled() {
+                return job;
+            }
+            if job.plugin == artifact.plugin {
+                job.stop.cancel();
+            }
+        }
+        let (report, done) = watch::channel(None);
+        let job = Arc::new(Job {
+            plugin: artifact.plugin.clone(),
+            sha256: artifact.sha256,
+            stop: self.ended.child_token(),
+            done,
+        });
+        jobs.push(Arc::downgrade(&job));
+        tracing::info!(plugin = %job.plugin, "compiling");
+        let (engine, stop) = (self.clone(), job.stop.clone());
+        let thread = thread::Builder::new().name("compile".to_owned());
+        let spawned = thread.spawn(move || {
+            let outcome = match engine.compile(&artifact, limits, &stop) {
+                Err(CompileError::Superseded) if engine.ended.is_cancelled() => {
+                    Err(CompileError::Ended)
+                }
+                outcome => outcome,
+            };
+            drop(artifact);
+            allocator::give_back();
+            let _nobody_waits = report.send(Some(outcome));
+        });
+        if let Err(error) = spawned {
+            tracing::error!(%error, "no thread that compiles");
+        }
+        job
+    }
+
+    fn compile(
+        &self,
+        artifact: &Artifact,
+        limits: config::Compile,
+        stop: &CancellationToken,
+    ) -> Outcome {
+        let _compiler = self.compiler(stop)?;
+        // Who was there before may have had the same.
+        if let Some(compiled) = self.find(artifact.sha256) {
             return Ok(compiled);
         }
-        // This thread loads the component from the cache; the compilers' memory is freed with their threads.
-        if let Some(cache) = &self.cache
-            && self.tried.lock().insert(sha256)
-        {
-            entries::sweep(cache);
-            on_passing_threads(|| Component::from_binary(&self.wasmtime, bytes).map(drop))?;
+        let code = match self.place {
+            Place::Apart => apart::compile(&artifact.bytes, limits, stop)?,
+            Place::Here => self
+                .wasmtime
+                .precompile_component(&artifact.bytes)
+                .map_err(|error| CompileError::Component(format!("{error:#}")))?,
+        };
+        if let Some(cache) = &self.cache {
+            cache.put(&artifact.sha256, &code);
         }
-        let component = Component::from_binary(&self.wasmtime, bytes)?;
-        allocator::give_back();
+        self.load(artifact.sha256, &code)
+            .map_err(|error| CompileError::Compiler(format!("{error:#}")))
+    }
+
+    /// Waits until a compiler may run.
+    fn compiler(&self, stop: &CancellationToken) -> Result<SemaphorePermit<'_>, CompileError> {
+        loop {
+            if stop.is_cancelled() {
+                return Err(CompileError::Superseded);
+            }
+            if let Ok(compiler) = self.compilers.try_acquire() {
+                return Ok(compiler);
+            }
+            thread::sleep(LOOK);
+        }
+    }
+
+    /// Makes a component of machine code, which an own compiler made.
+    #[allow(
+        unsafe_code,
+        reason = "machine code is run as it is. It comes from the child that this process started from its own binary, \
+                  or from a directory where this user alone may write, whole as such a child made it (`cache.rs`)"
+    )]
+    fn load(&self, sha256: [u8; 32], code: &[u8]) -> wasmtime::Result<Arc<Compiled>> {
+        // SAFETY: see above; that it is for this version and this machine wasmtime looks itself.
+        let component = unsafe { Component::deserialize(&self.wasmtime, code) }?;
         let compiled = Arc::new(Compiled { component });
         let mut known = self.compiled.lock();
         known.retain(|_, compiled| compiled.strong_count() > 0);
@@ -126,46 +236,16 @@ impl Engine {
     }
 }
 
-/// Compiles on threads that end with it: an allocator with a heap per thread keeps what a living thread has freed,
-/// and that is tens of MiB for a compiler.
-fn on_passing_threads<R: Send>(compile: impl FnOnce() -> R + Send) -> R {
-    let mut threads = Vec::new();
-    let pool = rayon::ThreadPoolBuilder::new()
-        .spawn_handler(|thread| {
-            let name = format!("compile-{}", thread.index());
-            let builder = std::thread::Builder::new().name(name);
-            threads.push(builder.spawn(|| {
-                set_niceness(COMPILER);
-                thread.run();
-            })?);
-            Ok(())
-        })
-        .build();
-    let made = match pool {
-        Ok(pool) => pool.install(compile),
-        Err(error) => {
-            tracing::warn!(%error, "no threads of its own to compile on");
-            compile()
-        }
-    };
-    for thread in threads {
-        if thread.join().is_err() {
-            tracing::error!("a thread that compiles had panicked");
-        }
-    }
-    made
-}
-
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine").finish_non_exhaustive()
     }
 }
 
-fn config(cache: Option<Cache>) -> Config {
+/// What machine code is made for; the compiler has the same.
+pub(super) fn config() -> Config {
     let mut config = Config::new();
     config
-        .cache(cache)
         .cranelift_opt_level(OptLevel::Speed)
         .epoch_interruption(true)
         .concurrency_support(false)
@@ -200,137 +280,4 @@ fn pooling(workers: usize) -> wasmtime::InstanceAllocationStrategy {
         .table_keep_resident(8 << 10)
         .decommit_batch_size(1);
     wasmtime::InstanceAllocationStrategy::Pooling(pool)
-}
-
-/// The cache holds machine code that will run in this process: no other user may write there.
-fn open_cache(path: &Path) -> Result<Cache, EngineError> {
-    let fail = |source| EngineError::Cache {
-        path: path.to_owned(),
-        source,
-    };
-    private_directory(path).map_err(fail)?;
-    let mut config = CacheConfig::new();
-    config.with_directory(path);
-    Cache::new(config).map_err(|e| fail(io::Error::other(format!("{e:#}"))))
-}
-
-/// Makes the directory, or sees to it that it belongs to the user of this process and that no other user can
-/// write there.
-#[cfg(unix)]
-fn private_directory(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-
-    let refuse = |why: String| Err(io::Error::other(why));
-    let mut builder = std::fs::DirBuilder::new();
-    if let Err(error) = builder.recursive(true).mode(0o700).create(path)
-        && error.kind() != io::ErrorKind::AlreadyExists
-    {
-        return Err(error);
-    }
-    // Of the link itself, if it is one.
-    let found = std::fs::symlink_metadata(path)?;
-    if found.file_type().is_symlink() {
-        return refuse(
-            "is a link; machine code is run from here, so name the directory itself".to_owned(),
-        );
-    }
-    if !found.is_dir() {
-        return refuse("is not a directory".to_owned());
-    }
-    let mode = found.mode() & 0o7777;
-    if mode & 0o022 != 0 {
-        return refuse(format!(
-            "others may write there (mode {mode:o}), and machine code is run from here; chmod go-w it, or name another directory"
-        ));
-    }
-    let own = own_user(path)?;
-    if found.uid() != own {
-        return refuse(format!(
-            "belongs to the user {}, not to this process's user {own}, and machine code is run from here; name another directory",
-            found.uid()
-        ));
-    }
-    Ok(())
-}
-
-/// The user that files of this process belong to.
-#[cfg(unix)]
-fn own_user(directory: &Path) -> io::Result<u32> {
-    use std::os::unix::fs::MetadataExt;
-
-    let probe = directory.join(format!(".owner-{}", std::process::id()));
-    // Of an earlier process with this number, or whatever else stands there.
-    if let Err(error) = std::fs::remove_file(&probe)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(error);
-    }
-    let file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&probe)?;
-    let user = file.metadata()?.uid();
-    std::fs::remove_file(&probe)?;
-    Ok(user)
-}
-
-#[cfg(not(unix))]
-fn private_directory(path: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(path)
-}
-
-#[cfg(all(test, unix))]
-mod tests {
-    use std::fs::{self, Permissions};
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-
-    #[test]
-    fn a_cache_directory_is_made_for_its_user_alone() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("a/b");
-        private_directory(&path).unwrap();
-        private_directory(&path).unwrap();
-        let mode = fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o700);
-        assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn a_cache_directory_that_others_may_write_to_is_refused() {
-        for mode in [0o770, 0o707, 0o777, 0o1777] {
-            let directory = tempfile::tempdir().unwrap();
-            let path = directory.path().join("cache");
-            fs::create_dir(&path).unwrap();
-            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-            let error = private_directory(&path).unwrap_err().to_string();
-            assert!(error.contains(&format!("mode {mode:o}")), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_cache_directory_that_is_a_link_or_a_file_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        let at = |name: &str| directory.path().join(name);
-        fs::create_dir(at("real")).unwrap();
-        std::os::unix::fs::symlink(at("real"), at("link")).unwrap();
-        fs::write(at("file"), "").unwrap();
-        let error = |name| private_directory(&at(name)).unwrap_err().to_string();
-        assert!(error("link").contains("is a link"), "{}", error("link"));
-        assert!(
-            error("file").contains("not a directory"),
-            "{}",
-            error("file")
-        );
-    }
-
-    #[test]
-    fn the_user_of_this_process_owns_what_it_makes() {
-        use std::os::unix::fs::MetadataExt;
-
-        let directory = tempfile::tempdir().unwrap();
-        let owner = fs::metadata(directory.path()).unwrap().uid();
-        assert_eq!(own_user(directory.path()).unwrap(), owner);
-    }
 }

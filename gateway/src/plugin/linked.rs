@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use super::engine::{Compiled, Engine};
+use super::compiled::Compiled;
+use super::engine::Engine;
 use super::exports::Exports;
 use super::failure::{Failure, FailureKind};
 use super::host::bindings::exports::gateway::plugin::filter as wit;

@@ -1,13 +1,13 @@
-//! From a file to a [`Linked`]: read, compile, check against the grants, instantiate, configure. Every fault of
-//! every configuration is found in one go. Runs on the control thread, never on a worker.
+//! From machine code to a [`Linked`]: check against the grants, instantiate, configure. Every fault of every
+//! configuration is found in one go. Runs on the control thread, never on a worker.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use wasmtime::component::types::ComponentItem;
 
-use super::engine::Compiled;
+use super::compiled::Compiled;
+use super::components::Version;
 use super::engine::Engine;
 use super::exports::Exports;
 use super::failure::Failure;
@@ -23,82 +23,23 @@ use super::wants::Wants;
 use super::words::Words;
 use crate::config::{self, Grants, Secret};
 use crate::exchange::FilterId;
-use crate::file;
-use crate::message::text::hex;
 
-/// Loads a plugin with every configuration that routes have for it; each comes with the place it is written at.
-/// Blocks for as long as compiling takes.
+/// Loads a version of a plugin with every configuration that routes have for it; each comes with the place it is
+/// written at.
 ///
 /// # Errors
-/// If the file is no plugin, wants more than it is granted, or does not take a configuration.
+/// If it is no plugin, wants more than it is granted, or does not take a configuration.
 pub fn load(
     engine: &Arc<Engine>,
     services: &Services,
     plugin: &config::Plugin,
     configs: &[(serde_json::Value, config::Written)],
+    version: &Version,
 ) -> Result<Arc<Linked>, LoadError> {
-    let artifact = read(plugin).map_err(|message| whole(plugin, message))?;
-    link(engine, services, plugin, configs, &artifact)
-}
-
-/// As [`load`], but gives back `previous` itself if file and configuration are what they were: then its pools and
-/// their instances can stay.
-///
-/// # Errors
-/// As [`load`].
-pub fn reload(
-    previous: &Arc<Linked>,
-    engine: &Arc<Engine>,
-    services: &Services,
-    plugin: &config::Plugin,
-    configs: &[(serde_json::Value, config::Written)],
-) -> Result<Arc<Linked>, LoadError> {
-    let artifact = read(plugin).map_err(|message| whole(plugin, message))?;
-    let confidential = confidential(plugin, services, configs);
-    let same = artifact.sha256 == previous.sha256
-        && *plugin == *previous.config
-        && services.same_as(&previous.shared.services)
-        && configs
-            .iter()
-            .all(|(config, _)| previous.filter_for(config).is_some())
-        && confidential
-            .iter()
-            .all(|value| previous.shared.confidential.contains(value));
-    if same {
-        return Ok(previous.clone());
-    }
-    link(engine, services, plugin, configs, &artifact)
-}
-
-struct Artifact {
-    bytes: Vec<u8>,
-    sha256: [u8; 32],
-}
-
-fn read(plugin: &config::Plugin) -> Result<Artifact, String> {
-    let path = plugin.path.display();
-    let bytes = file::read(&plugin.path, config::COMPONENT)
-        .map_err(|error| format!("path: cannot read {path}: {error}"))?;
-    let sha256: [u8; 32] = Sha256::digest(&bytes).into();
-    match plugin.sha256 {
-        Some(pinned) if pinned != sha256 => Err(format!(
-            "{path}: its sha256 is {}, but the configuration pins {}",
-            hex(&sha256),
-            hex(&pinned)
-        )),
-        _ => Ok(Artifact { bytes, sha256 }),
-    }
-}
-
-fn link(
-    engine: &Arc<Engine>,
-    services: &Services,
-    plugin: &config::Plugin,
-    configs: &[(serde_json::Value, config::Written)],
-    artifact: &Artifact,
-) -> Result<Arc<Linked>, LoadError> {
-    let in_file = |message: String| whole(plugin, format!("{}: {message}", plugin.path.display()));
-    let compiled = compile(engine, artifact).map_err(in_file)?;
+    let in_file = |message: String| {
+        LoadError::whole(plugin, &format!("{}: {message}", plugin.path.display()))
+    };
+    let compiled = version.compiled.clone();
     check(engine, &compiled, plugin, None)?;
     let unfit = |error| in_file(format!("does not fit gateway:plugin@{VERSION}: {error:#}"));
     let resolved = resolve(engine.wasmtime(), &compiled.component).map_err(unfit)?;
@@ -121,7 +62,7 @@ fn link(
     let linked = Arc::new(Linked {
         name: plugin.name.clone(),
         config,
-        sha256: artifact.sha256,
+        sha256: version.sha256,
         metadata,
         warnings,
         filters,
@@ -139,23 +80,33 @@ fn link(
     Ok(linked)
 }
 
-/// Compiles a file, or says what it is instead of a component.
-fn compile(engine: &Engine, artifact: &Artifact) -> Result<Arc<Compiled>, String> {
-    const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
-    const MODULE: &[u8] = b"\0asm\x01\0\0\0";
-    let bytes = &artifact.bytes[..];
-    if bytes.starts_with(MODULE) {
-        return Err(
-            "is a core WebAssembly module, not a component; build it for the target wasm32-wasip2"
-                .to_owned(),
-        );
+/// As [`load`], but gives back `previous` itself if version and configuration are what they were: then its pools and
+/// their instances can stay.
+///
+/// # Errors
+/// As [`load`].
+pub fn reload(
+    previous: &Arc<Linked>,
+    engine: &Arc<Engine>,
+    services: &Services,
+    plugin: &config::Plugin,
+    configs: &[(serde_json::Value, config::Written)],
+    version: &Version,
+) -> Result<Arc<Linked>, LoadError> {
+    let confidential = confidential(plugin, services, configs);
+    let same = version.sha256 == previous.sha256
+        && *plugin == *previous.config
+        && services.same_as(&previous.shared.services)
+        && configs
+            .iter()
+            .all(|(config, _)| previous.filter_for(config).is_some())
+        && confidential
+            .iter()
+            .all(|value| previous.shared.confidential.contains(value));
+    if same {
+        return Ok(previous.clone());
     }
-    if !bytes.starts_with(COMPONENT) {
-        return Err("is not a WebAssembly component".to_owned());
-    }
-    engine.compile(artifact.sha256, bytes).map_err(|error| {
-        format!("is broken or cut short, or uses what the gateway does not have: {error:#}")
-    })
+    load(engine, services, plugin, configs, version)
 }
 
 /// Compares the component's imports and exports with the contract, and what it calls with what is `granted`, if that is
@@ -329,8 +280,8 @@ fn failed(shared: &Shared, when: &str, failure: &Failure) -> String {
     format!("{path}: failed {when}: {}", failure.told(&shared.words))
 }
 
-/// Runs guest code away from whatever runtime the caller stands in.
-fn on_own_thread<F>(work: F) -> Result<F::Output, String>
+/// Waits for guest code or a compiler, away from whatever runtime the caller stands in.
+pub fn on_own_thread<F>(work: F) -> Result<F::Output, String>
 where
     F: Future + Send,
     F::Output: Send,
@@ -361,12 +312,5 @@ pub fn warm(pools: &[Arc<Pool>]) {
     };
     if let Err(error) = on_own_thread(all) {
         tracing::warn!("no plugin instance is warm: {error}");
-    }
-}
-
-fn whole(plugin: &config::Plugin, message: String) -> LoadError {
-    LoadError {
-        plugin: plugin.name.clone(),
-        faults: vec![Objection::whole(&message)],
     }
 }

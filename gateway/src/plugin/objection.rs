@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::words::Words;
-use crate::config::Written;
+use crate::config::{self, Written};
 use crate::message::text::line;
 
 /// The most faults of one configuration that are told.
@@ -50,6 +50,16 @@ impl fmt::Display for LoadError {
 }
 
 impl std::error::Error for LoadError {}
+
+impl LoadError {
+    /// What is wrong with a plugin itself.
+    pub(super) fn whole(plugin: &config::Plugin, message: &str) -> Self {
+        Self {
+            plugin: plugin.name.clone(),
+            faults: vec![Objection::whole(message)],
+        }
+    }
+}
 
 impl Objection {
     /// The whole message, of this plugin.

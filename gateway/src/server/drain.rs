@@ -4,7 +4,7 @@
 //! It lingers, and a request that still arrives is answered with `Connection: close`.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
@@ -38,6 +38,8 @@ pub struct Drain {
     /// The open connections, and whom to wake for each.
     open: RefCell<HashMap<u64, Option<Waker>>>,
     empty: Notify,
+    /// Who is let go of, the oldest first, where too many linger.
+    pub(super) lingering: RefCell<VecDeque<Rc<Notify>>>,
 }
 
 impl Drain {
@@ -53,6 +55,7 @@ impl Drain {
             accepting: Cell::new(true),
             open: RefCell::default(),
             empty: Notify::new(),
+            lingering: RefCell::default(),
         });
         let (begun, ended, weak) = (
             drain.begun.clone(),

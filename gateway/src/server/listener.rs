@@ -23,31 +23,55 @@ const BACKLOG: i32 = 1024;
 /// How long to wait after the process ran out of descriptors: doubled up to the second figure.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
+/// Who may listen at an address beside the first socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beside {
+    /// Nobody: another process there is found, and its clients come to no harm.
+    Nobody,
+    /// Who did so before: this process.
+    Others,
+}
+
 /// Binds `workers` sockets to one address. With port 0 the first picks the port and the others share it.
 ///
 /// # Errors
 /// What the kernel says: the address in use, or not ours, or no right to it.
-pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<std::net::TcpListener>> {
-    let first = bind_one(address)?;
+pub fn bind(
+    address: SocketAddr,
+    workers: usize,
+    beside: Beside,
+) -> io::Result<Vec<std::net::TcpListener>> {
+    let first = bind_one(address, beside).map_err(told)?;
     let address = first.local_addr()?;
     let mut sockets = vec![first];
     for _ in 1..workers {
-        sockets.push(bind_one(address)?);
+        sockets.push(bind_one(address, Beside::Others)?);
     }
     Ok(sockets)
 }
 
-fn bind_one(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+/// What is said of an address that is taken.
+pub fn told(error: io::Error) -> io::Error {
+    if error.kind() != io::ErrorKind::AddrInUse {
+        return error;
+    }
+    let message = format!("another process listens there; end it or choose another port ({error})");
+    io::Error::new(io::ErrorKind::AddrInUse, message)
+}
+
+fn bind_one(address: SocketAddr, beside: Beside) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
         Some(Protocol::TCP),
     )?;
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
+    socket.set_reuse_port(beside == Beside::Others)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
+    // The kernel asks this of a socket when another wants to join it.
+    socket.set_reuse_port(true)?;
     Ok(socket.into())
 }
 

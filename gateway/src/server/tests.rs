@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::Connection;
 use super::drain::Drain;
+use super::listener::Beside;
 use super::{ListenerRuntime, guard, listener};
 use crate::config;
 
@@ -98,7 +99,7 @@ fn start(h1: bool, h2: bool, tls: Option<config::Tls>) -> Server {
 }
 
 fn start_with(h1: bool, h2: bool, tls: Option<config::Tls>, limits: config::Limits) -> Server {
-    let socket = listener::bind("127.0.0.1:0".parse().unwrap(), 1)
+    let socket = listener::bind("127.0.0.1:0".parse().unwrap(), 1, Beside::Nobody)
         .unwrap()
         .remove(0);
     let address = socket.local_addr().unwrap();

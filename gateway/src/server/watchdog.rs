@@ -21,6 +21,7 @@ use super::connection::Connection;
 use super::drain::{LINGER, Stage};
 use super::guard::Guarded;
 use super::guard::clocks::now;
+use super::linger::linger;
 use crate::allocator;
 use judge::{End, Limits, Marks, Verdict, judge};
 
@@ -106,10 +107,13 @@ async fn finish(io: &mut Guarded, connection: &Connection, end: End, refused: &d
         End::Refuse(status) => {
             let answered = timeout(LINGER, io.stream().write_all(refusal(status))).await;
             if matches!(answered, Ok(Ok(()))) {
-                close(io, connection).await;
+                close(io, connection, true).await;
             }
         }
-        _ => close(io, connection).await,
+        _ => {
+            let sends = connection.clocks.body_to_come.load(Relaxed);
+            close(io, connection, sends).await;
+        }
     }
 }
 
@@ -193,10 +197,14 @@ pub(crate) async fn h2<S, B, E>(
 }
 
 /// Closes so that the client gets what was written: a socket closed over unread bytes sends a reset, which
-/// may overtake the response (RFC 9112, 9.6).
-async fn close(io: &mut Guarded, connection: &Connection) {
+/// may overtake the response (RFC 9112, 9.6). Where the client still sends, that may take a while.
+async fn close(io: &mut Guarded, connection: &Connection, sends: bool) {
     let ended = connection.clocks.eof.load(Relaxed);
     let stream = io.stream();
+    if sends && !ended && matches!(timeout(LINGER, stream.shutdown()).await, Ok(Ok(()))) {
+        // Apart: few connections ever need its room.
+        return Box::pin(linger(stream, connection.drain())).await;
+    }
     let lingering = async {
         stream.shutdown().await?;
         let mut rest = [0; 1024];

@@ -10,7 +10,9 @@ use crate::config::{self, Config, Match, PathPattern, Rewrite, Secret, Target};
 use crate::exchange::{Link, Place, PluginId, Route};
 use crate::message::depth::{self, Marks};
 use crate::message::media::ResponseTypes;
-use crate::plugin::{self, Engine, Linked, Pool, Services};
+use crate::plugin::{
+    self, Artifact, Components, Engine, Linked, LoadError, Pool, Services, Unopened, Version,
+};
 use crate::route::Router;
 use crate::state;
 use crate::telemetry::access_log::AccessLog;
@@ -47,6 +49,21 @@ pub enum Replace<'a> {
 /// Why a configuration was refused: every reason.
 #[derive(Debug, thiserror::Error)]
 pub struct BuildError(pub Vec<Reason>);
+
+/// Why there is no snapshot yet.
+#[derive(Debug)]
+pub enum Refused {
+    /// There will be none.
+    Faulty(BuildError),
+    /// These have to be compiled first.
+    Uncompiled(Vec<Artifact>),
+}
+
+impl From<BuildError> for Refused {
+    fn from(error: BuildError) -> Self {
+        Self::Faulty(error)
+    }
+}
 
 /// One of the reasons.
 #[derive(Debug)]
@@ -100,8 +117,7 @@ impl Builder {
         self.listening = listening;
     }
 
-    /// Loads, links and configures every plugin that `replace` names, and warms an instance for each worker.
-    /// What did not change is taken over from `previous`. Blocks for as long as compiling takes.
+    /// As [`Self::assemble`], after what has to be compiled is. Blocks for as long as that takes.
     ///
     /// # Errors
     /// Every fault of every plugin; nothing has changed then.
@@ -111,8 +127,26 @@ impl Builder {
         previous: Option<&Snapshot>,
         replace: Replace<'_>,
     ) -> Result<Arc<Snapshot>, BuildError> {
+        let (engine, limits) = (self.engine.clone(), config.server.compile);
+        compiling(&engine, limits, |components| {
+            self.assemble(config.clone(), previous, replace, components)
+        })
+    }
+
+    /// Loads, links and configures every plugin that `replace` names, and warms an instance for each worker.
+    /// What did not change is taken over from `previous`. Compiles nothing.
+    ///
+    /// # Errors
+    /// What has to be compiled first; then every fault of every plugin. Nothing has changed then.
+    pub fn assemble(
+        &mut self,
+        config: Arc<Config>,
+        previous: Option<&Snapshot>,
+        replace: Replace<'_>,
+        components: &Components,
+    ) -> Result<Arc<Snapshot>, Refused> {
         let wanted = configurations(&config, &[]);
-        let plugins = self.link(&config, wanted, previous, replace)?;
+        let plugins = self.link(&config, wanted, previous, replace, components)?;
         let access_log = self.access_log(&config.server.access_log)?;
         let pools = self.pools(&plugins, previous);
         self.upstreams.prune();
@@ -152,9 +186,12 @@ impl Builder {
     /// # Errors
     /// Every fault of every such plugin.
     pub fn try_plugins(&self, faulty: &config::Faulty) -> Result<(), BuildError> {
-        let wanted = configurations(&faulty.config, &faulty.chained);
-        self.link(&faulty.config, wanted, None, Replace::Changed)
-            .map(drop)
+        let config = &faulty.config;
+        compiling(&self.engine, config.server.compile, |components| {
+            let wanted = configurations(config, &faulty.chained);
+            self.link(config, wanted, None, Replace::Changed, components)
+                .map(drop)
+        })
     }
 
     fn link(
@@ -163,7 +200,20 @@ impl Builder {
         mut wanted: Wanted,
         previous: Option<&Snapshot>,
         replace: Replace<'_>,
-    ) -> Result<Vec<Arc<Linked>>, BuildError> {
+        components: &Components,
+    ) -> Result<Vec<Arc<Linked>>, Refused> {
+        let present = |name: &str| {
+            let plugins = &previous?.plugins;
+            plugins.iter().find(|linked| *linked.name == *name)
+        };
+        // That plugin and what it was before stay.
+        let stays = |name: &str| match replace {
+            Replace::Only(only) if only != name => present(name),
+            _ => None,
+        };
+        let taken = config.plugins.iter();
+        let taken = taken.filter(|(name, _)| stays(name).is_none());
+        let mut versions = open(&self.engine, components, taken.map(|(_, plugin)| plugin))?;
         let services = Services {
             state: self.state.clone(),
             metrics: self.metrics.clone(),
@@ -173,17 +223,15 @@ impl Builder {
         let mut linked = Vec::with_capacity(config.plugins.len());
         for (name, plugin) in &config.plugins {
             let configs = wanted.remove(name).unwrap_or_default();
-            let present = previous
-                .and_then(|snapshot| snapshot.plugins.iter().find(|linked| linked.name == *name));
-            if let (Replace::Only(only), Some(present)) = (replace, present)
-                && only != &**name
-            {
-                linked.push(present.clone());
-                continue;
-            }
-            let loaded = match present {
-                Some(present) => plugin::reload(present, &self.engine, &services, plugin, &configs),
-                None => plugin::load(&self.engine, &services, plugin, &configs),
+            let loaded = match (versions.remove(name), present(name)) {
+                (None, Some(present)) => Ok(present.clone()),
+                (None, None) => continue,
+                (Some(version), present) => version.and_then(|version| match present {
+                    Some(present) => {
+                        plugin::reload(present, &self.engine, &services, plugin, &configs, &version)
+                    }
+                    None => plugin::load(&self.engine, &services, plugin, &configs, &version),
+                }),
             };
             match loaded {
                 Ok(plugin) => linked.push(plugin),
@@ -196,7 +244,7 @@ impl Builder {
         if faults.is_empty() {
             Ok(linked)
         } else {
-            Err(BuildError(faults))
+            Err(BuildError(faults).into())
         }
     }
 
@@ -269,6 +317,49 @@ impl Builder {
         let types = |link: &Link| plugins[link.plugin.0].response_types(link.filter).clone();
         let metrics = self.metrics.route(&route.name);
         Route::new(route.clone(), &chain, types, metrics)
+    }
+}
+
+/// What the files of these plugins hold, by name; or what has to be compiled first.
+fn open<'a>(
+    engine: &Engine,
+    components: &Components,
+    plugins: impl Iterator<Item = &'a config::Plugin>,
+) -> Result<BTreeMap<Arc<str>, Result<Version, LoadError>>, Refused> {
+    let (mut opened, mut uncompiled) = (BTreeMap::new(), Vec::new());
+    for plugin in plugins {
+        let version = match components.open(engine, plugin) {
+            Ok(version) => Ok(version),
+            Err(Unopened::Faulty(error)) => Err(error),
+            Err(Unopened::Uncompiled(artifact)) => {
+                uncompiled.push(artifact);
+                continue;
+            }
+        };
+        opened.insert(plugin.name.clone(), version);
+    }
+    match uncompiled.is_empty() {
+        true => Ok(opened),
+        false => Err(Refused::Uncompiled(uncompiled)),
+    }
+}
+
+/// Compiles what is found uncompiled, until nothing is.
+fn compiling<T>(
+    engine: &Arc<Engine>,
+    limits: config::Compile,
+    mut attempt: impl FnMut(&Components) -> Result<T, Refused>,
+) -> Result<T, BuildError> {
+    let mut components = Components::default();
+    loop {
+        let artifacts = match attempt(&components) {
+            Ok(made) => return Ok(made),
+            Err(Refused::Faulty(error)) => return Err(error),
+            Err(Refused::Uncompiled(artifacts)) => artifacts,
+        };
+        let compile = components.compile(engine, artifacts, limits);
+        plugin::on_own_thread(compile)
+            .map_err(|error| BuildError(vec![format!("cannot compile: {error}").into()]))?;
     }
 }
 
