@@ -217,3 +217,29 @@ fn what_is_in_the_compile_cache_starts_no_compiler() {
     assert_eq!(code("1ms"), Some(78));
     assert_eq!(code("60s"), Some(0));
 }
+
+const ROUNDS: usize = 1_000;
+
+#[test]
+#[ignore = "soak: a thousand compilers that are killed take minutes"]
+fn soak_of_components_that_cannot_be_compiled_in_time_leaves_nothing_behind() {
+    let directory = directory(&version("a"), &version("a"));
+    let limited = |time: &str| two(&format!("compile = {{ time = '{time}' }}"));
+    let gateway = Gateway::start_in(directory, &limited("60s"), &[]);
+    gateway.configure(&limited("30ms"));
+    gateway.wait_for("configuration reloaded");
+    put(&endless(), &gateway.directory.path().join("two.wasm"));
+    gateway.wait_for("server.compile.time");
+    let round = |count: usize| {
+        for _ in 0..count {
+            assert_eq!(gateway.post("/plugins/two/reload").status, 409);
+            assert_eq!(served_by(&gateway, "/one"), "1.0.0");
+        }
+    };
+    round(ROUNDS / 10);
+    let before = gateway.allocated();
+    round(ROUNDS);
+    let after = gateway.allocated();
+    assert!(after < before + (16 << 20), "{before} bytes, then {after}");
+    assert_eq!(compilers(gateway.id()), [0; 0]);
+}
