@@ -1,6 +1,7 @@
 //! Every option, against an exchange in memory.
 
 mod paths;
+mod shapes;
 
 use gateway_plugin_sdk::prelude::*;
 use gateway_plugin_sdk::test::{self, Exchange, Harness};
