@@ -65,6 +65,8 @@ pub struct Server {
     pub grace: Duration,
     /// The access log.
     pub access_log: AccessLog,
+    /// The linear memory that all instances of all plugins together may have, bytes; at least 8 MiB for each plugin.
+    pub plugin_memory: usize,
     /// Where compiled plugins are kept; `None` switches the cache off. Default: the user's cache directory.
     pub compile_cache: Option<PathBuf>,
     /// By which the gateways of one fleet know each other's marks; unless given, one that no other process has.

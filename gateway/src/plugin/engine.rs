@@ -14,6 +14,7 @@ use wasmtime::{
 };
 
 use super::priority::{COMPILER, set_niceness};
+use super::room::Rooms;
 use super::ticker::{Clock, Ticker};
 use crate::allocator;
 use crate::telemetry::metrics::Metrics;
@@ -33,6 +34,7 @@ pub struct Engine {
     /// What has been compiled, so that it is in the cache.
     tried: Mutex<HashSet<[u8; 32]>>,
     ticker: Ticker,
+    rooms: Arc<Rooms>,
 }
 
 /// A component in machine code.
@@ -87,11 +89,21 @@ impl Engine {
             cached: compile_cache.is_some(),
             tried: Mutex::default(),
             ticker,
+            rooms: Arc::default(),
         }))
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
         &self.wasmtime
+    }
+
+    /// Divides the memory that all instances together may have among these plugins.
+    pub fn divide_memory<'a>(&self, total: usize, plugins: impl Iterator<Item = &'a Arc<str>>) {
+        self.rooms.divide(total, plugins);
+    }
+
+    pub(super) fn rooms(&self) -> &Arc<Rooms> {
+        &self.rooms
     }
 
     /// What guests mark when they run.
