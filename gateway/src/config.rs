@@ -23,6 +23,7 @@ mod log_format;
 mod model;
 mod parse;
 mod patterns;
+mod plugin_memory;
 mod plugins;
 mod process;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -108,9 +109,9 @@ fn read(scope: &Scope, path: &Path) -> (Config, Vec<RoutePlugin>) {
 
 fn assemble(scope: &Scope, sections: &mut Sections<'_>, chained: &mut Vec<RoutePlugin>) -> Config {
     let mut names = sections.names();
-    let server = sections.single("server", process::server);
-    let admin = sections.optional("admin", process::admin);
     let shared_by = names.plugins.len();
+    let server = sections.single("server", |table| process::server(table, shared_by));
+    let admin = sections.optional("admin", process::admin);
     let state = sections.single("state", |table| process::state(table, shared_by));
     let secrets = sections.named("secrets", process::secret);
     let secrets: BTreeMap<_, _> = secrets.into_iter().collect();
@@ -119,6 +120,7 @@ fn assemble(scope: &Scope, sections: &mut Sections<'_>, chained: &mut Vec<RouteP
     listeners::check_together(scope, sections, &listeners, admin.as_ref());
     let plugins = sections.named("plugins", |item, name| plugins::plugin(item, name, &names));
     process::check_shares(scope, sections, &state, &plugins);
+    plugin_memory::check_together(scope, sections, &server, &plugins);
     let upstreams = sections.named("upstreams", upstreams::upstream);
     upstreams::check_together(sections, &upstreams, &server);
     let chain = chain::global(sections, &names);

@@ -68,6 +68,9 @@ pub enum Error {
     /// A plugin failed, and its `on_error` is `closed`.
     #[error("plugin `{0}` failed: {1}")]
     Plugin(String, Failure),
+    /// All plugins together have as much memory as they may, and no room came free in time for a call of this one.
+    #[error("no memory for plugin `{0}`")]
+    NoRoom(String),
     /// A plugin failed on a chunk of a body.
     #[error("a plugin failed on a body")]
     PluginBody,
@@ -92,7 +95,7 @@ impl Error {
             | Self::BadGateway(..)
             | Self::ResponseBroken(_)
             | Self::ResponseTooLarge(_) => StatusCode::BAD_GATEWAY,
-            Self::Saturated(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Saturated(_) | Self::NoRoom(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::ConnectTimeout(..) | Self::UpstreamTimeout(..) | Self::Deadline(_) => {
                 StatusCode::GATEWAY_TIMEOUT
             }
@@ -122,6 +125,7 @@ impl Error {
             Self::UpstreamTimeout(..) => ErrorKind::UpstreamTimeout,
             Self::Deadline(_) => ErrorKind::Deadline,
             Self::ResponseTooLarge(_) => ErrorKind::ResponseTooLarge,
+            Self::NoRoom(_) => ErrorKind::NoRoom,
             Self::Plugin(..) | Self::PluginBody => ErrorKind::Plugin,
             Self::Loop => ErrorKind::Loop,
         }
@@ -169,6 +173,7 @@ impl Error {
             Side::Gateway => match self {
                 Self::NoRoute | Self::NoAnswer => "nothing is served here".into(),
                 Self::BadRewrite(_) => "this gateway has no sound path for the request".into(),
+                Self::NoRoom(_) => "this gateway has too much to do".into(),
                 Self::Loop => "the request goes in a circle behind this gateway".into(),
                 _ => "the request took too long".into(),
             },
@@ -195,7 +200,7 @@ impl Error {
         if matches!(self, Self::UnknownCoding(_)) {
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(coding::KNOWN));
         }
-        if matches!(self, Self::Saturated(_)) {
+        if matches!(self, Self::Saturated(_) | Self::NoRoom(_)) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if self.closes() {

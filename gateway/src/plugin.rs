@@ -29,6 +29,7 @@ mod objection;
 mod patience;
 mod pool;
 mod priority;
+mod room;
 mod ticker;
 mod trailers;
 mod typed;

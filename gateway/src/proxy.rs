@@ -49,8 +49,8 @@ pub use refused::refused;
 /// Answers one request.
 ///
 /// The order: admit (normalise, snapshot, route) → request phases → obtain (what a plugin or the route answers, or the
-/// upstream) → response phases in reverse → the body, through the plugins that edit it → the client. The `complete`
-/// phases, the access log and the metrics follow when the body ends or is dropped.
+/// upstream) → response phases in reverse → the body, through the plugins that edit it → the client. When the body
+/// ends or is dropped, the exchange is counted and logged; the `complete` phases follow.
 pub async fn handle(
     local: Rc<Local>,
     connection: Rc<Connection>,

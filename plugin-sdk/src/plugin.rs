@@ -81,7 +81,8 @@ pub trait Plugin: Sized + 'static {
         Ok(Box::new(AsItComes))
     }
 
-    /// The exchange is over; nothing can be changed any more. Without a response, it was aborted before one came.
+    /// The exchange is over and on record (access log, metrics, span); nothing can be changed any more, no attribute
+    /// either. Without a response, it was aborted before one came.
     #[expect(
         unused_variables,
         reason = "a default that does nothing keeps the names for the documentation"

@@ -54,6 +54,7 @@ fn the_whole_contract_of_this_version_is_accepted() {
     assert_eq!(config.server.drain_delay, seconds(5));
     let compile = config.server.compile;
     assert_eq!((compile.time, compile.memory), (seconds(10), 512 << 20));
+    assert_eq!(config.server.plugin_memory, 512 << 20);
 }
 
 #[test]
@@ -267,6 +268,27 @@ fn warned(text: &str) -> Vec<String> {
     let here = format!("{}/", directory.path().display());
     let warnings = config.warnings.iter().map(ToString::to_string);
     warnings.map(|text| text.replace(&here, "")).collect()
+}
+
+#[test]
+fn a_plugin_whose_largest_call_has_no_room_is_warned_about() {
+    let directory = directory();
+    let component = directory.path().join("a.wasm");
+    fs::write(&component, "").unwrap();
+    let config = |memory: &str, limit: &str| {
+        let path = component.display();
+        format!(
+            "[server]\nplugin_memory = \"{memory}\"\n[plugins.a]\npath = \"{path}\"\nbody_limit = \"{limit}\"\n\
+             [plugins.b]\npath = \"{path}\"\n{LISTENER}{ROUTE}"
+        )
+    };
+    assert!(warned(&config("1GiB", "16MiB")).is_empty());
+    assert_eq!(
+        warned(&config("1GiB", "32MiB")),
+        [
+            "gateway.toml:3: plugins.a: a call that holds `body_limit` may need 1040 MiB, and has at most 768 MiB of `server.plugin_memory`: it fails where it needs more; raise that, or lower `memory` or `body_limit`"
+        ]
+    );
 }
 
 #[test]

@@ -69,6 +69,8 @@ pub struct Server {
     pub grace: Duration,
     /// The access log.
     pub access_log: AccessLog,
+    /// The linear memory that all instances of all plugins together may have, bytes; at least 8 MiB for each plugin.
+    pub plugin_memory: usize,
     /// Where compiled plugins are kept; `None` switches the cache off. Default: the user's cache directory.
     pub compile_cache: Option<PathBuf>,
     /// What compiling one plugin may take.

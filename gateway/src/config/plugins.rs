@@ -32,10 +32,14 @@ static WORDS: Words = Words {
             "What becomes of a request when the plugin fails. `closed`: the client gets 500. `open`: the plugin is \
              skipped.",
         ),
-        ("memory", "The linear memory of one instance."),
+        (
+            "memory",
+            "The linear memory of one instance; beside it, for a call that holds a body, 32 times the body.",
+        ),
         (
             "cpu",
-            "The time that one call may compute. At most `timeout`.",
+            "The time that one call may compute; beside it, for a call that holds a body, 100 ms for each MiB. At most \
+             `timeout`.",
         ),
         (
             "timeout",
@@ -43,7 +47,8 @@ static WORDS: Words = Words {
         ),
         (
             "body_limit",
-            "The largest body the plugin may hold, and the largest answer to a sub-request of it.",
+            "The largest body the plugin may hold, and the largest answer to a sub-request of it. A body that it makes \
+             may be as large, or 32 times as large as what it holds.",
         ),
         (
             "body_overflow",

@@ -15,6 +15,7 @@ use super::log_format::LogTemplate;
 use super::model::{
     AccessLog, AccessLogFormat, AccessLogPath, Admin, Compile, Plugin, Server, State,
 };
+use super::plugin_memory;
 use super::reason::Reason;
 use super::scope::Scope;
 use super::sections::Sections;
@@ -49,6 +50,12 @@ static SERVER: Words = Words {
         ),
         ("compile", "What compiling one plugin may take."),
         (
+            "plugin_memory",
+            "The linear memory of all instances together, at least 8 MiB for each plugin. Half of it is guaranteed, an \
+             equal share for each plugin; the other half is lent to the calls that need it first. A call without room \
+             waits for it within its `timeout`; then the client gets 503.",
+        ),
+        (
             "fleet_key",
             "What the gateways of one fleet share, so that each believes the others how many gateways a request has \
              passed: a string of at least 16 bytes. Empty, or not given, it is one that no other process has.",
@@ -62,12 +69,13 @@ grace = "30s"
 access_log = { format = "{client} {method} {path} {status} {duration_ms}", path = "stdout", sample = 0.1 }
 compile_cache = "cache"
 compile = { time = "60s", memory = "1GiB" }
+plugin_memory = "1GiB"
 fleet_key = "${FLEET_KEY:-}"
 "#,
 };
 
-/// `[server]`.
-pub(super) fn server(table: &mut Table<'_>) -> Server {
+/// `[server]`, of a configuration with so many plugins.
+pub(super) fn server(table: &mut Table<'_>, plugins: usize) -> Server {
     table.words(&SERVER);
     let workers = table.or("workers", Default::Integer(0), |item| {
         Some(item.integer(0..=1024)?.unsigned_abs())
@@ -85,6 +93,7 @@ pub(super) fn server(table: &mut Table<'_>) -> Server {
     let access_log = table.sub("access_log", access_log);
     let compile_cache = compile_cache(table);
     let compile = table.sub("compile", compile);
+    let plugin_memory = plugin_memory::read(table, plugins);
     let fleet_key = fleet_key(table);
     table.later(&["tracing"]);
     Server {
@@ -94,6 +103,7 @@ pub(super) fn server(table: &mut Table<'_>) -> Server {
         access_log,
         compile_cache,
         compile,
+        plugin_memory,
         fleet_key,
     }
 }

@@ -16,7 +16,18 @@ const CLIENT_CLOSED: u16 = 499;
 impl Drop for Parts {
     /// The end of an exchange: at the last byte, or where a client or a plugin broke it off.
     fn drop(&mut self) {
+        self.conclude();
+    }
+}
+
+impl Parts {
+    /// Counts and logs the exchange, which is over. What the `complete` phases do comes later: it delays nothing of the
+    /// record and changes nothing of it.
+    pub fn conclude(&mut self) {
         let record = &mut self.record;
+        if std::mem::replace(&mut record.is_told, true) {
+            return;
+        }
         if !record.finished {
             let error = *record.error.get_or_insert(ErrorKind::ClientClosed);
             if error == ErrorKind::ClientClosed && record.status.is_none() {
@@ -33,9 +44,13 @@ impl Drop for Parts {
             .record(record.status, duration, record.bytes_in, record.bytes_out);
         self.log(duration);
     }
-}
 
-impl Parts {
+    /// As [`Self::conclude`], where `complete` phases follow: their spans are not of the exchange any more.
+    pub fn conclude_before_complete(&mut self) {
+        self.conclude();
+        self.span = span::completing(&self.span, &self.client.id, &self.route.name);
+    }
+
     fn log(&self, duration: Duration) {
         let log = &self.view.log;
         if log.is_off() {

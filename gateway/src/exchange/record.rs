@@ -27,6 +27,8 @@ pub struct Record {
     pub error: Option<ErrorKind>,
     /// Whether the last byte of the response was handed to the client's connection.
     pub finished: bool,
+    /// Whether it is counted and logged.
+    pub(super) is_told: bool,
 }
 
 impl Record {
@@ -41,6 +43,7 @@ impl Record {
             upstream: None,
             error: None,
             finished: false,
+            is_told: false,
         }
     }
 }

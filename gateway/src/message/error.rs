@@ -52,6 +52,8 @@ pub enum ErrorKind {
     Deadline,
     /// A plugin failed, and its `on_error` is `closed`.
     Plugin,
+    /// There was no memory for a plugin's call in time.
+    NoRoom,
     /// A tunnel broke off.
     UpgradeBroken,
     /// Nothing moved in a tunnel for too long.
@@ -60,7 +62,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Refused,
         Self::NoRoute,
         Self::NoAnswer,
@@ -79,6 +81,7 @@ impl ErrorKind {
         Self::ResponseTooLarge,
         Self::Deadline,
         Self::Plugin,
+        Self::NoRoom,
         Self::UpgradeBroken,
         Self::Idle,
     ];
@@ -104,6 +107,7 @@ impl ErrorKind {
             Self::ResponseTooLarge => "response_too_large",
             Self::Deadline => "deadline",
             Self::Plugin => "plugin",
+            Self::NoRoom => "no_room",
             Self::UpgradeBroken => "upgrade_broken",
             Self::Idle => "idle",
         }
@@ -129,6 +133,7 @@ impl ErrorKind {
             | Self::BadRewrite
             | Self::Loop
             | Self::Deadline
+            | Self::NoRoom
             | Self::UpgradeBroken
             | Self::Idle => Side::Gateway,
         }

@@ -46,7 +46,7 @@ impl Phase {
 }
 
 /// Which way a body goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// From the client to the upstream.
     Request,

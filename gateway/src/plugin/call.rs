@@ -12,7 +12,7 @@ use super::held::HeldInstances;
 use super::loan::Loan;
 use super::pool::Pool;
 use crate::clock;
-use crate::exchange::{Exchange, Link};
+use crate::exchange::{Exchange, Link, Parts};
 use crate::message::phase::Phase;
 use crate::telemetry::span;
 
@@ -88,9 +88,11 @@ impl Pool {
         exchange.begin(phase, self.linked().may_be_skipped());
         let _span = self.span(exchange, phase).entered();
         let loan = Loan::new(&mut leased.instance, exchange);
-        let returned = loan.instance.call_now(linked, link.filter, call, started);
+        let is_light = loan.instance.is_light(linked, link.filter, call);
+        let returned = is_light.then(|| loan.instance.call_now(linked, link.filter, call, started));
         drop(loan);
         self.give_back(leased);
+        let returned = returned?;
         Some(self.conclude(exchange, phase, started, returned))
     }
 
@@ -107,12 +109,13 @@ impl Pool {
         let span = self.span(exchange, phase);
         let returned = if self.holds(link, held) {
             let held = held.hold(self, link, exchange);
-            held.call(exchange, call).instrument(span).await
+            held.call(exchange, call, started).instrument(span).await
         } else {
-            match self.take().await {
+            match self.take(self.deadline(exchange, started)).await {
                 Ok(mut leased) => {
                     let loan = Loan::new(&mut leased.instance, exchange);
-                    let called = loan.instance.call(self.linked(), link.filter, call);
+                    let linked = self.linked();
+                    let called = loan.instance.call(linked, link.filter, call, started);
                     let returned = called.instrument(span).await;
                     drop(loan);
                     self.give_back(leased);
@@ -122,6 +125,13 @@ impl Pool {
             }
         };
         self.conclude(exchange, phase, started, returned)
+    }
+
+    /// Until when a call waits whose turn came at `started`: within the plugin's timeout, and that of the route.
+    pub(super) fn deadline(&self, exchange: &Exchange, started: Instant) -> Instant {
+        let deadline = started + self.linked().config.timeout;
+        let of_route = exchange.get().and_then(Parts::deadline);
+        of_route.map_or(deadline, |of_route| of_route.min(deadline))
     }
 
     /// Measures a phase that is over; takes it back and logs it if it failed.

@@ -18,6 +18,7 @@ use super::apart;
 use super::artifact::Artifact;
 use super::cache::CompileCache;
 use super::compiled::{CompileError, Compiled, Job, Outcome};
+use super::room::Rooms;
 use super::ticker::{Clock, Ticker};
 use crate::allocator;
 use crate::config;
@@ -54,6 +55,7 @@ pub struct Engine {
     compilers: Semaphore,
     ended: CancellationToken,
     ticker: Ticker,
+    rooms: Arc<Rooms>,
 }
 
 /// wasmtime does not run here.
@@ -106,6 +108,7 @@ impl Engine {
             compilers: Semaphore::new(COMPILERS),
             ended: CancellationToken::new(),
             ticker,
+            rooms: Arc::default(),
         }))
     }
 
@@ -121,6 +124,15 @@ impl Engine {
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
         &self.wasmtime
+    }
+
+    /// Divides the memory that all instances together may have among these plugins.
+    pub fn divide_memory<'a>(&self, total: usize, plugins: impl Iterator<Item = &'a Arc<str>>) {
+        self.rooms.divide(total, plugins);
+    }
+
+    pub(super) fn rooms(&self) -> &Arc<Rooms> {
+        &self.rooms
     }
 
     /// What guests mark when they run.

@@ -7,6 +7,7 @@ use wasmtime::Trap;
 
 use super::words::Words;
 use crate::config::OnError;
+use crate::message::phase::Direction;
 use crate::message::text::line;
 
 /// The longest text of a plugin in a failure, bytes.
@@ -47,6 +48,8 @@ pub enum FailureKind {
     StackOverflow,
     /// It called the host more often than it may, or handed it more than it may.
     HostCalls,
+    /// All instances together have as much memory as they may.
+    NoRoom,
     /// As many instances as it may have are in use, or the process has no room for another.
     Instances,
     /// An instance could not take the configuration.
@@ -59,6 +62,8 @@ pub enum FailureKind {
     Lost,
     /// A body was larger than it may hold, and it was called without it.
     BodyOverflow,
+    /// It made a body larger than it may.
+    Grown(Direction),
     /// A body that it must read is of a type or coding that it cannot read.
     Unreadable,
 }
@@ -73,12 +78,14 @@ impl FailureKind {
             Self::Memory => "memory",
             Self::StackOverflow => "stack_overflow",
             Self::HostCalls => "host_calls",
+            Self::NoRoom => "no_room",
             Self::Instances => "instances",
             Self::Configure => "configure",
             Self::Refused => "refused",
             Self::Loop => "loop",
             Self::Lost => "lost",
             Self::BodyOverflow => "body_overflow",
+            Self::Grown(_) => "body_grown",
             Self::Unreadable => "unreadable",
         }
     }
@@ -127,13 +134,23 @@ impl Failure {
         parts.join(": ")
     }
 
-    /// Whether a plugin that failed so is skipped: never where a circle of gateways kept it from its work.
+    /// Whether a plugin that failed so is skipped: never where a circle of gateways kept it from its work, or a load
+    /// that clients make.
     pub fn opens(&self, on_error: OnError) -> bool {
-        on_error == OnError::Open && self.kind != FailureKind::Loop
+        let is_made_by_clients = matches!(self.kind, FailureKind::Loop | FailureKind::NoRoom);
+        on_error == OnError::Open && !is_made_by_clients
     }
 
-    /// What a trap says. `memory_refused` tells a trap for lack of memory from any other.
-    pub(super) fn from_trap(error: &wasmtime::Error, memory_refused: bool) -> Self {
+    /// Whether clients bring it about, by how much they send or by how many they are: that is no fault of the plugin.
+    pub(super) fn is_of_clients(&self) -> bool {
+        matches!(
+            self.kind,
+            FailureKind::NoRoom | FailureKind::Grown(Direction::Request)
+        )
+    }
+
+    /// What a trap says. `refused` is why it was refused memory, if it was: then it trapped for that.
+    pub(super) fn from_trap(error: &wasmtime::Error, refused: Option<Self>) -> Self {
         if let Some(stop) = error.downcast_ref::<Stop>() {
             return Self::new(stop.kind(), stop.to_string());
         }
@@ -141,11 +158,7 @@ impl Failure {
             Some(Trap::StackOverflow) => {
                 Self::new(FailureKind::StackOverflow, "the stack was used up")
             }
-            Some(_) if memory_refused => Self::new(
-                FailureKind::Memory,
-                "more memory was asked for than `memory` allows",
-            ),
-            Some(trap) => Self::new(FailureKind::Trap, trap.to_string()),
+            Some(trap) => refused.unwrap_or_else(|| Self::new(FailureKind::Trap, trap.to_string())),
             None => {
                 let cause = error.root_cause().to_string();
                 // wasmtime has no public type for it.
@@ -178,15 +191,16 @@ pub(super) enum Stop {
     Cpu { used: Duration, allowed: Duration },
     #[error("more than {0} host calls in one call")]
     HostCalls(u32),
-    #[error("a body of {0} bytes was set; `body_limit` allows {1}")]
-    Body(usize, usize),
+    #[error("a body of {1} bytes was set; `body_limit` allows {2}")]
+    Body(Direction, usize, usize),
 }
 
 impl Stop {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Cpu { .. } => FailureKind::Cpu,
-            Self::HostCalls(_) | Self::Body(..) => FailureKind::HostCalls,
+            Self::HostCalls(_) => FailureKind::HostCalls,
+            Self::Body(direction, ..) => FailureKind::Grown(*direction),
         }
     }
 }

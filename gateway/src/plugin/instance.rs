@@ -14,12 +14,15 @@ use super::failure::{Failure, FailureKind};
 use super::functions::{Call, Functions, Returned, refused};
 use super::host::bindings::exports::gateway::plugin::filter as wit;
 use super::host::{Guest, Resolved, Shared};
-use super::limits::SETUP_FACTOR;
+use super::limits::{LARGE, SETUP_FACTOR};
 use super::linked::Linked;
 use super::meter::Meter;
+use super::room::Lease;
 use crate::exchange::FilterId;
 use crate::message::phase::Phases;
 
+/// How many of the largest answers to sub-requests a plugin may put together into one.
+const ANSWERS: usize = 8;
 /// Calls after which an instance that has grown large is replaced.
 const BLOATED_CALLS: u64 = 100;
 
@@ -38,18 +41,18 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    /// Instantiates a component under the plugin's limits.
+    /// Instantiates a component under the plugin's limits; `lease` is its room.
     pub(super) async fn new(
         engine: &wasmtime::Engine,
         resolved: &Resolved,
         exports: &Arc<Exports>,
         shared: Arc<Shared>,
+        lease: Lease,
     ) -> Result<Self, Failure> {
         let plugin = &shared.plugin;
         let (timeout, cpu) = (plugin.timeout, setup_time(plugin.cpu));
-        // What a guest hands over in one call: a body and its fields.
-        let transfer = plugin.body_limit.saturating_mul(2).saturating_add(1 << 20);
-        let mut store = Store::try_new(engine, Guest::new(shared))
+        let transfer = transfer(plugin.body_limit);
+        let mut store = Store::try_new(engine, Guest::new(shared, lease))
             .map_err(|error| Failure::new(FailureKind::Instances, error.to_string()))?;
         store.set_hostcall_fuel(transfer);
         store.limiter(|guest| &mut guest.budget);
@@ -80,10 +83,16 @@ impl Instance {
         self.store.data_mut()
     }
 
+    /// Whether its last call ended well.
+    pub(super) fn is_sound(&self) -> bool {
+        !self.spoiled
+    }
+
     /// Whether the instance may serve another exchange.
     pub(super) fn is_fit(&self, recycle_after: u64) -> bool {
-        let bloated = self.calls >= BLOATED_CALLS && self.store.data().budget.bloated();
-        !self.spoiled && !bloated && self.calls < recycle_after
+        let budget = &self.store.data().budget;
+        let bloated = self.calls >= BLOATED_CALLS && budget.bloated();
+        self.is_sound() && !bloated && !budget.has_grown() && self.calls < recycle_after
     }
 
     /// Asks who the plugin is, and compares the types of its functions with the contract's.
@@ -91,7 +100,7 @@ impl Instance {
         let timeout = self.set_up();
         self.functions
             .check(&mut self.store)
-            .map_err(|error| Failure::from_trap(&error, false))?;
+            .map_err(|error| Failure::from_trap(&error, None))?;
         let index = self.functions.exports.describe;
         let called = self.set_up_by(index, (), timeout).await;
         self.settle(called, timeout).map(|(metadata,)| metadata)
@@ -124,22 +133,28 @@ impl Instance {
         self.settle(called, timeout).map(|(wants,)| wants)
     }
 
-    /// Calls a phase. The exchange, if there is one, is in the store's data already.
+    /// Calls a phase, once there is room for what it holds. The exchange, if there is one, is in the store's data
+    /// already. It `started` when its plugin's turn came.
     pub(super) async fn call(
         &mut self,
         linked: &Linked,
         index: FilterId,
         call: Call,
+        started: Instant,
     ) -> Result<Returned, Failure> {
         let resource = match self.filters.get(index.0) {
             Some(Some(resource)) => *resource,
             _ => self.configure_late(linked, index).await?,
         };
-        let on_fibre = self.waits || linked.patience.wants_fibre();
-        let timeout = linked.config.timeout;
-        self.begin(linked, index, on_fibre, Instant::now());
+        let held = self.holds(linked, index, &call);
+        let guest = self.guest();
+        let deadline = guest.deadline_from(started);
+        guest.budget.room_by(held, deadline).await?;
+        let on_fibre = self.waits || held >= LARGE || linked.patience.wants_fibre();
+        self.begin(linked, index, on_fibre, started, held);
         let returned = if on_fibre {
             let meter = self.meter.clone();
+            let timeout = linked.config.timeout.saturating_sub(started.elapsed());
             let called = pin!(self.functions.call_async(&mut self.store, resource, call));
             within(timeout, &meter, called).await
         } else {
@@ -153,7 +168,22 @@ impl Instance {
         !self.waits && matches!(self.filters.get(index.0), Some(Some(_)))
     }
 
-    /// As [`Self::call`], for a filter that is ready: nothing is waited for.
+    /// Bytes that are held for a call: the bodies that it sees, and its chunk.
+    fn holds(&mut self, linked: &Linked, index: FilterId, call: &Call) -> usize {
+        let phases = linked.phases(index);
+        let seen = self.guest().bodies(phases);
+        match call {
+            Call::Chunk(_, chunk) => seen.saturating_add(chunk.len()),
+            _ => seen,
+        }
+    }
+
+    /// Whether a call holds so little that it needs no room of its own and no fibre.
+    pub(super) fn is_light(&mut self, linked: &Linked, index: FilterId, call: &Call) -> bool {
+        self.holds(linked, index, call) < LARGE
+    }
+
+    /// As [`Self::call`], for a light call of a filter that is ready: nothing is waited for.
     pub(super) fn call_now(
         &mut self,
         linked: &Linked,
@@ -165,12 +195,20 @@ impl Instance {
             let text = "a filter was called before it was configured";
             return Err(Failure::new(FailureKind::Configure, text));
         };
-        self.begin(linked, index, false, started);
+        let held = self.holds(linked, index, call);
+        self.begin(linked, index, false, started, held);
         let returned = self.functions.call(&mut self.store, resource, call);
         self.end(linked, Some(returned))
     }
 
-    fn begin(&mut self, linked: &Linked, index: FilterId, on_fibre: bool, started: Instant) {
+    fn begin(
+        &mut self,
+        linked: &Linked,
+        index: FilterId,
+        on_fibre: bool,
+        started: Instant,
+        held: usize,
+    ) {
         self.spoiled = true;
         self.calls += 1;
         let guest = self.store.data_mut();
@@ -179,7 +217,16 @@ impl Instance {
             linked.phases(index),
             linked.config.cpu,
             started + linked.config.timeout,
+            held,
         );
+        let limit = guest.budget.largest_body(linked.config.body_limit);
+        // What is put together of answers is as large as all of them.
+        let limit = if self.waits {
+            limit.saturating_mul(ANSWERS)
+        } else {
+            limit
+        };
+        self.store.set_hostcall_fuel(transfer(limit));
         self.store.set_epoch_deadline(1);
     }
 
@@ -249,13 +296,14 @@ impl Instance {
         guest.report_output();
         guest.report_suppressed();
         guest.give_up();
+        guest.budget.settle();
         match ended {
             Some(Ok(returned)) => {
                 self.spoiled = false;
                 Ok(returned)
             }
             Some(Err(error)) => {
-                let failure = Failure::from_trap(&error, guest.budget.memory_refused());
+                let failure = Failure::from_trap(&error, guest.budget.refusal());
                 Err(failure.with_last_words(guest.last_words.take()))
             }
             None => Err(timed_out(timeout).with_last_words(guest.last_words.take())),
@@ -267,7 +315,7 @@ impl Instance {
 fn begin_set_up(store: &mut Store<Guest>, cpu: Duration, timeout: Duration) {
     let guest = store.data_mut();
     guest.on_fibre = true;
-    guest.begin(Phases::default(), cpu, Instant::now() + timeout);
+    guest.begin(Phases::default(), cpu, Instant::now() + timeout, 0);
     store.set_epoch_deadline(1);
 }
 
@@ -316,11 +364,13 @@ fn failed_start(error: &wasmtime::Error, guest: &Guest) -> Failure {
             "the process has no room for another instance",
         );
     }
-    let mut failure = Failure::from_trap(error, guest.budget.memory_refused());
-    if guest.budget.memory_refused() {
-        failure.kind = FailureKind::Memory;
-    }
-    failure
+    let refusal = guest.budget.refusal();
+    refusal.unwrap_or_else(|| Failure::from_trap(error, None))
+}
+
+/// What a guest may hand over in one call of the host, or return: a body of this size and its fields.
+fn transfer(body: usize) -> usize {
+    body.saturating_mul(2).saturating_add(1 << 20)
 }
 
 fn timed_out(timeout: Duration) -> Failure {

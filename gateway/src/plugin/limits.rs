@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
-use super::failure::Stop;
+use super::failure::{Failure, FailureKind, Stop};
 use super::meter::{Meter, Reading};
+use super::room::Lease;
 use super::ticker::{Clock, TICK};
 use crate::config;
 use crate::telemetry::metrics::PluginMetrics;
@@ -25,6 +26,16 @@ const LOG_BYTES: usize = 16 << 10;
 pub(super) const LOG_LINES_PER_SECOND: u64 = 200;
 /// Log bytes of one plugin in a second, as they are written.
 pub(super) const LOG_BYTES_PER_SECOND: u64 = 64 << 10;
+/// What a call may compute beside `cpu` for each MiB that is held for it.
+const CPU_PER_MIB: Duration = Duration::from_millis(100);
+/// How many times what is held for a call its memory may grow by, beside `memory`. A tree of a document takes a few
+/// words for a byte or two of it.
+const MEMORY_PER_HELD: usize = 32;
+/// A call that holds at least so much is a large one: it runs on a fibre, since it may take long, and room is made sure
+/// of before it. Others take what they need as they need it.
+pub(super) const LARGE: usize = 64 << 10;
+/// How many times as large as what is held for a call a body may be that the call sets.
+const GROWTH: usize = 32;
 /// Elements of one table.
 const TABLE_ELEMENTS: usize = 20_000;
 /// Configuring, describing and instantiating may take this many times the processor time of a call, since they parse
@@ -38,6 +49,12 @@ pub(super) struct Budget {
     memory_limit: usize,
     memory: usize,
     memory_refused: bool,
+    /// What of the process's room it has: at least its memory.
+    lease: Lease,
+    /// The process had no room for it.
+    no_room: bool,
+    /// Bytes that are held for the call: bodies that it sees, answers to its sub-requests.
+    held: usize,
     meter: Arc<Meter>,
     cpu: Duration,
     host_calls: u32,
@@ -51,12 +68,16 @@ impl Budget {
         plugin: &config::Plugin,
         metrics: Arc<PluginMetrics>,
         clock: Arc<Clock>,
+        lease: Lease,
     ) -> Self {
         Self {
             metrics,
             memory_limit: plugin.memory,
             memory: 0,
             memory_refused: false,
+            lease,
+            no_room: false,
+            held: 0,
             meter: Arc::new(Meter::new(clock)),
             cpu: Duration::ZERO,
             host_calls: 0,
@@ -66,15 +87,86 @@ impl Budget {
         }
     }
 
-    /// Refills everything for a call. Processor time is told by ticks: there is at least one.
-    pub(super) fn refill(&mut self, cpu: Duration) {
+    /// Refills everything for a call for which so many bytes are held. Processor time is told by ticks: there is at
+    /// least one.
+    pub(super) fn refill(&mut self, cpu: Duration, held: usize) {
         self.memory_refused = false;
+        self.no_room = false;
         self.meter.begin();
         self.cpu = cpu.max(TICK);
+        self.held = 0;
+        self.hold(held);
         self.host_calls = HOST_CALLS;
         self.log_lines = LOG_LINES;
         self.log_suppressed = 0;
         self.log_bytes.store(LOG_BYTES, Ordering::Relaxed);
+    }
+
+    /// So many bytes more are held for the call, which may compute and grow the more.
+    pub(super) fn hold(&mut self, bytes: usize) {
+        if bytes > 0 {
+            self.held = self.held.saturating_add(bytes);
+            self.cpu = self.cpu.saturating_add(cpu_for(bytes));
+        }
+    }
+
+    /// The largest body that the call may set where `body_limit` is so much.
+    pub(super) fn largest_body(&self, body_limit: usize) -> usize {
+        body_limit.max(self.held.saturating_mul(GROWTH))
+    }
+
+    /// What the process must have room for before a call that holds so much.
+    fn wanted(&self, held: usize) -> usize {
+        if held < LARGE {
+            return 0;
+        }
+        let held = held.saturating_mul(MEMORY_PER_HELD);
+        // A part of `memory` is for what is held, too, and not all of it for a little.
+        let own = self.memory.saturating_add(held).min(self.memory_limit);
+        let (_, most) = self.lease.most();
+        own.saturating_add(held).max(self.memory).min(most)
+    }
+
+    /// Waits for the room of a call that holds so much.
+    ///
+    /// # Errors
+    /// If there is none before `deadline`.
+    pub(super) async fn room_by(&mut self, held: usize, deadline: Instant) -> Result<(), Failure> {
+        let wanted = self.wanted(held);
+        match self.lease.cover_by(wanted, deadline).await {
+            true => Ok(()),
+            false => {
+                let wanted = wanted.saturating_sub(self.memory).div_ceil(1 << 10);
+                let what = format!("no room for {wanted} KiB of memory within `timeout`");
+                Err(no_room(&what, self.lease.most().0))
+            }
+        }
+    }
+
+    /// The call is over: what it did not grow by is for others.
+    pub(super) fn settle(&mut self) {
+        self.lease.shrink(self.memory);
+    }
+
+    /// The linear memory of the instance, bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.memory
+    }
+
+    /// Why the guest was refused memory in this call, if it was.
+    pub(super) fn refusal(&self) -> Option<Failure> {
+        if self.no_room {
+            let what = format!("no room to grow beyond {} KiB", self.memory >> 10);
+            return Some(no_room(&what, self.lease.most().0));
+        }
+        let text = "more memory was asked for than `memory` allows";
+        self.memory_refused
+            .then(|| Failure::new(FailureKind::Memory, text))
+    }
+
+    /// Whether the instance has more memory than `memory` allows one that holds nothing.
+    pub(super) fn has_grown(&self) -> bool {
+        self.memory > self.memory_limit
     }
 
     /// What tells the processor time of the call in hand.
@@ -128,11 +220,6 @@ impl Budget {
         self.log_bytes.clone()
     }
 
-    /// Whether the guest was refused memory in this call.
-    pub(super) fn memory_refused(&self) -> bool {
-        self.memory_refused
-    }
-
     /// Whether the instance has grown so large that a new one is better.
     pub(super) fn bloated(&self) -> bool {
         self.memory > self.memory_limit / 2
@@ -143,6 +230,19 @@ impl Drop for Budget {
     fn drop(&mut self) {
         self.metrics.memory_add(-signed(self.memory));
     }
+}
+
+/// What a call may compute for so many bytes that are held for it.
+fn cpu_for(bytes: usize) -> Duration {
+    let nanos = CPU_PER_MIB.as_nanos().saturating_mul(bytes as u128) >> 20;
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+/// A call came to nothing, since all instances together have as much memory as they may.
+pub(super) fn no_room(what: &str, total: usize) -> Failure {
+    let total = total >> 20;
+    let text = format!("{what}: all plugins together have {total} MiB by `server.plugin_memory`");
+    Failure::new(FailureKind::NoRoom, text)
 }
 
 fn signed(bytes: usize) -> i64 {
@@ -166,16 +266,20 @@ impl ResourceLimiter for Budget {
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let total = self.memory.saturating_add(desired.saturating_sub(current));
-        let allowed =
-            total <= self.memory_limit && maximum.is_none_or(|maximum| desired <= maximum);
-        if allowed {
-            self.metrics
-                .memory_add(signed(total).saturating_sub(signed(self.memory)));
-            self.memory = total;
-        } else {
+        let held = self.held.saturating_mul(MEMORY_PER_HELD);
+        let limit = self.memory_limit.saturating_add(held);
+        if total > limit || maximum.is_some_and(|maximum| desired > maximum) {
             self.memory_refused = true;
+            return Ok(false);
         }
-        Ok(allowed)
+        if !self.lease.cover(total) {
+            self.no_room = true;
+            return Ok(false);
+        }
+        self.metrics
+            .memory_add(signed(total).saturating_sub(signed(self.memory)));
+        self.memory = total;
+        Ok(true)
     }
 
     fn table_growing(

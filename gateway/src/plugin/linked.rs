@@ -12,6 +12,7 @@ use super::host::bindings::exports::gateway::plugin::filter as wit;
 use super::host::{Resolved, Shared};
 use super::objection::Objection;
 use super::patience::Patience;
+use super::room::Room;
 use super::words::Words;
 use crate::config::{self, OnError};
 use crate::exchange::FilterId;
@@ -44,6 +45,10 @@ pub struct Linked {
     pub(super) exports: Arc<Exports>,
     pub(super) patience: Patience,
     pub(super) shared: Arc<Shared>,
+    /// The memory of an instance that has its configurations, bytes.
+    pub(super) footprint: usize,
+    /// What it has of the memory of all plugins.
+    pub(super) room: Room,
     /// Living instances, over all workers.
     pub(super) living: AtomicUsize,
 }
@@ -139,16 +144,24 @@ impl Linked {
         self.shared.metrics.failure(route, kind);
         let words = &self.shared.words;
         if let Some(suppressed) = self.shared.gate.pass() {
-            tracing::error!(
-                plugin = &*self.name,
-                version = self.version(),
-                route,
-                phase,
-                kind,
-                suppressed,
-                "plugin failed: {}",
-                failure.told(words)
-            );
+            macro_rules! told {
+                ($level:ident) => {
+                    tracing::$level!(
+                        plugin = &*self.name,
+                        version = self.version(),
+                        route,
+                        phase,
+                        kind,
+                        suppressed,
+                        "plugin failed: {}",
+                        failure.told(words)
+                    )
+                };
+            }
+            match failure.is_of_clients() {
+                true => told!(warn),
+                false => told!(error),
+            }
         } else {
             tracing::debug!(
                 plugin = &*self.name,

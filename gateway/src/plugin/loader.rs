@@ -18,6 +18,7 @@ use super::linked::{Filter, Linked, Metadata};
 use super::objection::{self, LoadError, Objection, Refusal};
 use super::patience::Patience;
 use super::pool::Pool;
+use super::room::Lease;
 use super::typed;
 use super::wants::Wants;
 use super::words::Words;
@@ -53,7 +54,7 @@ pub fn load(
     ));
     let tried =
         on_own_thread(try_out(engine, (&resolved, &exports), &shared, configs)).map_err(in_file)?;
-    let (metadata, filters, warnings) = tried.map_err(|faults| LoadError {
+    let (metadata, filters, warnings, footprint) = tried.map_err(|faults| LoadError {
         plugin: plugin.name.clone(),
         faults,
     })?;
@@ -72,6 +73,8 @@ pub fn load(
         exports,
         patience: Patience::default(),
         shared,
+        footprint,
+        room: engine.rooms().room(&plugin.name),
         living: std::sync::atomic::AtomicUsize::new(0),
     });
     linked
@@ -178,8 +181,8 @@ fn granted(plugin: &config::Plugin, services: &Services) -> impl Iterator<Item =
     names.filter_map(|name| services.secrets.get(name).cloned())
 }
 
-/// Who it is, its filters, and warnings; or every fault.
-type Tried = Result<(Metadata, Vec<Filter>, Vec<Objection>), Vec<Objection>>;
+/// Who it is, its filters, warnings, and the memory of an instance; or every fault.
+type Tried = Result<(Metadata, Vec<Filter>, Vec<Objection>, usize), Vec<Objection>>;
 
 /// Instantiates the component once and gives it every configuration.
 async fn try_out(
@@ -191,7 +194,10 @@ async fn try_out(
     let fault_of = |when, failure: &Failure| Objection::whole(&failed(shared, when, failure));
     let at_start = |failure: Failure| vec![fault_of("when it was instantiated", &failure)];
     let (resolved, exports) = component;
-    let fresh = || Instance::new(engine.wasmtime(), resolved, exports, shared.clone());
+    let fresh = || {
+        let lease = Lease::unbounded();
+        Instance::new(engine.wasmtime(), resolved, exports, shared.clone(), lease)
+    };
     let mut instance = fresh().await.map_err(at_start)?;
     let described = instance.describe().await;
     let metadata = described.map_err(|failure| vec![fault_of("in `describe`", &failure)])?;
@@ -244,7 +250,9 @@ async fn try_out(
     if faults.is_empty() {
         let secrets: Vec<_> = granted(&shared.plugin, &shared.services).collect();
         let words = Words::hiding(secrets.iter().map(Secret::reveal));
-        Ok((Metadata::from_wit(metadata, &words), filters, warnings))
+        let footprint = instance.guest().budget.memory();
+        let metadata = Metadata::from_wit(metadata, &words);
+        Ok((metadata, filters, warnings, footprint))
     } else {
         Err(faults)
     }

@@ -4,12 +4,15 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
 use super::failure::{Failure, FailureKind};
 use super::instance::Instance;
+use super::limits::no_room;
 use super::linked::Linked;
+use super::room::{Lease, Spare};
 use crate::exchange::FilterId;
 
 /// Idle instances a worker keeps of one plugin.
@@ -21,9 +24,12 @@ const WARM_FILTERS: usize = 32;
 pub struct Pool {
     linked: Arc<Linked>,
     /// Every worker's.
-    idle: Arc<[Idle]>,
+    idle: Arc<IdleInstances>,
     worker: usize,
 }
+
+/// Those of all workers.
+struct IdleInstances(Box<[Idle]>);
 
 /// The idle instances of one worker, on cache lines of their own.
 #[derive(Default)]
@@ -48,7 +54,10 @@ impl Drop for Permit {
 impl Pool {
     /// One for each worker, without instances yet.
     pub fn of_workers(linked: &Arc<Linked>, workers: usize) -> Vec<Arc<Self>> {
-        let idle: Arc<[Idle]> = (0..workers).map(|_| Idle::default()).collect();
+        let idle = (0..workers).map(|_| Idle::default()).collect();
+        let idle = Arc::new(IdleInstances(idle));
+        let spare: Arc<dyn Spare> = idle.clone();
+        linked.room.may_drop(Arc::downgrade(&spare));
         let pool = |worker| {
             Arc::new(Self {
                 linked: linked.clone(),
@@ -75,7 +84,7 @@ impl Pool {
             return;
         }
         while self.idle() < count.min(IDLE) {
-            let Ok(mut leased) = self.make().await else {
+            let Ok(mut leased) = self.make(Instant::now()).await else {
                 return;
             };
             for filter in (0..self.linked.filters().min(WARM_FILTERS)).map(FilterId) {
@@ -93,18 +102,19 @@ impl Pool {
         self.own().lock().pop()
     }
 
-    /// An idle instance, or a new one.
-    pub(super) async fn take(&self) -> Result<Leased, Failure> {
+    /// An idle instance, or a new one as soon as there is room for it.
+    pub(super) async fn take(&self, deadline: Instant) -> Result<Leased, Failure> {
         match self.take_idle() {
             Some(leased) => Ok(leased),
-            None => self.make().await,
+            None => self.make(deadline).await,
         }
     }
 
-    /// Keeps an instance for the next call if it is fit for one.
+    /// Keeps an instance for the next call if it is fit for one, and no other waits for its room.
     pub(super) fn give_back(&self, mut leased: Leased) {
         let instances = &self.linked.config.instances;
-        if instances.fresh || !leased.instance.is_fit(instances.recycle_after) {
+        let is_kept = !instances.fresh && leased.instance.is_fit(instances.recycle_after);
+        if !is_kept || self.linked.room.is_short() {
             return;
         }
         leased.instance.guest().route = None;
@@ -115,17 +125,23 @@ impl Pool {
     }
 
     fn own(&self) -> &Mutex<Vec<Leased>> {
-        &self.idle[self.worker].0
+        &self.idle.0[self.worker].0
     }
 
-    async fn make(&self) -> Result<Leased, Failure> {
+    async fn make(&self, deadline: Instant) -> Result<Leased, Failure> {
         let permit = self.permit()?;
         let linked = &*self.linked;
+        let mut lease = Lease::new(linked.room.clone());
+        if !lease.cover_by(linked.footprint, deadline).await {
+            let what = "no room for another instance within `timeout`";
+            return Err(no_room(what, lease.most().0));
+        }
         let instance = Instance::new(
             linked.engine.wasmtime(),
             &linked.resolved,
             &linked.exports,
             linked.shared.clone(),
+            lease,
         )
         .await?;
         Ok(Leased {
@@ -146,16 +162,17 @@ impl Pool {
                 self.linked.shared.metrics.instances_add(1);
                 return Ok(Permit(self.linked.clone()));
             }
-            if !self.evict() {
+            if !self.idle.drop_one() {
                 let text = format!("all {max} instances that `instances.max` allows are in use");
                 return Err(Failure::new(FailureKind::Instances, text));
             }
         }
     }
+}
 
-    /// Drops one idle instance of some worker.
-    fn evict(&self) -> bool {
-        let idle = self.idle.iter().find_map(|idle| idle.0.lock().pop());
+impl Spare for IdleInstances {
+    fn drop_one(&self) -> bool {
+        let idle = self.0.iter().find_map(|idle| idle.0.lock().pop());
         idle.is_some()
     }
 }

@@ -11,7 +11,8 @@ use crate::config::BodyOverflow;
 use crate::error::Error;
 use crate::exchange::Link;
 use crate::message::head::ResponseHead;
-use crate::plugin::{self, Failure, Linked};
+use crate::message::phase::Direction;
+use crate::plugin::{self, Failure, FailureKind, Linked};
 
 pub(super) use request::on_request;
 pub(super) use response::on_response;
@@ -51,10 +52,16 @@ fn is_another(body: &Bytes, held: Option<Bytes>) -> bool {
 
 /// A failure is none where the plugin may be skipped.
 fn skip(linked: &Linked, failure: Failure) -> Result<(), Error> {
-    match failure.opens(linked.config.on_error) {
-        true => Ok(()),
-        false => Err(Error::Plugin(linked.name.to_string(), failure)),
+    if failure.opens(linked.config.on_error) {
+        return Ok(());
     }
+    let name = linked.name.to_string();
+    Err(match failure.kind {
+        FailureKind::NoRoom => Error::NoRoom(name),
+        FailureKind::Grown(Direction::Request) => Error::BodyTooLarge,
+        FailureKind::Grown(Direction::Response) => Error::ResponseTooLarge(name),
+        _ => Error::Plugin(name, failure),
+    })
 }
 
 /// Whether a body that a plugin cannot hold is refused.

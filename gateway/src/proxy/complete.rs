@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::passage::{Completions, Passage};
 
-/// Exchanges whose `complete` phases wait to be called, per worker; beyond it they are recorded without.
+/// Exchanges whose `complete` phases wait to be called, per worker; beyond it they are not called.
 const WAITING: usize = 10_000;
 
 /// Exchanges whose `complete` phases are called at once, per worker: each may need instances of its own, and no client
@@ -34,7 +34,7 @@ pub fn start() -> (Completions, JoinHandle<()>) {
     (Completions::new(sender), calling)
 }
 
-/// Calls the `complete` phases; the drop of the exchange records it.
+/// Calls the `complete` phases of an exchange that is recorded already.
 async fn call(mut passage: Passage) {
     let route = passage.route.clone();
     for link in &route.on_complete {

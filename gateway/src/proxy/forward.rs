@@ -224,6 +224,7 @@ fn explain(upstream: &Upstream, exchange: &Parts, error: SendError) -> Error {
         | ErrorKind::BadRewrite
         | ErrorKind::ClientClosed
         | ErrorKind::Loop
+        | ErrorKind::NoRoom
         | ErrorKind::UpgradeBroken
         | ErrorKind::Idle => Error::BadGateway(name, error.why),
     }

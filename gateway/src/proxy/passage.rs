@@ -16,8 +16,7 @@ use crate::snapshot::{InForce, WorkerSnapshot};
 use crate::upstream::Client;
 
 /// An exchange with what the plugins of its chain need. It has one owner from the head of the request to the last byte
-/// of the response. Its drop is the end: then the `complete` phases are called soon, and after them the exchange is
-/// recorded.
+/// of the response. Its drop is the end: the exchange is recorded, and then its `complete` phases are called soon.
 pub(super) struct Passage {
     pub(super) exchange: Exchange,
     /// How many links of the chain had their turn with the request: the response phases of the others are left out.
@@ -59,7 +58,7 @@ impl Passage {
         self.snapshot.pool(link.plugin).clone()
     }
 
-    /// Everything, for the `complete` phases; what is left is not recorded.
+    /// Everything, for the `complete` phases.
     fn take(&mut self) -> Self {
         Self {
             exchange: self.exchange.lend(),
@@ -93,6 +92,7 @@ impl Drop for Passage {
         if parts.phase == Phase::Complete || parts.route.on_complete.is_empty() {
             return;
         }
+        parts.conclude_before_complete();
         parts.phase = Phase::Complete;
         let local = self.local.clone();
         local.completions.add(self.take());
@@ -127,14 +127,14 @@ impl Completions {
         Self(RefCell::new(Some(sender)))
     }
 
-    /// Has the `complete` phases of an exchange called soon. Where they cannot be, its drop records it.
+    /// Has the `complete` phases of an exchange called soon, where they can be.
     fn add(&self, passage: Passage) {
         if let Some(sender) = &*self.0.borrow() {
-            let _recorded = sender.try_send(passage);
+            let _left_out = sender.try_send(passage);
         }
     }
 
-    /// Takes no more: exchanges that end from now on are recorded without.
+    /// Takes no more: exchanges that end from now on have none of these phases.
     pub fn close(&self) {
         self.0.replace(None);
     }

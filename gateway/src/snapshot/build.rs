@@ -148,6 +148,9 @@ impl Builder {
         let wanted = configurations(&config, &[]);
         let plugins = self.link(&config, wanted, previous, replace, components)?;
         let access_log = self.access_log(&config.server.access_log)?;
+        let server = &config.server;
+        self.engine
+            .divide_memory(server.plugin_memory, config.plugins.keys());
         let pools = self.pools(&plugins, previous);
         self.upstreams.prune();
         let fleet = self.fleet(&config);

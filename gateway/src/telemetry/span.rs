@@ -1,5 +1,5 @@
 //! The spans of an exchange: one from its head to its last byte, in it one for each phase of each plugin and one for
-//! the way to the upstream and back.
+//! the way to the upstream and back. The `complete` phases, which come later, have one of their own.
 //!
 //! They cost nothing until someone asks for them: `GATEWAY_LOG=info,gateway::trace=debug` writes each as it closes, with
 //! the time it was worked on (`time.busy`) and the time it waited (`time.idle`); lines that are logged meanwhile,
@@ -27,6 +27,14 @@ pub fn routed(exchange: &Span, route: &str) {
 /// An exchange, or the way to an upstream, failed.
 pub fn failed(span: &Span, kind: ErrorKind) {
     span.record("error", kind.name());
+}
+
+/// The `complete` phases of an exchange, whose own span ends before them.
+pub fn completing(exchange: &Span, id: &HeaderValue, route: &str) -> Span {
+    let id = id.to_str().unwrap_or_default();
+    let span = debug_span!(target: TARGET, parent: None, "complete", id, route);
+    span.follows_from(exchange);
+    span
 }
 
 /// One phase of one plugin.

@@ -1,40 +1,36 @@
 //! Edits of a JSON body by dotted paths. What no edit names keeps its bytes.
 
-use gateway_plugin_sdk::json::{self, Node};
+use gateway_plugin_sdk::json;
 use gateway_plugin_sdk::template::{Source, Template};
 use gateway_plugin_sdk::{ConfigError, ResponseTypes};
 use serde_json::Value;
 
 use crate::config::{JsonConfig, Other};
+use crate::document::{Document, Fault, Path};
 use crate::names;
 
 /// The edits in the order that they are made, and the bodies that they are for.
 #[derive(Debug)]
 pub(crate) struct BodyEdits {
     edits: Vec<Edit>,
+    /// They are for bodies that clients write.
+    is_of_clients: bool,
     /// What becomes of a body that is not JSON.
     pub(crate) other: Other,
     types: Vec<String>,
     passed: Vec<String>,
 }
 
-type Path = Vec<String>;
-
 #[derive(Debug)]
 enum Edit {
     Remove(Path),
-    Rename { from: Path, to: Path },
-    Set(Path, Node),
+    Rename {
+        from: Path,
+        to: Path,
+    },
+    /// A JSON text.
+    Set(Path, String),
     Fill(Path, Template),
-}
-
-/// What came of an edit.
-#[derive(Debug)]
-pub(crate) enum Edited {
-    /// The new body.
-    Body(Vec<u8>),
-    /// The body was no JSON; the text says where.
-    NotJson(String),
 }
 
 /// Whether a `content-type` says JSON (RFC 8259; RFC 6839, section 3.1).
@@ -117,6 +113,7 @@ impl BodyEdits {
         }
         Self {
             edits,
+            is_of_clients: table.starts_with("request"),
             other: config.other.unwrap_or(other),
             types: config.types.clone(),
             passed: config.pass.clone(),
@@ -146,28 +143,45 @@ impl BodyEdits {
     }
 
     /// Edits a body; `read` fills templates. A template without a value removes its field.
-    pub(crate) fn edit(&self, body: &[u8], read: impl Fn(&Source) -> Option<Vec<u8>>) -> Edited {
+    ///
+    /// # Errors
+    /// If it is not JSON, or its edited form is too large.
+    pub(crate) fn edit(
+        &self,
+        body: &[u8],
+        read: impl Fn(&Source) -> Option<Vec<u8>>,
+    ) -> Result<Vec<u8>, Fault> {
         // A byte order mark is no JSON (RFC 8259, section 8.1) and no reason to let a body pass.
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        let mut node = match Node::parse(body) {
-            Ok(node) => node,
-            Err(why) => return Edited::NotJson(why.to_string()),
+        let mut document = match self.is_of_clients {
+            true => Document::of_client(body)?,
+            false => Document::parse(body)?,
         };
+        let removed = self.edits.iter().filter_map(|edit| match edit {
+            Edit::Remove(path) => Some(path),
+            _ => None,
+        });
+        document.remove(removed)?;
+        let mut set = Vec::new();
         for edit in &self.edits {
             match edit {
-                Edit::Remove(path) => node.remove(path),
-                Edit::Rename { from, to } => node.rename(from, to),
-                Edit::Set(path, value) => node.set(path, value),
+                Edit::Remove(_) => {}
+                Edit::Rename { from, to } => document.rename(from, to)?,
+                Edit::Set(path, value) => set.push((path, value.clone())),
                 Edit::Fill(path, template) => match template.bytes(&read) {
                     Ok(bytes) => {
                         let text = String::from_utf8_lossy(&bytes).into_owned();
-                        node.set(path, &Node::from_value(&Value::String(text)));
+                        set.push((path, Value::String(text).to_string()));
                     }
-                    Err(_) => node.remove(path),
+                    Err(_) => {
+                        document.set(std::mem::take(&mut set))?;
+                        document.remove([path])?;
+                    }
                 },
             }
         }
-        Edited::Body(node.to_vec())
+        document.set(set)?;
+        Ok(document.into_text())
     }
 }
 
@@ -180,12 +194,12 @@ impl Edit {
         faults: &mut Vec<ConfigError>,
     ) -> Option<Self> {
         let Value::String(text) = value else {
-            return Some(Self::Set(path, Node::from_value(value)));
+            return Some(Self::Set(path, value.to_string()));
         };
         let template = names::template(key, text, faults)?;
         let constant = template.constant().map(Value::from);
         Some(match constant {
-            Some(value) => Self::Set(path, Node::from_value(&value)),
+            Some(value) => Self::Set(path, value.to_string()),
             None => Self::Fill(path, template),
         })
     }

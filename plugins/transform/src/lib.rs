@@ -5,6 +5,7 @@
 
 mod body;
 mod config;
+mod document;
 mod headers;
 mod names;
 mod path;
@@ -15,7 +16,8 @@ mod tests;
 use gateway_plugin_sdk::prelude::*;
 use gateway_plugin_sdk::template::{Source, Unfilled};
 
-use crate::body::{BodyEdits, Edited};
+use crate::body::BodyEdits;
+use crate::document::Fault;
 use crate::headers::{HeaderEdits, Message};
 use crate::path::PathEdit;
 use crate::query::QueryEdits;
@@ -188,8 +190,12 @@ impl RequestEdits {
             });
         }
         match self.body.edit(&body, |source| source.read(request)) {
-            Edited::Body(body) => request.set_body(body),
-            Edited::NotJson(why) => {
+            Ok(body) => request.set_body(body),
+            Err(fault @ Fault::Grown) => {
+                let detail = format!("The body cannot be edited: {fault}.");
+                return Ok(Some(Answer::new(413).problem("Content Too Large", &detail)));
+            }
+            Err(Fault::NotJson(why)) => {
                 let detail = format!("The body says that it is JSON, and is not: {why}.");
                 return Ok(Some(Answer::new(400).problem("Bad Request", &detail)));
             }
@@ -277,8 +283,11 @@ impl ResponseEdits {
             return Ok(());
         };
         match self.body.edit(&body, |source| source.read(request)) {
-            Edited::Body(body) => response.set_body(body),
-            Edited::NotJson(why) => {
+            Ok(body) => response.set_body(body),
+            Err(fault @ Fault::Grown) => {
+                return Err(format!("the response cannot be edited: {fault}").into());
+            }
+            Err(Fault::NotJson(why)) => {
                 return Err(format!("the response says that it is JSON, and is not: {why}").into());
             }
         }

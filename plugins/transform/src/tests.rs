@@ -2,6 +2,7 @@
 
 mod paths;
 mod query;
+mod shapes;
 
 use gateway_plugin_sdk::prelude::*;
 use gateway_plugin_sdk::test::{self, Exchange, Harness};

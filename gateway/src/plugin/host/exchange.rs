@@ -204,7 +204,7 @@ impl Guest {
 
     pub(super) fn set_request_body(&mut self, body: Bytes) -> wasmtime::Result<()> {
         self.budget.host_call()?;
-        self.check_body(&body)?;
+        self.check_body(Direction::Request, &body)?;
         if self.phases.request_body()
             && let Some(exchange) = self.in_phase(Phase::Request)
         {
@@ -239,7 +239,7 @@ impl Guest {
 
     pub(super) fn set_response_body(&mut self, body: Bytes) -> wasmtime::Result<()> {
         self.budget.host_call()?;
-        self.check_body(&body)?;
+        self.check_body(Direction::Response, &body)?;
         if let Some(exchange) = self.in_phase(Phase::Response) {
             exchange.response.body = Some(body);
         }
@@ -258,11 +258,11 @@ impl Guest {
 }
 
 impl Guest {
-    /// A body that takes the place of another is bounded as one that is held.
-    fn check_body(&self, body: &[u8]) -> wasmtime::Result<()> {
-        let limit = self.shared.plugin.body_limit;
+    /// A body that takes the place of another is bounded as one that is held, or by what is held.
+    fn check_body(&self, direction: Direction, body: &[u8]) -> wasmtime::Result<()> {
+        let limit = self.budget.largest_body(self.shared.plugin.body_limit);
         if body.len() > limit {
-            return Err(Stop::Body(body.len(), limit).into());
+            return Err(Stop::Body(direction, body.len(), limit).into());
         }
         Ok(())
     }

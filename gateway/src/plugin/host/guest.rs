@@ -20,6 +20,7 @@ use crate::exchange::Exchange;
 use crate::message::phase::{Direction, Phases};
 use crate::plugin::failure::{Failure, FailureKind};
 use crate::plugin::limits::Budget;
+use crate::plugin::room::Lease;
 use crate::plugin::ticker::Clock;
 use crate::plugin::words::Words;
 use crate::state::{Memory, Namespace};
@@ -143,8 +144,9 @@ pub(in crate::plugin) struct Guest {
 }
 
 impl Guest {
-    pub(in crate::plugin) fn new(shared: Arc<Shared>) -> Self {
-        let budget = Budget::new(&shared.plugin, shared.metrics.clone(), shared.clock.clone());
+    pub(in crate::plugin) fn new(shared: Arc<Shared>, lease: Lease) -> Self {
+        let (plugin, metrics) = (&shared.plugin, shared.metrics.clone());
+        let budget = Budget::new(plugin, metrics, shared.clock.clone(), lease);
         let outputs = [(); 2].map(|()| Output::new(budget.log_bytes()));
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(outputs[0].clone())
@@ -170,9 +172,15 @@ impl Guest {
         }
     }
 
-    /// Refills what a call may use, for one that must be over at `deadline`.
-    pub(in crate::plugin) fn begin(&mut self, phases: Phases, cpu: Duration, deadline: Instant) {
-        self.budget.refill(cpu);
+    /// Refills what a call may use, for one that must be over at `deadline` and for which so many bytes are held.
+    pub(in crate::plugin) fn begin(
+        &mut self,
+        phases: Phases,
+        cpu: Duration,
+        deadline: Instant,
+        held: usize,
+    ) {
+        self.budget.refill(cpu, held);
         self.phases = phases;
         self.deadline = deadline;
         self.last_words = None;
@@ -241,9 +249,32 @@ impl Guest {
 
     /// When the call in hand must be over: by the plugin's timeout, and by that of the route.
     pub(super) fn call_deadline(&self) -> Instant {
+        self.within_route(self.deadline)
+    }
+
+    /// When a call must be over whose turn came at `started`.
+    pub(in crate::plugin) fn deadline_from(&self, started: Instant) -> Instant {
+        self.within_route(started + self.shared.plugin.timeout)
+    }
+
+    fn within_route(&self, deadline: Instant) -> Instant {
         let exchange = self.exchange.get();
-        let deadline = exchange.and_then(|exchange| exchange.deadline());
-        deadline.map_or(self.deadline, |deadline| deadline.min(self.deadline))
+        let of_route = exchange.and_then(|exchange| exchange.deadline());
+        of_route.map_or(deadline, |of_route| of_route.min(deadline))
+    }
+
+    /// Bytes of the bodies that a filter of these phases sees.
+    pub(in crate::plugin) fn bodies(&self, phases: Phases) -> usize {
+        let Some(exchange) = self.exchange.get() else {
+            return 0;
+        };
+        let bodies = [
+            (phases.request_body(), &exchange.request.body),
+            (phases.response_body(), &exchange.response.body),
+        ];
+        let seen = bodies.into_iter().filter(|(sees, _)| *sees);
+        seen.filter_map(|(_, body)| Some(body.as_ref()?.len()))
+            .sum()
     }
 
     /// Reports what no grant can allow.

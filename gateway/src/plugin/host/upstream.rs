@@ -142,7 +142,9 @@ impl Guest {
             );
             self.forbid("depth", what);
         }
-        Ok(answer(fetched?))
+        let answer = answer(fetched?);
+        self.budget.hold(answer.body.len());
+        Ok(answer)
     }
 }
 

@@ -47,6 +47,8 @@ pub enum Act {
     PanicInResponseChunk,
     /// Panics when the exchange is over.
     PanicInComplete,
+    /// Sends a sub-request that takes a while when the exchange is over.
+    WaitInComplete,
     /// Panics when it is dropped.
     PanicInDrop,
     /// Sleeps past its timeout.
@@ -107,7 +109,7 @@ impl Plugin for Hostile {
             Act::PanicInResponse | Act::BadAnswer => Phases::RESPONSE,
             Act::PanicInRequestChunk => Phases::REQUEST_STREAM,
             Act::PanicInResponseChunk | Act::HugeChunk => Phases::RESPONSE_STREAM,
-            Act::PanicInComplete => Phases::COMPLETE,
+            Act::PanicInComplete | Act::WaitInComplete => Phases::COMPLETE,
             _ => Phases::REQUEST,
         };
         phases.into()
@@ -189,6 +191,11 @@ impl Plugin for Hostile {
     }
 
     fn on_complete(&self, _: &Request, _: Option<&Response>) {
+        if self.act == Act::WaitInComplete {
+            let waited = upstream::Request::get("origin", "/wait").send();
+            log::info!(answered = waited.is_ok(); "waited when it was over");
+            return;
+        }
         unreachable!("told to panic when it is over")
     }
 }

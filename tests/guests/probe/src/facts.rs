@@ -29,6 +29,11 @@ pub(crate) fn facts(request: &Request, function: &str) -> Option<Value> {
         "request-header" => json!(request.header("x-probe")),
         "request-headers" => fields(request.headers()),
         "request-body" => json!(request.body().map(text)),
+        // A tree of values: what takes most of memory.
+        "items" => {
+            let opened = serde_json::from_slice(&request.body().unwrap_or_default());
+            json!(opened.map_or(0, |items: Vec<Value>| items.len()))
+        }
         "attribute" => {
             request.set_attribute("probe.left", "set");
             json!(request.attribute("probe.left"))
