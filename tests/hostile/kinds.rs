@@ -56,6 +56,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Kind> {
         TRAPS,
         HANDED_OVER,
         DENIED,
+        FLOODS,
     ]
     .into_iter()
     .flatten()
@@ -67,6 +68,13 @@ pub(super) const PROCESSOR_TIME_AND_HOST_CALLS: &[Kind] = &[
     fails("loop", "cpu"),
     fails("loop-calling", "cpu"),
     fails("loop-denied", "cpu"),
+    fails("loop-editing", "cpu"),
+    fails("name-flood", "cpu"),
+    Kind {
+        failure: Some(("complete", "cpu")),
+        client: Client::Status(200),
+        ..fails("loop-in-complete", "cpu")
+    },
     Kind {
         plugin: MANY_CALLS,
         ..fails("million-calls", "host_calls")
@@ -77,10 +85,20 @@ pub(super) const PROCESSOR_TIME_AND_HOST_CALLS: &[Kind] = &[
     },
 ];
 
-pub(super) const WALL_TIME: &[Kind] = &[Kind {
-    plugin: "timeout = \"20ms\"",
-    ..fails("sleep", "timeout")
-}];
+const SHORT: &str = "timeout = \"20ms\"";
+
+pub(super) const WALL_TIME: &[Kind] = &[
+    Kind {
+        plugin: SHORT,
+        ..fails("sleep", "timeout")
+    },
+    Kind {
+        plugin: SHORT,
+        failure: Some(("complete", "timeout")),
+        client: Client::Status(200),
+        ..fails("sleep-in-complete", "timeout")
+    },
+];
 
 pub(super) const MEMORY_TABLES_AND_STACK: &[Kind] = &[
     Kind {
@@ -132,6 +150,22 @@ pub(super) const HANDED_OVER: &[Kind] = &[
         failure: Some(("response_chunk", "host_calls")),
         client: Client::Broken,
         ..fails("huge-chunk", "host_calls")
+    },
+];
+
+/// More edits than are made at once, and more than an exchange holds.
+pub(super) const FLOODS: &[Kind] = &[
+    Kind {
+        plugin: MANY_CALLS,
+        ..fails("huge-edit", "host_calls")
+    },
+    Kind {
+        plugin: MANY_CALLS,
+        ..harmless("attribute-flood")
+    },
+    Kind {
+        plugin: MANY_CALLS,
+        ..harmless("field-flood")
     },
 ];
 

@@ -7,6 +7,8 @@ mod forwarded;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod properties;
 
+use std::collections::HashSet;
+
 use http::header::{CONNECTION, ETAG, HeaderName, TE};
 use http::{HeaderMap, HeaderValue};
 
@@ -129,6 +131,18 @@ pub fn remove_where(headers: &mut HeaderMap, meant: impl Fn(&HeaderName) -> bool
     let found = headers.keys().filter(|name| meant(name));
     for name in found.cloned().collect::<Vec<_>>() {
         headers.remove(name);
+    }
+}
+
+/// Whether a name is one of these, at a price that does not rise with their number.
+pub fn is_among(names: &[HeaderName]) -> impl Fn(&HeaderName) -> bool + '_ {
+    const FEW: usize = 32;
+
+    let all = names.iter().map(HeaderName::as_str);
+    let many = (names.len() > FEW).then(|| all.collect::<HashSet<_>>());
+    move |name| match &many {
+        Some(many) => many.contains(name.as_str()),
+        None => names.contains(name),
     }
 }
 

@@ -10,7 +10,8 @@ use super::flow::Flow;
 use super::functions::{Call, Returned, refused};
 use super::held::HeldInstances;
 use super::loan::Loan;
-use super::pool::Pool;
+use super::patience::is_heavy;
+use super::pool::{Leased, Pool};
 use crate::clock;
 use crate::exchange::{Exchange, Link};
 use crate::message::phase::Phase;
@@ -59,9 +60,22 @@ impl Pool {
         held: &mut HeldInstances,
         exchange: &mut Exchange,
     ) {
-        let called = self.call(link, held, exchange, Phase::Complete, Call::Complete);
-        let _reported = called.await;
+        match self.share().complete(self.latest(clock::now())).await {
+            Ok(_place) => {
+                let called = self.call(link, held, exchange, Phase::Complete, Call::Complete);
+                let _reported = called.await;
+            }
+            Err(failure) => {
+                let (route, phase) = (&exchange.route.name, Phase::Complete.name());
+                self.linked().report(route, phase, &failure);
+            }
+        }
         held.release(link.place);
+    }
+
+    /// When a call must be over that begins now, by the plugin's `timeout`.
+    fn latest(&self, now: Instant) -> Instant {
+        now + self.linked().config.timeout
     }
 
     /// Calls a phase where nothing needs to be waited for: on an idle instance, without a fibre. Most calls end
@@ -75,7 +89,7 @@ impl Pool {
         call: &Call,
     ) -> Option<Result<Flow, Failure>> {
         let linked = self.linked();
-        if self.holds(link, held) || linked.patience.wants_fibre() {
+        if self.holds(link, held) || linked.patience.wants_fibre() || is_heavy(exchange) {
             return None;
         }
         let mut leased = self.take_idle()?;
@@ -89,7 +103,11 @@ impl Pool {
         let _span = self.span(exchange, phase).entered();
         let loan = Loan::new(&mut leased.instance, exchange);
         let returned = loan.instance.call_now(linked, link.filter, call, started);
+        let used = loan.instance.slow();
         drop(loan);
+        if let Some(used) = used {
+            self.share().charge(used, false);
+        }
         self.give_back(leased);
         Some(self.conclude(exchange, phase, started, returned))
     }
@@ -107,12 +125,15 @@ impl Pool {
         let span = self.span(exchange, phase);
         let returned = if self.holds(link, held) {
             let held = held.hold(self, link, exchange);
-            held.call(exchange, call).instrument(span).await
+            let called = held.call(exchange, call, started);
+            called.instrument(span).await
         } else {
-            match self.take().await {
+            match self.entered(started).await {
                 Ok(mut leased) => {
                     let loan = Loan::new(&mut leased.instance, exchange);
-                    let called = loan.instance.call(self.linked(), link.filter, call);
+                    let called = loan
+                        .instance
+                        .call(self.linked(), link.filter, call, started);
                     let returned = called.instrument(span).await;
                     drop(loan);
                     self.give_back(leased);
@@ -122,6 +143,12 @@ impl Pool {
             }
         };
         self.conclude(exchange, phase, started, returned)
+    }
+
+    /// An instance for a call that began to wait then.
+    async fn entered(&self, started: Instant) -> Result<Leased, Failure> {
+        self.enter(self.latest(started)).await?;
+        self.take().await
     }
 
     /// Measures a phase that is over; takes it back and logs it if it failed.

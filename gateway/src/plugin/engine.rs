@@ -14,6 +14,7 @@ use wasmtime::{
 };
 
 use super::priority::{COMPILER, set_niceness};
+use super::shares::WorkerShare;
 use super::ticker::{Clock, Ticker};
 use crate::allocator;
 use crate::telemetry::metrics::Metrics;
@@ -33,6 +34,8 @@ pub struct Engine {
     /// What has been compiled, so that it is in the cache.
     tried: Mutex<HashSet<[u8; 32]>>,
     ticker: Ticker,
+    /// What plugins may take of each worker.
+    shares: Vec<Arc<WorkerShare>>,
 }
 
 /// A component in machine code.
@@ -87,11 +90,17 @@ impl Engine {
             cached: compile_cache.is_some(),
             tried: Mutex::default(),
             ticker,
+            shares: (0..workers).map(|_| Arc::default()).collect(),
         }))
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
         &self.wasmtime
+    }
+
+    /// What plugins may take of a worker.
+    pub(super) fn share(&self, worker: usize) -> Arc<WorkerShare> {
+        self.shares.get(worker).cloned().unwrap_or_default()
     }
 
     /// What guests mark when they run.

@@ -49,6 +49,8 @@ pub enum FailureKind {
     HostCalls,
     /// As many instances as it may have are in use, or the process has no room for another.
     Instances,
+    /// As many of its calls wait as may, for which no client waits.
+    Crowded,
     /// An instance could not take the configuration.
     Configure,
     /// The plugin itself returned an error.
@@ -74,6 +76,7 @@ impl FailureKind {
             Self::StackOverflow => "stack_overflow",
             Self::HostCalls => "host_calls",
             Self::Instances => "instances",
+            Self::Crowded => "crowded",
             Self::Configure => "configure",
             Self::Refused => "refused",
             Self::Loop => "loop",
@@ -180,13 +183,15 @@ pub(super) enum Stop {
     HostCalls(u32),
     #[error("a body of {0} bytes was set; `body_limit` allows {1}")]
     Body(usize, usize),
+    #[error("more than {0} edits, or {1} bytes of them, in one call of the host")]
+    Edits(usize, usize),
 }
 
 impl Stop {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Cpu { .. } => FailureKind::Cpu,
-            Self::HostCalls(_) | Self::Body(..) => FailureKind::HostCalls,
+            Self::HostCalls(_) | Self::Body(..) | Self::Edits(..) => FailureKind::HostCalls,
         }
     }
 }

@@ -168,7 +168,8 @@ impl Held {
         }
         let linked = self.0.pool.linked();
         let span = span::phase(&self.0.span, &linked.name, phase.name());
-        let returned = self.step(direction, exchange, step).instrument(span);
+        let stepped = self.step(direction, exchange, step, started);
+        let returned = stepped.instrument(span);
         let returned = returned.await.and_then(refused);
         linked.shared.metrics.phase(phase, started.elapsed());
         if let Err(failure) = &returned {
@@ -182,8 +183,9 @@ impl Held {
         direction: Direction,
         exchange: &mut Exchange,
         step: Step,
+        started: Instant,
     ) -> Result<Returned, Failure> {
-        let mut turn = self.turn().await?;
+        let mut turn = self.turn(started).await?;
         let stream = turn.ready.streams[direction as usize].take();
         let call = match (step, stream) {
             (Step::Begin, _) => Call::Stream(direction),
@@ -193,7 +195,7 @@ impl Held {
         };
         // Whether it is still there, the call may say otherwise.
         let kept = stream.filter(|_| matches!(call, Call::Chunk(..)));
-        let returned = turn.call(&self.0, exchange, call).await;
+        let returned = turn.call(&self.0, exchange, call, started).await;
         turn.ready.streams[direction as usize] = match &returned {
             Ok(Returned::Stream(Ok(stream))) => Some(*stream),
             _ => kept,
@@ -206,16 +208,19 @@ impl Held {
         &self,
         exchange: &mut Exchange,
         call: Call,
+        started: Instant,
     ) -> Result<Returned, Failure> {
-        let mut turn = self.turn().await?;
-        let returned = turn.call(&self.0, exchange, call).await;
+        let mut turn = self.turn(started).await?;
+        let returned = turn.call(&self.0, exchange, call, started).await;
         turn.end();
         returned
     }
 
     /// The instance for one call. It is out for good where it does not come back.
-    async fn turn(&self) -> Result<Turn<'_>, Failure> {
+    async fn turn(&self, started: Instant) -> Result<Turn<'_>, Failure> {
         let mut slot = self.0.slot.lock().await;
+        let timeout = self.0.pool.linked().config.timeout;
+        self.0.pool.enter(started + timeout).await?;
         let ready = match std::mem::replace(&mut *slot, Slot::Out) {
             Slot::Ready(ready) => ready,
             Slot::Empty => {
@@ -251,10 +256,12 @@ impl Turn<'_> {
         inner: &Inner,
         exchange: &mut Exchange,
         call: Call,
+        started: Instant,
     ) -> Result<Returned, Failure> {
         let loan = Loan::new(&mut self.ready.leased.instance, exchange);
         let linked = inner.pool.linked();
-        loan.instance.call(linked, inner.filter, call).await
+        let called = loan.instance.call(linked, inner.filter, call, started);
+        called.await
     }
 
     fn end(mut self) {

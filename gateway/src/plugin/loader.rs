@@ -146,7 +146,7 @@ fn link(
         _compiled: compiled,
         resolved,
         exports,
-        patience: Patience::default(),
+        patience: Patience::new(plugin.cpu),
         shared,
         living: std::sync::atomic::AtomicUsize::new(0),
     });
@@ -257,7 +257,7 @@ async fn try_out(
     let fault_of = |when, failure: &Failure| Objection::whole(&failed(shared, when, failure));
     let at_start = |failure: Failure| vec![fault_of("when it was instantiated", &failure)];
     let (resolved, exports) = component;
-    let fresh = || Instance::new(engine.wasmtime(), resolved, exports, shared.clone());
+    let fresh = || Instance::new(engine.wasmtime(), resolved, exports, shared.clone(), None);
     let mut instance = fresh().await.map_err(at_start)?;
     let described = instance.describe().await;
     let metadata = described.map_err(|failure| vec![fault_of("in `describe`", &failure)])?;

@@ -4,12 +4,14 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
 use super::failure::{Failure, FailureKind};
 use super::instance::Instance;
 use super::linked::Linked;
+use super::shares::Share;
 use crate::exchange::FilterId;
 
 /// Idle instances a worker keeps of one plugin.
@@ -23,6 +25,8 @@ pub struct Pool {
     /// Every worker's.
     idle: Arc<[Idle]>,
     worker: usize,
+    /// What its slow calls may take of the worker.
+    share: Arc<Share>,
 }
 
 /// The idle instances of one worker, on cache lines of their own.
@@ -54,6 +58,10 @@ impl Pool {
                 linked: linked.clone(),
                 idle: idle.clone(),
                 worker,
+                share: Arc::new(Share::new(
+                    linked.engine.share(worker),
+                    linked.shared.clone(),
+                )),
             })
         };
         (0..workers).map(pool).collect()
@@ -75,7 +83,7 @@ impl Pool {
             return;
         }
         while self.idle() < count.min(IDLE) {
-            let Ok(mut leased) = self.make().await else {
+            let Ok(mut leased) = self.make(None).await else {
                 return;
             };
             for filter in (0..self.linked.filters().min(WARM_FILTERS)).map(FilterId) {
@@ -84,7 +92,21 @@ impl Pool {
                     return;
                 }
             }
+            leased.instance.share(&self.share);
             self.give_back(leased);
+        }
+    }
+
+    /// What its slow calls may take of the worker.
+    pub(super) fn share(&self) -> &Share {
+        &self.share
+    }
+
+    /// Waits until a call may begin that must be over at `deadline`; only a plugin that was slow lately waits.
+    pub(super) async fn enter(&self, deadline: Instant) -> Result<(), Failure> {
+        match self.linked.patience.wants_fibre() {
+            true => self.share.enter(deadline).await,
+            false => Ok(()),
         }
     }
 
@@ -97,7 +119,7 @@ impl Pool {
     pub(super) async fn take(&self) -> Result<Leased, Failure> {
         match self.take_idle() {
             Some(leased) => Ok(leased),
-            None => self.make().await,
+            None => self.make(Some(self.share.clone())).await,
         }
     }
 
@@ -118,7 +140,8 @@ impl Pool {
         &self.idle[self.worker].0
     }
 
-    async fn make(&self) -> Result<Leased, Failure> {
+    /// A new instance, whose calls take their turns where it has a share.
+    async fn make(&self, share: Option<Arc<Share>>) -> Result<Leased, Failure> {
         let permit = self.permit()?;
         let linked = &*self.linked;
         let instance = Instance::new(
@@ -126,10 +149,11 @@ impl Pool {
             &linked.resolved,
             &linked.exports,
             linked.shared.clone(),
+            share,
         )
-        .await?;
+        .await;
         Ok(Leased {
-            instance: Box::new(instance),
+            instance: Box::new(instance.inspect_err(|_| linked.patience.suspect())?),
             _permit: permit,
         })
     }

@@ -68,6 +68,9 @@ pub struct PluginMetrics {
     failures: Mutex<BTreeMap<(String, &'static str), u64>>,
     /// What it was not allowed, by kind. A plugin may be denied something in each of its calls.
     denied: ByKind,
+    /// Calls that had to wait for their share of a worker, and those that wait now.
+    throttled: Counter,
+    waiting: Gauge,
     instances: Gauge,
     /// Bytes of linear memory.
     memory: Gauge,
@@ -128,6 +131,8 @@ impl Metrics {
             phases: std::array::from_fn(|_| Histogram::new(Duration::from_micros(1))),
             failures: Mutex::default(),
             denied: ByKind::new(),
+            throttled: Counter::new(),
+            waiting: Gauge::new(),
             instances: Gauge::new(),
             memory: Gauge::new(),
             series: Series::new(self.own_names.clone()),
@@ -234,6 +239,26 @@ impl PluginMetrics {
     /// An edit or a call was not allowed.
     pub fn denied(&self, kind: &'static str) {
         self.denied.add(kind);
+    }
+
+    /// A call has to wait for its share of a worker.
+    pub fn throttled(&self) {
+        self.throttled.add(1);
+    }
+
+    /// Calls that had to wait so far.
+    pub fn throttled_calls(&self) -> u64 {
+        self.throttled.sum()
+    }
+
+    /// Calls wait for their turn (or, negative, no longer).
+    pub fn waiting_add(&self, by: i64) {
+        self.waiting.add(by);
+    }
+
+    /// Calls that wait for their turn now.
+    pub fn waiting_calls(&self) -> u64 {
+        self.waiting.sum()
     }
 
     /// Instances were made (or, negative, ended).

@@ -18,6 +18,7 @@ use crate::exchange::Exchange;
 use crate::message::phase::{Direction, Phases};
 use crate::plugin::failure::{Failure, FailureKind};
 use crate::plugin::limits::Budget;
+use crate::plugin::notice::Notice;
 use crate::plugin::ticker::Clock;
 use crate::plugin::words::Words;
 use crate::state::{Memory, Namespace};
@@ -26,6 +27,9 @@ use crate::telemetry::metrics::{Metrics, PluginMetrics};
 
 /// The longest name of a guest's that is shown, bytes.
 pub(super) const NAME: usize = 128;
+
+/// Streams and pollables of WASI that an instance may have open at once.
+const HANDLES: usize = 1_024;
 
 /// What host functions work with; one set for the whole process.
 #[derive(Debug, Clone)]
@@ -61,6 +65,8 @@ pub(in crate::plugin) struct Shared {
     pub(in crate::plugin) words: Words,
     /// Protects the log from a flood of failures.
     pub(in crate::plugin) gate: LogGate,
+    /// Tells the operator that calls wait for their share.
+    pub(in crate::plugin) throttled: Notice,
     /// Protects the log from a flood of denied edits and calls.
     pub(super) denials: LogGate,
     /// Fields of requests and of responses that it may not read, and that the log has.
@@ -89,6 +95,7 @@ impl Shared {
             words: Words::hiding(confidential.iter().map(Secret::reveal)),
             confidential,
             gate: LogGate::new(),
+            throttled: Notice::default(),
             denials: LogGate::new(),
             denied_reads: Mutex::default(),
         }
@@ -138,6 +145,8 @@ impl Guest {
     pub(in crate::plugin) fn new(shared: Arc<Shared>) -> Self {
         let budget = Budget::new(&shared.plugin, shared.metrics.clone(), shared.clock.clone());
         let outputs = [(); 2].map(|()| Output::new(budget.log_bytes()));
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES);
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(outputs[0].clone())
             .stderr(outputs[1].clone())
@@ -157,7 +166,7 @@ impl Guest {
             route: None,
             outputs,
             wasi: wasi.build(),
-            table: ResourceTable::new(),
+            table,
         }
     }
 
