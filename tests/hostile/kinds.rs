@@ -71,11 +71,6 @@ pub(super) const PROCESSOR_TIME_AND_HOST_CALLS: &[Kind] = &[
     fails("loop-editing", "cpu"),
     fails("name-flood", "cpu"),
     Kind {
-        failure: Some(("complete", "cpu")),
-        client: Client::Status(200),
-        ..fails("loop-in-complete", "cpu")
-    },
-    Kind {
         plugin: MANY_CALLS,
         ..fails("million-calls", "host_calls")
     },
@@ -85,20 +80,10 @@ pub(super) const PROCESSOR_TIME_AND_HOST_CALLS: &[Kind] = &[
     },
 ];
 
-const SHORT: &str = "timeout = \"20ms\"";
-
-pub(super) const WALL_TIME: &[Kind] = &[
-    Kind {
-        plugin: SHORT,
-        ..fails("sleep", "timeout")
-    },
-    Kind {
-        plugin: SHORT,
-        failure: Some(("complete", "timeout")),
-        client: Client::Status(200),
-        ..fails("sleep-in-complete", "timeout")
-    },
-];
+pub(super) const WALL_TIME: &[Kind] = &[Kind {
+    plugin: "timeout = \"20ms\"",
+    ..fails("sleep", "timeout")
+}];
 
 pub(super) const MEMORY_TABLES_AND_STACK: &[Kind] = &[
     Kind {
