@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gateway::exchange::{
-    Client, Exchange, FilterId, Link, Parts, Place, PluginId, Record, Request, Response, Undo,
+    Attributes, Client, Exchange, FilterId, Link, Parts, Place, PluginId, Record, Request,
+    Response, Undo,
 };
 use gateway::message::phase::Phase;
 use gateway::plugin::{Engine, Flow, HeldInstances};
@@ -113,6 +114,8 @@ fn exchange(snapshot: &WorkerSnapshot) -> Exchange {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    let mut attributes = Attributes::default();
+    attributes.set("auth.subject", "alice").unwrap();
     Exchange::new(Box::new(Parts {
         route: snapshot.snapshot.router.routes()[0].clone(),
         view: snapshot.view.clone(),
@@ -137,7 +140,8 @@ fn exchange(snapshot: &WorkerSnapshot) -> Exchange {
             edited: Vec::new(),
         },
         response: Response::default(),
-        attributes: vec![("auth.subject".into(), "alice".into())],
+        attributes,
+        written: 0,
         phase: Phase::Request,
         undo: Undo::default(),
         record: Record::new(),

@@ -3,6 +3,7 @@
 mod budget;
 pub(crate) mod component;
 mod kinds;
+mod neighbours;
 mod rounds;
 mod soak;
 

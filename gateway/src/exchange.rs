@@ -4,6 +4,7 @@
 //! call is lent the handle and gives it back whatever happens there. When the owner drops it, the exchange is over:
 //! it is counted and logged (`end`), so an exchange that a client breaks off is not forgotten.
 
+mod attributes;
 mod end;
 mod record;
 mod route;
@@ -23,6 +24,7 @@ use crate::config::UpstreamId;
 use crate::message::head::{ResponseEdit, ResponseHead};
 use crate::message::phase::Phase;
 
+pub use attributes::{Attributes, Full};
 pub use record::Record;
 pub use route::{FilterId, Link, Place, PluginId, Route};
 pub use view::View;
@@ -46,6 +48,8 @@ pub struct Parts {
     pub response: Response,
     /// Facts that plugins left.
     pub attributes: Attributes,
+    /// Bytes of fields that plugins wrote, whatever became of them.
+    pub written: usize,
     /// What the exchange allows right now.
     pub phase: Phase,
     /// How the phase in hand is taken back, should it fail.
@@ -73,8 +77,6 @@ enum Before {
     Untouched,
     Kept(Box<(Request, Response, Attributes)>),
 }
-
-type Attributes = Vec<(Box<str>, Box<str>)>;
 
 /// Who asked, and what for.
 #[derive(Debug)]
@@ -190,20 +192,6 @@ impl Parts {
         let mut params = self.client.params.iter();
         let found = params.find(|(param, _)| &**param == name);
         found.map(|(_, value)| value.as_str())
-    }
-
-    /// The value of an attribute.
-    pub fn attribute(&self, name: &str) -> Option<&str> {
-        let found = self.attributes.iter().find(|(key, _)| &**key == name);
-        found.map(|(_, value)| &**value)
-    }
-
-    /// Sets an attribute.
-    pub fn set_attribute(&mut self, name: Box<str>, value: Box<str>) {
-        match self.attributes.iter_mut().find(|(key, _)| *key == name) {
-            Some((_, present)) => *present = value,
-            None => self.attributes.push((name, value)),
-        }
     }
 
     /// A phase begins; `goes_on` where the exchange goes on without the plugin if it fails.

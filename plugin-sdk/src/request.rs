@@ -194,7 +194,7 @@ impl Request {
     /// if it were made alone.
     ///
     /// # Errors
-    /// See [`EditError`].
+    /// See [`EditError`]. More than 4,096 edits, or 2 MiB of names and values, end the call.
     pub fn edit(&mut self, edits: &[Edit<'_>]) -> Result<(), EditError> {
         host::edit(edits)
     }

@@ -56,6 +56,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Kind> {
         TRAPS,
         HANDED_OVER,
         DENIED,
+        FLOODS,
     ]
     .into_iter()
     .flatten()
@@ -67,6 +68,8 @@ pub(super) const PROCESSOR_TIME_AND_HOST_CALLS: &[Kind] = &[
     fails("loop", "cpu"),
     fails("loop-calling", "cpu"),
     fails("loop-denied", "cpu"),
+    fails("loop-editing", "cpu"),
+    fails("name-flood", "cpu"),
     Kind {
         plugin: MANY_CALLS,
         ..fails("million-calls", "host_calls")
@@ -132,6 +135,22 @@ pub(super) const HANDED_OVER: &[Kind] = &[
         failure: Some(("response_chunk", "host_calls")),
         client: Client::Broken,
         ..fails("huge-chunk", "host_calls")
+    },
+];
+
+/// More edits than are made at once, and more than an exchange holds.
+pub(super) const FLOODS: &[Kind] = &[
+    Kind {
+        plugin: MANY_CALLS,
+        ..fails("huge-edit", "host_calls")
+    },
+    Kind {
+        plugin: MANY_CALLS,
+        ..harmless("attribute-flood")
+    },
+    Kind {
+        plugin: MANY_CALLS,
+        ..harmless("field-flood")
     },
 ];
 

@@ -27,6 +27,12 @@ const FEW: Rounds = Rounds {
 /// How many requests of the neighbour go between them, at least.
 const NEIGHBOURS: u64 = 125;
 
+/// Of what uses much of its worker, of which it has a quarter.
+const FEWER: Rounds = Rounds {
+    early: 40,
+    all: 125,
+};
+
 fn run_few(kinds: &[Kind]) {
     for kind in kinds {
         run(kind, FEW);
@@ -35,7 +41,16 @@ fn run_few(kinds: &[Kind]) {
 
 #[test]
 fn processor_time_and_host_calls() {
-    run_few(kinds::PROCESSOR_TIME_AND_HOST_CALLS);
+    for kind in kinds::PROCESSOR_TIME_AND_HOST_CALLS {
+        run(kind, FEWER);
+    }
+}
+
+#[test]
+fn floods() {
+    for kind in kinds::FLOODS {
+        run(kind, FEWER);
+    }
 }
 
 #[test]

@@ -49,6 +49,7 @@ impl Control for Gateway {
                 "sha256": hex(&linked.sha256),
                 "configurations": linked.filters(),
                 "instances": linked.instances(),
+                "throttled": linked.throttled(),
                 "routes": used,
                 "last_swap": self.swaps.last(&linked.name),
                 "config_schema": linked.metadata.config_schema,

@@ -80,7 +80,7 @@ impl Parts {
             finished: record.finished,
             user_agent: field(header::USER_AGENT),
             referer: field(header::REFERER),
-            attributes: &self.attributes,
+            attributes: self.attributes.all(),
         });
     }
 }

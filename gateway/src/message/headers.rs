@@ -8,6 +8,8 @@ mod forwarded;
 pub mod properties;
 mod rfc7239;
 
+use std::collections::HashSet;
+
 use http::header::{CONNECTION, COOKIE, ETAG, HeaderName, TE, UPGRADE};
 use http::{HeaderMap, HeaderValue};
 
@@ -167,6 +169,18 @@ pub fn remove_where(headers: &mut HeaderMap, meant: impl Fn(&HeaderName) -> bool
     let found = headers.keys().filter(|name| meant(name));
     for name in found.cloned().collect::<Vec<_>>() {
         headers.remove(name);
+    }
+}
+
+/// Whether a name is one of these, at a price that does not rise with their number.
+pub fn is_among(names: &[HeaderName]) -> impl Fn(&HeaderName) -> bool + '_ {
+    const FEW: usize = 32;
+
+    let all = names.iter().map(HeaderName::as_str);
+    let many = (names.len() > FEW).then(|| all.collect::<HashSet<_>>());
+    move |name| match &many {
+        Some(many) => many.contains(name.as_str()),
+        None => names.contains(name),
     }
 }
 

@@ -10,7 +10,7 @@ use super::flow::Flow;
 use super::functions::{Call, Returned, refused};
 use super::held::HeldInstances;
 use super::loan::Loan;
-use super::pool::Pool;
+use super::pool::{Leased, Pool};
 use crate::clock;
 use crate::exchange::{Exchange, Link, Parts};
 use crate::message::phase::Phase;
@@ -59,9 +59,22 @@ impl Pool {
         held: &mut HeldInstances,
         exchange: &mut Exchange,
     ) {
-        let called = self.call(link, held, exchange, Phase::Complete, Call::Complete);
-        let _reported = called.await;
+        match self.share().complete(self.latest(clock::now())).await {
+            Ok(_place) => {
+                let called = self.call(link, held, exchange, Phase::Complete, Call::Complete);
+                let _reported = called.await;
+            }
+            Err(failure) => {
+                let (route, phase) = (&exchange.route.name, Phase::Complete.name());
+                self.linked().report(route, phase, &failure);
+            }
+        }
         held.release(link.place);
+    }
+
+    /// When a call must be over that begins now, by the plugin's `timeout`.
+    fn latest(&self, now: Instant) -> Instant {
+        now + self.linked().config.timeout
     }
 
     /// Calls a phase where nothing needs to be waited for: on an idle instance, without a fibre. Most calls end
@@ -90,7 +103,11 @@ impl Pool {
         let loan = Loan::new(&mut leased.instance, exchange);
         let is_light = loan.instance.is_light(linked, link.filter, call);
         let returned = is_light.then(|| loan.instance.call_now(linked, link.filter, call, started));
+        let used = loan.instance.slow().filter(|_| is_light);
         drop(loan);
+        if let Some(used) = used {
+            self.share().charge(used, false);
+        }
         self.give_back(leased);
         let returned = returned?;
         Some(self.conclude(exchange, phase, started, returned))
@@ -109,9 +126,10 @@ impl Pool {
         let span = self.span(exchange, phase);
         let returned = if self.holds(link, held) {
             let held = held.hold(self, link, exchange);
-            held.call(exchange, call, started).instrument(span).await
+            let called = held.call(exchange, call, started);
+            called.instrument(span).await
         } else {
-            match self.take(self.deadline(exchange, started)).await {
+            match self.entered(exchange, started).await {
                 Ok(mut leased) => {
                     let loan = Loan::new(&mut leased.instance, exchange);
                     let linked = self.linked();
@@ -127,9 +145,16 @@ impl Pool {
         self.conclude(exchange, phase, started, returned)
     }
 
+    /// An instance for a call whose turn in the chain came at `started`.
+    async fn entered(&self, exchange: &Exchange, started: Instant) -> Result<Leased, Failure> {
+        let deadline = self.deadline(exchange, started);
+        self.enter(deadline).await?;
+        self.take(deadline).await
+    }
+
     /// Until when a call waits whose turn came at `started`: within the plugin's timeout, and that of the route.
     pub(super) fn deadline(&self, exchange: &Exchange, started: Instant) -> Instant {
-        let deadline = started + self.linked().config.timeout;
+        let deadline = self.latest(started);
         let of_route = exchange.get().and_then(Parts::deadline);
         of_route.map_or(deadline, |of_route| of_route.min(deadline))
     }

@@ -19,6 +19,7 @@ use super::artifact::Artifact;
 use super::cache::CompileCache;
 use super::compiled::{CompileError, Compiled, Job, Outcome};
 use super::room::Rooms;
+use super::shares::WorkerShare;
 use super::ticker::{Clock, Ticker};
 use crate::allocator;
 use crate::config;
@@ -56,6 +57,8 @@ pub struct Engine {
     ended: CancellationToken,
     ticker: Ticker,
     rooms: Arc<Rooms>,
+    /// What plugins may take of each worker.
+    shares: Vec<Arc<WorkerShare>>,
 }
 
 /// wasmtime does not run here.
@@ -109,6 +112,7 @@ impl Engine {
             ended: CancellationToken::new(),
             ticker,
             rooms: Arc::default(),
+            shares: (0..workers).map(|_| Arc::default()).collect(),
         }))
     }
 
@@ -133,6 +137,11 @@ impl Engine {
 
     pub(super) fn rooms(&self) -> &Arc<Rooms> {
         &self.rooms
+    }
+
+    /// What plugins may take of a worker.
+    pub(super) fn share(&self, worker: usize) -> Arc<WorkerShare> {
+        self.shares.get(worker).cloned().unwrap_or_default()
     }
 
     /// What guests mark when they run.

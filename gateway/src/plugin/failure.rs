@@ -52,6 +52,8 @@ pub enum FailureKind {
     NoRoom,
     /// As many instances as it may have are in use, or the process has no room for another.
     Instances,
+    /// As many of its calls wait as may, for which no client waits.
+    Crowded,
     /// An instance could not take the configuration.
     Configure,
     /// The plugin itself returned an error.
@@ -80,6 +82,7 @@ impl FailureKind {
             Self::HostCalls => "host_calls",
             Self::NoRoom => "no_room",
             Self::Instances => "instances",
+            Self::Crowded => "crowded",
             Self::Configure => "configure",
             Self::Refused => "refused",
             Self::Loop => "loop",
@@ -193,13 +196,15 @@ pub(super) enum Stop {
     HostCalls(u32),
     #[error("a body of {1} bytes was set; `body_limit` allows {2}")]
     Body(Direction, usize, usize),
+    #[error("more than {0} edits, or {1} bytes of them, in one call of the host")]
+    Edits(usize, usize),
 }
 
 impl Stop {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Cpu { .. } => FailureKind::Cpu,
-            Self::HostCalls(_) => FailureKind::HostCalls,
+            Self::HostCalls(_) | Self::Edits(..) => FailureKind::HostCalls,
             Self::Body(direction, ..) => FailureKind::Grown(*direction),
         }
     }

@@ -168,9 +168,8 @@ impl Held {
         }
         let linked = self.0.pool.linked();
         let span = span::phase(&self.0.span, &linked.name, phase.name());
-        let returned = self
-            .step(direction, exchange, step, started)
-            .instrument(span);
+        let stepped = self.step(direction, exchange, step, started);
+        let returned = stepped.instrument(span);
         let returned = returned.await.and_then(refused);
         linked.shared.metrics.phase(phase, started.elapsed());
         if let Err(failure) = &returned {
@@ -220,10 +219,11 @@ impl Held {
     /// The instance for one call. It is out for good where it does not come back.
     async fn turn(&self, exchange: &Exchange, started: Instant) -> Result<Turn<'_>, Failure> {
         let mut slot = self.0.slot.lock().await;
+        let deadline = self.0.pool.deadline(exchange, started);
+        self.0.pool.enter(deadline).await?;
         let ready = match std::mem::replace(&mut *slot, Slot::Out) {
             Slot::Ready(ready) => ready,
             Slot::Empty => {
-                let deadline = self.0.pool.deadline(exchange, started);
                 let mut leased = self.0.pool.take(deadline).await?;
                 leased.instance.guest().route = Some(self.0.route.clone());
                 Ready {
@@ -260,9 +260,8 @@ impl Turn<'_> {
     ) -> Result<Returned, Failure> {
         let loan = Loan::new(&mut self.ready.leased.instance, exchange);
         let linked = inner.pool.linked();
-        loan.instance
-            .call(linked, inner.filter, call, started)
-            .await
+        let called = loan.instance.call(linked, inner.filter, call, started);
+        called.await
     }
 
     fn end(mut self) {

@@ -1,9 +1,6 @@
 //! One instance of a component: its store, the filters configured in it, and a call into one of them.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use wasmtime::component::{ComponentNamedList, Lift, Lower, ResourceAny, TypedFunc};
@@ -18,6 +15,8 @@ use super::limits::{LARGE, SETUP_FACTOR};
 use super::linked::Linked;
 use super::meter::Meter;
 use super::room::Lease;
+use super::shares::Share;
+use super::turns;
 use crate::exchange::FilterId;
 use crate::message::phase::Phases;
 
@@ -34,6 +33,8 @@ pub(super) struct Instance {
     functions: Functions,
     /// Whether every call needs a fibre.
     waits: bool,
+    /// Where slow calls take their turns; none on the thread that loads.
+    share: Option<Arc<Share>>,
     /// By index into [`Linked`]'s filters; configured on first use.
     filters: Vec<Option<ResourceAny>>,
     calls: u64,
@@ -48,6 +49,7 @@ impl Instance {
         exports: &Arc<Exports>,
         shared: Arc<Shared>,
         lease: Lease,
+        share: Option<Arc<Share>>,
     ) -> Result<Self, Failure> {
         let plugin = &shared.plugin;
         let (timeout, cpu) = (plugin.timeout, setup_time(plugin.cpu));
@@ -57,26 +59,28 @@ impl Instance {
         store.set_hostcall_fuel(transfer);
         store.limiter(|guest| &mut guest.budget);
         store.epoch_deadline_callback(|mut store| tick(store.data_mut()));
-        begin_set_up(&mut store, cpu, timeout);
+        let started = begin_set_up(&mut store, cpu, timeout);
         let meter = store.data().budget.meter();
-        let started = {
-            let started = pin!(resolved.pre.instantiate_async(&mut store));
-            within(timeout, &meter, started).await
+        let begun = {
+            let begun = resolved.pre.instantiate_async(&mut store);
+            turns::run(begun, &meter, share.as_deref(), (started, timeout)).await
         };
-        let component = match started {
-            Some(Ok(component)) => component,
-            Some(Err(error)) => return Err(failed_start(&error, store.data())),
-            None => return Err(timed_out(timeout)),
-        };
+        let component = begun?.map_err(|error| failed_start(&error, store.data()))?;
         Ok(Self {
             store,
             meter,
             functions: Functions::new(component, exports.clone()),
             waits: resolved.waits,
+            share,
             filters: Vec::new(),
             calls: 0,
             spoiled: false,
         })
+    }
+
+    /// From now on its slow calls take their turns.
+    pub(super) fn share(&mut self, share: &Arc<Share>) {
+        self.share = Some(share.clone());
     }
 
     pub(super) fn guest(&mut self) -> &mut Guest {
@@ -97,13 +101,13 @@ impl Instance {
 
     /// Asks who the plugin is, and compares the types of its functions with the contract's.
     pub(super) async fn describe(&mut self) -> Result<wit::Metadata, Failure> {
-        let timeout = self.set_up();
+        let allowed = self.set_up();
         self.functions
             .check(&mut self.store)
             .map_err(|error| Failure::from_trap(&error, None))?;
         let index = self.functions.exports.describe;
-        let called = self.set_up_by(index, (), timeout).await;
-        self.settle(called, timeout).map(|(metadata,)| metadata)
+        let called = self.set_up_by(index, (), allowed).await;
+        self.settle(called).map(|(metadata,)| metadata)
     }
 
     /// Configures a filter. The inner `Err` is what the plugin finds wrong with the configuration.
@@ -112,10 +116,10 @@ impl Instance {
         index: FilterId,
         json: &str,
     ) -> Result<Result<ResourceAny, Vec<wit::ConfigError>>, Failure> {
-        let timeout = self.set_up();
+        let allowed = self.set_up();
         let configure = self.functions.exports.configure;
-        let called = self.set_up_by(configure, (json,), timeout).await;
-        let (answer,): (Result<ResourceAny, _>,) = self.settle(called, timeout)?;
+        let called = self.set_up_by(configure, (json,), allowed).await;
+        let (answer,): (Result<ResourceAny, _>,) = self.settle(called)?;
         if let Ok(resource) = &answer {
             if self.filters.len() <= index.0 {
                 self.filters.resize(index.0 + 1, None);
@@ -127,10 +131,10 @@ impl Instance {
 
     /// Asks a configured filter what it wants and needs.
     pub(super) async fn wants(&mut self, resource: ResourceAny) -> Result<wit::Wants, Failure> {
-        let timeout = self.set_up();
+        let allowed = self.set_up();
         let index = self.functions.exports.wants;
-        let called = self.set_up_by(index, (resource,), timeout).await;
-        self.settle(called, timeout).map(|(wants,)| wants)
+        let called = self.set_up_by(index, (resource,), allowed).await;
+        self.settle(called).map(|(wants,)| wants)
     }
 
     /// Calls a phase, once there is room for what it holds. The exchange, if there is one, is in the store's data
@@ -153,12 +157,15 @@ impl Instance {
         let on_fibre = self.waits || held >= LARGE || linked.patience.wants_fibre();
         self.begin(linked, index, on_fibre, started, held);
         let returned = if on_fibre {
-            let meter = self.meter.clone();
-            let timeout = linked.config.timeout.saturating_sub(started.elapsed());
-            let called = pin!(self.functions.call_async(&mut self.store, resource, call));
-            within(timeout, &meter, called).await
+            let called = self.functions.call_async(&mut self.store, resource, call);
+            let allowed = (started, linked.config.timeout);
+            turns::run(called, &self.meter, self.share.as_deref(), allowed).await
         } else {
-            Some(self.functions.call(&mut self.store, resource, &call))
+            let returned = self.functions.call(&mut self.store, resource, &call);
+            if let (Some(used), Some(share)) = (self.slow(), &self.share) {
+                share.charge(used, false);
+            }
+            Ok(returned)
         };
         self.end(linked, returned)
     }
@@ -198,7 +205,12 @@ impl Instance {
         let held = self.holds(linked, index, call);
         self.begin(linked, index, false, started, held);
         let returned = self.functions.call(&mut self.store, resource, call);
-        self.end(linked, Some(returned))
+        self.end(linked, Ok(returned))
+    }
+
+    /// What the last call has used, if it was slow.
+    pub(super) fn slow(&self) -> Option<Duration> {
+        self.meter.is_slow().then(|| self.meter.used())
     }
 
     fn begin(
@@ -233,10 +245,10 @@ impl Instance {
     fn end(
         &mut self,
         linked: &Linked,
-        returned: Option<wasmtime::Result<Returned>>,
+        returned: Result<wasmtime::Result<Returned>, Failure>,
     ) -> Result<Returned, Failure> {
         linked.patience.learn(self.meter.used());
-        let returned = self.settle(returned, linked.config.timeout);
+        let returned = self.settle(returned);
         let returned = returned.and_then(refused);
         returned.map_err(|failure| self.guest().judged(failure))
     }
@@ -246,18 +258,18 @@ impl Instance {
         &mut self,
         index: wasmtime::component::ComponentExportIndex,
         arguments: P,
-        timeout: Duration,
-    ) -> Option<wasmtime::Result<R>>
+        allowed: (Instant, Duration),
+    ) -> Result<wasmtime::Result<R>, Failure>
     where
         P: ComponentNamedList + Lower + Send + Sync,
         R: ComponentNamedList + Lift + Send + Sync + 'static,
     {
         let function: TypedFunc<P, R> = match self.functions.typed(&mut self.store, index) {
             Ok(function) => function,
-            Err(error) => return Some(Err(error)),
+            Err(error) => return Ok(Err(error)),
         };
-        let called = pin!(function.call_async(&mut self.store, arguments));
-        within(timeout, &self.meter, called).await
+        let called = function.call_async(&mut self.store, arguments);
+        turns::run(called, &self.meter, self.share.as_deref(), allowed).await
     }
 
     /// A configuration that the loader has tried fails here only if the plugin is not deterministic.
@@ -269,6 +281,7 @@ impl Instance {
         let exchange = self.guest().exchange.lend();
         let configured = self.configure(index, linked.filter_json(index)).await;
         self.guest().exchange.restore(exchange);
+        linked.patience.learn(self.meter.used());
         let faults = match configured? {
             Ok(resource) => return Ok(resource),
             Err(faults) => faults,
@@ -278,45 +291,43 @@ impl Instance {
         Err(Failure::new(FailureKind::Configure, text).with_last_words(words))
     }
 
-    fn set_up(&mut self) -> Duration {
+    /// Since when and for how long it may take.
+    fn set_up(&mut self) -> (Instant, Duration) {
         self.spoiled = true;
         let plugin = &self.store.data().shared.plugin;
         let (timeout, cpu) = (plugin.timeout, setup_time(plugin.cpu));
-        begin_set_up(&mut self.store, cpu, timeout);
-        timeout
+        (begin_set_up(&mut self.store, cpu, timeout), timeout)
     }
 
     /// Turns the end of a call into its result, and clears the mark if it ended well.
-    fn settle<R>(
-        &mut self,
-        ended: Option<wasmtime::Result<R>>,
-        timeout: Duration,
-    ) -> Result<R, Failure> {
+    fn settle<R>(&mut self, ended: Result<wasmtime::Result<R>, Failure>) -> Result<R, Failure> {
         let guest = self.store.data_mut();
         guest.report_output();
         guest.report_suppressed();
         guest.give_up();
         guest.budget.settle();
         match ended {
-            Some(Ok(returned)) => {
+            Ok(Ok(returned)) => {
                 self.spoiled = false;
                 Ok(returned)
             }
-            Some(Err(error)) => {
+            Ok(Err(error)) => {
                 let failure = Failure::from_trap(&error, guest.budget.refusal());
                 Err(failure.with_last_words(guest.last_words.take()))
             }
-            None => Err(timed_out(timeout).with_last_words(guest.last_words.take())),
+            Err(failure) => Err(failure.with_last_words(guest.last_words.take())),
         }
     }
 }
 
 /// Refills the budget for a call that parses and builds.
-fn begin_set_up(store: &mut Store<Guest>, cpu: Duration, timeout: Duration) {
+fn begin_set_up(store: &mut Store<Guest>, cpu: Duration, timeout: Duration) -> Instant {
+    let started = Instant::now();
     let guest = store.data_mut();
     guest.on_fibre = true;
-    guest.begin(Phases::default(), cpu, Instant::now() + timeout, 0);
+    guest.begin(Phases::default(), cpu, started + timeout, 0);
     store.set_epoch_deadline(1);
+    started
 }
 
 /// One tick of the epoch passed in the guest. On a fibre, the worker's other tasks get their turn.
@@ -327,27 +338,6 @@ fn tick(guest: &mut Guest) -> wasmtime::Result<UpdateDeadline> {
     } else {
         UpdateDeadline::Continue(1)
     })
-}
-
-/// Waits so long for a call, without a timer for one that is done at its first poll; most are.
-async fn within<F: Future>(
-    limit: Duration,
-    meter: &Meter,
-    mut call: Pin<&mut F>,
-) -> Option<F::Output> {
-    let mut metered = poll_fn(|context| {
-        meter.resume();
-        let polled = call.as_mut().poll(context);
-        if polled.is_pending() {
-            meter.pause();
-        }
-        polled
-    });
-    let first = poll_fn(|context| Poll::Ready(Pin::new(&mut metered).poll(context))).await;
-    match first {
-        Poll::Ready(done) => Some(done),
-        Poll::Pending => tokio::time::timeout(limit, metered).await.ok(),
-    }
 }
 
 fn setup_time(cpu: Duration) -> Duration {
@@ -371,12 +361,4 @@ fn failed_start(error: &wasmtime::Error, guest: &Guest) -> Failure {
 /// What a guest may hand over in one call of the host, or return: a body of this size and its fields.
 fn transfer(body: usize) -> usize {
     body.saturating_mul(2).saturating_add(1 << 20)
-}
-
-fn timed_out(timeout: Duration) -> Failure {
-    let text = format!(
-        "not done within the {} that `timeout` allows",
-        humantime::format_duration(timeout)
-    );
-    Failure::new(FailureKind::Timeout, text)
 }

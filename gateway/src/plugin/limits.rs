@@ -1,8 +1,10 @@
 //! What one call may use up: processor time, memory, host calls, log lines. An instance carries its budget and
 //! refills it before every call.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use wasmtime::{ResourceLimiter, UpdateDeadline};
@@ -18,6 +20,10 @@ use crate::telemetry::metrics::PluginMetrics;
 pub(super) const HOST_CALLS: u32 = 100_000;
 /// Fields of one message that a plugin may bring it to.
 pub(super) const FIELDS: usize = 1_000;
+/// Bytes of fields that plugins may write in one exchange, whatever becomes of them. A field takes [`FIELD`] bytes beside
+/// its name and value, and so does one that is removed.
+pub(super) const WRITTEN: usize = 1 << 20;
+pub(super) const FIELD: usize = 64;
 /// Log lines of one call.
 const LOG_LINES: u32 = 32;
 /// Log bytes of one call.
@@ -57,6 +63,8 @@ pub(super) struct Budget {
     held: usize,
     meter: Arc<Meter>,
     cpu: Duration,
+    /// Ticks of the clock that the call has been charged for.
+    ticks: u64,
     host_calls: u32,
     log_lines: u32,
     log_bytes: Arc<AtomicUsize>,
@@ -80,6 +88,7 @@ impl Budget {
             held: 0,
             meter: Arc::new(Meter::new(clock)),
             cpu: Duration::ZERO,
+            ticks: 0,
             host_calls: 0,
             log_lines: 0,
             log_bytes: Arc::new(AtomicUsize::new(LOG_BYTES)),
@@ -96,6 +105,7 @@ impl Budget {
         self.cpu = cpu.max(TICK);
         self.held = 0;
         self.hold(held);
+        self.ticks = self.meter.ticks();
         self.host_calls = HOST_CALLS;
         self.log_lines = LOG_LINES;
         self.log_suppressed = 0;
@@ -177,18 +187,33 @@ impl Budget {
     /// The epoch moved on in the guest: one that used up its time is stopped, one that had the worker for a while
     /// makes way for the worker's other tasks, sockets and timers.
     pub(super) fn tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
-        let Reading { used, at_once } = self.meter.tick();
-        if used > self.cpu {
-            let allowed = self.cpu;
-            return Err(Stop::Cpu { used, allowed }.into());
-        }
+        let Reading { at_once, .. } = self.charge()?;
         if at_once < TICK / 2 {
-            // It has only just come back.
+            // It has only just begun, or come back.
             return Ok(UpdateDeadline::Continue(1));
         }
-        // wasmtime's own yield would come back before the worker looked at its sockets.
-        let others = Box::pin(tokio::task::yield_now());
-        Ok(UpdateDeadline::YieldCustom(1, others))
+        self.meter.give_way();
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(GiveWay(false))))
+    }
+
+    /// Charges the call with what it has used.
+    fn charge(&mut self) -> wasmtime::Result<Reading> {
+        self.ticks = self.meter.ticks();
+        let reading = self.meter.tick();
+        let (used, allowed) = (reading.used, self.cpu);
+        if used > allowed {
+            return Err(Stop::Cpu { used, allowed }.into());
+        }
+        Ok(reading)
+    }
+
+    /// The host works for the guest, where no epoch interrupts: the guest is charged for it, and stopped where it has
+    /// used up its time. To be called before each piece of work that takes microseconds.
+    pub(super) fn host_work(&mut self) -> wasmtime::Result<()> {
+        if self.meter.ticks() != self.ticks {
+            self.charge()?;
+        }
+        Ok(())
     }
 
     /// The guest called the host.
@@ -197,7 +222,7 @@ impl Budget {
             .host_calls
             .checked_sub(1)
             .ok_or(Stop::HostCalls(HOST_CALLS))?;
-        Ok(())
+        self.host_work()
     }
 
     /// Whether a log line of that length may still be written.
@@ -223,6 +248,20 @@ impl Budget {
     /// Whether the instance has grown so large that a new one is better.
     pub(super) fn bloated(&self) -> bool {
         self.memory > self.memory_limit / 2
+    }
+}
+
+/// Leaves the call once. What polls the call knows why it was left, and comes back without being woken.
+struct GiveWay(bool);
+
+impl Future for GiveWay {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        match std::mem::replace(&mut self.0, true) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
     }
 }
 

@@ -109,6 +109,15 @@ impl Linked {
         self.living.load(Ordering::Relaxed)
     }
 
+    /// How often its slow calls had to wait for their share of a worker, and how many wait now, over all versions.
+    pub fn throttled(&self) -> serde_json::Value {
+        let metrics = &self.shared.metrics;
+        serde_json::json!({
+            "calls": metrics.throttled_calls(),
+            "waiting": metrics.waiting_calls(),
+        })
+    }
+
     /// A body is larger than the plugin may hold, and passes it by as `body_overflow` has it.
     pub fn skips_body(&self, route: &str, phase: Phase) {
         let limit = self.config.body_limit;

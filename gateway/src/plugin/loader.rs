@@ -71,7 +71,7 @@ pub fn load(
         _compiled: compiled,
         resolved,
         exports,
-        patience: Patience::default(),
+        patience: Patience::new(plugin.cpu),
         shared,
         footprint,
         room: engine.rooms().room(&plugin.name),
@@ -184,6 +184,16 @@ fn granted(plugin: &config::Plugin, services: &Services) -> impl Iterator<Item =
 /// Who it is, its filters, warnings, and the memory of an instance; or every fault.
 type Tried = Result<(Metadata, Vec<Filter>, Vec<Objection>, usize), Vec<Objection>>;
 
+/// An instance that is bounded by no other: what it is tried for decides what comes into force.
+async fn new_instance(
+    engine: &Engine,
+    (resolved, exports): (&Resolved, &Arc<Exports>),
+    shared: &Arc<Shared>,
+) -> Result<Instance, Failure> {
+    let (wasmtime, lease) = (engine.wasmtime(), Lease::unbounded());
+    Instance::new(wasmtime, resolved, exports, shared.clone(), lease, None).await
+}
+
 /// Instantiates the component once and gives it every configuration.
 async fn try_out(
     engine: &Engine,
@@ -193,11 +203,7 @@ async fn try_out(
 ) -> Tried {
     let fault_of = |when, failure: &Failure| Objection::whole(&failed(shared, when, failure));
     let at_start = |failure: Failure| vec![fault_of("when it was instantiated", &failure)];
-    let (resolved, exports) = component;
-    let fresh = || {
-        let lease = Lease::unbounded();
-        Instance::new(engine.wasmtime(), resolved, exports, shared.clone(), lease)
-    };
+    let fresh = || new_instance(engine, component, shared);
     let mut instance = fresh().await.map_err(at_start)?;
     let described = instance.describe().await;
     let metadata = described.map_err(|failure| vec![fault_of("in `describe`", &failure)])?;

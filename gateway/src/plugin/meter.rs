@@ -5,10 +5,13 @@
 //! the time in which the worker has no processor, are not the guest's.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::ticker::{Clock, TICK};
+
+/// What a call has used at least if it is slow: the tick that counts whole, and half of one that was measured.
+const SLOW: Duration = Duration::from_micros(1_500);
 
 /// `since` of a call that is not measured yet.
 const UNMEASURED: u64 = u64::MAX;
@@ -24,6 +27,10 @@ pub(super) struct Meter {
     used: AtomicU64,
     /// The thread's clock when the worker came into the call, nanoseconds, or one of the marks above.
     since: AtomicU64,
+    /// What was used when the worker came into the call, nanoseconds.
+    before: AtomicU64,
+    /// The call left the worker to others at a tick: it waits for nothing else.
+    gave_way: AtomicBool,
 }
 
 /// Where a call stands at a tick.
@@ -31,7 +38,7 @@ pub(super) struct Meter {
 pub(super) struct Reading {
     /// What the call has used so far.
     pub(super) used: Duration,
-    /// What it has used since the worker came into it.
+    /// What it has used since the worker came into it, as far as that was measured.
     pub(super) at_once: Duration,
 }
 
@@ -41,7 +48,30 @@ impl Meter {
             clock,
             used: AtomicU64::new(0),
             since: AtomicU64::new(UNMEASURED),
+            before: AtomicU64::new(0),
+            gave_way: AtomicBool::new(false),
         }
+    }
+
+    /// Ticks of the clock so far.
+    pub(super) fn ticks(&self) -> u64 {
+        self.clock.ticks()
+    }
+
+    /// Whether the call in hand has used a whole tick. A first one alone tells nothing: it comes to calls that began just
+    /// before it.
+    pub(super) fn is_slow(&self) -> bool {
+        self.used() >= SLOW
+    }
+
+    /// The call leaves the worker to others.
+    pub(super) fn give_way(&self) {
+        self.gave_way.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the call left the worker to others when it was left last.
+    pub(super) fn gave_way(&self) -> bool {
+        self.gave_way.swap(false, Ordering::Relaxed)
     }
 
     /// What the call in hand has used, as far as it was measured.
@@ -54,6 +84,8 @@ impl Meter {
         self.clock.mark();
         self.used.store(0, Ordering::Relaxed);
         self.since.store(UNMEASURED, Ordering::Relaxed);
+        self.before.store(0, Ordering::Relaxed);
+        self.gave_way.store(false, Ordering::Relaxed);
     }
 
     /// The worker comes into the call.
@@ -61,6 +93,8 @@ impl Meter {
         self.clock.mark();
         if self.since.load(Ordering::Relaxed) == AWAY {
             self.since.store(thread_time(), Ordering::Relaxed);
+            self.before
+                .store(self.used.load(Ordering::Relaxed), Ordering::Relaxed);
         }
     }
 
@@ -83,13 +117,17 @@ impl Meter {
     }
 
     fn tick_at(&self, now: u64) -> Reading {
-        let at_once = match self.since.swap(now, Ordering::Relaxed) {
-            UNMEASURED => nanos(TICK),
+        let more = match self.since.swap(now, Ordering::Relaxed) {
+            UNMEASURED => {
+                self.before.store(nanos(TICK), Ordering::Relaxed);
+                nanos(TICK)
+            }
             AWAY => 0,
             since => now.saturating_sub(since),
         };
-        let used = self.used.load(Ordering::Relaxed).saturating_add(at_once);
+        let used = self.used.load(Ordering::Relaxed).saturating_add(more);
         self.used.store(used, Ordering::Relaxed);
+        let at_once = used.saturating_sub(self.before.load(Ordering::Relaxed));
         Reading {
             used: Duration::from_nanos(used),
             at_once: Duration::from_nanos(at_once),

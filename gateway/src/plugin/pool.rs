@@ -13,6 +13,7 @@ use super::instance::Instance;
 use super::limits::no_room;
 use super::linked::Linked;
 use super::room::{Lease, Spare};
+use super::shares::Share;
 use crate::exchange::FilterId;
 
 /// Idle instances a worker keeps of one plugin.
@@ -26,6 +27,8 @@ pub struct Pool {
     /// Every worker's.
     idle: Arc<IdleInstances>,
     worker: usize,
+    /// What its slow calls may take of the worker.
+    share: Arc<Share>,
 }
 
 /// Those of all workers.
@@ -63,6 +66,10 @@ impl Pool {
                 linked: linked.clone(),
                 idle: idle.clone(),
                 worker,
+                share: Arc::new(Share::new(
+                    linked.engine.share(worker),
+                    linked.shared.clone(),
+                )),
             })
         };
         (0..workers).map(pool).collect()
@@ -84,7 +91,7 @@ impl Pool {
             return;
         }
         while self.idle() < count.min(IDLE) {
-            let Ok(mut leased) = self.make(Instant::now()).await else {
+            let Ok(mut leased) = self.make(Instant::now(), None).await else {
                 return;
             };
             for filter in (0..self.linked.filters().min(WARM_FILTERS)).map(FilterId) {
@@ -93,7 +100,21 @@ impl Pool {
                     return;
                 }
             }
+            leased.instance.share(&self.share);
             self.give_back(leased);
+        }
+    }
+
+    /// What its slow calls may take of the worker.
+    pub(super) fn share(&self) -> &Share {
+        &self.share
+    }
+
+    /// Waits until a call may begin that must be over at `deadline`; only a plugin that was slow lately waits.
+    pub(super) async fn enter(&self, deadline: Instant) -> Result<(), Failure> {
+        match self.linked.patience.wants_fibre() {
+            true => self.share.enter(deadline).await,
+            false => Ok(()),
         }
     }
 
@@ -106,7 +127,7 @@ impl Pool {
     pub(super) async fn take(&self, deadline: Instant) -> Result<Leased, Failure> {
         match self.take_idle() {
             Some(leased) => Ok(leased),
-            None => self.make(deadline).await,
+            None => self.make(deadline, Some(self.share.clone())).await,
         }
     }
 
@@ -128,7 +149,8 @@ impl Pool {
         &self.idle.0[self.worker].0
     }
 
-    async fn make(&self, deadline: Instant) -> Result<Leased, Failure> {
+    /// A new instance as soon as there is room for it; its calls take their turns where it has a share.
+    async fn make(&self, deadline: Instant, share: Option<Arc<Share>>) -> Result<Leased, Failure> {
         let permit = self.permit()?;
         let linked = &*self.linked;
         let mut lease = Lease::new(linked.room.clone());
@@ -142,10 +164,11 @@ impl Pool {
             &linked.exports,
             linked.shared.clone(),
             lease,
+            share,
         )
-        .await?;
+        .await;
         Ok(Leased {
-            instance: Box::new(instance),
+            instance: Box::new(instance.inspect_err(|_| linked.patience.suspect())?),
             _permit: permit,
         })
     }

@@ -2,7 +2,7 @@
 //! ever while none does, so that a gateway without requests lets its machine sleep.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
@@ -27,6 +27,8 @@ pub(super) struct Clock {
     busy: AtomicBool,
     /// The thread waits for longer than a tick.
     dozing: AtomicBool,
+    /// The ticks so far, for the host: it works for guests where no epoch interrupts.
+    ticks: AtomicU64,
     thread: OnceLock<Thread>,
 }
 
@@ -43,6 +45,11 @@ impl Clock {
         {
             thread.unpark();
         }
+    }
+
+    /// The ticks so far.
+    pub(super) fn ticks(&self) -> u64 {
+        self.ticks.load(Ordering::Relaxed)
     }
 
     /// Waits for a guest, but not for longer than [`IDLE`]; whether one came.
@@ -71,6 +78,13 @@ impl Ticker {
     ) -> io::Result<Self> {
         let (clock, stop) = (Arc::new(Clock::default()), Arc::new(AtomicBool::new(false)));
         let (marked, stopped) = (clock.clone(), stop.clone());
+        let tick = {
+            let clock = clock.clone();
+            move || {
+                clock.ticks.fetch_add(1, Ordering::Relaxed);
+                tick();
+            }
+        };
         let thread = thread::Builder::new()
             .name("epoch".to_owned())
             .spawn(move || {

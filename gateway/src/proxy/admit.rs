@@ -13,7 +13,7 @@ use super::normalise;
 use super::normalise::{Refusal, Target};
 use super::passage::{Local, Passage};
 use crate::error::Error;
-use crate::exchange::{self, Client, Exchange, Record, Request, Response, Route, Undo};
+use crate::exchange::{self, Attributes, Client, Exchange, Record, Request, Response, Route, Undo};
 use crate::message::body::ClientBody;
 use crate::message::headers::{self, Identity, Seen};
 use crate::message::names;
@@ -195,7 +195,8 @@ fn identify(
             body: None,
             edits: Vec::new(),
         },
-        attributes: Vec::new(),
+        attributes: Attributes::default(),
+        written: 0,
         phase: Phase::Request,
         undo: Undo::default(),
         record: Record::new(),

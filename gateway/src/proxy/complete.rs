@@ -10,16 +10,16 @@ use super::passage::{Completions, Passage};
 /// Exchanges whose `complete` phases wait to be called, per worker; beyond it they are not called.
 const WAITING: usize = 10_000;
 
-/// Exchanges whose `complete` phases are called at once, per worker: each may need instances of its own, and no client
-/// waits for it.
-const AT_ONCE: usize = 64;
+/// Exchanges whose `complete` phases are under way at once, per worker: each plugin bounds how many of its own run and
+/// wait, so that those of one do not wait for another's.
+const AT_ONCE: u32 = 10_000;
 
 /// Starts to call the `complete` phases of what is added, on this worker. The task ends when the completions are
 /// [closed](Completions::close) and all is called.
 pub fn start() -> (Completions, JoinHandle<()>) {
     let (sender, mut added) = mpsc::channel::<Passage>(WAITING);
     let calling = tokio::task::spawn_local(async move {
-        let places = Arc::new(Semaphore::new(AT_ONCE));
+        let places = Arc::new(Semaphore::new(AT_ONCE as usize));
         while let Some(passage) = added.recv().await {
             // Never closed.
             let Ok(place) = places.clone().acquire_owned().await else {
@@ -30,6 +30,7 @@ pub fn start() -> (Completions, JoinHandle<()>) {
                 drop(place);
             });
         }
+        let _over = places.acquire_many(AT_ONCE).await;
     });
     (Completions::new(sender), calling)
 }

@@ -4,7 +4,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 
 use super::passage::Local;
-use crate::exchange::{Client, Parts, Record, Request, Response, Undo};
+use crate::exchange::{Attributes, Client, Parts, Record, Request, Response, Undo};
 use crate::message::error::ErrorKind;
 use crate::message::headers;
 use crate::message::phase::Phase;
@@ -47,7 +47,8 @@ pub fn refused(local: &Local, connection: &Connection, status: StatusCode) {
             edited: Vec::new(),
         },
         response: Response::default(),
-        attributes: Vec::new(),
+        attributes: Attributes::default(),
+        written: 0,
         phase: Phase::Request,
         undo: Undo::default(),
         record,

@@ -114,7 +114,7 @@ impl Pipeline {
     /// Trailers of these names do not pass.
     pub(super) fn forget(&mut self, names: &[HeaderName]) {
         if let Some(trailers) = &mut self.trailers {
-            headers::remove_where(trailers, |name| names.contains(name));
+            headers::remove_where(trailers, headers::is_among(names));
         }
     }
 

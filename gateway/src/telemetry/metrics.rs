@@ -69,6 +69,9 @@ pub struct PluginMetrics {
     failures: Mutex<BTreeMap<(String, &'static str), u64>>,
     /// What it was not allowed, by kind. A plugin may be denied something in each of its calls.
     denied: ByKind,
+    /// Calls that had to wait for their share of a worker, and those that wait now.
+    throttled: Counter,
+    waiting: Gauge,
     instances: Gauge,
     /// Bytes of linear memory.
     memory: Gauge,
@@ -130,6 +133,8 @@ impl Metrics {
             phases: std::array::from_fn(|_| Histogram::new(Duration::from_micros(1))),
             failures: Mutex::default(),
             denied: ByKind::new(),
+            throttled: Counter::new(),
+            waiting: Gauge::new(),
             instances: Gauge::new(),
             memory: Gauge::new(),
             suppressed_lines: Counter::new(),
@@ -242,6 +247,26 @@ impl PluginMetrics {
     /// Lines that it logged were more than it may write.
     pub fn log_suppressed(&self, lines: u64) {
         self.suppressed_lines.add(lines);
+    }
+
+    /// A call has to wait for its share of a worker.
+    pub fn throttled(&self) {
+        self.throttled.add(1);
+    }
+
+    /// Calls that had to wait so far.
+    pub fn throttled_calls(&self) -> u64 {
+        self.throttled.sum()
+    }
+
+    /// Calls wait for their turn (or, negative, no longer).
+    pub fn waiting_add(&self, by: i64) {
+        self.waiting.add(by);
+    }
+
+    /// Calls that wait for their turn now.
+    pub fn waiting_calls(&self) -> u64 {
+        self.waiting.sum()
     }
 
     /// Instances were made (or, negative, ended).

@@ -19,7 +19,7 @@ use tokio::time::Sleep;
 
 use super::BodyFault;
 use crate::message::fields::may_trail;
-use crate::message::headers::{is_padded, remove_where};
+use crate::message::headers::{is_among, is_padded, remove_where};
 use crate::message::names;
 
 /// What a request body did so far; shared with the exchange's owner. One thread touches it; the atomics and locks, which
@@ -163,8 +163,9 @@ impl ClientBody {
             return Err(BodyFault::Broken);
         }
         let forgotten = self.progress.forgotten.lock();
+        let is_forgotten = is_among(&forgotten);
         remove_where(trailers, |name| {
-            !may_trail(name.as_str()) || forgotten.contains(name)
+            !may_trail(name.as_str()) || is_forgotten(name)
         });
         Ok(())
     }

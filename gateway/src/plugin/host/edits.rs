@@ -10,7 +10,12 @@ use super::bindings::gateway::plugin::exchange::HeaderError;
 use super::fields::FieldEdit;
 use super::guest::Guest;
 use crate::message::phase::Direction;
+use crate::plugin::failure::Stop;
 use crate::plugin::grants::VERSION;
+
+/// Edits of one call, and bytes of their text: nothing else runs on the worker while the host makes them.
+const EDITS: usize = 4_096;
+const TEXT: usize = 2 << 20;
 
 /// `edit-error`
 #[derive(ComponentType, Lower)]
@@ -32,6 +37,9 @@ fn apply(
     mut store: StoreContextMut<'_, Guest>,
     (edits, text): (WasmList<u32>, WasmList<u8>),
 ) -> wasmtime::Result<(Result<(), EditError>,)> {
+    if edits.len() / 3 > EDITS || text.len() > TEXT {
+        return Err(Stop::Edits(EDITS, TEXT).into());
+    }
     let edits = edits.as_le_slice(store.as_context()).to_vec();
     let text = text.as_le_slice(store.as_context()).to_vec();
     Ok((store.data_mut().apply(&edits, &text)?,))
@@ -77,7 +85,7 @@ impl Guest {
                 let (Ok(name), Ok(value)) = (str::from_utf8(name), str::from_utf8(value)) else {
                     return Ok(Err(HeaderError::InvalidValue));
                 };
-                self.leave_attribute(name.into(), value.into());
+                self.leave_attribute(name, value);
                 return Ok(Ok(()));
             }
             _ => return Err(wasmtime::Error::msg("there is no such kind of edit")),

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::config::HeaderPatterns;
-use crate::exchange::Parts;
+use crate::exchange::{Full, Parts};
 use crate::message::head::ResponseEdit;
 use crate::message::path;
 use crate::message::phase::{Direction, Phase};
@@ -19,8 +19,7 @@ use crate::plugin::host::bindings::gateway::plugin::exchange::HeaderError;
 use crate::plugin::host::fields::{FieldEdit, edit_response};
 use crate::plugin::host::guest::Guest;
 
-/// Attributes of one exchange, and bytes of a name or value.
-const ATTRIBUTES: usize = 256;
+/// Bytes of the name or value of an attribute.
 const ATTRIBUTE: usize = 64 << 10;
 
 pub(super) type Edit = wasmtime::Result<Result<(), HeaderError>>;
@@ -247,12 +246,14 @@ impl Guest {
     }
 
     pub(super) fn attribute(&mut self, name: &str) -> wasmtime::Result<Option<&str>> {
-        Ok(self.seen()?.and_then(|exchange| exchange.attribute(name)))
+        Ok(self
+            .seen()?
+            .and_then(|exchange| exchange.attributes.get(name)))
     }
 
     pub(super) fn set_attribute(&mut self, name: &str, value: &str) -> wasmtime::Result<()> {
         self.budget.host_call()?;
-        self.leave_attribute(name.into(), value.into());
+        self.leave_attribute(name, value);
         Ok(())
     }
 }
@@ -309,18 +310,19 @@ impl Guest {
     }
 
     /// Leaves a fact, unless there are too many or it is too long.
-    pub(super) fn leave_attribute(&mut self, name: Box<str>, value: Box<str>) {
-        let Some(exchange) = self.exchange.get_mut() else {
+    pub(super) fn leave_attribute(&mut self, name: &str, value: &str) {
+        let exchange = self.exchange.get_mut();
+        let Some(exchange) = exchange.filter(|exchange| exchange.phase != Phase::Complete) else {
             return;
         };
-        let full = exchange.attributes.len() >= ATTRIBUTES && exchange.attribute(&name).is_none();
-        if !full
-            && name.len() <= ATTRIBUTE
-            && value.len() <= ATTRIBUTE
-            && exchange.phase != Phase::Complete
-        {
-            exchange.touch();
-            exchange.set_attribute(name, value);
+        exchange.touch();
+        let fits = name.len() <= ATTRIBUTE && value.len() <= ATTRIBUTE;
+        if !fits || exchange.attributes.set(name, value) == Err(Full) {
+            let name = self.shown(name);
+            let what = format_args!(
+                "it leaves the attribute {name}, which is too long, or of which there are too many"
+            );
+            self.forbid("attribute", what);
         }
     }
 }

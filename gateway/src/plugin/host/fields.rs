@@ -8,7 +8,7 @@ use crate::exchange::Parts;
 use crate::message::fields::is_own;
 use crate::message::head::ResponseEdit;
 use crate::message::phase::{Direction, Phase};
-use crate::plugin::limits::FIELDS;
+use crate::plugin::limits::{FIELD, FIELDS, WRITTEN};
 
 /// Bytes of one field value.
 const VALUE: usize = 64 << 10;
@@ -28,6 +28,13 @@ impl FieldEdit {
 
     pub(super) fn append(value: &[u8]) -> Result<Self, HeaderError> {
         field_value(value).map(Self::Append)
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Set(value) | Self::Append(value) => value.len(),
+            Self::Remove => 0,
+        }
     }
 }
 
@@ -79,6 +86,19 @@ impl Guest {
         Ok(field)
     }
 
+    /// Whether the exchange has room for so many more bytes.
+    fn may_write(&mut self, bytes: usize) -> bool {
+        let Some(exchange) = self.exchange.get_mut() else {
+            return true;
+        };
+        let written = exchange.written.saturating_add(bytes + FIELD);
+        let fits = written <= WRITTEN;
+        if fits {
+            exchange.written = written;
+        }
+        fits
+    }
+
     /// Makes an edit of a field that the plugin may edit.
     fn edit(
         &mut self,
@@ -86,6 +106,12 @@ impl Guest {
         name: HeaderName,
         edit: FieldEdit,
     ) -> Result<(), HeaderError> {
+        if !self.may_write(name.as_str().len() + edit.bytes()) {
+            let what =
+                format_args!("it writes more than {WRITTEN} bytes of fields in one exchange");
+            self.forbid("fields", what);
+            return Err(HeaderError::Denied);
+        }
         match message {
             Direction::Request => {
                 let exchange = self.in_phase(Phase::Request).ok_or(HeaderError::Denied)?;

@@ -20,6 +20,7 @@ use crate::exchange::Exchange;
 use crate::message::phase::{Direction, Phases};
 use crate::plugin::failure::{Failure, FailureKind};
 use crate::plugin::limits::Budget;
+use crate::plugin::notice::Notice;
 use crate::plugin::room::Lease;
 use crate::plugin::ticker::Clock;
 use crate::plugin::words::Words;
@@ -29,6 +30,9 @@ use crate::telemetry::metrics::{Metrics, PluginMetrics};
 
 /// The longest name of a guest's that is shown, bytes.
 pub(super) const NAME: usize = 128;
+
+/// Streams and pollables of WASI that an instance may have open at once.
+const HANDLES: usize = 1_024;
 
 /// What host functions work with; one set for the whole process.
 #[derive(Debug, Clone)]
@@ -66,6 +70,8 @@ pub(in crate::plugin) struct Shared {
     pub(in crate::plugin) gate: LogGate,
     /// Bounds what the plugin itself writes to the log.
     pub(super) volume: Volume,
+    /// Tells the operator that calls wait for their share.
+    pub(in crate::plugin) throttled: Notice,
     /// Protects the log from a flood of denied edits and calls.
     pub(super) denials: LogGate,
     /// Fields of requests and of responses that it may not read, and that the log has.
@@ -96,6 +102,7 @@ impl Shared {
             confidential,
             gate: LogGate::new(),
             volume,
+            throttled: Notice::default(),
             denials: LogGate::new(),
             denied_reads: Mutex::default(),
         }
@@ -148,6 +155,8 @@ impl Guest {
         let (plugin, metrics) = (&shared.plugin, shared.metrics.clone());
         let budget = Budget::new(plugin, metrics, shared.clock.clone(), lease);
         let outputs = [(); 2].map(|()| Output::new(budget.log_bytes()));
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES);
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(outputs[0].clone())
             .stderr(outputs[1].clone())
@@ -168,7 +177,7 @@ impl Guest {
             route: None,
             outputs,
             wasi: wasi.build(),
-            table: ResourceTable::new(),
+            table,
         }
     }
 

@@ -23,6 +23,22 @@ pub enum Act {
     Behave,
     /// Never returns.
     Loop,
+    /// Never returns, where the query asks for it.
+    LoopAsked,
+    /// Never returns when the exchange is over.
+    LoopInComplete,
+    /// Sleeps past its timeout when the exchange is over.
+    SleepInComplete,
+    /// Never returns, and hands over thousands of edits at once all the while.
+    LoopEditing,
+    /// Hands over more edits at once than it may.
+    HugeEdit,
+    /// Leaves as many facts as it can, each as long as it may be.
+    AttributeFlood,
+    /// Sets as many fields as it can, each as long as it may be.
+    FieldFlood,
+    /// Edits a hundred thousand fields, each of another name.
+    NameFlood,
     /// Never returns, and calls the host all the while.
     LoopCalling,
     /// Never returns, and sends sub-requests that are denied all the while.
@@ -109,7 +125,10 @@ impl Plugin for Hostile {
             Act::PanicInResponse | Act::BadAnswer => Phases::RESPONSE,
             Act::PanicInRequestChunk => Phases::REQUEST_STREAM,
             Act::PanicInResponseChunk | Act::HugeChunk => Phases::RESPONSE_STREAM,
-            Act::PanicInComplete | Act::WaitInComplete => Phases::COMPLETE,
+            Act::PanicInComplete
+            | Act::WaitInComplete
+            | Act::LoopInComplete
+            | Act::SleepInComplete => Phases::COMPLETE,
             _ => Phases::REQUEST,
         };
         phases.into()
@@ -117,15 +136,21 @@ impl Plugin for Hostile {
 
     fn on_request(&self, request: &mut Request) -> Result {
         let text = match self.act {
-            Act::Loop => loop {
-                std::hint::black_box(0);
+            Act::Loop | Act::LoopCalling | Act::LoopDenied | Act::LoopEditing => loop {
+                around(self.act, request);
             },
-            Act::LoopCalling => loop {
-                std::hint::black_box(request.id());
-            },
-            Act::LoopDenied => loop {
-                std::hint::black_box(upstream::Request::get("secret", "/").send().is_err());
-            },
+            Act::LoopAsked => {
+                if request.query_param("loop").is_some() {
+                    loop {
+                        std::hint::black_box(0);
+                    }
+                }
+                "asked".to_owned()
+            }
+            Act::HugeEdit => edit_attributes(request, 90_000),
+            Act::AttributeFlood => attribute_flood(request),
+            Act::FieldFlood => field_flood(request),
+            Act::NameFlood => name_flood(request),
             Act::MillionCalls => {
                 for _ in 0..1_000_000 {
                     std::hint::black_box(request.id());
@@ -191,12 +216,17 @@ impl Plugin for Hostile {
     }
 
     fn on_complete(&self, _: &Request, _: Option<&Response>) {
-        if self.act == Act::WaitInComplete {
-            let waited = upstream::Request::get("origin", "/wait").send();
-            log::info!(answered = waited.is_ok(); "waited when it was over");
-            return;
+        match self.act {
+            Act::LoopInComplete => loop {
+                std::hint::black_box(0);
+            },
+            Act::SleepInComplete => std::thread::sleep(Duration::from_secs(3600)),
+            Act::WaitInComplete => {
+                let waited = upstream::Request::get("origin", "/wait").send();
+                log::info!(answered = waited.is_ok(); "waited when it was over");
+            }
+            _ => unreachable!("told to panic when it is over"),
         }
-        unreachable!("told to panic when it is over")
     }
 }
 
@@ -309,6 +339,64 @@ fn bad_edits(shape: &str) -> String {
 #[cfg(not(target_arch = "wasm32"))]
 fn bad_edits(_: &str) -> String {
     unreachable!("only in the sandbox")
+}
+
+/// Once around in a loop.
+fn around(act: Act, request: &mut Request) {
+    match act {
+        Act::LoopCalling => drop(std::hint::black_box(request.id())),
+        Act::LoopDenied => {
+            std::hint::black_box(upstream::Request::get("secret", "/").send().is_err());
+        }
+        Act::LoopEditing => drop(std::hint::black_box(edit_attributes(request, 4_000))),
+        _ => {
+            std::hint::black_box(0);
+        }
+    }
+}
+
+/// How many fields of other names were edited.
+fn name_flood(request: &mut Request) -> String {
+    let removed = (0..100_000).map(|name| request.remove_header(&format!("x-{name}")));
+    format!("made: {}", removed.filter(|edit| edit.is_ok()).count())
+}
+
+/// So many edits of one of many attributes.
+fn edit_attributes(request: &mut Request, count: usize) -> String {
+    for number in 0..255 {
+        request.set_attribute(&format!("fact.{number}"), "found");
+    }
+    let edits = (0..count).map(|number| match number % 2 {
+        0 => Edit::set_attribute("fact", "even"),
+        _ => Edit::set_attribute("fact", "odd"),
+    });
+    format!("{:?}", request.edit(&edits.collect::<Vec<_>>()))
+}
+
+/// How many bytes of facts there are in the end.
+fn attribute_flood(request: &Request) -> String {
+    let value = "a".repeat(64 << 10);
+    let name = |number: usize| format!("fact.{number}");
+    for number in 0..300 {
+        request.set_attribute(&name(number), &value);
+    }
+    let left = (0..300).filter_map(|number| request.attribute(&name(number)));
+    format!("left: {}", left.map(|value| value.len()).sum::<usize>())
+}
+
+/// How many bytes of fields there are in the end.
+fn field_flood(request: &mut Request) -> String {
+    let value = "a".repeat(64 << 10);
+    let mut made = 0;
+    for number in 0..150 {
+        let name = format!("x-{number}");
+        made += usize::from(request.set_header(&name, &value).is_ok());
+        made += usize::from(request.response().set_header(&name, &value).is_ok());
+    }
+    for number in 0..150 {
+        let _removed = request.response().remove_header(&format!("x-{number}"));
+    }
+    format!("left: {}", made * value.len())
 }
 
 /// An answer with everything that must not be in one, and its body says which edits were made before.

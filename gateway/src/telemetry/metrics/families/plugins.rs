@@ -45,6 +45,7 @@ impl Metrics {
             failures,
         )?;
         self.plugin_denials(encoder)?;
+        self.plugin_shares(encoder)?;
         let instances = plugins
             .iter()
             .map(|(plugin, metrics)| ([name(plugin)], metrics.instances.sum()));
@@ -72,6 +73,32 @@ impl Metrics {
             encoder,
             ("gateway_plugin_swaps", "Replacements of plugins"),
             lines,
+        )
+    }
+
+    /// Calls that wait for their share of a worker.
+    fn plugin_shares(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let plugins = self.plugins.lock().clone();
+        let name = |plugin: &String| [("plugin", plugin.clone())];
+        counters(
+            encoder,
+            (
+                "gateway_plugin_throttled",
+                "Slow calls that had to wait, since their plugin had used up its share of a worker",
+            ),
+            plugins
+                .iter()
+                .map(|(plugin, metrics)| (name(plugin), metrics.throttled_calls())),
+        )?;
+        gauges(
+            encoder,
+            (
+                "gateway_plugin_waiting",
+                "Calls that wait for their plugin's share of a worker",
+            ),
+            plugins
+                .iter()
+                .map(|(plugin, metrics)| (name(plugin), metrics.waiting_calls())),
         )
     }
 
