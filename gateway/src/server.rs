@@ -8,6 +8,7 @@ pub mod drain;
 pub mod guard;
 pub mod listener;
 mod runtime;
+mod seats;
 pub mod serve;
 mod streams;
 pub mod tls;
