@@ -72,6 +72,38 @@ fn a_limit_that_a_reload_raises_lets_in_who_waits() {
 }
 
 #[test]
+fn a_limit_that_a_reload_changes_counts_the_connections_from_before() {
+    let origin = Origin::start();
+    let gateway = Gateway::start(&config(origin.address, "connections = 3"));
+    let public = gateway.listener("public");
+    let mut open: Vec<_> = (0..3).map(|_| ask(public)).collect();
+    for stream in &mut open {
+        assert_eq!(read_answer(stream).status, 200);
+    }
+    let reload = |limit: usize| {
+        gateway.configure(&config(origin.address, &format!("connections = {limit}")));
+        assert_eq!(gateway.post("/reload").status, 200);
+    };
+    reload(2);
+    let mut next = ask(public);
+    assert_waits(&mut next);
+    // From three to two: no place is free yet.
+    drop(open.pop());
+    assert_waits(&mut next);
+    drop(open.pop());
+    assert_eq!(read_answer(&mut next).status, 200);
+    // Two are open, of four.
+    reload(4);
+    let mut more: Vec<_> = (0..3).map(|_| ask(public)).collect();
+    for stream in &mut more[..2] {
+        assert_eq!(read_answer(stream).status, 200);
+    }
+    assert_waits(&mut more[2]);
+    drop(next);
+    assert_eq!(read_answer(&mut more[2]).status, 200);
+}
+
+#[test]
 fn a_drain_serves_who_waited_for_a_place() {
     let origin = Origin::start();
     let gateway = Gateway::start(&config(origin.address, "connections = 1"));

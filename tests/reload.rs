@@ -116,3 +116,33 @@ fn a_plugin_that_refuses_a_new_configuration_is_counted_and_shown_as_refused() {
     assert!(error.contains("secret: is empty"), "{error}");
     assert_eq!(swap("other"), Value::Null);
 }
+
+/// The plugin `rate-limit` with this configuration before an answer.
+fn limited(limit: &str) -> Configuration {
+    Configuration::new()
+        .plugin("limit", "rate_limit", &format!("config = {{ {limit} }}"))
+        .chain("all", "/**", &["limit"], "respond = { status = 200 }")
+}
+
+#[test]
+fn a_rate_limit_that_a_reload_changes_counts_what_was_used_before() {
+    for algorithm in ["token_bucket", "sliding_window", "fixed_window"] {
+        let quota = |limit: u32| {
+            limited(&format!(
+                "algorithm = '{algorithm}', limit = {limit}, window = '10h'"
+            ))
+        };
+        let gateway = Gateway::start(&quota(5));
+        let public = gateway.listener("public");
+        let ask = || get(public, "/x", &[]).status;
+        for _ in 0..3 {
+            assert_eq!(ask(), 200);
+        }
+        gateway.configure(&quota(4));
+        assert_eq!(gateway.post("/reload").status, 200);
+        assert_eq!([ask(), ask()], [200, 429], "{algorithm}");
+        gateway.configure(&quota(6));
+        assert_eq!(gateway.post("/reload").status, 200);
+        assert_eq!([ask(), ask(), ask()], [200, 200, 429], "{algorithm}");
+    }
+}

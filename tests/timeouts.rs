@@ -115,12 +115,14 @@ fn an_answer_that_stops_half_way_is_broken_off() {
 #[test]
 fn a_full_pool_is_503_until_a_connection_is_free() {
     let upstream = Recorder::start();
-    let gateway = gateway(upstream.address, "pool = { max_connections = 1 }", "");
+    let one = "pool = { max_connections = 1 }\ntimeouts = { connect = '200ms' }";
+    let gateway = gateway(upstream.address, one, "");
     let mut first = ask(&gateway);
     upstream.head(0);
     let refused = failed(&gateway, "saturated");
     assert_eq!(refused.status, 503);
     assert_eq!(refused.header("retry-after"), Some("1"));
+    gateway.wait_for("all 1 connections of the pool are taken, and none came free within 200ms");
     upstream.send(0, OK);
     assert_eq!(read_answer(&mut first).status, 200);
     let mut next = ask(&gateway);

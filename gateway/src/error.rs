@@ -48,8 +48,8 @@ pub enum Error {
     #[error("upstream `{0}`: cannot connect: {1}")]
     ConnectTimeout(String, String),
     /// All connections that the upstream's pool allows are taken.
-    #[error("upstream `{0}`: no connection is free")]
-    Saturated(String),
+    #[error("upstream `{0}`: {1}")]
+    Saturated(String, String),
     /// The upstream's answer was not HTTP, or it closed the connection before it answered.
     #[error("upstream `{0}`: {1}")]
     BadGateway(String, String),
@@ -95,7 +95,7 @@ impl Error {
             | Self::BadGateway(..)
             | Self::ResponseBroken(_)
             | Self::ResponseTooLarge(_) => StatusCode::BAD_GATEWAY,
-            Self::Saturated(_) | Self::NoRoom(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Saturated(..) | Self::NoRoom(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::ConnectTimeout(..) | Self::UpstreamTimeout(..) | Self::Deadline(_) => {
                 StatusCode::GATEWAY_TIMEOUT
             }
@@ -119,7 +119,7 @@ impl Error {
             Self::BodyCoding(fault) => BodyFault::Coding(*fault).of_request(),
             Self::Connect(..) => ErrorKind::Connect,
             Self::ConnectTimeout(..) => ErrorKind::ConnectTimeout,
-            Self::Saturated(_) => ErrorKind::Saturated,
+            Self::Saturated(..) => ErrorKind::Saturated,
             Self::BadGateway(..) => ErrorKind::BadGateway,
             Self::ResponseBroken(_) => ErrorKind::ResponseBroken,
             Self::UpstreamTimeout(..) => ErrorKind::UpstreamTimeout,
@@ -200,7 +200,7 @@ impl Error {
         if matches!(self, Self::UnknownCoding(_)) {
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(coding::KNOWN));
         }
-        if matches!(self, Self::Saturated(_) | Self::NoRoom(_)) {
+        if matches!(self, Self::Saturated(..) | Self::NoRoom(_)) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if self.closes() {

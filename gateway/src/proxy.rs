@@ -30,7 +30,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use crate::error::Error;
-use crate::message::body::{ClientBody, Outgoing, Progress, discard};
+use crate::message::body::{ClientBody, Outgoing, Pace, Progress, discard};
 use crate::message::error::{ErrorKind, Side};
 use crate::message::headers;
 use crate::server::connection::Connection;
@@ -66,8 +66,11 @@ pub async fn handle(
     let (parts, incoming) = request.into_parts();
     let limits = &connection.listener.config.limits;
     let names = &connection.names;
-    let (body, progress) =
-        ClientBody::new(incoming, limits.body, limits.body_idle, has_body, names);
+    let pace = Pace {
+        idle: limits.body_idle,
+        rate: limits.body_rate,
+    };
+    let (body, progress) = ClientBody::new(incoming, limits.body, pace, has_body, names);
 
     let (mut passage, admitted) = admit::admit(local, &connection, parts, &body, limits.body);
     let hop = Hop::new(&passage, &connection, upgrade.as_ref());

@@ -9,6 +9,7 @@ pub mod guard;
 mod linger;
 pub mod listener;
 mod runtime;
+mod seats;
 pub mod serve;
 mod streams;
 pub mod tls;

@@ -88,6 +88,7 @@ header_count = 100
 body = "10MiB"
 header_timeout = "10s"
 body_idle = "30s"
+body_rate = "240B"
 idle = "75s"
 h2_streams = 100
 "#,
@@ -242,6 +243,10 @@ static LIMITS: Words = Words {
             "The time between two pieces of a request body, and for a client to take a piece of the response.",
         ),
         (
+            "body_rate",
+            "The least that a request body must bring in a second, on average over each `body_idle` that the gateway has waited for it. A slower one is 408: it holds a connection to an upstream meanwhile. `\"0B\"` is no limit. Tunnels have none, nor has gRPC to an upstream of HTTP/2.",
+        ),
+        (
             "idle",
             "How long a kept-alive connection may wait for its next request.",
         ),
@@ -275,6 +280,11 @@ fn limits(table: &mut Table<'_>) -> Limits {
             item.duration()
         }),
         body_idle: table.or("body_idle", Default::Text("30s"), |item| item.duration()),
+        body_rate: table.or(
+            "body_rate",
+            Default::Text("240B"),
+            size(0, ANY_SIZE, "a size up to 1 EiB"),
+        ),
         idle: table.or("idle", Default::Text("75s"), |item| item.duration()),
         h2_streams: table.or("h2_streams", Default::Integer(100), |item| {
             u32::try_from(item.integer(1..=10_000)?).ok()

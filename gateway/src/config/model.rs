@@ -233,6 +233,9 @@ pub struct Limits {
     pub body_idle: Duration,
     /// Time a kept-alive connection may wait for its next request (75 s).
     pub idle: Duration,
+    /// Bytes a second that a request body must bring at least, over `body_idle` of waiting for it (240): slower is 408.
+    /// 0 is no limit.
+    pub body_rate: u64,
     /// Concurrent streams of an HTTP/2 connection (100).
     pub h2_streams: u32,
 }
@@ -380,6 +383,8 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// The keep-alive pool.
     pub pool: Pool,
+    /// Requests that may wait for a connection of a full pool (1,024).
+    pub max_pending: usize,
     /// Whether it reads the body of every request to its end, whatever the method (false).
     pub reads_bodies: bool,
 }
@@ -391,6 +396,6 @@ pub struct Pool {
     pub idle_per_worker: usize,
     /// How long one may idle (60 s).
     pub idle_timeout: Duration,
-    /// Open connections over all workers (1,024); beyond it 503.
+    /// Open connections over all workers (1,024); beyond it requests wait.
     pub max_connections: usize,
 }

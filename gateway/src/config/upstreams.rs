@@ -15,14 +15,22 @@ use super::table::{self, Default, Table};
 use super::tree::Value;
 
 /// Keys of the contract that are to come.
-const LATER: [&str; 7] = [
+const LATER: [&str; 6] = [
     "tls",
     "hash_on",
     "sticky",
     "slow_start",
     "health",
     "outlier",
-    "breaker",
+];
+
+/// The same, of `breaker`.
+const LATER_OF_BREAKER: [&str; 5] = [
+    "max_requests",
+    "failure_ratio",
+    "window",
+    "min_requests",
+    "open_for",
 ];
 
 /// Keys of the contract that are to come, and that say where endpoints are.
@@ -45,7 +53,11 @@ static WORDS: Words = Words {
         ("timeouts", "How long the gateway waits for an endpoint."),
         (
             "pool",
-            "The connections that are kept for the next request.",
+            "The connections: how many, and which are kept for the next request.",
+        ),
+        (
+            "breaker",
+            "What the gateway holds back from endpoints that have too much to do.",
         ),
         (
             "reads_bodies",
@@ -60,6 +72,7 @@ gateway = false
 balance = "round_robin"
 timeouts = { connect = "1s", first_byte = "15s", idle = "60s" }
 pool = { idle_per_worker = 64, idle_timeout = "60s", max_connections = 1024 }
+breaker = { max_pending = 1024 }
 reads_bodies = true
 
 [upstreams.idp]
@@ -70,7 +83,10 @@ endpoints = ["${IDP:-127.0.0.1:9001}"]
 static TIMEOUTS: Words = Words {
     about: "How long the gateway waits for an endpoint.",
     keys: &[
-        ("connect", "For a connection."),
+        (
+            "connect",
+            "For a connection, and before that for a place in a full pool.",
+        ),
         (
             "first_byte",
             "From the request sent to the head of the response.",
@@ -105,6 +121,7 @@ pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstre
             )
         });
         let pool = table.sub("pool", pool);
+        let max_pending = table.sub("breaker", breaker);
         let reads_bodies = table.or("reads_bodies", Default::Bool(false), |item| item.bool());
         table.later(&LATER);
         Some(Upstream {
@@ -116,6 +133,7 @@ pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstre
             first_byte_timeout,
             idle_timeout,
             pool,
+            max_pending,
             reads_bodies,
         })
     })
@@ -153,7 +171,7 @@ static POOL: Words = Words {
         ("idle_timeout", "How long one may idle."),
         (
             "max_connections",
-            "Open connections over all workers. A request beyond it gets 503.",
+            "Open connections over all workers, idle ones too. A request beyond it has an idle one make way, or waits: as long as `timeouts.connect`, then 503.",
         ),
     ],
     example: "",
@@ -170,6 +188,22 @@ fn pool(table: &mut Table<'_>) -> Pool {
             item.count(1)
         }),
     }
+}
+
+static BREAKER: Words = Words {
+    about: "What the gateway holds back from an upstream.",
+    keys: &[(
+        "max_pending",
+        "Requests, over all workers, that may wait for one of `pool.max_connections`. One beyond gets 503 at once. `0`: none waits.",
+    )],
+    example: "",
+};
+
+fn breaker(table: &mut Table<'_>) -> usize {
+    table.words(&BREAKER);
+    let max_pending = table.or("max_pending", Default::Integer(1024), |item| item.count(0));
+    table.later(&LATER_OF_BREAKER);
+    max_pending
 }
 
 fn endpoints(item: &Item<'_>) -> Option<Vec<SocketAddr>> {

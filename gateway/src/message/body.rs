@@ -4,6 +4,7 @@
 
 mod client;
 mod outgoing;
+mod pace;
 
 use bytes::Bytes;
 use http::Method;
@@ -14,6 +15,7 @@ use super::error::ErrorKind;
 
 pub use client::{ClientBody, Progress, discard};
 pub use outgoing::Outgoing;
+pub use pace::Pace;
 
 /// Whether requests of this method usually carry a body, which every server reads. What comes with another one may be
 /// left unread, and be taken for the next request (RFC 9110, section 9.3.1).
@@ -30,7 +32,7 @@ pub enum BodyFault {
     /// More bytes than the limit.
     #[error("the body is larger than the limit")]
     TooLarge,
-    /// Nothing came for too long.
+    /// Nothing came for too long, or too little.
     #[error("the body did not arrive in time")]
     Timeout,
     /// The peer broke it off, or its framing is wrong.

@@ -1,7 +1,7 @@
 //! Types of bodies (RFC 9110, section 8.3), and the ranges of them that a plugin means.
 
-use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
 
 /// The longest type that is looked at, bytes (RFC 6838, section 4.2, has 127 for each half).
 const LONGEST: usize = 255;
@@ -65,6 +65,13 @@ impl MediaType {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether a message is one of gRPC.
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    let said = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let rest = said.and_then(|said| said.strip_prefix(b"application/grpc"));
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
 }
 
 impl MediaRange {
@@ -260,5 +267,19 @@ mod tests {
         assert!(!types(&["text/*"], &[], true).exempts());
         assert!(types(&["text/*"], &["image/*"], true).exempts());
         assert!(types(&["text/*"], &[], false).exempts());
+    }
+
+    #[test]
+    fn grpc_is_told_by_its_type() {
+        for (said, is) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc; x=y", true),
+            ("application/grpc-web", false),
+            ("application/json", false),
+        ] {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(said))]);
+            assert_eq!(is_grpc(&headers), is, "{said}");
+        }
     }
 }

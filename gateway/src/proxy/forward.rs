@@ -21,7 +21,7 @@ use crate::message::error::ErrorKind;
 use crate::message::head::ResponseHead;
 use crate::message::interim::Interim;
 use crate::message::via::Via;
-use crate::message::{headers, upgrade};
+use crate::message::{headers, media, upgrade};
 use crate::route::rewrite;
 use crate::server::connection::Connection;
 use crate::telemetry::span;
@@ -111,6 +111,9 @@ async fn attempt(
     hop: Hop<'_>,
     progress: &Progress,
 ) -> Result<Answer, Box<Error>> {
+    if upstream.config.protocol == Protocol::H2 && media::is_grpc(&exchange.request.headers) {
+        progress.may_take_its_time();
+    }
     let picked = upstream.pick(client, None, &Tried::default());
     let picked = picked.ok_or_else(|| {
         let name = upstream.name.to_string();
@@ -206,7 +209,7 @@ fn explain(upstream: &Upstream, exchange: &Parts, error: SendError) -> Error {
     match error.kind {
         ErrorKind::Connect => Error::Connect(name, error.why),
         ErrorKind::ConnectTimeout => Error::ConnectTimeout(name, error.why),
-        ErrorKind::Saturated => Error::Saturated(name),
+        ErrorKind::Saturated => Error::Saturated(name, error.why),
         ErrorKind::UpstreamTimeout => {
             Error::UpstreamTimeout(name, upstream.config.first_byte_timeout)
         }

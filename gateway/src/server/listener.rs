@@ -183,13 +183,10 @@ impl<H: Handler> Acceptor<H> {
 
 /// Waits until the listener may have one more connection, under the limit in force.
 async fn admission(settings: &Settings) -> (Admission, Arc<ListenerRuntime>) {
-    loop {
-        let listener = settings.load_full();
-        // Fails where a reload changed the limit meanwhile: `settings` hold the new one by then.
-        if let Ok(permit) = listener.permits.clone().acquire_owned().await {
-            return (listener.admit(permit), listener);
-        }
-    }
+    // A listener keeps its seats over reloads; whatever else one changed meanwhile counts for this connection.
+    let seat = settings.load_full().seats.take().await;
+    let listener = settings.load_full();
+    (listener.admit(seat), listener)
 }
 
 /// Errors of `accept` that concern the one connection and say nothing about the socket (accept(2), "Error

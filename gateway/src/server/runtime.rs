@@ -3,13 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
+use super::seats::{Seat, Seats};
 use super::tls::Tls;
 use crate::config;
 use crate::message::names;
 use crate::telemetry::metrics::ListenerMetrics;
+use arc_swap::ArcSwap;
 
 /// A listener over all its reloads: what is in it counts for connections that are accepted from now on.
 pub type Settings = Arc<ArcSwap<ListenerRuntime>>;
@@ -23,15 +22,15 @@ pub struct ListenerRuntime {
     pub address: SocketAddr,
     /// TLS, if it is spoken.
     pub tls: Option<Tls>,
-    /// One permit per connection it may still open.
-    pub(crate) permits: Arc<Semaphore>,
+    /// For its connections.
+    pub(super) seats: Arc<Seats>,
     metrics: Arc<ListenerMetrics>,
 }
 
 /// That a connection counts among those of its listener, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Admission {
-    _permit: OwnedSemaphorePermit,
+    _seat: Seat,
     metrics: Arc<ListenerMetrics>,
 }
 
@@ -46,12 +45,12 @@ impl ListenerRuntime {
             .as_ref()
             .map(|tls| Tls::new(tls, config.h1, config.h2))
             .transpose()?;
-        let permits = config.limits.connections.min(Semaphore::MAX_PERMITS);
+        let seats = Seats::new(config.limits.connections);
         Ok(Self {
             config,
             address,
             tls,
-            permits: Arc::new(Semaphore::new(permits)),
+            seats,
             metrics: Arc::default(),
         })
     }
@@ -71,33 +70,28 @@ impl ListenerRuntime {
         })
     }
 
-    /// Counts a connection that has one of [`Self::permits`].
-    pub(crate) fn admit(&self, permit: OwnedSemaphorePermit) -> Admission {
+    /// Counts a connection that has one of [`Self::seats`].
+    pub(super) fn admit(&self, seat: Seat) -> Admission {
         self.metrics.opened();
         Admission {
-            _permit: permit,
+            _seat: seat,
             metrics: self.metrics.clone(),
         }
     }
 
-    /// Takes over the count of open connections, where the limit is the same, and the keys of session tickets,
-    /// where the certificates are.
+    /// Takes over the count of open connections, and the keys of session tickets where the certificates are the same.
     #[must_use]
     pub fn succeeding(mut self, previous: &Self) -> Self {
-        if self.config.limits.connections == previous.config.limits.connections {
-            self.permits = previous.permits.clone();
-        }
+        self.seats = previous.seats.clone();
         if let (Some(tls), Some(before)) = (&mut self.tls, &previous.tls) {
             tls.succeed(before);
         }
         self
     }
 
-    /// Called once `successor` is in force: connections that wait under the old limit ask under the new one.
+    /// Called once `successor` is in force: from now on its limit is.
     pub fn retire(&self, successor: &Self) {
-        if !Arc::ptr_eq(&self.permits, &successor.permits) {
-            self.permits.close();
-        }
+        self.seats.resize(successor.config.limits.connections);
     }
 }
 

@@ -89,6 +89,7 @@ pub(super) fn limits() -> config::Limits {
         body: 0,
         header_timeout: Duration::from_millis(300),
         body_idle: Duration::from_millis(300),
+        body_rate: 0,
         idle: Duration::from_millis(400),
         h2_streams: 10,
     }

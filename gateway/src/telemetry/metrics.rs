@@ -86,6 +86,17 @@ pub struct UpstreamMetrics {
     failures: ByKind,
     surplus: Counter,
     open: Gauge,
+    pending: Gauge,
+    refused: ByKind,
+}
+
+/// Why a request gets no connection of a full pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// As many wait as may.
+    QueueFull,
+    /// None came free in time.
+    QueueTimeout,
 }
 
 /// What one listener has.
@@ -149,6 +160,8 @@ impl Metrics {
             failures: ByKind::new(),
             surplus: Counter::new(),
             open: Gauge::new(),
+            pending: Gauge::new(),
+            refused: ByKind::new(),
         })
     }
 
@@ -320,6 +333,19 @@ impl UpstreamMetrics {
     /// A kept connection had bytes that were not asked for.
     pub fn surplus(&self) {
         self.surplus.add(1);
+    }
+
+    /// Requests wait for a connection (or, negative, wait no longer).
+    pub fn waits(&self, by: i64) {
+        self.pending.add(by);
+    }
+
+    /// A request got no connection of a full pool.
+    pub fn refused(&self, why: Refused) {
+        self.refused.add(match why {
+            Refused::QueueFull => "queue_full",
+            Refused::QueueTimeout => "queue_timeout",
+        });
     }
 
     /// A request had no whole answer.

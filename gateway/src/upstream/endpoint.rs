@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Instant;
 
 use http::HeaderValue;
 
 use super::fleet::Gateways;
+use super::places::Places;
 use super::slots::Slot;
 use crate::config;
 use crate::message::depth::TooDeep;
@@ -37,8 +38,8 @@ pub struct Upstream {
 /// What all upstreams of one name have in common, over reloads.
 #[derive(Debug)]
 pub(super) struct State {
-    /// Open connections over all workers.
-    pub(super) open: AtomicUsize,
+    /// Of its pool, over all workers.
+    pub(super) places: Arc<Places>,
     /// Its place among every client's turns.
     pub(super) turn: Slot,
 }

@@ -17,7 +17,7 @@ use tokio::time::timeout_at;
 use super::endpoint::{Endpoint, Picked, Upstream};
 use super::error::SendError;
 use super::h1::Message;
-use super::open::Open;
+use super::places::Open;
 use super::timer::Timer;
 use super::times::Times;
 use crate::message::body::{BodyFault, Outgoing};

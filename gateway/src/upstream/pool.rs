@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use super::endpoint::{Endpoint, Upstream};
 use super::h2;
-use super::open::Open;
+use super::places::{Idle, Keeper, Open, Places, Way};
 use super::timer::Timer;
 
 use crate::clock;
@@ -32,7 +32,7 @@ const KEEP: usize = 16 << 10;
 #[derive(Debug)]
 pub struct Client {
     /// By the slot of the endpoint; the connection used last is at the end.
-    idle: Mutex<Vec<Idle>>,
+    idle: Mutex<Vec<AtRest>>,
     /// Connections of HTTP/2, by the slot of the endpoint: each carries many requests at once.
     shared: Mutex<Vec<Option<h2::Shared>>>,
     /// By the slot of the upstream's turn: how often an endpoint was picked.
@@ -91,16 +91,26 @@ impl Client {
     pub fn sweep(&self) {
         let now = Instant::now();
         let mut idle = self.idle.lock();
-        let expired: Idle = idle
+        let expired: AtRest = idle
             .iter_mut()
             .flat_map(|slot| slot.extract_if(.., |connection| !connection.is_usable(now)))
             .collect();
         drop(idle);
         drop(expired);
+        while let Some(one) = self.find(|it| it.open.is_over()) {
+            drop(one);
+        }
         let closed = |shared: &h2::Shared| shared.is_closed();
         for slot in &mut *self.shared.lock() {
             slot.take_if(|shared| closed(shared));
         }
+    }
+
+    /// Takes out a connection that is wanted, of those that were used last, one to each endpoint.
+    fn find(&self, wanted: impl Fn(&Connection) -> bool) -> Option<Box<Connection>> {
+        let mut idle = self.idle.lock();
+        let mut last = idle.iter_mut();
+        last.find_map(|slot| slot.pop_if(|connection| wanted(connection)))
     }
 
     /// The connection of HTTP/2 to an endpoint, if there is one that takes requests.
@@ -129,6 +139,16 @@ impl Client {
             buffer.clear();
             *self.spare.lock() = buffer;
         }
+    }
+}
+
+impl Keeper for Client {
+    fn give_up(&self, places: &Arc<Places>, endpoint: Option<usize>) -> Option<Idle> {
+        let is_of = |connection: &Connection| {
+            let to = connection.endpoint.slot();
+            connection.open.is_of(places) && endpoint.is_none_or(|endpoint| endpoint == to)
+        };
+        self.find(is_of).map(|connection| connection.into_idle())
     }
 }
 
@@ -162,7 +182,7 @@ pub(super) struct Connection {
 
 /// Boxed, since a connection changes hands several times per exchange.
 #[allow(clippy::vec_box, reason = "the boxes are what is handed around")]
-type Idle = Vec<Box<Connection>>;
+type AtRest = Vec<Box<Connection>>;
 
 impl Connection {
     /// A connection of HTTP/1 over a stream that is open.
@@ -173,6 +193,7 @@ impl Connection {
         endpoint: &Arc<Endpoint>,
         open: Open,
     ) -> Box<Self> {
+        upstream.state.places.know(client);
         Box::new(Self {
             io,
             read: BytesMut::new(),
@@ -208,6 +229,11 @@ impl Connection {
             return;
         };
         let (mut idle, slot) = (client.idle.lock(), self.endpoint.slot());
+        // Under the lock: who waits from now on finds it among the idle ones.
+        if self.open.is_awaited() {
+            drop(idle);
+            return self.into_idle().pass_on();
+        }
         if idle.len() <= slot {
             idle.resize_with(slot + 1, Vec::new);
         }
@@ -225,6 +251,25 @@ impl Connection {
     /// Takes it out of the pool's hands; it counts while [`Open`] lives.
     pub(super) fn into_tunnel(self) -> (Stream, Open) {
         (self.io, self.open)
+    }
+
+    /// Takes it out of this client's hands.
+    fn into_idle(self) -> Idle {
+        let way = Way {
+            endpoint: self.endpoint.slot(),
+            client: self.client.as_ptr().addr(),
+        };
+        let Self { io, open, .. } = self;
+        Idle { io, open, way }
+    }
+
+    /// Whether one that was another request's may carry one more: the kernel holds nothing for it.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        let waiting = self.io.waiting(false);
+        if matches!(waiting, Waiting::Bytes(first) if !is_goodbye(first)) {
+            self.surplus();
+        }
+        waiting == Waiting::Nothing && self.endpoint.is_trusted(clock::recent())
     }
 
     /// The other side sent more than the answer. On a connection that ends anyway it harms no other exchange, and a
@@ -254,14 +299,18 @@ impl Connection {
             Waiting::Nothing => true,
             Waiting::End => false,
             Waiting::Bytes(first) => {
-                // A server that closes an idle connection may say so (RFC 9110, section 15.5.9).
-                if !matches!(&first, b"HTTP/1.1 408" | b"HTTP/1.0 408") {
+                if !is_goodbye(first) {
                     self.surplus();
                 }
                 false
             }
         }
     }
+}
+
+/// Whether it begins what a server may say that closes an idle connection (RFC 9110, section 15.5.9).
+fn is_goodbye(first: [u8; 12]) -> bool {
+    matches!(&first, b"HTTP/1.1 408" | b"HTTP/1.0 408")
 }
 
 impl fmt::Debug for Connection {

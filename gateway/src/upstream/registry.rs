@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Weak};
 
 use dashmap::DashMap;
@@ -11,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::endpoint::{Endpoint, State, Upstream};
 use super::fleet::Fleet;
+use super::places::Places;
 use super::slots::Slots;
 use crate::config;
 use crate::telemetry::metrics::Metrics;
@@ -33,23 +33,25 @@ struct Known {
 }
 
 impl Registry {
-    /// The upstream of a configuration with these gateways.
+    /// The upstream of a configuration with these gateways. Its limit of connections is in force at once.
     pub fn upstream(
         &self,
         config: &config::Upstream,
         fleet: &Fleet,
         metrics: &Metrics,
     ) -> Arc<Upstream> {
+        let (most, metrics) = (config.pool.max_connections, metrics.upstream(&config.name));
         let known = self
             .upstreams
             .entry(config.name.clone())
             .or_insert_with(|| Known {
                 state: Arc::new(State {
-                    open: AtomicUsize::new(0),
+                    places: Places::new(most, metrics.clone()),
                     turn: self.turns.take(),
                 }),
                 endpoints: Mutex::default(),
             });
+        known.state.places.limit(most);
         let mut endpoints = known.endpoints.lock();
         endpoints.retain(|_, endpoint| endpoint.strong_count() > 0);
         let endpoint = |address: &SocketAddr| {
@@ -67,7 +69,7 @@ impl Registry {
             endpoints: config.endpoints.iter().map(endpoint).collect(),
             gateways: fleet.among(config),
             state: known.state.clone(),
-            metrics: metrics.upstream(&config.name),
+            metrics,
             config: config.clone(),
         })
     }

@@ -12,7 +12,7 @@ use super::endpoint::{Endpoint, Picked, Upstream};
 use super::error::SendError;
 use super::h1::{Attempt, Message, Sending};
 use super::h2;
-use super::open::Open;
+use super::places::{Offer, Way};
 use super::pool::{Client, Connection};
 use super::replay::Replayable;
 use super::times::Times;
@@ -22,6 +22,7 @@ use crate::message::body::{BodyFault, Outgoing};
 use crate::message::error::{ErrorKind, Side};
 use crate::message::head::ResponseHead;
 use crate::net::Stream;
+use crate::telemetry::metrics::Refused;
 
 /// Sends a request and waits for the head of the answer, which is counted for the upstream: as a request, or as a
 /// failure by its kind.
@@ -65,12 +66,13 @@ pub async fn send(
     let mut pooled = true;
     loop {
         let kept = pooled.then(|| client.take(&picked, now)).flatten();
-        let reused = kept.is_some();
-        let (connection, since) = match kept {
-            Some(connection) => (connection, now),
+        let (connection, reused, since) = match kept {
+            Some(connection) => (connection, true, now),
             None => {
-                let opened = Box::pin(open(client, upstream, picked.endpoint())).await;
-                (opened.map_err(counted(upstream))?, Instant::now())
+                let (endpoint, deadline) = (picked.endpoint(), times.deadline);
+                let opened = Box::pin(open(client, upstream, endpoint, deadline, pooled)).await;
+                let (connection, reused) = opened.map_err(counted(upstream))?;
+                (connection, reused, Instant::now())
             }
         };
         let again = || {
@@ -127,9 +129,11 @@ async fn send_h2(
     let shared = match client.shared(&picked) {
         Some(shared) => shared,
         None => {
-            let opened = connect(upstream, picked.endpoint()).await;
-            let (io, counted_open) = opened.map_err(counted(upstream))?;
-            let opened = h2::Shared::open(io, picked.endpoint().clone(), counted_open).await;
+            let place = place(client, upstream, &picked, times.deadline).await;
+            let (_, place) = place.map_err(counted(upstream))?.split();
+            let opened = connect(upstream, &picked).await;
+            let io = opened.map_err(counted(upstream))?;
+            let opened = h2::Shared::open(io, picked.endpoint().clone(), place).await;
             let shared = opened.map_err(counted(upstream))?;
             client.share(&picked, shared.clone());
             shared
@@ -151,23 +155,76 @@ fn counted(upstream: &Upstream) -> impl Fn(SendError) -> SendError {
     }
 }
 
-/// Opens a connection of HTTP/1.
+/// A connection of HTTP/1: a new one, or, where the pool is full and `pooled` allows it, one that came to rest
+/// meanwhile; whether it is such a one.
 async fn open(
     client: &Arc<Client>,
     upstream: &Upstream,
     endpoint: &Arc<Endpoint>,
-) -> Result<Box<Connection>, SendError> {
-    let (io, counted) = connect(upstream, endpoint).await?;
-    Ok(Connection::over(io, client, upstream, endpoint, counted))
+    deadline: Option<Instant>,
+    pooled: bool,
+) -> Result<(Box<Connection>, bool), SendError> {
+    let place = place(client, upstream, endpoint, deadline).await?;
+    let (kept, mut open) = place.split();
+    if let Some(io) = kept.filter(|_| pooled) {
+        let mut kept = Connection::over(io, client, upstream, endpoint, open);
+        if kept.is_quiet() {
+            return Ok((kept, true));
+        }
+        open = kept.into_tunnel().1;
+    }
+    let io = connect(upstream, endpoint).await?;
+    let opened = Connection::over(io, client, upstream, endpoint, open);
+    Ok((opened, false))
 }
 
-/// Opens a stream to an endpoint, which counts as open.
-async fn connect(upstream: &Upstream, endpoint: &Endpoint) -> Result<(Stream, Open), SendError> {
-    let full = || {
-        let why = "every connection of the pool is taken";
-        SendError::new(ErrorKind::Saturated, why)
+/// A place for one more connection. Where the pool is full, an idle connection makes way, or the request waits its turn.
+async fn place(
+    client: &Arc<Client>,
+    upstream: &Upstream,
+    endpoint: &Endpoint,
+    deadline: Option<Instant>,
+) -> Result<Offer, SendError> {
+    let places = &upstream.state.places;
+    if let Some(free) = places.take() {
+        return Ok(Offer::Place(free));
+    }
+    let way = Way {
+        endpoint: endpoint.slot(),
+        client: Arc::as_ptr(client).addr(),
     };
-    let counted = Open::count(upstream).ok_or_else(full)?;
+    let (patience, most) = (upstream.config.connect_timeout, upstream.config.max_pending);
+    let (until, is_late) = match (Instant::now() + patience, deadline) {
+        (patience, Some(deadline)) if deadline < patience => (deadline, true),
+        (patience, _) => (patience, false),
+    };
+    let refused = match places.wait(way, most, until).await {
+        Ok(offer) => return Ok(offer),
+        Err(refused) => refused,
+    };
+    let full = format!(
+        "all {} connections of the pool are taken",
+        upstream.config.pool.max_connections
+    );
+    let (kind, why) = match refused {
+        Refused::QueueFull => (
+            ErrorKind::Saturated,
+            format!("{full}, and {most} requests wait"),
+        ),
+        Refused::QueueTimeout if is_late => (ErrorKind::Deadline, full),
+        Refused::QueueTimeout => (
+            ErrorKind::Saturated,
+            format!("{full}, and none came free within {patience:?}"),
+        ),
+    };
+    if kind == ErrorKind::Saturated {
+        upstream.metrics.refused(refused);
+    }
+    Err(SendError::new(kind, why))
+}
+
+/// Opens a stream to an endpoint.
+async fn connect(upstream: &Upstream, endpoint: &Endpoint) -> Result<Stream, SendError> {
     let (limit, address) = (upstream.config.connect_timeout, endpoint.address);
     let opening = async {
         let tcp = TcpStream::connect(address).await?;
@@ -175,7 +232,7 @@ async fn connect(upstream: &Upstream, endpoint: &Endpoint) -> Result<(Stream, Op
         std::io::Result::Ok(Stream::Plain(tcp))
     };
     let (kind, why) = match timeout(limit, opening).await {
-        Ok(Ok(stream)) => return Ok((stream, counted)),
+        Ok(Ok(stream)) => return Ok(stream),
         // The kernel too gives up after a while.
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::TimedOut => {
             (ErrorKind::ConnectTimeout, format!("{address}: {error}"))

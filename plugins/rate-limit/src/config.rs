@@ -47,7 +47,7 @@ pub struct Config {
     /// Whether requests pass (`open`, the default) while the counters cannot be reached.
     #[serde(default)]
     on_store_error: OnStoreError,
-    /// Whether every route counts for itself (`route`, the default), or equal limits count together (`global`).
+    /// Whether every route counts for itself (`route`, the default), or limits of one name count together (`global`).
     #[serde(default)]
     scope: Scope,
 }

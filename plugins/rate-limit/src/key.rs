@@ -67,24 +67,23 @@ pub(crate) enum Written {
 }
 
 impl Key {
-    /// The key of a limit. Its prefix holds the quota as well as the name, so that two configurations that use one
-    /// name for different quotas do not count into each other.
+    /// The key of a limit. Its prefix holds the name and what the count is made in: another `limit` or `burst` goes on
+    /// with what was used, another algorithm or window counts anew.
     pub(crate) fn new(name: &str, quota: Quota, per_route: bool, mut sources: Vec<Source>) -> Self {
         if per_route && !sources.contains(&Source::Route) {
             sources.insert(0, Source::Route);
         }
         let Quota {
-            limit,
             window_ms,
-            burst,
             algorithm,
+            ..
         } = quota;
         let kind = match algorithm {
             Algorithm::TokenBucket => 't',
             Algorithm::SlidingWindow => 's',
             Algorithm::FixedWindow => 'f',
         };
-        let prefix = format!("{name}\u{1f}{kind}{limit}/{window_ms}/{burst}");
+        let prefix = format!("{name}\u{1f}{kind}{window_ms}");
         Self { prefix, sources }
     }
 

@@ -1,7 +1,6 @@
 //! What a client sends as the body of its request.
 
 use std::fmt;
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,9 +14,9 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use parking_lot::Mutex;
-use tokio::time::Sleep;
 
 use super::BodyFault;
+use super::pace::{Pace, Patience};
 use crate::message::fields::may_trail;
 use crate::message::headers::{is_among, is_padded, remove_where};
 use crate::message::names;
@@ -33,6 +32,8 @@ pub struct Progress {
     fault: Mutex<Option<BodyFault>>,
     /// Trailers of these names do not pass.
     forgotten: Mutex<Vec<HeaderName>>,
+    /// Whether it may be as slow as it likes, as long as something comes.
+    at_leisure: AtomicBool,
     /// Whether what is not read of it is kept in [`Self::rest`].
     keeps_rest: AtomicBool,
     rest: Mutex<Option<Incoming>>,
@@ -57,6 +58,11 @@ impl Progress {
     /// Has no trailer of these names pass from now on.
     pub fn forget(&self, names: Vec<HeaderName>) {
         *self.forgotten.lock() = names;
+    }
+
+    /// Has it come as slowly as it likes, as long as something comes.
+    pub fn may_take_its_time(&self) {
+        self.at_leisure.store(true, Relaxed);
     }
 
     /// Why it broke, if it did.
@@ -105,7 +111,8 @@ pub async fn discard(mut rest: Incoming, deadline: Option<Instant>) -> bool {
 const DISCARDED: u64 = 64 << 10;
 const DISCARD_TIME: Duration = Duration::from_millis(150);
 
-/// The body of the client's request: limited in size, and in the time between two frames. Its trailers have what may
+/// The body of the client's request: limited in size, in the time between two frames, and at
+/// the lower end in speed. Its trailers have what may
 /// trail, under names that the listener lets pass.
 pub struct ClientBody {
     /// None only when it is dropped.
@@ -113,19 +120,19 @@ pub struct ClientBody {
     /// What was read already, by a phase that wanted to hold it and met its limit.
     prefix: Option<Bytes>,
     limit: u64,
-    idle: Patience,
+    patience: Patience,
     /// None where no trailers can come.
     names: Option<Arc<names::Rule>>,
     progress: Arc<Progress>,
 }
 
 impl ClientBody {
-    /// Wraps a body of at most `limit` bytes (0: no limit) and at most `idle` between two frames. `keeps_rest`: what
-    /// nobody reads of it can be had from the progress. `names` says which trailers pass.
+    /// Wraps a body of at most `limit` bytes (0: no limit) that comes at this pace. `keeps_rest`: what nobody reads of it
+    /// can be had from the progress. `names` says which trailers pass.
     pub fn new(
         incoming: Incoming,
         limit: u64,
-        idle: Duration,
+        pace: Pace,
         keeps_rest: bool,
         names: &Arc<names::Rule>,
     ) -> (Self, Arc<Progress>) {
@@ -140,7 +147,7 @@ impl ClientBody {
             incoming: Some(incoming),
             prefix: None,
             limit,
-            idle: Patience::new(idle),
+            patience: Patience::new(pace),
             names: comes.then(|| names.clone()),
             progress: progress.clone(),
         };
@@ -207,7 +214,8 @@ impl http_body::Body for ClientBody {
         };
         match Pin::new(incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(mut frame))) => {
-                self.idle.met();
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                self.patience.met(length);
                 if let Some(data) = frame.data_ref() {
                     let received = self.progress.received() + data.len() as u64;
                     self.progress.received.store(received, Relaxed);
@@ -230,7 +238,10 @@ impl http_body::Body for ClientBody {
                 Poll::Ready(None)
             }
             Poll::Pending => {
-                ready!(self.idle.poll(cx));
+                let Self {
+                    patience, progress, ..
+                } = &mut *self;
+                ready!(patience.poll(cx, || progress.at_leisure.load(Relaxed)));
                 self.fail(BodyFault::Timeout)
             }
         }
@@ -250,32 +261,6 @@ impl http_body::Body for ClientBody {
             Some(exact) => SizeHint::with_exact(exact + read),
             None => SizeHint::default(),
         }
-    }
-}
-
-/// A clock that exists only while a body is waited for.
-struct Patience {
-    limit: Duration,
-    sleep: Option<Pin<Box<Sleep>>>,
-}
-
-impl Patience {
-    fn new(limit: Duration) -> Self {
-        Self { limit, sleep: None }
-    }
-
-    /// What was waited for came.
-    fn met(&mut self) {
-        self.sleep = None;
-    }
-
-    /// Ready when patience is at its end.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let limit = self.limit;
-        self.sleep
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)))
-            .as_mut()
-            .poll(cx)
     }
 }
 

@@ -4,12 +4,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::HOST;
-use http::{HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::under_way::{Ended, Fetch};
+use crate::exchange;
 use crate::message::depth::MAX_DEPTH;
 use crate::message::fields::is_own;
+use crate::message::headers::X_REQUEST_ID;
 use crate::message::path;
 use crate::plugin::host::bindings::gateway::plugin::types::{Header, Response};
 use crate::plugin::host::bindings::gateway::plugin::upstream::{Error, Request};
@@ -18,6 +20,12 @@ use crate::upstream::{FetchError, SubRequest, fetch};
 
 /// Sub-requests of one `send-all` or `start-all`.
 const AT_ONCE: usize = 64;
+
+/// W3C Trace Context.
+static TRACE: [HeaderName; 2] = [
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+];
 
 impl Guest {
     pub(super) async fn send(
@@ -105,9 +113,11 @@ impl Guest {
         let deadline = request.timeout_ms.map_or(latest, |ms| {
             latest.min(Instant::now() + Duration::from_millis(ms.into()))
         });
+        let mut request = translate(request)?;
+        relate(request.headers_mut(), exchange);
         let sub = SubRequest {
             upstream,
-            request: translate(request)?,
+            request,
             depth: exchange.client.depth,
             body_limit: self.shared.plugin.body_limit,
             deadline,
@@ -163,6 +173,23 @@ fn answer(response: http::Response<Bytes>) -> Response {
         status: head.status.as_u16(),
         headers,
         body: body.into(),
+    }
+}
+
+/// Has a sub-request say which exchange it is made for: by its id, and by the trace that it is part of. What the plugin
+/// says itself stays.
+fn relate(fields: &mut HeaderMap, exchange: &exchange::Parts) {
+    // Where there is no room for them, the plugin's own fields come first.
+    if !fields.contains_key(&X_REQUEST_ID) {
+        let _full = fields.try_append(&X_REQUEST_ID, exchange.client.id.clone());
+    }
+    if TRACE.iter().any(|name| fields.contains_key(name)) {
+        return;
+    }
+    for name in &TRACE {
+        for value in exchange.request.headers.get_all(name) {
+            let _full = fields.try_append(name, value.clone());
+        }
     }
 }
 

@@ -278,6 +278,29 @@ impl Metrics {
             encoder,
             ("gateway_upstream_connections", "Open connections"),
             open,
+        )?;
+        let pending = upstreams
+            .iter()
+            .map(|(upstream, metrics)| ([name(upstream)], metrics.pending.sum()));
+        gauges(
+            encoder,
+            (
+                "gateway_upstream_pending",
+                "Requests that wait for a connection of a full pool",
+            ),
+            pending,
+        )?;
+        let refused = upstreams.iter().flat_map(|(upstream, metrics)| {
+            let refused = metrics.refused.sums().into_iter();
+            refused.map(move |(why, count)| ([name(upstream), ("reason", why.to_owned())], count))
+        });
+        counters(
+            encoder,
+            (
+                "gateway_upstream_refused",
+                "Requests that got no connection of a full pool",
+            ),
+            refused,
         )
     }
 }

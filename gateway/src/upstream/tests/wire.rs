@@ -18,7 +18,6 @@ use super::*;
 use crate::message::body::Outgoing;
 use crate::net::Stream;
 use crate::upstream::h1::{Attempt, Sending};
-use crate::upstream::open::Open;
 use crate::upstream::pool::Connection;
 
 /// Runs a test on a worker-like thread, for at most ten seconds.
@@ -195,7 +194,7 @@ fn a_connection_of_http_1_is_the_same_over_tls_and_is_kept() {
         });
         let (client, upstream) = (Arc::new(Client::default()), upstream(&["[::1]:1"]));
         let picked = upstream.pick(&client, None, &Tried::default()).unwrap();
-        let open = Open::count(&upstream).unwrap();
+        let open = upstream.state.places.take().unwrap();
         let connection = Connection::over(io, &client, &upstream, picked.endpoint(), open);
         let (path, headers) = (PathAndQuery::from_static("/x"), HeaderMap::new());
         let authority = picked.authority.clone();
@@ -225,7 +224,7 @@ fn a_connection_of_http_1_is_the_same_over_tls_and_is_kept() {
 
 /// A connection over this stream comes to rest.
 fn give_back(io: Stream, client: &Arc<Client>, upstream: &Upstream) {
-    let open = Open::count(upstream).unwrap();
+    let open = upstream.state.places.take().unwrap();
     Connection::over(io, client, upstream, &upstream.endpoints[0], open).give_back();
 }
 
