@@ -38,6 +38,20 @@ fn an_admin_token_holds_from_the_reload_on_and_the_old_one_no_longer() {
 }
 
 #[test]
+fn listeners_that_all_take_a_free_port_stay_open() {
+    let config = config().with("[[listeners]]\nname = 'second'\naddress = '127.0.0.1:0'");
+    let gateway = Gateway::start(&config);
+    for _ in 0..2 {
+        assert_eq!(gateway.post("/reload").status, 200);
+    }
+    let text = gateway.text();
+    assert_eq!(text.matches(" listening listener=").count(), 2, "{text}");
+    for listener in ["public", "second"] {
+        assert_eq!(get(gateway.listener(listener), "/", &[]).status, 204);
+    }
+}
+
+#[test]
 fn what_only_a_restart_applies_stays_in_force_and_is_said() {
     let gateway = Gateway::start(&config().server("grace = '30s'"));
     let before = get(gateway.admin(), "/config", &[]).json();

@@ -103,8 +103,8 @@ fn no_body_of_any_shape_is_answered_with_a_failure_of_the_gateway() {
             let answer = get(public, &format!("/edited/{number}"), &[key]);
             assert_eq!(answer.status, 200, "response: {}", said(&answer));
         }
-        // A part that is nested deeper than 64 is none, as `aggregate` documents.
-        if sample.is_sound && !sample.is_deep {
+        // A part that is nested deeper than 64 is none, nor one with half a surrogate pair, as `aggregate` documents.
+        if sample.is_sound && !sample.is_deep && !shape.contains("surrogate") {
             let answer = get(public, &format!("/joined/{number}"), &[key]);
             assert_eq!(answer.status, 200, "joined: {}", said(&answer));
         }

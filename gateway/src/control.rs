@@ -42,6 +42,9 @@ const NOTICE: Duration = Duration::from_millis(100);
 /// Reloads of one kind that may wait for a compiler at once; what asks for more waits.
 const RELOADS: usize = 64;
 
+/// How far the clock of a file system may be behind.
+const BEHIND: Duration = Duration::from_millis(20);
+
 /// Connections the kernel keeps for the admin listener.
 const ADMIN_BACKLOG: u32 = 1024;
 
@@ -253,10 +256,13 @@ fn start_watch(
                     }
                     let (all, since) = wanted.borrow_and_update().clone();
                     watch_all(&mut watcher, &all);
-                    // The clock of a file system may be a tick behind.
-                    let late = watcher.changed_since(since - Duration::from_millis(20));
+                    let late = watcher.changed_since(since - BEHIND);
                     if let (false, Some(gateway)) = (late.is_empty(), gateway.upgrade()) {
-                        reloads.spawn(async move { gateway.files_changed(&late).await });
+                        reloads.spawn(async move {
+                            // So that what is read then is late no more.
+                            tokio::time::sleep(BEHIND).await;
+                            gateway.files_changed(&late).await;
+                        });
                     }
                 }
                 changed = changes.recv(), if reloads.len() < RELOADS => {

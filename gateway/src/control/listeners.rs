@@ -14,18 +14,20 @@ use crate::server::{ListenerRuntime, Settings};
 use crate::telemetry::metrics::Metrics;
 use crate::worker::{Handle, Order};
 
-/// What is open, by the address in the configuration (port 0 stays port 0 here).
+/// A listener of the configuration: its name, and its address there (port 0 stays port 0 here, and several may have it).
+type Key = (Arc<str>, SocketAddr);
+
+/// What is open.
 #[derive(Debug)]
 pub(super) struct Listeners {
     metrics: Arc<Metrics>,
-    open: HashMap<SocketAddr, Open>,
+    open: HashMap<Key, Open>,
     /// Ports that this process has had: its workers may not have closed all sockets there yet.
     had: HashSet<u16>,
 }
 
 #[derive(Debug)]
 struct Open {
-    name: Arc<str>,
     settings: Settings,
     closed: CancellationToken,
 }
@@ -33,8 +35,8 @@ struct Open {
 /// What was bound and is not open yet: dropping it changes nothing.
 #[derive(Debug)]
 pub(super) struct Bound {
-    new: Vec<(SocketAddr, ListenerRuntime, Vec<TcpListener>)>,
-    kept: Vec<(SocketAddr, ListenerRuntime)>,
+    new: Vec<(Key, ListenerRuntime, Vec<TcpListener>)>,
+    kept: Vec<(Key, ListenerRuntime)>,
 }
 
 impl Bound {
@@ -74,17 +76,12 @@ impl Listeners {
                         format!("listener `{name}`: rustls does not take the certificates")
                     })
             };
-            match self
-                .open
-                .get(&listener.address)
-                .filter(|open| open.name == *name)
-            {
+            let key = (name.clone(), listener.address);
+            match self.open.get(&key) {
                 Some(open) => {
                     let previous = open.settings.load();
-                    bound.kept.push((
-                        listener.address,
-                        runtime(previous.address)?.succeeding(&previous),
-                    ));
+                    let runtime = runtime(previous.address)?.succeeding(&previous);
+                    bound.kept.push((key, runtime));
                 }
                 None => {
                     let beside = self.beside(listener.address, &bound);
@@ -93,9 +90,7 @@ impl Listeners {
                         format!("listener `{name}`: cannot listen on {}", listener.address)
                     })?;
                     let address = sockets[0].local_addr()?;
-                    bound
-                        .new
-                        .push((listener.address, runtime(address)?, sockets));
+                    bound.new.push((key, runtime(address)?, sockets));
                 }
             }
         }
@@ -105,7 +100,7 @@ impl Listeners {
     /// Who may be there already: a listener of this process that has another name or address on the same port.
     fn beside(&self, address: SocketAddr, bound: &Bound) -> Beside {
         let port = address.port();
-        let same = |(_, runtime, _): &(_, ListenerRuntime, _)| runtime.address.port() == port;
+        let same = |(_, runtime, _): &(Key, ListenerRuntime, _)| runtime.address.port() == port;
         match self.had.contains(&port) || bound.new.iter().any(same) {
             true => Beside::Others,
             false => Beside::Nobody,
@@ -114,17 +109,17 @@ impl Listeners {
 
     /// Opens what was bound, hands open listeners their new settings, and closes what is no longer named.
     pub(super) async fn open(&mut self, bound: Bound, workers: &[Handle]) {
-        let stays = |address: &SocketAddr| bound.kept.iter().any(|(kept, _)| kept == address);
-        self.open.retain(|address, open| {
-            let stays = stays(address);
+        self.open.retain(|key, open| {
+            let stays = bound.kept.iter().any(|(kept, _)| kept == key);
             if !stays {
-                tracing::info!(listener = %open.name, %address, "closing");
+                let (listener, address) = key;
+                tracing::info!(%listener, %address, "closing");
                 open.closed.cancel();
             }
             stays
         });
-        for (address, settings) in bound.kept {
-            if let Some(open) = self.open.get(&address) {
+        for (key, settings) in bound.kept {
+            if let Some(open) = self.open.get(&key) {
                 let settings = Arc::new(settings);
                 open.settings.swap(settings.clone()).retire(&settings);
             }
@@ -132,7 +127,7 @@ impl Listeners {
         for (key, runtime, sockets) in bound.new {
             self.had.insert(runtime.address.port());
             let closed = CancellationToken::new();
-            let (name, address) = (runtime.config.name.clone(), runtime.address);
+            let address = runtime.address;
             let settings: Settings = Arc::new(ArcSwap::from_pointee(runtime));
             for (worker, socket) in workers.iter().zip(sockets) {
                 let order = Order::Listen {
@@ -142,15 +137,8 @@ impl Listeners {
                 };
                 worker.order(order).await;
             }
-            tracing::info!(listener = %name, %address, "listening");
-            self.open.insert(
-                key,
-                Open {
-                    name,
-                    settings,
-                    closed,
-                },
-            );
+            tracing::info!(listener = %key.0, %address, "listening");
+            self.open.insert(key, Open { settings, closed });
         }
     }
 }
