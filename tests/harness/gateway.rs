@@ -228,7 +228,8 @@ impl Gateway {
         let text = get(self.admin(), "/metrics", &[]).text();
         let found = text
             .lines()
-            .find_map(|each| each.strip_prefix(line)?.trim().parse().ok());
+            .filter_map(|each| each.strip_prefix(line))
+            .find_map(|rest| rest.trim_start_matches("{}").trim().parse().ok());
         found.unwrap_or(0.0)
     }
 

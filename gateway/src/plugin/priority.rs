@@ -4,6 +4,25 @@
 /// a processor. The lowest priority would take nearly none, and a swap on a busy machine would not come.
 pub(super) const COMPILER: i32 = 10;
 
+/// Has the calling thread run as soon as it wakes, where the system allows it: a kernel may leave a thread that has just
+/// woken running for milliseconds, whatever the niceness of who shares its processor. For a thread that hardly computes.
+pub(super) fn go_first(or_niceness: i32) {
+    #[cfg(target_os = "linux")]
+    {
+        use thread_priority::{
+            RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+            set_thread_priority_and_policy, thread_native_id,
+        };
+        let fifo = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
+        let lowest =
+            ThreadPriority::from_posix(thread_priority::ScheduleParams { sched_priority: 1 });
+        if set_thread_priority_and_policy(thread_native_id(), lowest, fifo).is_ok() {
+            return;
+        }
+    }
+    set_niceness(or_niceness);
+}
+
 /// Gives the calling thread this niceness, where the system has one and allows it.
 pub(super) fn set_niceness(niceness: i32) {
     #[cfg(target_os = "linux")]

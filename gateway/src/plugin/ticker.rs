@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-use super::priority::set_niceness;
+use super::priority::go_first;
 use crate::telemetry::metrics::Metrics;
 
 /// The time between two ticks of the epoch: the grain of `cpu`.
@@ -16,8 +16,8 @@ pub(super) const TICK: Duration = Duration::from_millis(1);
 const IDLE: Duration = Duration::from_millis(50);
 /// Ticks without a guest, after which there are fewer.
 const QUIET: u32 = 64;
-/// The niceness of the clock. A late tick is processor time that a guest has without being asked for it: where the
-/// process may not go before others, ticks are as punctual as the machine is idle.
+/// The niceness of the clock where it has no priority of real time. A late tick is processor time that a guest has
+/// without being asked for it: where the process may not go before others, ticks are as punctual as the machine is idle.
 const NICENESS: i32 = -15;
 
 /// What guests tell the ticking thread.
@@ -88,7 +88,7 @@ impl Ticker {
         let thread = thread::Builder::new()
             .name("epoch".to_owned())
             .spawn(move || {
-                set_niceness(NICENESS);
+                go_first(NICENESS);
                 let _once = marked.thread.set(thread::current());
                 let (mut last, mut quiet) = (Instant::now(), QUIET);
                 while !stopped.load(Ordering::Relaxed) {
