@@ -20,6 +20,7 @@ mod grants;
 mod held;
 mod host;
 mod instance;
+mod lately;
 mod limits;
 mod linked;
 mod loader;

@@ -133,6 +133,19 @@ fn slow_calls_of_one_plugin_take_a_quarter_of_a_worker_and_the_operator_is_told(
 }
 
 #[test]
+fn a_slow_call_that_is_alone_on_an_idle_worker_does_not_wait_for_its_share() {
+    let origin = Origin::start();
+    let plugin = "cpu = \"200ms\"\ntimeout = \"20s\"";
+    let gateway = Gateway::start(&config(&origin, "loop", plugin));
+    for _ in 0..5 {
+        assert_eq!(get(gateway.listener("public"), "/hostile", &[]).status, 500);
+    }
+    // What it had before anything was known of the worker may have been more than its share.
+    let throttled = gateway.metric("gateway_plugin_throttled_total{plugin=\"hostile\"}");
+    assert!(throttled <= 1.0, "{throttled} of 5 waited");
+}
+
+#[test]
 fn slow_calls_of_all_plugins_take_half_of_a_worker() {
     let origin = Origin::start();
     assert_share(&looping(&origin, "loop", 4), 4, 2);

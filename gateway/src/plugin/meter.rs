@@ -141,14 +141,14 @@ fn nanos(time: Duration) -> u64 {
 
 /// What the calling thread has used of the processors, nanoseconds.
 #[cfg(unix)]
-fn thread_time() -> u64 {
+pub(super) fn thread_time() -> u64 {
     let clock = nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID;
     clock.now().map_or(0, |time| nanos(time.into()))
 }
 
 /// Without such a clock, the time that passes.
 #[cfg(not(unix))]
-fn thread_time() -> u64 {
+pub(super) fn thread_time() -> u64 {
     static BEGAN: std::sync::LazyLock<std::time::Instant> =
         std::sync::LazyLock::new(std::time::Instant::now);
     nanos(BEGAN.elapsed())
