@@ -73,6 +73,14 @@ fn an_upstream_that_takes_no_connection_in_time_is_504() {
 }
 
 #[test]
+fn the_timeout_of_a_route_bounds_connecting_too() {
+    let (listener, _queue) = full();
+    let (connect, route) = ("timeouts = { connect = \"20s\" }", "timeout = \"200ms\"");
+    let gateway = gateway(listener.local_addr().unwrap(), connect, route);
+    assert_eq!(failed(&gateway, "deadline").status, 504);
+}
+
+#[test]
 fn an_answer_that_does_not_begin_in_time_is_504_and_its_connection_is_closed() {
     let upstream = Recorder::start();
     let first_byte = "timeouts = { first_byte = \"200ms\" }";
@@ -122,7 +130,7 @@ fn a_full_pool_is_503_until_a_connection_is_free() {
     let refused = failed(&gateway, "saturated");
     assert_eq!(refused.status, 503);
     assert_eq!(refused.header("retry-after"), Some("1"));
-    gateway.wait_for("all 1 connections of the pool are taken, and none came free within 200ms");
+    gateway.wait_for("all 1 connections that `pool.max_connections` allows are taken, and none came free within the 200ms");
     upstream.send(0, OK);
     assert_eq!(read_answer(&mut first).status, 200);
     let mut next = ask(&gateway);

@@ -327,6 +327,10 @@ fn patterns(table: &mut Table<'_>, key: &'static str) -> HeaderPatterns {
         }
         let prefix = text.strip_suffix('*');
         match HeaderName::try_from(prefix.unwrap_or(text)) {
+            Ok(name) if name.as_str().contains('*') => item.fault(format!(
+                "{} is no pattern; `*` stands for what follows a prefix, such as `x-user-*`, or alone for all",
+                item.quoted()
+            )),
             Ok(name) if prefix.is_some() => prefixes.push(name.as_str().to_owned()),
             Ok(name) => exact.push(name),
             Err(_) => item.fault(format!(

@@ -70,7 +70,7 @@ pub(super) fn size(text: &str) -> Result<u64, Reason> {
     number(
         text,
         &SIZES,
-        "KiB",
+        "B",
         "\"512B\", \"64KiB\", \"10MiB\" or \"1GiB\"",
     )
 }
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(size("1GiB"), Ok(1 << 30));
         assert!(wrong(size("10MB")).ends_with("write \"10MiB\""));
         assert!(wrong(size("10k")).ends_with("write \"10KiB\""));
-        assert!(wrong(size("10")).contains("needs a unit"));
+        assert_eq!(wrong(size("10")), "needs a unit; write \"10B\"");
         assert!(size("ten").is_err());
         assert!(size("").is_err());
     }

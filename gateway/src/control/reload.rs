@@ -166,6 +166,10 @@ impl Gateway {
             self.metrics.swap(name, "refused");
             self.swaps.note(name, Err(joined(reasons)));
         }
+        if result.is_ok() {
+            // Also where the file holds the version in force again: what was refused before is over.
+            self.swaps.note(name, Ok(()));
+        }
         match &result {
             Ok(done) => tracing::info!(
                 plugin = name,

@@ -154,9 +154,17 @@ impl Room {
         account.spares.push(spare);
     }
 
-    /// Whether a call waits for room: then nothing is kept for later.
+    /// Whether a call waits for room, and the plugin has more than is guaranteed to it: then nothing of it is kept for
+    /// later. What is guaranteed it keeps, whoever waits.
     pub(super) fn is_short(&self) -> bool {
-        self.rooms.waiting.load(Ordering::Relaxed) > 0
+        self.rooms.waiting.load(Ordering::Relaxed) > 0 && self.is_over()
+    }
+
+    #[cold]
+    fn is_over(&self) -> bool {
+        let ledger = self.rooms.ledger.lock();
+        let account = ledger.accounts.get(&self.name);
+        account.is_some_and(|account| account.used > ledger.guaranteed(account))
     }
 
     /// The room of the process, and the most that this plugin can have of it.
@@ -394,6 +402,21 @@ mod tests {
         assert!(busy.cover(400));
         assert!(over.drop_one(), "one is left beside the share");
         assert!(within.drop_one(), "what is within a share is kept");
+    }
+
+    #[tokio::test]
+    async fn what_is_guaranteed_is_kept_whoever_waits() {
+        let (_rooms, of) = rooms(800, &["a", "b"]);
+        let (mut greedy, mut modest) = (Lease::new(of[0].clone()), Lease::new(of[1].clone()));
+        assert!(greedy.cover(600) && modest.cover(100));
+        let (room, far) = (of[0].clone(), Instant::now() + Duration::from_secs(20));
+        let waits = tokio::spawn(async move { Lease::new(room).cover_by(200, far).await });
+        while of[0].rooms.waiting.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(of[0].is_short() && !of[1].is_short());
+        drop(greedy);
+        assert!(waits.await.unwrap());
     }
 
     #[tokio::test]

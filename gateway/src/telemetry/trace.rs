@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use super::outlet::{Destination, Outlet};
@@ -43,13 +43,17 @@ pub fn init() -> io::Result<()> {
         .with_span_events(FmtSpan::CLOSE)
         .with_writer(move || Lines(outlet))
         .with_ansi(io::stderr().is_terminal());
-    let started = if std::env::var_os(FORMAT).is_some_and(|format| format == "json") {
+    let format = std::env::var_os(FORMAT).unwrap_or_default();
+    let started = if format == "json" {
         log.json().with_ansi(false).flatten_event(true).try_init()
     } else {
         log.try_init()
     };
     if let (Ok(()), Some(error)) = (started, fault) {
         tracing::warn!(%error, "{FILTER} is not a filter: expected such as \"info\"; logging at {DEFAULT}");
+    }
+    if !["", "json", "text"].iter().any(|known| format == *known) {
+        tracing::warn!("{FORMAT} is {format:?}: expected \"json\" or \"text\"; logging as text");
     }
     Ok(())
 }
@@ -100,18 +104,29 @@ impl Write for Lines {
 }
 
 /// The filter, and what is wrong with what was asked for.
-fn filter(wanted: &str) -> (EnvFilter, Option<ParseError>) {
+fn filter(wanted: &str) -> (EnvFilter, Option<String>) {
     let (filter, fault) = match wanted.trim() {
         "" => (EnvFilter::new(DEFAULT), None),
-        wanted => match EnvFilter::try_new(wanted) {
+        wanted => match parse(wanted) {
             Ok(filter) => (filter, None),
-            Err(error) => (EnvFilter::new(DEFAULT), Some(error)),
+            Err(fault) => (EnvFilter::new(DEFAULT), Some(fault)),
         },
     };
     match WATCH.parse() {
         Ok(watch) => (filter.add_directive(watch), fault),
-        Err(error) => (filter, Some(error)),
+        Err(error) => (filter, Some(format!("{WATCH}: {error}"))),
     }
+}
+
+/// A word alone that is no level would be the name of a crate, and a misspelt level a filter that lets nothing pass.
+fn parse(wanted: &str) -> Result<EnvFilter, String> {
+    let is_word = |part: &&str| part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let mut words = wanted.split(',').map(str::trim).filter(is_word);
+    let is_sound = |word: &str| word == "gateway" || word.parse::<LevelFilter>().is_ok();
+    if let Some(word) = words.find(|word| !is_sound(word)) {
+        return Err(format!("{word:?} is no level"));
+    }
+    EnvFilter::try_new(wanted).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -123,6 +138,12 @@ mod tests {
         let (bad, fault) = filter("gateway=loud");
         assert_eq!(bad.to_string(), "notify=info,info");
         assert!(fault.is_some());
+        for misspelt in ["warm", "info,inf0", "JSON"] {
+            let (bad, fault) = filter(misspelt);
+            assert_eq!(bad.to_string(), "notify=info,info");
+            assert!(fault.unwrap().ends_with("is no level"));
+        }
+        assert!(filter("warn, gateway").1.is_none());
         let (good, fault) = filter("gateway=debug");
         assert_eq!(good.to_string(), "gateway=debug,notify=info");
         assert!(fault.is_none());

@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
+use super::endpoint::Endpoint;
 use crate::message::error::ErrorKind;
 use crate::net::Stream;
 use crate::telemetry::metrics::{Refused, UpstreamMetrics};
@@ -68,6 +69,8 @@ pub(super) struct Idle {
     pub(super) io: Stream,
     pub(super) open: Open,
     pub(super) way: Way,
+    /// Keeps its slot taken until the connection is passed on.
+    pub(super) endpoint: Arc<Endpoint>,
 }
 
 /// Who keeps idle connections, of all upstreams.
@@ -240,7 +243,12 @@ impl Idle {
     /// Gives the connection, or else its place, to one who waits for it.
     #[cold]
     pub(super) fn pass_on(self) {
-        let Self { io, open, way } = self;
+        let Self {
+            io,
+            open,
+            way,
+            endpoint: _taken,
+        } = self;
         let places = open.of.clone();
         let next = match places.is_over() {
             true => None,

@@ -259,8 +259,15 @@ impl Connection {
             endpoint: self.endpoint.slot(),
             client: self.client.as_ptr().addr(),
         };
-        let Self { io, open, .. } = self;
-        Idle { io, open, way }
+        let Self {
+            io, open, endpoint, ..
+        } = self;
+        Idle {
+            io,
+            open,
+            way,
+            endpoint,
+        }
     }
 
     /// Whether one that was another request's may carry one more: the kernel holds nothing for it.

@@ -131,7 +131,7 @@ async fn send_h2(
         None => {
             let place = place(client, upstream, &picked, times.deadline).await;
             let (_, place) = place.map_err(counted(upstream))?.split();
-            let opened = connect(upstream, &picked).await;
+            let opened = connect(upstream, &picked, times.deadline).await;
             let io = opened.map_err(counted(upstream))?;
             let opened = h2::Shared::open(io, picked.endpoint().clone(), place).await;
             let shared = opened.map_err(counted(upstream))?;
@@ -173,7 +173,7 @@ async fn open(
         }
         open = kept.into_tunnel().1;
     }
-    let io = connect(upstream, endpoint).await?;
+    let io = connect(upstream, endpoint, deadline).await?;
     let opened = Connection::over(io, client, upstream, endpoint, open);
     Ok((opened, false))
 }
@@ -203,18 +203,18 @@ async fn place(
         Err(refused) => refused,
     };
     let full = format!(
-        "all {} connections of the pool are taken",
+        "all {} connections that `pool.max_connections` allows are taken",
         upstream.config.pool.max_connections
     );
     let (kind, why) = match refused {
         Refused::QueueFull => (
             ErrorKind::Saturated,
-            format!("{full}, and {most} requests wait"),
+            format!("{full}, and as many requests wait as `breaker.max_pending` allows, {most}"),
         ),
         Refused::QueueTimeout if is_late => (ErrorKind::Deadline, full),
         Refused::QueueTimeout => (
             ErrorKind::Saturated,
-            format!("{full}, and none came free within {patience:?}"),
+            format!("{full}, and none came free within the {patience:?} of `timeouts.connect`"),
         ),
     };
     if kind == ErrorKind::Saturated {
@@ -223,9 +223,16 @@ async fn place(
     Err(SendError::new(kind, why))
 }
 
-/// Opens a stream to an endpoint.
-async fn connect(upstream: &Upstream, endpoint: &Endpoint) -> Result<Stream, SendError> {
+/// Opens a stream to an endpoint, within `timeouts.connect` and before the deadline of the exchange.
+async fn connect(
+    upstream: &Upstream,
+    endpoint: &Endpoint,
+    deadline: Option<Instant>,
+) -> Result<Stream, SendError> {
     let (limit, address) = (upstream.config.connect_timeout, endpoint.address);
+    let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let is_late = left.is_some_and(|left| left < limit);
+    let limit = left.map_or(limit, |left| left.min(limit));
     let opening = async {
         let tcp = TcpStream::connect(address).await?;
         tcp.set_nodelay(true)?;
@@ -238,10 +245,13 @@ async fn connect(upstream: &Upstream, endpoint: &Endpoint) -> Result<Stream, Sen
             (ErrorKind::ConnectTimeout, format!("{address}: {error}"))
         }
         Ok(Err(error)) => (ErrorKind::Connect, format!("{address}: {error}")),
-        Err(_) => (
-            ErrorKind::ConnectTimeout,
-            format!("{address}: no connection within {limit:?}"),
-        ),
+        Err(_) => {
+            let kind = match is_late {
+                true => ErrorKind::Deadline,
+                false => ErrorKind::ConnectTimeout,
+            };
+            (kind, format!("{address}: no connection within {limit:?}"))
+        }
     };
     Err(SendError::new(kind, why))
 }
