@@ -154,17 +154,19 @@ impl Room {
         account.spares.push(spare);
     }
 
-    /// Whether a call waits for room, and the plugin has more than is guaranteed to it: then nothing of it is kept for
-    /// later. What is guaranteed it keeps, whoever waits.
+    /// Whether a call of the plugin waits for room, or one of another while the plugin has more than is guaranteed to it:
+    /// then nothing of it is kept for later.
     pub(super) fn is_short(&self) -> bool {
-        self.rooms.waiting.load(Ordering::Relaxed) > 0 && self.is_over()
+        self.rooms.waiting.load(Ordering::Relaxed) > 0 && self.is_owing()
     }
 
     #[cold]
-    fn is_over(&self) -> bool {
+    fn is_owing(&self) -> bool {
         let ledger = self.rooms.ledger.lock();
         let account = ledger.accounts.get(&self.name);
-        account.is_some_and(|account| account.used > ledger.guaranteed(account))
+        account.is_some_and(|account| {
+            account.used > ledger.guaranteed(account) || account.turn.try_lock().is_err()
+        })
     }
 
     /// The room of the process, and the most that this plugin can have of it.

@@ -17,7 +17,6 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
-use super::endpoint::Endpoint;
 use crate::message::error::ErrorKind;
 use crate::net::Stream;
 use crate::telemetry::metrics::{Refused, UpstreamMetrics};
@@ -69,8 +68,8 @@ pub(super) struct Idle {
     pub(super) io: Stream,
     pub(super) open: Open,
     pub(super) way: Way,
-    /// Keeps its slot taken until the connection is passed on.
-    pub(super) endpoint: Arc<Endpoint>,
+    /// Its endpoint, whose slot is taken until the connection is passed on.
+    pub(super) endpoint: Arc<dyn fmt::Debug + Send + Sync>,
 }
 
 /// Who keeps idle connections, of all upstreams.
