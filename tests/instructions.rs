@@ -58,6 +58,7 @@ fn compare(what: &str, chain: &str) {
 fn config(origin: &Origin, chain: &str) -> Configuration {
     Configuration::new()
         .without_admin()
+        .server("compile = { time = '5m' }")
         .upstream("origin", origin.address)
         .route("all", "/**", &format!("upstream = 'origin'\n{chain}"))
 }

@@ -33,9 +33,6 @@ const FLUSH: Duration = Duration::from_millis(100);
 /// the end of them, and only then the runtime calls [`next_turn`].
 const STEPS: u32 = 128;
 
-/// Sockets that one look of the event loop tells of, at the most. Connections at rest count on a look that tells of all.
-const EVENTS: usize = 16 << 10;
-
 /// An order to a worker.
 #[derive(Debug)]
 pub enum Order {
@@ -95,7 +92,6 @@ pub fn start(
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .event_interval(STEPS)
-                .max_io_events_per_tick(EVENTS)
                 .on_thread_unpark(next_turn)
                 .build_local(LocalOptions::default());
             let runtime = match runtime {

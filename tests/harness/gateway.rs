@@ -100,7 +100,8 @@ impl Gateway {
         command.args(["run", "--config"]).arg(&file);
         command.env("XDG_CACHE_HOME", cache());
         let mut gateway = Self::spawn(command, directory);
-        gateway.ready();
+        // It may have to compile there, and slowly.
+        gateway.ready_within(5 * PATIENCE);
         gateway
     }
 
@@ -127,6 +128,10 @@ impl Gateway {
 
     /// Waits until it says that it is ready.
     pub(crate) fn ready(&mut self) {
+        self.ready_within(PATIENCE);
+    }
+
+    fn ready_within(&mut self, patience: Duration) {
         let config = self.directory.path().join("gateway.toml");
         let shown = |log: &str| format!("{log}\nThe configuration:\n{}", config::numbered(&config));
         let began = Instant::now();
@@ -134,7 +139,7 @@ impl Gateway {
             .find(|line| line.contains("INFO") && line.contains(": ready "))
             .is_none()
         {
-            if began.elapsed() >= PATIENCE {
+            if began.elapsed() >= patience {
                 panic!("not ready:\n{}", shown(&self.text()));
             }
             if let Some(status) = self.child.try_wait().unwrap() {
