@@ -84,15 +84,26 @@ fn assert_ended_well(gateway: Gateway) {
 #[test]
 fn a_kept_connection_lingers_is_answered_once_more_and_closed() {
     let origin = Origin::start();
+    // It lingers for a second, for which a machine may stand still.
+    let lingered = (0..5).any(|_| lingers(&origin));
+    assert!(lingered);
+}
+
+/// Whether there was time to ask once more.
+fn lingers(origin: &Origin) -> bool {
     let gateway = start(origin.address, "20s");
     let (mut asking, mut silent) = (connect(&gateway), connect(&gateway));
     for stream in [&mut asking, &mut silent] {
         ask(stream);
         assert_eq!(read_answer(stream).header("connection"), None);
     }
+    let began = Instant::now();
     gateway.terminate(gateway.listener("public"));
     ask(&mut asking);
     let last = read_answer(&mut asking);
+    if last.status == 0 && began.elapsed() > Duration::from_secs(1) {
+        return false;
+    }
     assert_eq!(last.status, 200);
     assert_eq!(last.header("connection"), Some("close"));
     assert_eq!(last.json()["path"], "/x");
@@ -100,6 +111,7 @@ fn a_kept_connection_lingers_is_answered_once_more_and_closed() {
         assert_eq!(stream.read(&mut [0]).unwrap(), 0, "closed in order");
     }
     assert_ended_well(gateway);
+    true
 }
 
 #[test]
