@@ -326,7 +326,7 @@ mod tests {
             }
             probed += 1;
         }
-        assert_eq!(probed, 46, "the functions of the imported interfaces");
+        assert_eq!(probed, 48, "the functions of the imported interfaces");
     }
 
     #[test]
