@@ -12,7 +12,7 @@ mod trie;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config::{self, HostPattern, PathPattern};
+use crate::config::{self, HostPattern, Match, PathPattern};
 use crate::message::path;
 
 use trie::Node;
@@ -53,7 +53,7 @@ impl<R: AsRef<config::Route>> Router<R> {
             let rank = u32::try_from(rank).expect("fewer than 2^32 routes");
             let matcher = &config(route).matcher;
             if matcher.hosts.is_empty() {
-                router.any_host.insert(&matcher.path, rank);
+                router.any_host.insert(matcher, rank);
             }
             for host in &matcher.hosts {
                 let paths = match host {
@@ -65,7 +65,7 @@ impl<R: AsRef<config::Route>> Router<R> {
                         .entry(suffix.as_str().into())
                         .or_default(),
                 };
-                paths.insert(&matcher.path, rank);
+                paths.insert(matcher, rank);
             }
         }
         router.routes = routes;
@@ -107,7 +107,13 @@ fn config<R: AsRef<config::Route>>(route: &Arc<R>) -> &config::Route {
 }
 
 impl Paths {
-    fn insert(&mut self, path: &PathPattern, rank: u32) {
+    fn insert(&mut self, matcher: &Match, rank: u32) {
+        for path in &matcher.paths {
+            self.insert_path(path, rank);
+        }
+    }
+
+    fn insert_path(&mut self, path: &PathPattern, rank: u32) {
         match path {
             PathPattern::Any => self.any.push(rank),
             PathPattern::Exact(path) => self
@@ -139,8 +145,8 @@ impl Paths {
 }
 
 /// The values of a template's parameters in a path that it matched, as [`path::parameter`] decodes them.
-pub fn params(pattern: &PathPattern, path: &str) -> Vec<(Arc<str>, String)> {
-    let PathPattern::Template { segments, .. } = pattern else {
+pub fn params(matcher: &Match, path: &str) -> Vec<(Arc<str>, String)> {
+    let [PathPattern::Template { segments, .. }, ..] = matcher.paths.as_slice() else {
         return Vec::new();
     };
     segments

@@ -116,14 +116,14 @@ fn targets_and_patterns_are_what_the_file_says() {
             .unwrap()
     };
     assert!(
-        matches!(&route("product-service").matcher.path, PathPattern::Prefix(path) if path == "/products")
+        matches!(&route("product-service").matcher.paths[0], PathPattern::Prefix(path) if path == "/products")
     );
     assert!(matches!(
         route("product-service").target,
         Target::Upstream(config::UpstreamId(0))
     ));
     assert!(matches!(
-        route("open").matcher.path,
+        route("open").matcher.paths[0],
         PathPattern::Template { .. }
     ));
     assert!(matches!(route("old").target, Target::Redirect(_)));

@@ -131,7 +131,7 @@ pub(super) fn route(
 
 /// The names of the path's parameters.
 fn params(matcher: &Match) -> Vec<Arc<str>> {
-    let PathPattern::Template { segments, .. } = &matcher.path else {
+    let [PathPattern::Template { segments, .. }, ..] = matcher.paths.as_slice() else {
         return Vec::new();
     };
     let name = |segment: &Segment| match segment {

@@ -125,8 +125,8 @@ fn route(passage: &mut Passage, connection: &Connection, identity: &Identity) ->
     let route = find(&snapshot.snapshot, exchange, connection)?;
     span::routed(&exchange.span, &route.name);
     exchange.route = route.clone();
-    let path = &exchange.route.config.matcher.path;
-    exchange.client.params = route::params(path, exchange.request.path.path());
+    let matcher = &exchange.route.config.matcher;
+    exchange.client.params = route::params(matcher, exchange.request.path.path());
     Ok(())
 }
 

@@ -39,7 +39,10 @@ fn counted(exchange: &mut Parts) -> Option<Answer> {
         _ => StatusCode::OK,
     };
     let mut headers = HeaderMap::with_capacity(2);
-    headers.insert(ALLOW, allowed(&exchange.route.config.matcher.methods));
+    headers.insert(
+        ALLOW,
+        allowed(&exchange.route.config.matcher.predicates.methods),
+    );
     let head = ResponseHead { status, headers };
     Some(Answer::whole(head, Bytes::new()))
 }

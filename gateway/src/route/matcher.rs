@@ -3,15 +3,19 @@
 use std::borrow::Cow;
 
 use super::subject::Subject;
-use crate::config::{Route, ValuePattern};
+use crate::config::{Predicates, Route, ValuePattern};
 use crate::message::query;
 
-/// Whether listener, method, header and query predicates hold.
+/// Whether a route serves where the request came in, and its predicates hold.
 pub(super) fn holds(route: &Route, subject: Subject<'_>) -> bool {
-    let matcher = &route.matcher;
     (route.listeners.is_empty() || route.listeners.contains(&subject.listener))
-        && (matcher.methods.is_empty() || matcher.methods.contains(subject.method))
-        && matcher.headers.iter().all(|(name, pattern)| {
+        && all_hold(&route.matcher.predicates, subject)
+}
+
+/// Whether all predicates hold.
+fn all_hold(predicates: &Predicates, subject: Subject<'_>) -> bool {
+    (predicates.methods.is_empty() || predicates.methods.contains(subject.method))
+        && predicates.headers.iter().all(|(name, pattern)| {
             any(
                 subject
                     .headers
@@ -21,7 +25,7 @@ pub(super) fn holds(route: &Route, subject: Subject<'_>) -> bool {
                 pattern,
             )
         })
-        && matcher
+        && predicates
             .query
             .iter()
             .all(|(name, pattern)| any(query::all(subject.query, name), pattern))

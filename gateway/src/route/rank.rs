@@ -9,7 +9,7 @@ pub(super) fn compare(a: &Match, b: &Match) -> Ordering {
     a.priority
         .cmp(&b.priority)
         .then_with(|| host(a).cmp(&host(b)))
-        .then_with(|| path(&a.path).cmp(&path(&b.path)))
+        .then_with(|| paths(a).cmp(&paths(b)))
         .then_with(|| predicates(a).cmp(&predicates(b)))
 }
 
@@ -24,6 +24,12 @@ fn host(matcher: &Match) -> (u8, usize) {
         })
         .min()
         .unwrap_or((0, 0))
+}
+
+/// That of the least specific path.
+fn paths(matcher: &Match) -> (u8, Vec<u8>) {
+    let ranks = matcher.paths.iter().map(path);
+    ranks.min().unwrap_or((0, Vec::new()))
 }
 
 /// Exact, then segment by segment (literal before parameter before the rest), then regex, then any.
@@ -59,5 +65,6 @@ fn path(pattern: &PathPattern) -> (u8, Vec<u8>) {
 }
 
 fn predicates(matcher: &Match) -> usize {
-    usize::from(!matcher.methods.is_empty()) + matcher.headers.len() + matcher.query.len()
+    let predicates = &matcher.predicates;
+    usize::from(!predicates.methods.is_empty()) + predicates.headers.len() + predicates.query.len()
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Snapshot;
-use crate::config::{self, Config, Match, PathPattern, Rewrite, Secret, Target};
+use crate::config::{self, Config, Match, Rewrite, Secret, Target};
 use crate::exchange::{Link, Place, PluginId, Route};
 use crate::message::depth::{self, Marks};
 use crate::message::media::ResponseTypes;
@@ -402,14 +402,7 @@ fn no_route() -> config::Route {
     config::Route {
         name: "-".into(),
         listeners: Vec::new(),
-        matcher: Match {
-            hosts: Vec::new(),
-            path: PathPattern::Any,
-            methods: Vec::new(),
-            headers: Vec::new(),
-            query: Vec::new(),
-            priority: 0,
-        },
+        matcher: Match::any(),
         plugins: Vec::new(),
         target: Target::Plugins,
         rewrite: Rewrite::default(),

@@ -1,10 +1,11 @@
-//! `[[routes]]`: when a route matches, and what it does.
+//! `[[routes]]`: what a route does with what it matches.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 
+use super::matcher::Match;
 use super::redirect::Redirect;
 use crate::config::{Template, Written};
 
@@ -38,72 +39,6 @@ pub struct RoutePlugin {
     pub config: serde_json::Value,
     /// Where it stands, for messages.
     pub place: Written,
-}
-
-/// `routes.match`.
-#[derive(Debug, Clone)]
-pub struct Match {
-    /// Hosts; empty: any.
-    pub hosts: Vec<HostPattern>,
-    /// The path.
-    pub path: PathPattern,
-    /// Methods; empty: any.
-    pub methods: Vec<Method>,
-    /// All must hold.
-    pub headers: Vec<(HeaderName, ValuePattern)>,
-    /// All must hold; the name as in the query, decoded.
-    pub query: Vec<(String, ValuePattern)>,
-    /// Above specificity (0).
-    pub priority: i32,
-}
-
-/// `match.host`: lower case, without port.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum HostPattern {
-    /// `api.example.com`
-    Exact(String),
-    /// `*.example.com`, kept as `.example.com`: one or more labels.
-    Suffix(String),
-}
-
-/// `match.path`.
-#[derive(Debug, Clone)]
-pub enum PathPattern {
-    /// Nothing given.
-    Any,
-    /// `{ exact = "/x" }`, or a string without wildcard or parameter.
-    Exact(String),
-    /// `"/products/**"`, kept as `/products`: that path itself and all below it.
-    Prefix(String),
-    /// `"/users/{id}/orders"`, possibly ending in `/**`.
-    Template {
-        /// The segments in order.
-        segments: Vec<Segment>,
-        /// Whether more segments may follow.
-        rest: bool,
-    },
-    /// `{ regex = "^/v[12]/" }`.
-    Regex(regex::Regex),
-}
-
-/// One segment of a template.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Segment {
-    /// Literal text.
-    Literal(String),
-    /// `{name}`: any one segment, not empty.
-    Param(Arc<str>),
-}
-
-/// What a header or query value must be.
-#[derive(Debug, Clone)]
-pub enum ValuePattern {
-    /// Equal.
-    Equals(String),
-    /// Matched.
-    Regex(regex::Regex),
-    /// There (`true`) or not there (`false`).
-    Present(bool),
 }
 
 /// An upstream of a configuration, by index into [`Config::upstreams`](crate::config::Config::upstreams).

@@ -12,7 +12,12 @@ use crate::message::names::UnusualNames;
 pub(super) fn report(items: &[Item<'_>], routes: &[Option<Route>], listeners: &[Option<Listener>]) {
     for (item, route) in items.iter().zip(routes) {
         let Some(route) = route else { continue };
-        let names = route.matcher.headers.iter().map(|(name, _)| name);
+        let names = route
+            .matcher
+            .predicates
+            .headers
+            .iter()
+            .map(|(name, _)| name);
         for name in names.filter(|name| !is_usual(name.as_str())) {
             if let Some(predicate) = predicate(item, name) {
                 judge(&predicate, name, route, listeners);

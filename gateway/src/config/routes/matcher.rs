@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue, Method};
 
 use super::super::description::Words;
 use super::super::item::{Form, Item};
-use super::super::model::{HostPattern, Match, PathPattern, ValuePattern};
+use super::super::model::{HostPattern, Match, PathPattern, Predicates, ValuePattern};
 use super::super::patterns;
 use super::super::reason::Reason;
 use super::super::table::{self, Table};
@@ -74,6 +74,21 @@ pub(super) fn matcher(table: &mut Table<'_>) -> Option<Match> {
         Some(item) => path(&item),
         None => Some(PathPattern::Any),
     };
+    let predicates = predicates(table);
+    let priority = table.or("priority", table::Default::Integer(0), |item| {
+        i32::try_from(item.integer(i64::from(i32::MIN)..=i64::from(i32::MAX))?).ok()
+    });
+    table.later(&LATER);
+    Some(Match {
+        hosts,
+        paths: vec![path?],
+        predicates,
+        priority,
+    })
+}
+
+/// What is asked beyond host and path.
+fn predicates(table: &mut Table<'_>) -> Predicates {
     let methods = table.optional("methods", methods).unwrap_or_default();
     let headers = match table.item_unshown("headers") {
         Some(item) => {
@@ -89,18 +104,11 @@ pub(super) fn matcher(table: &mut Table<'_>) -> Option<Match> {
         }
         None => Vec::new(),
     };
-    let priority = table.or("priority", table::Default::Integer(0), |item| {
-        i32::try_from(item.integer(i64::from(i32::MIN)..=i64::from(i32::MAX))?).ok()
-    });
-    table.later(&LATER);
-    Some(Match {
-        hosts,
-        path: path?,
+    Predicates {
         methods,
         headers,
         query,
-        priority,
-    })
+    }
 }
 
 fn hosts(item: &Item<'_>) -> Option<Vec<HostPattern>> {

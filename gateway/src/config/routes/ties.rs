@@ -6,7 +6,9 @@
 use std::collections::HashMap;
 
 use super::super::item::Item;
-use super::super::model::{HostPattern, Match, PathPattern, Route, Segment, ValuePattern};
+use super::super::model::{
+    HostPattern, Match, PathPattern, Predicates, Route, Segment, ValuePattern,
+};
 
 /// Reports every route that ties with an earlier one, once per pair.
 pub(super) fn report(items: &[Item<'_>], routes: &[Option<Route>], listeners: usize) {
@@ -42,12 +44,15 @@ pub(super) fn report(items: &[Item<'_>], routes: &[Option<Route>], listeners: us
 fn keys(route: &Route, listeners: usize) -> Vec<String> {
     let Match {
         hosts,
-        path,
+        paths,
+        predicates,
+        priority,
+    } = &route.matcher;
+    let Predicates {
         methods,
         headers,
         query,
-        priority,
-    } = &route.matcher;
+    } = predicates;
     let mut scope = route.listeners.clone();
     if scope.is_empty() {
         scope = (0..listeners).collect();
@@ -63,7 +68,7 @@ fn keys(route: &Route, listeners: usize) -> Vec<String> {
         .map(|(name, value)| format!("{name:?}={}", self::value(value)))
         .collect();
     query.sort();
-    let shape = self::shape(path);
+    let shapes: Vec<_> = paths.iter().map(shape).collect();
     let hosts: Vec<_> = match hosts.as_slice() {
         [] => vec![None],
         hosts => hosts
@@ -77,10 +82,12 @@ fn keys(route: &Route, listeners: usize) -> Vec<String> {
     };
     let mut keys = Vec::new();
     for host in &hosts {
-        for method in &methods {
-            keys.push(format!(
-                "{scope:?} {host:?} {shape} {method} {headers:?} {query:?} {priority}"
-            ));
+        for shape in &shapes {
+            for method in &methods {
+                keys.push(format!(
+                    "{scope:?} {host:?} {shape} {method} {headers:?} {query:?} {priority}"
+                ));
+            }
         }
     }
     keys
