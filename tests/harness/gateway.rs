@@ -75,6 +75,17 @@ impl Gateway {
         gateway
     }
 
+    /// With an example of `config/examples`, whose addresses are variables. The listener has a port of its own.
+    pub(crate) fn example(name: &str, environment: &[(&str, SocketAddr)]) -> Self {
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/examples");
+        let addresses = environment.iter().map(|(name, at)| (*name, at.to_string()));
+        let mut addresses: Vec<_> = addresses.collect();
+        addresses.push(("GATEWAY_PUBLIC", "127.0.0.1:0".to_owned()));
+        let environment: Vec<_> = addresses.iter().map(|(name, at)| (*name, &**at)).collect();
+        let file = examples.join(name).with_extension("toml");
+        Self::start_file(&file, &environment, tempfile::tempdir().unwrap())
+    }
+
     /// Does not wait until it is ready.
     pub(crate) fn launch(config: &impl Display, environment: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
