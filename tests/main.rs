@@ -13,6 +13,7 @@ mod bad_input;
 mod bodies;
 mod budgets;
 mod compile;
+mod conditions;
 mod config;
 mod connections;
 mod contract;
