@@ -42,6 +42,7 @@ mod linger;
 mod logs;
 mod loops;
 mod paths;
+mod peers;
 mod poisoning;
 mod pool;
 mod quickstart;
