@@ -14,6 +14,7 @@ mod bodies;
 mod budgets;
 mod compile;
 mod composition;
+mod conditions;
 mod config;
 mod connections;
 mod contract;

@@ -46,6 +46,7 @@ mod written;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 pub use fault::{Errors, Fault};
 pub use faulty::Faulty;
@@ -58,7 +59,7 @@ pub use template::Template;
 pub use units::Secret;
 pub use written::{Given, Written};
 
-use chain::Defaults;
+use chain::{Chains, Defaults};
 use scope::Scope;
 use sections::Sections;
 
@@ -123,15 +124,21 @@ fn assemble(scope: &Scope, sections: &mut Sections<'_>, chained: &mut Vec<RouteP
     plugin_memory::check_together(scope, sections, &server, &plugins);
     let upstreams = sections.named("upstreams", upstreams::upstream);
     upstreams::check_together(sections, &upstreams, &server);
-    let chain = chain::global(sections, &names);
+    let chains = sections.named("chains", |item, _: Arc<str>| chain::chain(item, &names));
+    let chains = Chains::new(scope, &chains);
+    let chain = chain::global(sections, &names, &chains);
+    let of_routes = sections.optional("defaults", routes::defaults);
     let plugin_places = sections.plugin_places(&names.secrets);
     let defaults = Defaults {
         plugins: &plugins,
         places: &plugin_places,
+        chains: &chains,
+        of_routes: of_routes.as_deref().unwrap_or_default(),
     };
     let routes = sections.list("routes", |item| {
         routes::route(item, &names, &chain, defaults, chained)
     });
+    chains.expect_used(scope);
     routes::check_together(scope, sections, &routes, &listeners);
     Config {
         server,

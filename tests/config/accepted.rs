@@ -260,7 +260,7 @@ fn a_certificate_that_clients_will_refuse_is_warned_about_with_its_line() {
 }
 
 /// What is warned of in a configuration that may be served.
-fn warned(text: &str) -> Vec<String> {
+pub(super) fn warned(text: &str) -> Vec<String> {
     let directory = directory();
     let path = directory.path().join("gateway.toml");
     fs::write(&path, text).unwrap();

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 pub struct Errors(pub Vec<Fault>);
 
 /// One mistake.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Fault {
     /// The file, as the user named it.
     pub file: PathBuf,

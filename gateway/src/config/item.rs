@@ -94,6 +94,11 @@ impl<'a> Item<'a> {
         matches!(self.node.value, Value::Broken)
     }
 
+    /// Whether this is a list without items.
+    pub(super) fn is_empty_list(&self) -> bool {
+        matches!(&self.node.value, Value::List(items) if items.is_empty())
+    }
+
     /// Whether the value came out of the environment, a file or `[secrets]`.
     pub(super) fn is_outside(&self) -> bool {
         self.node.outside.is_some()

@@ -3,6 +3,7 @@
 //! Past this module nothing is a string that means something else. Every value was checked and every
 //! reference resolved to something that exists; whoever builds a snapshot need not look for mistakes.
 
+mod conditions;
 mod matcher;
 mod redirect;
 mod routes;
@@ -26,6 +27,7 @@ use crate::message::headers::{Believed, ClientFrom};
 use crate::message::names::UnusualNames;
 use crate::message::via::Via;
 
+pub use conditions::*;
 pub use matcher::*;
 pub use redirect::{Redirect, RedirectValue, is_behind_path};
 pub use routes::*;

@@ -3,6 +3,7 @@
 //! The lowest floor of the loader, under the tree and the readers of files.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::description::Description;
@@ -159,20 +160,24 @@ impl Scope {
         self.watched.borrow().clone()
     }
 
-    /// Every warning.
+    /// Every warning, once.
     pub(super) fn warnings(&self) -> Vec<Fault> {
-        self.warnings.borrow().clone()
+        let mut told = HashSet::new();
+        let mut warnings = self.warnings.borrow().clone();
+        warnings.retain(|warning| told.insert(warning.clone()));
+        warnings
     }
 
     /// # Errors
-    /// The faults that were reported, if any.
+    /// The faults that were reported, if any, each once: what stands for several is read as often.
     pub(super) fn finish(&self) -> Result<(), Errors> {
         let mut faults = self.faults.take();
         if faults.is_empty() {
             return Ok(());
         }
         faults.sort_by_key(|(at, _)| *at);
-        faults.dedup();
+        let mut told = HashSet::new();
+        faults.retain(|(_, fault)| told.insert(fault.clone()));
         Err(Errors(faults.into_iter().map(|(_, fault)| fault).collect()))
     }
 

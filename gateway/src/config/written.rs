@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use serde_json::Value as Json;
+
 use super::item::Item;
-use super::tree::{Node, Value};
+use super::tree::{self, Node, Value};
 use super::units::Secret;
 
 /// The place of a plugin's configuration, for messages. In text: the whole, as `file:line: key`.
@@ -81,6 +83,37 @@ impl Written {
         self.table.as_ref().map_or(&[], |table| &table.given)
     }
 
+    /// The configuration that stands here as it may be shown: `"***"` for what came from outside of the files, and for
+    /// what stands under a key that sounds like a credential.
+    pub fn mask(&self, config: &Json) -> Json {
+        self.masked(config, "")
+    }
+
+    fn masked(&self, value: &Json, pointer: &str) -> Json {
+        let given = || self.given().iter().any(|given| given.pointer == pointer);
+        match value {
+            _ if given() => Json::from("***"),
+            Json::Array(items) => {
+                let items = items.iter().enumerate();
+                let shown = |(at, item)| self.masked(item, &format!("{pointer}/{at}"));
+                items.map(shown).collect()
+            }
+            Json::Object(fields) => {
+                let shown = |(key, value): (&String, &Json)| {
+                    let hide =
+                        tree::sounds_secret(key) && !(value.is_number() || value.is_boolean());
+                    let shown = match hide {
+                        true => Json::from("***"),
+                        false => self.masked(value, &format!("{pointer}/{}", escaped(key))),
+                    };
+                    (key.clone(), shown)
+                };
+                Json::Object(fields.iter().map(shown).collect())
+            }
+            _ => value.clone(),
+        }
+    }
+
     /// The names of secrets that are filled in.
     pub(super) fn secrets(&self) -> &[Arc<str>] {
         self.table.as_ref().map_or(&[], |table| &table.secrets)
@@ -110,6 +143,11 @@ impl Written {
     }
 }
 
+/// A key in a JSON Pointer.
+fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
 impl fmt::Display for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.at, self.key)
@@ -129,13 +167,8 @@ impl Lines {
                 for field in fields {
                     let dot = if path.is_empty() { "" } else { "." };
                     let path = format!("{path}{dot}{}", field.key);
-                    let escaped = field.key.replace('~', "~0").replace('/', "~1");
-                    self.below(
-                        field.at.line,
-                        &field.node,
-                        path,
-                        format!("{pointer}/{escaped}"),
-                    );
+                    let pointer = format!("{pointer}/{}", escaped(&field.key));
+                    self.below(field.at.line, &field.node, path, pointer);
                 }
             }
             Value::List(items) => {
