@@ -122,6 +122,16 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// Where a key of a table stands and what it is called: where the table does, if it has no such key.
+    pub(super) fn place_of(&self, key: &str) -> (Location, String) {
+        let at = match &self.node.value {
+            Value::Table(fields) => fields.iter().find(|entry| entry.key == key),
+            _ => None,
+        };
+        let at = at.map_or(self.node.at, |entry| entry.at);
+        (at, tree::join(&self.key, key))
+    }
+
     /// The `name` of a table, if it has one.
     pub(super) fn named(&self) -> Option<Item<'a>> {
         let Value::Table(fields) = &self.node.value else {

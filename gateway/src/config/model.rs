@@ -18,8 +18,9 @@ use http::HeaderName;
 use indexmap::IndexMap;
 use ipnet::IpNet;
 
-use super::fault::Fault;
+use super::fault::{Fault, Spot};
 use super::log_format::LogTemplate;
+use super::origins::Origins;
 use super::scope::Watched;
 use super::units::Secret;
 use super::written::Written;
@@ -45,6 +46,8 @@ pub struct Config {
     pub secrets: BTreeMap<Arc<str>, Secret>,
     /// Where clients connect; at least one.
     pub listeners: Vec<Listener>,
+    /// Where the address of each stands.
+    pub listener_places: Vec<Spot>,
     /// Plugins by name.
     pub plugins: IndexMap<Arc<str>, Plugin>,
     /// Where each plugin stands (`file:line: plugins.NAME`) and the keys of its `config`, for messages. Beside them,
@@ -60,6 +63,8 @@ pub struct Config {
     pub warnings: Vec<Fault>,
     /// The configuration as it was written, secrets masked, defaults filled in: for `GET /config`.
     pub masked: serde_json::Value,
+    /// Where each value of that comes from.
+    pub origins: Origins,
 }
 
 /// `[server]`.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value as Json};
 use super::description::Words;
 use super::fill::{self, Secrets};
 use super::item::Item;
+use super::origins::{Found, Origins};
 use super::parse::Document;
 use super::read;
 use super::scope::{Location, Scope};
@@ -319,8 +320,27 @@ impl<'a> Sections<'a> {
         }
     }
 
-    /// All of it, as JSON.
-    pub(super) fn shown(&mut self) -> Json {
-        Json::Object(std::mem::take(&mut self.shown))
+    /// All of it, as JSON, and where it comes from.
+    pub(super) fn shown(&mut self) -> (Json, Origins) {
+        let mut shown = std::mem::take(&mut self.shown);
+        let mut origins = Origins::new(self.scope);
+        for key in KEYS {
+            let mut lists = 0;
+            let mut shown = shown.get_mut(key);
+            for item in self.given(key) {
+                let Value::List(_) = &item.node.value else {
+                    let found = Found::of(item);
+                    origins.add(&found, key.to_owned(), shown.as_deref_mut());
+                    continue;
+                };
+                // The list goes on in the next file.
+                for item in item.elements() {
+                    let shown = shown.as_mut().and_then(|shown| shown.get_mut(lists));
+                    origins.add(&Found::of(&item), format!("{key}[{lists}]"), shown);
+                    lists += 1;
+                }
+            }
+        }
+        (Json::Object(shown), origins)
     }
 }
