@@ -2,10 +2,9 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
 
 use super::{probes, through};
-use crate::harness::http::send;
+use crate::harness::http::{self, send};
 use crate::harness::recorder::Recorder;
 use crate::harness::{Configuration, Gateway, Origin, get};
 
@@ -104,9 +103,7 @@ fn the_types_of_a_plugin_that_is_left_out_do_not_count() {
 }
 
 fn connect(gateway: &Gateway, request: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(gateway.listener("public")).unwrap();
-    let patience = Some(Duration::from_secs(20));
-    stream.set_read_timeout(patience).unwrap();
+    let mut stream = http::connect(gateway.listener("public"));
     stream.write_all(request.as_bytes()).unwrap();
     stream
 }
