@@ -43,6 +43,7 @@ mod loops;
 mod paths;
 mod poisoning;
 mod pool;
+mod predicates;
 mod quickstart;
 mod refusals;
 mod reload;
