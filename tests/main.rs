@@ -8,6 +8,7 @@
 
 mod access_log;
 mod aggregate;
+mod answers;
 mod bad_http2;
 mod bad_input;
 mod bodies;
@@ -20,6 +21,8 @@ mod corpora;
 mod deadline;
 mod departures;
 mod drain;
+mod error_pages;
+mod fallback;
 mod fields;
 mod files;
 mod filters;
@@ -44,6 +47,7 @@ mod paths;
 mod poisoning;
 mod pool;
 mod quickstart;
+mod redirects;
 mod refusals;
 mod reload;
 mod routes;

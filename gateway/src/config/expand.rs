@@ -30,6 +30,7 @@ pub(super) fn text(scope: &Scope, at: Location, key: &str, text: &str) -> Node {
     };
     let outside = expanded.has_variables.then(|| Outside {
         written: format!("{text:?}"),
+        file: None,
         values: expanded.values,
     });
     let value = match expanded.pieces.as_slice() {
@@ -75,6 +76,7 @@ pub(super) fn file(scope: &Scope, at: Location, key: &str, path: &Spanned<DeValu
                 at,
                 outside: Some(Outside {
                     written: format!("{{ file = {written:?} }}"),
+                    file: Some(path.clone()),
                     values: vec![Secret::new(content)],
                 }),
                 value: Value::Text(content.to_owned()),
