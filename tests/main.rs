@@ -8,6 +8,7 @@
 
 mod access_log;
 mod aggregate;
+mod answers;
 mod bad_http2;
 mod bad_input;
 mod bodies;
@@ -22,6 +23,8 @@ mod corpora;
 mod deadline;
 mod departures;
 mod drain;
+mod error_pages;
+mod fallback;
 mod fields;
 mod files;
 mod filters;
@@ -48,6 +51,7 @@ mod poisoning;
 mod pool;
 mod predicates;
 mod quickstart;
+mod redirects;
 mod refusals;
 mod reload;
 mod routes;

@@ -1,6 +1,7 @@
 //! One value on its way to a reader, and what it says where it is not what the reader takes.
 
 use std::fmt::Display;
+use std::path::Path;
 use std::slice;
 use std::sync::LazyLock;
 
@@ -102,6 +103,11 @@ impl<'a> Item<'a> {
     /// Whether the value came out of the environment, a file or `[secrets]`.
     pub(super) fn is_outside(&self) -> bool {
         self.node.outside.is_some()
+    }
+
+    /// The file that the value is the content of.
+    pub(super) fn file(&self) -> Option<&'a Path> {
+        self.node.outside.as_ref()?.file.as_deref()
     }
 
     /// A reason in words that may be shown.
