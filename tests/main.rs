@@ -13,6 +13,7 @@ mod bad_http2;
 mod bad_input;
 mod bodies;
 mod budgets;
+mod check;
 mod compile;
 mod composition;
 mod conditions;

@@ -65,6 +65,7 @@ pub use scope::Watched;
 pub(crate) use suggest::file_name_matches;
 pub use template::Template;
 pub use units::Secret;
+pub(crate) use units::parsed_duration;
 pub use written::{Given, Written};
 
 use chain::{Chains, Defaults};

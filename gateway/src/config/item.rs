@@ -48,7 +48,11 @@ impl<'a> Item<'a> {
     /// Reports a fault of this value. The message names it by [`Item::quoted`], and repeats it by a [`Reason`] alone:
     /// it may have come from outside.
     pub(super) fn fault(&self, message: impl Into<String>) {
-        self.scope.fault(self.node.at, &self.key, message);
+        let (at, key) = (self.node.at, &self.key);
+        match self.is_outside() {
+            true => self.scope.fault_of_value(at, key, message),
+            false => self.scope.fault(at, key, message),
+        }
     }
 
     /// Reports what somebody should look at.
