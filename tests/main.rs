@@ -12,6 +12,7 @@ mod bad_http2;
 mod bad_input;
 mod bodies;
 mod budgets;
+mod coming_from_nginx;
 mod compile;
 mod composition;
 mod config;
