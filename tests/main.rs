@@ -15,6 +15,7 @@ mod budgets;
 mod coming_from_nginx;
 mod compile;
 mod composition;
+mod conditions;
 mod config;
 mod connections;
 mod contract;
