@@ -47,6 +47,7 @@ mod paths;
 mod peers;
 mod poisoning;
 mod pool;
+mod predicates;
 mod quickstart;
 mod refusals;
 mod reload;

@@ -103,8 +103,8 @@ chain = ["limit", { name = "transform", config = { response = { set_headers = { 
 [chains]
 secure = ["auth", { chain = "fair" }]
 fair = [
-    { name = "limit", when = { methods = ["POST"], headers = { x-trial = "1" }, query = { debug = { present = true } }, attributes = { "auth.claims.tier" = "gold" } } },
-    { name = "transform", when = { not = { methods = ["GET"], headers = { x-internal = "1" }, query = { fast = "1" }, attributes = { "auth.subject" = "monitor" } } } },
+    { name = "limit", when = { methods = ["POST"], headers = { x-trial = "1" }, cookies = { beta = "1" }, client = "10.0.0.0/8", after = "2026-01-01T00:00:00Z", before = "2027-01-01T00:00:00Z", version = { header = "x-version", at_least = "1" }, query = { debug = { present = true } }, attributes = { "auth.claims.tier" = "gold" } } },
+    { name = "transform", when = { not = { methods = ["GET"], headers = { x-internal = "1" }, cookies = { fast = "1" }, client = "10.1.0.0/16", after = "2026-01-01T00:00:00Z", before = "2026-02-01T00:00:00Z", version = { header = "x-version", equals = "0" }, query = { fast = "1" }, attributes = { "auth.subject" = "monitor" } } } },
 ]
 
 [secrets]

@@ -142,7 +142,9 @@ fn piece_table(item: &Item<'_>, table: &mut Table<'_>, names: &Names) -> Option<
         return known.map(|chain| Piece::Chain(chain, asked));
     }
     if name.is_none() {
-        table.fault_here("names nothing; add name = \"auth\", or chain = \"..\" for one of `[chains]`");
+        table.fault_here(
+            "names nothing; add name = \"auth\", or chain = \"..\" for one of `[chains]`",
+        );
     }
     let asks = when.as_ref().is_some_and(When::asks_for_attributes);
     Some(Piece::Plugin(Box::new(Step {
