@@ -14,6 +14,7 @@ mod bad_input;
 mod bodies;
 mod budgets;
 mod check;
+mod coming_from_nginx;
 mod compile;
 mod composition;
 mod conditions;
