@@ -141,8 +141,11 @@ fn what_a_redirect_does_not_name_stays_as_the_client_asked_for_it() {
         ),
     ] {
         let answer = ask(&gateway, host, path, more);
-        let found = (answer.status, answer.header("location"));
-        assert_eq!(found, (status, Some(location)), "{host} {path}");
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (status, Some(location)),
+            "{host} {path}"
+        );
         assert!(answer.text().is_empty());
     }
 }

@@ -9,6 +9,7 @@ mod chain;
 pub mod complete;
 mod decode;
 mod error_page;
+pub mod explain;
 mod fallback;
 mod fill;
 mod forward;

@@ -36,6 +36,12 @@ pub struct Route {
     pub place: String,
 }
 
+impl AsRef<Self> for Route {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 /// One plugin of a route's chain.
 #[derive(Debug, Clone)]
 pub struct RoutePlugin {
