@@ -7,6 +7,7 @@ mod answers;
 mod matcher;
 mod redirect;
 mod routes;
+mod upstream;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ pub use answers::*;
 pub use matcher::*;
 pub use redirect::*;
 pub use routes::*;
+pub use upstream::UpstreamId;
 
 /// One whole configuration.
 #[derive(Debug, Clone)]

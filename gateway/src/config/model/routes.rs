@@ -8,6 +8,7 @@ use http::HeaderValue;
 use super::answers::{Errors, Fallback, Respond};
 use super::matcher::Match;
 use super::redirect::Redirect;
+use super::upstream::UpstreamId;
 use crate::config::Written;
 
 /// `[[routes]]`.
@@ -45,10 +46,6 @@ pub struct RoutePlugin {
     /// Where it stands, for messages.
     pub place: Written,
 }
-
-/// An upstream of a configuration, by index into [`Config::upstreams`](crate::config::Config::upstreams).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UpstreamId(pub usize);
 
 /// Where a route goes.
 #[derive(Debug, Clone)]
