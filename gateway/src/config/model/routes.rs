@@ -9,6 +9,7 @@ use super::answers::{Errors, Fallback, Respond};
 use super::conditions::When;
 use super::matcher::Match;
 use super::redirect::Redirect;
+use super::upstream::UpstreamId;
 use crate::config::Written;
 
 /// `[[routes]]`.
@@ -61,10 +62,6 @@ impl RoutePlugin {
         self.place.mask(&self.config)
     }
 }
-
-/// An upstream of a configuration, by index into [`Config::upstreams`](crate::config::Config::upstreams).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UpstreamId(pub usize);
 
 /// Where a route goes.
 #[derive(Debug, Clone)]
