@@ -8,6 +8,7 @@
 
 mod access_log;
 mod aggregate;
+mod arms;
 mod bad_http2;
 mod bad_input;
 mod bodies;

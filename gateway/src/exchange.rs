@@ -26,7 +26,7 @@ use crate::message::phase::Phase;
 
 pub use attributes::{Attributes, Full};
 pub use record::Record;
-pub use route::{FilterId, Link, Place, PluginId, Route};
+pub use route::{Arm, Arms, FilterId, Link, Place, PluginId, Route};
 pub use view::View;
 
 /// A handle on an exchange: the owner's, or, while it is lent, the borrower's.

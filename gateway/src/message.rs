@@ -3,6 +3,7 @@
 
 pub mod body;
 pub mod coding;
+pub mod cookies;
 pub mod depth;
 pub mod error;
 pub mod fields;

@@ -6,6 +6,7 @@
 mod matcher;
 mod rank;
 pub mod rewrite;
+mod split;
 mod subject;
 mod trie;
 
@@ -17,6 +18,7 @@ use crate::message::path;
 
 use trie::Node;
 
+pub use split::{Decision, Split};
 pub use subject::Subject;
 
 /// The index over routes, or over whatever else has the configuration of one.

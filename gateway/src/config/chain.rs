@@ -70,6 +70,16 @@ pub(super) fn of_route(
     (resolve(chain, defaults), shown)
 }
 
+/// `plugins` of an arm of a split: a list that follows the chain of its route.
+pub(super) fn of_arm(
+    item: &Item<'_>,
+    names: &Names,
+    defaults: Defaults<'_>,
+) -> (Vec<RoutePlugin>, Json) {
+    let (own, shown) = steps(item, names);
+    (resolve(own, defaults), shown)
+}
+
 static SKIP_THEN: Words = Words {
     about: "A chain of a route that does not begin with all of the top-level `chain`.",
     keys: &[

@@ -6,6 +6,7 @@
 mod matcher;
 mod redirect;
 mod routes;
+mod split;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -5,6 +5,7 @@ mod matcher;
 mod redirect;
 mod replacement;
 mod rewrite;
+mod split;
 mod target;
 mod ties;
 
@@ -16,21 +17,21 @@ use super::chain::{self, Defaults, Step};
 use super::description::Words;
 use super::item::Item;
 use super::listeners;
-use super::model::{Listener, Match, PathPattern, Route, RoutePlugin, Segment};
+use super::model::{Listener, Match, PathPattern, Route, RoutePlugin, Segment, Target};
 use super::scope::Scope;
 use super::sections::{Names, Sections};
 use super::table::Table;
 use super::tree::Value;
 
 /// Keys of the contract that are to come.
-const LATER: [&str; 9] = [
-    "retry", "hedge", "mirror", "cache", "compress", "cors", "split", "split_on", "fallback",
+const LATER: [&str; 7] = [
+    "retry", "hedge", "mirror", "cache", "compress", "cors", "fallback",
 ];
 
 static WORDS: Words = Words {
     about: "What happens to the requests that match: plugins, then an upstream or an answer. Two routes that can match \
-            the same request, and that nothing ranks, are an error. A route has one of `upstream`, `respond` and \
-            `redirect`, or plugins of its own that answer (404 where none of them does).",
+            the same request, and that nothing ranks, are an error. A route has one of `upstream`, `split`, \
+            `respond` and `redirect`, or plugins of its own that answer (404 where none of them does).",
     keys: &[
         (
             "name",
@@ -49,6 +50,14 @@ static WORDS: Words = Words {
             "Its own plugins, after those of the top-level `chain`.",
         ),
         ("upstream", "The upstream that requests go to."),
+        (
+            "split",
+            "Several upstreams that requests are split over: the arms of the split.",
+        ),
+        (
+            "split_on",
+            "What keeps a client on its arm. A request without it takes its turn, as all do unless this is given.",
+        ),
         ("respond", "The answer that the gateway gives itself."),
         ("redirect", "Where the client is sent instead."),
         ("rewrite", "What changes on the way to the upstream."),
@@ -73,6 +82,12 @@ match = { host = "internal.example.com", path = { regex = "^/v[12]/" } }
 plugins = { skip = ["limit"], then = ["auth"] }
 upstream = "products"
 rewrite = { regex = "^/v([12])/(.*)", to = "/$2/v${1}", host = "products.internal" }
+
+[[routes]]                        # of 100 clients 5 go to the new version, and requests with the header
+name = "checkout"
+match = { path = "/checkout/**" }
+split = [{ upstream = "products", weight = 95 }, { name = "new", upstream = "idp", weight = 5, match = { methods = ["GET"], headers = { x-canary = "1" }, query = { canary = { present = true } } }, plugins = ["auth"], rewrite = { prefix = "/v2" } }]
+split_on = "cookie:uid"
 
 [[routes]]                        # by header fields and query
 name = "beta"
@@ -110,10 +125,13 @@ pub(super) fn route(
         let params = matcher.as_ref().map_or_else(Vec::new, params);
         let has_plugins = given.as_ref().is_some_and(names_plugins);
         let (target, rewrite) = target::target(table, names, &params, has_plugins);
+        let split = split::split(table, names, defaults, chained);
+        let target = target.or(split.map(Target::Split));
         let timeout = table.optional("timeout", Item::duration);
         table.later(&LATER);
-        let (Some(name), Some(matcher), Some(target)) = (name, matcher, target) else {
+        let (Some(name), Some(matcher), Some(_)) = (name, matcher, &target) else {
             chained.extend(chain);
+            chained.extend(target.iter().flat_map(Target::steps).cloned());
             return None;
         };
         Some(Route {
@@ -121,7 +139,7 @@ pub(super) fn route(
             listeners,
             matcher,
             plugins: chain,
-            target,
+            target: target?,
             rewrite,
             timeout,
             place: item.scope.show(item.node.at),

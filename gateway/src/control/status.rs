@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::gateway::Gateway;
 use super::reload::{Done, Reasons};
 use crate::admin::Control;
-use crate::config::{Secret, Target};
+use crate::config::{Arm, Secret, Target};
 use crate::message::text::hex;
 
 impl Control for Gateway {
@@ -34,8 +34,7 @@ impl Control for Gateway {
                 .filter(|route| {
                     route
                         .config
-                        .plugins
-                        .iter()
+                        .steps()
                         .any(|plugin| plugin.plugin == linked.name)
                 })
                 .map(|route| route.name.to_string())
@@ -71,6 +70,17 @@ impl Control for Gateway {
                 }
                 Target::Respond(respond) => json!({ "respond": respond.status.as_u16() }),
                 Target::Redirect(redirect) => json!({ "redirect": redirect.written }),
+                Target::Split(split) => {
+                    let arm = |arm: &Arm| {
+                        json!({
+                            "name": &*arm.name,
+                            "upstream": &*snapshot.upstreams[arm.upstream.0].name,
+                            "weight": arm.weight,
+                            "plugins": arm.plugins.iter().map(|plugin| &*plugin.plugin).collect::<Vec<_>>(),
+                        })
+                    };
+                    json!({ "split": split.arms.iter().map(arm).collect::<Vec<_>>() })
+                }
                 Target::Plugins => json!("plugins"),
             };
             json!({

@@ -1,12 +1,14 @@
 //! A route in force, and the links of its chain of plugins.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::config;
 use crate::message::media::ResponseTypes;
 use crate::message::phase::Phases;
+use crate::route::{Split, Subject};
 use crate::telemetry::log_gate::LogGate;
-use crate::telemetry::metrics::RouteMetrics;
+use crate::telemetry::metrics::{ArmMetrics, RouteMetrics};
 
 /// A plugin of a snapshot, in the order of its configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +64,28 @@ pub struct Route {
     pub metrics: Arc<RouteMetrics>,
     /// Protects the log from a flood of failures: clients cause as many as they like.
     pub failures: LogGate,
+    /// Of a split, what requests have in place of this route.
+    pub arms: Option<Box<Arms>>,
+    /// Which arm of a split this is.
+    pub arm: Option<Arm>,
+}
+
+/// The arms of a split.
+#[derive(Debug)]
+pub struct Arms {
+    /// The choice between them.
+    pub split: Split,
+    /// Each as a route of its own, with the name and the counters of the one that is split.
+    pub routes: Vec<Arc<Route>>,
+}
+
+/// An arm of a split.
+#[derive(Debug)]
+pub struct Arm {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its counters.
+    pub metrics: Arc<ArmMetrics>,
 }
 
 /// Whether plugins of a route see the bodies of responses.
@@ -108,6 +132,21 @@ impl Route {
             config,
             metrics,
             failures: LogGate::new(),
+            arms: None,
+            arm: None,
+        }
+    }
+
+    /// The route as it is for this request, which matches it: the one arm of a split.
+    #[inline]
+    pub fn of_request<'a>(
+        self: &'a Arc<Self>,
+        subject: Subject<'_>,
+        client: IpAddr,
+    ) -> &'a Arc<Self> {
+        match &self.arms {
+            None => self,
+            Some(arms) => &arms.routes[arms.split.choose(subject, client)],
         }
     }
 }

@@ -266,5 +266,6 @@ fn find<'a>(
         method: &request.method,
         headers: &request.headers,
     };
-    snapshot.router.find(subject).ok_or(Error::NoRoute)
+    let route = snapshot.router.find(subject).ok_or(Error::NoRoute)?;
+    Ok(route.of_request(subject, exchange.client.address))
 }

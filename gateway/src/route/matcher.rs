@@ -13,7 +13,7 @@ pub(super) fn holds(route: &Route, subject: Subject<'_>) -> bool {
 }
 
 /// Whether all predicates hold.
-fn all_hold(predicates: &Predicates, subject: Subject<'_>) -> bool {
+pub(super) fn all_hold(predicates: &Predicates, subject: Subject<'_>) -> bool {
     (predicates.methods.is_empty() || predicates.methods.contains(subject.method))
         && predicates.headers.iter().all(|(name, pattern)| {
             any(

@@ -88,7 +88,7 @@ pub(super) fn matcher(table: &mut Table<'_>) -> Option<Match> {
 }
 
 /// What is asked beyond host and path.
-fn predicates(table: &mut Table<'_>) -> Predicates {
+pub(in crate::config) fn predicates(table: &mut Table<'_>) -> Predicates {
     let methods = table.optional("methods", methods).unwrap_or_default();
     let headers = match table.item_unshown("headers") {
         Some(item) => {
