@@ -9,6 +9,7 @@
 mod access_log;
 mod aggregate;
 mod answers;
+mod arms;
 mod bad_http2;
 mod bad_input;
 mod bodies;

@@ -9,6 +9,7 @@ pub mod matcher;
 mod params;
 mod rank;
 pub mod rewrite;
+mod split;
 mod subject;
 mod templates;
 mod trie;
@@ -25,6 +26,7 @@ use trie::Node;
 pub use listed::Listed;
 pub use matcher::all_hold;
 pub use params::params;
+pub use split::{Decision, Split};
 pub use subject::{Moment, Subject};
 pub use unmet::Unmet;
 

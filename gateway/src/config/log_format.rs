@@ -35,13 +35,14 @@ pub enum LogField {
     UpstreamMs,
     Endpoint,
     Route,
+    Arm,
     Error,
     Complete,
     UserAgent,
     Referer,
 }
 
-const FIELDS: [(&str, LogField); 19] = [
+const FIELDS: [(&str, LogField); 20] = [
     ("time", LogField::Time),
     ("id", LogField::Id),
     ("client", LogField::Client),
@@ -57,6 +58,7 @@ const FIELDS: [(&str, LogField); 19] = [
     ("upstream_ms", LogField::UpstreamMs),
     ("endpoint", LogField::Endpoint),
     ("route", LogField::Route),
+    ("arm", LogField::Arm),
     ("error", LogField::Error),
     ("complete", LogField::Complete),
     ("user_agent", LogField::UserAgent),

@@ -8,6 +8,7 @@ mod conditions;
 mod matcher;
 mod redirect;
 mod routes;
+mod split;
 mod upstream;
 
 use std::collections::BTreeMap;

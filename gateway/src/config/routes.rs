@@ -7,6 +7,7 @@ pub(super) mod matcher;
 mod redirect;
 mod replacement;
 mod rewrite;
+mod split;
 mod target;
 mod ties;
 
@@ -28,14 +29,12 @@ use super::tree::Value;
 pub(super) use defaults::defaults;
 
 /// Keys of the contract that are to come.
-const LATER: [&str; 8] = [
-    "retry", "hedge", "mirror", "cache", "compress", "cors", "split", "split_on",
-];
+const LATER: [&str; 6] = ["retry", "hedge", "mirror", "cache", "compress", "cors"];
 
 static WORDS: Words = Words {
     about: "What happens to the requests that match: plugins, then an upstream or an answer. Two routes that can match \
-            the same request, and that nothing ranks, are an error. A route has one of `upstream`, `respond` and \
-            `redirect`, or plugins of its own that answer (404 where none of them does).",
+            the same request, and that nothing ranks, are an error. A route has one of `upstream`, `split`, \
+            `respond` and `redirect`, or plugins of its own that answer (404 where none of them does).",
     keys: &[
         (
             "name",
@@ -54,6 +53,14 @@ static WORDS: Words = Words {
             "Its own plugins, after those of the top-level `chain`.",
         ),
         ("upstream", "The upstream that requests go to."),
+        (
+            "split",
+            "Several upstreams that requests are split over: the arms of the split.",
+        ),
+        (
+            "split_on",
+            "What keeps a client on its arm. A request without it takes its turn, as all do unless this is given.",
+        ),
         ("respond", "The answer that the gateway gives itself."),
         ("redirect", "Where the client is sent instead."),
         ("rewrite", "What changes on the way to the upstream."),
@@ -88,6 +95,12 @@ plugins = { skip = ["limit"], then = ["auth"] }
 upstream = "products"
 rewrite = { regex = "^/v([12])/(.*)", to = "/$2/v${1}", host = "products.internal" }
 fallback = { upstream = "idp" }
+
+[[routes]]                        # of 100 clients 5 go to the new version, and requests with the header
+name = "checkout"
+match = { path = "/checkout/**" }
+split = [{ upstream = "products", weight = 95 }, { name = "new", upstream = "idp", weight = 5, match = { methods = ["GET"], headers = { x-canary = "1" }, cookies = { canary = "1" }, query = { canary = { present = true } }, client = ["10.0.0.0/8"], after = "2026-01-01T00:00:00Z", before = "2027-01-01T00:00:00Z", version = { header = "x-api-version", at_least = "2" } }, plugins = ["auth"], rewrite = { prefix = "/v2" } }]
+split_on = "cookie:uid"
 
 [[routes]]                        # by header fields, cookies and query
 name = "beta"
@@ -166,11 +179,20 @@ pub(super) fn route<'a>(
         let params = matcher.as_ref().map_or_else(Vec::new, Match::params);
         let has_plugins = given.as_ref().is_some_and(names_plugins);
         let (target, rewrite) = target::target(table, names, &params, has_plugins);
+        let around = split::Around {
+            names,
+            defaults,
+            params: &params,
+            before: chain.len(),
+        };
+        let split = split::split(table, around, chained);
+        let target = target.or(split.map(Target::Split));
         let timeout = defaults::timeout(table);
         let (errors, fallback) = failures(table, names, &params, pages, target.as_ref());
         table.later(&LATER);
-        let (Some(name), Some(matcher), Some(target)) = (name, matcher, target) else {
+        let (Some(name), Some(matcher), Some(_)) = (name, matcher, &target) else {
             chained.extend(chain);
+            chained.extend(target.iter().flat_map(Target::steps).cloned());
             return None;
         };
         Some(Route {
@@ -178,7 +200,7 @@ pub(super) fn route<'a>(
             listeners,
             matcher,
             plugins: chain,
-            target,
+            target: target?,
             rewrite,
             timeout,
             errors,

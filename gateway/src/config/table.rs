@@ -126,6 +126,11 @@ impl<'a> Table<'a> {
         self.find(key).is_some() || self.scope.description().is_some()
     }
 
+    /// Whether nothing is given. A table that is described has all keys.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.scope.description().is_none()
+    }
+
     fn is_given(&self, key: &str) -> bool {
         self.entries.iter().any(|entry| entry.key == key)
     }

@@ -42,6 +42,9 @@ impl Parts {
         self.route
             .metrics
             .record(record.status, duration, record.bytes_in, record.bytes_out);
+        if let Some(arm) = &self.route.arm {
+            arm.metrics.record(record.status, duration);
+        }
         self.log(duration);
     }
 
@@ -76,6 +79,7 @@ impl Parts {
                 .map(|(sent, answered)| answered.saturating_duration_since(sent)),
             endpoint: record.endpoint,
             route: &self.route.name,
+            arm: self.route.arm.as_ref().map(|arm| &*arm.name),
             error: record.error,
             fallback: record.fallback,
             finished: record.finished,

@@ -276,5 +276,9 @@ fn find<'a>(
     };
     let route = snapshot.router.find(subject).ok_or(Error::NoRoute)?;
     let params = route::params(&route.config.matcher, &host, subject.path);
+    let route = route.of_request(Subject {
+        params: &params,
+        ..subject
+    });
     Ok((route, params))
 }

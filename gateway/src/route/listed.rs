@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::unmet;
-use crate::config::{self, Config, HostPattern, PathPattern, Segment, Target};
+use crate::config::{self, Arm, Config, HostPattern, PathPattern, Segment, Target};
 use crate::message::text::Line;
 
 /// One route.
@@ -93,6 +93,17 @@ fn target(config: &Config, target: &Target) -> Json {
         Target::Upstream(upstream) => json!({ "upstream": name(upstream) }),
         Target::Respond(respond) => json!({ "respond": respond.status.as_u16() }),
         Target::Redirect(redirect) => json!({ "redirect": redirect.written }),
+        Target::Split(split) => {
+            let arm = |arm: &Arm| {
+                json!({
+                    "name": &*arm.name,
+                    "upstream": name(&arm.upstream),
+                    "weight": arm.weight,
+                    "plugins": arm.plugins.iter().map(|step| &*step.plugin).collect::<Vec<_>>(),
+                })
+            };
+            json!({ "split": split.arms.iter().map(arm).collect::<Vec<_>>() })
+        }
         Target::Plugins => json!("plugins"),
     }
 }

@@ -182,6 +182,7 @@ mod tests {
             upstream_time: None,
             endpoint: None,
             route: "",
+            arm: None,
             error,
             fallback: None,
             finished: true,

@@ -39,6 +39,9 @@ pub(super) fn json(to: &mut Vec<u8>, line: &Line<'_>) {
         object.raw("endpoint", format_args!("\"{endpoint}\""));
     }
     object.text("route", line.route);
+    if let Some(arm) = line.arm {
+        object.text("arm", arm);
+    }
     if let Some(error) = line.error {
         object.text("error", error.name());
     }
@@ -209,6 +212,7 @@ fn field(to: &mut Vec<u8>, name: LogField, line: &Line<'_>) -> bool {
         LogField::Protocol => text(to, Some(protocol(line).as_bytes())),
         LogField::Scheme => text(to, Some(scheme(line).as_bytes())),
         LogField::Route => text(to, Some(line.route.as_bytes())),
+        LogField::Arm => text(to, line.arm.map(str::as_bytes)),
         LogField::Error => text(to, line.error.map(|error| error.name().as_bytes())),
     }
 }
@@ -258,6 +262,7 @@ mod tests {
             upstream_time: None,
             endpoint: None,
             route: "r",
+            arm: None,
             error: None,
             fallback: None,
             finished: true,

@@ -38,6 +38,8 @@ pub struct Line<'a> {
     pub endpoint: Option<SocketAddr>,
     /// The route.
     pub route: &'a str,
+    /// The arm, where the route is split.
+    pub arm: Option<&'a str>,
     /// The kind of failure.
     pub error: Option<ErrorKind>,
     /// Why the fallback of the route answered, if it did.
