@@ -46,6 +46,8 @@ mod pool;
 mod quickstart;
 mod refusals;
 mod reload;
+mod rewriting;
+mod route_limits;
 mod routes;
 mod secrets;
 mod seen;

@@ -13,6 +13,7 @@ mod grpc;
 mod max_forwards;
 pub mod normalise;
 mod passage;
+mod public;
 mod refused;
 mod respond;
 mod send;
@@ -72,7 +73,7 @@ pub async fn handle(
     };
     let (body, progress) = ClientBody::new(incoming, limits.body, pace, has_body, names);
 
-    let (mut passage, admitted) = admit::admit(local, &connection, parts, &body, limits.body);
+    let (mut passage, admitted) = admit::admit(local, &connection, parts, &body);
     let hop = Hop::new(&passage, &connection, upgrade.as_ref());
     let responded = match admitted {
         Ok(()) => respond(&mut passage, body, hop, &progress).await,

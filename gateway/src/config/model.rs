@@ -3,7 +3,9 @@
 //! Past this module nothing is a string that means something else. Every value was checked and every
 //! reference resolved to something that exists; whoever builds a snapshot need not look for mistakes.
 
+mod answers;
 mod matcher;
+mod overrides;
 mod redirect;
 mod routes;
 
@@ -26,7 +28,9 @@ use crate::message::headers::{Believed, ClientFrom};
 use crate::message::names::UnusualNames;
 use crate::message::via::Via;
 
+pub use answers::*;
 pub use matcher::*;
+pub use overrides::*;
 pub use redirect::{Redirect, RedirectValue, is_behind_path};
 pub use routes::*;
 

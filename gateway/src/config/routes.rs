@@ -2,9 +2,11 @@
 
 mod fields;
 mod matcher;
+mod overrides;
 mod redirect;
 mod replacement;
 mod rewrite;
+mod slashes;
 mod target;
 mod ties;
 
@@ -56,6 +58,32 @@ static WORDS: Words = Words {
             "timeout",
             "The time for the whole exchange, up to the last byte of the response. Unless given, none.",
         ),
+        (
+            "limits",
+            "What one request may take, in the place of the listener's `limits`.",
+        ),
+        (
+            "timeouts",
+            "How long the gateway waits for an endpoint, in the place of the upstream's `timeouts`.",
+        ),
+        (
+            "access_log",
+            "Whether the access log has a line for each exchange. `false`: for none. `\"failures\"`: for those at which \
+             the gateway or the upstream failed. All of them are counted in the metrics.",
+        ),
+        (
+            "tags",
+            "What the access log says of the route: `tags` in a line of JSON, `{tag.NAME}` in a template; also `GET \
+             /routes`. Up to 16, each a string of up to 256 bytes. They are no labels of metrics, each value of which \
+             would be a series of its own.",
+        ),
+        (
+            "encoded_slashes",
+            "What becomes of a path with `%2F`, which some servers read as part of a name and others as the end of it. \
+             `refuse`: 400. `keep`: it stays as it is, inside one segment, for the match, plugins and the upstream; a \
+             part of the segment that is `.`, `..` or empty is 400. Keep it only where the upstream does not decode it to \
+             find a place below.",
+        ),
     ],
     example: r#"
 [[routes]]
@@ -66,6 +94,17 @@ plugins = ["auth", { name = "transform", config = { request = { set_headers = { 
 upstream = "products"
 rewrite = { strip_prefix = "/products", prefix = "/v2", host = "preserve" }
 timeout = "15s"
+timeouts = { connect = "500ms", first_byte = "5s", idle = "30s" }
+limits = { body = "50MiB" }
+access_log = "failures"
+tags = { team = "shop" }
+
+[[routes]]                        # Location and Set-Cookie of the answer as the client sees this gateway
+name = "files"
+match = { path = "/files/{name}" }
+upstream = "products"
+rewrite = { strip_segments = 1, prefix = "/data", location = "public", cookies = { domain = "example.com", path = "/", secure = true } }
+encoded_slashes = "keep"
 
 [[routes]]                        # not limited; groups of the expression stand in `to`
 name = "internal"
@@ -111,6 +150,7 @@ pub(super) fn route(
         let has_plugins = given.as_ref().is_some_and(names_plugins);
         let (target, rewrite) = target::target(table, names, &params, has_plugins);
         let timeout = table.optional("timeout", Item::duration);
+        let overrides = overrides::overrides(table);
         table.later(&LATER);
         let (Some(name), Some(matcher), Some(target)) = (name, matcher, target) else {
             chained.extend(chain);
@@ -124,6 +164,7 @@ pub(super) fn route(
             target,
             rewrite,
             timeout,
+            overrides,
             place: item.scope.show(item.node.at),
         })
     })
@@ -193,4 +234,6 @@ pub(super) fn check_together(
     listeners::unique_names(scope, &items);
     ties::report(&items, routes, listeners.len());
     fields::report(&items, routes, listeners);
+    slashes::report(&items, routes);
+    slashes::warn_of_ways_around(&items, routes);
 }

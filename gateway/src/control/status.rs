@@ -78,6 +78,7 @@ impl Control for Gateway {
                 "place": route.config.place,
                 "chain": route.config.plugins.iter().map(|plugin| plugin.plugin.to_string()).collect::<Vec<_>>(),
                 "target": target,
+                "tags": tags(&route.config.overrides.tags),
             })
         };
         json!({
@@ -93,6 +94,13 @@ impl Control for Gateway {
     async fn reload_plugin(&self, name: &str) -> Option<Result<Value, Value>> {
         self.reload_one(name).await.map(answer)
     }
+}
+
+fn tags(tags: &[(Box<str>, Box<str>)]) -> Value {
+    let tags = tags
+        .iter()
+        .map(|(name, value)| (name.to_string(), Value::from(&**value)));
+    Value::Object(tags.collect())
 }
 
 fn answer(result: Result<Done, Reasons>) -> Result<Value, Value> {

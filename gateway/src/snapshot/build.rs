@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Snapshot;
-use crate::config::{self, Config, Match, Rewrite, Secret, Target};
+use crate::config::{self, Config, Match, Overrides, Rewrite, Secret, Target};
 use crate::exchange::{Link, Place, PluginId, Route};
 use crate::message::depth::{self, Marks};
 use crate::message::media::ResponseTypes;
@@ -407,6 +407,7 @@ fn no_route() -> config::Route {
         target: Target::Plugins,
         rewrite: Rewrite::default(),
         timeout: None,
+        overrides: Overrides::default(),
         place: String::new(),
     }
 }

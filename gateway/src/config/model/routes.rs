@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
+use super::answers::AnswerRewrite;
 use super::matcher::Match;
+use super::overrides::Overrides;
 use super::redirect::Redirect;
 use crate::config::{Template, Written};
 
@@ -26,6 +28,8 @@ pub struct Route {
     pub rewrite: Rewrite,
     /// Time for the whole exchange up to the last byte of the response; `None`: no limit.
     pub timeout: Option<Duration>,
+    /// What it says in the place of its listener, its upstream and the server.
+    pub overrides: Overrides,
     /// Where it stands in the files (`file:line`), for messages.
     pub place: String,
 }
@@ -76,6 +80,8 @@ pub struct Rewrite {
     pub path: PathRewrite,
     /// The `Host` that goes upstream.
     pub host: HostRewrite,
+    /// What changes of the upstream's answer, if anything does.
+    pub answer: Option<Box<AnswerRewrite>>,
 }
 
 /// How the path changes; applied after the request phases.
@@ -89,6 +95,13 @@ pub enum PathRewrite {
         /// What goes.
         strip: String,
         /// What comes in its place (may be empty).
+        prefix: String,
+    },
+    /// `strip_segments = 2`, perhaps with `prefix`.
+    Segments {
+        /// How many go, of those there are.
+        count: usize,
+        /// What comes in their place (may be empty).
         prefix: String,
     },
     /// `regex = { .. }`: the path (not the query) with every match replaced.

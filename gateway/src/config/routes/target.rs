@@ -12,6 +12,7 @@ use super::super::sections::Names;
 use super::super::suggest;
 use super::super::table::{Default, Table};
 use super::super::template::Template;
+use super::overrides;
 use super::redirect::redirect;
 use super::rewrite::rewrite;
 use crate::message::fields;
@@ -48,7 +49,8 @@ pub(super) fn target(
         );
         table.fault("rewrite", message);
     }
-    let rewrite = table.sub("rewrite", rewrite);
+    let slashes = overrides::slashes(table);
+    let rewrite = table.sub("rewrite", |table| rewrite(table, slashes));
     let target = match given.as_slice() {
         [] => Some(Target::Plugins),
         ["upstream"] => upstream,
