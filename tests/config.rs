@@ -2,6 +2,7 @@
 //! them in one run.
 
 mod accepted;
+mod conditions;
 mod refused;
 
 use std::fs;

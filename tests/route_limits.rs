@@ -71,6 +71,26 @@ fn the_limit_of_a_body_is_the_routes_and_else_the_listeners() {
 }
 
 #[test]
+fn the_limit_of_the_defaults_is_of_routes_that_say_none() {
+    let origin = Origin::start();
+    let config = Configuration::new()
+        .public("limits = { body = '4KiB' }")
+        .with("[defaults]\nlimits = { body = '8KiB' }")
+        .upstream("app", origin.address)
+        .route("plain", "/plain", "upstream = 'app'")
+        .route(
+            "small",
+            "/small",
+            "upstream = 'app'\nlimits = { body = '1KiB' }",
+        );
+    let gateway = Gateway::start(&config);
+    for (path, passes, refused) in [("/plain", 8, 9), ("/small", 1, 2)] {
+        assert_eq!(streamed(&gateway, path, passes).status, 200, "{path}");
+        assert_eq!(streamed(&gateway, path, refused).status, 413, "{path}");
+    }
+}
+
+#[test]
 fn a_body_that_a_plugin_holds_has_the_plugins_limit_besides() {
     let origin = Origin::start();
     let holds = "body_limit = '2KiB'\nconfig = { phases = ['request', 'request-body'] }";

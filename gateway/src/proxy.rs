@@ -74,7 +74,7 @@ pub async fn handle(
     let (body, progress) = ClientBody::new(incoming, limits.body, pace, has_body, names);
 
     let (mut passage, admitted) = admit::admit(local, &connection, parts, &body);
-    let hop = Hop::new(&passage, &connection, upgrade.as_ref());
+    let hop = Hop::new(&connection, upgrade.as_ref());
     let responded = match admitted {
         Ok(()) => respond(&mut passage, body, hop, &progress).await,
         Err(refused) => {
@@ -87,7 +87,7 @@ pub async fn handle(
         Err(error) => Box::pin(fail(&mut passage, error)).await,
     };
     let deadline = passage.deadline().filter(|_| has_body);
-    let streams = !passage.route.request_stream.is_empty();
+    let streams = passage.decisions.keeps_any(&passage.route.request_stream);
     let mut response = match upgrade {
         Some(upgrade) if passage.is_switched() => upgrade::tunnel(passage, responded.body, upgrade),
         _ => send(passage, responded, &progress),

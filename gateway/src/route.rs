@@ -3,7 +3,8 @@
 //! One index, not a scan: hosts and exact paths are hash look-ups, templates and prefixes one walk down a
 //! trie of segments. Every route has a rank by its specificity; the look-up keeps the best rank it meets.
 
-mod matcher;
+pub mod links;
+pub mod matcher;
 mod rank;
 pub mod rewrite;
 mod subject;

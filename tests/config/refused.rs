@@ -167,7 +167,7 @@ fn what_plugins_refuse_is_named_in_the_same_run_with_the_line_of_its_key() {
             "gateway.toml:10: plugins.probe.config: plugin \"probe\": upstream: is empty; a name is wanted",
             "gateway.toml:11: plugins.probe.config: plugin \"probe\": secret: is empty; a name is wanted",
             "gateway.toml:27: routes[0].plugins[0].config: plugin \"probe\": phases[1]: unknown variant `nonsense`, expected one of `request`, `request-body`, `response`, `response-body`, `request-stream`, `response-stream`, `complete`",
-            "plugin \"core\": core.wasm: is a core WebAssembly module, not a component; build it for the target wasm32-wasip2",
+            "gateway.toml:17: plugins.core.path: core.wasm: is a core WebAssembly module, not a component; build it for the target wasm32-wasip2",
         ]
     );
 }

@@ -94,6 +94,11 @@ impl<'a> Item<'a> {
         matches!(self.node.value, Value::Broken)
     }
 
+    /// Whether this is a list without items.
+    pub(super) fn is_empty_list(&self) -> bool {
+        matches!(&self.node.value, Value::List(items) if items.is_empty())
+    }
+
     /// Whether the value came out of the environment, a file or `[secrets]`.
     pub(super) fn is_outside(&self) -> bool {
         self.node.outside.is_some()
@@ -115,6 +120,16 @@ impl<'a> Item<'a> {
             (None, Value::Text(text)) => format!("`{text}`"),
             _ => self.node.describe(),
         }
+    }
+
+    /// Where a key of a table stands and what it is called: where the table does, if it has no such key.
+    pub(super) fn place_of(&self, key: &str) -> (Location, String) {
+        let at = match &self.node.value {
+            Value::Table(fields) => fields.iter().find(|entry| entry.key == key),
+            _ => None,
+        };
+        let at = at.map_or(self.node.at, |entry| entry.at);
+        (at, tree::join(&self.key, key))
     }
 
     /// The `name` of a table, if it has one.

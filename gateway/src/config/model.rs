@@ -4,6 +4,7 @@
 //! reference resolved to something that exists; whoever builds a snapshot need not look for mistakes.
 
 mod answers;
+mod conditions;
 mod matcher;
 mod overrides;
 mod redirect;
@@ -19,8 +20,9 @@ use http::HeaderName;
 use indexmap::IndexMap;
 use ipnet::IpNet;
 
-use super::fault::Fault;
+use super::fault::{Fault, Spot};
 use super::log_format::LogTemplate;
+use super::origins::Origins;
 use super::scope::Watched;
 use super::units::Secret;
 use super::written::Written;
@@ -29,6 +31,7 @@ use crate::message::names::UnusualNames;
 use crate::message::via::Via;
 
 pub use answers::*;
+pub use conditions::*;
 pub use matcher::*;
 pub use overrides::*;
 pub use redirect::{Redirect, RedirectValue, is_behind_path};
@@ -47,6 +50,8 @@ pub struct Config {
     pub secrets: BTreeMap<Arc<str>, Secret>,
     /// Where clients connect; at least one.
     pub listeners: Vec<Listener>,
+    /// Where the address of each stands.
+    pub listener_places: Vec<Spot>,
     /// Plugins by name.
     pub plugins: IndexMap<Arc<str>, Plugin>,
     /// Where each plugin stands (`file:line: plugins.NAME`) and the keys of its `config`, for messages. Beside them,
@@ -62,6 +67,8 @@ pub struct Config {
     pub warnings: Vec<Fault>,
     /// The configuration as it was written, secrets masked, defaults filled in: for `GET /config`.
     pub masked: serde_json::Value,
+    /// Where each value of that comes from.
+    pub origins: Origins,
 }
 
 /// `[server]`.

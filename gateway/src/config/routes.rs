@@ -1,7 +1,8 @@
 //! `[[routes]]`.
 
+mod defaults;
 mod fields;
-mod matcher;
+pub(super) mod matcher;
 mod overrides;
 mod redirect;
 mod replacement;
@@ -23,6 +24,8 @@ use super::scope::Scope;
 use super::sections::{Names, Sections};
 use super::table::Table;
 use super::tree::Value;
+
+pub(super) use defaults::defaults;
 
 /// Keys of the contract that are to come.
 const LATER: [&str; 9] = [
@@ -56,7 +59,8 @@ static WORDS: Words = Words {
         ("rewrite", "What changes on the way to the upstream."),
         (
             "timeout",
-            "The time for the whole exchange, up to the last byte of the response. Unless given, none.",
+            "The time for the whole exchange, up to the last byte of the response; `false` for none. Unless given, that of \
+             `[defaults]`, or none.",
         ),
         (
             "limits",
@@ -131,15 +135,16 @@ redirect = { to = "https://{host}/new{path}?{query}", status = 301 }
 };
 
 /// One route. The chain of one that could not be read goes to `chained`.
-pub(super) fn route(
-    item: &Item<'_>,
+pub(super) fn route<'a>(
+    item: &Item<'a>,
     names: &Names,
     global: &[Step],
-    defaults: Defaults<'_>,
+    defaults: Defaults<'a>,
     chained: &mut Vec<RoutePlugin>,
 ) -> Option<(Option<Route>, Json)> {
     item.table("a [[routes]] table", |table| {
         table.words(&WORDS);
+        table.fall_back_on(defaults.of_routes);
         let name = table.required("name", "name = \"products\"", Item::name);
         let listeners = scope(table, names);
         let matcher = table.sub("match", matcher::matcher);
@@ -149,7 +154,7 @@ pub(super) fn route(
         let params = matcher.as_ref().map_or_else(Vec::new, params);
         let has_plugins = given.as_ref().is_some_and(names_plugins);
         let (target, rewrite) = target::target(table, names, &params, has_plugins);
-        let timeout = table.optional("timeout", Item::duration);
+        let timeout = defaults::timeout(table);
         let overrides = overrides::overrides(table);
         table.later(&LATER);
         let (Some(name), Some(matcher), Some(target)) = (name, matcher, target) else {

@@ -38,7 +38,11 @@ pub fn load(
     version: &Version,
 ) -> Result<Arc<Linked>, LoadError> {
     let in_file = |message: String| {
-        LoadError::whole(plugin, &format!("{}: {message}", plugin.path.display()))
+        LoadError::whole(
+            plugin,
+            "path",
+            &format!("{}: {message}", plugin.path.display()),
+        )
     };
     let compiled = version.compiled.clone();
     check(engine, &compiled, plugin, None)?;
@@ -155,9 +159,10 @@ fn check(
     let path = plugin.path.display();
     let in_file = |message: String| format!("{path}: {message}");
     let messages: Vec<_> = messages.into_iter().map(in_file).collect();
+    let key = granted.map_or("path", |_| "grants");
     Err(LoadError {
         plugin: plugin.name.clone(),
-        faults: objection::of_plugin(&messages),
+        faults: objection::of_plugin(key, &messages),
     })
 }
 
@@ -201,7 +206,8 @@ async fn try_out(
     shared: &Arc<Shared>,
     configs: &[(serde_json::Value, config::Written)],
 ) -> Tried {
-    let fault_of = |when, failure: &Failure| Objection::whole(&failed(shared, when, failure));
+    let fault_of =
+        |when, failure: &Failure| Objection::whole("path", &failed(shared, when, failure));
     let at_start = |failure: Failure| vec![fault_of("when it was instantiated", &failure)];
     let fresh = || new_instance(engine, component, shared);
     let mut instance = fresh().await.map_err(at_start)?;

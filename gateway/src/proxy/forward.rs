@@ -41,23 +41,28 @@ pub(super) struct Hop<'a> {
 }
 
 impl<'a> Hop<'a> {
-    /// What goes through a tunnel no plugin can read: where one must, none is asked for. What comes before an answer none
-    /// can edit: where one edits answers, nothing passes.
     #[inline]
-    pub(super) fn new(
-        exchange: &Parts,
-        connection: &'a Connection,
-        upgrade: Option<&'a Requested>,
-    ) -> Self {
-        let route = &exchange.route;
-        let unedited = route.on_response.is_empty() && route.response_stream.is_empty();
-        let takes = unedited && exchange.client.version == Version::HTTP_11;
+    pub(super) fn new(connection: &'a Connection, upgrade: Option<&'a Requested>) -> Self {
         Self {
-            upgrade: upgrade
-                .map(|upgrade| &upgrade.protocols)
-                .filter(|_| !route.reads_bodies),
-            interim: connection.interim().filter(|_| takes),
+            upgrade: upgrade.map(|upgrade| &upgrade.protocols),
+            interim: connection.interim(),
             via: connection.listener.config.via.as_ref(),
+        }
+    }
+
+    /// What goes through a tunnel no plugin can read: where one must, none is asked for. What comes before an answer none
+    /// can edit: where one edits answers, nothing passes. Plugins that are left out do neither.
+    #[inline]
+    fn beside_plugins(self, passage: &Passage) -> Self {
+        let (route, decisions) = (&passage.route, passage.decisions);
+        let edited =
+            decisions.keeps_any(&route.on_response) || decisions.keeps_any(&route.response_stream);
+        let takes = !edited && passage.client.version == Version::HTTP_11;
+        let reads = decisions.keeps_any(&route.body_readers);
+        Self {
+            upgrade: self.upgrade.filter(|_| !reads),
+            interim: self.interim.filter(|_| takes),
+            via: self.via,
         }
     }
 
@@ -79,6 +84,9 @@ pub(super) async fn send(
     hop: Hop<'_>,
     progress: &Progress,
 ) -> Result<Answer, Box<Error>> {
+    let hop = hop.beside_plugins(passage);
+    let decisions = passage.decisions;
+    let bodies = passage.route.response_bodies(decisions);
     let view = passage.view.clone();
     let upstream = view.upstream(upstream);
     let exchange = &mut *passage.exchange;
@@ -87,16 +95,15 @@ pub(super) async fn send(
         progress.forget(std::mem::take(&mut exchange.request.edited));
     }
     let client = &view.client;
-    let reads = exchange.route.response_bodies.read;
-    if reads {
-        decode::ask(exchange, !matches!(body, Outgoing::Empty));
+    if bodies.read {
+        decode::ask(exchange, !matches!(body, Outgoing::Empty), bodies);
     }
     let sending = attempt(exchange, upstream, client, body, hop, progress);
-    if !reads {
+    if !bodies.read {
         return sending.await;
     }
     let answer = sending.await?;
-    if !decode::must_ask_again(exchange, &answer.head) {
+    if !decode::must_ask_again(exchange, &answer.head, decisions) {
         return Ok(answer);
     }
     decode::forget_range(exchange);

@@ -13,7 +13,7 @@ pub(super) fn holds(route: &Route, subject: Subject<'_>) -> bool {
 }
 
 /// Whether all predicates hold.
-fn all_hold(predicates: &Predicates, subject: Subject<'_>) -> bool {
+pub fn all_hold(predicates: &Predicates, subject: Subject<'_>) -> bool {
     (predicates.methods.is_empty() || predicates.methods.contains(subject.method))
         && predicates.headers.iter().all(|(name, pattern)| {
             any(
@@ -32,7 +32,7 @@ fn all_hold(predicates: &Predicates, subject: Subject<'_>) -> bool {
 }
 
 /// Whether some value fits, or, for `Present(false)`, there is none.
-fn any<'a>(mut values: impl Iterator<Item = Cow<'a, str>>, pattern: &ValuePattern) -> bool {
+pub fn any<'a>(mut values: impl Iterator<Item = Cow<'a, str>>, pattern: &ValuePattern) -> bool {
     match pattern {
         ValuePattern::Equals(text) => values.any(|value| value == *text),
         ValuePattern::Regex(regex) => values.any(|value| regex.is_match(&value)),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::answers::AnswerRewrite;
+use super::conditions::When;
 use super::matcher::Match;
 use super::overrides::Overrides;
 use super::redirect::Redirect;
@@ -41,8 +42,17 @@ pub struct RoutePlugin {
     pub plugin: Arc<str>,
     /// The configuration in force here: the route's own, else the plugin's default.
     pub config: serde_json::Value,
+    /// When it has its turn; `None`: always.
+    pub when: Option<Arc<When>>,
     /// Where it stands, for messages.
     pub place: Written,
+}
+
+impl RoutePlugin {
+    /// The configuration as it may be shown.
+    pub fn masked(&self) -> serde_json::Value {
+        self.place.mask(&self.config)
+    }
 }
 
 /// An upstream of a configuration, by index into [`Config::upstreams`](crate::config::Config::upstreams).

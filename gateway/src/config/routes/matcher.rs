@@ -88,7 +88,7 @@ pub(super) fn matcher(table: &mut Table<'_>) -> Option<Match> {
 }
 
 /// What is asked beyond host and path.
-fn predicates(table: &mut Table<'_>) -> Predicates {
+pub(in crate::config) fn predicates(table: &mut Table<'_>) -> Predicates {
     let methods = table.optional("methods", methods).unwrap_or_default();
     let headers = match table.item_unshown("headers") {
         Some(item) => {
@@ -283,7 +283,8 @@ fn query(item: &Item<'_>) -> Vec<(String, ValuePattern)> {
         .collect()
 }
 
-fn value(item: &Item<'_>) -> Option<ValuePattern> {
+/// What is to hold of a value.
+pub(in crate::config) fn value(item: &Item<'_>) -> Option<ValuePattern> {
     let expected = "a string, { regex = \"..\" } or { present = true }";
     item.by_form(|form| match form {
         Form::Text => Some(ValuePattern::Equals(item.text_as(expected)?.to_owned())),

@@ -84,7 +84,7 @@ impl Public<'_> {
         }
         let secure = url.secure.unwrap_or(self.secure);
         let is = |name: &&str| is_same(url.authority, name, secure);
-        if !self.upstream.iter().any(|name| is(name)) {
+        if !self.upstream.iter().any(&is) {
             return None;
         }
         // The host that the client asked for may send it from http to https, but does not have to know of the latter.
