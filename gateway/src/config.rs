@@ -10,6 +10,7 @@
 //! number), and, in the configuration of plugins and the header and query values of routes, nothing under a key with `secret`, `passw`, `token`, `key`, `credential`,
 //! `authorization` or `cookie` in its name.
 
+mod answers;
 mod certificates;
 mod chain;
 mod compile_cache;
@@ -64,6 +65,7 @@ pub use scope::Watched;
 pub(crate) use suggest::file_name_matches;
 pub use template::Template;
 pub use units::Secret;
+pub(crate) use units::parsed_duration;
 pub use written::{Given, Written};
 
 use chain::{Chains, Defaults};
@@ -157,8 +159,9 @@ fn assemble(scope: &Scope, sections: &mut Sections<'_>, chained: &mut Vec<RouteP
         chains: &chains,
         of_routes: of_routes.as_deref().unwrap_or_default(),
     };
+    let errors = errors(sections);
     let routes = sections.list("routes", |item| {
-        routes::route(item, &names, &chain, defaults, chained)
+        routes::route(item, &names, (&chain, &errors), defaults, chained)
     });
     chains.expect_used(scope);
     routes::check_together(scope, sections, &routes, &listeners);
@@ -175,9 +178,20 @@ fn assemble(scope: &Scope, sections: &mut Sections<'_>, chained: &mut Vec<RouteP
         plugins,
         upstreams,
         routes: routes.into_iter().flatten().collect(),
+        errors,
         watched: scope.watched(),
         warnings: Vec::new(),
         masked,
         origins,
     }
+}
+
+/// `errors`: what stands for the failures of all routes, and of none.
+fn errors(sections: &mut Sections<'_>) -> model::Errors {
+    let Some(item) = sections.given("errors").first().cloned() else {
+        return model::Errors::default();
+    };
+    let (errors, shown) = answers::errors(&item, &[]);
+    sections.show("errors", shown);
+    errors
 }

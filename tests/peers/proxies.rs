@@ -1,7 +1,7 @@
 //! The gateway, nginx and HAProxy with one routing table, each before upstreams of its own.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use super::outcome::Outcome;
 use super::requests::Request;
 use super::upstream::Upstreams;
 use crate::harness::gateway::PATIENCE;
-use crate::harness::{Gateway, raw};
+use crate::harness::{Gateway, program, raw};
 
 /// Every route of the table.
 pub(super) const ROUTES: &[&str] = &[
@@ -136,14 +136,4 @@ fn filled(template: &str, upstreams: &Upstreams, own: &[(&str, SocketAddr)]) -> 
 fn free_addresses() -> [SocketAddr; 2] {
     let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.3:0").unwrap());
     listeners.map(|listener| listener.local_addr().unwrap())
-}
-
-/// Where a program is; Debian keeps both where only root looks.
-fn program(name: &str) -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into()]);
-    let mut files = folders.map(|folder| folder.join(name));
-    files
-        .find(|file| file.is_file())
-        .unwrap_or_else(|| name.into())
 }

@@ -90,10 +90,10 @@ pub(super) fn page(entries: &[Entry], examples: &[Vec<&Difference>], intro: &str
             )
             .unwrap();
         }
-        // The shortest says it best.
+        // The shortest says it best, unless something else happens there as well.
         let shortest = |peer: &str| {
             let of = examples.iter().filter(|each| each.peer == peer);
-            of.min_by_key(|each| each.request.len())
+            of.min_by_key(|each| (each.shown.ends_with("| 301"), each.request.len()))
         };
         let shown: Vec<_> = entry
             .peers

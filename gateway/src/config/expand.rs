@@ -38,6 +38,7 @@ pub(super) fn text(scope: &Scope, at: Location, key: &str, text: &str) -> Node {
     };
     let outside = expanded.has_variables.then(|| Outside {
         written: format!("{text:?}"),
+        file: None,
         values: expanded.values,
         source: Source::Variables {
             set: expanded.set,
@@ -68,6 +69,7 @@ fn stand_in(at: Location, written: &str, stands: StandIn) -> Node {
     };
     let outside = Some(Outside {
         written: format!("{written:?}"),
+        file: None,
         values,
         source: Source::Variables {
             set: Vec::new(),
@@ -127,6 +129,7 @@ pub(super) fn file(scope: &Scope, at: Location, key: &str, path: &Spanned<DeValu
                 at,
                 outside: Some(Outside {
                     written: format!("{{ file = {written:?} }}"),
+                    file: Some(path.clone()),
                     values: vec![Secret::new(content)],
                     source: Source::File(written.to_owned()),
                 }),

@@ -1,6 +1,7 @@
 //! One value on its way to a reader, and what it says where it is not what the reader takes.
 
 use std::fmt::Display;
+use std::path::Path;
 use std::slice;
 use std::sync::LazyLock;
 
@@ -47,7 +48,11 @@ impl<'a> Item<'a> {
     /// Reports a fault of this value. The message names it by [`Item::quoted`], and repeats it by a [`Reason`] alone:
     /// it may have come from outside.
     pub(super) fn fault(&self, message: impl Into<String>) {
-        self.scope.fault(self.node.at, &self.key, message);
+        let (at, key) = (self.node.at, &self.key);
+        match self.is_outside() {
+            true => self.scope.fault_of_value(at, key, message),
+            false => self.scope.fault(at, key, message),
+        }
     }
 
     /// Reports what somebody should look at.
@@ -102,6 +107,11 @@ impl<'a> Item<'a> {
     /// Whether the value came out of the environment, a file or `[secrets]`.
     pub(super) fn is_outside(&self) -> bool {
         self.node.outside.is_some()
+    }
+
+    /// The file that the value is the content of.
+    pub(super) fn file(&self) -> Option<&'a Path> {
+        self.node.outside.as_ref()?.file.as_deref()
     }
 
     /// A reason in words that may be shown.

@@ -3,6 +3,7 @@
 //! Past this module nothing is a string that means something else. Every value was checked and every
 //! reference resolved to something that exists; whoever builds a snapshot need not look for mistakes.
 
+mod answer_rewrite;
 mod answers;
 mod conditions;
 mod matcher;
@@ -30,11 +31,12 @@ use crate::message::headers::{Believed, ClientFrom};
 use crate::message::names::UnusualNames;
 use crate::message::via::Via;
 
+pub use answer_rewrite::*;
 pub use answers::*;
 pub use conditions::*;
 pub use matcher::*;
 pub use overrides::*;
-pub use redirect::{Redirect, RedirectValue, is_behind_path};
+pub use redirect::*;
 pub use routes::*;
 
 /// One whole configuration.
@@ -61,6 +63,8 @@ pub struct Config {
     pub upstreams: IndexMap<Arc<str>, Upstream>,
     /// Routes in the order of the files.
     pub routes: Vec<Route>,
+    /// What stands for failures of no route; those of a route have it in [`Route::errors`] already.
+    pub errors: Errors,
     /// What it was made from.
     pub watched: Watched,
     /// What somebody should look at, though it can be served: a certificate that has expired.

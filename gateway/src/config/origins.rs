@@ -95,7 +95,7 @@ impl Origins {
             }
             match around.rfind(['.', '[']) {
                 Some(end) => around = &around[..end],
-                None => break Location { file: 0, line: 0 },
+                None => break Location { file: 0, line: 1 },
             }
         };
         Spot {

@@ -2,6 +2,7 @@
 
 mod defaults;
 mod fields;
+mod loops;
 pub(super) mod matcher;
 mod overrides;
 mod redirect;
@@ -15,11 +16,12 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use super::answers;
 use super::chain::{self, Defaults, Step};
 use super::description::Words;
 use super::item::Item;
 use super::listeners;
-use super::model::{Listener, Match, PathPattern, Route, RoutePlugin, Segment};
+use super::model::{Errors, Fallback, Listener, Match, Route, RoutePlugin, Target};
 use super::scope::Scope;
 use super::sections::{Names, Sections};
 use super::table::Table;
@@ -28,8 +30,8 @@ use super::tree::Value;
 pub(super) use defaults::defaults;
 
 /// Keys of the contract that are to come.
-const LATER: [&str; 9] = [
-    "retry", "hedge", "mirror", "cache", "compress", "cors", "split", "split_on", "fallback",
+const LATER: [&str; 8] = [
+    "retry", "hedge", "mirror", "cache", "compress", "cors", "split", "split_on",
 ];
 
 static WORDS: Words = Words {
@@ -88,6 +90,12 @@ static WORDS: Words = Words {
              part of the segment that is `.`, `..` or empty is 400. Keep it only where the upstream does not decode it to \
              find a place below.",
         ),
+        (
+            "errors",
+            "What stands for what the gateway answers where it refuses or fails, by status (`502`) or class (`5xx`). \
+             What is not here is looked for at the top level of the file.",
+        ),
+        ("fallback", "What answers where the upstream does not."),
     ],
     example: r#"
 [[routes]]
@@ -102,6 +110,8 @@ timeouts = { connect = "500ms", first_byte = "5s", idle = "30s" }
 limits = { body = "50MiB" }
 access_log = "failures"
 tags = { team = "shop" }
+errors = { 502 = { status = 503, headers = { retry-after = "5" }, body = '{"error":"{reason}"}' }, 5xx = { file = "sorry.html" } }
+fallback = { respond = { status = 200, body = '{"products":[]}' }, on = ["connect", 502, 503, 504, "breaker"] }
 
 [[routes]]                        # Location and Set-Cookie of the answer as the client sees this gateway
 name = "files"
@@ -116,10 +126,36 @@ match = { host = "internal.example.com", path = { regex = "^/v[12]/" } }
 plugins = { skip = ["limit"], then = ["auth"] }
 upstream = "products"
 rewrite = { regex = "^/v([12])/(.*)", to = "/$2/v${1}", host = "products.internal" }
+fallback = { upstream = "idp" }
 
-[[routes]]                        # by header fields and query
+[[routes]]                        # by header fields, cookies and query
 name = "beta"
-match = { path = { exact = "/beta" }, headers = { x-version = "2", x-user = { regex = "^b" }, x-beta = { present = true } }, query = { debug = { present = false } } }
+match = { path = { exact = "/beta" }, headers = { x-version = "2", x-user = { regex = "^b" }, x-beta = { present = true } }, cookies = { group = { not = "control" }, lang = { not = { regex = "^en" } } }, query = { debug = { present = false } } }
+upstream = "products"
+
+[[routes]]                        # several paths, one label of the host; who asks, and when
+name = "reports"
+match = { host = "{tenant}.example.com", path = ["/reports/{id}", "/r/{id}"], client = ["10.0.0.0/8", "192.0.2.7"], after = "2026-01-01T00:00:00Z", before = "2027-01-01T00:00:00+01:00" }
+upstream = "products"
+
+[[routes]]                        # by the version of the API: from 1.1 up to 2.0, and what says none
+name = "orders-v1"
+match = { path = "/orders/**", version = { header = "x-api-version", at_least = "1.1", below = "2", default = "1.1" } }
+upstream = "products"
+
+[[routes]]
+name = "orders-v2"
+match = { path = "/orders/**", version = { media_type = "version", equals = "2" } }
+upstream = "products"
+
+[[routes]]
+name = "orders-2026"
+match = { path = "/orders/**", version = { query = "api-version", at_least = "2026-01-31" } }
+upstream = "products"
+
+[[routes]]
+name = "shop"
+match = { path = "/{version}/shop/**", version = { path = "version", at_least = "1.1" } }
 upstream = "products"
 
 [[routes]]
@@ -131,6 +167,21 @@ respond = { status = 200, headers = { content-type = "application/json" }, body 
 name = "old"
 match = { path = "/old/**" }
 redirect = { to = "https://{host}/new{path}?{query}", status = 301 }
+
+[[routes]]                        # what a redirect does not name stays as the client asked for it
+name = "moved"
+match = { path = "/moved/{id}" }
+redirect = { scheme = "https", host = "www.example.com", port = 8443, path = "/items/{id}" }
+
+[[routes]]
+name = "shorter"
+match = { path = "/v1/**" }
+redirect = { strip_prefix = "/v1", prefix = "/v2" }
+
+[[routes]]
+name = "renamed"
+match = { path = "/blog/**" }
+redirect = { regex = "^/blog/([0-9]+)-(.*)$", to = "/posts/$1/$2" }
 "#,
 };
 
@@ -138,7 +189,7 @@ redirect = { to = "https://{host}/new{path}?{query}", status = 301 }
 pub(super) fn route<'a>(
     item: &Item<'a>,
     names: &Names,
-    global: &[Step],
+    (global, pages): (&[Step], &Errors),
     defaults: Defaults<'a>,
     chained: &mut Vec<RoutePlugin>,
 ) -> Option<(Option<Route>, Json)> {
@@ -151,11 +202,12 @@ pub(super) fn route<'a>(
         let given = table.item_unshown("plugins");
         let (chain, shown) = chain::of_route(given.as_ref(), names, global, defaults);
         table.show("plugins", shown);
-        let params = matcher.as_ref().map_or_else(Vec::new, params);
+        let params = matcher.as_ref().map_or_else(Vec::new, Match::params);
         let has_plugins = given.as_ref().is_some_and(names_plugins);
         let (target, rewrite) = target::target(table, names, &params, has_plugins);
         let timeout = defaults::timeout(table);
         let overrides = overrides::overrides(table);
+        let (errors, fallback) = failures(table, names, &params, pages, target.as_ref());
         table.later(&LATER);
         let (Some(name), Some(matcher), Some(target)) = (name, matcher, target) else {
             chained.extend(chain);
@@ -170,21 +222,45 @@ pub(super) fn route<'a>(
             rewrite,
             timeout,
             overrides,
+            errors,
+            fallback,
             place: item.scope.show(item.node.at),
         })
     })
 }
 
-/// The names of the path's parameters.
-fn params(matcher: &Match) -> Vec<Arc<str>> {
-    let [PathPattern::Template { segments, .. }, ..] = matcher.paths.as_slice() else {
-        return Vec::new();
-    };
-    let name = |segment: &Segment| match segment {
-        Segment::Param(name) => Some(name.clone()),
-        Segment::Literal(_) => None,
-    };
-    segments.iter().filter_map(name).collect()
+/// What stands for its failures, and what answers where the upstream does not. `pages` are those of the whole file.
+fn failures(
+    table: &mut Table<'_>,
+    names: &Names,
+    params: &[Arc<str>],
+    pages: &Errors,
+    target: Option<&Target>,
+) -> (Errors, Option<Box<Fallback>>) {
+    let errors = table.item_unshown("errors").map(|item| {
+        let (errors, shown) = answers::errors(&item, params);
+        table.show("errors", shown);
+        errors
+    });
+    let fallback = table.optional_sub("fallback", |table| answers::fallback(table, names, params));
+    let fallback = fallback.flatten();
+    match (target, &fallback) {
+        (Some(Target::Upstream(upstream)), Some(fallback)) if fallback.leads_to(*upstream) => {
+            let name = &names.upstreams[upstream.0];
+            table.fault(
+                "fallback",
+                format!("leads to `{name}`, the upstream of the route; name another"),
+            );
+        }
+        (Some(Target::Respond(_) | Target::Redirect(_)), Some(_)) => {
+            table.fault("fallback", "answers nothing: the route goes to no upstream");
+        }
+        _ => {}
+    }
+    (
+        errors.unwrap_or_default().before(pages),
+        fallback.map(Box::new),
+    )
 }
 
 /// Whether a route's `plugins` names one of its own: with those alone a route has somewhere to go.
@@ -241,4 +317,5 @@ pub(super) fn check_together(
     fields::report(&items, routes, listeners);
     slashes::report(&items, routes);
     slashes::warn_of_ways_around(&items, routes);
+    loops::report(&items, routes, listeners);
 }

@@ -97,13 +97,8 @@ impl Scope {
     /// What stood in, after what is said of it: whether there is something else to try. If not, that is forgotten.
     pub(super) fn other_stand_ins(&mut self) -> (StandIns, bool) {
         let mut stand_ins = self.stand_ins.take().unwrap_or_default().into_inner();
-        let mut others = false;
-        self.faults.get_mut().retain(|(at, fault)| {
-            let place = (at.file, at.line, fault.key.clone());
-            others |= stand_ins.refused(&place, &fault.message);
-            !stand_ins.has(&place)
-        });
-        (stand_ins, others)
+        let has_others = stand_ins.next();
+        (stand_ins, has_others)
     }
 
     /// What the readers say of themselves, if they are to.
@@ -115,6 +110,17 @@ impl Scope {
     pub(super) fn fault(&self, at: Location, key: &str, message: impl Into<String>) {
         let fault = self.at(at, key, message.into());
         self.faults.borrow_mut().push((at, fault));
+    }
+
+    /// Reports a fault of a value: of one that is not set, it is none.
+    pub(super) fn fault_of_value(&self, at: Location, key: &str, message: impl Into<String>) {
+        let message = message.into();
+        let place = (at.file, at.line, key.to_owned());
+        let stand_ins = self.stand_ins.as_ref();
+        if stand_ins.is_some_and(|stand_ins| stand_ins.borrow_mut().refused(&place, &message)) {
+            return;
+        }
+        self.fault(at, key, message);
     }
 
     /// Reports what somebody should look at, though it can be served.

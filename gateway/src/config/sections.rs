@@ -39,7 +39,7 @@ pub(super) struct Sections<'a> {
     shown: Map<String, Json>,
 }
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "server",
     "admin",
     "state",
@@ -51,13 +51,14 @@ const KEYS: [&str; 11] = [
     "chain",
     "defaults",
     "routes",
+    "errors",
 ];
 /// Sections that one file alone may have.
-const SINGLE: [&str; 5] = ["server", "admin", "state", "chain", "defaults"];
+const SINGLE: [&str; 6] = ["server", "admin", "state", "chain", "defaults", "errors"];
 
 static WORDS: Words = Words {
     about: "What stands above the first `[table]` is a key of the whole file. Every section may be in any file that is \
-            included, except those that one file alone may have: `server`, `admin`, `state`, `chain` and `defaults`.",
+            included, except those that one file alone may have: `server`, `admin`, `state`, `chain`, `defaults` and `errors`.",
     keys: &[
         (
             "include",
@@ -95,16 +96,22 @@ static WORDS: Words = Words {
             "routes",
             "Routes. The most specific match wins, whatever the order in the files.",
         ),
+        (
+            "errors",
+            "What stands for what the gateway answers where it refuses or fails, by status (`404`) or class (`5xx`); \
+             also where no route matches.",
+        ),
     ],
     example: r#"
 include = ["routes/*.toml"]
 chain = ["limit", { name = "transform", config = { response = { set_headers = { x-served-by = "gateway" } } } }]
+errors = { 404 = '{"error":"there is no {path}"}' }
 
 [chains]
 secure = ["auth", { chain = "fair" }]
 fair = [
-    { name = "limit", when = { methods = ["POST"], headers = { x-trial = "1" }, query = { debug = { present = true } }, attributes = { "auth.claims.tier" = "gold" } } },
-    { name = "transform", when = { not = { methods = ["GET"], headers = { x-internal = "1" }, query = { fast = "1" }, attributes = { "auth.subject" = "monitor" } } } },
+    { name = "limit", when = { methods = ["POST"], headers = { x-trial = "1" }, cookies = { beta = "1" }, client = "10.0.0.0/8", after = "2026-01-01T00:00:00Z", before = "2027-01-01T00:00:00Z", version = { header = "x-version", at_least = "1" }, query = { debug = { present = true } }, attributes = { "auth.claims.tier" = "gold" } } },
+    { name = "transform", when = { not = { methods = ["GET"], headers = { x-internal = "1" }, cookies = { fast = "1" }, client = "10.1.0.0/16", after = "2026-01-01T00:00:00Z", before = "2026-02-01T00:00:00Z", version = { header = "x-version", equals = "0" }, query = { fast = "1" }, attributes = { "auth.subject" = "monitor" } } } },
 ]
 
 [secrets]

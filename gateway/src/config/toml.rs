@@ -68,6 +68,8 @@ impl Toml<'_> {
     fn table(&mut self, place: &Place, value: &Json) {
         let header = &place.header;
         match value {
+            // Some tables may not even be empty.
+            Json::Object(fields) if fields.is_empty() && !self.origins.has(&place.key) => {}
             Json::Object(fields) => {
                 self.text.push_str(&format!("\n[{header}]\n"));
                 self.fields(place, fields);

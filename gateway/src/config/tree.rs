@@ -1,6 +1,8 @@
 //! The spanned tree that all files become: TOML values that know where they stand, with `${NAME}` and
 //! `{ file = ".." }` already in place.
 
+use std::path::PathBuf;
+
 use serde_json::{Map, Value as Json};
 
 use super::scope::Location;
@@ -20,6 +22,8 @@ pub(super) struct Node {
 pub(super) struct Outside {
     /// How it was written: what messages may show.
     pub(super) written: String,
+    /// The file that it is the content of.
+    pub(super) file: Option<PathBuf>,
     /// What came from outside: the value, or pieces of it.
     pub(super) values: Vec<Secret>,
     /// What it came out of.

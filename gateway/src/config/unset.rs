@@ -39,6 +39,8 @@ struct Tried {
     /// What was tried, or is to be.
     known: BTreeSet<String>,
     next: VecDeque<String>,
+    /// Whether a reader complained of what stands there now.
+    is_refused: bool,
 }
 
 /// What stands for one value.
@@ -60,6 +62,7 @@ impl StandIns {
             whole: None,
             known: BTreeSet::new(),
             next: VecDeque::new(),
+            is_refused: false,
         });
         StandIn {
             variable: tried.variable.clone(),
@@ -67,17 +70,12 @@ impl StandIns {
         }
     }
 
-    /// Whether the value at this place is not set.
-    pub(super) fn has(&self, place: &Place) -> bool {
-        self.0.contains_key(place)
-    }
-
     /// Whether a text stands for a variable.
     pub(super) fn is_stand_in(&self, text: &str) -> bool {
         self.0.values().any(|tried| tried.variable == text)
     }
 
-    /// Takes another text in place of the one that this was said of. Whether there is another.
+    /// Takes in what a reader says of the value at this place. Whether it is one that is not set.
     pub(super) fn refused(&mut self, place: &Place, message: &str) -> bool {
         let Some(tried) = self.0.get_mut(place) else {
             return false;
@@ -89,13 +87,20 @@ impl StandIns {
                 tried.next.push_back(text);
             }
         }
-        match tried.next.pop_front() {
-            Some(text) => {
-                tried.whole = Some(text);
-                true
-            }
-            None => false,
+        tried.is_refused = true;
+        true
+    }
+
+    /// Takes another text in place of each that a reader complained of. Whether there is another for any.
+    pub(super) fn next(&mut self) -> bool {
+        let mut has_others = false;
+        for tried in self.0.values_mut().filter(|tried| tried.is_refused) {
+            tried.is_refused = false;
+            let next = tried.next.pop_front();
+            has_others |= next.is_some();
+            tried.whole = next.or(tried.whole.take());
         }
+        has_others
     }
 
     /// Everything that is not set, each once.
@@ -134,7 +139,7 @@ mod tests {
         assert_eq!(text(&mut stand_ins), "unset-1");
         let complaint = "expected `one` or `two`, found 7 from \"1s\"";
         let mut tried = Vec::new();
-        while stand_ins.refused(&place, complaint) {
+        while stand_ins.refused(&place, complaint) && stand_ins.next() {
             tried.push(text(&mut stand_ins));
         }
         assert_eq!(tried[..5], ["127.0.0.1:0", "1s", "one", "two", "7"]);

@@ -1,13 +1,11 @@
 //! What `when` asks, decided on an exchange as it is.
 
-use std::borrow::Cow;
-
 use super::Parts;
 use super::decisions::Decisions;
 use super::link::Place;
 use crate::config::{Conditions, When};
 use crate::message::headers;
-use crate::route::{Subject, matcher};
+use crate::route::{Moment, Subject, matcher};
 
 impl Parts {
     /// Decides the conditions of the links up to a place, as far as they are not decided yet.
@@ -26,9 +24,9 @@ fn holds(exchange: &Parts, when: &When) -> bool {
 
 fn all_hold(exchange: &Parts, conditions: &Conditions) -> bool {
     let attributes = &exchange.attributes;
-    let attribute = |name: &str| attributes.get(name).map(Cow::Borrowed).into_iter();
+    let attribute = |name: &str| attributes.get(name).map(str::as_bytes);
     let mut asked = conditions.attributes.iter();
-    asked.all(|(name, pattern)| matcher::any(attribute(name), pattern))
+    asked.all(|(name, pattern)| matcher::fits(pattern, attribute(name)))
         && request_fits(exchange, conditions)
 }
 
@@ -44,6 +42,9 @@ fn request_fits(exchange: &Parts, conditions: &Conditions) -> bool {
         query: request.path.query().unwrap_or_default(),
         method: &request.method,
         headers: &request.headers,
+        client: exchange.client.address,
+        moment: &Moment::default(),
+        params: &exchange.client.params,
     };
     matcher::all_hold(&conditions.predicates, subject)
 }

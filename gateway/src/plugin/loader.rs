@@ -21,6 +21,7 @@ use super::pool::Pool;
 use super::room::Lease;
 use super::typed;
 use super::wants::Wants;
+use super::within;
 use super::words::Words;
 use crate::config::{self, Grants, Secret};
 use crate::exchange::FilterId;
@@ -241,8 +242,11 @@ async fn try_out(
         match outcome {
             Ok(wants) if taken.insert(config.to_string()) => {
                 let (_, unsure) = wants.missing(&shared.plugin);
-                if !unsure.is_empty() {
-                    warnings.extend(Refusal::of_wants(unsure).told(place, &shared.words));
+                let unsure = unsure.into_iter().map(|message| (String::new(), message));
+                let exceeding = within::exceeding(config, &schema, &shared.plugin);
+                let noted: Vec<_> = unsure.chain(exceeding).collect();
+                if !noted.is_empty() {
+                    warnings.extend(Refusal::of(noted).told(place, &shared.words));
                 }
                 filters.push(Filter {
                     config: config.clone(),

@@ -18,10 +18,13 @@ use crate::message::headers::{self, Identity, Seen};
 use crate::message::names;
 use crate::message::path::{self, EncodedSlashes};
 use crate::message::phase::Phase;
-use crate::route::{self, Subject};
+use crate::route::{self, Moment, Subject};
 use crate::server::connection::Connection;
 use crate::snapshot::Snapshot;
 use crate::telemetry::span;
+
+/// The parameters of a route, by name.
+type Params = Vec<(Arc<str>, String)>;
 
 /// RFC 9112, section 6.1.
 const AMBIGUOUS: Refusal = Refusal {
@@ -130,23 +133,22 @@ fn route(
     }
     fields.insert(&headers::X_REQUEST_ID, client.id.clone());
     let found = find(&snapshot.snapshot, exchange, connection);
-    let route = match has_slash {
+    let (route, params) = match has_slash {
         true => keeping(found),
         false => found,
     }?;
     span::routed(&exchange.span, &route.name);
     exchange.route = route.clone();
-    let matcher = &exchange.route.config.matcher;
-    exchange.client.params = route::params(matcher, exchange.request.path.path());
+    exchange.client.params = params;
     Ok(())
 }
 
 /// The route, if it takes an escaped slash. One that no route takes is a bad request, whether or not a route matches.
 #[cold]
-fn keeping(found: Result<&Arc<Route>, Error>) -> Result<&Arc<Route>, Error> {
+fn keeping(found: Result<(&Arc<Route>, Params), Error>) -> Result<(&Arc<Route>, Params), Error> {
     let keeps = |route: &Route| route.config.overrides.encoded_slashes == EncodedSlashes::Keep;
     match found {
-        Ok(route) if keeps(route) => Ok(route),
+        Ok((route, params)) if keeps(route) => Ok((route, params)),
         Ok(_) | Err(Error::NoRoute) => {
             let reason = path::ENCODED_SLASH.reason();
             Err(Error::Refused(StatusCode::BAD_REQUEST, reason))
@@ -264,12 +266,12 @@ fn sift(
     (depth, judged)
 }
 
-/// The route, if this connection may ask for it.
+/// The route and its parameters, if this connection may ask for it.
 fn find<'a>(
     snapshot: &'a Snapshot,
     exchange: &exchange::Parts,
     connection: &Connection,
-) -> Result<&'a Arc<Route>, Error> {
+) -> Result<(&'a Arc<Route>, Params), Error> {
     let authority = exchange.client.authority.to_str().unwrap_or_default();
     let host = headers::host_of(authority);
     if connection
@@ -293,6 +295,11 @@ fn find<'a>(
         query: request.path.query().unwrap_or_default(),
         method: &request.method,
         headers: &request.headers,
+        client: exchange.client.address,
+        moment: &Moment::default(),
+        params: &[],
     };
-    snapshot.router.find(subject).ok_or(Error::NoRoute)
+    let route = snapshot.router.find(subject).ok_or(Error::NoRoute)?;
+    let params = route::params(&route.config.matcher, &host, subject.path);
+    Ok((route, params))
 }

@@ -71,7 +71,7 @@ fn all_hold(conditions: &Conditions, subject: Subject<'_>, first: bool) -> Holds
     match (conditions.attributes.is_empty(), first) {
         (true, _) => Holds::Yes,
         (false, false) => Holds::Undecided,
-        (false, true) => match attributes.all(|(_, asked)| matcher::any([].into_iter(), asked)) {
+        (false, true) => match attributes.all(|(_, asked)| matcher::fits(asked, None)) {
             true => Holds::Yes,
             false => Holds::No,
         },
@@ -80,10 +80,13 @@ fn all_hold(conditions: &Conditions, subject: Subject<'_>, first: bool) -> Holds
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
     use http::{HeaderMap, Method};
 
     use super::*;
     use crate::config::{Predicates, ValuePattern};
+    use crate::route::Moment;
 
     fn conditions(methods: &[Method], attribute: Option<ValuePattern>) -> Conditions {
         Conditions {
@@ -112,6 +115,9 @@ mod tests {
             query: "",
             method: &Method::GET,
             headers: &headers,
+            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            moment: &Moment::default(),
+            params: &[],
         };
         whether(&when, subject, first)
     }

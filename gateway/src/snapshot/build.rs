@@ -171,7 +171,7 @@ impl Builder {
             version: self.version,
             router: Router::new(routes),
             no_route: Arc::new(Route::new(
-                no_route(),
+                no_route(&config),
                 &[],
                 |_| ResponseTypes::default(),
                 self.metrics.route("-"),
@@ -400,7 +400,7 @@ fn configurations(config: &Config, more: &[config::RoutePlugin]) -> Wanted {
 }
 
 /// The route of requests that match none.
-fn no_route() -> config::Route {
+fn no_route(config: &Config) -> config::Route {
     config::Route {
         name: "-".into(),
         listeners: Vec::new(),
@@ -410,6 +410,8 @@ fn no_route() -> config::Route {
         rewrite: Rewrite::default(),
         timeout: None,
         overrides: Overrides::default(),
+        errors: config.errors.clone(),
+        fallback: None,
         place: String::new(),
     }
 }

@@ -10,9 +10,6 @@ use crate::config::suggest;
 use crate::config::table::Table;
 use crate::config::tree::Value;
 
-/// Keys of the contract that are to come.
-const LATER: [&str; 2] = ["cookies", "client"];
-
 /// What a table may have that says what is to hold of a value.
 const OF_VALUES: [&str; 3] = ["regex", "present", "not"];
 
@@ -23,10 +20,18 @@ static WORDS: Words = Words {
     keys: &[
         ("methods", "The methods. Unless given, any."),
         ("headers", "Header fields, by name; all must hold."),
+        ("cookies", "Cookies, by name; all must hold."),
         (
             "query",
             "Parameters of the query, by decoded name; all must hold.",
         ),
+        ("client", "The networks that the client is in."),
+        ("after", "The time from which on it holds (RFC 3339)."),
+        (
+            "before",
+            "The time from which on it holds no more (RFC 3339).",
+        ),
+        ("version", "The version of the API that is asked for."),
         (
             "attributes",
             "What plugins before it left on the exchange, by name; all must hold.",
@@ -44,7 +49,15 @@ static NOT: Words = Words {
     keys: &[
         ("methods", "The methods."),
         ("headers", "Header fields, by name."),
+        ("cookies", "Cookies, by name."),
         ("query", "Parameters of the query, by decoded name."),
+        ("client", "The networks that the client is in."),
+        ("after", "The time from which on it holds (RFC 3339)."),
+        (
+            "before",
+            "The time from which on it holds no more (RFC 3339).",
+        ),
+        ("version", "The version of the API that is asked for."),
         ("attributes", "What plugins before it left, by name."),
     ],
     example: "",
@@ -90,7 +103,7 @@ fn conditions(table: &mut Table<'_>) -> Conditions {
         format!("`{key}` is asked by `match` of a route: a plugin has its turn by the rest of the request")
     });
     let predicates = matcher::predicates(table);
-    table.later(&LATER);
+    matcher::check_version(table, &predicates, &[]);
     let attributes = table.optional("attributes", attributes);
     Conditions {
         predicates,
@@ -111,7 +124,7 @@ fn attributes(item: &Item<'_>) -> Option<Vec<(Box<str>, ValuePattern)>> {
             ));
             return None;
         }
-        Some((entry.key.as_str().into(), matcher::value(item)?))
+        Some((entry.key.as_str().into(), matcher::any_value(item)?))
     });
     Some(asked.collect())
 }

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::HeaderValue;
 
-use super::answers::AnswerRewrite;
+use super::answer_rewrite::AnswerRewrite;
+use super::answers::{Errors, Fallback, Respond};
 use super::conditions::When;
 use super::matcher::Match;
 use super::overrides::Overrides;
 use super::redirect::Redirect;
-use crate::config::{Template, Written};
+use crate::config::Written;
 
 /// `[[routes]]`.
 #[derive(Debug, Clone)]
@@ -31,6 +32,10 @@ pub struct Route {
     pub timeout: Option<Duration>,
     /// What it says in the place of its listener, its upstream and the server.
     pub overrides: Overrides,
+    /// What stands for its failures: its own pages, then those of the whole file.
+    pub errors: Errors,
+    /// What answers where the upstream does not.
+    pub fallback: Option<Box<Fallback>>,
     /// Where it stands in the files (`file:line`), for messages.
     pub place: String,
 }
@@ -70,17 +75,6 @@ pub enum Target {
     Redirect(Redirect),
     /// Plugins alone: 404 if none of them answers.
     Plugins,
-}
-
-/// `routes.respond`.
-#[derive(Debug, Clone)]
-pub struct Respond {
-    /// The status (200).
-    pub status: StatusCode,
-    /// The header fields.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The body. `{name}` stands for a path parameter of the route; other braces are text, as in JSON.
-    pub body: Template<Arc<str>>,
 }
 
 /// `routes.rewrite`.
