@@ -58,6 +58,8 @@ mod quickstart;
 mod redirects;
 mod refusals;
 mod reload;
+mod rewriting;
+mod route_limits;
 mod routes;
 mod secrets;
 mod seen;

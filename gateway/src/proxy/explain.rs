@@ -18,6 +18,7 @@ use crate::config::{self, Config, HostRewrite, Listener};
 use crate::message::fields;
 use crate::message::headers::{self, Identity};
 use crate::message::names::UnusualNames;
+use crate::message::path::{ENCODED_SLASH, EncodedSlashes};
 use crate::route::links::{self, Explained};
 use crate::route::{self, Decision, Moment, Router, Split, Subject, Unmet, rewrite};
 use crate::server::tls;
@@ -282,7 +283,12 @@ impl Request {
         for candidate in router.candidates(subject) {
             let route: &config::Route = (**candidate.route).as_ref();
             let Some(because) = misses(config, route, subject) else {
-                explanation.route = Some(self.chosen(config, route, subject));
+                match self.target.has_slash
+                    && route.overrides.encoded_slashes != EncodedSlashes::Keep
+                {
+                    true => explanation.refused = Some(encoded_slash()),
+                    false => explanation.route = Some(self.chosen(config, route, subject)),
+                }
                 return;
             };
             explanation.nearer.push(Nearer {
@@ -291,9 +297,12 @@ impl Request {
                 because,
             });
         }
-        explanation.refused = Some(Refused {
-            status: StatusCode::NOT_FOUND.as_u16(),
-            reason: "no route matches this request".to_owned(),
+        explanation.refused = Some(match self.target.has_slash {
+            true => encoded_slash(),
+            false => Refused {
+                status: StatusCode::NOT_FOUND.as_u16(),
+                reason: "no route matches this request".to_owned(),
+            },
         });
     }
 
@@ -351,7 +360,11 @@ impl Request {
             .upstreams
             .get_index(upstream.0)
             .expect("the loader resolved every name");
-        let path = match rewrite::path(&route.rewrite.path, &self.target.path) {
+        let path = match rewrite::path(
+            &route.rewrite.path,
+            &self.target.path,
+            route.overrides.encoded_slashes,
+        ) {
             Ok(path) => path,
             Err(astray) => {
                 return Goes::Refused(Refused {
@@ -376,6 +389,14 @@ impl Request {
             request: head.lines().map(str::to_owned).collect(),
             endpoints,
         }
+    }
+}
+
+/// A path with an escaped slash, which no route keeps.
+fn encoded_slash() -> Refused {
+    Refused {
+        status: StatusCode::BAD_REQUEST.as_u16(),
+        reason: ENCODED_SLASH.reason().to_owned(),
     }
 }
 

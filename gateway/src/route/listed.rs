@@ -1,5 +1,6 @@
 //! Routes as those see them who ask which there are.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
@@ -30,6 +31,8 @@ pub struct Listed {
     pub chain: Vec<String>,
     /// Where it leads.
     pub target: Json,
+    /// What it is marked with.
+    pub tags: BTreeMap<String, String>,
 }
 
 impl Listed {
@@ -40,6 +43,7 @@ impl Listed {
         let listeners = listeners.map(|index| config.listeners[*index].name.to_string());
         let paths = matcher.paths.iter().filter_map(path);
         let chain = route.plugins.iter();
+        let tags = route.overrides.tags.iter();
         Self {
             name: route.name.to_string(),
             place: route.place.clone(),
@@ -50,6 +54,9 @@ impl Listed {
             priority: matcher.priority,
             chain: chain.map(|step| step.plugin.to_string()).collect(),
             target: target(config, &route.target),
+            tags: tags
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect(),
         }
     }
 }
