@@ -8,6 +8,7 @@
 
 use std::fmt::Write as _;
 use std::hint::black_box;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -15,7 +16,7 @@ use std::thread;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use gateway::config;
 use gateway::plugin::{Engine, Place};
-use gateway::route::Subject;
+use gateway::route::{Moment, Subject};
 use gateway::snapshot::{Builder, Replace, Snapshot};
 use gateway::state::{Algorithm, Amount, Memory, Namespace, Quota};
 use gateway::telemetry::metrics::Metrics;
@@ -26,6 +27,7 @@ fn routes(criterion: &mut Criterion) {
     for count in [10, 1_000, 10_000] {
         let snapshot = snapshot(count);
         let headers = HeaderMap::new();
+        let moment = Moment::default();
         let path = format!("/service-{}/items/7", count / 2);
         let subject = Subject {
             listener: 0,
@@ -34,6 +36,9 @@ fn routes(criterion: &mut Criterion) {
             query: "",
             method: &Method::GET,
             headers: &headers,
+            client: IpAddr::from([192, 0, 2, 1]),
+            moment: &moment,
+            params: &[],
         };
         assert!(snapshot.router.find(subject).is_some());
         group.throughput(Throughput::Elements(1));

@@ -17,4 +17,5 @@ pub mod phase;
 pub mod query;
 pub mod text;
 pub mod upgrade;
+pub mod version;
 pub mod via;

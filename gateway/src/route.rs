@@ -3,23 +3,30 @@
 //! One index, not a scan: hosts and exact paths are hash look-ups, templates and prefixes one walk down a
 //! trie of segments. Every route has a rank by its specificity; the look-up keeps the best rank it meets.
 
-mod matcher;
+pub mod links;
+pub mod matcher;
+mod params;
 mod rank;
 pub mod rewrite;
 mod split;
 mod subject;
+mod templates;
 mod trie;
+mod unmet;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config::{self, HostPattern, Match, PathPattern};
-use crate::message::path;
 
+use templates::Hosts;
 use trie::Node;
 
+pub use matcher::all_hold;
+pub use params::params;
 pub use split::{Decision, Split};
-pub use subject::Subject;
+pub use subject::{Moment, Subject};
+pub use unmet::Unmet;
 
 /// The index over routes, or over whatever else has the configuration of one.
 #[derive(Debug)]
@@ -29,6 +36,7 @@ pub struct Router<R> {
     exact_hosts: HashMap<Box<str>, Paths, foldhash::fast::RandomState>,
     /// By suffix with its leading dot.
     suffix_hosts: HashMap<Box<str>, Paths, foldhash::fast::RandomState>,
+    template_hosts: Hosts<Paths>,
     any_host: Paths,
 }
 
@@ -49,6 +57,7 @@ impl<R: AsRef<config::Route>> Router<R> {
             routes: Vec::new(),
             exact_hosts: HashMap::default(),
             suffix_hosts: HashMap::default(),
+            template_hosts: Hosts::default(),
             any_host: Paths::default(),
         };
         for (rank, route) in routes.iter().enumerate() {
@@ -66,6 +75,7 @@ impl<R: AsRef<config::Route>> Router<R> {
                         .suffix_hosts
                         .entry(suffix.as_str().into())
                         .or_default(),
+                    HostPattern::Template(labels) => router.template_hosts.entry(labels),
                 };
                 paths.insert(matcher, rank);
             }
@@ -99,6 +109,8 @@ impl<R: AsRef<config::Route>> Router<R> {
                 }
             }
         }
+        let host = &mut |paths: &Paths| paths.each(subject.path, &mut consider);
+        self.template_hosts.each(subject.host, host);
         self.any_host.each(subject.path, &mut consider);
         self.routes.get(best as usize)
     }
@@ -144,19 +156,4 @@ impl Paths {
         }
         self.any.iter().copied().for_each(consider);
     }
-}
-
-/// The values of a template's parameters in a path that it matched, as [`path::parameter`] decodes them.
-pub fn params(matcher: &Match, path: &str) -> Vec<(Arc<str>, String)> {
-    let [PathPattern::Template { segments, .. }, ..] = matcher.paths.as_slice() else {
-        return Vec::new();
-    };
-    segments
-        .iter()
-        .zip(path[1..].split('/'))
-        .filter_map(|(segment, text)| match segment {
-            crate::config::Segment::Param(name) => Some((name.clone(), path::parameter(text))),
-            crate::config::Segment::Literal(_) => None,
-        })
-        .collect()
 }

@@ -81,6 +81,7 @@ impl Parts {
             route: &self.route.name,
             arm: self.route.arm.as_ref().map(|arm| &*arm.name),
             error: record.error,
+            fallback: record.fallback,
             finished: record.finished,
             user_agent: field(header::USER_AGENT),
             referer: field(header::REFERER),

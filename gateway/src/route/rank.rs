@@ -21,9 +21,19 @@ fn host(matcher: &Match) -> (u8, usize) {
         .map(|host| match host {
             HostPattern::Exact(_) => (2, 0),
             HostPattern::Suffix(suffix) => (1, suffix.len()),
+            HostPattern::Template(labels) => (1, length(labels)),
         })
         .min()
         .unwrap_or((0, 0))
+}
+
+/// As that of a wildcard; of two that are as long, the one that is a literal counts for more.
+fn length(labels: &[Segment]) -> usize {
+    let lengths = labels.iter().map(|label| match label {
+        Segment::Literal(text) => 1 + text.len(),
+        Segment::Param(_) => 1,
+    });
+    lengths.sum()
 }
 
 /// That of the least specific path.
@@ -66,5 +76,12 @@ fn path(pattern: &PathPattern) -> (u8, Vec<u8>) {
 
 fn predicates(matcher: &Match) -> usize {
     let predicates = &matcher.predicates;
-    usize::from(!predicates.methods.is_empty()) + predicates.headers.len() + predicates.query.len()
+    usize::from(!predicates.methods.is_empty())
+        + predicates.headers.len()
+        + predicates.cookies.len()
+        + predicates.query.len()
+        + usize::from(!predicates.client.is_empty())
+        + usize::from(predicates.after.is_some())
+        + usize::from(predicates.before.is_some())
+        + usize::from(predicates.version.is_some())
 }

@@ -49,15 +49,15 @@ impl Split {
     }
 
     /// The arm of a request. Where it has no key, this is a turn.
-    pub fn choose(&self, subject: Subject<'_>, client: IpAddr) -> usize {
-        match self.decide(subject, client) {
+    pub fn choose(&self, subject: Subject<'_>) -> usize {
+        match self.decide(subject) {
             Decision::Override(arm) | Decision::Key(arm) => arm,
             Decision::Turn => self.turns.next(),
         }
     }
 
     /// Why a request goes where it goes. Nothing takes a turn.
-    pub fn decide(&self, subject: Subject<'_>, client: IpAddr) -> Decision {
+    pub fn decide(&self, subject: Subject<'_>) -> Decision {
         let mut arms = self.config.arms.iter();
         let overriding = arms.position(|arm| {
             let matcher = arm.matcher.as_ref();
@@ -66,14 +66,14 @@ impl Split {
         if let Some(arm) = overriding {
             return Decision::Override(arm);
         }
-        match self.key(subject, client) {
+        match self.key(subject) {
             Some(key) => Decision::Key(self.keyed.arm(&key)),
             None => Decision::Turn,
         }
     }
 
     /// What tells this client from others; an empty value does not.
-    fn key<'a>(&self, subject: Subject<'a>, client: IpAddr) -> Option<Cow<'a, [u8]>> {
+    fn key<'a>(&self, subject: Subject<'a>) -> Option<Cow<'a, [u8]>> {
         let key = match self.config.on.as_ref()? {
             SplitKey::Cookie(name) => Cow::from(cookies::first(subject.headers, name)?),
             SplitKey::Header(name) => Cow::from(subject.headers.get(name)?.as_bytes()),
@@ -81,7 +81,7 @@ impl Split {
                 Cow::Borrowed(text) => Cow::from(text.as_bytes()),
                 Cow::Owned(text) => Cow::from(text.into_bytes()),
             },
-            SplitKey::ClientAddress => Cow::from(octets(client)),
+            SplitKey::ClientAddress => Cow::from(octets(subject.client)),
         };
         (!key.is_empty()).then_some(key)
     }

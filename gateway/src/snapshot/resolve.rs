@@ -20,24 +20,20 @@ pub(super) struct Resolver<'a> {
 impl Resolver<'_> {
     /// A route, with its arms where it is split.
     pub(super) fn route(&self, route: &config::Route) -> Route {
-        let arms = match &route.target {
-            Target::Split(split) => Some(Box::new(self.arms(route, split))),
-            _ => None,
-        };
-        Route {
-            arms,
-            ..self.resolved(route.clone())
+        let mut resolved = self.resolved(route.clone());
+        if let Target::Split(split) = &route.target {
+            resolved.arms = Some(Box::new(self.arms(route, split)));
         }
+        resolved
     }
 
     fn arms(&self, route: &config::Route, split: &config::Split) -> Arms {
         let arm = |arm: &config::Arm| {
             let metrics = self.metrics.arm(&route.name, &arm.name);
             let name = arm.name.clone();
-            Arc::new(Route {
-                arm: Some(Arm { name, metrics }),
-                ..self.resolved(route.for_arm(arm))
-            })
+            let mut resolved = self.resolved(route.for_arm(arm));
+            resolved.arm = Some(Arm { name, metrics });
+            Arc::new(resolved)
         };
         Arms {
             split: Split::new(&route.name, split.clone(), self.workers),

@@ -184,6 +184,7 @@ mod tests {
             route: "",
             arm: None,
             error,
+            fallback: None,
             finished: true,
             user_agent: None,
             referer: None,

@@ -54,19 +54,37 @@ static OVERRIDE: Words = Words {
     keys: &[
         ("methods", "The methods. Unless given, any."),
         ("headers", "Header fields, by name; all must hold."),
+        ("cookies", "Cookies, by name; all must hold."),
         (
             "query",
             "Parameters of the query, by decoded name; all must hold.",
         ),
+        (
+            "client",
+            "The networks that the client is in. Unless given, any.",
+        ),
+        ("after", "The time from which on it holds (RFC 3339)."),
+        ("before", "The time from which on it holds no more."),
+        ("version", "The version of the API that is asked for."),
     ],
     example: "",
 };
 
+/// What is known of the route around a split.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Around<'a> {
+    pub(super) names: &'a Names,
+    pub(super) defaults: Defaults<'a>,
+    /// The parameters of the route.
+    pub(super) params: &'a [Arc<str>],
+    /// How many plugins its chain has.
+    pub(super) before: usize,
+}
+
 /// `split` and `split_on`. The plugins of arms that could not be read go to `chained`.
 pub(super) fn split(
     table: &mut Table<'_>,
-    names: &Names,
-    defaults: Defaults<'_>,
+    around: Around<'_>,
     chained: &mut Vec<RoutePlugin>,
 ) -> Option<Split> {
     let given = table.item_unshown("split");
@@ -81,7 +99,7 @@ pub(super) fn split(
     let items = given.items(expected)?;
     let (mut arms, mut shown) = (Vec::new(), Vec::new());
     for item in &items {
-        let (arm, json) = read_arm(item, names, defaults, chained);
+        let (arm, json) = read_arm(item, around, chained);
         arms.push(arm);
         shown.push(json);
     }
@@ -101,33 +119,28 @@ pub(super) fn split(
 
 fn read_arm(
     item: &Item<'_>,
-    names: &Names,
-    defaults: Defaults<'_>,
+    around: Around<'_>,
     chained: &mut Vec<RoutePlugin>,
 ) -> (Option<Arm>, Json) {
     let expected = "an arm such as { upstream = \"v1\", weight = 95 }";
-    let read = item.table(expected, |table| arm(table, names, defaults, chained));
+    let read = item.table(expected, |table| arm(table, around, chained));
     read.unwrap_or((None, Json::Null))
 }
 
-fn arm(
-    table: &mut Table<'_>,
-    names: &Names,
-    defaults: Defaults<'_>,
-    chained: &mut Vec<RoutePlugin>,
-) -> Option<Arm> {
+fn arm(table: &mut Table<'_>, around: Around<'_>, chained: &mut Vec<RoutePlugin>) -> Option<Arm> {
     table.words(&WORDS);
     let name = table.item("name").map(|item| item.name());
     let upstream = table.required("upstream", "upstream = \"v1\"", |item| {
-        item.reference("an upstream", &names.upstreams)
+        item.reference("an upstream", &around.names.upstreams)
     });
     let weight = table.or("weight", Default::Integer(1), |item| {
         u32::try_from(item.integer(0..=HEAVIEST)?).ok()
     });
-    let matcher = table.optional_sub("match", overriding);
+    let matcher = table.optional_sub("match", |table| overriding(table, around.params));
     let plugins = match table.item_unshown("plugins") {
         Some(item) => {
-            let (plugins, shown) = chain::of_arm(&item, names, defaults);
+            let (plugins, shown) =
+                chain::of_arm(&item, around.names, around.before, around.defaults);
             table.show("plugins", shown);
             plugins
         }
@@ -138,7 +151,7 @@ fn arm(
         Some(name) => name,
         None => upstream.clone(),
     };
-    let index = upstream.and_then(|name| target::unique_index(names, &name));
+    let index = upstream.and_then(|name| target::unique_index(around.names, &name));
     let (Some(name), Some(index)) = (name, index) else {
         chained.extend(plugins);
         return None;
@@ -153,12 +166,14 @@ fn arm(
     })
 }
 
-fn overriding(table: &mut Table<'_>) -> Predicates {
+fn overriding(table: &mut Table<'_>, params: &[Arc<str>]) -> Predicates {
     table.words(&OVERRIDE);
     if table.is_empty() {
         table.fault_here("is empty, so that every request would go to this arm; leave it out");
     }
-    matcher::predicates(table)
+    let predicates = matcher::predicates(table);
+    matcher::check_version(table, &predicates, params);
+    predicates
 }
 
 /// What one arm cannot know of the others.

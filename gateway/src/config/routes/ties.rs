@@ -51,7 +51,13 @@ fn keys(route: &Route, listeners: usize) -> Vec<String> {
     let Predicates {
         methods,
         headers,
+        cookies,
         query,
+        client,
+        after,
+        before,
+        version,
+        unshown: _,
     } = predicates;
     let mut scope = route.listeners.clone();
     if scope.is_empty() {
@@ -68,6 +74,14 @@ fn keys(route: &Route, listeners: usize) -> Vec<String> {
         .map(|(name, value)| format!("{name:?}={}", self::value(value)))
         .collect();
     query.sort();
+    let mut cookies: Vec<_> = cookies
+        .iter()
+        .map(|(name, value)| format!("{name:?}={}", self::value(value)))
+        .collect();
+    cookies.sort();
+    let mut client = client.clone();
+    client.sort();
+    let others = format!("{cookies:?} {client:?} {after:?} {before:?} {version:?}");
     let shapes: Vec<_> = paths.iter().map(shape).collect();
     let hosts: Vec<_> = match hosts.as_slice() {
         [] => vec![None],
@@ -85,7 +99,7 @@ fn keys(route: &Route, listeners: usize) -> Vec<String> {
         for shape in &shapes {
             for method in &methods {
                 keys.push(format!(
-                    "{scope:?} {host:?} {shape} {method} {headers:?} {query:?} {priority}"
+                    "{scope:?} {host:?} {shape} {method} {headers:?} {query:?} {others} {priority}"
                 ));
             }
         }
@@ -94,7 +108,7 @@ fn keys(route: &Route, listeners: usize) -> Vec<String> {
 }
 
 /// A path pattern without the names of its parameters, which do not tell two paths apart.
-fn shape(path: &PathPattern) -> String {
+pub(super) fn shape(path: &PathPattern) -> String {
     match path {
         PathPattern::Any => "prefix \"\"".to_owned(),
         PathPattern::Exact(path) => format!("exact {path:?}"),
@@ -118,5 +132,6 @@ fn value(pattern: &ValuePattern) -> String {
         ValuePattern::Equals(text) => format!("equals {text:?}"),
         ValuePattern::Regex(regex) => format!("regex {:?}", regex.as_str()),
         ValuePattern::Present(present) => format!("present {present}"),
+        ValuePattern::Not(pattern) => format!("not {}", self::value(pattern)),
     }
 }

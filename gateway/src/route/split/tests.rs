@@ -6,11 +6,11 @@ use std::sync::Arc;
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
+use super::super::subject::Moment;
 use super::*;
 use crate::config::{Arm, Predicates, UpstreamId, ValuePattern};
 
 const KEYS: usize = 100_000;
-const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn arms(weights: &[(&str, u32)]) -> Vec<Arm> {
     let arm = |(name, weight): &(&str, u32)| Arm {
@@ -42,6 +42,9 @@ fn with_headers<T>(fields: &[(&str, &str)], query: &str, ask: impl FnOnce(Subjec
         query,
         method: &Method::GET,
         headers: &headers,
+        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        moment: &Moment::default(),
+        params: &[],
     })
 }
 
@@ -79,7 +82,7 @@ fn weights_hold_within_one_per_cent_over_a_hundred_thousand_keys_and_turns() {
         let by_key = sides("checkout", weights);
         let turns = split(weights, None);
         let by_turn: Vec<_> = (0..KEYS)
-            .map(|_| weights[with_headers(&[], "", |it| turns.choose(it, CLIENT))].0)
+            .map(|_| weights[with_headers(&[], "", |it| turns.choose(it))].0)
             .collect();
         for (name, weight) in weights {
             let share = f64::from(*weight) / f64::from(total) * KEYS as f64;
@@ -100,7 +103,7 @@ fn turns_keep_to_the_weights_in_short_runs_and_in_every_rhythm() {
     // Clients that send so many requests at once, of which one in each round is looked at.
     for rhythm in 1..=40 {
         let turns = split(&weights, None);
-        let next = || with_headers(&[], "", |it| turns.choose(it, CLIENT));
+        let next = || with_headers(&[], "", |it| turns.choose(it));
         let looked_at = (0..2_000).map(|_| {
             let arm = next();
             (1..rhythm).for_each(|_| assert!(next() < 2));
@@ -111,7 +114,7 @@ fn turns_keep_to_the_weights_in_short_runs_and_in_every_rhythm() {
     }
     for start in 0..200 {
         let turns = split(&weights, None);
-        let arms = (0..100).map(|_| with_headers(&[], "", |it| turns.choose(it, CLIENT)));
+        let arms = (0..100).map(|_| with_headers(&[], "", |it| turns.choose(it)));
         let canary = arms.filter(|arm| *arm == 1).count();
         assert!((3..=7).contains(&canary), "{start}: {canary} of 100");
     }
@@ -187,7 +190,7 @@ fn the_key_is_the_first_value_of_its_name_and_an_empty_one_is_none() {
     let weights = [("v1", 1), ("v2", 1)];
     let decide = |on: &SplitKey, fields: &[(&str, &str)], query: &str| {
         let split = split(&weights, Some(on.clone()));
-        with_headers(fields, query, |it| split.decide(it, CLIENT))
+        with_headers(fields, query, |it| split.decide(it))
     };
     let keyed = Keyed::new("checkout", weights.into_iter());
     let of = |key: &str| Decision::Key(keyed.arm(key.as_bytes()));
@@ -231,7 +234,7 @@ fn the_first_override_that_holds_goes_before_key_and_weights() {
     arms[2].matcher = canary(ValuePattern::Present(true));
     let on = Some(SplitKey::Cookie("uid".into()));
     let split = Split::new("checkout", config::Split { arms, on }, 1);
-    let decide = |fields: &[(&str, &str)]| with_headers(fields, "", |it| split.decide(it, CLIENT));
+    let decide = |fields: &[(&str, &str)]| with_headers(fields, "", |it| split.decide(it));
     assert_eq!(
         decide(&[("x-canary", "1"), ("cookie", "uid=a")]),
         Decision::Override(1)
