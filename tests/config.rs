@@ -3,6 +3,7 @@
 
 mod accepted;
 mod refused;
+mod warned;
 
 use std::fs;
 use std::path::Path;

@@ -191,6 +191,6 @@ pub(super) fn check_together(
 ) {
     let items = sections.items("routes");
     listeners::unique_names(scope, &items);
-    ties::report(&items, routes, listeners.len());
+    ties::report(&items, routes);
     fields::report(&items, routes, listeners);
 }
