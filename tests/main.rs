@@ -40,6 +40,7 @@ mod isolation;
 mod linger;
 mod logs;
 mod loops;
+mod many_routes;
 mod paths;
 mod poisoning;
 mod pool;
