@@ -8,6 +8,7 @@
 
 use std::fmt::Write as _;
 use std::hint::black_box;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -15,7 +16,7 @@ use std::thread;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use gateway::config;
 use gateway::plugin::{Engine, Place};
-use gateway::route::Subject;
+use gateway::route::{Moment, Subject};
 use gateway::snapshot::{Builder, Replace, Snapshot};
 use gateway::state::{Algorithm, Amount, Memory, Namespace, Quota};
 use gateway::telemetry::metrics::Metrics;
@@ -118,6 +119,7 @@ fn routes(criterion: &mut Criterion) {
         }
         headers.insert("x-tenant", HeaderValue::from(index));
         let (host, path) = ((routes.host)(index), (routes.path)(index));
+        let moment = Moment::default();
         let subject = Subject {
             listener: 0,
             host: &host,
@@ -125,6 +127,9 @@ fn routes(criterion: &mut Criterion) {
             query: "",
             method: &Method::GET,
             headers: &headers,
+            client: IpAddr::from([192, 0, 2, 1]),
+            moment: &moment,
+            params: &[],
         };
         let found = snapshot.router.find(subject).unwrap();
         assert_eq!(*found.name, format!("r{index}"));

@@ -44,6 +44,7 @@ mod many_routes;
 mod paths;
 mod poisoning;
 mod pool;
+mod predicates;
 mod quickstart;
 mod refusals;
 mod reload;

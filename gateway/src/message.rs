@@ -3,6 +3,7 @@
 
 pub mod body;
 pub mod coding;
+pub mod cookies;
 pub mod depth;
 pub mod error;
 pub mod fields;
@@ -16,4 +17,5 @@ pub mod phase;
 pub mod query;
 pub mod text;
 pub mod upgrade;
+pub mod version;
 pub mod via;

@@ -7,22 +7,27 @@ mod expressions;
 mod hosts;
 mod leaf;
 mod matcher;
+mod params;
 #[cfg(test)]
 mod properties;
 pub mod rewrite;
 mod subject;
+mod templates;
 mod trie;
+mod unmet;
 
 use std::sync::Arc;
 
 use crate::config::rank::{self, Rank};
-use crate::config::{self, HostPattern, Match, PathPattern};
-use crate::message::path;
+use crate::config::{self, HostPattern, PathPattern};
 
 use hosts::Hosts;
 use leaf::{Leaf, Visit};
 
-pub use subject::Subject;
+pub use matcher::all_hold;
+pub use params::params;
+pub use subject::{Moment, Subject};
+pub use unmet::Unmet;
 
 /// The index over routes, or over whatever else has the configuration of one.
 #[derive(Debug)]
@@ -210,19 +215,4 @@ impl Visit for All {
     fn leaf(&mut self, leaf: &Leaf) {
         self.0.extend(leaf.all());
     }
-}
-
-/// The values of a template's parameters in a path that it matched, as [`path::parameter`] decodes them.
-pub fn params(matcher: &Match, path: &str) -> Vec<(Arc<str>, String)> {
-    let [PathPattern::Template { segments, .. }, ..] = matcher.paths.as_slice() else {
-        return Vec::new();
-    };
-    segments
-        .iter()
-        .zip(path[1..].split('/'))
-        .filter_map(|(segment, text)| match segment {
-            crate::config::Segment::Param(name) => Some((name.clone(), path::parameter(text))),
-            crate::config::Segment::Literal(_) => None,
-        })
-        .collect()
 }

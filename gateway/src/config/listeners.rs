@@ -196,7 +196,8 @@ fn networks(item: &Item<'_>) -> Vec<IpNet> {
     items.iter().filter_map(network).collect()
 }
 
-fn network(item: &Item<'_>) -> Option<IpNet> {
+/// A network, or one address.
+pub(super) fn network(item: &Item<'_>) -> Option<IpNet> {
     let text = item.text_as("a network such as \"10.0.0.0/8\"")?;
     let parsed = IpNet::from_str(text).ok();
     let parsed = parsed.or_else(|| Some(IpNet::from(text.parse::<std::net::IpAddr>().ok()?)));
@@ -204,6 +205,19 @@ fn network(item: &Item<'_>) -> Option<IpNet> {
         item.mismatch("a network such as \"10.0.0.0/8\" or an address such as \"10.0.0.1\"");
         return None;
     };
+    if let IpNet::V6(v6) = network
+        && let Some(address) = v6.addr().to_ipv4_mapped()
+    {
+        let reason = match v6.prefix_len().checked_sub(96) {
+            Some(length) => Reason::repeating(
+                "never matches: addresses of IPv4 are looked at as such; write \"{}/{}\"",
+                [&address, &length],
+            ),
+            None => "never matches: addresses of IPv4 are looked at as such".into(),
+        };
+        item.fault(format!("{} {}", item.quoted(), item.told(&reason)));
+        return None;
+    }
     if network.trunc() != network {
         let reason = Reason::repeating(
             "has bits set beyond its prefix; write \"{}\" for the network, or \"{}\" for the one address",

@@ -45,6 +45,9 @@ pub(super) fn host(text: &str) -> Result<HostPattern, Reason> {
             None => Err("it is no IPv6 address".into()),
         };
     }
+    if lower.contains(['{', '}']) {
+        return template(text);
+    }
     let (wildcard, name) = match lower.strip_prefix("*.") {
         Some(rest) => (true, rest),
         None => (false, lower.as_str()),
@@ -60,17 +63,62 @@ pub(super) fn host(text: &str) -> Result<HostPattern, Reason> {
     })
 }
 
+/// A host pattern with parameters, `{tenant}.example.com`; the case of their names stays.
+fn template(text: &str) -> Result<HostPattern, Reason> {
+    let mut template = Vec::new();
+    no_dot_at_its_end(text)?;
+    for label in text.split('.') {
+        let name = label
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'));
+        let label = match name {
+            None if label.contains(['{', '}']) => {
+                return Err(Reason::repeating(
+                    "`{}`: a parameter is a whole label, such as \"{tenant}.example.com\"",
+                    [&label],
+                ));
+            }
+            None if label.contains('*') => {
+                return Err(
+                    "a `*` does not stand beside parameters: \"{tenant}.example.com\"".into(),
+                );
+            }
+            None => Segment::Literal(label.to_ascii_lowercase()),
+            Some(name) if is_param(name) => Segment::Param(Arc::from(name)),
+            Some(name) => return Err(no_parameter(name)),
+        };
+        if let Segment::Param(name) = &label
+            && template.contains(&label)
+        {
+            return Err(twice(name));
+        }
+        template.push(label);
+    }
+    let plain = template.iter().map(|label| match label {
+        Segment::Literal(text) => text.as_str(),
+        Segment::Param(_) => "p",
+    });
+    labels(&plain.collect::<Vec<_>>().join("."))?;
+    Ok(HostPattern::Template(template))
+}
+
+fn no_parameter(name: &str) -> Reason {
+    Reason::repeating(
+        "`{{}}` names no parameter; a name has letters, digits, `_` and `-`, and starts with a letter or `_`",
+        [&name],
+    )
+}
+
+fn twice(name: &str) -> Reason {
+    Reason::repeating("`{{}}` is there twice; give each its own name", [&name])
+}
+
 /// Whether this is a host name: labels of letters, digits, `-` and `_`.
 ///
 /// # Errors
 /// What would be right.
 pub(super) fn labels(name: &str) -> Result<(), Reason> {
-    if name.ends_with('.') && name.len() > 1 {
-        return Err(Reason::repeating(
-            "write \"{}\", without the dot at its end",
-            [&name.trim_end_matches('.')],
-        ));
-    }
+    no_dot_at_its_end(name)?;
     for label in name.split('.') {
         if label.is_empty() {
             return Err("a label of it is empty".into());
@@ -84,6 +132,16 @@ pub(super) fn labels(name: &str) -> Result<(), Reason> {
                 [&label],
             ));
         }
+    }
+    Ok(())
+}
+
+fn no_dot_at_its_end(name: &str) -> Result<(), Reason> {
+    if name.ends_with('.') && name.len() > 1 {
+        return Err(Reason::repeating(
+            "write \"{}\", without the dot at its end",
+            [&name.trim_end_matches('.')],
+        ));
     }
     Ok(())
 }
@@ -111,10 +169,7 @@ pub(super) fn path(text: &str) -> Result<PathPattern, Reason> {
         if let Segment::Param(name) = &segment {
             literal = false;
             if segments.contains(&segment) {
-                return Err(Reason::repeating(
-                    "`{{}}` is there twice; give each its own name",
-                    [name],
-                ));
+                return Err(twice(name));
             }
         }
         segments.push(segment);
@@ -153,10 +208,7 @@ fn segment(text: &str) -> Result<Segment, Reason> {
         .and_then(|rest| rest.strip_suffix('}'));
     match name {
         Some(name) if is_param(name) => Ok(Segment::Param(Arc::from(name))),
-        Some(name) if !name.contains(['{', '}']) => Err(Reason::repeating(
-            "`{{}}` names no parameter; a name has letters, digits, `_` and `-`, and starts with a letter or `_`",
-            [&name],
-        )),
+        Some(name) if !name.contains(['{', '}']) => Err(no_parameter(name)),
         _ => Err(
             Reason::repeating("`{}`: a parameter is a whole segment, such as \"/", [&text])
                 .and(if start == 0 { "{id}/x" } else { "x/{id}" })

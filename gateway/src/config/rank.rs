@@ -27,14 +27,14 @@ pub struct Specificity {
 }
 
 /// How many kinds of predicates rank.
-const KINDS: usize = 3;
+const KINDS: usize = 7;
 
 /// Kinds of hosts, the least specific first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum HostKind {
     Any,
-    /// By the length of its literal text.
-    Wild(usize),
+    /// By the length of its literal text, and whether it stands for one label alone.
+    Wild(usize, bool),
     Exact,
 }
 
@@ -88,8 +88,18 @@ impl Rank {
 fn host_kind(host: &HostPattern) -> HostKind {
     match host {
         HostPattern::Exact(_) => HostKind::Exact,
-        HostPattern::Suffix(suffix) => HostKind::Wild(suffix.len()),
+        HostPattern::Suffix(suffix) => HostKind::Wild(suffix.len(), false),
+        HostPattern::Template(labels) => HostKind::Wild(length(labels), true),
     }
+}
+
+/// The length of what is literal, dots included: that of `{tenant}.example.com` is that of `*.example.com`.
+fn length(labels: &[Segment]) -> usize {
+    let literal = labels.iter().map(|label| match label {
+        Segment::Literal(text) => text.len(),
+        Segment::Param(_) => 0,
+    });
+    literal.sum::<usize>() + labels.len().saturating_sub(1)
 }
 
 fn parts(path: &PathPattern) -> Box<[Part]> {
@@ -128,9 +138,23 @@ fn kinds(predicates: &Predicates) -> [usize; KINDS] {
     let Predicates {
         methods,
         headers,
+        cookies,
         query,
+        client,
+        after,
+        before,
+        version,
+        unshown: _,
     } = predicates;
-    [usize::from(!methods.is_empty()), headers.len(), query.len()]
+    [
+        usize::from(!methods.is_empty()),
+        headers.len(),
+        cookies.len(),
+        query.len(),
+        usize::from(!client.is_empty()),
+        usize::from(version.is_some()),
+        usize::from(after.is_some()) + usize::from(before.is_some()),
+    ]
 }
 
 #[cfg(test)]
@@ -164,7 +188,14 @@ mod tests {
 
     #[test]
     fn an_exact_host_goes_before_a_wild_one_by_its_length_and_any_before_none() {
-        let hosts = ["a.b.example.com", "*.b.example.com", "*.example.com", ""];
+        let hosts = [
+            "a.b.example.com",
+            "{x}.b.example.com",
+            "*.b.example.com",
+            "{x}.example.com",
+            "*.example.com",
+            "",
+        ];
         let of = |host| (host, rank(host, "/**", Predicates::default()));
         assert_ranked(&hosts.map(of));
         let wide = rank("*.example.com", "/**", Predicates::default());

@@ -8,15 +8,13 @@ mod rewrite;
 mod target;
 mod ties;
 
-use std::sync::Arc;
-
 use serde_json::Value as Json;
 
 use super::chain::{self, Defaults, Step};
 use super::description::Words;
 use super::item::Item;
 use super::listeners;
-use super::model::{Listener, Match, PathPattern, Route, RoutePlugin, Segment};
+use super::model::{Listener, Match, Route, RoutePlugin};
 use super::scope::Scope;
 use super::sections::{Names, Sections};
 use super::table::Table;
@@ -74,9 +72,34 @@ plugins = { skip = ["limit"], then = ["auth"] }
 upstream = "products"
 rewrite = { regex = "^/v([12])/(.*)", to = "/$2/v${1}", host = "products.internal" }
 
-[[routes]]                        # by header fields and query
+[[routes]]                        # by header fields, cookies and query
 name = "beta"
-match = { path = { exact = "/beta" }, headers = { x-version = "2", x-user = { regex = "^b" }, x-beta = { present = true } }, query = { debug = { present = false } } }
+match = { path = { exact = "/beta" }, headers = { x-version = "2", x-user = { regex = "^b" }, x-beta = { present = true } }, cookies = { group = { not = "control" }, lang = { not = { regex = "^en" } } }, query = { debug = { present = false } } }
+upstream = "products"
+
+[[routes]]                        # several paths, one label of the host; who asks, and when
+name = "reports"
+match = { host = "{tenant}.example.com", path = ["/reports/{id}", "/r/{id}"], client = ["10.0.0.0/8", "192.0.2.7"], after = "2026-01-01T00:00:00Z", before = "2027-01-01T00:00:00+01:00" }
+upstream = "products"
+
+[[routes]]                        # by the version of the API: from 1.1 up to 2.0, and what says none
+name = "orders-v1"
+match = { path = "/orders/**", version = { header = "x-api-version", at_least = "1.1", below = "2", default = "1.1" } }
+upstream = "products"
+
+[[routes]]
+name = "orders-v2"
+match = { path = "/orders/**", version = { media_type = "version", equals = "2" } }
+upstream = "products"
+
+[[routes]]
+name = "orders-2026"
+match = { path = "/orders/**", version = { query = "api-version", at_least = "2026-01-31" } }
+upstream = "products"
+
+[[routes]]
+name = "shop"
+match = { path = "/{version}/shop/**", version = { path = "version", at_least = "1.1" } }
 upstream = "products"
 
 [[routes]]
@@ -107,7 +130,7 @@ pub(super) fn route(
         let given = table.item_unshown("plugins");
         let (chain, shown) = chain::of_route(given.as_ref(), names, global, defaults);
         table.show("plugins", shown);
-        let params = matcher.as_ref().map_or_else(Vec::new, params);
+        let params = matcher.as_ref().map_or_else(Vec::new, Match::params);
         let has_plugins = given.as_ref().is_some_and(names_plugins);
         let (target, rewrite) = target::target(table, names, &params, has_plugins);
         let timeout = table.optional("timeout", Item::duration);
@@ -127,18 +150,6 @@ pub(super) fn route(
             place: item.scope.show(item.node.at),
         })
     })
-}
-
-/// The names of the path's parameters.
-fn params(matcher: &Match) -> Vec<Arc<str>> {
-    let [PathPattern::Template { segments, .. }, ..] = matcher.paths.as_slice() else {
-        return Vec::new();
-    };
-    let name = |segment: &Segment| match segment {
-        Segment::Param(name) => Some(name.clone()),
-        Segment::Literal(_) => None,
-    };
-    segments.iter().filter_map(name).collect()
 }
 
 /// Whether a route's `plugins` names one of its own: with those alone a route has somewhere to go.

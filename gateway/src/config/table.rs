@@ -242,6 +242,29 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Whichever of some keys is given; none or several is a fault.
+    pub(super) fn only<T, const N: usize>(
+        &self,
+        keys: [(&str, Option<Option<T>>); N],
+    ) -> Option<T> {
+        let names = keys.each_ref().map(|(name, _)| *name);
+        let mut given: Vec<_> = keys
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect();
+        if given.len() > 1 {
+            let given: Vec<_> = given.iter().map(|(name, _)| *name).collect();
+            let given = suggest::list(&given, "and");
+            self.fault_here(format!("has {given}; write one of them"));
+            return None;
+        }
+        if given.is_empty() {
+            let names = suggest::list(&names, "or");
+            self.fault_here(format!("needs {names}"));
+        }
+        given.pop()?.1
+    }
+
     /// Keys that the contract has and this version has not; whether one of them is given.
     pub(super) fn later(&mut self, keys: &[&'static str]) -> bool {
         self.later.extend(keys);

@@ -154,7 +154,7 @@ impl Node {
 
 /// Whether a value under this key had better not be shown. `header = "x-api-key"` stays: the key counts, not
 /// the value.
-fn sounds_secret(key: &str) -> bool {
+pub(super) fn sounds_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     [
         "secret",

@@ -18,10 +18,13 @@ use crate::message::body::ClientBody;
 use crate::message::headers::{self, Identity, Seen};
 use crate::message::names;
 use crate::message::phase::Phase;
-use crate::route::{self, Subject};
+use crate::route::{self, Moment, Subject};
 use crate::server::connection::Connection;
 use crate::snapshot::Snapshot;
 use crate::telemetry::span;
+
+/// The parameters of a route, by name.
+type Params = Vec<(Arc<str>, String)>;
 
 /// RFC 9112, section 6.1.
 const AMBIGUOUS: Refusal = Refusal {
@@ -122,11 +125,10 @@ fn route(passage: &mut Passage, connection: &Connection, identity: &Identity) ->
         fields.append(VIA, via.value(client.version));
     }
     fields.insert(&headers::X_REQUEST_ID, client.id.clone());
-    let route = find(&snapshot.snapshot, exchange, connection)?;
+    let (route, params) = find(&snapshot.snapshot, exchange, connection)?;
     span::routed(&exchange.span, &route.name);
     exchange.route = route.clone();
-    let matcher = &exchange.route.config.matcher;
-    exchange.client.params = route::params(matcher, exchange.request.path.path());
+    exchange.client.params = params;
     Ok(())
 }
 
@@ -236,12 +238,12 @@ fn sift(
     (depth, judged)
 }
 
-/// The route, if this connection may ask for it.
+/// The route and its parameters, if this connection may ask for it.
 fn find<'a>(
     snapshot: &'a Snapshot,
     exchange: &exchange::Parts,
     connection: &Connection,
-) -> Result<&'a Arc<Route>, Error> {
+) -> Result<(&'a Arc<Route>, Params), Error> {
     let authority = exchange.client.authority.to_str().unwrap_or_default();
     let host = headers::host_of(authority);
     if connection
@@ -265,6 +267,11 @@ fn find<'a>(
         query: request.path.query().unwrap_or_default(),
         method: &request.method,
         headers: &request.headers,
+        client: exchange.client.address,
+        moment: &Moment::default(),
+        params: &[],
     };
-    snapshot.router.find(subject).ok_or(Error::NoRoute)
+    let route = snapshot.router.find(subject).ok_or(Error::NoRoute)?;
+    let params = route::params(&route.config.matcher, &host, subject.path);
+    Ok((route, params))
 }

@@ -12,11 +12,11 @@ use crate::config::Predicates;
 #[derive(Debug, Default)]
 pub(super) struct Expressions {
     /// By the length of the text that follows the segments, and the text; with nothing to tell them apart, all.
-    lengths: Vec<(
-        usize,
-        HashMap<Box<str>, ByText, foldhash::fast::RandomState>,
-    )>,
+    lengths: Vec<(usize, ByBeginning)>,
 }
+
+/// Expressions by what follows the segments.
+type ByBeginning = HashMap<Box<str>, ByText, foldhash::fast::RandomState>;
 
 /// Expressions by their own text, best rank first.
 type ByText = IndexMap<Box<str>, Entry, foldhash::fast::RandomState>;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::leaf::{Leaf, NONE, Visit};
+use super::templates;
 use super::trie::Node;
 use crate::config::{HostPattern, PathPattern, Predicates};
 
@@ -12,6 +13,7 @@ pub(super) struct Hosts {
     exact: HashMap<Box<str>, Paths, foldhash::fast::RandomState>,
     /// By suffix with its leading dot.
     suffixes: HashMap<Box<str>, Paths, foldhash::fast::RandomState>,
+    templates: templates::Hosts<Paths>,
     any: Paths,
 }
 
@@ -42,6 +44,7 @@ impl Hosts {
             Some(HostPattern::Suffix(suffix)) => {
                 self.suffixes.entry(suffix.as_str().into()).or_default()
             }
+            Some(HostPattern::Template(labels)) => self.templates.entry(labels),
             None => &mut self.any,
         };
         paths.best = paths.best.min(rank);
@@ -52,11 +55,10 @@ impl Hosts {
     pub(super) fn index<'a>(&mut self, predicates: &impl Fn(u32) -> &'a Predicates) {
         let hosts = self.exact.values_mut().chain(self.suffixes.values_mut());
         for paths in hosts.chain([&mut self.any]) {
-            for leaf in paths.exact.values_mut() {
-                leaf.index(predicates);
-            }
-            paths.segments.index(predicates);
+            paths.index(predicates);
         }
+        self.templates
+            .each_mut(&mut |paths| paths.index(predicates));
     }
 
     /// Visits all that match this host and path.
@@ -74,6 +76,8 @@ impl Hosts {
                 }
             }
         }
+        self.templates
+            .each(host, &mut |paths| paths.each(path, visit));
         self.any.each(path, visit);
     }
 }
@@ -92,6 +96,13 @@ impl Paths {
             }
             PathPattern::Regex(regex) => self.segments.insert_regex(regex, rank),
         }
+    }
+
+    fn index<'a>(&mut self, predicates: &impl Fn(u32) -> &'a Predicates) {
+        for leaf in self.exact.values_mut() {
+            leaf.index(predicates);
+        }
+        self.segments.index(predicates);
     }
 
     /// Visits all whose path matches.

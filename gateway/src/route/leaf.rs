@@ -6,6 +6,7 @@ use http::HeaderName;
 
 use super::subject::Subject;
 use crate::config::{Predicates, ValuePattern};
+use crate::message::cookies;
 
 /// A rank that no pair has.
 pub(super) const NONE: u32 = u32::MAX;
@@ -36,6 +37,7 @@ pub(super) struct Leaf {
 #[derive(Debug, Default)]
 struct Keyed {
     headers: Map<HeaderName, Map<Box<str>, Vec<u32>>>,
+    cookies: Map<Box<str>, Map<Box<str>, Vec<u32>>>,
     query: Map<Box<str>, Map<Box<str>, Vec<u32>>>,
 }
 
@@ -43,6 +45,7 @@ struct Keyed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Key<'a> {
     Header(&'a HeaderName, &'a str),
+    Cookie(&'a str, &'a str),
     Query(&'a str, &'a str),
 }
 
@@ -56,7 +59,8 @@ impl Leaf {
     pub(super) fn all(&self) -> impl Iterator<Item = u32> {
         let keyed = self.keyed.iter().flat_map(|keyed| {
             let headers = keyed.headers.values().flat_map(Map::values);
-            headers.chain(keyed.query.values().flat_map(Map::values))
+            let named = keyed.cookies.values().chain(keyed.query.values());
+            headers.chain(named.flat_map(Map::values))
         });
         self.ranks.iter().chain(keyed.flatten()).copied()
     }
@@ -104,7 +108,13 @@ fn keys(predicates: &Predicates) -> impl Iterator<Item = Key<'_>> {
     let Predicates {
         methods: _,
         headers,
+        cookies,
         query,
+        client: _,
+        after: _,
+        before: _,
+        version: _,
+        unshown: _,
     } = predicates;
     let headers = headers
         .iter()
@@ -112,7 +122,10 @@ fn keys(predicates: &Predicates) -> impl Iterator<Item = Key<'_>> {
     let query = query
         .iter()
         .filter_map(|(name, pattern)| Some(Key::Query(name, exact(pattern)?)));
-    headers.chain(query)
+    let cookies = cookies
+        .iter()
+        .filter_map(|(name, pattern)| Some(Key::Cookie(name, exact(pattern)?)));
+    headers.chain(cookies).chain(query)
 }
 
 fn exact(pattern: &ValuePattern) -> Option<&str> {
@@ -140,6 +153,7 @@ impl Keyed {
     fn insert(&mut self, key: Key<'_>, rank: u32) {
         let (values, value) = match key {
             Key::Header(name, value) => (self.headers.entry(name.clone()).or_default(), value),
+            Key::Cookie(name, value) => (self.cookies.entry(name.into()).or_default(), value),
             Key::Query(name, value) => (self.query.entry(name.into()).or_default(), value),
         };
         values.entry(value.into()).or_default().push(rank);
@@ -154,7 +168,7 @@ impl Keyed {
         // Whichever are fewer: the names that routes ask for, or the fields that came.
         if self.headers.len() <= subject.headers.len() {
             for (name, values) in &self.headers {
-                for value in subject.headers.get_all(name) {
+                if let Some(value) = subject.headers.get(name) {
                     look(values, &String::from_utf8_lossy(value.as_bytes()));
                 }
             }
@@ -163,6 +177,11 @@ impl Keyed {
                 if let Some(values) = self.headers.get(name) {
                     look(values, &String::from_utf8_lossy(value.as_bytes()));
                 }
+            }
+        }
+        for (name, values) in &self.cookies {
+            if let Some(value) = cookies::first(subject.headers, name) {
+                look(values, &String::from_utf8_lossy(value));
             }
         }
         if !self.query.is_empty() {

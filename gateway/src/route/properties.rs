@@ -8,7 +8,7 @@ use std::sync::Arc;
 use fastrand::Rng;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use super::{Router, Subject};
+use super::{Moment, Router, Subject};
 use crate::config::{self, Config};
 
 const SETS: usize = 500;
@@ -294,6 +294,9 @@ impl Request {
             query: &query.join("&"),
             method: &self.method,
             headers: &headers,
+            client: std::net::IpAddr::from([192, 0, 2, 1]),
+            moment: &Moment::default(),
+            params: &[],
         })
     }
 }

@@ -1,5 +1,10 @@
 //! What routing looks at.
 
+use std::cell::Cell;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
 use http::{HeaderMap, Method};
 
 /// What routing looks at.
@@ -17,4 +22,30 @@ pub struct Subject<'a> {
     pub method: &'a Method,
     /// The header fields.
     pub headers: &'a HeaderMap,
+    /// The client, behind trusted proxies.
+    pub client: IpAddr,
+    /// When it came.
+    pub moment: &'a Moment,
+    /// The parameters of host and path; none where the route is still to be found.
+    pub params: &'a [(Arc<str>, String)],
+}
+
+/// A time that is read when it is asked for, once: of two routes of which one ends when the other begins, a request takes
+/// one.
+#[derive(Debug, Default)]
+pub struct Moment(Cell<Option<SystemTime>>);
+
+impl Moment {
+    /// The moment; the first that asks makes it now.
+    pub fn time(&self) -> SystemTime {
+        let time = self.0.get().unwrap_or_else(SystemTime::now);
+        self.0.set(Some(time));
+        time
+    }
+}
+
+impl From<SystemTime> for Moment {
+    fn from(time: SystemTime) -> Self {
+        Self(Cell::new(Some(time)))
+    }
 }

@@ -1,8 +1,12 @@
 //! `routes.match`: which requests a route takes.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use http::{HeaderName, Method};
+use ipnet::IpNet;
+
+use crate::message::version::ApiVersion;
 
 /// `routes.match`.
 #[derive(Debug, Clone)]
@@ -27,6 +31,14 @@ impl Match {
             priority: 0,
         }
     }
+
+    /// The names of its parameters, those of the host first: every host of it has the same, and every path.
+    pub fn params(&self) -> Vec<Arc<str>> {
+        let host = self.hosts.first().map_or(&[][..], HostPattern::labels);
+        let path = self.paths.first().map_or(&[][..], PathPattern::segments);
+        let names = host.iter().chain(path).filter_map(Segment::param);
+        names.cloned().collect()
+    }
 }
 
 /// What is asked of a request beyond host and path: all of it must hold.
@@ -36,8 +48,21 @@ pub struct Predicates {
     pub methods: Vec<Method>,
     /// Header fields, by name.
     pub headers: Vec<(HeaderName, ValuePattern)>,
+    /// Cookies, by name.
+    pub cookies: Vec<(String, ValuePattern)>,
     /// Parameters of the query; the name decoded.
     pub query: Vec<(String, ValuePattern)>,
+    /// Networks of clients; empty: any.
+    pub client: Vec<IpNet>,
+    /// From this time on.
+    pub after: Option<SystemTime>,
+    /// Up to this time, which is later than `after`.
+    pub before: Option<SystemTime>,
+    /// The version that is asked for.
+    pub version: Option<VersionPattern>,
+    /// The keys of values that no message shows, such as `headers.authorization`: they came from outside of the files,
+    /// or their names sound like credentials.
+    pub unshown: Vec<String>,
 }
 
 /// `match.host`: lower case, without port.
@@ -47,6 +72,18 @@ pub enum HostPattern {
     Exact(String),
     /// `*.example.com`, kept as `.example.com`: one or more labels.
     Suffix(String),
+    /// `{tenant}.example.com`, by labels: one for each parameter.
+    Template(Vec<Segment>),
+}
+
+impl HostPattern {
+    /// The labels of a template; of other patterns, none.
+    pub fn labels(&self) -> &[Segment] {
+        match self {
+            Self::Template(labels) => labels,
+            Self::Exact(_) | Self::Suffix(_) => &[],
+        }
+    }
 }
 
 /// `match.path`.
@@ -69,7 +106,17 @@ pub enum PathPattern {
     Regex(regex::Regex),
 }
 
-/// One segment of a template.
+impl PathPattern {
+    /// The segments of a template; of other patterns, none.
+    pub fn segments(&self) -> &[Segment] {
+        match self {
+            Self::Template { segments, .. } => segments,
+            Self::Any | Self::Exact(_) | Self::Prefix(_) | Self::Regex(_) => &[],
+        }
+    }
+}
+
+/// One segment of a path's template, or one label of a host's.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Segment {
     /// Literal text.
@@ -78,7 +125,17 @@ pub enum Segment {
     Param(Arc<str>),
 }
 
-/// What a header or query value must be.
+impl Segment {
+    /// The name of a parameter.
+    pub fn param(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Param(name) => Some(name),
+            Self::Literal(_) => None,
+        }
+    }
+}
+
+/// What the first value of a header field, cookie or query parameter must be.
 #[derive(Debug, Clone)]
 pub enum ValuePattern {
     /// Equal.
@@ -87,4 +144,57 @@ pub enum ValuePattern {
     Regex(regex::Regex),
     /// There (`true`) or not there (`false`).
     Present(bool),
+    /// Not so: where there is no value, this holds.
+    Not(Box<ValuePattern>),
+}
+
+/// `match.version`.
+#[derive(Debug, Clone)]
+pub struct VersionPattern {
+    /// Where the version stands.
+    pub source: VersionSource,
+    /// Which of them match.
+    pub versions: Versions,
+    /// What a request without one asks for.
+    pub default: Option<ApiVersion>,
+}
+
+/// Where the version of an API stands in a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VersionSource {
+    /// `header = "x-api-version"`
+    Header(HeaderName),
+    /// `query = "api-version"`
+    Query(String),
+    /// `path = "version"`: the parameter `{version}` of the path.
+    Path(Arc<str>),
+    /// `media_type = "version"`: this parameter of Accept, or the label `v2` of a subtype there.
+    MediaType(String),
+}
+
+/// Which versions match.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Versions {
+    /// `equals`
+    Equal(ApiVersion),
+    /// `at_least` and `below`, one of them or both; not empty.
+    Range {
+        /// The lowest.
+        at_least: Option<ApiVersion>,
+        /// The lowest that is too high.
+        below: Option<ApiVersion>,
+    },
+}
+
+impl Versions {
+    /// Whether a version is one of them.
+    pub fn contain(&self, version: ApiVersion) -> bool {
+        match self {
+            Self::Equal(equal) => version == *equal,
+            Self::Range { at_least, below } => {
+                at_least.is_none_or(|at_least| version >= at_least)
+                    && below.is_none_or(|below| version < below)
+            }
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use http::HeaderName;
 
 use super::super::item::Item;
-use super::super::model::{Listener, Route};
+use super::super::model::{Listener, Route, VersionSource};
 use super::super::tree::Value;
 use crate::message::fields::is_usual;
 use crate::message::names::UnusualNames;
@@ -12,16 +12,19 @@ use crate::message::names::UnusualNames;
 pub(super) fn report(items: &[Item<'_>], routes: &[Option<Route>], listeners: &[Option<Listener>]) {
     for (item, route) in items.iter().zip(routes) {
         let Some(route) = route else { continue };
-        let names = route
-            .matcher
-            .predicates
-            .headers
-            .iter()
-            .map(|(name, _)| name);
-        for name in names.filter(|name| !is_usual(name.as_str())) {
+        let predicates = &route.matcher.predicates;
+        let headers = predicates.headers.iter().map(|(name, _)| name);
+        for name in headers.filter(|name| !is_usual(name.as_str())) {
             if let Some(predicate) = predicate(item, name) {
                 judge(&predicate, name, route, listeners);
             }
+        }
+        let version = predicates.version.as_ref().map(|version| &version.source);
+        if let Some(VersionSource::Header(name)) = version
+            && !is_usual(name.as_str())
+            && let Some(header) = version_header(item)
+        {
+            judge(&header, name, route, listeners);
         }
     }
 }
@@ -59,6 +62,11 @@ fn judge(predicate: &Item<'_>, name: &HeaderName, route: &Route, listeners: &[Op
 fn predicate<'a>(route: &Item<'a>, name: &HeaderName) -> Option<Item<'a>> {
     let matcher = field(route, "match")?;
     field(&field(&matcher, "headers")?, name.as_str())
+}
+
+/// Where a route says in which field a version stands.
+fn version_header<'a>(route: &Item<'a>) -> Option<Item<'a>> {
+    field(&field(&field(route, "match")?, "version")?, "header")
 }
 
 fn field<'a>(table: &Item<'a>, key: &str) -> Option<Item<'a>> {

@@ -1,35 +1,67 @@
 //! `routes.match`.
 
-use http::{HeaderName, HeaderValue, Method};
+mod params;
+mod time;
+mod values;
+mod version;
+
+use std::sync::Arc;
+
+use http::Method;
+use ipnet::IpNet;
 
 use super::super::description::Words;
 use super::super::item::{Form, Item};
-use super::super::model::{HostPattern, Match, PathPattern, Predicates, ValuePattern};
+use super::super::listeners;
+use super::super::model::{HostPattern, Match, PathPattern, Predicates};
 use super::super::patterns;
 use super::super::reason::Reason;
 use super::super::table::{self, Table};
-use crate::message::fields;
+use super::ties;
 
-/// Keys of the contract that are to come.
-const LATER: [&str; 5] = ["cookies", "client", "after", "before", "version"];
+pub(super) use values::regex;
 
 static WORDS: Words = Words {
-    about: "Which requests a route takes: those for which all that is given holds.",
+    about: "Which requests a route takes: those for which all that is given holds. docs/routing.md has examples.",
     keys: &[
         (
             "host",
-            "The host, without its port. `*.` stands for one or more labels. Unless given, any.",
+            "The host, without its port. `*.` stands for one or more labels, `{tenant}` for one, which is a parameter. \
+             Unless given, any.",
         ),
         (
             "path",
-            "The normalised path. `{id}` stands for one segment, `/**` at the end for the path itself and all below \
-             it. Unless given, any.",
+            "The normalised path, or several, of which one must match. `{id}` stands for one segment, `/**` at the end \
+             for the path itself and all below it. Every path of a list has the same parameters. Unless given, any.",
         ),
         ("methods", "The methods. Unless given, any."),
-        ("headers", "Header fields, by name; all must hold."),
+        (
+            "headers",
+            "Header fields, by name; all must hold. Of several fields of a name the first counts.",
+        ),
+        (
+            "cookies",
+            "Cookies, by name; all must hold. Of several cookies of a name the first counts.",
+        ),
         (
             "query",
-            "Parameters of the query, by decoded name; all must hold.",
+            "Parameters of the query, by decoded name; all must hold. Of several of a name the first counts.",
+        ),
+        (
+            "client",
+            "The networks that the client is in, as the listener's `trusted_proxies` say who it is. Unless given, any.",
+        ),
+        (
+            "after",
+            "The time from which on requests match, with its offset from UTC (RFC 3339).",
+        ),
+        (
+            "before",
+            "The time from which on requests match no more, with its offset from UTC (RFC 3339).",
+        ),
+        (
+            "version",
+            "The version of the API that is asked for. docs/versions.md has examples.",
         ),
         (
             "priority",
@@ -54,61 +86,62 @@ static PATH: Words = Words {
     example: "",
 };
 
-static VALUE: Words = Words {
-    about: "What is to hold of a value: one of the two.",
-    keys: &[
-        (
-            "regex",
-            "A regular expression that finds a match in the value.",
-        ),
-        ("present", "Whether there is to be one."),
-    ],
-    example: "",
-};
-
-/// `routes.match`; `None` where the path is faulty.
+/// `routes.match`; `None` where a path is faulty.
 pub(super) fn matcher(table: &mut Table<'_>) -> Option<Match> {
     table.words(&WORDS);
-    let hosts = table.optional("host", hosts).unwrap_or_default();
-    let path = match table.item("path") {
-        Some(item) => path(&item),
-        None => Some(PathPattern::Any),
+    let host = table.item("host");
+    let hosts = host.as_ref().and_then(hosts).unwrap_or_default();
+    let path = table.item("path");
+    let paths = match &path {
+        Some(item) => paths(item),
+        None => Some(vec![PathPattern::Any]),
     };
     let predicates = predicates(table);
     let priority = table.or("priority", table::Default::Integer(0), |item| {
         i32::try_from(item.integer(i64::from(i32::MIN)..=i64::from(i32::MAX))?).ok()
     });
-    table.later(&LATER);
-    Some(Match {
+    let matcher = Match {
         hosts,
-        paths: vec![path?],
+        paths: paths?,
         predicates,
         priority,
-    })
+    };
+    params::report(host.as_ref(), path.as_ref(), &matcher);
+    let of_path = matcher.paths.first().map_or(&[][..], PathPattern::segments);
+    check_version(table, &matcher.predicates, &params::of(of_path));
+    Some(matcher)
 }
 
-/// What is asked beyond host and path.
-fn predicates(table: &mut Table<'_>) -> Predicates {
+/// What is asked beyond host and path. Where a version stands in the path, [`check_version`] has to be asked, too.
+pub(in crate::config) fn predicates(table: &mut Table<'_>) -> Predicates {
     let methods = table.optional("methods", methods).unwrap_or_default();
-    let headers = match table.item_unshown("headers") {
-        Some(item) => {
-            table.show("headers", item.node.masked_by_name());
-            headers(&item)
-        }
-        None => Vec::new(),
-    };
-    let query = match table.item_unshown("query") {
-        Some(item) => {
-            table.show("query", item.node.masked_by_name());
-            query(&item)
-        }
-        None => Vec::new(),
-    };
+    let mut unshown = Vec::new();
+    let headers = values::headers(table, &mut unshown);
+    let cookies = values::cookies(table, &mut unshown);
+    let query = values::query(table, &mut unshown);
+    let client = table.optional("client", clients).unwrap_or_default();
+    let (after, before) = time::window(table);
+    let version = table.optional("version", version::version);
     Predicates {
         methods,
         headers,
+        cookies,
         query,
+        client,
+        after,
+        before,
+        version,
+        unshown,
     }
+}
+
+/// Reports a version in a parameter that the path has not. `params` are those of the route's path.
+pub(in crate::config) fn check_version(
+    table: &Table<'_>,
+    predicates: &Predicates,
+    params: &[Arc<str>],
+) {
+    version::check(table, predicates, params);
 }
 
 fn hosts(item: &Item<'_>) -> Option<Vec<HostPattern>> {
@@ -148,8 +181,39 @@ fn host(item: &Item<'_>) -> Option<HostPattern> {
         .ok()
 }
 
-fn path(item: &Item<'_>) -> Option<PathPattern> {
+/// The paths; `None` where one of them is faulty.
+fn paths(item: &Item<'_>) -> Option<Vec<PathPattern>> {
+    let expected = "a path such as \"/products/**\" or \"/users/{id}\", { exact = \"..\" }, { regex = \"..\" }, or a list of them";
+    item.by_form(|form| match form {
+        Form::List => several_paths(&item.items(expected)?, item),
+        _ => Some(vec![path(item, expected)?]),
+    })
+}
+
+fn several_paths(items: &[Item<'_>], item: &Item<'_>) -> Option<Vec<PathPattern>> {
+    if items.is_empty() {
+        item.fault("is empty, so that nothing matches; leave `path` out to match every path");
+        return None;
+    }
     let expected = "a path such as \"/products/**\" or \"/users/{id}\", { exact = \"..\" } or { regex = \"..\" }";
+    let mut paths = Vec::new();
+    let mut shapes = Vec::new();
+    for item in items {
+        let path = path(item, expected);
+        let shape = path.as_ref().map(ties::shape);
+        if shape.as_ref().is_some_and(|shape| shapes.contains(shape)) {
+            item.fault(format!(
+                "{} matches what another path of the list matches; leave it out",
+                item.quoted()
+            ));
+        }
+        shapes.extend(shape);
+        paths.push(path);
+    }
+    paths.into_iter().collect()
+}
+
+fn path(item: &Item<'_>, expected: &str) -> Option<PathPattern> {
     item.by_form(|form| match form {
         Form::Text => {
             let parsed = patterns::path(item.text_as(expected)?);
@@ -176,30 +240,7 @@ fn path_table(table: &mut Table<'_>) -> Option<PathPattern> {
     let regex = table
         .item("regex")
         .map(|item| regex(&item).map(PathPattern::Regex));
-    one_of(table, "exact", exact, "regex", regex)
-}
-
-/// Whichever of two keys is given; both or neither is a fault.
-fn one_of<T>(
-    table: &Table<'_>,
-    first_key: &str,
-    first: Option<Option<T>>,
-    second_key: &str,
-    second: Option<Option<T>>,
-) -> Option<T> {
-    match (first, second) {
-        (Some(value), None) | (None, Some(value)) => value,
-        (Some(_), Some(_)) => {
-            table.fault_here(format!(
-                "has `{first_key}` and `{second_key}`; write one of them"
-            ));
-            None
-        }
-        (None, None) => {
-            table.fault_here(format!("needs `{first_key}` or `{second_key}`"));
-            None
-        }
-    }
+    table.only([("exact", exact), ("regex", regex)])
 }
 
 fn methods(item: &Item<'_>) -> Option<Vec<Method>> {
@@ -232,87 +273,30 @@ fn methods(item: &Item<'_>) -> Option<Vec<Method>> {
     Some(methods)
 }
 
-fn headers(item: &Item<'_>) -> Vec<(HeaderName, ValuePattern)> {
-    let expected = "a table such as { x-api-version = \"2\" }";
-    let mut headers: Vec<(HeaderName, ValuePattern)> = Vec::new();
-    for (entry, item) in item.fields(expected).unwrap_or_default() {
-        let Ok(name) = HeaderName::try_from(entry.key.as_str()) else {
-            let message = format!("`{}` is no field name", entry.key);
-            item.scope.fault(entry.at, &item.key, message);
-            continue;
-        };
-        if headers.iter().any(|(other, _)| *other == name) {
-            let message =
-                format!("`{name}` is given twice: the case of a field name does not count");
-            item.scope.fault(entry.at, &item.key, message);
-        }
-        if name == http::header::HOST {
-            let message = "the host is matched by `match.host`";
-            item.scope.fault(entry.at, &item.key, message);
-        } else if never_arrives(name.as_str()) {
-            let message = format!(
-                "`{name}` is removed before routes are looked at, so that nothing could match"
-            );
-            item.scope.fault(entry.at, &item.key, message);
-        }
-        let Some(value) = value(&item) else { continue };
-        if let ValuePattern::Equals(text) = &value
-            && (HeaderValue::from_str(text).is_err() || text.trim() != text)
-        {
-            item.fault(format!(
-                "{} can be no value of a field: it has control characters, or white space at an end",
-                item.quoted()
-            ));
-            continue;
-        }
-        headers.push((name, value));
-    }
-    headers
-}
-
-/// Whether a field is gone before routes are looked at. Of TE, `trailers` stays.
-fn never_arrives(name: &str) -> bool {
-    fields::ends_here(name) || (fields::of_connection(name).is_some() && name != "te")
-}
-
-fn query(item: &Item<'_>) -> Vec<(String, ValuePattern)> {
-    let fields = item.fields("a table such as { version = \"2\" }");
-    let fields = fields.unwrap_or_default().into_iter();
-    fields
-        .filter_map(|(entry, item)| Some((entry.key.clone(), value(&item)?)))
-        .collect()
-}
-
-fn value(item: &Item<'_>) -> Option<ValuePattern> {
-    let expected = "a string, { regex = \"..\" } or { present = true }";
+fn clients(item: &Item<'_>) -> Option<Vec<IpNet>> {
+    let expected = "a network such as \"10.0.0.0/8\", or a list of them";
     item.by_form(|form| match form {
-        Form::Text => Some(ValuePattern::Equals(item.text_as(expected)?.to_owned())),
-        _ => item.table(expected, value_table)?.0,
+        Form::List => several_clients(&item.items(expected)?, item),
+        _ => {
+            item.text_as(expected)?;
+            Some(vec![listeners::network(item)?])
+        }
     })
 }
 
-fn value_table(table: &mut Table<'_>) -> Option<ValuePattern> {
-    table.words(&VALUE);
-    let regex = table
-        .item("regex")
-        .map(|item| regex(&item).map(ValuePattern::Regex));
-    let present = table
-        .item("present")
-        .map(|item| item.bool().map(ValuePattern::Present));
-    one_of(table, "regex", regex, "present", present)
-}
-
-/// A regular expression.
-pub(super) fn regex(item: &Item<'_>) -> Option<regex::Regex> {
-    let text = item.text_as("a regular expression")?;
-    let compiled = patterns::regex(text);
-    compiled
-        .map_err(|reason| {
-            item.fault(format!(
-                "{} is no regular expression: {}",
-                item.quoted(),
-                item.told(&reason)
-            ));
-        })
-        .ok()
+fn several_clients(items: &[Item<'_>], item: &Item<'_>) -> Option<Vec<IpNet>> {
+    if items.is_empty() {
+        item.fault("is empty, so that nothing matches; leave it out for every client");
+    }
+    let mut networks: Vec<IpNet> = Vec::new();
+    for item in items {
+        let Some(network) = listeners::network(item) else {
+            continue;
+        };
+        if networks.contains(&network) {
+            item.fault(format!("{} is listed twice", item.quoted()));
+        }
+        networks.push(network);
+    }
+    Some(networks)
 }

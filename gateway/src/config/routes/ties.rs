@@ -24,6 +24,7 @@ const FEW: usize = 16;
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Shape<'a> {
     rank: &'a Rank,
+    /// Templates of hosts are compared label by label.
     host: Option<&'a str>,
     /// The literal segments; none for a parameter.
     path: Vec<Option<&'a str>>,
@@ -65,6 +66,7 @@ impl<'a> Pair<'a> {
     fn shape(&'a self) -> Shape<'a> {
         let host = self.host.map(|host| match host {
             HostPattern::Exact(text) | HostPattern::Suffix(text) => text.as_str(),
+            HostPattern::Template(_) => "",
         });
         let path = match (self.path, &self.expression) {
             (PathPattern::Any | PathPattern::Regex(_), None) => Vec::new(),
@@ -218,10 +220,10 @@ struct Split<'a, 'b> {
 impl<'a, 'b> Split<'a, 'b> {
     /// By the name with the most values; none where no name tells them apart.
     fn of(pairs: &[&'a Pair<'b>]) -> Option<Self> {
-        let mut values: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
+        let mut values: BTreeMap<Name<'_>, BTreeSet<&str>> = BTreeMap::new();
         for pair in pairs {
-            for (kind, name, value) in exact(&pair.route.matcher.predicates) {
-                values.entry((kind, name)).or_default().insert(value);
+            for (name, value) in exact(pair) {
+                values.entry(name).or_default().insert(value);
             }
         }
         let (of, count) = values
@@ -236,9 +238,8 @@ impl<'a, 'b> Split<'a, 'b> {
             others: Vec::new(),
         };
         for pair in pairs {
-            let mut exact = exact(&pair.route.matcher.predicates);
-            match exact.find(|(kind, name, _)| (*kind, *name) == of) {
-                Some((_, _, value)) => split.groups.entry(value).or_default().push(pair),
+            match exact(pair).find(|(name, _)| *name == of) {
+                Some((_, value)) => split.groups.entry(value).or_default().push(pair),
                 None => split.others.push(pair),
             }
         }
@@ -246,23 +247,52 @@ impl<'a, 'b> Split<'a, 'b> {
     }
 }
 
-/// The exact values that are asked for, by kind and name.
-fn exact(predicates: &Predicates) -> impl Iterator<Item = (&'static str, &str, &str)> {
+/// What has an exact value: its kind, and its name or place.
+type Name<'a> = (&'static str, &'a str, usize);
+
+/// The exact values that a pair asks for: of two for one name, a request has one.
+fn exact<'a>(pair: &Pair<'a>) -> impl Iterator<Item = (Name<'a>, &'a str)> {
     let Predicates {
         methods: _,
         headers,
+        cookies,
         query,
-    } = predicates;
+        client: _,
+        after: _,
+        before: _,
+        version: _,
+        unshown: _,
+    } = &pair.route.matcher.predicates;
     let headers = headers
         .iter()
-        .map(|(name, pattern)| ("header", name.as_str(), pattern));
+        .map(|(name, pattern)| (("header", name.as_str(), 0), pattern));
+    let cookies = cookies
+        .iter()
+        .map(|(name, pattern)| (("cookie", name.as_str(), 0), pattern));
     let query = query
         .iter()
-        .map(|(name, pattern)| ("query", name.as_str(), pattern));
-    headers
-        .chain(query)
-        .filter_map(|(kind, name, pattern)| match pattern {
-            ValuePattern::Equals(text) => Some((kind, name, text.as_str())),
-            _ => None,
-        })
+        .map(|(name, pattern)| (("query", name.as_str(), 0), pattern));
+    let values = headers.chain(cookies).chain(query);
+    let values = values.filter_map(|(name, pattern)| match pattern {
+        ValuePattern::Equals(text) => Some((name, text.as_str())),
+        _ => None,
+    });
+    let labels = pair.host.map_or(&[][..], HostPattern::labels);
+    let labels = labels.iter().rev().enumerate();
+    let labels = labels.filter_map(|(at, label)| Some((("label", "", at), literal(label)?)));
+    values.chain(labels)
+}
+
+/// A path pattern without the names of its parameters, which do not tell two paths apart.
+pub(super) fn shape(path: &PathPattern) -> String {
+    match path {
+        PathPattern::Any => "/**".to_owned(),
+        PathPattern::Exact(path) => format!("exact {path}"),
+        PathPattern::Prefix(prefix) => format!("{prefix}/**"),
+        PathPattern::Template { segments, rest } => {
+            let segments: Vec<_> = segments.iter().map(literal).collect();
+            format!("template {segments:?} {rest}")
+        }
+        PathPattern::Regex(regex) => format!("regex {:?}", regex.as_str()),
+    }
 }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use regex::Regex;
 
-use super::super::super::model::{HostPattern, PathPattern};
+use super::super::super::model::{HostPattern, PathPattern, Segment};
 use super::super::super::rank::{Expression, Rank, prefix_segments};
 use super::pair::{Pair, literal};
 
@@ -14,6 +14,8 @@ use super::pair::{Pair, literal};
 pub(super) struct Index<'a> {
     /// By the text of the host; that of a wildcard begins with a dot.
     hosts: HashMap<Option<&'a str>, Node<'a>>,
+    /// By templates of hosts.
+    templates: HashMap<&'a HostPattern, Node<'a>>,
 }
 
 /// Pairs by path, in a trie of segments.
@@ -45,10 +47,14 @@ struct Line<'a> {
 
 impl<'a> Index<'a> {
     pub(super) fn add(&mut self, pair: &'a Pair<'a>) {
-        let host = pair.host.map(|host| match host {
-            HostPattern::Exact(text) | HostPattern::Suffix(text) => text.as_str(),
-        });
-        self.hosts.entry(host).or_default().add(pair);
+        let node = match pair.host {
+            None => self.hosts.entry(None).or_default(),
+            Some(HostPattern::Exact(text) | HostPattern::Suffix(text)) => {
+                self.hosts.entry(Some(text)).or_default()
+            }
+            Some(host @ HostPattern::Template(_)) => self.templates.entry(host).or_default(),
+        };
+        node.add(pair);
     }
 
     /// Calls `found` with the pairs above a rank that match all that this host with the path of `pair` does, until it
@@ -67,12 +73,18 @@ impl<'a> Index<'a> {
         if let Some(node) = self.hosts.get(&None) {
             node.walk(&line, &line.segments, found)?;
         }
+        for (template, node) in &self.templates {
+            if self::host(Some(template), host) {
+                node.walk(&line, &line.segments, found)?;
+            }
+        }
         let text = match host {
-            Some(HostPattern::Exact(text) | HostPattern::Suffix(text)) => text.as_str(),
+            Some(HostPattern::Exact(text) | HostPattern::Suffix(text)) => text.clone(),
+            Some(HostPattern::Template(labels)) => behind_parameters(labels),
             None => return ControlFlow::Continue(()),
         };
         let shorter = text.match_indices('.').map(|(dot, _)| &text[dot..]);
-        let exact = (!text.starts_with('.')).then_some(text);
+        let exact = (!text.starts_with('.')).then_some(text.as_str());
         for host in exact.into_iter().chain(shorter) {
             if let Some(node) = self.hosts.get(&Some(host)) {
                 node.walk(&line, &line.segments, found)?;
@@ -82,20 +94,48 @@ impl<'a> Index<'a> {
     }
 }
 
+/// The literal labels behind the last parameter, with the dot before them: what a wildcard has for itself.
+fn behind_parameters(labels: &[Segment]) -> String {
+    let literals = labels.iter().rev().map_while(literal);
+    let literals: Vec<_> = literals.collect();
+    let text = literals.iter().rev().map(|text| format!(".{text}"));
+    text.collect()
+}
+
 /// Whether a host pattern matches all that another one does.
 pub(super) fn host(wide: Option<&HostPattern>, narrow: Option<&HostPattern>) -> bool {
     match (wide, narrow) {
         (None, _) => true,
         (Some(_), None) => false,
-        (Some(wide), Some(narrow)) => match (wide, narrow) {
-            (HostPattern::Exact(wide), HostPattern::Exact(narrow)) => wide == narrow,
-            (HostPattern::Exact(_), HostPattern::Suffix(_)) => false,
-            (
-                HostPattern::Suffix(suffix),
-                HostPattern::Exact(narrow) | HostPattern::Suffix(narrow),
-            ) => narrow.ends_with(suffix),
-        },
+        (Some(HostPattern::Exact(wide)), Some(HostPattern::Exact(narrow))) => wide == narrow,
+        (Some(HostPattern::Exact(_)), _) => false,
+        (
+            Some(HostPattern::Suffix(suffix)),
+            Some(HostPattern::Exact(narrow) | HostPattern::Suffix(narrow)),
+        ) => narrow.ends_with(suffix),
+        (Some(HostPattern::Suffix(suffix)), Some(HostPattern::Template(labels))) => {
+            behind_parameters(labels).ends_with(suffix)
+        }
+        (Some(HostPattern::Template(wide)), Some(HostPattern::Exact(narrow))) => {
+            covers_labels(wide, narrow.split('.').map(Some))
+        }
+        (Some(HostPattern::Template(wide)), Some(HostPattern::Template(narrow))) => {
+            covers_labels(wide, narrow.iter().map(literal))
+        }
+        (Some(HostPattern::Template(_)), Some(HostPattern::Suffix(_))) => false,
     }
+}
+
+/// Whether each label is the one of the template, or there is a parameter in its place.
+fn covers_labels<'a>(wide: &[Segment], mut narrow: impl Iterator<Item = Option<&'a str>>) -> bool {
+    let all = wide
+        .iter()
+        .all(|wide| match (literal(wide), narrow.next()) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some(wide), Some(narrow)) => narrow == Some(wide),
+        });
+    all && narrow.next().is_none()
 }
 
 impl<'a> Node<'a> {

@@ -1,9 +1,15 @@
 //! Whether one request can meet the conditions of two routes.
 
+use std::time::SystemTime;
+
+use ipnet::IpNet;
 use regex::Regex;
 
-use super::super::super::model::{HostPattern, Predicates, ValuePattern};
+use super::super::super::model::{
+    HostPattern, Predicates, Segment, ValuePattern, VersionPattern, Versions,
+};
 use super::super::super::rank::Expression;
+use crate::message::version::ApiVersion;
 
 /// Whether two conditions can hold of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,13 +46,18 @@ pub(super) fn lists<T: PartialEq>(a: &[T], b: &[T]) -> Meeting {
 /// Of hosts that rank alike.
 pub(super) fn hosts(a: Option<&HostPattern>, b: Option<&HostPattern>) -> Meeting {
     match (a, b) {
-        (Some(a), Some(b)) => Meeting::of(match (a, b) {
-            (HostPattern::Exact(a), HostPattern::Exact(b))
-            | (HostPattern::Suffix(a), HostPattern::Suffix(b)) => a == b,
-            (HostPattern::Exact(host), HostPattern::Suffix(suffix))
-            | (HostPattern::Suffix(suffix), HostPattern::Exact(host)) => host.ends_with(suffix),
-        }),
-        _ => Meeting::Possible,
+        (Some(HostPattern::Template(a)), Some(HostPattern::Template(b))) => {
+            let mut labels = a.iter().zip(b);
+            Meeting::of(a.len() == b.len() && labels.all(|(a, b)| labels_meet(a, b)))
+        }
+        (a, b) => Meeting::of(a == b),
+    }
+}
+
+fn labels_meet(a: &Segment, b: &Segment) -> bool {
+    match (a, b) {
+        (Segment::Literal(a), Segment::Literal(b)) => a == b,
+        _ => true,
     }
 }
 
@@ -76,13 +87,71 @@ pub(super) fn predicates(a: &Predicates, b: &Predicates) -> Meeting {
     let Predicates {
         methods,
         headers,
+        cookies,
         query,
+        client,
+        after,
+        before,
+        version,
+        unshown: _,
     } = a;
     Meeting::all([
         lists(methods, &b.methods),
         named(headers, &b.headers),
+        named(cookies, &b.cookies),
         named(query, &b.query),
+        networks(client, &b.client),
+        Meeting::of(is_before(*after, b.before) && is_before(b.after, *before)),
+        versions(version.as_ref(), b.version.as_ref()),
     ])
+}
+
+/// Of lists of networks, of which an empty one stands for every client.
+fn networks(a: &[IpNet], b: &[IpNet]) -> Meeting {
+    let share = |a: &IpNet, b: &IpNet| a.contains(b) || b.contains(a);
+    let meet = a.iter().any(|a| b.iter().any(|b| share(a, b)));
+    Meeting::of(a.is_empty() || b.is_empty() || meet)
+}
+
+/// Whether one time is before another; what is not given is far away.
+fn is_before(after: Option<SystemTime>, before: Option<SystemTime>) -> bool {
+    match (after, before) {
+        (Some(after), Some(before)) => after < before,
+        _ => true,
+    }
+}
+
+/// Of versions; those of two places do not speak of each other.
+fn versions(a: Option<&VersionPattern>, b: Option<&VersionPattern>) -> Meeting {
+    let (Some(a), Some(b)) = (a, b) else {
+        return Meeting::Possible;
+    };
+    let takes_none = |pattern: &VersionPattern| {
+        let default = pattern.default;
+        default.is_some_and(|version| pattern.versions.contain(version))
+    };
+    let is_none = takes_none(a) && takes_none(b);
+    Meeting::of(a.source != b.source || is_none || share_a_version(&a.versions, &b.versions))
+}
+
+fn share_a_version(a: &Versions, b: &Versions) -> bool {
+    match (a, b) {
+        (Versions::Equal(version), other) | (other, Versions::Equal(version)) => {
+            other.contain(*version)
+        }
+        (
+            Versions::Range { at_least, below },
+            Versions::Range {
+                at_least: other_least,
+                below: other_below,
+            },
+        ) => {
+            let is_apart = |least: &Option<ApiVersion>, below: &Option<ApiVersion>| {
+                least.is_some_and(|least| below.is_some_and(|below| least >= below))
+            };
+            !is_apart(at_least, other_below) && !is_apart(other_least, below)
+        }
+    }
 }
 
 /// Of patterns of values by name: those of different names do not speak of each other.
@@ -107,11 +176,24 @@ fn values(a: &ValuePattern, b: &ValuePattern) -> Meeting {
         return meeting;
     }
     let may_be_missing = holds(a, None) && holds(b, None);
-    let one_takes_all = is_present(a) || is_present(b);
-    match may_be_missing || one_takes_all || same(a, b) {
+    let takes_all = |one: &ValuePattern, other: &ValuePattern| match (one, other) {
+        (ValuePattern::Present(true), ValuePattern::Regex(_)) => true,
+        // Some value is not the one that is excluded.
+        (ValuePattern::Present(true), ValuePattern::Not(other)) => {
+            matches!(**other, ValuePattern::Equals(_))
+        }
+        _ => false,
+    };
+    match may_be_missing || takes_all(a, b) || takes_all(b, a) || same(a, b) {
         true => Meeting::Possible,
+        false if excludes(a, b) || excludes(b, a) => Meeting::Never,
         false => Meeting::Unknown,
     }
+}
+
+/// Whether the one is that the other does not hold.
+fn excludes(one: &ValuePattern, other: &ValuePattern) -> bool {
+    matches!(one, ValuePattern::Not(not) if same(not, other))
 }
 
 /// Where the first of two patterns takes one value, or none at all.
@@ -119,7 +201,7 @@ fn decided(one: &ValuePattern, other: &ValuePattern) -> Option<Meeting> {
     match one {
         ValuePattern::Equals(text) => Some(Meeting::of(holds(other, Some(text)))),
         ValuePattern::Present(false) => Some(Meeting::of(holds(other, None))),
-        ValuePattern::Present(true) | ValuePattern::Regex(_) => None,
+        ValuePattern::Present(true) | ValuePattern::Regex(_) | ValuePattern::Not(_) => None,
     }
 }
 
@@ -134,6 +216,7 @@ fn holds(pattern: &ValuePattern, value: Option<&str>) -> bool {
         (ValuePattern::Regex(regex), Some(value)) => regex.is_match(value),
         (ValuePattern::Equals(_) | ValuePattern::Regex(_), None) => false,
         (ValuePattern::Present(present), value) => value.is_some() == *present,
+        (ValuePattern::Not(pattern), value) => !holds(pattern, value),
     }
 }
 
@@ -142,6 +225,7 @@ fn same(a: &ValuePattern, b: &ValuePattern) -> bool {
         (ValuePattern::Equals(a), ValuePattern::Equals(b)) => a == b,
         (ValuePattern::Regex(a), ValuePattern::Regex(b)) => a.as_str() == b.as_str(),
         (ValuePattern::Present(a), ValuePattern::Present(b)) => a == b,
+        (ValuePattern::Not(a), ValuePattern::Not(b)) => same(a, b),
         _ => false,
     }
 }
@@ -151,11 +235,40 @@ pub(super) fn implied(wide: &Predicates, narrow: &Predicates) -> bool {
     let Predicates {
         methods,
         headers,
+        cookies,
         query,
+        client,
+        after,
+        before,
+        version,
+        unshown: _,
     } = wide;
     within(&narrow.methods, methods)
         && named_implied(headers, &narrow.headers)
+        && named_implied(cookies, &narrow.cookies)
         && named_implied(query, &narrow.query)
+        && networks_within(&narrow.client, client)
+        && after.is_none_or(|after| narrow.after.is_some_and(|narrow| narrow >= after))
+        && before.is_none_or(|before| narrow.before.is_some_and(|narrow| narrow <= before))
+        && version_implied(version.as_ref(), narrow.version.as_ref())
+}
+
+fn networks_within(narrow: &[IpNet], wide: &[IpNet]) -> bool {
+    let is_within = |net: &IpNet| wide.iter().any(|wide| wide.contains(net));
+    wide.is_empty() || (!narrow.is_empty() && narrow.iter().all(is_within))
+}
+
+fn version_implied(wide: Option<&VersionPattern>, narrow: Option<&VersionPattern>) -> bool {
+    let (wide, narrow) = match (wide, narrow) {
+        (None, _) => return true,
+        (Some(_), None) => return false,
+        (Some(wide), Some(narrow)) => (wide, narrow),
+    };
+    let is_within = match (&wide.versions, &narrow.versions) {
+        (wide, Versions::Equal(version)) => wide.contain(*version),
+        (wide, narrow) => wide == narrow,
+    };
+    wide.source == narrow.source && wide.default == narrow.default && is_within
 }
 
 /// Whether a list has nothing that another lacks; an empty one stands for everything.
@@ -174,5 +287,6 @@ fn value_implied(wide: &ValuePattern, narrow: &ValuePattern) -> bool {
         ValuePattern::Present(false) => holds(wide, None),
         ValuePattern::Present(true) => is_present(wide),
         ValuePattern::Regex(_) => is_present(wide) || same(wide, narrow),
+        ValuePattern::Not(_) => same(wide, narrow),
     }
 }
