@@ -75,11 +75,15 @@ check:
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
 
-# What tests need beside Rust: valgrind, which counts instructions.
+# What tests need beside Rust: valgrind, which counts instructions; nginx and HAProxy, beside which the gateway is set.
 packages:
-	@command -v valgrind >/dev/null || { \
+	@PATH=$$PATH:/usr/sbin; missing=; \
+	command -v valgrind >/dev/null || missing="$$missing valgrind"; \
+	command -v nginx >/dev/null || missing="$$missing nginx-light"; \
+	command -v haproxy >/dev/null || missing="$$missing haproxy"; \
+	[ -z "$$missing" ] || { \
 		root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
-		$$root apt-get update -qq && $$root apt-get install -y -qq valgrind; }
+		$$root apt-get update -qq && $$root apt-get install -y -qq $$missing; }
 
 test: packages plugins guests check
 	# One at a time: each end-to-end test is a whole gateway under load, and there may be two cores.

@@ -2,6 +2,8 @@
 //! them in one run.
 
 mod accepted;
+mod conditions;
+mod hidden;
 mod refused;
 mod warned;
 
@@ -42,7 +44,12 @@ fn directory() -> TempDir {
     let directory = TempDir::new().unwrap();
     let write =
         |name: &str, content: &str| fs::write(directory.path().join(name), content).unwrap();
-    for (built, name) in [("guest_version_a", "a.wasm"), ("guest_probe", "probe.wasm")] {
+    for (built, name) in [
+        ("guest_version_a", "a.wasm"),
+        ("guest_probe", "probe.wasm"),
+        ("aggregate", "aggregate.wasm"),
+        ("auth", "auth.wasm"),
+    ] {
         fs::copy(wasm(built), directory.path().join(name)).unwrap();
     }
     write("empty.pem", "");
@@ -53,6 +60,9 @@ fn directory() -> TempDir {
     write("cert.pem", &first.cert.pem());
     write("key.pem", &first.signing_key.serialize_pem());
     write("other.pem", &second.signing_key.serialize_pem());
+    let nameless = rcgen::generate_simple_self_signed(Vec::<String>::new()).unwrap();
+    write("nameless.pem", &nameless.cert.pem());
+    write("nameless.key", &nameless.signing_key.serialize_pem());
     write(
         "broken.pem",
         "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n",
@@ -61,8 +71,13 @@ fn directory() -> TempDir {
 }
 
 fn check(directory: &Path) -> Output {
+    check_with(directory, &[])
+}
+
+fn check_with(directory: &Path, options: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_gateway"))
         .args(["check", "--config", "gateway.toml"])
+        .args(options)
         .current_dir(directory)
         .env("XDG_CACHE_HOME", cache())
         .env_remove("GATEWAY_TEST_UNSET")

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::harness::http::read_answer;
+use crate::harness::http::{connect, read_answer};
 use crate::harness::{Configuration, Gateway, Origin, raw};
 
 /// `limits` are those of the listener.
@@ -193,14 +193,6 @@ fn responding() -> Gateway {
             .route("all", "/all/**", answer)
             .route("short", "/all/short", &short);
     Gateway::start(&config)
-}
-
-fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    stream
 }
 
 /// Posts at once; whether the answer, which reads no body, says that it ends the connection.

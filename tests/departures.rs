@@ -8,7 +8,7 @@ use rustls::version::TLS13;
 use socket2::SockRef;
 
 use crate::harness::frames::Http2;
-use crate::harness::http::read_answer;
+use crate::harness::http::{connect, read_answer};
 use crate::harness::recorder::Recorder;
 use crate::harness::tls::{Certificate, Tls};
 use crate::harness::{Configuration, Gateway};
@@ -21,15 +21,6 @@ fn config(origin: SocketAddr) -> Configuration {
         .access_log()
         .upstream_with("origin", origin, PATIENT)
         .route("all", "/**", "timeout = '300s'\nupstream = 'origin'")
-}
-
-fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    stream
 }
 
 fn ask(address: SocketAddr, path: &str, version: &str) -> TcpStream {

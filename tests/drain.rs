@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use crate::harness::h2::{self, DATA, GOAWAY};
-use crate::harness::http::read_answer;
+use crate::harness::http::{connect, read_answer};
 use crate::harness::{Configuration, Gateway, Origin, get};
 
 /// An upstream that waits to be told: each request shows its path, each answer is what the test says.
@@ -59,14 +59,6 @@ fn start(upstream: SocketAddr, grace: &str) -> Gateway {
     Gateway::start(&config)
 }
 
-fn connect(gateway: &Gateway) -> TcpStream {
-    let stream = TcpStream::connect(gateway.listener("public")).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    stream
-}
-
 fn ask(stream: &mut TcpStream) {
     stream
         .write_all(b"GET /x HTTP/1.1\r\nhost: a\r\n\r\n")
@@ -92,7 +84,10 @@ fn a_kept_connection_lingers_is_answered_once_more_and_closed() {
 /// Whether there was time to ask once more.
 fn lingers(origin: &Origin) -> bool {
     let gateway = start(origin.address, "20s");
-    let (mut asking, mut silent) = (connect(&gateway), connect(&gateway));
+    let (mut asking, mut silent) = (
+        connect(gateway.listener("public")),
+        connect(gateway.listener("public")),
+    );
     for stream in [&mut asking, &mut silent] {
         ask(stream);
         assert_eq!(read_answer(stream).header("connection"), None);
@@ -180,7 +175,7 @@ fn a_stream_that_crosses_the_goaway_is_answered() {
 fn a_web_socket_lives_through_the_grace_and_ends_with_going_away() {
     let told = Told::start();
     let gateway = start(told.address, "3s");
-    let mut client = connect(&gateway);
+    let mut client = connect(gateway.listener("public"));
     client
         .write_all(
             b"GET /ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
@@ -218,7 +213,7 @@ fn a_web_socket_lives_through_the_grace_and_ends_with_going_away() {
 fn a_tunnel_whose_client_reads_nothing_ends_with_the_grace_too() {
     let told = Told::start();
     let gateway = start(told.address, "1s");
-    let mut client = connect(&gateway);
+    let mut client = connect(gateway.listener("public"));
     client
         .write_all(
             b"GET /ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
@@ -241,7 +236,7 @@ fn a_tunnel_whose_client_reads_nothing_ends_with_the_grace_too() {
 fn a_download_is_finished_inside_the_grace() {
     let told = Told::start();
     let gateway = start(told.address, "20s");
-    let mut client = connect(&gateway);
+    let mut client = connect(gateway.listener("public"));
     ask(&mut client);
     assert_eq!(told.asked.recv().unwrap(), "/x");
     told.say("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 6\r\n\r\nabc");
@@ -264,7 +259,7 @@ fn a_download_is_finished_inside_the_grace() {
 fn a_download_that_outlives_the_grace_is_broken_off_and_not_ended() {
     let told = Told::start();
     let gateway = start(told.address, "500ms");
-    let mut client = connect(&gateway);
+    let mut client = connect(gateway.listener("public"));
     ask(&mut client);
     assert_eq!(told.asked.recv().unwrap(), "/x");
     told.say("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n");
@@ -285,8 +280,10 @@ fn a_download_that_outlives_the_grace_is_broken_off_and_not_ended() {
 fn who_has_connected_and_not_asked_yet_does_not_hold_up_a_drain() {
     let origin = Origin::start();
     let gateway = start(origin.address, "20s");
-    let mut silent: Vec<_> = (0..4).map(|_| connect(&gateway)).collect();
-    let mut halfway = connect(&gateway);
+    let mut silent: Vec<_> = (0..4)
+        .map(|_| connect(gateway.listener("public")))
+        .collect();
+    let mut halfway = connect(gateway.listener("public"));
     halfway.write_all(b"PRI * HT").unwrap();
     silent.push(halfway);
     let began = Instant::now();
@@ -317,7 +314,7 @@ fn during_the_delay_of_a_drain_it_is_not_ready_and_serves_as_ever() {
     let origin = Origin::start();
     let gateway = delayed(&origin, "2s", "20s");
     let public = gateway.listener("public");
-    let mut kept = connect(&gateway);
+    let mut kept = connect(gateway.listener("public"));
     assert_eq!(get(gateway.admin(), "/readyz", &[]).status, 200);
     let began = Instant::now();
     gateway.signal("TERM");
@@ -344,7 +341,7 @@ fn each_further_signal_ends_what_a_drain_waits_for() {
         .upstream("origin", told.address)
         .route("all", "/**", "upstream = 'origin'");
     let gateway = Gateway::start(&config);
-    let mut client = connect(&gateway);
+    let mut client = connect(gateway.listener("public"));
     ask(&mut client);
     assert_eq!(told.asked.recv().unwrap(), "/x");
     gateway.signal("TERM");

@@ -27,3 +27,13 @@ pub(crate) fn wasm(name: &str) -> std::path::PathBuf {
         )
     })
 }
+
+/// Where a program is; Debian has servers where only root looks.
+pub(crate) fn program(name: &str) -> std::path::PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into()]);
+    let mut files = folders.map(|folder| folder.join(name));
+    files
+        .find(|file| file.is_file())
+        .unwrap_or_else(|| name.into())
+}

@@ -1,11 +1,11 @@
 //! Connections that nobody uses for a while: what they keep, and that they serve on as if nothing had been.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use rustls::version::TLS13;
 
+use crate::harness::http::connect;
 use crate::harness::tls::{Certificate, Tls};
 use crate::harness::{Configuration, Gateway};
 
@@ -21,15 +21,6 @@ fn config(limits: &str) -> Configuration {
         .listener("patient", "limits = { idle = '60s' }")
         .listener("tls", &format!("{limits}\n{certificates}"))
         .route("all", "/**", "respond = { status = 200, body = 'served' }")
-}
-
-fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    stream
 }
 
 /// Sends the parts one after the other and expects as many answers.

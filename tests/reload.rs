@@ -54,7 +54,7 @@ fn listeners_that_all_take_a_free_port_stay_open() {
 #[test]
 fn what_only_a_restart_applies_stays_in_force_and_is_said() {
     let gateway = Gateway::start(&config().server("grace = '30s'"));
-    let before = get(gateway.admin(), "/config", &[]).json();
+    let before = get(gateway.admin(), "/config", &[]).json()["configuration"].clone();
     let changed = config()
         .workers(2)
         .server("grace = '123ms'\ncompile_cache = '{dir}/elsewhere'")
@@ -78,7 +78,7 @@ fn what_only_a_restart_applies_stays_in_force_and_is_said() {
             gateway.wait_for_all(&["WARN", warning]);
         }
     }
-    let after = get(gateway.admin(), "/config", &[]).json();
+    let after = get(gateway.admin(), "/config", &[]).json()["configuration"].clone();
     for key in ["/server/workers", "/server/compile_cache", "/admin/address"] {
         assert_eq!(after.pointer(key), before.pointer(key), "{key}: {after}");
     }

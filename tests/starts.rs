@@ -59,7 +59,7 @@ fn a_second_start_at_the_same_address_is_refused_and_the_first_serves_on() {
         });
         let text = String::from_utf8_lossy(&second.stderr);
         assert_eq!(second.status.code(), Some(1), "{text}");
-        let said = format!("listener `public`: cannot listen on {taken}: another process");
+        let said = format!("listeners[0].address: cannot listen on {taken}: another process");
         assert!(text.contains(&said), "{text}");
         assert!(!text.contains("listening"), "{text}");
     }

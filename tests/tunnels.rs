@@ -2,9 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
 
-use crate::harness::http::read_answer;
+use crate::harness::http::{connect, read_answer};
 use crate::harness::recorder::Recorder;
 use crate::harness::{Configuration, Gateway, get};
 
@@ -21,14 +20,6 @@ fn gateway(upstream: &Recorder) -> Gateway {
         .route("all", "/**", "upstream = 'origin'")
         .route("here", "/here", "respond = { status = 200, body = 'here' }");
     Gateway::start(&config)
-}
-
-fn connect(gateway: &Gateway) -> TcpStream {
-    let stream = TcpStream::connect(gateway.listener("public")).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    stream
 }
 
 /// Reads until `end` came.
@@ -67,7 +58,7 @@ fn an_upgrade_behind_other_requests_opens_a_tunnel_both_ways() {
     ] {
         let upstream = Recorder::start();
         let gateway = gateway(&upstream);
-        let mut client = connect(&gateway);
+        let mut client = connect(gateway.listener("public"));
         let requests = first.repeat(count);
         client
             .write_all(format!("{requests}{ASKS}").as_bytes())
@@ -95,7 +86,7 @@ fn what_comes_behind_an_upgrade_goes_into_the_tunnel_after_the_101_and_not_befor
     for first in ["", "GET /here HTTP/1.1\r\nhost: a\r\n\r\n"] {
         let upstream = Recorder::start();
         let gateway = gateway(&upstream);
-        let mut client = connect(&gateway);
+        let mut client = connect(gateway.listener("public"));
         let input = [first.as_bytes(), ASKS.as_bytes(), &early].concat();
         client.write_all(&input).unwrap();
         upstream.head(0);
@@ -123,7 +114,7 @@ fn what_came_behind_a_refused_upgrade_is_the_next_request_and_checked_like_any()
     for (last, status) in [(both, 400), (long.as_str(), 414), (slow, 408)] {
         let upstream = Recorder::start();
         let gateway = gateway(&upstream);
-        let mut client = connect(&gateway);
+        let mut client = connect(gateway.listener("public"));
         client
             .write_all(format!("{ASKS}{next}{last}").as_bytes())
             .unwrap();
@@ -152,7 +143,7 @@ fn a_refusal_reaches_a_client_that_asked_for_an_upgrade_and_still_sends() {
     let upstream = Recorder::start();
     let gateway = gateway(&upstream);
     for protocol in ["h2c", "websocket"] {
-        let mut client = connect(&gateway);
+        let mut client = connect(gateway.listener("public"));
         let head = format!(
             "POST /large HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: {protocol}\r\ncontent-length: 4000000\r\n\r\n"
         );
@@ -168,7 +159,7 @@ fn a_refusal_reaches_a_client_that_asked_for_an_upgrade_and_still_sends() {
 fn the_rest_of_a_body_never_goes_into_a_tunnel() {
     let upstream = Recorder::start();
     let gateway = gateway(&upstream);
-    let mut client = connect(&gateway);
+    let mut client = connect(gateway.listener("public"));
     client
         .write_all(b"POST /ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\ncontent-length: 10\r\n\r\nbegin")
         .unwrap();

@@ -1,13 +1,20 @@
-//! The command line: `gateway run` and `gateway check`.
+//! The command line: `gateway run`, `gateway check`, `gateway config`.
+
+mod check;
+mod print;
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, Errors};
+use check::Check;
+use print::OfConfig;
+
+use crate::config::Errors;
+use crate::control::Unavailable;
 use crate::plugin;
 use crate::snapshot::BuildError;
 use crate::telemetry::trace;
@@ -36,12 +43,14 @@ enum Command {
         #[arg(long)]
         watch: bool,
     },
-    /// Loads the configuration and prints every error of it.
-    Check {
-        /// The configuration.
-        #[arg(long, value_name = "FILE")]
-        config: PathBuf,
-    },
+    /// Says everything that a start with the configuration would fail at, and what to look at; makes and changes nothing.
+    ///
+    /// Loads the configuration, compiles and configures every plugin, looks whether the addresses can be had and the
+    /// access log can be written. Exits with 78 where there is an error.
+    Check(Check),
+    /// Shows a configuration.
+    #[command(subcommand)]
+    Config(OfConfig),
     /// Compiles one plugin, for a gateway that starts this.
     #[command(hide = true)]
     Compile {
@@ -75,8 +84,9 @@ pub fn main() -> ExitCode {
         }
     };
     let outcome = match &cli.command {
-        Command::Run { config, watch } => crate::control::run(config, *watch),
-        Command::Check { config } => check(config),
+        Command::Run { config, watch } => crate::control::run(config, *watch).map(|()| 0),
+        Command::Check(check) => check.run().print(),
+        Command::Config(of_config) => of_config.run().print(),
         Command::Compile {
             parent,
             time_ms,
@@ -87,43 +97,37 @@ pub fn main() -> ExitCode {
         }
     };
     let code = match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => ExitCode::from(code),
         Err(error) => report(&error),
     };
     trace::flush();
     code
 }
 
-/// Load, build, report.
-fn check(path: &Path) -> anyhow::Result<()> {
-    let config = config::load_sound(path).map_err(|faulty| crate::control::refused(&faulty))?;
-    for warning in &config.warnings {
-        writeln!(io::stderr(), "warning: {warning}")?;
+/// What a command prints, and its exit code.
+#[derive(Debug)]
+struct Printed {
+    out: String,
+    err: String,
+    code: u8,
+}
+
+impl Printed {
+    fn print(self) -> anyhow::Result<u8> {
+        io::stderr().write_all(self.err.as_bytes())?;
+        io::stdout().write_all(self.out.as_bytes())?;
+        Ok(self.code)
     }
-    let sound = format!(
-        "{}: sound ({} listeners, {} routes, {} upstreams, {} plugins)",
-        path.display(),
-        config.listeners.len(),
-        config.routes.len(),
-        config.upstreams.len(),
-        config.plugins.len()
-    );
-    for warning in crate::control::check(config)? {
-        writeln!(io::stderr(), "warning: {warning}")?;
-    }
-    writeln!(io::stdout(), "{sound}")?;
-    Ok(())
 }
 
 fn report(error: &anyhow::Error) -> ExitCode {
     let refused = error.downcast_ref::<BuildError>().map(ToString::to_string);
-    let (text, code) = match error
-        .downcast_ref::<Errors>()
-        .map(ToString::to_string)
-        .or(refused)
-    {
-        Some(text) => (text, CONFIG),
-        None => (format!("gateway: {error:#}"), FAILURE),
+    let faulty = error.downcast_ref::<Errors>().map(ToString::to_string);
+    let unavailable = error.downcast_ref::<Unavailable>();
+    let (text, code) = match (refused.or(faulty), unavailable) {
+        (Some(text), _) => (text, CONFIG),
+        (None, Some(unavailable)) => (unavailable.to_string(), FAILURE),
+        (None, None) => (format!("gateway: {error:#}"), FAILURE),
     };
     match trace::print(&text) {
         Ok(()) => ExitCode::from(code),

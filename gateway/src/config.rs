@@ -10,19 +10,23 @@
 //! number), and, in the configuration of plugins and the header and query values of routes, nothing under a key with `secret`, `passw`, `token`, `key`, `credential`,
 //! `authorization` or `cookie` in its name.
 
+mod answers;
 mod certificates;
 mod chain;
+mod compile_cache;
 mod description;
+mod examined;
 mod expand;
 mod fault;
-mod faulty;
 mod fill;
 mod item;
 mod listeners;
 mod log_format;
 mod model;
+mod origins;
 mod parse;
 mod patterns;
+mod places;
 mod plugin_memory;
 mod plugins;
 mod process;
@@ -40,28 +44,38 @@ mod source;
 mod suggest;
 mod table;
 mod template;
+mod toml;
 mod tree;
 mod units;
+mod unset;
 mod upstreams;
+mod warnings;
 mod written;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
-pub use fault::{Errors, Fault};
-pub use faulty::Faulty;
+pub use examined::Examined;
+pub use fault::{Errors, Fault, Spot};
 pub use log_format::{LogField, LogTemplate, LogValue};
 pub use model::*;
+pub use origins::Origins;
 pub use plugins::COMPONENT;
 pub use scope::Watched;
 pub(crate) use suggest::file_name_matches;
 pub use template::Template;
 pub use units::Secret;
+pub(crate) use units::parsed_duration;
 pub use written::{Given, Written};
 
-use chain::Defaults;
+use chain::{Chains, Defaults};
 use scope::Scope;
 use sections::Sections;
+use unset::StandIns;
+
+/// How often something else is tried in the place of values that are not set.
+const ATTEMPTS: usize = 64;
 
 /// Reads `path` and everything it includes, and checks all of it.
 ///
@@ -81,21 +95,30 @@ pub fn load_watched(path: &Path) -> (Result<Config, Errors>, Watched) {
     (scope.finish().map(|()| config), scope.watched())
 }
 
-/// As [`load`], with what is sound of a configuration that is refused.
+/// As [`load`], with its faults and what is sound beside them.
 ///
-/// # Errors
-/// As [`load`].
-pub fn load_sound(path: &Path) -> Result<Config, Box<Faulty>> {
-    let scope = Scope::default();
-    let (config, chained) = read(&scope, path);
-    match scope.finish() {
-        Ok(()) => Ok(config),
-        Err(errors) => Err(Box::new(Faulty::new(
-            errors,
-            config,
-            chained,
-            scope.is_complete(),
-        ))),
+/// With `allow_unset`, a variable that is not set and has no default is no fault, nor is a file that is not there for
+/// `{ file = ".." }`: something of the kind that is read stands for it.
+pub fn examine(path: &Path, allow_unset: bool) -> Examined {
+    let mut scope = match allow_unset {
+        true => Scope::standing_in(StandIns::default()),
+        false => Scope::default(),
+    };
+    let (mut config, mut chained) = read(&scope, path);
+    let mut unset = Vec::new();
+    for attempt in (0..ATTEMPTS).rev().take_while(|_| allow_unset) {
+        let (stand_ins, has_others) = scope.other_stand_ins();
+        unset = stand_ins.names();
+        if !has_others || attempt == 0 {
+            break;
+        }
+        scope = Scope::standing_in(stand_ins);
+        (config, chained) = read(&scope, path);
+    }
+    let errors = scope.finish().err().map_or(Vec::new(), |errors| errors.0);
+    Examined {
+        unset,
+        ..Examined::new(errors, config, chained, scope.is_complete())
     }
 }
 
@@ -104,7 +127,9 @@ fn read(scope: &Scope, path: &Path) -> (Config, Vec<RoutePlugin>) {
     let documents = source::read(scope, path);
     let mut sections = Sections::gather(scope, &documents);
     let mut chained = Vec::new();
-    let config = assemble(scope, &mut sections, &mut chained);
+    let mut config = assemble(scope, &mut sections, &mut chained);
+    warnings::report(scope, &sections, &config);
+    config.warnings = scope.warnings();
     (config, chained)
 }
 
@@ -124,28 +149,50 @@ fn assemble(scope: &Scope, sections: &mut Sections<'_>, chained: &mut Vec<RouteP
     plugin_memory::check_together(scope, sections, &server, &plugins);
     let upstreams = sections.named("upstreams", upstreams::upstream);
     upstreams::check_together(sections, &upstreams, &server);
-    let chain = chain::global(sections, &names);
+    let chains = sections.named("chains", |item, _: Arc<str>| chain::chain(item, &names));
+    let chains = Chains::new(scope, &chains);
+    let chain = chain::global(sections, &names, &chains);
+    let of_routes = sections.optional("defaults", routes::defaults);
     let plugin_places = sections.plugin_places(&names.secrets);
     let defaults = Defaults {
         plugins: &plugins,
         places: &plugin_places,
+        chains: &chains,
+        of_routes: of_routes.as_deref().unwrap_or_default(),
     };
+    let errors = errors(sections);
     let routes = sections.list("routes", |item| {
-        routes::route(item, &names, &chain, defaults, chained)
+        routes::route(item, &names, (&chain, &errors), defaults, chained)
     });
+    chains.expect_used(scope);
     routes::check_together(scope, sections, &routes, &listeners);
+    let (masked, origins) = sections.shown();
+    let listener_places = listeners::places(sections, &listeners);
     Config {
         server,
         admin: admin.flatten(),
         state,
         secrets,
         listeners: listeners.into_iter().flatten().collect(),
+        listener_places,
         plugin_places,
         plugins,
         upstreams,
         routes: routes.into_iter().flatten().collect(),
+        errors,
         watched: scope.watched(),
-        warnings: scope.warnings(),
-        masked: sections.shown(),
+        warnings: Vec::new(),
+        masked,
+        origins,
     }
+}
+
+/// `errors`: what stands for the failures of all routes, and of none.
+fn errors(sections: &mut Sections<'_>) -> model::Errors {
+    let Some(item) = sections.given("errors").first().cloned() else {
+        return model::Errors::default();
+    };
+    let (errors, shown) = answers::errors(&item, &[]);
+    sections.show("errors", shown);
+    errors
 }

@@ -1,5 +1,6 @@
 //! The control thread: starting, reloading, draining. Nothing here runs on a worker.
 
+mod check;
 mod gateway;
 mod listeners;
 mod reload;
@@ -21,15 +22,17 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin;
-use crate::config::{self, Config, Watched};
+use crate::config::{self, Config, Fault, Watched};
 use crate::message::text::hex;
 use crate::plugin::{Engine, Place};
 use crate::server::listener;
-use crate::snapshot::{BuildError, Builder, Published, Reason, Replace, Snapshot};
+use crate::snapshot::{Builder, Published, Replace, Snapshot};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace;
 use crate::watch::Watcher;
 use crate::worker;
+
+pub use check::{Report, check};
 
 use gateway::{Gateway, Reloading, empty_state, warn};
 use listeners::Listeners;
@@ -83,42 +86,14 @@ async fn start(path: &Path, watch: bool) -> anyhow::Result<()> {
     serve(path, config, watch, signals).await
 }
 
-/// Loads and configures every plugin of a configuration, and changes nothing.
-///
-/// # Errors
-/// Every fault of every plugin.
-pub fn check(config: Config) -> anyhow::Result<Vec<String>> {
-    let metrics = Metrics::new(1);
-    let cache = config.server.compile_cache.as_deref();
-    let engine = Engine::new(Place::Apart, cache, 1, &metrics)?;
-    let mut warnings: Vec<_> = engine.warning().map(str::to_owned).into_iter().collect();
-    let state = empty_state(&config);
-    let mut builder = Builder::new(engine, metrics, state, 1);
-    let snapshot = builder.build(Arc::new(config), None, Replace::Changed)?;
-    warnings.extend(snapshot.warnings());
-    Ok(warnings)
-}
+/// What a start does not get of the machine, each with its place in the configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", lines(.0))]
+pub struct Unavailable(Vec<Fault>);
 
-/// Lists every fault of a configuration that is refused, those that its plugins report included.
-pub fn refused(faulty: &config::Faulty) -> BuildError {
-    let mut reasons: Vec<Reason> = faulty
-        .errors
-        .0
-        .iter()
-        .map(|fault| fault.to_string().into())
-        .collect();
-    let metrics = Metrics::new(1);
-    let config = &faulty.config;
-    let cache = config.server.compile_cache.as_deref();
-    match Engine::new(Place::Apart, cache, 1, &metrics) {
-        Ok(engine) => {
-            let state = empty_state(config);
-            let tried = Builder::new(engine, metrics, state, 1).try_plugins(faulty);
-            reasons.extend(tried.err().into_iter().flat_map(|refused| refused.0));
-        }
-        Err(error) => reasons.push(format!("no plugin can be tried: {error:#}").into()),
-    }
-    BuildError(reasons)
+fn lines(faults: &[Fault]) -> String {
+    let lines: Vec<_> = faults.iter().map(Fault::to_string).collect();
+    lines.join("\n")
 }
 
 async fn serve(
@@ -131,14 +106,11 @@ async fn serve(
     let metrics = Metrics::new(count);
     let cache = config.server.compile_cache.as_deref();
     let engine = Engine::new(Place::Apart, cache, count, &metrics)?;
-    engine
-        .warning()
-        .inspect(|warning| tracing::warn!("{warning}"));
+    cache_warning(&engine, &config).inspect(|warning| tracing::warn!("{warning}"));
     let state = empty_state(&config);
     metrics.watch_state(state.clone());
     let mut listeners = Listeners::new(metrics.clone());
-    let bound = listeners.prepare(&config, count)?;
-    let admin = config.admin.as_ref().map(bind_admin).transpose()?;
+    let (bound, admin) = bind(&listeners, &config)?;
     let mut builder = Builder::new(engine.clone(), metrics.clone(), state.clone(), count);
     builder.listen_at(bound.addresses());
     let building = build_first(builder, config.clone());
@@ -206,9 +178,26 @@ async fn build_first(
     Ok((first, builder))
 }
 
-/// Finds out whether the address is free; nothing connects to it yet.
-fn bind_admin(admin: &config::Admin) -> anyhow::Result<TcpSocket> {
-    let address = admin.address;
+/// Binds every address, or says which cannot be; nothing connects to them yet.
+fn bind(
+    listeners: &Listeners,
+    config: &Config,
+) -> Result<(listeners::Bound, Option<TcpSocket>), Unavailable> {
+    let bound = listeners.prepare(config, config.server.workers);
+    let admin = config.admin.as_ref().map(|admin| bind_admin(admin.address));
+    let (bound, mut faults) = match bound {
+        Ok(bound) => (Some(bound), Vec::new()),
+        Err(faults) => (None, faults),
+    };
+    match (bound, admin.transpose()) {
+        (Some(bound), Ok(admin)) => return Ok((bound, admin)),
+        (_, Err(message)) => faults.push(config.origins.spot("admin.address").fault(message)),
+        (None, Ok(_)) => {}
+    }
+    Err(Unavailable(faults))
+}
+
+fn bind_admin(address: SocketAddr) -> Result<TcpSocket, String> {
     let bind = || {
         let socket = match address {
             SocketAddr::V4(_) => TcpSocket::new_v4(),
@@ -218,9 +207,13 @@ fn bind_admin(admin: &config::Admin) -> anyhow::Result<TcpSocket> {
         socket.bind(address)?;
         Ok(socket)
     };
-    bind()
-        .map_err(listener::told)
-        .with_context(|| format!("admin.address: cannot listen on {address}"))
+    bind().map_err(|error| listeners::cannot_listen(address, &listener::told(error)))
+}
+
+/// Why there is no compile cache where one is wanted.
+fn cache_warning(engine: &Engine, config: &Config) -> Option<Fault> {
+    let place = config.origins.spot("server.compile_cache");
+    engine.warning().map(|warning| place.fault(warning))
 }
 
 fn start_admin(

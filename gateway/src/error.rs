@@ -165,7 +165,7 @@ impl Error {
     }
 
     /// What the client is told: its own mistakes in words, ours without inner names.
-    fn detail(&self) -> String {
+    pub fn detail(&self) -> String {
         match self.side() {
             Side::Client => self.to_string(),
             Side::Upstream => "the service behind this gateway did not answer as it should".into(),
@@ -180,9 +180,8 @@ impl Error {
         }
     }
 
-    /// The response: a problem document (RFC 9457).
-    pub fn response(&self, id: Option<&HeaderValue>) -> (ResponseHead, Bytes) {
-        let status = self.status();
+    /// The response with a status, which may be another than that of the failure: a problem document (RFC 9457).
+    pub fn response(&self, status: StatusCode, id: Option<&HeaderValue>) -> (ResponseHead, Bytes) {
         let mut problem = serde_json::json!({
             "type": "about:blank",
             "title": status.canonical_reason().unwrap_or("Error"),

@@ -5,10 +5,13 @@
 //! it is counted and logged (`end`), so an exchange that a client breaks off is not forgotten.
 
 mod attributes;
+mod decisions;
 mod end;
+mod link;
 mod record;
 mod route;
 mod view;
+mod when;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -25,8 +28,10 @@ use crate::message::head::{ResponseEdit, ResponseHead};
 use crate::message::phase::Phase;
 
 pub use attributes::{Attributes, Full};
+pub use decisions::Decisions;
+pub use link::{FilterId, Link, Place, PluginId};
 pub use record::Record;
-pub use route::{FilterId, Link, Place, PluginId, Route};
+pub use route::{ResponseBodies, Route};
 pub use view::View;
 
 /// A handle on an exchange: the owner's, or, while it is lent, the borrower's.

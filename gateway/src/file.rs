@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::OFlags;
+use rustix::fs::{Access, AtFlags, CWD, OFlags, accessat};
 
 /// How a file is opened that may be none: a FIFO is not waited for, a terminal does not become the process's own.
 pub const UNWAITED: i32 = OFlags::NONBLOCK.union(OFlags::NOCTTY).bits().cast_signed();
@@ -68,6 +68,57 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, Unreadable> {
 /// As [`read`].
 pub fn look(path: &Path, most: u64) -> Result<(), Unreadable> {
     judge(&std::fs::metadata(path)?, most).map(drop)
+}
+
+/// What this process may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writable {
+    /// It is there.
+    There,
+    /// It is not there, and can be made.
+    Absent,
+}
+
+/// Whether this process could write to a path, or make what is not there. Opens nothing and makes nothing.
+///
+/// # Errors
+/// Why it could not.
+pub fn writable(path: &Path) -> io::Result<Writable> {
+    let may = |path: &Path, what| Ok(accessat(CWD, path, what, AtFlags::EACCESS)?);
+    match std::fs::metadata(path) {
+        Ok(_) => may(path, Access::WRITE_OK).map(|()| Writable::There),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let here = Path::new(".");
+            let parent = match path.parent() {
+                Some(parent) if parent.as_os_str().is_empty() => here,
+                Some(parent) => parent,
+                None => return Err(error),
+            };
+            match std::fs::metadata(parent) {
+                Ok(found) if !found.is_dir() => Err(io::ErrorKind::NotADirectory.into()),
+                Ok(_) => may(parent, Access::WRITE_OK | Access::EXEC_OK).map(|()| Writable::Absent),
+                Err(error) => Err(error),
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether this process could make a directory, with all that are around it, or write to it.
+///
+/// # Errors
+/// Why it could not.
+pub fn writable_directory(path: &Path) -> io::Result<Writable> {
+    let mut around = path.ancestors();
+    let there =
+        around.find(|path| !path.as_os_str().is_empty() && std::fs::symlink_metadata(path).is_ok());
+    match there {
+        Some(there) if there == path => writable(path),
+        Some(there) if !std::fs::metadata(there)?.is_dir() => {
+            Err(io::ErrorKind::NotADirectory.into())
+        }
+        there => writable(there.unwrap_or(Path::new("."))).map(|_| Writable::Absent),
+    }
 }
 
 /// Its size.

@@ -38,6 +38,7 @@ mod trailers;
 mod turns;
 mod typed;
 mod wants;
+mod within;
 mod words;
 
 pub use artifact::Artifact;

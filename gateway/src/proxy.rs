@@ -8,11 +8,15 @@ mod body;
 mod chain;
 pub mod complete;
 mod decode;
+mod error_page;
+mod fallback;
+mod fill;
 mod forward;
 mod grpc;
 mod max_forwards;
 pub mod normalise;
 mod passage;
+mod redirect;
 mod refused;
 mod respond;
 mod send;
@@ -73,7 +77,7 @@ pub async fn handle(
     let (body, progress) = ClientBody::new(incoming, limits.body, pace, has_body, names);
 
     let (mut passage, admitted) = admit::admit(local, &connection, parts, &body, limits.body);
-    let hop = Hop::new(&passage, &connection, upgrade.as_ref());
+    let hop = Hop::new(&connection, upgrade.as_ref());
     let responded = match admitted {
         Ok(()) => respond(&mut passage, body, hop, &progress).await,
         Err(refused) => {
@@ -86,7 +90,7 @@ pub async fn handle(
         Err(error) => Box::pin(fail(&mut passage, error)).await,
     };
     let deadline = passage.deadline().filter(|_| has_body);
-    let streams = !passage.route.request_stream.is_empty();
+    let streams = passage.decisions.keeps_any(&passage.route.request_stream);
     let mut response = match upgrade {
         Some(upgrade) if passage.is_switched() => upgrade::tunnel(passage, responded.body, upgrade),
         _ => send(passage, responded, &progress),
@@ -142,6 +146,9 @@ async fn respond(
         Some(answer) => *answer,
         None => match respond::target(passage)? {
             Obtained::Answer(answer) => *answer,
+            Obtained::From(upstream) if passage.route.config.fallback.is_some() => {
+                Box::pin(fallback::send(passage, upstream, body, hop, progress)).await?
+            }
             Obtained::From(upstream) => {
                 forward::send(passage, upstream, body, hop, progress).await?
             }
@@ -154,7 +161,7 @@ async fn respond(
 /// or one failed on a body, it goes out plain.
 async fn fail(passage: &mut Passage, error: Box<Error>) -> Responded {
     report(passage, &error);
-    let (head, body) = error.response(Some(&passage.client.id));
+    let (head, body) = error_page::of_failure(passage, &error);
     if !matches!(*error, Error::PluginBody) {
         let answer = Answer::whole(head.clone(), body.clone());
         match chain::on_response(passage, answer).await {
@@ -166,10 +173,15 @@ async fn fail(passage: &mut Passage, error: Box<Error>) -> Responded {
     Responded::plain(body)
 }
 
-/// One line for what failed, and its kind for the record; clients' mistakes only for those who ask for them.
+/// One line for what failed, and its kind for the record.
 fn report(passage: &mut Passage, error: &Error) {
+    passage.record.error.get_or_insert(error.kind());
+    report_of(passage, error, "");
+}
+
+/// One line for what failed, and what came of it; clients' mistakes only for those who ask for them.
+fn report_of(passage: &Passage, error: &Error, outcome: &str) {
     let kind = error.kind();
-    passage.record.error.get_or_insert(kind);
     let (route, id) = (
         &passage.route.name,
         passage.client.id.to_str().unwrap_or_default(),
@@ -190,7 +202,7 @@ fn report(passage: &mut Passage, error: &Error) {
     };
     // As often as a client likes; the access log has each of them.
     if let Some(suppressed) = passage.route.failures.pass() {
-        tracing::warn!(%route, id, kind = kind.name(), suppressed, "{error}{remedy}");
+        tracing::warn!(%route, id, kind = kind.name(), suppressed, "{error}{remedy}{outcome}");
     }
 }
 

@@ -6,7 +6,8 @@
 mod expressions;
 mod hosts;
 mod leaf;
-mod matcher;
+pub mod links;
+pub mod matcher;
 mod params;
 #[cfg(test)]
 mod properties;

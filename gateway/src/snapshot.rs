@@ -42,14 +42,6 @@ pub struct Snapshot {
     pub metrics: Arc<Metrics>,
 }
 
-impl Snapshot {
-    /// What the operator should know of its plugins.
-    pub fn warnings(&self) -> Vec<String> {
-        let plugins = self.plugins.iter();
-        plugins.flat_map(|linked| linked.warned()).collect()
-    }
-}
-
 /// A worker's own hold on a snapshot: what exchanges see of it, and the worker's instances of each plugin.
 #[derive(Debug)]
 pub struct WorkerSnapshot {

@@ -2,26 +2,16 @@
 //! the end of a request cannot be told, nothing behind it is served.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use super::{before, statuses};
-use crate::harness::http::read_answer;
+use crate::harness::http::{connect, read_answer};
 use crate::harness::recorder::Recorder;
 use crate::harness::{Configuration, Gateway, Origin, get};
 
-fn connect(gateway: &Gateway) -> TcpStream {
-    let stream = TcpStream::connect(gateway.listener("public")).unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    stream
-}
-
 /// Sends at once; the statuses of all that comes until the gateway closes.
 fn all_statuses(gateway: &Gateway, input: &[u8]) -> Vec<u16> {
-    let mut stream = connect(gateway);
+    let mut stream = connect(gateway.listener("public"));
     // The gateway may refuse before it has read all.
     let _refused = stream.write_all(input);
     let mut bytes = Vec::new();
@@ -95,7 +85,7 @@ fn trailers_and_the_lines_before_chunks_keep_to_the_limits_of_heads() {
 fn a_trailer_that_trickles_is_408() {
     let upstream = Recorder::start();
     let gateway = before(upstream.address);
-    let mut stream = connect(&gateway);
+    let mut stream = connect(gateway.listener("public"));
     stream
         .write_all(format!("{CHUNKED}1\r\na\r\n0\r\n").as_bytes())
         .unwrap();
@@ -150,7 +140,7 @@ fn empty_lines_keep_no_connection_open() {
         .route("still", "/**", still);
     let gateway = Gateway::start(&config);
     for asked in [false, true] {
-        let mut stream = connect(&gateway);
+        let mut stream = connect(gateway.listener("public"));
         if asked {
             stream
                 .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
@@ -180,7 +170,7 @@ fn a_head_that_begins_like_http2_has_no_more_time_than_any() {
         .public(limits)
         .route("still", "/**", still);
     let gateway = Gateway::start(&config);
-    let mut stream = connect(&gateway);
+    let mut stream = connect(gateway.listener("public"));
     let began = Instant::now();
     stream.write_all(b"PR").unwrap();
     std::thread::sleep(Duration::from_millis(1_700));
@@ -198,7 +188,7 @@ fn a_slow_head_is_408_behind_any_request() {
     let cases = super::cases::served().into_iter();
     let open: Vec<_> = cases
         .map(|(what, first, count)| {
-            let mut stream = connect(&gateway);
+            let mut stream = connect(gateway.listener("public"));
             stream
                 .write_all(format!("{first}GET /slow HTTP/1.1\r\n").as_bytes())
                 .unwrap();

@@ -2,10 +2,9 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use super::{cases, statuses};
-use crate::harness::http::read_answer;
+use crate::harness::http::{connect, read_answer};
 use crate::harness::recorder::Recorder;
 use crate::harness::{Configuration, Gateway, Origin};
 
@@ -45,15 +44,6 @@ impl Barrier {
             assert_eq!(read_answer(&mut self.0).status, 200);
         }
     }
-}
-
-fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    stream
 }
 
 /// Sends `input` on a connection for each cut, and hands over every connection when all of it is sent.

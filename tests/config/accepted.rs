@@ -12,6 +12,9 @@ const GOOD: &str = include_str!("good.toml");
 const ROUTE: &str =
     "\n[[routes]]\nname = \"r\"\nmatch = { path = \"/**\" }\nrespond = { status = 200 }\n";
 
+/// How it is said that nothing refers to a name, which is not what these cases are about.
+const UNUSED: &str = "or remove it";
+
 fn loaded() -> (TempDir, config::Config) {
     let directory = directory();
     let path = directory.path().join("gateway.toml");
@@ -35,9 +38,9 @@ fn the_whole_contract_of_this_version_is_accepted() {
     let faults = stderr(&output);
     assert_eq!(faults.lines().count(), 3, "{faults}");
     assert!(
-        faults
-            .lines()
-            .all(|line| line.ends_with("a.wasm: is not a WebAssembly component")),
+        faults.lines().all(|line| line.ends_with(
+            "a.wasm: is not a WebAssembly component; build one for the target wasm32-wasip2"
+        )),
         "{faults}"
     );
     assert_eq!(output.status.code(), Some(78));
@@ -68,7 +71,8 @@ fn a_share_that_is_smaller_than_a_value_may_be_is_said_where_a_plugin_stores_val
         let path = directory.path().join("gateway.toml");
         fs::write(&path, text).unwrap();
         let config = config::load(&path).unwrap();
-        config.warnings.iter().map(ToString::to_string).collect()
+        let said = config.warnings.iter().map(ToString::to_string);
+        said.filter(|said| !said.ends_with(UNUSED)).collect()
     };
     let stores = "grants = { state = true }";
     let said = warnings("2MiB", stores);
@@ -100,7 +104,8 @@ fn chains_start_with_the_global_one_unless_skipped() {
     assert!(
         route.plugins[2]
             .place
-            .to_string()
+            .spot()
+            .key
             .ends_with("routes[0].plugins[1].config")
     );
 }
@@ -175,8 +180,8 @@ fn a_plugin_gets_its_configuration_as_json_with_everything_in_place() {
         .lines()
         .position(|line| line == "[plugins.limit]")
         .unwrap();
-    let place = format!("gateway.toml:{line}: plugins.limit");
-    assert!(config.plugin_places["limit"].to_string().ends_with(&place));
+    assert_eq!(config.plugin_places["limit"].spot().key, "plugins.limit");
+    assert!(config.plugin_places["limit"].of("").line == line);
 }
 
 #[test]
@@ -260,14 +265,17 @@ fn a_certificate_that_clients_will_refuse_is_warned_about_with_its_line() {
 }
 
 /// What is warned of in a configuration that may be served.
-fn warned(text: &str) -> Vec<String> {
+pub(super) fn warned(text: &str) -> Vec<String> {
     let directory = directory();
     let path = directory.path().join("gateway.toml");
     fs::write(&path, text).unwrap();
     let config = config::load(&path).unwrap_or_else(|errors| panic!("{errors}"));
     let here = format!("{}/", directory.path().display());
     let warnings = config.warnings.iter().map(ToString::to_string);
-    warnings.map(|text| text.replace(&here, "")).collect()
+    warnings
+        .filter(|said| !said.ends_with(UNUSED))
+        .map(|text| text.replace(&here, ""))
+        .collect()
 }
 
 #[test]

@@ -35,6 +35,15 @@ impl Answer {
     }
 }
 
+/// A connection that no test waits for longer than it lasts.
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_nodelay(true).unwrap();
+    let patience = Some(Duration::from_secs(20));
+    stream.set_read_timeout(patience).unwrap();
+    stream
+}
+
 /// A GET on a connection of its own.
 pub(crate) fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Answer {
     send(address, "GET", path, headers, b"")

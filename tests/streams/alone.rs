@@ -1,14 +1,13 @@
 //! Heads without a body: of requests, of answers to HEAD, of 204 and 304, and of the 101 before a tunnel.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use super::{
     HOLD, STREAM, assert_errors, assert_logged_once, gone, lines, probe, route, start, upstream,
 };
 use crate::harness::frames::{DATA, END_STREAM, HEADERS, Http2};
-use crate::harness::http::read_answer;
+use crate::harness::http::{connect, read_answer};
 use crate::harness::{Gateway, Origin, get};
 
 /// All that comes back on a connection of its own.
@@ -18,13 +17,6 @@ fn ask(address: SocketAddr, head: &str) -> String {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
-}
-
-fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).unwrap();
-    let patience = Some(Duration::from_secs(20));
-    stream.set_read_timeout(patience).unwrap();
-    stream
 }
 
 /// `/up` and `/empty` come from an upstream (200 and 204), `/gone` from none, `/made` is made here; each with a streaming

@@ -128,6 +128,12 @@ fn chain(item: &Item<'_>) -> Option<Chain> {
             return None;
         }
     };
+    let names: Vec<_> = names;
+    if names.is_empty() && !has_subject_alternative_names(first) {
+        item.warn(format!(
+            "{quoted} has no subject alternative name: clients will refuse it, a common name does not count (RFC 9525)"
+        ));
+    }
     for (index, certificate) in chain.iter().enumerate() {
         if let Some(trouble) = validity(certificate, UnixTime::now()) {
             let which = match index {
@@ -138,6 +144,13 @@ fn chain(item: &Item<'_>) -> Option<Chain> {
         }
     }
     Some((chain, names))
+}
+
+/// Whether a certificate has the extension of that name (RFC 5280, section 4.2.1.6): its object identifier, 2.5.29.17,
+/// stands in it.
+fn has_subject_alternative_names(certificate: &CertificateDer<'_>) -> bool {
+    const IDENTIFIER: [u8; 5] = [0x06, 0x03, 0x55, 0x1d, 0x11];
+    memchr::memmem::find(certificate, &IDENTIFIER).is_some()
 }
 
 /// What clients will not like about the time a certificate is valid for.

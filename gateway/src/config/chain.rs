@@ -1,4 +1,8 @@
-//! Chains: the configuration-wide one, and what a route makes of it.
+//! Chains: the configuration-wide one, those with a name (`named`), and what a route makes of them.
+
+mod named;
+mod step;
+mod when;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,38 +12,42 @@ use serde_json::{Map, Value as Json};
 
 use super::description::Words;
 use super::item::{Form, Item};
-use super::model::{Plugin, RoutePlugin};
-use super::plugins;
+use super::model::{LONGEST_CHAIN, Plugin, RoutePlugin};
 use super::sections::{Names, Sections};
 use super::suggest;
 use super::table::Table;
+use super::tree::Entry;
 use super::written::Written;
 
-/// A plugin in a chain, before the default configuration is known to be sound.
-#[derive(Debug, Clone)]
-pub(super) struct Step {
-    plugin: Arc<str>,
-    config: Option<Json>,
-    place: Written,
-}
+use step::{Asked, pieces};
 
-/// What a step has that gives no configuration of its own.
+pub(super) use named::{Chains, chain};
+pub(super) use step::Step;
+
+/// What stands for what a route or a step does not say itself.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Defaults<'a> {
     /// Plugins by name, as far as they could be read.
     pub(super) plugins: &'a IndexMap<Arc<str>, Plugin>,
     /// Where they stand.
     pub(super) places: &'a BTreeMap<Arc<str>, Written>,
+    /// `[chains]`.
+    pub(super) chains: &'a Chains,
+    /// `[defaults]`: what stands for keys of routes.
+    pub(super) of_routes: &'a [&'a Entry],
 }
 
 /// `chain`: what every route starts with.
-pub(super) fn global(sections: &mut Sections<'_>, names: &Names) -> Vec<Step> {
+pub(super) fn global(sections: &mut Sections<'_>, names: &Names, chains: &Chains) -> Vec<Step> {
     let Some(item) = sections.given("chain").first().cloned() else {
         sections.show("chain", Json::Array(Vec::new()));
         return Vec::new();
     };
-    let (steps, shown) = steps(&item, names);
+    let (pieces, shown) = pieces(&item, names);
     sections.show("chain", shown);
+    let steps = chains.steps(pieces);
+    expect_short(&item, &steps);
+    expect_plugin_before(&item, &steps);
     steps
 }
 
@@ -59,15 +67,34 @@ pub(super) fn of_route(
         if form == Form::Table {
             let expected = "{ skip = [\"auth\"], then = [..] }";
             let read = item.table(expected, |table| {
-                skip_then(table, names, global, &mut chain)
+                skip_then(table, names, global, defaults.chains, &mut chain)
             });
             return read.map_or(Json::Null, |((), shown)| shown);
         }
-        let (own, shown) = steps(item, names);
-        chain.extend(own);
+        let (own, shown) = pieces(item, names);
+        chain.extend(defaults.chains.steps(own));
         shown
     });
+    expect_short(item, &chain);
+    expect_plugin_before(item, &chain);
     (resolve(chain, defaults), shown)
+}
+
+fn expect_short(item: &Item<'_>, steps: &[Step]) {
+    if steps.len() > LONGEST_CHAIN {
+        item.fault(format!(
+            "makes a chain of more than {LONGEST_CHAIN} plugins, the most that one may have"
+        ));
+    }
+}
+
+/// Warns of a first plugin whose `when` asks for what only plugins set.
+fn expect_plugin_before(item: &Item<'_>, steps: &[Step]) {
+    if let Some(Asked { at, key }) = steps.first().and_then(|step| step.attributes.as_ref()) {
+        let message = "no plugin stands before this one in the chain, so that no attribute is set when it is decided; \
+                       move the plugin behind the one that sets it";
+        item.scope.warn(*at, key, message);
+    }
 }
 
 static SKIP_THEN: Words = Words {
@@ -82,19 +109,13 @@ static SKIP_THEN: Words = Words {
     example: "",
 };
 
-static STEP: Words = Words {
-    about: "A plugin in a chain.",
-    keys: &[
-        ("name", "A name of `[plugins]`."),
-        (
-            "config",
-            "What the plugin is configured with here. Unless given, `config` of the plugin.",
-        ),
-    ],
-    example: "",
-};
-
-fn skip_then(table: &mut Table<'_>, names: &Names, global: &[Step], chain: &mut Vec<Step>) {
+fn skip_then(
+    table: &mut Table<'_>,
+    names: &Names,
+    global: &[Step],
+    chains: &Chains,
+    chain: &mut Vec<Step>,
+) {
     table.words(&SKIP_THEN);
     if let Some(skip) = table.item("skip") {
         for item in skip.items("a list of names").unwrap_or_default() {
@@ -102,8 +123,8 @@ fn skip_then(table: &mut Table<'_>, names: &Names, global: &[Step], chain: &mut 
         }
     }
     if let Some(then) = table.item_unshown("then") {
-        let (own, shown) = steps(&then, names);
-        chain.extend(own);
+        let (own, shown) = pieces(&then, names);
+        chain.extend(chains.steps(own));
         table.show("then", shown);
     }
 }
@@ -123,61 +144,6 @@ fn skipped(item: &Item<'_>, names: &Names, global: &[Step], chain: &mut Vec<Step
     chain.retain(|step| step.plugin != name);
 }
 
-fn steps(item: &Item<'_>, names: &Names) -> (Vec<Step>, Json) {
-    let expected = "a list such as [\"auth\", { name = \"transform\", config = { .. } }]";
-    let items = item.items(expected).unwrap_or_default();
-    let (mut steps, mut shown) = (Vec::new(), Vec::new());
-    for item in items {
-        let (step, json) = step(&item, names);
-        steps.extend(step);
-        shown.push(json);
-    }
-    (steps, Json::Array(shown))
-}
-
-fn step(item: &Item<'_>, names: &Names) -> (Option<Step>, Json) {
-    item.by_form(|form| match form {
-        Form::Text => {
-            let plugin = item.reference("a plugin", &names.plugins);
-            let step = plugin.map(|plugin| Step {
-                plugin,
-                config: None,
-                place: Written::bare(item),
-            });
-            (step, item.node.masked())
-        }
-        _ => step_table(item, names),
-    })
-}
-
-fn step_table(item: &Item<'_>, names: &Names) -> (Option<Step>, Json) {
-    let read = item.table(
-        "the name of a plugin, or { name = \"..\", config = { .. } }",
-        |table| {
-            table.words(&STEP);
-            let plugin = table.required("name", "name = \"auth\"", |item| {
-                item.reference("a plugin", &names.plugins)
-            });
-            let mut place = Written::bare(item);
-            let config = match table.item_unshown("config") {
-                Some(item) => {
-                    let (config, written, shown) = plugins::config(&item, names);
-                    place = written;
-                    table.show("config", shown);
-                    config
-                }
-                None => None,
-            };
-            Some(Step {
-                plugin: plugin?,
-                config,
-                place,
-            })
-        },
-    );
-    read.unwrap_or((None, Json::Null))
-}
-
 fn resolve(chain: Vec<Step>, defaults: Defaults<'_>) -> Vec<RoutePlugin> {
     let resolved = chain.into_iter().map(|step| {
         let (config, place) = match step.config {
@@ -195,6 +161,7 @@ fn resolve(chain: Vec<Step>, defaults: Defaults<'_>) -> Vec<RoutePlugin> {
         RoutePlugin {
             plugin: step.plugin,
             config,
+            when: step.when,
             place,
         }
     });

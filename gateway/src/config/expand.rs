@@ -11,8 +11,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::item;
 use super::scope::{Location, Scope};
-use super::tree::{Node, Outside, Piece, Value};
+use super::tree::{Node, Outside, Piece, Source, Value};
 use super::units::Secret;
+use super::unset::StandIn;
+use crate::file::Unreadable;
 
 /// What names a secret of the configuration rather than a variable of the environment.
 const SECRETS: &str = "secrets.";
@@ -21,23 +23,69 @@ const SECRETS: &str = "secrets.";
 pub(super) fn text(scope: &Scope, at: Location, key: &str, text: &str) -> Node {
     let expanded = match variables(text, |name| env::var(name)) {
         Ok(expanded) => expanded,
-        Err(messages) => {
-            for message in messages {
-                scope.fault(at, key, message);
+        Err(faults) => {
+            let unset: Vec<_> = faults.iter().filter_map(Fault::unset).collect();
+            if unset.len() == faults.len()
+                && let Some(stands) = scope.stand_in(at, key, &unset)
+            {
+                return stand_in(at, text, stands);
+            }
+            for fault in faults {
+                scope.fault(at, key, fault.to_string());
             }
             return broken(at);
         }
     };
     let outside = expanded.has_variables.then(|| Outside {
         written: format!("{text:?}"),
+        file: None,
         values: expanded.values,
+        source: Source::Variables {
+            set: expanded.set,
+            absent: expanded.absent,
+            secrets: expanded.pieces.iter().filter_map(Piece::secret).collect(),
+        },
     });
-    let value = match expanded.pieces.as_slice() {
+    let value = pieces_value(expanded.pieces);
+    Node { at, outside, value }
+}
+
+/// What stands for a text with variables that are not set, or for a file that is not there.
+fn stand_in(at: Location, written: &str, stands: StandIn) -> Node {
+    let lookup = |name: &str| match env::var(name) {
+        Err(env::VarError::NotPresent) => Ok(stands.variable.clone()),
+        found => found,
+    };
+    let value = match stands.whole {
+        Some(text) => Value::Text(text),
+        None => match variables(written, lookup).map(|expanded| expanded.pieces) {
+            Ok(pieces) => pieces_value(pieces),
+            Err(_) => Value::Broken,
+        },
+    };
+    let values = match &value {
+        Value::Text(text) => vec![Secret::new(text.as_str()), Secret::new(stands.variable)],
+        _ => vec![Secret::new(stands.variable)],
+    };
+    let outside = Some(Outside {
+        written: format!("{written:?}"),
+        file: None,
+        values,
+        source: Source::Variables {
+            set: Vec::new(),
+            absent: Vec::new(),
+            secrets: Vec::new(),
+        },
+    });
+    Node { at, outside, value }
+}
+
+fn pieces_value(pieces: Vec<Piece>) -> Value {
+    match pieces.as_slice() {
         [] => Value::Text(String::new()),
         [Piece::Text(text)] => Value::Text(text.clone()),
-        _ => Value::Holes(expanded.pieces),
-    };
-    Node { at, outside, value }
+        _ => Value::Holes(pieces),
+    }
 }
 
 /// The path of `{ file = ".." }`, if this is one: a table with that key alone, holding a string.
@@ -64,7 +112,13 @@ pub(super) fn file(scope: &Scope, at: Location, key: &str, path: &Spanned<DeValu
         }
         _ => return broken(at),
     };
-    let read = scope.read(&path).map_err(|error| error.to_string());
+    let read = scope.read(&path);
+    if let Err(Unreadable::Missing) = read
+        && let Some(stands) = scope.stand_in(at, key, &[format!("file {written}")])
+    {
+        return stand_in(at, &stands.variable.clone(), stands);
+    }
+    let read = read.map_err(|error| error.to_string());
     let decoded = read
         .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned()));
     match decoded {
@@ -75,7 +129,9 @@ pub(super) fn file(scope: &Scope, at: Location, key: &str, path: &Spanned<DeValu
                 at,
                 outside: Some(Outside {
                     written: format!("{{ file = {written:?} }}"),
+                    file: Some(path.clone()),
                     values: vec![Secret::new(content)],
+                    source: Source::File(written.to_owned()),
                 }),
                 value: Value::Text(content.to_owned()),
             }
@@ -104,6 +160,29 @@ struct Expanded {
     values: Vec<Secret>,
     /// Whether there was a variable or a secret, though a default stands for it.
     has_variables: bool,
+    /// Variables that are set, and those whose default stands for them.
+    set: Vec<String>,
+    absent: Vec<String>,
+}
+
+/// What is wrong with a text.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum Fault {
+    #[error(
+        "the environment variable `{0}` is not set; set it, or write `${{{0}:-default}}`, or `$${{{0}}}` for the characters themselves"
+    )]
+    Unset(String),
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Fault {
+    fn unset(&self) -> Option<String> {
+        match self {
+            Self::Unset(name) => Some(name.clone()),
+            Self::Other(_) => None,
+        }
+    }
 }
 
 impl Expanded {
@@ -120,7 +199,7 @@ impl Expanded {
 fn variables(
     text: &str,
     lookup: impl Fn(&str) -> Result<String, env::VarError>,
-) -> Result<Expanded, Vec<String>> {
+) -> Result<Expanded, Vec<Fault>> {
     let mut out = Expanded::default();
     let mut rest = text;
     let mut faults = Vec::new();
@@ -134,8 +213,8 @@ fn variables(
         out.text(&rest[..start]);
         rest = &rest[start + 2..];
         let Some(end) = rest.find('}') else {
-            faults
-                .push("`${` without its `}`; write `$${` for the characters themselves".to_owned());
+            let message = "`${` without its `}`; write `$${` for the characters themselves";
+            faults.push(Fault::Other(message.to_owned()));
             break;
         };
         let inside = &rest[..end];
@@ -151,12 +230,17 @@ fn variables(
             out.pieces.push(Piece::Secret(name.to_owned()));
             continue;
         }
+        let name = inside.split_once(":-").map_or(inside, |(name, _)| name);
         match variable(inside, &lookup) {
             Ok(Found::Given(value)) => {
                 out.text(&value);
                 out.values.push(Secret::new(value));
+                out.set.push(name.to_owned());
             }
-            Ok(Found::Default(text)) => out.text(text),
+            Ok(Found::Default(text)) => {
+                out.text(text);
+                out.absent.push(name.to_owned());
+            }
             Err(fault) => faults.push(fault),
         }
     }
@@ -178,7 +262,7 @@ enum Found<'a> {
 fn variable<'a>(
     inside: &'a str,
     lookup: &impl Fn(&str) -> Result<String, env::VarError>,
-) -> Result<Found<'a>, String> {
+) -> Result<Found<'a>, Fault> {
     let (name, default) = match inside.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (inside, None),
@@ -188,20 +272,18 @@ fn variable<'a>(
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if !valid {
-        return Err(format!(
+        return Err(Fault::Other(format!(
             "`${{{inside}}}` names no environment variable; write `${{NAME}}` or `${{NAME:-default}}`, or `$${{` for the characters themselves"
-        ));
+        )));
     }
     match (lookup(name), default) {
         (Ok(value), Some(default)) if value.is_empty() => Ok(Found::Default(default)),
         (Ok(value), _) => Ok(Found::Given(value)),
         (Err(env::VarError::NotPresent), Some(default)) => Ok(Found::Default(default)),
-        (Err(env::VarError::NotPresent), None) => Err(format!(
-            "the environment variable `{name}` is not set; set it, or write `${{{name}:-default}}`, or `$${{{name}}}` for the characters themselves"
-        )),
-        (Err(env::VarError::NotUnicode(_)), _) => Err(format!(
+        (Err(env::VarError::NotPresent), None) => Err(Fault::Unset(name.to_owned())),
+        (Err(env::VarError::NotUnicode(_)), _) => Err(Fault::Other(format!(
             "the environment variable `{name}` is not UTF-8 text"
-        )),
+        ))),
     }
 }
 
@@ -209,7 +291,7 @@ fn variable<'a>(
 mod tests {
     use super::*;
 
-    fn expanded(text: &str) -> Result<Expanded, Vec<String>> {
+    fn expanded(text: &str) -> Result<Expanded, Vec<Fault>> {
         variables(text, |name| match name {
             "HOST" => Ok("example.com".to_owned()),
             "EMPTY" => Ok(String::new()),
@@ -260,7 +342,8 @@ mod tests {
     fn every_unset_variable_is_named() {
         let faults = expanded("${NO} ${NEITHER}").unwrap_err();
         assert_eq!(faults.len(), 2);
-        assert!(faults[0].contains("`NO`") && faults[1].contains("`NEITHER`"));
+        assert_eq!(faults[0], Fault::Unset("NO".to_owned()));
+        assert!(faults[1].to_string().contains("`NEITHER`"));
         assert!(expanded("${HOST").is_err());
         assert!(expanded("${}").is_err());
     }

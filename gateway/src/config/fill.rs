@@ -82,6 +82,7 @@ fn text(item: &Item<'_>, pieces: &[Piece], secrets: &Secrets, used: &mut Vec<Arc
         };
         let declared = secrets.names.iter().find(|known| ***known == **name);
         used.extend(declared.cloned());
+        item.scope.uses("a secret", name);
         match secrets.values.get(name.as_str()) {
             Some(secret) => {
                 text.push_str(secret.reveal());

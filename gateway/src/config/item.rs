@@ -1,6 +1,7 @@
 //! One value on its way to a reader, and what it says where it is not what the reader takes.
 
 use std::fmt::Display;
+use std::path::Path;
 use std::slice;
 use std::sync::LazyLock;
 
@@ -47,7 +48,11 @@ impl<'a> Item<'a> {
     /// Reports a fault of this value. The message names it by [`Item::quoted`], and repeats it by a [`Reason`] alone:
     /// it may have come from outside.
     pub(super) fn fault(&self, message: impl Into<String>) {
-        self.scope.fault(self.node.at, &self.key, message);
+        let (at, key) = (self.node.at, &self.key);
+        match self.is_outside() {
+            true => self.scope.fault_of_value(at, key, message),
+            false => self.scope.fault(at, key, message),
+        }
     }
 
     /// Reports what somebody should look at.
@@ -94,9 +99,19 @@ impl<'a> Item<'a> {
         matches!(self.node.value, Value::Broken)
     }
 
+    /// Whether this is a list without items.
+    pub(super) fn is_empty_list(&self) -> bool {
+        matches!(&self.node.value, Value::List(items) if items.is_empty())
+    }
+
     /// Whether the value came out of the environment, a file or `[secrets]`.
     pub(super) fn is_outside(&self) -> bool {
         self.node.outside.is_some()
+    }
+
+    /// The file that the value is the content of.
+    pub(super) fn file(&self) -> Option<&'a Path> {
+        self.node.outside.as_ref()?.file.as_deref()
     }
 
     /// A reason in words that may be shown.
@@ -115,6 +130,16 @@ impl<'a> Item<'a> {
             (None, Value::Text(text)) => format!("`{text}`"),
             _ => self.node.describe(),
         }
+    }
+
+    /// Where a key of a table stands and what it is called: where the table does, if it has no such key.
+    pub(super) fn place_of(&self, key: &str) -> (Location, String) {
+        let at = match &self.node.value {
+            Value::Table(fields) => fields.iter().find(|entry| entry.key == key),
+            _ => None,
+        };
+        let at = at.map_or(self.node.at, |entry| entry.at);
+        (at, tree::join(&self.key, key))
     }
 
     /// The `name` of a table, if it has one.

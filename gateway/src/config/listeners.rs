@@ -9,14 +9,15 @@ use serde_json::Value as Json;
 
 use super::certificates;
 use super::description::Words;
+use super::fault::Spot;
 use super::item::Item;
 use super::model::{Admin, HalfClose, Limits, Listener};
 use super::process::address;
 use super::reason::Reason;
-use super::scope::{Location, Scope};
+use super::scope::Scope;
 use super::sections::Sections;
 use super::table::{self, Default, Table};
-use super::tree::{self, Value};
+use super::tree::Value;
 use crate::message::headers::ClientFrom;
 use crate::message::names::UnusualNames;
 use crate::message::via::Via;
@@ -226,6 +227,7 @@ pub(super) fn network(item: &Item<'_>) -> Option<IpNet> {
         item.fault(format!("{} {}", item.quoted(), item.told(&reason)));
         return None;
     }
+    item.may_show(Some(text));
     Some(network)
 }
 
@@ -326,23 +328,50 @@ pub(super) fn check_together(
     let items = sections.items("listeners");
     unique_names(scope, &items);
     let mut taken: HashMap<SocketAddr, String> = HashMap::new();
-    if let Some(Some(admin)) = admin {
-        taken.insert(admin.address, "[admin]".to_owned());
+    let admin = admin.and_then(Option::as_ref).map(|admin| admin.address);
+    if let Some(address) = admin {
+        taken.insert(address, "[admin]".to_owned());
     }
+    // The admin listener shares its port with none.
+    let takes_all = |own: SocketAddr, admin: SocketAddr| {
+        let everywhere = own.ip().is_unspecified() || admin.ip().is_unspecified();
+        let dual = own.is_ipv6() && own.ip().is_unspecified();
+        own.port() == admin.port() && everywhere && (own.is_ipv4() == admin.is_ipv4() || dual)
+    };
     for (item, listener) in items.iter().zip(listeners) {
         let Some(listener) = listener else { continue };
         if listener.address.port() == 0 {
             continue;
         }
         if let Some(other) = taken.get(&listener.address) {
-            let (at, key) = field(item, "address");
+            let (at, key) = item.place_of("address");
             let message = format!("`{}` is taken by {other} already", listener.address);
+            scope.fault(at, &key, message);
+        } else if let Some(admin) = admin.filter(|admin| takes_all(listener.address, *admin)) {
+            let (at, key) = item.place_of("address");
+            let message = format!(
+                "`{}` has the port that [admin] listens at, `{admin}`, and one of the two is every address; choose another \
+                 port",
+                listener.address
+            );
             scope.fault(at, &key, message);
         } else {
             let name = item.named().map_or(String::new(), |name| name.quoted());
             taken.insert(listener.address, format!("the listener {name}"));
         }
     }
+}
+
+/// Where the addresses of those that could be read stand.
+pub(super) fn places(sections: &Sections<'_>, listeners: &[Option<Listener>]) -> Vec<Spot> {
+    let items = sections.items("listeners");
+    let read = items.iter().zip(listeners);
+    let read = read.filter(|(_, listener)| listener.is_some());
+    read.map(|(item, _)| {
+        let (at, key) = item.place_of("address");
+        item.scope.spot(at, &key)
+    })
+    .collect()
 }
 
 /// Reports every item whose `name` an earlier one has.
@@ -359,14 +388,4 @@ pub(super) fn unique_names(scope: &Scope, items: &[Item<'_>]) {
             names.insert(text, name.node.at);
         }
     }
-}
-
-/// Where a field of an item stands and what it is called.
-fn field(item: &Item<'_>, key: &str) -> (Location, String) {
-    let at = match &item.node.value {
-        Value::Table(fields) => fields.iter().find(|entry| entry.key == key),
-        _ => None,
-    };
-    let at = at.map_or(item.node.at, |entry| entry.at);
-    (at, tree::join(&item.key, key))
 }

@@ -3,6 +3,8 @@
 //! Past this module nothing is a string that means something else. Every value was checked and every
 //! reference resolved to something that exists; whoever builds a snapshot need not look for mistakes.
 
+mod answers;
+mod conditions;
 mod matcher;
 mod redirect;
 mod routes;
@@ -17,8 +19,9 @@ use http::HeaderName;
 use indexmap::IndexMap;
 use ipnet::IpNet;
 
-use super::fault::Fault;
+use super::fault::{Fault, Spot};
 use super::log_format::LogTemplate;
+use super::origins::Origins;
 use super::scope::Watched;
 use super::units::Secret;
 use super::written::Written;
@@ -26,8 +29,10 @@ use crate::message::headers::{Believed, ClientFrom};
 use crate::message::names::UnusualNames;
 use crate::message::via::Via;
 
+pub use answers::*;
+pub use conditions::*;
 pub use matcher::*;
-pub use redirect::{Redirect, RedirectValue, is_behind_path};
+pub use redirect::*;
 pub use routes::*;
 
 /// One whole configuration.
@@ -43,6 +48,8 @@ pub struct Config {
     pub secrets: BTreeMap<Arc<str>, Secret>,
     /// Where clients connect; at least one.
     pub listeners: Vec<Listener>,
+    /// Where the address of each stands.
+    pub listener_places: Vec<Spot>,
     /// Plugins by name.
     pub plugins: IndexMap<Arc<str>, Plugin>,
     /// Where each plugin stands (`file:line: plugins.NAME`) and the keys of its `config`, for messages. Beside them,
@@ -52,12 +59,16 @@ pub struct Config {
     pub upstreams: IndexMap<Arc<str>, Upstream>,
     /// Routes in the order of the files.
     pub routes: Vec<Route>,
+    /// What stands for failures of no route; those of a route have it in [`Route::errors`] already.
+    pub errors: Errors,
     /// What it was made from.
     pub watched: Watched,
     /// What somebody should look at, though it can be served: a certificate that has expired.
     pub warnings: Vec<Fault>,
     /// The configuration as it was written, secrets masked, defaults filled in: for `GET /config`.
     pub masked: serde_json::Value,
+    /// Where each value of that comes from.
+    pub origins: Origins,
 }
 
 /// `[server]`.

@@ -131,14 +131,14 @@ pub(super) fn plugin(
         });
         let instances = table.sub("instances", instances);
         let grants = table.sub("grants", |table| grants(table, names));
-        let (config, shown) = match table.item_unshown("config") {
+        let config = match table.item_unshown("config") {
             Some(item) => {
                 let (config, _, shown) = config(&item, names);
-                (config, shown)
+                table.show("config", shown);
+                config
             }
-            None => (Some(Json::Object(Map::new())), Json::Object(Map::new())),
+            None => Some(Json::Object(Map::new())),
         };
-        table.show("config", shown);
         Some(Plugin {
             name,
             path: path?,

@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 use std::num::NonZero;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 
+use super::compile_cache;
 use super::description::{Shape, Words};
 use super::item::Item;
 use super::log_format::LogTemplate;
@@ -91,7 +91,7 @@ pub(super) fn server(table: &mut Table<'_>, plugins: usize) -> Server {
         item.duration_or_zero()
     });
     let access_log = table.sub("access_log", access_log);
-    let compile_cache = compile_cache(table);
+    let compile_cache = compile_cache::read(table, plugins);
     let compile = table.sub("compile", compile);
     let plugin_memory = plugin_memory::read(table, plugins);
     let fleet_key = fleet_key(table);
@@ -212,28 +212,6 @@ fn format(item: &Item<'_>) -> Option<AccessLogFormat> {
         return None;
     }
     LogTemplate::or_faults(LogTemplate::parse(text), item).map(AccessLogFormat::Template)
-}
-
-fn compile_cache(table: &mut Table<'_>) -> Option<PathBuf> {
-    let Some(item) = table.item("compile_cache") else {
-        let default = default_cache();
-        let shown = default
-            .as_ref()
-            .map_or(Json::Bool(false), |path| path.to_string_lossy().into());
-        table.show("compile_cache", shown);
-        return default;
-    };
-    if item.is_false() {
-        return None;
-    }
-    item.path_as("a path, or false")
-}
-
-/// The user's cache directory, by the XDG base directory specification.
-fn default_cache() -> Option<PathBuf> {
-    let given = |name| std::env::var_os(name).map(PathBuf::from);
-    let base = given("XDG_CACHE_HOME").or_else(|| Some(given("HOME")?.join(".cache")))?;
-    base.is_absolute().then(|| base.join("gateway"))
 }
 
 static ADMIN: Words = Words {
@@ -402,7 +380,10 @@ pub(super) fn address(item: &Item<'_>) -> Option<SocketAddr> {
     let expected = "an address such as \"0.0.0.0:8080\" or \"[::]:8080\"";
     let text = item.text_as(expected)?;
     let reason: Reason = match text.parse() {
-        Ok(address) => return Some(address),
+        Ok(address) => {
+            item.may_show(Some(text));
+            return Some(address);
+        }
         Err(_) if text.starts_with("http") => "an address has no scheme".into(),
         Err(_)
             if text

@@ -62,6 +62,7 @@ impl<'a> Item<'a> {
         if value.is_none() {
             self.expect(Shape::Bool, "true or false");
         }
+        self.may_show(value);
         value
     }
 
@@ -94,6 +95,7 @@ impl<'a> Item<'a> {
             let expected = format!("a whole number from {low} to {high}");
             self.expect(Shape::Integer(*low, *high), &expected);
         }
+        self.may_show(number);
         number
     }
 
@@ -112,6 +114,7 @@ impl<'a> Item<'a> {
             _ => self.parsed().unwrap_or(f64::NAN),
         };
         if (0.0..=1.0).contains(&number) {
+            self.may_show(Some(number));
             Some(number)
         } else {
             self.expect(Shape::Share, "a number from 0.0 to 1.0");
@@ -178,7 +181,10 @@ impl<'a> Item<'a> {
             }
         };
         match parsed {
-            Ok(value) => Some(value),
+            Ok(value) => {
+                self.may_show(self.text_if_any());
+                Some(value)
+            }
             Err((quoted, reason)) if reason.begins("needs") || reason.begins("is") => {
                 self.fault(format!("{quoted} {}", self.told(&reason)));
                 None
@@ -199,7 +205,8 @@ impl<'a> Item<'a> {
             return None;
         }
         let text = self.text_as(&suggest::list(&names, "or"))?;
-        if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
+        if let Some((word, meaning)) = words.iter().find(|(word, _)| *word == text) {
+            self.may_show(Some(*word));
             return Some(*meaning);
         }
         if later.contains(&text) {
@@ -267,6 +274,9 @@ impl<'a> Item<'a> {
             };
             self.fault(format!("no {kind} is called {}{remedy}", self.quoted()));
         }
+        if found.is_some() {
+            self.scope.uses(kind, text);
+        }
         found
     }
 
@@ -293,7 +303,26 @@ impl<'a> Item<'a> {
             self.fault("is empty; write a path");
             return None;
         }
-        Some(self.scope.resolve(self.node.at, text))
+        let path = self.scope.resolve(self.node.at, text);
+        if let Some(path) = path.to_str() {
+            let scope = self.scope;
+            scope.may_show(self.node.at, &self.key, Json::from(path));
+        }
+        Some(path)
+    }
+
+    /// What this was read as may be shown, though it came from outside.
+    pub(super) fn may_show(&self, read: Option<impl Into<Json>>) {
+        if let (true, Some(read)) = (self.is_outside(), read) {
+            self.scope.may_show(self.node.at, &self.key, read.into());
+        }
+    }
+
+    fn text_if_any(&self) -> Option<&'a str> {
+        match &self.node.value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
     }
 }
 

@@ -1,28 +1,35 @@
 //! `[[routes]]`.
 
+mod defaults;
 mod fields;
-mod matcher;
+mod loops;
+pub(super) mod matcher;
 mod redirect;
 mod replacement;
 mod rewrite;
 mod target;
 mod ties;
 
+use std::sync::Arc;
+
 use serde_json::Value as Json;
 
+use super::answers;
 use super::chain::{self, Defaults, Step};
 use super::description::Words;
 use super::item::Item;
 use super::listeners;
-use super::model::{Listener, Match, Route, RoutePlugin};
+use super::model::{Errors, Fallback, Listener, Match, Route, RoutePlugin, Target};
 use super::scope::Scope;
 use super::sections::{Names, Sections};
 use super::table::Table;
 use super::tree::Value;
 
+pub(super) use defaults::defaults;
+
 /// Keys of the contract that are to come.
-const LATER: [&str; 9] = [
-    "retry", "hedge", "mirror", "cache", "compress", "cors", "split", "split_on", "fallback",
+const LATER: [&str; 8] = [
+    "retry", "hedge", "mirror", "cache", "compress", "cors", "split", "split_on",
 ];
 
 static WORDS: Words = Words {
@@ -52,8 +59,15 @@ static WORDS: Words = Words {
         ("rewrite", "What changes on the way to the upstream."),
         (
             "timeout",
-            "The time for the whole exchange, up to the last byte of the response. Unless given, none.",
+            "The time for the whole exchange, up to the last byte of the response; `false` for none. Unless given, that of \
+             `[defaults]`, or none.",
         ),
+        (
+            "errors",
+            "What stands for what the gateway answers where it refuses or fails, by status (`502`) or class (`5xx`). \
+             What is not here is looked for at the top level of the file.",
+        ),
+        ("fallback", "What answers where the upstream does not."),
     ],
     example: r#"
 [[routes]]
@@ -64,6 +78,8 @@ plugins = ["auth", { name = "transform", config = { request = { set_headers = { 
 upstream = "products"
 rewrite = { strip_prefix = "/products", prefix = "/v2", host = "preserve" }
 timeout = "15s"
+errors = { 502 = { status = 503, headers = { retry-after = "5" }, body = '{"error":"{reason}"}' }, 5xx = { file = "sorry.html" } }
+fallback = { respond = { status = 200, body = '{"products":[]}' }, on = ["connect", 502, 503, 504, "breaker"] }
 
 [[routes]]                        # not limited; groups of the expression stand in `to`
 name = "internal"
@@ -71,6 +87,7 @@ match = { host = "internal.example.com", path = { regex = "^/v[12]/" } }
 plugins = { skip = ["limit"], then = ["auth"] }
 upstream = "products"
 rewrite = { regex = "^/v([12])/(.*)", to = "/$2/v${1}", host = "products.internal" }
+fallback = { upstream = "idp" }
 
 [[routes]]                        # by header fields, cookies and query
 name = "beta"
@@ -111,19 +128,35 @@ respond = { status = 200, headers = { content-type = "application/json" }, body 
 name = "old"
 match = { path = "/old/**" }
 redirect = { to = "https://{host}/new{path}?{query}", status = 301 }
+
+[[routes]]                        # what a redirect does not name stays as the client asked for it
+name = "moved"
+match = { path = "/moved/{id}" }
+redirect = { scheme = "https", host = "www.example.com", port = 8443, path = "/items/{id}" }
+
+[[routes]]
+name = "shorter"
+match = { path = "/v1/**" }
+redirect = { strip_prefix = "/v1", prefix = "/v2" }
+
+[[routes]]
+name = "renamed"
+match = { path = "/blog/**" }
+redirect = { regex = "^/blog/([0-9]+)-(.*)$", to = "/posts/$1/$2" }
 "#,
 };
 
 /// One route. The chain of one that could not be read goes to `chained`.
-pub(super) fn route(
-    item: &Item<'_>,
+pub(super) fn route<'a>(
+    item: &Item<'a>,
     names: &Names,
-    global: &[Step],
-    defaults: Defaults<'_>,
+    (global, pages): (&[Step], &Errors),
+    defaults: Defaults<'a>,
     chained: &mut Vec<RoutePlugin>,
 ) -> Option<(Option<Route>, Json)> {
     item.table("a [[routes]] table", |table| {
         table.words(&WORDS);
+        table.fall_back_on(defaults.of_routes);
         let name = table.required("name", "name = \"products\"", Item::name);
         let listeners = scope(table, names);
         let matcher = table.sub("match", matcher::matcher);
@@ -133,7 +166,8 @@ pub(super) fn route(
         let params = matcher.as_ref().map_or_else(Vec::new, Match::params);
         let has_plugins = given.as_ref().is_some_and(names_plugins);
         let (target, rewrite) = target::target(table, names, &params, has_plugins);
-        let timeout = table.optional("timeout", Item::duration);
+        let timeout = defaults::timeout(table);
+        let (errors, fallback) = failures(table, names, &params, pages, target.as_ref());
         table.later(&LATER);
         let (Some(name), Some(matcher), Some(target)) = (name, matcher, target) else {
             chained.extend(chain);
@@ -147,9 +181,45 @@ pub(super) fn route(
             target,
             rewrite,
             timeout,
+            errors,
+            fallback,
             place: item.scope.show(item.node.at),
         })
     })
+}
+
+/// What stands for its failures, and what answers where the upstream does not. `pages` are those of the whole file.
+fn failures(
+    table: &mut Table<'_>,
+    names: &Names,
+    params: &[Arc<str>],
+    pages: &Errors,
+    target: Option<&Target>,
+) -> (Errors, Option<Box<Fallback>>) {
+    let errors = table.item_unshown("errors").map(|item| {
+        let (errors, shown) = answers::errors(&item, params);
+        table.show("errors", shown);
+        errors
+    });
+    let fallback = table.optional_sub("fallback", |table| answers::fallback(table, names, params));
+    let fallback = fallback.flatten();
+    match (target, &fallback) {
+        (Some(Target::Upstream(upstream)), Some(fallback)) if fallback.leads_to(*upstream) => {
+            let name = &names.upstreams[upstream.0];
+            table.fault(
+                "fallback",
+                format!("leads to `{name}`, the upstream of the route; name another"),
+            );
+        }
+        (Some(Target::Respond(_) | Target::Redirect(_)), Some(_)) => {
+            table.fault("fallback", "answers nothing: the route goes to no upstream");
+        }
+        _ => {}
+    }
+    (
+        errors.unwrap_or_default().before(pages),
+        fallback.map(Box::new),
+    )
 }
 
 /// Whether a route's `plugins` names one of its own: with those alone a route has somewhere to go.
@@ -204,4 +274,5 @@ pub(super) fn check_together(
     listeners::unique_names(scope, &items);
     ties::report(&items, routes);
     fields::report(&items, routes, listeners);
+    loops::report(&items, routes, listeners);
 }

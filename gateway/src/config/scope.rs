@@ -3,10 +3,14 @@
 //! The lowest floor of the loader, under the tree and the readers of files.
 
 use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use serde_json::Value as Json;
+
 use super::description::Description;
-use super::fault::{Errors, Fault};
+use super::fault::{Errors, Fault, Spot};
+use super::unset::{StandIn, StandIns};
 use crate::file::{self, Unreadable};
 use crate::message::text::Line;
 
@@ -21,6 +25,12 @@ pub(super) struct Scope {
     warnings: RefCell<Vec<Fault>>,
     watched: RefCell<Watched>,
     incomplete: Cell<bool>,
+    /// The names that something refers to, by what they are names of.
+    used: RefCell<HashSet<(String, String)>>,
+    /// What values are shown as that were read as something which is no secret.
+    read_as: RefCell<HashMap<(Location, String), Json>>,
+    /// What stands for values that are not set, if they need not be.
+    stand_ins: Option<RefCell<StandIns>>,
     /// Where the readers describe themselves instead of reading.
     description: Option<Description>,
 }
@@ -34,7 +44,7 @@ struct SourceFile {
 }
 
 /// A line of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Location {
     /// The file, by index into the scope.
     pub(super) file: usize,
@@ -63,6 +73,34 @@ impl Scope {
         }
     }
 
+    /// A scope in which these stand for values that are not set.
+    pub(super) fn standing_in(stand_ins: StandIns) -> Self {
+        Self {
+            stand_ins: Some(RefCell::new(stand_ins)),
+            ..Self::default()
+        }
+    }
+
+    /// What stands for a value for want of these names, if they need not be set.
+    pub(super) fn stand_in(&self, at: Location, key: &str, names: &[String]) -> Option<StandIn> {
+        let place = (at.file, at.line, key.to_owned());
+        let stand_ins = self.stand_ins.as_ref()?;
+        Some(stand_ins.borrow_mut().of(place, names))
+    }
+
+    /// Whether a text stands for a variable that is not set.
+    pub(super) fn is_stand_in(&self, text: &str) -> bool {
+        let stand_ins = self.stand_ins.as_ref();
+        stand_ins.is_some_and(|stand_ins| stand_ins.borrow().is_stand_in(text))
+    }
+
+    /// What stood in, after what is said of it: whether there is something else to try. If not, that is forgotten.
+    pub(super) fn other_stand_ins(&mut self) -> (StandIns, bool) {
+        let mut stand_ins = self.stand_ins.take().unwrap_or_default().into_inner();
+        let has_others = stand_ins.next();
+        (stand_ins, has_others)
+    }
+
     /// What the readers say of themselves, if they are to.
     pub(super) fn description(&self) -> Option<&Description> {
         self.description.as_ref()
@@ -74,6 +112,17 @@ impl Scope {
         self.faults.borrow_mut().push((at, fault));
     }
 
+    /// Reports a fault of a value: of one that is not set, it is none.
+    pub(super) fn fault_of_value(&self, at: Location, key: &str, message: impl Into<String>) {
+        let message = message.into();
+        let place = (at.file, at.line, key.to_owned());
+        let stand_ins = self.stand_ins.as_ref();
+        if stand_ins.is_some_and(|stand_ins| stand_ins.borrow_mut().refused(&place, &message)) {
+            return;
+        }
+        self.fault(at, key, message);
+    }
+
     /// Reports what somebody should look at, though it can be served.
     pub(super) fn warn(&self, at: Location, key: &str, message: impl Into<String>) {
         let warning = self.at(at, key, message.into());
@@ -81,13 +130,49 @@ impl Scope {
     }
 
     fn at(&self, at: Location, key: &str, message: String) -> Fault {
-        Fault {
+        self.spot(at, key).fault(Line(&message).to_string())
+    }
+
+    /// The place of a key. A fault is one line, and does nothing to the terminal.
+    pub(super) fn spot(&self, at: Location, key: &str) -> Spot {
+        Spot {
             file: self.files.borrow()[at.file].shown.clone(),
             line: at.line,
-            // A fault is one line, and does nothing to the terminal.
             key: Line(key).to_string(),
-            message: Line(&message).to_string(),
         }
+    }
+
+    /// Remembers that something refers to a name.
+    pub(super) fn uses(&self, kind: &str, name: &str) {
+        let mut used = self.used.borrow_mut();
+        used.insert((kind.to_owned(), name.to_owned()));
+    }
+
+    /// Whether anything refers to a name.
+    pub(super) fn is_used(&self, kind: &str, name: &str) -> bool {
+        let used = self.used.borrow();
+        used.contains(&(kind.to_owned(), name.to_owned()))
+    }
+
+    /// Remembers that a value was read as something which may be shown.
+    pub(super) fn may_show(&self, at: Location, key: &str, as_what: Json) {
+        let key = (at, key.to_owned());
+        self.read_as.borrow_mut().insert(key, as_what);
+    }
+
+    /// What a value was read as, if that may be shown and is not what stands there.
+    pub(super) fn read_as(&self, at: Location, key: &str) -> Option<Json> {
+        let read_as = self.read_as.borrow();
+        if read_as.is_empty() {
+            return None;
+        }
+        read_as.get(&(at, key.to_owned())).cloned()
+    }
+
+    /// Every file of the configuration, by its index.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let files = self.files.borrow();
+        files.iter().map(|file| file.shown.clone()).collect()
     }
 
     /// Does something whose faults would only repeat one that is reported already.
@@ -102,11 +187,6 @@ impl Scope {
     pub(super) fn show(&self, at: Location) -> String {
         let files = self.files.borrow();
         format!("{}:{}", files[at.file].shown.display(), at.line)
-    }
-
-    /// The file, as the user named it.
-    pub(super) fn file(&self, at: Location) -> String {
-        self.files.borrow()[at.file].shown.display().to_string()
     }
 
     /// The line that a byte of a file is in.
@@ -159,20 +239,24 @@ impl Scope {
         self.watched.borrow().clone()
     }
 
-    /// Every warning.
+    /// Every warning, once.
     pub(super) fn warnings(&self) -> Vec<Fault> {
-        self.warnings.borrow().clone()
+        let mut told = HashSet::new();
+        let mut warnings = self.warnings.borrow().clone();
+        warnings.retain(|warning| told.insert(warning.clone()));
+        warnings
     }
 
     /// # Errors
-    /// The faults that were reported, if any.
+    /// The faults that were reported, if any, each once: what stands for several is read as often.
     pub(super) fn finish(&self) -> Result<(), Errors> {
         let mut faults = self.faults.take();
         if faults.is_empty() {
             return Ok(());
         }
         faults.sort_by_key(|(at, _)| *at);
-        faults.dedup();
+        let mut told = HashSet::new();
+        faults.retain(|(_, fault)| told.insert(fault.clone()));
         Err(Errors(faults.into_iter().map(|(_, fault)| fault).collect()))
     }
 

@@ -10,6 +10,7 @@ use serde_json::{Map, Value as Json};
 use super::description::Words;
 use super::fill::{self, Secrets};
 use super::item::Item;
+use super::origins::{Found, Origins};
 use super::parse::Document;
 use super::read;
 use super::scope::{Location, Scope};
@@ -25,6 +26,7 @@ pub(super) struct Names {
     pub(super) hidden_listeners: Vec<Arc<str>>,
     pub(super) plugins: Vec<Arc<str>>,
     pub(super) upstreams: Vec<Arc<str>>,
+    pub(super) chains: Vec<Arc<str>>,
     pub(super) secrets: Secrets,
 }
 
@@ -37,7 +39,7 @@ pub(super) struct Sections<'a> {
     shown: Map<String, Json>,
 }
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 12] = [
     "server",
     "admin",
     "state",
@@ -45,15 +47,18 @@ const KEYS: [&str; 9] = [
     "listeners",
     "plugins",
     "upstreams",
+    "chains",
     "chain",
+    "defaults",
     "routes",
+    "errors",
 ];
 /// Sections that one file alone may have.
-const SINGLE: [&str; 4] = ["server", "admin", "state", "chain"];
+const SINGLE: [&str; 6] = ["server", "admin", "state", "chain", "defaults", "errors"];
 
 static WORDS: Words = Words {
     about: "What stands above the first `[table]` is a key of the whole file. Every section may be in any file that is \
-            included, except those that one file alone may have: `server`, `admin`, `state` and `chain`.",
+            included, except those that one file alone may have: `server`, `admin`, `state`, `chain`, `defaults` and `errors`.",
     keys: &[
         (
             "include",
@@ -75,17 +80,39 @@ static WORDS: Words = Words {
         ("plugins", "Plugins by name."),
         ("upstreams", "Upstreams by name."),
         (
+            "chains",
+            "Chains by name, a list each like `chain`: `{ chain = \"NAME\" }` in a list of plugins stands for all of one, \
+             in other chains too.",
+        ),
+        (
             "chain",
             "The plugins that every route starts with, in their order, unless it skips them.",
+        ),
+        (
+            "defaults",
+            "What stands for keys that a route does not give.",
         ),
         (
             "routes",
             "Routes. The most specific match wins, whatever the order in the files.",
         ),
+        (
+            "errors",
+            "What stands for what the gateway answers where it refuses or fails, by status (`404`) or class (`5xx`); \
+             also where no route matches.",
+        ),
     ],
     example: r#"
 include = ["routes/*.toml"]
 chain = ["limit", { name = "transform", config = { response = { set_headers = { x-served-by = "gateway" } } } }]
+errors = { 404 = '{"error":"there is no {path}"}' }
+
+[chains]
+secure = ["auth", { chain = "fair" }]
+fair = [
+    { name = "limit", when = { methods = ["POST"], headers = { x-trial = "1" }, cookies = { beta = "1" }, client = "10.0.0.0/8", after = "2026-01-01T00:00:00Z", before = "2027-01-01T00:00:00Z", version = { header = "x-version", at_least = "1" }, query = { debug = { present = true } }, attributes = { "auth.claims.tier" = "gold" } } },
+    { name = "transform", when = { not = { methods = ["GET"], headers = { x-internal = "1" }, cookies = { fast = "1" }, client = "10.1.0.0/16", after = "2026-01-01T00:00:00Z", before = "2026-02-01T00:00:00Z", version = { header = "x-version", equals = "0" }, query = { fast = "1" }, attributes = { "auth.subject" = "monitor" } } } },
+]
 
 [secrets]
 jwt_key = "${JWT_KEY:-not for production}"
@@ -152,6 +179,7 @@ impl<'a> Sections<'a> {
             hidden_listeners,
             plugins: tabled("plugins"),
             upstreams: tabled("upstreams"),
+            chains: tabled("chains"),
             secrets: Secrets {
                 names: tabled("secrets"),
                 values: BTreeMap::new(),
@@ -230,7 +258,7 @@ impl<'a> Sections<'a> {
         for section in self.given(key).to_vec() {
             let expected = match key {
                 "plugins" => "the tables [plugins.NAME] (the chain that every route starts with is `chain = [..]`, above the first [table])".to_owned(),
-                "secrets" => "the table [secrets]".to_owned(),
+                "secrets" | "chains" => format!("the table [{key}]"),
                 _ => format!("the tables [{key}.NAME]"),
             };
             for (entry, item) in section.fields(&expected).unwrap_or_default() {
@@ -299,8 +327,27 @@ impl<'a> Sections<'a> {
         }
     }
 
-    /// All of it, as JSON.
-    pub(super) fn shown(&mut self) -> Json {
-        Json::Object(std::mem::take(&mut self.shown))
+    /// All of it, as JSON, and where it comes from.
+    pub(super) fn shown(&mut self) -> (Json, Origins) {
+        let mut shown = std::mem::take(&mut self.shown);
+        let mut origins = Origins::new(self.scope);
+        for key in KEYS {
+            let mut lists = 0;
+            let mut shown = shown.get_mut(key);
+            for item in self.given(key) {
+                let Value::List(_) = &item.node.value else {
+                    let found = Found::of(item);
+                    origins.add(&found, key.to_owned(), shown.as_deref_mut());
+                    continue;
+                };
+                // The list goes on in the next file.
+                for item in item.elements() {
+                    let shown = shown.as_mut().and_then(|shown| shown.get_mut(lists));
+                    origins.add(&Found::of(&item), format!("{key}[{lists}]"), shown);
+                    lists += 1;
+                }
+            }
+        }
+        (Json::Object(shown), origins)
     }
 }

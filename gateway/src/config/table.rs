@@ -16,9 +16,21 @@ pub(super) struct Table<'a> {
     pub(super) key: String,
     pub(super) at: Location,
     entries: &'a [Entry],
+    /// `[defaults]`, where it stands for keys that are not given.
+    defaults: &'a [&'a Entry],
     asked: Vec<&'static str>,
     later: Vec<&'static str>,
     shown: Map<String, Json>,
+}
+
+/// The table whose keys stand for those that routes do not give.
+pub(super) const DEFAULTS: &str = "defaults";
+
+/// Where an entry stands.
+#[derive(Debug, Clone, Copy)]
+enum Origin {
+    Own,
+    Defaults,
 }
 
 /// A default, written as it would be in a file and read by the same reader.
@@ -56,17 +68,45 @@ impl<'a> Table<'a> {
             key,
             at,
             entries,
+            defaults: &[],
             asked: Vec::new(),
             later: Vec::new(),
             shown: Map::new(),
         }
     }
 
+    /// Has `[defaults]` stand for keys that are not given.
+    pub(super) fn fall_back_on(&mut self, defaults: &'a [&'a Entry]) {
+        self.defaults = defaults;
+    }
+
+    /// The entries whose keys were asked for.
+    pub(super) fn entries_asked(&self) -> Vec<&'a Entry> {
+        let asked = |entry: &&Entry| self.asked.contains(&entry.key.as_str());
+        self.entries.iter().filter(asked).collect()
+    }
+
     /// Reports a fault of a key, or of the table where the key is not given.
     pub(super) fn fault(&self, key: &str, message: impl Into<String>) {
-        let entry = self.entries.iter().find(|entry| entry.key == key);
-        let at = entry.map_or(self.at, |entry| entry.at);
-        self.scope.fault(at, &tree::join(&self.key, key), message);
+        let found = self.find(key);
+        let at = found.map_or(self.at, |(_, entry)| entry.at);
+        self.scope.fault(at, &self.path(key, found), message);
+    }
+
+    /// What is given for a key, here or in `[defaults]`.
+    fn find(&self, key: &str) -> Option<(Origin, &'a Entry)> {
+        let own = self.entries.iter().find(|entry| entry.key == key);
+        let default = || self.defaults.iter().find(|entry| entry.key == key);
+        own.map(|entry| (Origin::Own, entry))
+            .or_else(|| Some((Origin::Defaults, *default()?)))
+    }
+
+    /// How a key is named.
+    fn path(&self, key: &str, found: Option<(Origin, &Entry)>) -> String {
+        match found {
+            Some((Origin::Defaults, _)) => tree::join(DEFAULTS, key),
+            _ => tree::join(&self.key, key),
+        }
     }
 
     /// Reports a fault of the table.
@@ -83,7 +123,7 @@ impl<'a> Table<'a> {
 
     /// Whether a key is given. A table that is described has all of them.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.is_given(key) || self.scope.description().is_some()
+        self.find(key).is_some() || self.scope.description().is_some()
     }
 
     fn is_given(&self, key: &str) -> bool {
@@ -100,8 +140,9 @@ impl<'a> Table<'a> {
     /// The value of a key; the caller says how it is shown.
     pub(super) fn item_unshown(&mut self, key: &'static str) -> Option<Item<'a>> {
         self.asked.push(key);
-        let node = match self.entries.iter().find(|entry| entry.key == key) {
-            Some(entry) => &entry.node,
+        let found = self.find(key);
+        let node = match found {
+            Some((_, entry)) => &entry.node,
             None => {
                 self.scope.description()?.key(&self.key, key);
                 item::probe()
@@ -110,7 +151,7 @@ impl<'a> Table<'a> {
         Some(Item {
             scope: self.scope,
             node,
-            key: tree::join(&self.key, key),
+            key: self.path(key, found),
         })
     }
 
@@ -204,7 +245,7 @@ impl<'a> Table<'a> {
         read: impl FnOnce(&mut Table<'a>) -> T,
     ) -> T {
         let given = self.item(key);
-        let path = tree::join(&self.key, key);
+        let path = self.path(key, self.find(key));
         let (value, shown) = match given.as_ref().map(|item| (item, &item.node.value)) {
             Some((item, Value::Table(entries))) => {
                 let mut table = Table::new(self.scope, path, item.node.at, entries);
@@ -267,10 +308,19 @@ impl<'a> Table<'a> {
 
     /// Keys that the contract has and this version has not; whether one of them is given.
     pub(super) fn later(&mut self, keys: &[&'static str]) -> bool {
+        self.refuse(keys, later)
+    }
+
+    /// Keys that this table never has, with a reason for each; whether one of them is given.
+    pub(super) fn refuse(
+        &mut self,
+        keys: &[&'static str],
+        reason: impl Fn(&str) -> String,
+    ) -> bool {
         self.later.extend(keys);
         let mut one_is_given = false;
         for key in keys.iter().filter(|key| self.is_given(key)) {
-            self.fault(key, later(key));
+            self.fault(key, reason(key));
             one_is_given = true;
         }
         one_is_given

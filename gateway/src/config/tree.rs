@@ -1,6 +1,8 @@
 //! The spanned tree that all files become: TOML values that know where they stand, with `${NAME}` and
 //! `{ file = ".." }` already in place.
 
+use std::path::PathBuf;
+
 use serde_json::{Map, Value as Json};
 
 use super::scope::Location;
@@ -20,8 +22,28 @@ pub(super) struct Node {
 pub(super) struct Outside {
     /// How it was written: what messages may show.
     pub(super) written: String,
+    /// The file that it is the content of.
+    pub(super) file: Option<PathBuf>,
     /// What came from outside: the value, or pieces of it.
     pub(super) values: Vec<Secret>,
+    /// What it came out of.
+    pub(super) source: Source,
+}
+
+/// What a value came out of that does not stand in the file itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The environment and `[secrets]`.
+    Variables {
+        /// Variables that are set.
+        set: Vec<String>,
+        /// Variables whose default stands in the file.
+        absent: Vec<String>,
+        /// Names of `[secrets]`.
+        secrets: Vec<String>,
+    },
+    /// A file, by its path as it is written.
+    File(String),
 }
 
 /// A value.
@@ -46,6 +68,16 @@ pub(super) enum Piece {
     Text(String),
     /// `${secrets.NAME}`, by its name.
     Secret(String),
+}
+
+impl Piece {
+    /// The name of the secret that it stands for.
+    pub(super) fn secret(&self) -> Option<String> {
+        match self {
+            Self::Text(_) => None,
+            Self::Secret(name) => Some(name.clone()),
+        }
+    }
 }
 
 /// One key of a table.

@@ -48,6 +48,11 @@ const SIZES: [Unit; 4] = [
     ("GiB", 1 << 30, &["g", "gb", "gib", "gi"]),
 ];
 
+/// A duration as plugins and files write it, if it is one.
+pub(crate) fn parsed_duration(text: &str) -> Option<Duration> {
+    duration(text).ok()
+}
+
 /// A duration such as `250ms`, `10s`, `5m` or `1h`.
 ///
 /// # Errors

@@ -266,7 +266,10 @@ fn address(item: &Item<'_>) -> Option<SocketAddr> {
             item.fault(format!("{quoted}: nothing can be reached at port 0"));
             return None;
         }
-        Ok(address) => return Some(address),
+        Ok(address) => {
+            item.may_show(Some(text));
+            return Some(address);
+        }
         Err(_) => {}
     }
     if let Some((scheme, rest)) = text.split_once("://") {

@@ -3,26 +3,28 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde_json::Value as Json;
+
+use super::fault::Spot;
 use super::item::Item;
-use super::tree::{Node, Value};
+use super::tree::{self, Node, Value};
 use super::units::Secret;
 
-/// The place of a plugin's configuration, for messages. In text: the whole, as `file:line: key`.
+/// The place of a plugin's configuration, for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
-    /// `file:line`
-    at: String,
-    /// The key in the files, such as `routes[2].plugins[0].config`.
-    key: String,
+    /// Of the whole, with its key in the files, such as `routes[2].plugins[0].config`.
+    spot: Spot,
     /// Where its keys stand, if there is a table of them.
     table: Option<Arc<Lines>>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct Lines {
-    file: String,
+    file: PathBuf,
     key: String,
     /// By the dotted path below the table.
     lines: HashMap<String, usize>,
@@ -37,14 +39,29 @@ pub struct Given {
     pub pointer: String,
     /// What no message may show of it.
     pub values: Vec<Secret>,
+    /// The same place as a dotted path.
+    path: String,
+    /// Whether something that is not set would stand there.
+    unset: bool,
+}
+
+impl Given {
+    /// Values that came from outside, at a JSON Pointer.
+    pub fn new(pointer: &str, values: Vec<Secret>) -> Self {
+        Self {
+            pointer: pointer.to_owned(),
+            values,
+            path: String::new(),
+            unset: false,
+        }
+    }
 }
 
 impl Written {
     /// Of something that has no table.
     pub(super) fn bare(item: &Item<'_>) -> Self {
         Self {
-            at: item.scope.show(item.node.at),
-            key: item.key.clone(),
+            spot: item.scope.spot(item.node.at, &item.key),
             table: None,
         }
     }
@@ -52,13 +69,17 @@ impl Written {
     /// Of a table, with these secrets filled in.
     pub(super) fn table(item: &Item<'_>, secrets: Vec<Arc<str>>) -> Self {
         let mut lines = Lines {
-            file: item.scope.file(item.node.at),
+            file: item.scope.spot(item.node.at, "").file,
             key: item.key.clone(),
             lines: HashMap::new(),
             given: Vec::new(),
             secrets,
         };
         lines.walk(item.node, "", "");
+        for given in &mut lines.given {
+            let mut values = given.values.iter();
+            given.unset = values.any(|value| item.scope.is_stand_in(value.reveal()));
+        }
         Self {
             table: Some(Arc::new(lines)),
             ..Self::bare(item)
@@ -73,7 +94,7 @@ impl Written {
 
     /// The key in the files.
     pub(super) fn key(&self) -> &str {
-        &self.key
+        &self.spot.key
     }
 
     /// What came from outside.
@@ -81,9 +102,53 @@ impl Written {
         self.table.as_ref().map_or(&[], |table| &table.given)
     }
 
+    /// The configuration that stands here as it may be shown: `"***"` for what came from outside of the files, and for
+    /// what stands under a key that sounds like a credential.
+    pub fn mask(&self, config: &Json) -> Json {
+        self.masked(config, "")
+    }
+
+    fn masked(&self, value: &Json, pointer: &str) -> Json {
+        let given = || self.given().iter().any(|given| given.pointer == pointer);
+        match value {
+            _ if given() => Json::from("***"),
+            Json::Array(items) => {
+                let items = items.iter().enumerate();
+                let shown = |(at, item)| self.masked(item, &format!("{pointer}/{at}"));
+                items.map(shown).collect()
+            }
+            Json::Object(fields) => {
+                let shown = |(key, value): (&String, &Json)| {
+                    let hide =
+                        tree::sounds_secret(key) && !(value.is_number() || value.is_boolean());
+                    let shown = match hide {
+                        true => Json::from("***"),
+                        false => self.masked(value, &format!("{pointer}/{}", escaped(key))),
+                    };
+                    (key.clone(), shown)
+                };
+                Json::Object(fields.iter().map(shown).collect())
+            }
+            _ => value.clone(),
+        }
+    }
+
     /// The names of secrets that are filled in.
     pub(super) fn secrets(&self) -> &[Arc<str>] {
         self.table.as_ref().map_or(&[], |table| &table.secrets)
+    }
+
+    /// Whether what is said of a key, a dotted path below it, may be said of something that is not set: of it, of what is
+    /// around it or in it.
+    pub fn may_be_unset(&self, key: &str) -> bool {
+        let is_below = |path: &str, key: &str| {
+            let rest = path.strip_prefix(key);
+            rest.is_some_and(|rest| {
+                key.is_empty() || rest.is_empty() || rest.starts_with(['.', '['])
+            })
+        };
+        let mut unset = self.given().iter().filter(|given| given.unset);
+        unset.any(|given| is_below(&given.path, key) || is_below(key, &given.path))
     }
 
     /// Whether a key, a dotted path below it, stands in the files.
@@ -92,27 +157,43 @@ impl Written {
         table.is_some_and(|table| table.lines.contains_key(key))
     }
 
+    /// The place of the whole.
+    pub fn spot(&self) -> &Spot {
+        &self.spot
+    }
+
     /// The place of a key below it, a dotted path: of the innermost table around it where it is not there itself.
-    pub fn of(&self, key: &str) -> String {
+    pub fn of(&self, key: &str) -> Spot {
         let Some(table) = &self.table else {
-            return self.to_string();
+            return self.spot.clone();
         };
         let mut path = key;
         loop {
             if let Some(line) = table.lines.get(path) {
-                return format!("{}:{line}: {}", table.file, table.key);
+                return Spot {
+                    file: table.file.clone(),
+                    line: *line,
+                    key: table.key.clone(),
+                };
             }
             match path.rfind(['.', '[']) {
                 Some(end) => path = &path[..end],
-                None => return self.to_string(),
+                None => return self.spot.clone(),
             }
         }
     }
 }
 
+/// A key in a JSON Pointer.
+fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
 impl fmt::Display for Written {
+    /// The whole, as `file:line: key`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.at, self.key)
+        let Spot { file, line, key } = &self.spot;
+        write!(f, "{}:{line}: {key}", file.display())
     }
 }
 
@@ -120,8 +201,8 @@ impl Lines {
     fn walk(&mut self, node: &Node, path: &str, pointer: &str) {
         if let Some(outside) = &node.outside {
             self.given.push(Given {
-                pointer: pointer.to_owned(),
-                values: outside.values.clone(),
+                path: path.to_owned(),
+                ..Given::new(pointer, outside.values.clone())
             });
         }
         match &node.value {
@@ -129,13 +210,8 @@ impl Lines {
                 for field in fields {
                     let dot = if path.is_empty() { "" } else { "." };
                     let path = format!("{path}{dot}{}", field.key);
-                    let escaped = field.key.replace('~', "~0").replace('/', "~1");
-                    self.below(
-                        field.at.line,
-                        &field.node,
-                        path,
-                        format!("{pointer}/{escaped}"),
-                    );
+                    let pointer = format!("{pointer}/{}", escaped(&field.key));
+                    self.below(field.at.line, &field.node, path, pointer);
                 }
             }
             Value::List(items) => {

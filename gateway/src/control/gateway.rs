@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, Notify, watch};
 
 use super::listeners::Listeners;
 use super::swaps::Swaps;
-use crate::config::{Config, Watched};
+use crate::config::{Config, Fault, Watched};
 use crate::plugin::Engine;
 use crate::snapshot::{Builder, Published};
 use crate::state;
@@ -46,8 +46,10 @@ pub(super) struct Gateway {
 pub(super) struct Refused {
     /// What it depends on.
     pub(super) watched: Watched,
-    /// Why, as the log has it.
-    pub(super) why: String,
+    /// When.
+    pub(super) at: SystemTime,
+    /// Why: every fault. None while its plugins are compiled.
+    pub(super) why: Vec<Fault>,
 }
 
 #[derive(Debug)]

@@ -1,14 +1,14 @@
 //! The sockets of the configuration: bound by the control thread, one per worker, and kept over reloads.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{self, Config, Fault};
 use crate::server::listener::{self, Beside};
 use crate::server::{ListenerRuntime, Settings};
 use crate::telemetry::metrics::Metrics;
@@ -48,6 +48,20 @@ impl Bound {
     }
 }
 
+/// What a listener is served by, or what is wrong with its certificates.
+pub(super) fn runtime(
+    listener: &config::Listener,
+    address: SocketAddr,
+) -> Result<ListenerRuntime, String> {
+    let runtime = ListenerRuntime::new(listener.clone(), address);
+    runtime.map_err(|error| format!("rustls does not take the certificates: {error}"))
+}
+
+/// What is said of an address that cannot be bound.
+pub(super) fn cannot_listen(address: SocketAddr, why: &io::Error) -> String {
+    format!("cannot listen on {address}: {why}")
+}
+
 impl Listeners {
     /// Nothing open yet.
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
@@ -61,40 +75,48 @@ impl Listeners {
     /// Binds what the configuration names and is not open.
     ///
     /// # Errors
-    /// The first address that cannot be bound.
-    pub(super) fn prepare(&self, config: &Config, workers: usize) -> anyhow::Result<Bound> {
+    /// Every address that cannot be bound.
+    pub(super) fn prepare(&self, config: &Config, workers: usize) -> Result<Bound, Vec<Fault>> {
         let mut bound = Bound {
             new: Vec::new(),
             kept: Vec::new(),
         };
-        for listener in &config.listeners {
-            let name = &listener.name;
-            let runtime = |address| {
-                ListenerRuntime::new(listener.clone(), address)
-                    .map(|runtime| runtime.counted(self.metrics.listener(name)))
-                    .with_context(|| {
-                        format!("listener `{name}`: rustls does not take the certificates")
-                    })
-            };
-            let key = (name.clone(), listener.address);
-            match self.open.get(&key) {
-                Some(open) => {
-                    let previous = open.settings.load();
-                    let runtime = runtime(previous.address)?.succeeding(&previous);
-                    bound.kept.push((key, runtime));
-                }
-                None => {
-                    let beside = self.beside(listener.address, &bound);
-                    let sockets = listener::bind(listener.address, workers, beside);
-                    let sockets = sockets.with_context(|| {
-                        format!("listener `{name}`: cannot listen on {}", listener.address)
-                    })?;
-                    let address = sockets[0].local_addr()?;
-                    bound.new.push((key, runtime(address)?, sockets));
-                }
-            }
+        let mut faults = Vec::new();
+        for (listener, place) in config.listeners.iter().zip(&config.listener_places) {
+            let prepared = self.prepare_one(listener, workers, &mut bound);
+            faults.extend(prepared.err().map(|message| place.fault(message)));
         }
-        Ok(bound)
+        match faults.is_empty() {
+            true => Ok(bound),
+            false => Err(faults),
+        }
+    }
+
+    fn prepare_one(
+        &self,
+        listener: &config::Listener,
+        workers: usize,
+        bound: &mut Bound,
+    ) -> Result<(), String> {
+        let name = &listener.name;
+        let runtime = |address| {
+            let runtime = runtime(listener, address)?;
+            Ok::<_, String>(runtime.counted(self.metrics.listener(name)))
+        };
+        let key = (name.clone(), listener.address);
+        if let Some(open) = self.open.get(&key) {
+            let previous = open.settings.load();
+            let runtime = runtime(previous.address)?.succeeding(&previous);
+            bound.kept.push((key, runtime));
+            return Ok(());
+        }
+        let beside = self.beside(listener.address, bound);
+        let sockets = listener::bind(listener.address, workers, beside);
+        let sockets = sockets.map_err(|error| cannot_listen(listener.address, &error))?;
+        let address = sockets[0].local_addr();
+        let address = address.map_err(|error| cannot_listen(listener.address, &error))?;
+        bound.new.push((key, runtime(address)?, sockets));
+        Ok(())
     }
 
     /// Who may be there already: a listener of this process that has another name or address on the same port.

@@ -1,5 +1,6 @@
 //! Reloading: a new snapshot is built beside the old one and published in one step, or nothing changes.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use tokio::sync::futures::Notified;
 
 use super::gateway::{self, Gateway, Reloading, bounds, warn};
 use super::restart;
-use crate::config::{self, Compile, Config, Watched};
+use crate::config::{self, Compile, Config, Fault, Watched};
+use crate::message::text::hex;
 use crate::plugin::{Artifact, Components};
 use crate::snapshot::{BuildError, Reason, Refused, Replace, Snapshot};
 use crate::worker::Order;
@@ -60,11 +62,9 @@ impl Gateway {
                 tracing::info!(version = done.version, ms = done.milliseconds, plugins = ?done.plugins, "configuration reloaded");
             }
             Err(reasons) => {
-                for reason in reasons {
-                    if let Some(plugin) = &reason.plugin {
-                        self.metrics.swap(plugin, "refused");
-                        self.swaps.note(plugin, Err(reason.message.clone()));
-                    }
+                for (plugin, of_plugin) in by_plugin(reasons) {
+                    self.metrics.swap(plugin, "refused");
+                    self.swaps.note(plugin, Err(of_plugin));
                 }
                 if is_known {
                     tracing::debug!("the configuration is refused as before");
@@ -87,15 +87,16 @@ impl Gateway {
         let (why, is_known) = match attempt {
             Ok(Ok(_)) => (None, false),
             Ok(Err(reasons)) => {
-                let why = Some(joined(reasons));
-                let is_known = why == before;
-                (why, is_known)
+                let why: Vec<_> = reasons.iter().map(|reason| reason.fault.clone()).collect();
+                let is_known = before.as_ref() == Some(&why);
+                (Some(why), is_known)
             }
             Err(_) => (Some(before.unwrap_or_default()), false),
         };
+        let at = SystemTime::now();
         *refused = watched
             .zip(why)
-            .map(|(watched, why)| gateway::Refused { watched, why });
+            .map(|(watched, why)| gateway::Refused { watched, at, why });
         is_known
     }
 
@@ -118,12 +119,12 @@ impl Gateway {
                 (attempt, Some(watched))
             }
             Ok((Err(errors), watched)) => {
-                let reasons = errors.0.iter().map(|fault| Reason::from(fault.to_string()));
-                (Ok(Err(reasons.collect())), Some(watched))
+                let reasons = errors.0.into_iter().map(Reason::from).collect();
+                (Ok(Err(reasons)), Some(watched))
             }
             Err(panic) => {
                 let reason = format!("the loader failed: {panic}");
-                (Ok(Err(vec![reason.into()])), None)
+                (Ok(Err(vec![Fault::nowhere(reason).into()])), None)
             }
         };
         let is_known = self.remember(&attempt, watched);
@@ -146,8 +147,10 @@ impl Gateway {
         let result = attempted(replaced, &config)?;
         warn(&config);
         kept.iter().for_each(|kept| tracing::warn!("{kept}"));
-        let warnings = config.warnings.iter().map(ToString::to_string);
-        let warnings = warnings.chain(kept).collect();
+        // It is opened again by the thread that writes it, which tells the log alone.
+        let unwritable = super::check::access_log(&config);
+        let warnings = config.warnings.iter().chain(&unwritable);
+        let warnings = warnings.map(ToString::to_string).chain(kept).collect();
         Ok(result.map(|done| Done { warnings, ..done }))
     }
 
@@ -175,6 +178,7 @@ impl Gateway {
                 plugin = name,
                 version = done.version,
                 ms = done.milliseconds,
+                sha256 = self.sha256(name),
                 "plugin reloaded"
             ),
             Err(reasons) => {
@@ -186,6 +190,14 @@ impl Gateway {
             }
         }
         Some(result)
+    }
+
+    /// The hash of the version of a plugin that is in force.
+    fn sha256(&self, name: &str) -> String {
+        let snapshot = self.published.snapshot();
+        let mut plugins = snapshot.plugins.iter();
+        let linked = plugins.find(|linked| *linked.name == *name);
+        linked.map(|linked| hex(&linked.sha256)).unwrap_or_default()
     }
 
     async fn try_one(
@@ -294,11 +306,14 @@ impl Gateway {
         started: Instant,
     ) -> Result<Done, Refused> {
         let previous = self.published.snapshot();
-        let whole = |error: anyhow::Error| BuildError(vec![format!("{error:#}").into()]);
+        let refused = |faults: Vec<Fault>| {
+            let reasons = faults.into_iter().map(Reason::from);
+            BuildError(reasons.collect())
+        };
         let bound = reloading
             .listeners
             .prepare(&config, self.workers.len())
-            .map_err(whole)?;
+            .map_err(refused)?;
         reloading.builder.listen_at(bound.addresses());
         let snapshot = assemble(reloading, config.clone(), &previous, only, components).await?;
         self.state.resize(bounds(&config), config.plugins.keys());
@@ -357,8 +372,27 @@ fn attempted(replaced: Result<Done, Refused>, config: &Config) -> Attempt {
 
 /// All of them in one line.
 fn joined(reasons: &[Reason]) -> String {
-    let messages: Vec<_> = reasons.iter().map(|reason| &*reason.message).collect();
-    messages.join("; ").replace('\n', "; ")
+    let faults: Vec<_> = reasons
+        .iter()
+        .map(|reason| reason.fault.to_string())
+        .collect();
+    faults.join("; ").replace('\n', "; ")
+}
+
+/// What is wrong with each plugin, a line for each fault.
+fn by_plugin(reasons: &[Reason]) -> BTreeMap<&str, String> {
+    let mut by_plugin: BTreeMap<&str, String> = BTreeMap::new();
+    for reason in reasons {
+        let Some(plugin) = &reason.plugin else {
+            continue;
+        };
+        let told = by_plugin.entry(plugin).or_default();
+        if !told.is_empty() {
+            told.push('\n');
+        }
+        told.push_str(&reason.fault.to_string());
+    }
+    by_plugin
 }
 
 /// The plugins that are not what they were.

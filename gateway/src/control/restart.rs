@@ -8,11 +8,12 @@ use crate::config::{Admin, Config};
 /// Puts back in `config` what a running process cannot change. Each key for which it had to, as a message.
 pub(super) fn keep(config: &mut Config, running: &Config) -> Vec<String> {
     let mut said = Vec::new();
+    let mut kept = Vec::new();
     let (new, old) = (&mut config.server, &running.server);
     if new.workers != old.workers {
         said.push(stays("server.workers", &old.workers, &new.workers));
         new.workers = old.workers;
-        restore(&mut config.masked, &running.masked, "server", "workers");
+        kept.push(("server", "workers"));
     }
     if new.compile_cache != old.compile_cache {
         let shown = |cache: &Option<std::path::PathBuf>| match cache {
@@ -22,13 +23,12 @@ pub(super) fn keep(config: &mut Config, running: &Config) -> Vec<String> {
         let (was, is) = (shown(&old.compile_cache), shown(&new.compile_cache));
         said.push(stays("server.compile_cache", &was, &is));
         new.compile_cache.clone_from(&old.compile_cache);
-        let key = "compile_cache";
-        restore(&mut config.masked, &running.masked, "server", key);
+        kept.push(("server", "compile_cache"));
     }
     match (&mut config.admin, &running.admin) {
         (Some(new), Some(old)) => {
             for (key, message) in keep_address(new, old) {
-                restore(&mut config.masked, &running.masked, "admin", key);
+                kept.push(("admin", key));
                 said.push(message);
             }
         }
@@ -40,7 +40,13 @@ pub(super) fn keep(config: &mut Config, running: &Config) -> Vec<String> {
             });
             new.clone_from(old);
             put(&mut config.masked, "admin", running.masked.get("admin"));
+            config.origins.restore("admin", &running.origins);
         }
+    }
+    for (section, key) in kept {
+        restore(&mut config.masked, &running.masked, section, key);
+        let key = format!("{section}.{key}");
+        config.origins.restore(&key, &running.origins);
     }
     said
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::gateway::Gateway;
 use super::reload::{Done, Reasons};
 use crate::admin::Control;
-use crate::config::{Secret, Target};
+use crate::config::{Fault, Secret, Target};
 use crate::message::text::hex;
 
 impl Control for Gateway {
@@ -59,7 +59,22 @@ impl Control for Gateway {
     }
 
     fn config(&self) -> Value {
-        self.published.snapshot().config.masked.clone()
+        let snapshot = self.published.snapshot();
+        let config = &snapshot.config;
+        let refused = self.refused.lock();
+        let refused = refused.as_ref().filter(|refused| !refused.why.is_empty());
+        let refused = refused.map(|refused| {
+            json!({
+                "at": humantime::format_rfc3339_millis(refused.at).to_string(),
+                "faults": refused.why.iter().map(Fault::json).collect::<Vec<_>>(),
+            })
+        });
+        json!({
+            "version": snapshot.version,
+            "configuration": config.masked,
+            "origins": config.origins.of(&config.masked),
+            "refused": refused,
+        })
     }
 
     fn routes(&self) -> Value {
@@ -105,9 +120,10 @@ fn answer(result: Result<Done, Reasons>) -> Result<Value, Value> {
             "warnings": done.warnings,
         })),
         Err(reasons) => {
-            // A plugin has a line for each fault.
-            let lines = reasons.iter().flat_map(|reason| reason.message.lines());
-            let errors: Vec<_> = lines.collect();
+            let errors: Vec<_> = reasons
+                .iter()
+                .map(|reason| reason.fault.to_string())
+                .collect();
             Err(json!({ "outcome": "refused", "errors": errors }))
         }
     }

@@ -77,6 +77,7 @@ impl Parts {
             endpoint: record.endpoint,
             route: &self.route.name,
             error: record.error,
+            fallback: record.fallback,
             finished: record.finished,
             user_agent: field(header::USER_AGENT),
             referer: field(header::REFERER),

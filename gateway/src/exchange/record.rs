@@ -6,7 +6,7 @@ use std::time::Instant;
 use http::StatusCode;
 
 use crate::clock;
-use crate::message::error::ErrorKind;
+use crate::message::error::{Cause, ErrorKind};
 
 /// What is known of an exchange when it is over.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub struct Record {
     pub upstream: Option<(Instant, Instant)>,
     /// Why it failed: what was found first.
     pub error: Option<ErrorKind>,
+    /// Why the route's fallback answered, if it did.
+    pub fallback: Option<Cause>,
     /// Whether the last byte of the response was handed to the client's connection.
     pub finished: bool,
     /// Whether it is counted and logged.
@@ -42,6 +44,7 @@ impl Record {
             endpoint: None,
             upstream: None,
             error: None,
+            fallback: None,
             finished: false,
             is_told: false,
         }

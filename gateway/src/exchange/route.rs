@@ -1,37 +1,14 @@
-//! A route in force, and the links of its chain of plugins.
+//! A route in force.
 
 use std::sync::Arc;
 
-use crate::config;
+use super::decisions::Decisions;
+use super::link::{Link, Place};
+use crate::config::{self, When};
 use crate::message::media::ResponseTypes;
 use crate::message::phase::Phases;
 use crate::telemetry::log_gate::LogGate;
 use crate::telemetry::metrics::RouteMetrics;
-
-/// A plugin of a snapshot, in the order of its configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PluginId(pub usize);
-
-/// One of the configurations that a plugin was loaded with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FilterId(pub usize);
-
-/// A place in the chain of a route, in the order of requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place(pub usize);
-
-/// One plugin of a chain.
-#[derive(Debug, Clone, Copy)]
-pub struct Link {
-    /// Where it stands in the chain.
-    pub place: Place,
-    /// The plugin.
-    pub plugin: PluginId,
-    /// Which of the plugin's configurations.
-    pub filter: FilterId,
-    /// What that configuration asks for.
-    pub phases: Phases,
-}
 
 /// A route with everything it refers to resolved.
 #[derive(Debug)]
@@ -52,12 +29,14 @@ pub struct Route {
     pub response_stream: Vec<Link>,
     /// Those with a complete phase, in order.
     pub on_complete: Vec<Link>,
-    /// Whether one of them reads a body, held or in chunks.
-    pub reads_bodies: bool,
-    /// Which responses are meant by those that see their bodies.
-    pub response_types: Vec<ResponseTypes>,
-    /// What that comes to.
-    pub response_bodies: ResponseBodies,
+    /// Those with a `when`, in order, and what it asks.
+    pub conditions: Vec<(Place, Arc<When>)>,
+    /// Those that read a body, held or in chunks.
+    pub body_readers: Vec<Link>,
+    /// Those that see the bodies of responses, and which responses they mean.
+    pub response_types: Vec<(Place, ResponseTypes)>,
+    /// What that comes to where none of them is left out.
+    response_bodies: ResponseBodies,
     /// Its counters.
     pub metrics: Arc<RouteMetrics>,
     /// Protects the log from a flood of failures: clients cause as many as they like.
@@ -82,12 +61,11 @@ impl Route {
         metrics: Arc<RouteMetrics>,
     ) -> Self {
         let of_response = chain.iter().filter(|link| link.phases.reads_response());
-        let response_types: Vec<_> = of_response.map(types).collect();
-        let of_requests = chain.iter().any(|link| link.phases.reads_request());
-        let response_bodies = ResponseBodies {
-            read: !response_types.is_empty(),
-            exempt: response_types.iter().all(ResponseTypes::exempts),
-        };
+        let response_types: Vec<_> = of_response.map(|link| (link.place, types(link))).collect();
+        let whens = config.plugins.iter().map(|plugin| plugin.when.clone());
+        let conditions = whens
+            .enumerate()
+            .filter_map(|(at, when)| Some((Place(at), when?)));
         let links = |wanted: fn(Phases) -> bool| -> Vec<Link> {
             let wanted = chain.iter().filter(|link| wanted(link.phases));
             wanted.copied().collect()
@@ -102,13 +80,38 @@ impl Route {
             request_stream: links(Phases::request_stream),
             response_stream: reversed(Phases::response_stream),
             on_complete: links(Phases::complete),
-            reads_bodies: of_requests || response_bodies.read,
+            conditions: conditions.collect(),
+            body_readers: links(Phases::reads_bodies),
+            response_bodies: ResponseBodies::of(response_types.iter()),
             response_types,
-            response_bodies,
             config,
             metrics,
             failures: LogGate::new(),
         }
+    }
+}
+
+impl Route {
+    /// Whether plugins that are not left out see the bodies of responses.
+    pub fn response_bodies(&self, decisions: Decisions) -> ResponseBodies {
+        if decisions.keeps_all() {
+            return self.response_bodies;
+        }
+        let types = self.response_types.iter();
+        ResponseBodies::of(types.filter(|(place, _)| !decisions.leaves_out(*place)))
+    }
+}
+
+impl ResponseBodies {
+    fn of<'a>(types: impl Iterator<Item = &'a (Place, ResponseTypes)>) -> Self {
+        let none = Self {
+            read: false,
+            exempt: true,
+        };
+        types.fold(none, |all, (_, types)| Self {
+            read: true,
+            exempt: all.exempt && types.exempts(),
+        })
     }
 }
 

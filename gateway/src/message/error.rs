@@ -1,5 +1,9 @@
 //! The one vocabulary of failure: in the access log, the metrics and the spans. docs/errors.md has its table.
 
+use std::fmt;
+
+use http::StatusCode;
+
 /// Whose fault it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
@@ -11,6 +15,24 @@ pub enum Side {
     Plugin,
     /// The gateway's own, or its configuration's.
     Gateway,
+}
+
+/// Why the fallback of a route answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The upstream had no answer.
+    Failure(ErrorKind),
+    /// Its answer had this status.
+    Status(StatusCode),
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failure(kind) => f.write_str(kind.name()),
+            Self::Status(status) => f.write_str(status.as_str()),
+        }
+    }
 }
 
 /// Why an exchange or a sub-request failed.

@@ -129,6 +129,11 @@ impl Phases {
         self.has(Self::RESPONSE_BODY | Self::RESPONSE_STREAM)
     }
 
+    /// A body is to be seen, of either direction.
+    pub fn reads_bodies(self) -> bool {
+        self.reads_request() || self.reads_response()
+    }
+
     fn has(self, some: Self) -> bool {
         self.0 & some.0 != 0
     }

@@ -17,18 +17,21 @@ pub struct Artifact {
 }
 
 impl Artifact {
-    /// Reads a plugin's file; or what is wrong with it.
-    pub(super) fn read(plugin: &config::Plugin) -> Result<Self, String> {
+    /// Reads a plugin's file; or the key of its table that does not go with it, and why.
+    pub(super) fn read(plugin: &config::Plugin) -> Result<Self, (&'static str, String)> {
         let path = plugin.path.display();
         let bytes = file::read(&plugin.path, config::COMPONENT)
-            .map_err(|error| format!("path: cannot read {path}: {error}"))?;
+            .map_err(|error| ("path", format!("cannot read {path}: {error}")))?;
         let sha256: [u8; 32] = Sha256::digest(&bytes).into();
         match plugin.sha256 {
-            Some(pinned) if pinned != sha256 => Err(format!(
-                "{path}: its sha256 is {}, but the configuration pins {}",
-                hex(&sha256),
-                hex(&pinned)
-            )),
+            Some(pinned) if pinned != sha256 => {
+                let (is, pinned) = (hex(&sha256), hex(&pinned));
+                let message = format!(
+                    "{path}: its sha256 is {is}, but the configuration pins {pinned}; put the version back that was \
+                     pinned, or pin this one"
+                );
+                Err(("sha256", message))
+            }
             _ => Ok(Self {
                 plugin: plugin.name.clone(),
                 bytes,
@@ -46,7 +49,7 @@ impl Artifact {
                 "is a core WebAssembly module, not a component; build it for the target wasm32-wasip2",
             )
         } else if !self.bytes.starts_with(COMPONENT) {
-            Some("is not a WebAssembly component")
+            Some("is not a WebAssembly component; build one for the target wasm32-wasip2")
         } else {
             None
         }

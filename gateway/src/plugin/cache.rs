@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
-use crate::file::{self, Unreadable};
+use crate::file::{self, Unreadable, Writable};
 use crate::message::text::hex;
 
 /// The most bytes of all files; beyond it those go that were used last the longest ago.
@@ -29,18 +29,34 @@ pub(super) struct CompileCache {
     directory: PathBuf,
     /// What machine code is made for, as the engine tells it.
     kind: u64,
+    /// Whether it is only looked at.
+    read_only: bool,
 }
 
 impl CompileCache {
     /// In this directory, which is made, private to the user, if it is not there; for an engine of this kind.
     pub(super) fn open(directory: &Path, kind: impl Hash) -> io::Result<Self> {
         private_directory(directory)?;
+        Ok(Self::at(directory, kind, false))
+    }
+
+    /// As [`Self::open`], and changes nothing: the directory need not be there, if it could be made.
+    pub(super) fn look(directory: &Path, kind: impl Hash) -> io::Result<Self> {
+        match file::writable_directory(directory)? {
+            Writable::There => is_private(directory, rustix::process::geteuid().as_raw())?,
+            Writable::Absent => {}
+        }
+        Ok(Self::at(directory, kind, true))
+    }
+
+    fn at(directory: &Path, kind: impl Hash, read_only: bool) -> Self {
         let mut hasher = DefaultHasher::new();
         kind.hash(&mut hasher);
-        Ok(Self {
+        Self {
             directory: directory.to_owned(),
             kind: hasher.finish(),
-        })
+            read_only,
+        }
     }
 
     /// The machine code of a component, if it is there and whole. What else stands in its place goes.
@@ -50,14 +66,17 @@ impl CompileCache {
             Ok(bytes) => bytes,
             Err(Unreadable::Missing) => return None,
             Err(why) => {
-                remove(&path, &why.to_string());
+                self.remove(&path, &why.to_string());
                 return None;
             }
         };
         let digest: Vec<u8> = code.drain(..code.len().min(DIGEST)).collect();
         if Sha256::digest(&code)[..] != digest {
-            remove(&path, "it is not as it was written");
+            self.remove(&path, "it is not as it was written");
             return None;
+        }
+        if self.read_only {
+            return Some(code);
         }
         // Where the file system keeps no times, what goes first is left to chance.
         let used = OpenOptions::new().append(true).open(&path);
@@ -67,10 +86,26 @@ impl CompileCache {
 
     /// Keeps the machine code of a component. Where that fails, it is compiled again another time.
     pub(super) fn put(&self, component: &[u8; 32], code: &[u8]) {
+        if self.read_only {
+            return;
+        }
         let path = self.path(component);
         if let Err(error) = write(&path, code).and_then(|()| self.trim()) {
             tracing::warn!(path = %path.display(), %error, "the compile cache cannot be written");
         }
+    }
+
+    /// Removes what is no entry; its plugin is compiled again.
+    fn remove(&self, path: &Path, why: &str) {
+        if self.read_only {
+            return;
+        }
+        let removed = match fs::remove_file(path) {
+            Ok(()) => "removed".to_owned(),
+            Err(error) => format!("not removed ({error})"),
+        };
+        let path = path.display();
+        tracing::warn!("compile cache: {path} is {removed}: {why}");
     }
 
     fn path(&self, component: &[u8; 32]) -> PathBuf {
@@ -105,16 +140,6 @@ impl CompileCache {
     }
 }
 
-/// Removes what is no entry; its plugin is compiled again.
-fn remove(path: &Path, why: &str) {
-    let removed = match fs::remove_file(path) {
-        Ok(()) => "removed".to_owned(),
-        Err(error) => format!("not removed ({error})"),
-    };
-    let path = path.display();
-    tracing::warn!("compile cache: {path} is {removed}: {why}");
-}
-
 /// Puts a file in its place whole: its digest, then the machine code.
 fn write(path: &Path, code: &[u8]) -> io::Result<()> {
     let new = path.with_extension(format!("new-{}", std::process::id()));
@@ -134,15 +159,23 @@ fn write(path: &Path, code: &[u8]) -> io::Result<()> {
 /// write there.
 #[cfg(unix)]
 fn private_directory(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+    use std::os::unix::fs::DirBuilderExt;
 
-    let refuse = |why: String| Err(io::Error::other(why));
     let mut builder = std::fs::DirBuilder::new();
     if let Err(error) = builder.recursive(true).mode(0o700).create(path)
         && error.kind() != io::ErrorKind::AlreadyExists
     {
         return Err(error);
     }
+    is_private(path, None)
+}
+
+/// Whether a directory belongs to the `own` user, or else the one that files of this process belong to, and no other user
+/// can write there.
+fn is_private(path: &Path, own: impl Into<Option<u32>>) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+
+    let refuse = |why: String| Err(io::Error::other(why));
     // Of the link itself, if it is one.
     let found = std::fs::symlink_metadata(path)?;
     if found.file_type().is_symlink() {
@@ -159,7 +192,10 @@ fn private_directory(path: &Path) -> io::Result<()> {
             "others may write there (mode {mode:o}), and machine code is run from here; chmod go-w it, or name another directory"
         ));
     }
-    let own = own_user(path)?;
+    let own = match own.into() {
+        Some(own) => own,
+        None => own_user(path)?,
+    };
     if found.uid() != own {
         return refuse(format!(
             "belongs to the user {}, not to this process's user {own}, and machine code is run from here; name another directory",

@@ -40,8 +40,9 @@ impl Components {
     /// # Errors
     /// If the file is no component, could not be compiled, or has to be.
     pub fn open(&self, engine: &Engine, plugin: &config::Plugin) -> Result<Version, Unopened> {
-        let whole = |message: String| Unopened::Faulty(LoadError::whole(plugin, &message));
-        let artifact = Artifact::read(plugin).map_err(whole)?;
+        let faulty = |key, message: &str| Unopened::Faulty(LoadError::whole(plugin, key, message));
+        let whole = |message: String| faulty("path", &message);
+        let artifact = Artifact::read(plugin).map_err(|(key, message)| faulty(key, &message))?;
         let path = plugin.path.display();
         if let Some(mistaken) = artifact.mistaken() {
             return Err(whole(format!("{path}: {mistaken}")));

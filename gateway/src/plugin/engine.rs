@@ -41,6 +41,8 @@ const LOOK: Duration = Duration::from_millis(5);
 pub enum Place {
     /// In a child process of this binary, within `server.compile`.
     Apart,
+    /// As [`Place::Apart`], and nothing is kept of it: the compile cache is only read.
+    Nowhere,
     /// In this process, without limits: for a binary that is not the gateway's own, as a bench is.
     Here,
 }
@@ -89,9 +91,13 @@ impl Engine {
         };
         let kind = || wasmtime.precompile_compatibility_hash();
         let opened = compile_cache.map(|path| {
-            CompileCache::open(path, kind()).map_err(|error| {
+            let opened = match place {
+                Place::Nowhere => CompileCache::look(path, kind()),
+                Place::Apart | Place::Here => CompileCache::open(path, kind()),
+            };
+            opened.map_err(|error| {
                 let path = path.display();
-                format!("server.compile_cache: {path}: {error}; plugins are compiled again at every start")
+                format!("{path}: {error}; plugins are compiled again at every start")
             })
         });
         let (cache, warning) = match opened.transpose() {
@@ -116,7 +122,7 @@ impl Engine {
         }))
     }
 
-    /// Why there is no compile cache where there should be one.
+    /// Why there is no compile cache where `server.compile_cache` names one.
     pub fn warning(&self) -> Option<&str> {
         self.warning.as_deref()
     }
@@ -214,7 +220,7 @@ impl Engine {
             return Ok(compiled);
         }
         let code = match self.place {
-            Place::Apart => apart::compile(&artifact.bytes, limits, stop)?,
+            Place::Apart | Place::Nowhere => apart::compile(&artifact.bytes, limits, stop)?,
             Place::Here => self
                 .wasmtime
                 .precompile_component(&artifact.bytes)

@@ -14,7 +14,7 @@ use super::objection::Objection;
 use super::patience::Patience;
 use super::room::Room;
 use super::words::Words;
-use crate::config::{self, OnError};
+use crate::config::{self, Fault, OnError, Spot};
 use crate::exchange::FilterId;
 use crate::message::media::ResponseTypes;
 use crate::message::phase::{Phase, Phases};
@@ -84,9 +84,10 @@ impl Linked {
             .map(FilterId)
     }
 
-    /// What the operator should know of it, each a whole message.
-    pub fn warned(&self) -> impl Iterator<Item = String> {
-        self.warnings.iter().map(|warning| warning.of(&self.name))
+    /// What the operator should know of it.
+    pub fn warned(&self) -> impl Iterator<Item = Fault> {
+        let warnings = self.warnings.iter();
+        warnings.map(|warning| warning.in_files(&self.name, &|_| Spot::default()))
     }
 
     /// How many distinct configurations it was loaded with.

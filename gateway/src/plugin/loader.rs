@@ -21,6 +21,7 @@ use super::pool::Pool;
 use super::room::Lease;
 use super::typed;
 use super::wants::Wants;
+use super::within;
 use super::words::Words;
 use crate::config::{self, Grants, Secret};
 use crate::exchange::FilterId;
@@ -38,7 +39,11 @@ pub fn load(
     version: &Version,
 ) -> Result<Arc<Linked>, LoadError> {
     let in_file = |message: String| {
-        LoadError::whole(plugin, &format!("{}: {message}", plugin.path.display()))
+        LoadError::whole(
+            plugin,
+            "path",
+            &format!("{}: {message}", plugin.path.display()),
+        )
     };
     let compiled = version.compiled.clone();
     check(engine, &compiled, plugin, None)?;
@@ -155,9 +160,10 @@ fn check(
     let path = plugin.path.display();
     let in_file = |message: String| format!("{path}: {message}");
     let messages: Vec<_> = messages.into_iter().map(in_file).collect();
+    let key = granted.map_or("path", |_| "grants");
     Err(LoadError {
         plugin: plugin.name.clone(),
-        faults: objection::of_plugin(&messages),
+        faults: objection::of_plugin(key, &messages),
     })
 }
 
@@ -201,7 +207,8 @@ async fn try_out(
     shared: &Arc<Shared>,
     configs: &[(serde_json::Value, config::Written)],
 ) -> Tried {
-    let fault_of = |when, failure: &Failure| Objection::whole(&failed(shared, when, failure));
+    let fault_of =
+        |when, failure: &Failure| Objection::whole("path", &failed(shared, when, failure));
     let at_start = |failure: Failure| vec![fault_of("when it was instantiated", &failure)];
     let fresh = || new_instance(engine, component, shared);
     let mut instance = fresh().await.map_err(at_start)?;
@@ -235,8 +242,11 @@ async fn try_out(
         match outcome {
             Ok(wants) if taken.insert(config.to_string()) => {
                 let (_, unsure) = wants.missing(&shared.plugin);
-                if !unsure.is_empty() {
-                    warnings.extend(Refusal::of_wants(unsure).told(place, &shared.words));
+                let unsure = unsure.into_iter().map(|message| (String::new(), message));
+                let exceeding = within::exceeding(config, &schema, &shared.plugin);
+                let noted: Vec<_> = unsure.chain(exceeding).collect();
+                if !noted.is_empty() {
+                    warnings.extend(Refusal::of(noted).told(place, &shared.words));
                 }
                 filters.push(Filter {
                     config: config.clone(),

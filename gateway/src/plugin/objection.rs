@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::words::Words;
-use crate::config::{self, Written};
+use crate::config::{self, Fault, Spot, Written};
 use crate::message::text::line;
 
 /// The most faults of one configuration that are told.
@@ -28,12 +28,21 @@ pub struct LoadError {
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Objection {
-    /// Where the configuration is written that the plugin does not take; `None` if it is the plugin itself.
-    pub place: Option<String>,
+    /// What it is wrong with.
+    pub about: About,
     /// The key in it, as a dotted path; empty for the whole.
     pub key: String,
     /// What is wrong, and what would be right.
     pub message: String,
+}
+
+/// What something is wrong with.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum About {
+    /// A configuration of the plugin, which is written there.
+    Config(Spot),
+    /// The plugin itself, by the key of its table that decides it.
+    Plugin(&'static str),
 }
 
 impl fmt::Display for LoadError {
@@ -52,32 +61,51 @@ impl fmt::Display for LoadError {
 impl std::error::Error for LoadError {}
 
 impl LoadError {
-    /// What is wrong with a plugin itself.
-    pub(super) fn whole(plugin: &config::Plugin, message: &str) -> Self {
+    /// What is wrong with a plugin itself, which the `key` of its table decides.
+    pub(super) fn whole(plugin: &config::Plugin, key: &'static str, message: &str) -> Self {
         Self {
             plugin: plugin.name.clone(),
-            faults: vec![Objection::whole(message)],
+            faults: vec![Objection::whole(key, message)],
         }
+    }
+
+    /// Its faults, each with its place in the files: `place` tells that of a key of the plugin's table.
+    pub fn faults<'a>(
+        &'a self,
+        place: impl Fn(&str) -> Spot + 'a,
+    ) -> impl Iterator<Item = Fault> + 'a {
+        let faults = self.faults.iter();
+        faults.map(move |fault| fault.in_files(&self.plugin, &place))
     }
 }
 
 impl Objection {
     /// The whole message, of this plugin.
-    pub(super) fn of(&self, plugin: &str) -> String {
-        let place = self.place.iter();
-        let mut text: String = place.map(|place| format!("{place}: ")).collect();
-        text.push_str(&format!("plugin {plugin:?}: "));
-        if !self.key.is_empty() {
-            text.push_str(&format!("{}: ", self.key));
+    fn of(&self, plugin: &str) -> String {
+        self.in_files(plugin, &|_| Spot::default()).to_string()
+    }
+
+    /// As a fault of the files: `place` tells that of a key of the plugin's table.
+    pub(super) fn in_files(&self, plugin: &str, place: &dyn Fn(&str) -> Spot) -> Fault {
+        match &self.about {
+            About::Plugin(key) => match place(key) {
+                spot if spot.key.is_empty() => {
+                    spot.fault(format!("plugin {plugin:?}: {}", self.message))
+                }
+                spot => spot.fault(self.message.clone()),
+            },
+            About::Config(spot) => {
+                let colon = if self.key.is_empty() { "" } else { ": " };
+                let (key, message) = (&self.key, &self.message);
+                spot.fault(format!("plugin {plugin:?}: {key}{colon}{message}"))
+            }
         }
-        text.push_str(&self.message);
-        text
     }
 
     /// A fault of the plugin itself, in the gateway's words; they may quote the file.
-    pub(super) fn whole(message: &str) -> Self {
+    pub(super) fn whole(key: &'static str, message: &str) -> Self {
         Self {
-            place: None,
+            about: About::Plugin(key),
             key: String::new(),
             message: line(message, MESSAGE),
         }
@@ -85,10 +113,12 @@ impl Objection {
 }
 
 /// Faults of the plugin itself: the first of them, and how many there are more.
-pub(super) fn of_plugin(messages: &[String]) -> Vec<Objection> {
+pub(super) fn of_plugin(key: &'static str, messages: &[String]) -> Vec<Objection> {
     let shown = messages.iter().take(MOST);
-    let mut faults: Vec<_> = shown.map(|message| Objection::whole(message)).collect();
-    faults.extend(more(messages.len()).map(|message| Objection::whole(&message)));
+    let mut faults: Vec<_> = shown
+        .map(|message| Objection::whole(key, message))
+        .collect();
+    faults.extend(more(messages.len()).map(|message| Objection::whole(key, &message)));
     faults
 }
 
@@ -132,9 +162,10 @@ impl Refusal {
     /// The faults of the configuration that is written there.
     pub(super) fn told(&self, place: &Written, words: &Words) -> Vec<Objection> {
         match self {
+            Self::Failed(_) if place.may_be_unset("") => Vec::new(),
             Self::Failed(message) => vec![Objection {
-                place: Some(place.to_string()),
-                ..Objection::whole(message)
+                about: About::Config(place.spot().clone()),
+                ..Objection::whole("", message)
             }],
             Self::Faults(faults) => {
                 let told = |(key, message): &(String, String)| {
@@ -145,12 +176,13 @@ impl Refusal {
                         false => words.line(key, KEY),
                     };
                     Objection {
-                        place: Some(place.of(at)),
+                        about: About::Config(place.of(at)),
                         key,
                         message: words.line(message, MESSAGE),
                     }
                 };
-                faults.iter().map(told).collect()
+                let faults = faults.iter().filter(|(key, _)| !place.may_be_unset(key));
+                faults.map(told).collect()
             }
         }
     }
@@ -200,7 +232,7 @@ mod tests {
         let messages: Vec<_> = (0..100)
             .map(|number| format!("imports {number}\n"))
             .collect();
-        let told = of_plugin(&messages);
+        let told = of_plugin("path", &messages);
         assert_eq!(told.len(), MOST + 1);
         assert_eq!(told[0].message, "imports 0\\n");
         assert_eq!(told[MOST].message, "and 36 more");

@@ -141,10 +141,7 @@ mod tests {
     use super::*;
 
     fn fitted(schema: &Value, value: &str) -> Value {
-        let given = Given {
-            pointer: "/a/0/b~1c".to_owned(),
-            values: Vec::new(),
-        };
+        let given = Given::new("/a/0/b~1c", Vec::new());
         let config = json!({ "a": [{ "b/c": value, "d": value }] });
         let item = json!({ "properties": { "b/c": schema } });
         let schema = json!({

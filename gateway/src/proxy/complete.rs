@@ -38,7 +38,9 @@ pub fn start() -> (Completions, JoinHandle<()>) {
 /// Calls the `complete` phases of an exchange that is recorded already.
 async fn call(mut passage: Passage) {
     let route = passage.route.clone();
-    for link in &route.on_complete {
+    let wanted = route.on_complete.iter();
+    let decisions = passage.decisions;
+    for link in wanted.filter(|link| !decisions.leaves_out(link.place)) {
         let pool = passage.pool(*link);
         let Passage { held, exchange, .. } = &mut passage;
         pool.on_complete(*link, held, exchange).await;

@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, StatusCode};
 
 use super::answer::Source;
 use crate::error::Error;
-use crate::exchange::Parts;
+use crate::exchange::{Decisions, Parts, ResponseBodies};
 use crate::message::body::Outgoing;
 use crate::message::coding::{Decoded, Decoder, Limits, codings};
 use crate::message::head::ResponseHead;
@@ -19,18 +19,18 @@ const RESPONSE: u64 = 1 << 30;
 
 /// Asks the upstream for what the plugins of the route can read: a body that is not coded, and the whole of it unless
 /// there are types that pass by all of them.
-pub(super) fn ask(exchange: &mut Parts, has_body: bool) {
+pub(super) fn ask(exchange: &mut Parts, has_body: bool, bodies: ResponseBodies) {
     let headers = &mut exchange.request.headers;
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     let may_ask_again = exchange.request.method == Method::GET && !has_body;
-    if !(exchange.route.response_bodies.exempt && may_ask_again) {
+    if !(bodies.exempt && may_ask_again) {
         forget_range(exchange);
     }
 }
 
 /// Whether the upstream answered with a part of what a plugin must read whole, and is to be asked again without the
 /// range.
-pub(super) fn must_ask_again(exchange: &Parts, head: &ResponseHead) -> bool {
+pub(super) fn must_ask_again(exchange: &Parts, head: &ResponseHead, decisions: Decisions) -> bool {
     let route = &exchange.route;
     let is_part = [
         StatusCode::PARTIAL_CONTENT,
@@ -41,7 +41,9 @@ pub(super) fn must_ask_again(exchange: &Parts, head: &ResponseHead) -> bool {
     }
     let media = media(head);
     let mut types = route.response_types.iter();
-    types.any(|types| types.meant(media.as_ref()) != Meant::Passed)
+    types.any(|(place, types)| {
+        !decisions.leaves_out(*place) && types.meant(media.as_ref()) != Meant::Passed
+    })
 }
 
 /// Has the request ask for the whole (RFC 9110, section 14.2: a server may answer any range with it).

@@ -39,23 +39,28 @@ pub(super) struct Hop<'a> {
 }
 
 impl<'a> Hop<'a> {
-    /// What goes through a tunnel no plugin can read: where one must, none is asked for. What comes before an answer none
-    /// can edit: where one edits answers, nothing passes.
     #[inline]
-    pub(super) fn new(
-        exchange: &Parts,
-        connection: &'a Connection,
-        upgrade: Option<&'a Requested>,
-    ) -> Self {
-        let route = &exchange.route;
-        let unedited = route.on_response.is_empty() && route.response_stream.is_empty();
-        let takes = unedited && exchange.client.version == Version::HTTP_11;
+    pub(super) fn new(connection: &'a Connection, upgrade: Option<&'a Requested>) -> Self {
         Self {
-            upgrade: upgrade
-                .map(|upgrade| &upgrade.protocols)
-                .filter(|_| !route.reads_bodies),
-            interim: connection.interim().filter(|_| takes),
+            upgrade: upgrade.map(|upgrade| &upgrade.protocols),
+            interim: connection.interim(),
             via: connection.listener.config.via.as_ref(),
+        }
+    }
+
+    /// What goes through a tunnel no plugin can read: where one must, none is asked for. What comes before an answer none
+    /// can edit: where one edits answers, nothing passes. Plugins that are left out do neither.
+    #[inline]
+    fn beside_plugins(self, passage: &Passage) -> Self {
+        let (route, decisions) = (&passage.route, passage.decisions);
+        let edited =
+            decisions.keeps_any(&route.on_response) || decisions.keeps_any(&route.response_stream);
+        let takes = !edited && passage.client.version == Version::HTTP_11;
+        let reads = decisions.keeps_any(&route.body_readers);
+        Self {
+            upgrade: self.upgrade.filter(|_| !reads),
+            interim: self.interim.filter(|_| takes),
+            via: self.via,
         }
     }
 
@@ -76,7 +81,10 @@ pub(super) async fn send(
     body: Outgoing,
     hop: Hop<'_>,
     progress: &Progress,
-) -> Result<Answer, Box<Error>> {
+) -> Result<Answer, Box<Undelivered>> {
+    let hop = hop.beside_plugins(passage);
+    let decisions = passage.decisions;
+    let bodies = passage.route.response_bodies(decisions);
     let view = passage.view.clone();
     let upstream = view.upstream(upstream);
     let exchange = &mut *passage.exchange;
@@ -85,21 +93,83 @@ pub(super) async fn send(
         progress.forget(std::mem::take(&mut exchange.request.edited));
     }
     let client = &view.client;
-    let reads = exchange.route.response_bodies.read;
-    if reads {
-        decode::ask(exchange, !matches!(body, Outgoing::Empty));
+    if bodies.read {
+        decode::ask(exchange, !matches!(body, Outgoing::Empty), bodies);
     }
     let sending = attempt(exchange, upstream, client, body, hop, progress);
-    if !reads {
+    if !bodies.read {
         return sending.await;
     }
     let answer = sending.await?;
-    if !decode::must_ask_again(exchange, &answer.head) {
+    if !decode::must_ask_again(exchange, &answer.head, decisions) {
         return Ok(answer);
     }
     decode::forget_range(exchange);
     let again = attempt(exchange, upstream, client, Outgoing::Empty, hop, progress);
     Box::pin(again).await
+}
+
+/// Sends the request, as it was sent before, to another upstream.
+pub(super) async fn again(
+    passage: &mut Passage,
+    upstream: UpstreamId,
+    body: Outgoing,
+    hop: Hop<'_>,
+    progress: &Progress,
+) -> Result<Answer, Box<Undelivered>> {
+    let hop = hop.beside_plugins(passage);
+    let decisions = passage.decisions;
+    let bodies = passage.route.response_bodies(decisions);
+    let view = passage.view.clone();
+    let (upstream, client) = (view.upstream(upstream), &view.client);
+    let exchange = &mut *passage.exchange;
+    let answer = attempt(exchange, upstream, client, body, hop, progress).await?;
+    if !bodies.read || !decode::must_ask_again(exchange, &answer.head, decisions) {
+        return Ok(answer);
+    }
+    decode::forget_range(exchange);
+    attempt(exchange, upstream, client, Outgoing::Empty, hop, progress).await
+}
+
+/// A request without an answer, and what that means for another try.
+#[derive(Debug)]
+pub(super) struct Undelivered {
+    /// Why there is none.
+    pub(super) error: Error,
+    /// Whether a byte of it may have reached the upstream.
+    pub(super) sent: bool,
+    /// Its body, where nothing of it was taken.
+    pub(super) body: Option<Outgoing>,
+}
+
+impl Undelivered {
+    /// There is no endpoint to send it to.
+    #[cold]
+    fn nowhere(upstream: &Upstream, body: Outgoing) -> Box<Self> {
+        let name = upstream.name.to_string();
+        Box::new(Self {
+            error: Error::Connect(name, "no endpoint".to_owned()),
+            sent: false,
+            body: Some(body),
+        })
+    }
+}
+
+impl From<Box<Undelivered>> for Box<Error> {
+    fn from(undelivered: Box<Undelivered>) -> Self {
+        Self::new(undelivered.error)
+    }
+}
+
+impl From<Box<Error>> for Box<Undelivered> {
+    /// It did not even leave.
+    fn from(error: Box<Error>) -> Self {
+        Self::new(Undelivered {
+            error: *error,
+            sent: false,
+            body: None,
+        })
+    }
 }
 
 /// Sends the request once.
@@ -110,17 +180,16 @@ async fn attempt(
     body: Outgoing,
     hop: Hop<'_>,
     progress: &Progress,
-) -> Result<Answer, Box<Error>> {
+) -> Result<Answer, Box<Undelivered>> {
     if upstream.config.protocol == Protocol::H2 && media::is_grpc(&exchange.request.headers) {
         progress.may_take_its_time();
     }
     let picked = upstream.pick(client, None, &Tried::default());
-    let picked = picked.ok_or_else(|| {
-        let name = upstream.name.to_string();
-        Error::Connect(name, "no endpoint".to_owned())
-    })?;
+    let Some(picked) = picked else {
+        return Err(Undelivered::nowhere(upstream, body));
+    };
     let mark = upstream.mark(&picked, exchange.client.depth);
-    let mark = mark.map_err(|TooDeep| Error::Loop)?;
+    let mark = mark.map_err(|TooDeep| Box::new(Error::Loop))?;
     let address = picked.address;
     let times = Times {
         now: clock::recent(),
@@ -153,12 +222,14 @@ async fn attempt(
             let body = Source::Upstream(body);
             Ok(Answer { head, body })
         }
-        Err(error) => {
+        Err(mut error) => {
             span::failed(&span, error.kind);
-            Err(Box::new(match progress.fault() {
+            let (sent, body) = (error.sent, error.unsent.take());
+            let error = match progress.fault() {
                 Some(fault) => Error::of_request(fault),
                 None => explain(upstream, exchange, error),
-            }))
+            };
+            Err(Box::new(Undelivered { error, sent, body }))
         }
     }
 }

@@ -7,10 +7,11 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::response::Parts;
+use http::response;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::passage::Passage;
+use crate::exchange::Parts;
 use crate::message::headers;
 
 static STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -39,6 +40,12 @@ fn refusal(passage: &Passage) -> Option<HeaderValue> {
     (is_refused && is_call(asked.as_bytes())).then(|| asked.clone())
 }
 
+/// Whether the client asks in gRPC.
+pub(super) fn asks(exchange: &Parts) -> bool {
+    let kind = exchange.request.headers.get(CONTENT_TYPE);
+    exchange.client.method == Method::POST && kind.is_some_and(|kind| is_call(kind.as_bytes()))
+}
+
 /// Whether the content of a request is that of a call.
 fn is_call(kind: &[u8]) -> bool {
     const CALL: &[u8] = b"application/grpc";
@@ -51,7 +58,7 @@ fn is_call(kind: &[u8]) -> bool {
 
 /// Puts a refusal into words of gRPC: `head` and `body` are those of HTTP, and no body goes out.
 #[cold]
-pub(super) fn translate(head: &mut Parts, body: Option<Bytes>, kind: HeaderValue) {
+pub(super) fn translate(head: &mut response::Parts, body: Option<Bytes>, kind: HeaderValue) {
     let status = head.status;
     // Nothing of the body that there is no more.
     headers::edited(&mut head.headers);

@@ -9,11 +9,14 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::exchange::{Exchange, Link, Place};
+use crate::exchange::{Decisions, Exchange, Link, Place};
 use crate::message::phase::Phase;
 use crate::plugin::{HeldInstances, Pool};
 use crate::snapshot::{InForce, WorkerSnapshot};
 use crate::upstream::Client;
+
+/// Behind every link of a chain.
+pub(super) const LAST: Place = Place(usize::MAX);
 
 /// An exchange with what the plugins of its chain need. It has one owner from the head of the request to the last byte
 /// of the response. Its drop is the end: the exchange is recorded, and then its `complete` phases are called soon.
@@ -21,6 +24,8 @@ pub(super) struct Passage {
     pub(super) exchange: Exchange,
     /// How many links of the chain had their turn with the request: the response phases of the others are left out.
     pub(super) reached: usize,
+    /// Which links are left out, as their `when` was decided.
+    pub(super) decisions: Decisions,
     pub(super) held: HeldInstances,
     pub(super) snapshot: Rc<WorkerSnapshot>,
     pub(super) local: Rc<Local>,
@@ -32,15 +37,29 @@ impl Passage {
         Self {
             exchange,
             reached: 0,
+            decisions: Decisions::default(),
             held: HeldInstances::default(),
             snapshot,
             local,
         }
     }
 
-    /// Whether a link of the chain had its turn with the request.
+    /// The turn of the links up to this place has come: what their `when` asks is decided.
+    #[inline]
+    pub(super) fn decide(&mut self, upto: Place) {
+        if !self.exchange.route.conditions.is_empty() {
+            self.exchange.decide(&mut self.decisions, upto);
+        }
+    }
+
+    /// Whether a link of the chain takes no part in this exchange, since its `when` did not hold.
+    pub(super) fn leaves_out(&self, link: &Link) -> bool {
+        self.decisions.leaves_out(link.place)
+    }
+
+    /// Whether a link of the chain had its turn with the request, and takes part.
     pub(super) fn has_reached(&self, link: &Link) -> bool {
-        link.place.0 < self.reached
+        link.place.0 < self.reached && !self.leaves_out(link)
     }
 
     /// The link at this place had its turn.
@@ -63,6 +82,7 @@ impl Passage {
         Self {
             exchange: self.exchange.lend(),
             reached: self.reached,
+            decisions: self.decisions,
             held: std::mem::take(&mut self.held),
             snapshot: self.snapshot.clone(),
             local: self.local.clone(),
@@ -91,6 +111,13 @@ impl Drop for Passage {
         };
         if parts.phase == Phase::Complete || parts.route.on_complete.is_empty() {
             return;
+        }
+        // Links behind the one that answered take part in the end of an exchange, and their turn comes now.
+        if !parts.route.conditions.is_empty() {
+            parts.decide(&mut self.decisions, LAST);
+            if !self.decisions.keeps_any(&parts.route.on_complete) {
+                return;
+            }
         }
         parts.conclude_before_complete();
         parts.phase = Phase::Complete;

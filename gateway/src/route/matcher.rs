@@ -92,7 +92,7 @@ pub(super) fn cookie<'a>(subject: Subject<'a>, name: &str) -> Option<&'a [u8]> {
 }
 
 /// Whether the first value of a name, or that there is none, is as it must be.
-fn fits(pattern: &ValuePattern, value: Option<&[u8]>) -> bool {
+pub fn fits(pattern: &ValuePattern, value: Option<&[u8]>) -> bool {
     match (pattern, value) {
         (ValuePattern::Present(present), value) => value.is_some() == *present,
         (ValuePattern::Not(pattern), value) => !fits(pattern, value),

@@ -40,7 +40,8 @@ pub fn path(rewrite: &PathRewrite, from: &PathAndQuery) -> Result<Option<PathAnd
         })
 }
 
-fn made(rewrite: &PathRewrite, from: &str) -> Option<String> {
+/// What a rule makes of a path, before it is judged; none where the rule is about others.
+pub fn made(rewrite: &PathRewrite, from: &str) -> Option<String> {
     match rewrite {
         PathRewrite::Keep => None,
         // `OPTIONS *` asks for no path.

@@ -45,27 +45,44 @@ pub fn bind(
     let address = first.local_addr()?;
     let mut sockets = vec![first];
     for _ in 1..workers {
-        sockets.push(bind_one(address, Beside::Others)?);
+        sockets.push(bind_one(address, Beside::Others).map_err(told)?);
     }
     Ok(sockets)
 }
 
-/// What is said of an address that is taken.
+/// Whether one socket could listen at an address. It is bound for a moment, and no client can connect to it.
+///
+/// # Errors
+/// As [`bind`].
+pub fn try_bind(address: SocketAddr) -> io::Result<()> {
+    let bound = socket(address).and_then(|socket| socket.bind(&address.into()));
+    bound.map_err(told)
+}
+
+/// What is said of an address that cannot be had, with the remedy.
 pub fn told(error: io::Error) -> io::Error {
-    if error.kind() != io::ErrorKind::AddrInUse {
-        return error;
-    }
-    let message = format!("another process listens there; end it or choose another port ({error})");
-    io::Error::new(io::ErrorKind::AddrInUse, message)
+    let remedy = match error.kind() {
+        io::ErrorKind::AddrInUse => "another process listens there; end it or choose another port",
+        io::ErrorKind::AddrNotAvailable => {
+            "no interface of this machine has the address; write one that it has, or 0.0.0.0 or [::] for all"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "this user may not listen there; choose a port from 1024 on, or grant CAP_NET_BIND_SERVICE"
+        }
+        _ => return error,
+    };
+    io::Error::new(error.kind(), format!("{remedy} ({error})"))
+}
+
+fn socket(address: SocketAddr) -> io::Result<Socket> {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    Ok(socket)
 }
 
 fn bind_one(address: SocketAddr, beside: Beside) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    socket.set_reuse_address(true)?;
+    let socket = socket(address)?;
     socket.set_reuse_port(beside == Beside::Others)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;

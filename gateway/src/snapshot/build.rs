@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Snapshot;
-use crate::config::{self, Config, Match, Rewrite, Secret, Target};
+use crate::config::{self, Config, Fault, Match, Rewrite, Secret, Target};
 use crate::exchange::{Link, Place, PluginId, Route};
 use crate::message::depth::{self, Marks};
 use crate::message::media::ResponseTypes;
@@ -66,18 +66,20 @@ impl From<BuildError> for Refused {
 }
 
 /// One of the reasons.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Reason {
     /// The plugin that is at fault or refused what it got, if one did.
     pub plugin: Option<Arc<str>>,
-    /// A whole message.
-    pub message: String,
+    /// What is wrong, and where.
+    pub fault: Fault,
 }
 
-impl From<String> for Reason {
-    fn from(message: String) -> Self {
-        let plugin = None;
-        Self { plugin, message }
+impl From<Fault> for Reason {
+    fn from(fault: Fault) -> Self {
+        Self {
+            plugin: None,
+            fault,
+        }
     }
 }
 
@@ -85,7 +87,7 @@ impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, reason) in self.0.iter().enumerate() {
             let line = if index == 0 { "" } else { "\n" };
-            write!(f, "{line}{}", reason.message)?;
+            write!(f, "{line}{}", reason.fault)?;
         }
         Ok(())
     }
@@ -147,7 +149,7 @@ impl Builder {
     ) -> Result<Arc<Snapshot>, Refused> {
         let wanted = configurations(&config, &[]);
         let plugins = self.link(&config, wanted, previous, replace, components)?;
-        let access_log = self.access_log(&config.server.access_log)?;
+        let access_log = self.access_log(&config)?;
         let server = &config.server;
         self.engine
             .divide_memory(server.plugin_memory, config.plugins.keys());
@@ -169,7 +171,7 @@ impl Builder {
             version: self.version,
             router: Router::new(routes),
             no_route: Arc::new(Route::new(
-                no_route(),
+                no_route(&config),
                 &[],
                 |_| ResponseTypes::default(),
                 self.metrics.route("-"),
@@ -188,12 +190,11 @@ impl Builder {
     ///
     /// # Errors
     /// Every fault of every such plugin.
-    pub fn try_plugins(&self, faulty: &config::Faulty) -> Result<(), BuildError> {
-        let config = &faulty.config;
+    pub fn try_plugins(&self, examined: &config::Examined) -> Result<Vec<Arc<Linked>>, BuildError> {
+        let config = &examined.config;
         compiling(&self.engine, config.server.compile, |components| {
-            let wanted = configurations(config, &faulty.chained);
+            let wanted = configurations(config, &examined.chained);
             self.link(config, wanted, None, Replace::Changed, components)
-                .map(drop)
         })
     }
 
@@ -238,10 +239,14 @@ impl Builder {
             };
             match loaded {
                 Ok(plugin) => linked.push(plugin),
-                Err(error) => faults.push(Reason {
-                    plugin: Some(name.clone()),
-                    message: error.to_string(),
-                }),
+                Err(error) => {
+                    let place = |key: &str| config.place_of_plugin(name, key);
+                    let of_plugin = |fault| Reason {
+                        plugin: Some(name.clone()),
+                        fault,
+                    };
+                    faults.extend(error.faults(place).map(of_plugin));
+                }
             }
         }
         if faults.is_empty() {
@@ -269,7 +274,8 @@ impl Builder {
         pools
     }
 
-    fn access_log(&mut self, config: &config::AccessLog) -> Result<Arc<AccessLog>, BuildError> {
+    fn access_log(&mut self, whole: &Config) -> Result<Arc<AccessLog>, BuildError> {
+        let config = &whole.server.access_log;
         if let Some((present, log)) = &self.access_log
             && present == config
         {
@@ -277,16 +283,8 @@ impl Builder {
             return Ok(log.clone());
         }
         let log = AccessLog::start(config, &self.metrics).map_err(|error| {
-            let message = match &config.path {
-                config::AccessLogPath::File(path) => {
-                    format!(
-                        "server.access_log.path: cannot write {}: {error}",
-                        path.display()
-                    )
-                }
-                _ => format!("server.access_log: cannot be written: {error}"),
-            };
-            BuildError(vec![message.into()])
+            let fault = whole.unwritable_log(&error);
+            BuildError(vec![fault.into()])
         })?;
         self.access_log = Some((config.clone(), log.clone()));
         Ok(log)
@@ -361,8 +359,11 @@ fn compiling<T>(
             Err(Refused::Uncompiled(artifacts)) => artifacts,
         };
         let compile = components.compile(engine, artifacts, limits);
-        plugin::on_own_thread(compile)
-            .map_err(|error| BuildError(vec![format!("cannot compile: {error}").into()]))?;
+        plugin::on_own_thread(compile).map_err(|error| {
+            BuildError(vec![
+                Fault::nowhere(format!("cannot compile: {error}")).into(),
+            ])
+        })?;
     }
 }
 
@@ -377,7 +378,7 @@ fn kept(linked: &Arc<Linked>, previous: Option<&Snapshot>) -> Option<Vec<Arc<Poo
 type Wanted = BTreeMap<Arc<str>, Vec<(serde_json::Value, config::Written)>>;
 
 /// Every configuration of every plugin; `more` are steps of chains beside those of the routes. A plugin that no route
-/// uses is configured with its default all the same: a fault shows before a route needs it.
+/// uses is configured with its `config` all the same: a fault shows before a route needs it. It is not with nothing.
 fn configurations(config: &Config, more: &[config::RoutePlugin]) -> Wanted {
     let mut wanted = Wanted::new();
     let chains = config.routes.iter().flat_map(|route| &route.plugins);
@@ -388,6 +389,7 @@ fn configurations(config: &Config, more: &[config::RoutePlugin]) -> Wanted {
     for (name, plugin) in &config.plugins {
         let default = || {
             let place = config.plugin_places.get(name);
+            let place = place.filter(|_| config.has_default(name));
             place.map(|place| (plugin.config.clone(), place.clone()))
         };
         wanted
@@ -398,7 +400,7 @@ fn configurations(config: &Config, more: &[config::RoutePlugin]) -> Wanted {
 }
 
 /// The route of requests that match none.
-fn no_route() -> config::Route {
+fn no_route(config: &Config) -> config::Route {
     config::Route {
         name: "-".into(),
         listeners: Vec::new(),
@@ -407,6 +409,8 @@ fn no_route() -> config::Route {
         target: Target::Plugins,
         rewrite: Rewrite::default(),
         timeout: None,
+        errors: config.errors.clone(),
+        fallback: None,
         place: String::new(),
     }
 }

@@ -183,6 +183,7 @@ mod tests {
             endpoint: None,
             route: "",
             error,
+            fallback: None,
             finished: true,
             user_agent: None,
             referer: None,

@@ -59,6 +59,7 @@ pub struct RouteMetrics {
     duration: Histogram,
     bytes_in: Counter,
     bytes_out: Counter,
+    fallbacks: Counter,
 }
 
 /// What one plugin did, over all its versions.
@@ -135,6 +136,7 @@ impl Metrics {
             duration: Histogram::new(Duration::from_micros(100)),
             bytes_in: Counter::new(),
             bytes_out: Counter::new(),
+            fallbacks: Counter::new(),
         })
     }
 
@@ -237,6 +239,13 @@ impl RouteMetrics {
         self.duration.observe(duration);
         self.bytes_in.add(bytes_in);
         self.bytes_out.add(bytes_out);
+    }
+}
+
+impl RouteMetrics {
+    /// The fallback answered.
+    pub fn fallback(&self) {
+        self.fallbacks.add(1);
     }
 }
 

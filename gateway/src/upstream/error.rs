@@ -1,6 +1,6 @@
 //! Why a request has no answer.
 
-use crate::message::body::BodyFault;
+use crate::message::body::{BodyFault, Outgoing};
 use crate::message::error::ErrorKind;
 
 /// Why a request has no answer, and what that means for a repeat.
@@ -11,6 +11,8 @@ pub struct SendError {
     /// Whether a byte of the request may have reached the upstream: then only what is idempotent may go out again
     /// (RFC 9110, section 9.2.2).
     pub sent: bool,
+    /// The body, where nothing of it was taken.
+    pub unsent: Option<Outgoing>,
     /// What happened, for people.
     pub why: String,
 }
@@ -20,6 +22,7 @@ impl SendError {
         Self {
             kind,
             sent: false,
+            unsent: None,
             why: why.into(),
         }
     }
@@ -32,6 +35,11 @@ impl SendError {
     /// The body of the request broke before the answer came.
     pub(super) fn body(fault: BodyFault) -> Self {
         Self::new(fault.of_request(), fault.to_string())
+    }
+
+    /// The same, with the body, of which nothing was taken.
+    pub(super) fn with(self, unsent: Option<Outgoing>) -> Self {
+        Self { unsent, ..self }
     }
 
     /// The same, after a byte of the request went out.

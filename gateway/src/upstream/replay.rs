@@ -57,15 +57,7 @@ mod tests {
             (Method::PATCH, true, false),
             (Method::POST, false, true),
         ] {
-            let message = Message {
-                method: &method,
-                path: &path,
-                host: None,
-                headers: &headers,
-                mark: None,
-                upgrade: None,
-                interim: None,
-            };
+            let message = Message::new(&method, &path, &headers);
             let body = Outgoing::full(Bytes::from_static(b"held"));
             let request = Replayable::of(message, &body).unwrap();
             let error = SendError::new(ErrorKind::BadGateway, "reset").sent(sent);

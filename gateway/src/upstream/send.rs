@@ -70,9 +70,13 @@ pub async fn send(
             Some(connection) => (connection, true, now),
             None => {
                 let (endpoint, deadline) = (picked.endpoint(), times.deadline);
-                let opened = Box::pin(open(client, upstream, endpoint, deadline, pooled)).await;
-                let (connection, reused) = opened.map_err(counted(upstream))?;
-                (connection, reused, Instant::now())
+                match Box::pin(open(client, upstream, endpoint, deadline, pooled)).await {
+                    Ok((connection, reused)) => (connection, reused, Instant::now()),
+                    Err(error) => {
+                        let unsent = sending.take().and_then(Sending::into_body);
+                        return Err(counted(upstream)(error).with(unsent));
+                    }
+                }
             }
         };
         let again = || {
@@ -101,7 +105,10 @@ pub async fn send(
         match attempt.into_sending() {
             Some(unsent) if stale && !unsent.begun() => sending = Some(unsent),
             _ if stale && replayable => pooled = false,
-            _ => return Err(counted(upstream)(error)),
+            unsent => {
+                let unsent = unsent.and_then(Sending::into_body);
+                return Err(counted(upstream)(error).with(unsent));
+            }
         }
     }
 }
@@ -129,20 +136,32 @@ async fn send_h2(
     let shared = match client.shared(&picked) {
         Some(shared) => shared,
         None => {
-            let place = place(client, upstream, &picked, times.deadline).await;
-            let (_, place) = place.map_err(counted(upstream))?.split();
-            let opened = connect(upstream, &picked, times.deadline).await;
-            let io = opened.map_err(counted(upstream))?;
-            let opened = h2::Shared::open(io, picked.endpoint().clone(), place).await;
-            let shared = opened.map_err(counted(upstream))?;
-            client.share(&picked, shared.clone());
-            shared
+            let opened = open_h2(client, upstream, &picked, times.deadline).await;
+            match opened {
+                Ok(shared) => shared,
+                Err(error) => return Err(counted(upstream)(error).with(Some(body))),
+            }
         }
     };
     let sent = shared.send(upstream, picked, times, message, body).await;
     sent.inspect(|_| upstream.metrics.request())
         .map(|(head, body)| (head, ResponseBody::H2(Box::new(body))))
         .map_err(counted(upstream))
+}
+
+/// A connection of HTTP/2 to the endpoint, for all requests to it.
+async fn open_h2(
+    client: &Arc<Client>,
+    upstream: &Upstream,
+    picked: &Picked,
+    deadline: Option<Instant>,
+) -> Result<h2::Shared, SendError> {
+    let place = place(client, upstream, picked, deadline).await;
+    let (_, place) = place?.split();
+    let io = connect(upstream, picked, deadline).await?;
+    let shared = h2::Shared::open(io, picked.endpoint().clone(), place).await?;
+    client.share(picked, shared.clone());
+    Ok(shared)
 }
 
 /// Counts a failure for its upstream. What a client or a plugin did wrong with the body says nothing about it.

@@ -17,6 +17,7 @@ pub(crate) const NO_TIME: &str = "is zero, in which nothing can be answered";
 pub struct Config {
     /// How long all of it may take, within the time that the gateway gives the plugin: `250ms`, `2s`.
     #[serde(default = "two_seconds")]
+    #[schemars(extend("x-within" = "timeout"))]
     pub(crate) deadline: ConfigDuration,
     /// What to fetch.
     pub(crate) parts: Vec<PartConfig>,

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::HeaderValue;
 
+use super::answers::{Errors, Fallback, Respond};
+use super::conditions::When;
 use super::matcher::Match;
 use super::redirect::Redirect;
-use crate::config::{Template, Written};
+use crate::config::Written;
 
 /// `[[routes]]`.
 #[derive(Debug, Clone)]
@@ -26,6 +28,10 @@ pub struct Route {
     pub rewrite: Rewrite,
     /// Time for the whole exchange up to the last byte of the response; `None`: no limit.
     pub timeout: Option<Duration>,
+    /// What stands for its failures: its own pages, then those of the whole file.
+    pub errors: Errors,
+    /// What answers where the upstream does not.
+    pub fallback: Option<Box<Fallback>>,
     /// Where it stands in the files (`file:line`), for messages.
     pub place: String,
 }
@@ -37,8 +43,17 @@ pub struct RoutePlugin {
     pub plugin: Arc<str>,
     /// The configuration in force here: the route's own, else the plugin's default.
     pub config: serde_json::Value,
+    /// When it has its turn; `None`: always.
+    pub when: Option<Arc<When>>,
     /// Where it stands, for messages.
     pub place: Written,
+}
+
+impl RoutePlugin {
+    /// The configuration as it may be shown.
+    pub fn masked(&self) -> serde_json::Value {
+        self.place.mask(&self.config)
+    }
 }
 
 /// An upstream of a configuration, by index into [`Config::upstreams`](crate::config::Config::upstreams).
@@ -56,17 +71,6 @@ pub enum Target {
     Redirect(Redirect),
     /// Plugins alone: 404 if none of them answers.
     Plugins,
-}
-
-/// `routes.respond`.
-#[derive(Debug, Clone)]
-pub struct Respond {
-    /// The status (200).
-    pub status: StatusCode,
-    /// The header fields.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The body. `{name}` stands for a path parameter of the route; other braces are text, as in JSON.
-    pub body: Template<Arc<str>>,
 }
 
 /// `routes.rewrite`.

@@ -156,6 +156,7 @@ fn the_examples_together_are_a_sound_configuration() {
     write("cert.pem", &certified.cert.pem());
     write("key.pem", &certified.signing_key.serialize_pem());
     write("secret.txt", "secret\n");
+    write("sorry.html", "<p>Sorry\n");
     for plugin in ["auth.wasm", "limit.wasm", "transform.wasm"] {
         write(plugin, "");
     }

@@ -19,6 +19,7 @@ use super::super::reason::Reason;
 use super::super::table::{self, Table};
 use super::ties;
 
+pub(in crate::config) use values::any_value;
 pub(super) use values::regex;
 
 static WORDS: Words = Words {

@@ -84,6 +84,15 @@ impl Outgoing {
         }
     }
 
+    /// The same once more, where it is held in memory or there is none.
+    pub fn held(&self) -> Option<Self> {
+        match self {
+            Self::Empty => Some(Self::Empty),
+            Self::Full(bytes) => Some(Self::Full(bytes.clone())),
+            Self::Client(_) | Self::Edited(_) | Self::Decoded(_) | Self::Begun(_) => None,
+        }
+    }
+
     /// A body held in memory.
     pub fn full(bytes: Bytes) -> Self {
         if bytes.is_empty() {

@@ -14,7 +14,7 @@ use crate::message::phase::{Direction, Phase};
 use crate::plugin::{Flow, Linked};
 use crate::proxy::answer::Answer;
 use crate::proxy::decode;
-use crate::proxy::passage::Passage;
+use crate::proxy::passage::{LAST, Passage};
 use crate::proxy::stream::{self, Pipeline};
 
 /// Runs the request phases on the body that goes upstream. An answer, where a plugin gave one.
@@ -29,6 +29,7 @@ pub(in crate::proxy) async fn on_request(
     let route = &passage.exchange.route;
     passage.reached = route.links;
     if route.on_request.is_empty() && route.request_stream.is_empty() {
+        passage.decide(LAST);
         return Ok(None);
     }
     // Boxed, so that exchanges without plugins do not carry, and copy, the room for a plugin's call.
@@ -54,6 +55,10 @@ async fn call_on_request(
     clock::now();
     for link in &route.on_request {
         passage.reached = link.place.0;
+        passage.decide(link.place);
+        if passage.leaves_out(link) {
+            continue;
+        }
         let pool = snapshot.pool(link.plugin);
         if link.phases.request_body() {
             // Boxed, as plugins that hold are few.
@@ -71,6 +76,7 @@ async fn call_on_request(
         }
     }
     passage.reached = route.links;
+    passage.decide(LAST);
     *body = match request.is_done() {
         true => request.body,
         false => Box::pin(request.outgoing(passage)).await?,
@@ -159,7 +165,7 @@ impl RequestBody<'_> {
             false => self.none,
         };
         while let Some(link) = next(&mut self.streams, &meant) {
-            if none {
+            if none || passage.leaves_out(&link) {
                 continue;
             }
             self.decode(passage)?;

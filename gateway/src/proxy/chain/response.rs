@@ -225,6 +225,9 @@ impl InResponse<'_> {
         meant: impl Fn(&Link) -> bool,
     ) -> Result<(), Error> {
         while let Some(link) = next(&mut self.streams, &meant) {
+            if passage.leaves_out(&link) {
+                continue;
+            }
             let pool = passage.pool(link);
             if !self.reads(passage, link, pool.linked())? {
                 continue;

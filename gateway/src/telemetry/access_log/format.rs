@@ -42,6 +42,9 @@ pub(super) fn json(to: &mut Vec<u8>, line: &Line<'_>) {
     if let Some(error) = line.error {
         object.text("error", error.name());
     }
+    if let Some(cause) = line.fallback {
+        object.raw("fallback", format_args!("\"{cause}\""));
+    }
     object.raw("complete", format_args!("{}", line.finished));
     if let Some(agent) = line.user_agent {
         object.text("user_agent", &String::from_utf8_lossy(agent));
@@ -256,6 +259,7 @@ mod tests {
             endpoint: None,
             route: "r",
             error: None,
+            fallback: None,
             finished: true,
             user_agent: Some(b"a\"b\xff"),
             referer: Some(b"https://h/\"x"),

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
-use crate::message::error::{ErrorKind, Side};
+use crate::message::error::{Cause, ErrorKind, Side};
 
 /// One exchange.
 #[derive(Debug)]
@@ -40,6 +40,8 @@ pub struct Line<'a> {
     pub route: &'a str,
     /// The kind of failure.
     pub error: Option<ErrorKind>,
+    /// Why the fallback of the route answered, if it did.
+    pub fallback: Option<Cause>,
     /// Whether the last byte was handed over.
     pub finished: bool,
     /// User-Agent.

@@ -228,6 +228,17 @@ impl Metrics {
             ("gateway_response_body_bytes", "Bytes of response bodies"),
             bytes,
         )?;
+        let fallbacks = routes
+            .iter()
+            .map(|(route, metrics)| ([name(route)], metrics.fallbacks.sum()));
+        counters(
+            encoder,
+            (
+                "gateway_fallbacks",
+                "Exchanges that the fallback of their route answered",
+            ),
+            fallbacks.filter(|(_, count)| *count > 0),
+        )?;
         let errors = self.errors.sums().into_iter();
         let lines = errors.map(|(kind, count)| ([("kind", kind.to_owned())], count));
         counters(

@@ -41,6 +41,19 @@ pub(super) enum Length {
 }
 
 impl<'a> Message<'a> {
+    /// A message of an exchange that stands in no gateway yet, switches no protocol, and goes to the endpoint's own Host.
+    pub fn new(method: &'a Method, path: &'a PathAndQuery, headers: &'a HeaderMap) -> Self {
+        Self {
+            method,
+            path,
+            host: None,
+            headers,
+            mark: None,
+            upgrade: None,
+            interim: None,
+        }
+    }
+
     /// The message as it goes to an endpoint of this authority.
     pub(in crate::upstream) fn to(self, authority: &'a HeaderValue) -> Self {
         let host = self.host.or(Some(authority));
@@ -159,15 +172,11 @@ mod tests {
         for (name, value) in fields {
             headers.append(*name, HeaderValue::from_static(value));
         }
-        let message = Message {
-            method: &method,
-            path: &PathAndQuery::from_static("/a?b"),
-            host: Some(&HeaderValue::from_static("origin")),
-            headers: &headers,
-            mark: None,
-            upgrade: None,
-            interim: None,
-        };
+        let (path, host) = (
+            PathAndQuery::from_static("/a?b"),
+            HeaderValue::from_static("origin"),
+        );
+        let message = Message::new(&method, &path, &headers).to(&host);
         let mut out = Vec::new();
         message.write(message.length(body), false, &mut out);
         String::from_utf8(out).unwrap()
@@ -199,15 +208,8 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(TE, HeaderValue::from_static("trailers"));
         let upgrade = HeaderValue::from_static("a, b");
-        let mut message = Message {
-            method: &Method::POST,
-            path: &PathAndQuery::from_static("/"),
-            host: None,
-            headers: &headers,
-            mark: None,
-            upgrade: Some(&upgrade),
-            interim: None,
-        };
+        let path = PathAndQuery::from_static("/");
+        let mut message = Message::new(&Method::POST, &path, &headers);
         for (length, last, upgrade, expected) in [
             (Length::None, false, None, "connection: te\r\n"),
             (Length::None, true, None, "connection: close, te\r\n"),
@@ -266,15 +268,12 @@ mod tests {
             ("PROPFIND", false),
             ("post", false),
         ] {
-            let message = Message {
-                method: &Method::from_bytes(method.as_bytes()).unwrap(),
-                path: &PathAndQuery::from_static("/"),
-                host: None,
-                mark: None,
-                headers: &HeaderMap::new(),
-                upgrade: None,
-                interim: None,
-            };
+            let (sent, path) = (
+                Method::from_bytes(method.as_bytes()),
+                PathAndQuery::from_static("/"),
+            );
+            let (sent, headers) = (sent.unwrap(), HeaderMap::new());
+            let message = Message::new(&sent, &path, &headers);
             let full = Outgoing::Full(Bytes::from_static(b"abc"));
             assert_eq!(message.has_unexpected_body(&full), !reads, "{method}");
             assert!(!message.has_unexpected_body(&Outgoing::Empty), "{method}");

@@ -77,6 +77,16 @@ impl Sending {
         self.line
     }
 
+    /// Its body, where nothing of either was taken.
+    pub(in crate::upstream) fn into_body(self) -> Option<Outgoing> {
+        match self.body {
+            _ if self.begun => None,
+            None => Some(Outgoing::full(self.data)),
+            Some(body) if self.data.is_empty() => Some(body),
+            Some(_) => None,
+        }
+    }
+
     /// Whether a byte of it was written.
     pub(in crate::upstream) fn begun(&self) -> bool {
         self.begun

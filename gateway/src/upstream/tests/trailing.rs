@@ -64,15 +64,7 @@ async fn post(address: SocketAddr, path: &'static str) -> Result<(u16, Bytes, He
     }
     drop(send_frame);
     let (path, headers) = (PathAndQuery::from_static(path), HeaderMap::new());
-    let message = Message {
-        method: &Method::POST,
-        path: &path,
-        host: None,
-        headers: &headers,
-        mark: None,
-        upgrade: None,
-        interim: None,
-    };
+    let message = Message::new(&Method::POST, &path, &headers);
     let picked = upstream.pick(&client, None, &Tried::default()).unwrap();
     let body = Outgoing::Edited(body);
     let sent = send(&client, &upstream, picked, times(), message, body).await;

@@ -80,15 +80,7 @@ fn a_request_goes_over_http_2_and_the_next_over_the_same_connection() {
         headers.insert("content-length", HeaderValue::from_static("9"));
         for path in ["/one?a=b", "/two"] {
             let path = PathAndQuery::from_static(path);
-            let message = Message {
-                method: &Method::POST,
-                path: &path,
-                host: None,
-                headers: &headers,
-                mark: None,
-                upgrade: None,
-                interim: None,
-            };
+            let message = Message::new(&Method::POST, &path, &headers);
             let picked = upstream.pick(&client, None, &Tried::default()).unwrap();
             let body = Outgoing::full(Bytes::from_static(b"body"));
             let sent = send(&client, &upstream, picked, times(), message, body).await;
@@ -120,15 +112,7 @@ fn an_endpoint_where_nothing_listens_is_a_connect_failure_and_nothing_was_sent()
         let upstream = registered(&Registry::default(), &config, &Metrics::new(1));
         let client = Arc::new(Client::default());
         let (path, headers) = (PathAndQuery::from_static("/"), HeaderMap::new());
-        let message = Message {
-            method: &Method::GET,
-            path: &path,
-            host: None,
-            headers: &headers,
-            mark: None,
-            upgrade: None,
-            interim: None,
-        };
+        let message = Message::new(&Method::GET, &path, &headers);
         let picked = upstream.pick(&client, None, &Tried::default()).unwrap();
         let sent = send(
             &client,
@@ -198,15 +182,7 @@ fn a_connection_of_http_1_is_the_same_over_tls_and_is_kept() {
         let connection = Connection::over(io, &client, &upstream, picked.endpoint(), open);
         let (path, headers) = (PathAndQuery::from_static("/x"), HeaderMap::new());
         let authority = picked.authority.clone();
-        let message = Message {
-            method: &Method::GET,
-            path: &path,
-            host: Some(&authority),
-            headers: &headers,
-            mark: None,
-            upgrade: None,
-            interim: None,
-        };
+        let message = Message::new(&Method::GET, &path, &headers).to(&authority);
         let sending = Sending::new(message, Outgoing::Empty, false, Vec::new());
         let mut attempt = Attempt::new(&client, connection, sending, Instant::now(), None);
         let limit = Duration::from_secs(5);

@@ -178,6 +178,11 @@ fn came_from_outside(node: &Node) -> bool {
         }
 }
 
+/// What is to hold of a value that any text can be.
+pub(in crate::config) fn any_value(item: &Item<'_>) -> Option<ValuePattern> {
+    value(item, &ANY)
+}
+
 fn value(item: &Item<'_>, arriving: &Arriving) -> Option<ValuePattern> {
     let expected = "a string, { regex = \"..\" }, { present = true } or { not = \"..\" }";
     item.by_form(|form| match form {

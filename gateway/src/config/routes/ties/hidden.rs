@@ -218,15 +218,19 @@ impl<'a> Chains<'a> {
         missing.map(|link| format!("`{}`", link.plugin)).collect()
     }
 
-    /// The links of another route's chain that one does not have, or has with another configuration.
+    /// The links of another route's chain that one does not have, or has with another configuration or condition.
     fn missing(&self, route: usize, other: usize) -> impl Iterator<Item = &'a RoutePlugin> {
         let own = self.of[&route];
-        let is_there = |link: &RoutePlugin| {
-            own.iter()
-                .any(|own| own.plugin == link.plugin && own.config == link.config)
-        };
+        let is_there = |link: &RoutePlugin| own.iter().any(|own| is_as_strict(own, link));
         self.of[&other].iter().filter(move |link| !is_there(link))
     }
+}
+
+/// Whether a link has its turn with the same configuration whenever another has.
+fn is_as_strict(own: &RoutePlugin, link: &RoutePlugin) -> bool {
+    let written = |link: &RoutePlugin| link.when.as_ref().map(|when| when.written.clone());
+    let has_its_turn = own.when.is_none() || written(own) == written(link);
+    own.plugin == link.plugin && own.config == link.config && has_its_turn
 }
 
 /// Which routes each route hides, in the order they were found.

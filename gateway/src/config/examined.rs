@@ -1,34 +1,36 @@
-//! A configuration that is refused, and the plugins in it that can be tried all the same: so that one run names every
-//! mistake, theirs too.
+//! A configuration that is looked at, refused or not, and what of it can be tried all the same: so that one run names
+//! every mistake, those of its plugins too.
 
 use std::sync::Arc;
 
-use super::fault::Errors;
+use super::fault::Fault;
 use super::model::{Config, Plugin, RoutePlugin};
 use super::tree;
 use super::written::Written;
 
-/// Why a configuration is refused, and what is sound in it.
+/// What is wrong with a configuration, and what is sound in it.
 #[derive(Debug)]
-pub struct Faulty {
-    /// Every fault of the files.
-    pub errors: Errors,
-    /// Of it only the process and the plugins count, with the chains of its routes: what no fault touches.
+pub struct Examined {
+    /// Every fault of the files; none where they are sound.
+    pub errors: Vec<Fault>,
+    /// The configuration: what no fault touches.
     pub config: Config,
     /// Of the chains of routes that are not in the configuration, the same.
     pub chained: Vec<RoutePlugin>,
+    /// Variables and files that something else stood for, since they are not there.
+    pub unset: Vec<String>,
 }
 
-impl Faulty {
+impl Examined {
     /// Takes out what a fault touches. A file that could not be read (`complete` is false) may touch anything.
     pub(super) fn new(
-        errors: Errors,
+        errors: Vec<Fault>,
         mut config: Config,
         mut chained: Vec<RoutePlugin>,
         complete: bool,
     ) -> Self {
         let touched = |key: &str| {
-            let rests = errors.0.iter().map(|fault| fault.key.strip_prefix(key));
+            let rests = errors.iter().map(|fault| fault.key.strip_prefix(key));
             rests
                 .flatten()
                 .any(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
@@ -60,6 +62,7 @@ impl Faulty {
             errors,
             config,
             chained,
+            unset: Vec::new(),
         }
     }
 }

@@ -1,0 +1,11 @@
+//! What the gateway answers itself, wherever it may be said: `respond`, `errors`, `fallback`.
+
+mod errors;
+mod fallback;
+mod holes;
+mod message;
+mod respond;
+
+pub(super) use errors::errors;
+pub(super) use fallback::fallback;
+pub(super) use respond::respond;

@@ -1,0 +1,39 @@
+//! `[defaults]`: what stands for keys that routes do not give.
+//!
+//! A key here is read by the reader of routes: once for its faults, and again for each route without the key. So a key
+//! more is one more line in [`defaults`].
+
+use std::time::Duration;
+
+use super::super::description::Words;
+use super::super::item::Item;
+use super::super::table::Table;
+use super::super::tree::Entry;
+
+/// Keys of the contract that are to come.
+const LATER: [&str; 5] = ["retry", "cors", "compress", "limits", "errors"];
+
+static WORDS: Words = Words {
+    about: "What stands for a key that a route does not give. A route that gives the key has nothing of what stands here.",
+    keys: &[("timeout", "`timeout` of routes.")],
+    example: r#"
+[defaults]
+timeout = "30s"
+"#,
+};
+
+/// What stands for keys of routes.
+pub(in crate::config) fn defaults<'a>(table: &mut Table<'a>) -> Vec<&'a Entry> {
+    table.words(&WORDS);
+    timeout(table);
+    table.later(&LATER);
+    table.entries_asked()
+}
+
+/// `timeout`; `false` is none, where `[defaults]` has one.
+pub(super) fn timeout(table: &mut Table<'_>) -> Option<Duration> {
+    table.optional("timeout", |item: &Item<'_>| match item.is_false() {
+        true => None,
+        false => item.duration(),
+    })
+}

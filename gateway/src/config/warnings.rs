@@ -1,0 +1,126 @@
+//! What an operator should look at, though it can be served, and what no section alone can know.
+
+use super::item::Item;
+use super::model::{Config, HostRewrite, Listener, PathRewrite, Route, Target};
+use super::scope::Scope;
+use super::sections::Sections;
+use super::tree::{self, Value};
+use crate::message::headers::ClientFrom;
+
+/// Reports all of it.
+pub(super) fn report(scope: &Scope, sections: &Sections<'_>, config: &Config) {
+    // What seems unused may be used by what could not be read.
+    if !scope.is_complete() {
+        return;
+    }
+    unused(scope, sections);
+    let (listeners, routes) = (sections.items("listeners"), sections.items("routes"));
+    if listeners.len() != config.listeners.len() || routes.len() != config.routes.len() {
+        return;
+    }
+    for (index, (item, listener)) in listeners.iter().zip(&config.listeners).enumerate() {
+        trust(item, listener);
+        let serves = |route: &Route| serves_on(route, index);
+        if !config.routes.is_empty() && !config.routes.iter().any(serves) {
+            item.warn("no route serves on it: every request there is 404; name it in `listeners` of a route, or remove it");
+        }
+    }
+    for (item, route) in routes.iter().zip(&config.routes) {
+        circle(item, route, config);
+    }
+}
+
+/// What has a name that nothing refers to.
+fn unused(scope: &Scope, sections: &Sections<'_>) {
+    let kinds = [
+        (
+            "plugins",
+            "a plugin",
+            "no route uses it, so it is never called; name it in a chain, or remove it",
+        ),
+        (
+            "upstreams",
+            "an upstream",
+            "nothing is sent there: no route and no grant of a plugin names it; name it in one, or remove it",
+        ),
+        (
+            "secrets",
+            "a secret",
+            "nothing uses it: no grant names it and no `config` of a plugin has it in it; remove it",
+        ),
+    ];
+    for (section, kind, message) in kinds {
+        for item in sections.given(section) {
+            let Value::Table(entries) = &item.node.value else {
+                continue;
+            };
+            for entry in entries
+                .iter()
+                .filter(|entry| !scope.is_used(kind, &entry.key))
+            {
+                scope.warn(entry.at, &tree::join(section, &entry.key), message);
+            }
+        }
+    }
+}
+
+/// Whom a listener believes about who asks.
+fn trust(item: &Item<'_>, listener: &Listener) {
+    let place = |key: &str| item.place_of(key);
+    let warn = |(at, key): (_, String), message: String| item.scope.warn(at, &key, message);
+    if listener.trusted_proxies.is_empty() && listener.client_from == ClientFrom::Forwarded {
+        let message = "has no effect, since `trusted_proxies` names no proxy that is believed; name the networks of your \
+                       proxies there, or remove this";
+        warn(place("client_from"), message.to_owned());
+    }
+    let everyone = |network: &&ipnet::IpNet| network.prefix_len() == 0;
+    if let Some(network) = listener.trusted_proxies.iter().find(everyone) {
+        let message = format!(
+            "{network} is everyone: each client is believed about the address that it claims to have; name the networks \
+             of your proxies"
+        );
+        warn(place("trusted_proxies"), message);
+    }
+}
+
+/// A route whose requests come back to it.
+fn circle(item: &Item<'_>, route: &Route, config: &Config) {
+    let Target::Upstream(id) = &route.target else {
+        return;
+    };
+    let keeps_path = matches!(route.rewrite.path, PathRewrite::Keep);
+    let keeps_host = matches!(route.rewrite.host, HostRewrite::Preserve);
+    if !keeps_path || !(keeps_host || route.matcher.hosts.is_empty()) {
+        return;
+    }
+    let Some((_, upstream)) = config.upstreams.get_index(id.0) else {
+        return;
+    };
+    for endpoint in &upstream.endpoints {
+        let is_there = |listener: &Listener| {
+            let (own, other) = (listener.address, endpoint);
+            let everywhere = own.ip().is_unspecified() && other.ip().is_loopback();
+            own.port() == other.port() && (own.ip() == other.ip() || everywhere)
+        };
+        let Some(index) = config.listeners.iter().position(is_there) else {
+            continue;
+        };
+        // Another that serves there alone may be nearer there.
+        let is_other =
+            |other: &Route| other.listeners.contains(&index) && other.listeners != route.listeners;
+        if !serves_on(route, index) || config.routes.iter().any(is_other) {
+            continue;
+        }
+        let (at, key) = item.place_of("upstream");
+        let (name, listener) = (&upstream.name, &config.listeners[index].name);
+        let message = format!(
+            "the endpoint {endpoint} of `{name}` is the listener `{listener}` of this gateway: requests come back to this \
+             route, and are answered with 508 in the end; name another upstream, or other `listeners`"
+        );
+        item.scope.warn(at, &key, message);
+    }
+}
+
+fn serves_on(route: &Route, listener: usize) -> bool {
+    route.listeners.is_empty() || route.listeners.contains(&listener)
+}

@@ -1,0 +1,159 @@
+//! `gateway check`: everything that a start could fail at, all of it in one run, and nothing is changed by it.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::process::{Resource, getrlimit};
+
+use super::gateway::empty_state;
+use super::{cache_warning, listeners};
+use crate::config::{
+    self, AccessLogFormat, AccessLogPath, Config, Examined, Fault, RoutePlugin, Target,
+};
+use crate::file;
+use crate::plugin::{Engine, Linked, Place};
+use crate::server::listener;
+use crate::snapshot::{BuildError, Builder};
+use crate::telemetry::metrics::Metrics;
+
+/// Descriptors of a worker beside its sockets: its event loop, and what wakes it.
+const OF_WORKER: usize = 3;
+/// Descriptors of the process beside its workers: logs, files that are read, the admin listener.
+const OF_PROCESS: usize = 32;
+
+/// What a check found.
+#[derive(Debug)]
+pub struct Report {
+    /// Why a gateway would not start with this configuration.
+    pub errors: Vec<Fault>,
+    /// What an operator should look at.
+    pub warnings: Vec<Fault>,
+    /// Variables and files that something else stood for.
+    pub unset: Vec<String>,
+    /// The configuration, as far as it is sound.
+    pub config: Config,
+}
+
+/// Reads a configuration, compiles and configures its plugins, and looks whether this machine has what it names: addresses,
+/// the access log, the compile cache. Makes no file and listens nowhere.
+///
+/// With `allow_unset`, variables that are not set and files that are not there for `{ file = ".." }` are no faults.
+pub fn check(path: &Path, allow_unset: bool) -> Report {
+    let mut examined = config::examine(path, allow_unset);
+    let mut errors = std::mem::take(&mut examined.errors);
+    let config = &examined.config;
+    let mut warnings = config.warnings.clone();
+    match try_plugins(&examined, &mut warnings) {
+        Ok(linked) => {
+            warnings.extend(linked.iter().flat_map(|linked| linked.warned()));
+            if errors.is_empty() {
+                warnings.extend(unanswered(config, &linked));
+            }
+        }
+        Err(refused) => errors.extend(refused.0.into_iter().map(|reason| reason.fault)),
+    }
+    addresses(config, &mut errors, &mut warnings);
+    errors.extend(access_log(config));
+    errors.extend(descriptors(config));
+    let Examined { config, unset, .. } = examined;
+    Report {
+        errors,
+        warnings,
+        unset,
+        config,
+    }
+}
+
+fn try_plugins(
+    examined: &Examined,
+    warnings: &mut Vec<Fault>,
+) -> Result<Vec<Arc<Linked>>, BuildError> {
+    let config = &examined.config;
+    let metrics = Metrics::new(1);
+    let cache = config.server.compile_cache.as_deref();
+    let engine = Engine::new(Place::Nowhere, cache, 1, &metrics).map_err(|error| {
+        let message = format!("no plugin can be tried: {error}");
+        BuildError(vec![Fault::nowhere(message).into()])
+    })?;
+    warnings.extend(cache_warning(&engine, config));
+    let state = empty_state(config);
+    Builder::new(engine, metrics, state, 1).try_plugins(examined)
+}
+
+/// Routes with plugins alone, none of which is called before there is an answer.
+fn unanswered(config: &Config, linked: &[Arc<Linked>]) -> Vec<Fault> {
+    let may_answer = |step: &RoutePlugin| {
+        let linked = linked.iter().find(|linked| linked.name == step.plugin);
+        let phases =
+            linked.and_then(|linked| Some(linked.phases(linked.filter_for(&step.config)?)));
+        // One that is not known may.
+        phases.is_none_or(|phases| phases.request() || phases.reads_request())
+    };
+    let mut warnings = Vec::new();
+    for (index, route) in config.routes.iter().enumerate() {
+        if matches!(route.target, Target::Plugins) && !route.plugins.iter().any(may_answer) {
+            let place = config.origins.spot(&format!("routes[{index}].plugins"));
+            warnings.push(place.fault(
+                "none of these plugins is called for requests, so none answers: every request is 404; add one that does, \
+                 or `upstream`, `respond` or `redirect`",
+            ));
+        }
+    }
+    warnings
+}
+
+/// Binds every address for a moment. One that is in use may be so by the gateway that runs with this configuration.
+fn addresses(config: &Config, errors: &mut Vec<Fault>, warnings: &mut Vec<Fault>) {
+    let listeners = config.listeners.iter().zip(&config.listener_places);
+    let mut all: Vec<_> = listeners
+        .map(|(listener, place)| (listener.address, place.clone()))
+        .collect();
+    for (listener, place) in config.listeners.iter().zip(&config.listener_places) {
+        let runtime = listeners::runtime(listener, listener.address);
+        errors.extend(runtime.err().map(|message| place.fault(message)));
+    }
+    if let Some(admin) = &config.admin {
+        all.push((admin.address, config.origins.spot("admin.address")));
+    }
+    for (address, place) in all {
+        match listener::try_bind(address) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => warnings
+                .push(place.fault(format!(
+                "{address} is in use: by a gateway that runs, or a process beside which none starts"
+            ))),
+            Err(error) => errors.push(place.fault(listeners::cannot_listen(address, &error))),
+        }
+    }
+}
+
+/// Why the access log cannot be written, if it cannot.
+pub(super) fn access_log(config: &Config) -> Option<Fault> {
+    let log = &config.server.access_log;
+    let AccessLogPath::File(path) = &log.path else {
+        return None;
+    };
+    if matches!(log.format, AccessLogFormat::Off) {
+        return None;
+    }
+    let looked = match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        _ => file::writable(path),
+    };
+    looked.err().map(|error| config.unwritable_log(&error))
+}
+
+/// Each worker has sockets of its own.
+fn descriptors(config: &Config) -> Option<Fault> {
+    let workers = config.server.workers;
+    let needed = workers * (config.listeners.len() + OF_WORKER) + OF_PROCESS;
+    let most = getrlimit(Resource::Nofile).current?;
+    let place = config.origins.spot("server.workers");
+    (needed as u64 > most).then(|| {
+        place.fault(format!(
+            "{workers} workers and their listeners need {needed} file descriptors, and this process may have {most}; \
+             raise that (`ulimit -n`), or lower `workers`"
+        ))
+    })
+}
