@@ -49,6 +49,7 @@ mod isolation;
 mod linger;
 mod logs;
 mod loops;
+mod many_routes;
 mod paths;
 mod peers;
 mod poisoning;

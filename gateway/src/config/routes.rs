@@ -336,7 +336,7 @@ pub(super) fn check_together(
 ) {
     let items = sections.items("routes");
     listeners::unique_names(scope, &items);
-    ties::report(&items, routes, listeners.len());
+    ties::report(&items, routes);
     fields::report(&items, routes, listeners);
     slashes::report(&items, routes);
     slashes::warn_of_ways_around(&items, routes);

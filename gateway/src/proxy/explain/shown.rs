@@ -93,8 +93,8 @@ impl Display for Goes {
             } => {
                 let endpoints = endpoints.join(", ");
                 writeln!(f, "upstream {upstream} ({endpoints})")?;
-                let lines = request.iter();
-                lines.map(|line| writeln!(f, "  {}", Line(line))).collect()
+                let mut lines = request.iter();
+                lines.try_for_each(|line| writeln!(f, "  {}", Line(line)))
             }
             Self::Turns(arms) => {
                 let all: u64 = arms.iter().map(|arm| u64::from(arm.weight)).sum();
