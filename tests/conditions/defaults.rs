@@ -35,7 +35,7 @@ fn a_route_without_a_timeout_has_that_of_the_defaults() {
     assert!(ends("/own") >= milliseconds(400));
     assert!(ends("/none") >= milliseconds(1_000));
     // What is in force is shown, wherever it was given.
-    let shown = get(gateway.admin(), "/config", &[]).json();
+    let shown = &get(gateway.admin(), "/config", &[]).json()["configuration"];
     let timeouts = [0, 1, 2].map(|at| shown["routes"][at]["timeout"].to_string());
     assert_eq!(timeouts, ["\"200ms\"", "\"400ms\"", "false"]);
 }
