@@ -157,13 +157,13 @@ match = { path = "/orders/**", version = { header = "x-api-version", at_least = 
 upstream = "products"
 
 [[routes]]
-name = "orders-v2"
-match = { path = "/orders/**", version = { media_type = "version", equals = "2" } }
+name = "carts-v2"
+match = { path = "/carts/**", version = { media_type = "version", equals = "2" } }
 upstream = "products"
 
 [[routes]]
-name = "orders-2026"
-match = { path = "/orders/**", version = { query = "api-version", at_least = "2026-01-31" } }
+name = "bills-2026"
+match = { path = "/bills/**", version = { query = "api-version", at_least = "2026-01-31" } }
 upstream = "products"
 
 [[routes]]
