@@ -102,6 +102,20 @@ fn a_plugin_has_its_turn_where_all_of_its_when_holds() {
             ],
         ),
         (
+            "{ client = ['127.0.0.0/8'], cookies = { a = '1' }, headers = { x-a = { not = '1' } } }",
+            &[
+                ("GET", "/", &[("cookie", "b=2; a=1")], true),
+                ("GET", "/", &[("cookie", "a=1"), ("x-a", "2")], true),
+                ("GET", "/", &[("cookie", "a=1"), ("x-a", "1")], false),
+                ("GET", "/", &[("cookie", "a=2")], false),
+            ],
+        ),
+        ("{ client = ['10.0.0.0/8'] }", &[("GET", "/", &[], false)]),
+        (
+            "{ after = '2020-01-01T00:00:00Z', before = '2020-01-02T00:00:00Z' }",
+            &[("GET", "/", &[], false)],
+        ),
+        (
             "{ attributes = { 'a.b' = { present = false } } }",
             &[("GET", "/", &[], true)],
         ),

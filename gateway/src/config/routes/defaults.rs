@@ -3,22 +3,32 @@
 //! A key here is read by the reader of routes: once for its faults, and again for each route without the key. So a key
 //! more is one more line in [`defaults`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::answers;
 use super::super::description::Words;
 use super::super::item::Item;
+use super::super::model::Errors;
 use super::super::table::Table;
 use super::super::tree::Entry;
 
 /// Keys of the contract that are to come.
-const LATER: [&str; 5] = ["retry", "cors", "compress", "limits", "errors"];
+const LATER: [&str; 4] = ["retry", "cors", "compress", "limits"];
 
 static WORDS: Words = Words {
     about: "What stands for a key that a route does not give. A route that gives the key has nothing of what stands here.",
-    keys: &[("timeout", "`timeout` of routes.")],
+    keys: &[
+        ("timeout", "`timeout` of routes."),
+        (
+            "errors",
+            "`errors` of routes. Those at the top level stand behind them, as behind those of a route.",
+        ),
+    ],
     example: r#"
 [defaults]
 timeout = "30s"
+errors = { 504 = '{"error":"this takes too long"}' }
 "#,
 };
 
@@ -26,6 +36,7 @@ timeout = "30s"
 pub(in crate::config) fn defaults<'a>(table: &mut Table<'a>) -> Vec<&'a Entry> {
     table.words(&WORDS);
     timeout(table);
+    errors(table, &[]);
     table.later(&LATER);
     table.entries_asked()
 }
@@ -36,4 +47,14 @@ pub(super) fn timeout(table: &mut Table<'_>) -> Option<Duration> {
         true => None,
         false => item.duration(),
     })
+}
+
+/// `errors`, with the parameters of the route.
+pub(super) fn errors(table: &mut Table<'_>, params: &[Arc<str>]) -> Errors {
+    let errors = table.item_unshown("errors").map(|item| {
+        let (errors, shown) = answers::errors(&item, params);
+        table.show("errors", shown);
+        errors
+    });
+    errors.unwrap_or_default()
 }
