@@ -8,6 +8,7 @@ mod conditions;
 mod matcher;
 mod redirect;
 mod routes;
+mod upstream;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -34,6 +35,7 @@ pub use conditions::*;
 pub use matcher::*;
 pub use redirect::*;
 pub use routes::*;
+pub use upstream::UpstreamId;
 
 /// One whole configuration.
 #[derive(Debug, Clone)]
