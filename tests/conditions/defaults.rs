@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::recorder::Recorder;
 use crate::harness::{Configuration, Gateway, get};
+use crate::streams::gone;
 
 #[test]
 fn a_route_without_a_timeout_has_that_of_the_defaults() {
@@ -35,7 +36,25 @@ fn a_route_without_a_timeout_has_that_of_the_defaults() {
     assert!(ends("/own") >= milliseconds(400));
     assert!(ends("/none") >= milliseconds(1_000));
     // What is in force is shown, wherever it was given.
-    let shown = &get(gateway.admin(), "/config", &[]).json()["configuration"];
-    let timeouts = [0, 1, 2].map(|at| shown["routes"][at]["timeout"].to_string());
+    let shown = get(gateway.admin(), "/config", &[]).json();
+    let shown = |at: usize| shown["configuration"]["routes"][at]["timeout"].to_string();
+    let timeouts = [0, 1, 2].map(shown);
     assert_eq!(timeouts, ["\"200ms\"", "\"400ms\"", "false"]);
+}
+
+#[test]
+fn a_route_without_errors_has_those_of_the_defaults_before_those_of_the_file() {
+    let top = "errors = { 404 = 'file 404', 502 = 'file 502' }\n[defaults]\nerrors = { 502 = 'default 502' }";
+    let config = Configuration::new()
+        .upstream("gone", gone())
+        .route("default", "/default", "upstream = 'gone'")
+        .route("own", "/own", "upstream = 'gone'\nerrors = { 503 = 'own' }");
+    let gateway = Gateway::start(&format!("{top}\n{config}"));
+    for (path, said) in [
+        ("/default", "default 502"),
+        ("/own", "file 502"),
+        ("/none", "file 404"),
+    ] {
+        assert_eq!(get(gateway.listener("public"), path, &[]).text(), said);
+    }
 }

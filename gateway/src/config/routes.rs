@@ -260,11 +260,7 @@ fn failures(
     pages: &Errors,
     target: Option<&Target>,
 ) -> (Errors, Option<Box<Fallback>>) {
-    let errors = table.item_unshown("errors").map(|item| {
-        let (errors, shown) = answers::errors(&item, params);
-        table.show("errors", shown);
-        errors
-    });
+    let errors = defaults::errors(table, params);
     let fallback = table.optional_sub("fallback", |table| answers::fallback(table, names, params));
     let fallback = fallback.flatten();
     match (target, &fallback) {
@@ -280,10 +276,7 @@ fn failures(
         }
         _ => {}
     }
-    (
-        errors.unwrap_or_default().before(pages),
-        fallback.map(Box::new),
-    )
+    (errors.before(pages), fallback.map(Box::new))
 }
 
 /// Whether a route's `plugins` names one of its own: with those alone a route has somewhere to go.
