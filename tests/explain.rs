@@ -394,6 +394,10 @@ fn the_page_shows_what_is_said() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
         command.current_dir(root.join("config/examples"));
         let output = command.args(words(line)).output().unwrap();
-        assert_eq!(text(&output.stdout).trim_end(), expected.trim_end(), "{line}");
+        assert_eq!(
+            text(&output.stdout).trim_end(),
+            expected.trim_end(),
+            "{line}"
+        );
     }
 }
