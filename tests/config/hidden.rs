@@ -10,7 +10,11 @@ use super::{check, completed, directory, stderr};
 fn warned(routes: &[&str]) -> Vec<String> {
     let mut text =
         String::from("[plugins.auth]\npath = \"a.wasm\"\n[plugins.log]\npath = \"a.wasm\"\n");
-    for (name, lines) in ('a'..).zip(routes) {
+    for (index, lines) in routes.iter().enumerate() {
+        let name = match routes.len() {
+            ..=26 => char::from(b'a' + u8::try_from(index).unwrap()).to_string(),
+            _ => format!("r{index}"),
+        };
         text += &format!("[[routes]]\nname = \"{name}\"\nrespond = {{}}\nmatch = {lines}\n");
     }
     let directory = directory();
@@ -266,4 +270,22 @@ fn a_path_that_is_guarded_on_the_host_by_a_route_of_its_own_is_not_bypassed() {
     assert_warned(&routes, &[]);
     // A wildcard is behind the exact host, so that both are passed by there.
     assert_eq!(warned(&routes[..3]).len(), 2);
+}
+
+#[test]
+fn routes_that_are_too_many_to_compare_are_said_to_be_and_loaded_all_the_same() {
+    let alike = (0..3_000).map(|at| {
+        let (high, low) = (at / 256, at % 256);
+        format!(r#"{{ path = "/a", client = ["10.0.{high}.{low}/32"] }}"#)
+    });
+    let alike: Vec<String> = alike.collect();
+    let alike: Vec<&str> = alike.iter().map(String::as_str).collect();
+    assert_warned(
+        &alike,
+        &[
+            "5: routes[0]: there are too many routes like `r0` to compare each with each, so that ties and hidden routes among them may go unnamed; tell them apart by host, path or exact values",
+        ],
+    );
+    // A thousand of them are compared.
+    assert_warned(&alike[..1_000], &[]);
 }

@@ -4,6 +4,7 @@
 //! buckets of one shape. What the conditions of two routes decide is decided. What regular expressions leave open is a
 //! warning: the route whose name sorts first is taken then.
 
+mod budget;
 mod covers;
 mod hidden;
 mod meets;
@@ -14,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::super::item::Item;
 use super::super::model::{HostPattern, PathPattern, Predicates, Route, ValuePattern};
 use super::super::rank::{Rank, prefix_segments};
+use budget::Budget;
 use meets::Meeting;
 use pair::{Pair, literal};
 
@@ -36,7 +38,8 @@ type Ties = BTreeMap<(usize, usize), Meeting>;
 /// Reports every route that ties with an earlier one, and warns of those that hide others.
 pub(super) fn report(items: &[Item<'_>], routes: &[Option<Route>]) {
     let pairs = pair::all(routes);
-    for ((later, earlier), meeting) in ties(&pairs) {
+    let (ties, incomplete) = ties(&pairs);
+    for ((later, earlier), meeting) in ties {
         let (item, other) = (&items[later], &items[earlier]);
         let (one, two) = (quoted(item), quoted(other));
         let place = item.scope.show(other.node.at);
@@ -53,6 +56,9 @@ pub(super) fn report(items: &[Item<'_>], routes: &[Option<Route>]) {
             }
             Meeting::Never => {}
         }
+    }
+    if let Some(index) = incomplete {
+        budget::warn(&items[index]);
     }
     hidden::report(items, &pairs);
 }
@@ -107,28 +113,41 @@ impl<'a> Pair<'a> {
     }
 }
 
-fn ties(pairs: &[Pair<'_>]) -> Ties {
+/// What ties, and a route of those that are not all compared.
+fn ties(pairs: &[Pair<'_>]) -> (Ties, Option<usize>) {
     let mut buckets: HashMap<Shape<'_>, Vec<&Pair<'_>>> = HashMap::new();
     for pair in pairs {
         buckets.entry(pair.shape()).or_default().push(pair);
     }
-    let mut ties = Ties::new();
-    for bucket in buckets.into_values().filter(|bucket| bucket.len() > 1) {
-        let mut found = Found::default();
+    let mut buckets: Vec<_> = buckets.into_values().collect();
+    buckets.retain(|bucket| bucket.len() > 1);
+    // Small ones first, in the order of the files: one that is too large takes nothing from the others.
+    buckets.sort_by_key(|bucket| (bucket.len(), bucket[0].index));
+    let (mut ties, budget) = (Ties::new(), Budget::default());
+    for bucket in buckets {
+        let mut found = Found {
+            budget: &budget,
+            certain: BTreeMap::new(),
+            doubtful: BTreeMap::new(),
+        };
         found.compare(&bucket, true);
         found.add_to(&mut ties);
+        if budget.is_spent() {
+            return (ties, Some(bucket[0].index));
+        }
     }
-    ties
+    (ties, None)
 }
 
 /// What ties within a bucket: of each route the first that was found, since its remedy is that of the others, too.
-#[derive(Debug, Default)]
-struct Found {
+#[derive(Debug)]
+struct Found<'a> {
+    budget: &'a Budget,
     certain: BTreeMap<usize, usize>,
     doubtful: BTreeMap<usize, usize>,
 }
 
-impl Found {
+impl Found<'_> {
     fn add_to(self, ties: &mut Ties) {
         for (later, earlier) in self.certain {
             ties.insert((later, earlier), Meeting::Possible);
@@ -157,6 +176,9 @@ impl Found {
             for later in &pairs[at + 1..] {
                 self.pair(earlier, later);
             }
+            if self.budget.is_spent() {
+                return;
+            }
         }
     }
 
@@ -180,6 +202,9 @@ impl Found {
             for (_, other) in &open {
                 self.pair(other, pair);
             }
+            if self.budget.is_spent() {
+                return;
+            }
             open.push((text, pair));
         }
     }
@@ -189,12 +214,16 @@ impl Found {
             for other in others {
                 self.pair(one, other);
             }
+            if self.budget.is_spent() {
+                return;
+            }
         }
     }
 
     fn pair(&mut self, a: &Pair<'_>, b: &Pair<'_>) {
         let (earlier, later) = if a.index < b.index { (a, b) } else { (b, a) };
-        if earlier.index == later.index || self.certain.contains_key(&later.index) {
+        let is_known = earlier.index == later.index || self.certain.contains_key(&later.index);
+        if is_known || self.budget.spend().is_break() {
             return;
         }
         match earlier.meets(later) {

@@ -7,12 +7,14 @@ use regex::Regex;
 
 use super::super::super::model::{HostPattern, PathPattern, Segment};
 use super::super::super::rank::{Expression, Rank, prefix_segments};
+use super::budget::Budget;
 use super::pair::{Pair, literal};
 
 /// Pairs by host and path.
 #[derive(Debug, Default)]
 pub(super) struct Index<'a> {
     /// By the text of the host; that of a wildcard begins with a dot.
+    budget: Budget,
     hosts: HashMap<Option<&'a str>, Node<'a>>,
     /// By templates of hosts.
     templates: HashMap<&'a HostPattern, Node<'a>>,
@@ -43,6 +45,7 @@ struct Line<'a> {
     path: &'a PathPattern,
     /// What is asked for ranks above this.
     above: &'a Rank,
+    budget: &'a Budget,
 }
 
 impl<'a> Index<'a> {
@@ -57,6 +60,11 @@ impl<'a> Index<'a> {
         node.add(pair);
     }
 
+    /// What is left for comparisons.
+    pub(super) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     /// Calls `found` with the pairs above a rank that match all that this host with the path of `pair` does, until it
     /// breaks.
     pub(super) fn covering(
@@ -66,14 +74,15 @@ impl<'a> Index<'a> {
         above: &Rank,
         found: &mut impl FnMut(&'a Pair<'a>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        if self.hosts.is_empty() {
+        if self.hosts.is_empty() && self.templates.is_empty() {
             return ControlFlow::Continue(());
         }
-        let line = Line::new(pair, above);
+        let line = Line::new(pair, above, &self.budget);
         if let Some(node) = self.hosts.get(&None) {
             node.walk(&line, &line.segments, found)?;
         }
         for (template, node) in &self.templates {
+            self.budget.spend()?;
             if self::host(Some(template), host) {
                 node.walk(&line, &line.segments, found)?;
             }
@@ -140,9 +149,9 @@ fn covers_labels<'a>(wide: &[Segment], mut narrow: impl Iterator<Item = Option<&
 
 impl<'a> Node<'a> {
     pub(super) fn add(&mut self, pair: &'a Pair<'a>) {
-        let line = Line::new(pair, &pair.rank);
+        let (segments, ends) = segments(pair);
         let mut node = self;
-        for segment in line.segments {
+        for segment in segments {
             node = match segment {
                 Some(text) => node.literals.entry(text).or_default(),
                 None => node.param.get_or_insert_default(),
@@ -152,7 +161,7 @@ impl<'a> Node<'a> {
             (PathPattern::Regex(regex), Some(known)) => {
                 node.expressions.push((regex, known, pair));
             }
-            _ if line.ends => node.here.push(pair),
+            _ if ends => node.here.push(pair),
             _ => node.rest.push(pair),
         }
     }
@@ -161,9 +170,10 @@ impl<'a> Node<'a> {
     pub(super) fn covering(
         &self,
         pair: &Pair<'_>,
+        budget: &Budget,
         found: &mut impl FnMut(&'a Pair<'a>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        let line = Line::new(pair, &pair.rank);
+        let line = Line::new(pair, &pair.rank, budget);
         self.walk(&line, &line.segments, found)
     }
 
@@ -173,18 +183,24 @@ impl<'a> Node<'a> {
         left: &[Option<&str>],
         found: &mut impl FnMut(&'a Pair<'a>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        for pair in self.rest.iter().filter(|pair| pair.rank > *line.above) {
-            found(pair)?;
+        for pair in &self.rest {
+            line.budget.spend()?;
+            if pair.rank > *line.above {
+                found(pair)?;
+            }
         }
         for (regex, known, pair) in &self.expressions {
+            line.budget.spend()?;
             if pair.rank > *line.above && line.is_covered(regex, known) {
                 found(pair)?;
             }
         }
         let Some((segment, left)) = left.split_first() else {
-            let here = self.here.iter().filter(|_| line.ends);
-            for pair in here.filter(|pair| pair.rank > *line.above) {
-                found(pair)?;
+            for pair in self.here.iter().filter(|_| line.ends) {
+                line.budget.spend()?;
+                if pair.rank > *line.above {
+                    found(pair)?;
+                }
             }
             return ControlFlow::Continue(());
         };
@@ -199,22 +215,8 @@ impl<'a> Node<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn new(pair: &'a Pair<'_>, above: &'a Rank) -> Self {
-        let path = pair.path;
-        let (segments, ends): (Vec<_>, _) = match (path, &pair.expression) {
-            (PathPattern::Exact(path), _) => (path.split('/').skip(1).map(Some).collect(), true),
-            (PathPattern::Prefix(prefix), _) => {
-                (prefix_segments(prefix).map(Some).collect(), false)
-            }
-            (PathPattern::Template { segments, rest }, _) => {
-                (segments.iter().map(literal).collect(), !rest)
-            }
-            (PathPattern::Regex(_), Some(known)) => {
-                let segments = known.segments.iter().map(|text| Some(text.as_str()));
-                (segments.collect(), false)
-            }
-            (PathPattern::Any | PathPattern::Regex(_), _) => (Vec::new(), false),
-        };
+    fn new(pair: &'a Pair<'_>, above: &'a Rank, budget: &'a Budget) -> Self {
+        let (segments, ends) = segments(pair);
         let text = match &pair.expression {
             Some(known) => known.text.clone(),
             None => common(&segments),
@@ -223,8 +225,9 @@ impl<'a> Line<'a> {
             segments,
             ends,
             text,
-            path,
+            path: pair.path,
             above,
+            budget,
         }
     }
 
@@ -234,6 +237,22 @@ impl<'a> Line<'a> {
             PathPattern::Regex(own) if own.as_str() == regex.as_str() => true,
             _ => known.is_prefix && self.text.starts_with(&known.text),
         }
+    }
+}
+
+/// The segments of a path that every match has, and whether it ends after them.
+fn segments<'a>(pair: &'a Pair<'_>) -> (Vec<Option<&'a str>>, bool) {
+    match (pair.path, &pair.expression) {
+        (PathPattern::Exact(path), _) => (path.split('/').skip(1).map(Some).collect(), true),
+        (PathPattern::Prefix(prefix), _) => (prefix_segments(prefix).map(Some).collect(), false),
+        (PathPattern::Template { segments, rest }, _) => {
+            (segments.iter().map(literal).collect(), !rest)
+        }
+        (PathPattern::Regex(_), Some(known)) => {
+            let segments = known.segments.iter().map(|text| Some(text.as_str()));
+            (segments.collect(), false)
+        }
+        (PathPattern::Any | PathPattern::Regex(_), _) => (Vec::new(), false),
     }
 }
 

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use super::super::super::item::Item;
 use super::super::super::model::{PathPattern, RoutePlugin};
+use super::budget::{self, Budget};
 use super::covers::{self, Index, Node};
 use super::meets::{self, Meeting};
 use super::pair::Pair;
@@ -15,9 +16,15 @@ const MOST: usize = 10;
 /// Warns of every route that hides another.
 pub(super) fn report(items: &[Item<'_>], pairs: &[Pair<'_>]) {
     let mut warnings = BTreeMap::new();
-    let dead = unreachable(items, pairs, &mut warnings);
-    overturned(items, pairs, &dead, &mut warnings);
-    bypassed(items, pairs, &mut warnings);
+    let strong = strong(pairs);
+    let dead = unreachable(&strong, items, pairs, &mut warnings);
+    overturned(&strong, items, pairs, &dead, &mut warnings);
+    let are_compared = bypassed(items, pairs, &mut warnings);
+    if let Some(pair) = pairs.first()
+        && (strong.budget().is_spent() || !are_compared)
+    {
+        budget::warn(&items[pair.index]);
+    }
     for (index, messages) in warnings {
         for message in messages {
             items[index].warn(message);
@@ -48,11 +55,11 @@ fn strong<'a>(pairs: &'a [Pair<'a>]) -> Index<'a> {
 
 /// The routes all of whose pairs others take; and by which.
 fn unreachable(
+    strong: &Index<'_>,
     items: &[Item<'_>],
     pairs: &[Pair<'_>],
     warnings: &mut Warnings,
 ) -> BTreeMap<usize, usize> {
-    let strong = strong(pairs);
     let takes_all = |pair: &Pair<'_>, other: &Pair<'_>| {
         other.index != pair.index
             && meets::within(&pair.route.listeners, &other.route.listeners)
@@ -94,12 +101,12 @@ fn unreachable(
 
 /// Routes that `priority` puts before narrower ones.
 fn overturned(
+    strong: &Index<'_>,
     items: &[Item<'_>],
     pairs: &[Pair<'_>],
     dead: &BTreeMap<usize, usize>,
     warnings: &mut Warnings,
 ) {
-    let strong = strong(pairs);
     let mut hidden = Hidden::default();
     for pair in pairs.iter().filter(|pair| !dead.contains_key(&pair.index)) {
         let _done = strong.covering(pair.host, pair, &pair.rank, &mut |other| {
@@ -127,8 +134,10 @@ fn can_meet(a: &Pair<'_>, b: &Pair<'_>) -> bool {
         && meets::predicates(&a.matcher.predicates, &b.matcher.predicates) != Meeting::Never
 }
 
-/// Routes that take, for their hosts, what a route of less of a host has plugins for that they lack.
-fn bypassed(items: &[Item<'_>], pairs: &[Pair<'_>], warnings: &mut Warnings) {
+/// Routes that take, for their hosts, what a route of less of a host has plugins for that they lack. Whether all could be
+/// compared.
+fn bypassed(items: &[Item<'_>], pairs: &[Pair<'_>], warnings: &mut Warnings) -> bool {
+    let budget = Budget::default();
     let chains = Chains::of(pairs);
     let (mut of_hosts, mut all) = (Node::default(), Index::default());
     for pair in pairs {
@@ -142,7 +151,7 @@ fn bypassed(items: &[Item<'_>], pairs: &[Pair<'_>], warnings: &mut Warnings) {
         if pair.route.plugins.is_empty() || is_catch_all(pair.path) {
             continue;
         }
-        let _done = of_hosts.covering(pair, &mut |other| {
+        let _done = of_hosts.covering(pair, &budget, &mut |other| {
             if other.index != pair.index
                 && other.host != pair.host
                 && !hidden.is_full(other.index)
@@ -162,6 +171,7 @@ fn bypassed(items: &[Item<'_>], pairs: &[Pair<'_>], warnings: &mut Warnings) {
             "{own} takes on its hosts what {name} in {place} matches, since a host ranks before a path, and lacks {lacking} of its chain; add the same here, or set `match.priority` there"
         )
     });
+    !budget.is_spent() && !all.budget().is_spent()
 }
 
 fn is_catch_all(path: &PathPattern) -> bool {
