@@ -312,7 +312,7 @@ fn a_running_gateway_explains_by_what_is_in_force() {
     let origin = Origin::start();
     let gateway = Gateway::start(&shop(&origin));
     let ask = |body: &Json| {
-        let headers = [("host", "localhost"), ("content-type", "application/json")];
+        let headers = [("content-type", "application/json")];
         send(
             gateway.admin(),
             "POST",

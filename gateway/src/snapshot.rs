@@ -2,6 +2,7 @@
 
 mod build;
 mod published;
+mod resolve;
 
 use std::sync::Arc;
 

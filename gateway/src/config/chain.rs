@@ -46,7 +46,7 @@ pub(super) fn global(sections: &mut Sections<'_>, names: &Names, chains: &Chains
     let (pieces, shown) = pieces(&item, names);
     sections.show("chain", shown);
     let steps = chains.steps(pieces);
-    expect_short(&item, &steps);
+    expect_short(&item, steps.len());
     expect_plugin_before(&item, &steps);
     steps
 }
@@ -75,13 +75,29 @@ pub(super) fn of_route(
         chain.extend(defaults.chains.steps(own));
         shown
     });
-    expect_short(item, &chain);
+    expect_short(item, chain.len());
     expect_plugin_before(item, &chain);
     (resolve(chain, defaults), shown)
 }
 
-fn expect_short(item: &Item<'_>, steps: &[Step]) {
-    if steps.len() > LONGEST_CHAIN {
+/// `plugins` of an arm of a split: a list that follows the chain of its route, which has `before` plugins.
+pub(super) fn of_arm(
+    item: &Item<'_>,
+    names: &Names,
+    before: usize,
+    defaults: Defaults<'_>,
+) -> (Vec<RoutePlugin>, Json) {
+    let (own, shown) = pieces(item, names);
+    let own = defaults.chains.steps(own);
+    expect_short(item, before + own.len());
+    if before == 0 {
+        expect_plugin_before(item, &own);
+    }
+    (resolve(own, defaults), shown)
+}
+
+fn expect_short(item: &Item<'_>, length: usize) {
+    if length > LONGEST_CHAIN {
         item.fault(format!(
             "makes a chain of more than {LONGEST_CHAIN} plugins, the most that one may have"
         ));

@@ -55,7 +55,7 @@ impl Examined {
                 && are_sound(step.place.secrets())
         };
         for route in &mut config.routes {
-            route.plugins.retain(stays);
+            route.retain_steps(stays);
         }
         chained.retain(stays);
         Self {

@@ -4,9 +4,12 @@ mod defaults;
 mod fields;
 mod loops;
 pub(super) mod matcher;
+mod overrides;
 mod redirect;
 mod replacement;
 mod rewrite;
+mod slashes;
+mod split;
 mod target;
 mod ties;
 
@@ -28,14 +31,12 @@ use super::tree::Value;
 pub(super) use defaults::defaults;
 
 /// Keys of the contract that are to come.
-const LATER: [&str; 8] = [
-    "retry", "hedge", "mirror", "cache", "compress", "cors", "split", "split_on",
-];
+const LATER: [&str; 6] = ["retry", "hedge", "mirror", "cache", "compress", "cors"];
 
 static WORDS: Words = Words {
     about: "What happens to the requests that match: plugins, then an upstream or an answer. Two routes that can match \
-            the same request, and that nothing ranks, are an error. A route has one of `upstream`, `respond` and \
-            `redirect`, or plugins of its own that answer (404 where none of them does).",
+            the same request, and that nothing ranks, are an error. A route has one of `upstream`, `split`, \
+            `respond` and `redirect`, or plugins of its own that answer (404 where none of them does).",
     keys: &[
         (
             "name",
@@ -54,6 +55,14 @@ static WORDS: Words = Words {
             "Its own plugins, after those of the top-level `chain`.",
         ),
         ("upstream", "The upstream that requests go to."),
+        (
+            "split",
+            "Several upstreams that requests are split over: the arms of the split.",
+        ),
+        (
+            "split_on",
+            "What keeps a client on its arm. A request without it takes its turn, as all do unless this is given.",
+        ),
         ("respond", "The answer that the gateway gives itself."),
         ("redirect", "Where the client is sent instead."),
         ("rewrite", "What changes on the way to the upstream."),
@@ -61,6 +70,32 @@ static WORDS: Words = Words {
             "timeout",
             "The time for the whole exchange, up to the last byte of the response; `false` for none. Unless given, that of \
              `[defaults]`, or none.",
+        ),
+        (
+            "limits",
+            "What one request may take, in the place of the listener's `limits`.",
+        ),
+        (
+            "timeouts",
+            "How long the gateway waits for an endpoint, in the place of the upstream's `timeouts`.",
+        ),
+        (
+            "access_log",
+            "Whether the access log has a line for each exchange. `false`: for none. `\"failures\"`: for those at which \
+             the gateway or the upstream failed. All of them are counted in the metrics.",
+        ),
+        (
+            "tags",
+            "What the access log says of the route: `tags` in a line of JSON, `{tag.NAME}` in a template; also `GET \
+             /routes`. Up to 16, each a string of up to 256 bytes. They are no labels of metrics, each value of which \
+             would be a series of its own.",
+        ),
+        (
+            "encoded_slashes",
+            "What becomes of a path with `%2F`, which some servers read as part of a name and others as the end of it. \
+             `refuse`: 400. `keep`: it stays as it is, inside one segment, for the match, plugins and the upstream; a \
+             part of the segment that is `.`, `..` or empty is 400. Keep it only where the upstream does not decode it to \
+             find a place below.",
         ),
         (
             "errors",
@@ -78,8 +113,19 @@ plugins = ["auth", { name = "transform", config = { request = { set_headers = { 
 upstream = "products"
 rewrite = { strip_prefix = "/products", prefix = "/v2", host = "preserve" }
 timeout = "15s"
+timeouts = { connect = "500ms", first_byte = "5s", idle = "30s" }
+limits = { body = "50MiB" }
+access_log = "failures"
+tags = { team = "shop" }
 errors = { 502 = { status = 503, headers = { retry-after = "5" }, body = '{"error":"{reason}"}' }, 5xx = { file = "sorry.html" } }
 fallback = { respond = { status = 200, body = '{"products":[]}' }, on = ["connect", 502, 503, 504, "breaker"] }
+
+[[routes]]                        # Location and Set-Cookie of the answer as the client sees this gateway
+name = "files"
+match = { path = "/files/{name}" }
+upstream = "products"
+rewrite = { strip_segments = 1, prefix = "/data", location = "public", cookies = { domain = "example.com", path = "/", secure = true } }
+encoded_slashes = "keep"
 
 [[routes]]                        # not limited; groups of the expression stand in `to`
 name = "internal"
@@ -88,6 +134,12 @@ plugins = { skip = ["limit"], then = ["auth"] }
 upstream = "products"
 rewrite = { regex = "^/v([12])/(.*)", to = "/$2/v${1}", host = "products.internal" }
 fallback = { upstream = "idp" }
+
+[[routes]]                        # of 100 clients 5 go to the new version, and requests with the header
+name = "checkout"
+match = { path = "/checkout/**" }
+split = [{ upstream = "products", weight = 95 }, { name = "new", upstream = "idp", weight = 5, match = { methods = ["GET"], headers = { x-canary = "1" }, cookies = { canary = "1" }, query = { canary = { present = true } }, client = ["10.0.0.0/8"], after = "2026-01-01T00:00:00Z", before = "2027-01-01T00:00:00Z", version = { header = "x-api-version", at_least = "2" } }, plugins = ["auth"], rewrite = { prefix = "/v2" } }]
+split_on = "cookie:uid"
 
 [[routes]]                        # by header fields, cookies and query
 name = "beta"
@@ -105,13 +157,13 @@ match = { path = "/orders/**", version = { header = "x-api-version", at_least = 
 upstream = "products"
 
 [[routes]]
-name = "orders-v2"
-match = { path = "/orders/**", version = { media_type = "version", equals = "2" } }
+name = "baskets-v2"
+match = { path = "/baskets/**", version = { media_type = "version", equals = "2" } }
 upstream = "products"
 
 [[routes]]
-name = "orders-2026"
-match = { path = "/orders/**", version = { query = "api-version", at_least = "2026-01-31" } }
+name = "prices-2026"
+match = { path = "/prices/**", version = { query = "api-version", at_least = "2026-01-31" } }
 upstream = "products"
 
 [[routes]]
@@ -166,11 +218,22 @@ pub(super) fn route<'a>(
         let params = matcher.as_ref().map_or_else(Vec::new, Match::params);
         let has_plugins = given.as_ref().is_some_and(names_plugins);
         let (target, rewrite) = target::target(table, names, &params, has_plugins);
+        let around = split::Around {
+            names,
+            defaults,
+            params: &params,
+            before: chain.len(),
+            slashes: overrides::slashes(table),
+        };
+        let split = split::split(table, around, chained);
+        let target = target.or(split.map(Target::Split));
         let timeout = defaults::timeout(table);
+        let overrides = overrides::overrides(table);
         let (errors, fallback) = failures(table, names, &params, pages, target.as_ref());
         table.later(&LATER);
-        let (Some(name), Some(matcher), Some(target)) = (name, matcher, target) else {
+        let (Some(name), Some(matcher), Some(_)) = (name, matcher, &target) else {
             chained.extend(chain);
+            chained.extend(target.iter().flat_map(Target::steps).cloned());
             return None;
         };
         Some(Route {
@@ -178,9 +241,10 @@ pub(super) fn route<'a>(
             listeners,
             matcher,
             plugins: chain,
-            target,
+            target: target?,
             rewrite,
             timeout,
+            overrides,
             errors,
             fallback,
             place: item.scope.show(item.node.at),
@@ -265,7 +329,9 @@ pub(super) fn check_together(
 ) {
     let items = sections.items("routes");
     listeners::unique_names(scope, &items);
-    ties::report(&items, routes, listeners.len());
+    ties::report(&items, routes);
     fields::report(&items, routes, listeners);
+    slashes::report(&items, routes);
+    slashes::warn_of_ways_around(&items, routes);
     loops::report(&items, routes, listeners);
 }

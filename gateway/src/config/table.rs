@@ -126,6 +126,11 @@ impl<'a> Table<'a> {
         self.find(key).is_some() || self.scope.description().is_some()
     }
 
+    /// Whether nothing is given. A table that is described has all keys.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.scope.description().is_none()
+    }
+
     fn is_given(&self, key: &str) -> bool {
         self.entries.iter().any(|entry| entry.key == key)
     }
@@ -324,6 +329,22 @@ impl<'a> Table<'a> {
             one_is_given = true;
         }
         one_is_given
+    }
+
+    /// Keys that belong into another table, and what is said of them.
+    pub(super) fn misplaced(&mut self, keys: &[&'static str], where_to: &str) {
+        self.later.extend(keys);
+        for key in keys.iter().filter(|key| self.is_given(key)) {
+            self.fault(key, where_to);
+        }
+    }
+
+    /// Whether a key is given as this text, faulty or not.
+    pub(super) fn says(&self, key: &str, text: &str) -> bool {
+        let mut entries = self.entries.iter();
+        entries.any(|entry| {
+            entry.key == key && matches!(&entry.node.value, Value::Text(value) if value == text)
+        })
     }
 
     /// Reports every key that nobody asked for; how the table is shown.

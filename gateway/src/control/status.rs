@@ -36,8 +36,7 @@ impl Control for Gateway {
                 .filter(|route| {
                     route
                         .config
-                        .plugins
-                        .iter()
+                        .steps()
                         .any(|plugin| plugin.plugin == linked.name)
                 })
                 .map(|route| route.name.to_string())

@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::Parts;
 use crate::clock;
+use crate::config::RouteLog;
 use crate::message::error::ErrorKind;
 use crate::telemetry::access_log::Line;
 use crate::telemetry::span;
@@ -42,6 +43,9 @@ impl Parts {
         self.route
             .metrics
             .record(record.status, duration, record.bytes_in, record.bytes_out);
+        if let Some(arm) = &self.route.arm {
+            arm.metrics.record(record.status, duration);
+        }
         self.log(duration);
     }
 
@@ -53,7 +57,8 @@ impl Parts {
 
     fn log(&self, duration: Duration) {
         let log = &self.view.log;
-        if log.is_off() {
+        let overrides = &self.route.config.overrides;
+        if log.is_off() || overrides.access_log == RouteLog::Off {
             return;
         }
         let (client, record) = (&self.client, &self.record);
@@ -76,12 +81,15 @@ impl Parts {
                 .map(|(sent, answered)| answered.saturating_duration_since(sent)),
             endpoint: record.endpoint,
             route: &self.route.name,
+            arm: self.route.arm.as_ref().map(|arm| &*arm.name),
             error: record.error,
             fallback: record.fallback,
             finished: record.finished,
             user_agent: field(header::USER_AGENT),
             referer: field(header::REFERER),
             attributes: self.attributes.all(),
+            tags: &overrides.tags,
+            failures_only: overrides.access_log == RouteLog::Failures,
         });
     }
 }

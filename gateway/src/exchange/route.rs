@@ -7,8 +7,9 @@ use super::link::{Link, Place};
 use crate::config::{self, When};
 use crate::message::media::ResponseTypes;
 use crate::message::phase::Phases;
+use crate::route::{Split, Subject};
 use crate::telemetry::log_gate::LogGate;
-use crate::telemetry::metrics::RouteMetrics;
+use crate::telemetry::metrics::{ArmMetrics, RouteMetrics};
 
 /// A route with everything it refers to resolved.
 #[derive(Debug)]
@@ -41,6 +42,28 @@ pub struct Route {
     pub metrics: Arc<RouteMetrics>,
     /// Protects the log from a flood of failures: clients cause as many as they like.
     pub failures: LogGate,
+    /// Of a split, what requests have in place of this route.
+    pub arms: Option<Box<Arms>>,
+    /// Which arm of a split this is.
+    pub arm: Option<Arm>,
+}
+
+/// The arms of a split.
+#[derive(Debug)]
+pub struct Arms {
+    /// The choice between them.
+    pub split: Split,
+    /// Each as a route of its own, with the name and the counters of the one that is split.
+    pub routes: Vec<Arc<Route>>,
+}
+
+/// An arm of a split.
+#[derive(Debug)]
+pub struct Arm {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its counters.
+    pub metrics: Arc<ArmMetrics>,
 }
 
 /// Whether plugins of a route see the bodies of responses.
@@ -87,6 +110,17 @@ impl Route {
             config,
             metrics,
             failures: LogGate::new(),
+            arms: None,
+            arm: None,
+        }
+    }
+
+    /// The route as it is for this request, which matches it: the one arm of a split.
+    #[inline]
+    pub fn of_request<'a>(self: &'a Arc<Self>, subject: Subject<'_>) -> &'a Arc<Self> {
+        match &self.arms {
+            None => self,
+            Some(arms) => &arms.routes[arms.split.choose(subject)],
         }
     }
 }

@@ -30,7 +30,8 @@ pub(super) fn target(exchange: &mut Parts) -> Result<Obtained, Error> {
         }
         (None, Target::Respond(configured)) => respond(configured, exchange)?,
         (None, Target::Redirect(configured)) => redirect(configured, exchange)?,
-        (None, Target::Plugins) => return Err(Error::NoAnswer),
+        // A split has led to one of its arms before.
+        (None, Target::Plugins | Target::Split(_)) => return Err(Error::NoAnswer),
     };
     Ok(Obtained::Answer(Box::new(answer)))
 }

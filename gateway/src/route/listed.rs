@@ -1,12 +1,13 @@
 //! Routes as those see them who ask which there are.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::unmet;
-use crate::config::{self, Config, HostPattern, PathPattern, Segment, Target};
+use crate::config::{self, Arm, Config, HostPattern, PathPattern, Segment, Target};
 use crate::message::text::Line;
 
 /// One route.
@@ -30,6 +31,8 @@ pub struct Listed {
     pub chain: Vec<String>,
     /// Where it leads.
     pub target: Json,
+    /// What it is marked with.
+    pub tags: BTreeMap<String, String>,
 }
 
 impl Listed {
@@ -40,6 +43,7 @@ impl Listed {
         let listeners = listeners.map(|index| config.listeners[*index].name.to_string());
         let paths = matcher.paths.iter().filter_map(path);
         let chain = route.plugins.iter();
+        let tags = route.overrides.tags.iter();
         Self {
             name: route.name.to_string(),
             place: route.place.clone(),
@@ -50,6 +54,9 @@ impl Listed {
             priority: matcher.priority,
             chain: chain.map(|step| step.plugin.to_string()).collect(),
             target: target(config, &route.target),
+            tags: tags
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect(),
         }
     }
 }
@@ -93,6 +100,17 @@ fn target(config: &Config, target: &Target) -> Json {
         Target::Upstream(upstream) => json!({ "upstream": name(upstream) }),
         Target::Respond(respond) => json!({ "respond": respond.status.as_u16() }),
         Target::Redirect(redirect) => json!({ "redirect": redirect.written }),
+        Target::Split(split) => {
+            let arm = |arm: &Arm| {
+                json!({
+                    "name": &*arm.name,
+                    "upstream": name(&arm.upstream),
+                    "weight": arm.weight,
+                    "plugins": arm.plugins.iter().map(|step| &*step.plugin).collect::<Vec<_>>(),
+                })
+            };
+            json!({ "split": split.arms.iter().map(arm).collect::<Vec<_>>() })
+        }
         Target::Plugins => json!("plugins"),
     }
 }

@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Snapshot;
-use crate::config::{self, Config, Fault, Match, Rewrite, Secret, Target};
-use crate::exchange::{Link, Place, PluginId, Route};
+use super::resolve::Resolver;
+use crate::config::{self, Config, Fault, Match, Overrides, Rewrite, Secret, Target};
+use crate::exchange::Route;
 use crate::message::depth::{self, Marks};
 use crate::message::media::ResponseTypes;
 use crate::plugin::{
@@ -161,11 +162,15 @@ impl Builder {
             .values()
             .map(|upstream| self.upstreams.upstream(upstream, &fleet, &self.metrics))
             .collect();
-        let routes = config
-            .routes
-            .iter()
-            .map(|route| Arc::new(self.route(route, &config, &plugins)))
-            .collect();
+        let resolver = Resolver {
+            config: &config,
+            plugins: &plugins,
+            metrics: &self.metrics,
+            workers: self.workers,
+        };
+        let routes = config.routes.iter();
+        let routes = routes.map(|route| Arc::new(resolver.route(route)));
+        let routes = routes.collect();
         self.version += 1;
         Ok(Arc::new(Snapshot {
             version: self.version,
@@ -297,28 +302,6 @@ impl Builder {
             listening: self.listening.clone(),
         }
     }
-
-    fn route(&self, route: &config::Route, config: &Config, plugins: &[Arc<Linked>]) -> Route {
-        let link = |(place, wanted): (usize, &config::RoutePlugin)| {
-            let plugin = config
-                .plugins
-                .get_index_of(&wanted.plugin)
-                .expect("the loader resolved every name");
-            let filter = plugins[plugin]
-                .filter_for(&wanted.config)
-                .expect("every route's configuration was loaded");
-            Link {
-                place: Place(place),
-                plugin: PluginId(plugin),
-                filter,
-                phases: plugins[plugin].phases(filter),
-            }
-        };
-        let chain: Vec<_> = route.plugins.iter().enumerate().map(link).collect();
-        let types = |link: &Link| plugins[link.plugin.0].response_types(link.filter).clone();
-        let metrics = self.metrics.route(&route.name);
-        Route::new(route.clone(), &chain, types, metrics)
-    }
 }
 
 /// What the files of these plugins hold, by name; or what has to be compiled first.
@@ -381,7 +364,7 @@ type Wanted = BTreeMap<Arc<str>, Vec<(serde_json::Value, config::Written)>>;
 /// uses is configured with its `config` all the same: a fault shows before a route needs it. It is not with nothing.
 fn configurations(config: &Config, more: &[config::RoutePlugin]) -> Wanted {
     let mut wanted = Wanted::new();
-    let chains = config.routes.iter().flat_map(|route| &route.plugins);
+    let chains = config.routes.iter().flat_map(config::Route::steps);
     for plugin in chains.chain(more) {
         let configs = wanted.entry(plugin.plugin.clone()).or_default();
         configs.push((plugin.config.clone(), plugin.place.clone()));
@@ -409,6 +392,7 @@ fn no_route(config: &Config) -> config::Route {
         target: Target::Plugins,
         rewrite: Rewrite::default(),
         timeout: None,
+        overrides: Overrides::default(),
         errors: config.errors.clone(),
         fallback: None,
         place: String::new(),

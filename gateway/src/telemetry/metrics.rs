@@ -3,6 +3,7 @@
 //! A worker adds to its own shard, so that counting costs no shared cache line; the names of what is counted are
 //! looked up when a snapshot is built, never per request.
 
+mod arms;
 mod families;
 mod plugin_series;
 mod shards;
@@ -23,6 +24,7 @@ use crate::state::Memory;
 use plugin_series::{Names, Series};
 use shards::{ByKind, Counter, Histogram};
 
+pub use arms::ArmMetrics;
 pub use plugin_series::Unfit;
 pub use shards::{Gauge, set_shard};
 
@@ -32,6 +34,7 @@ type ByName<T> = Mutex<BTreeMap<String, Arc<T>>>;
 #[derive(Debug)]
 pub struct Metrics {
     routes: ByName<RouteMetrics>,
+    arms: arms::ByRoute,
     plugins: ByName<PluginMetrics>,
     upstreams: ByName<UpstreamMetrics>,
     listeners: ByName<ListenerMetrics>,
@@ -114,6 +117,7 @@ impl Metrics {
         shards::expect_workers(workers);
         Arc::new(Self {
             routes: Mutex::default(),
+            arms: Mutex::default(),
             plugins: Mutex::default(),
             upstreams: Mutex::default(),
             listeners: Mutex::default(),
@@ -138,6 +142,15 @@ impl Metrics {
             bytes_out: Counter::new(),
             fallbacks: Counter::new(),
         })
+    }
+
+    /// The counts of an arm of a route that is split.
+    pub fn arm(&self, route: &str, arm: &str) -> Arc<ArmMetrics> {
+        let mut arms = self.arms.lock();
+        let counts = arms.entry((route.to_owned(), arm.to_owned()));
+        counts
+            .or_insert_with(|| Arc::new(ArmMetrics::new()))
+            .clone()
     }
 
     /// The counts of a plugin.

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 
+use super::answer_rewrite::AnswerRewrite;
 use super::answers::{Errors, Fallback, Respond};
 use super::conditions::When;
-use super::matcher::Match;
+use super::matcher::{Match, Predicates};
+use super::overrides::Overrides;
 use super::redirect::Redirect;
 use super::upstream::UpstreamId;
 use crate::config::Written;
@@ -29,6 +31,8 @@ pub struct Route {
     pub rewrite: Rewrite,
     /// Time for the whole exchange up to the last byte of the response; `None`: no limit.
     pub timeout: Option<Duration>,
+    /// What it says in the place of its listener, its upstream and the server.
+    pub overrides: Overrides,
     /// What stands for its failures: its own pages, then those of the whole file.
     pub errors: Errors,
     /// What answers where the upstream does not.
@@ -72,8 +76,49 @@ pub enum Target {
     Respond(Respond),
     /// `redirect = { .. }`.
     Redirect(Redirect),
+    /// `split = [..]`: to one of several upstreams.
+    Split(Split),
     /// Plugins alone: 404 if none of them answers.
     Plugins,
+}
+
+/// `routes.split` and `routes.split_on`.
+#[derive(Debug, Clone)]
+pub struct Split {
+    /// Two or more. Not every weight is 0.
+    pub arms: Vec<Arm>,
+    /// What keeps a client on its arm; `None`: requests take turns.
+    pub on: Option<SplitKey>,
+}
+
+/// One arm of a split.
+#[derive(Debug, Clone)]
+pub struct Arm {
+    /// Unique in its route: what the access log and metrics call it.
+    pub name: Arc<str>,
+    /// Where its requests go.
+    pub upstream: UpstreamId,
+    /// Its part of the sum of all weights; 0: only what its override takes.
+    pub weight: u32,
+    /// The override: a request for which it holds goes here, whatever the weights.
+    pub matcher: Option<Predicates>,
+    /// Its own plugins, which stand behind those of the route.
+    pub plugins: Vec<RoutePlugin>,
+    /// What changes on the way; `None`: what the route says.
+    pub rewrite: Option<Rewrite>,
+}
+
+/// `split_on`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SplitKey {
+    /// `cookie:NAME`
+    Cookie(String),
+    /// `header:NAME`
+    Header(HeaderName),
+    /// `query:NAME`, decoded.
+    Query(String),
+    /// `client_address`
+    ClientAddress,
 }
 
 /// `routes.rewrite`.
@@ -83,6 +128,8 @@ pub struct Rewrite {
     pub path: PathRewrite,
     /// The `Host` that goes upstream.
     pub host: HostRewrite,
+    /// What changes of the upstream's answer, if anything does.
+    pub answer: Option<Box<AnswerRewrite>>,
 }
 
 /// How the path changes; applied after the request phases.
@@ -96,6 +143,13 @@ pub enum PathRewrite {
         /// What goes.
         strip: String,
         /// What comes in its place (may be empty).
+        prefix: String,
+    },
+    /// `strip_segments = 2`, perhaps with `prefix`.
+    Segments {
+        /// How many go, of those there are.
+        count: usize,
+        /// What comes in their place (may be empty).
         prefix: String,
     },
     /// `regex = { .. }`: the path (not the query) with every match replaced.

@@ -12,14 +12,16 @@ use super::super::item::Item;
 use super::super::model::Errors;
 use super::super::table::Table;
 use super::super::tree::Entry;
+use super::overrides;
 
 /// Keys of the contract that are to come.
-const LATER: [&str; 4] = ["retry", "cors", "compress", "limits"];
+const LATER: [&str; 3] = ["retry", "cors", "compress"];
 
 static WORDS: Words = Words {
     about: "What stands for a key that a route does not give. A route that gives the key has nothing of what stands here.",
     keys: &[
         ("timeout", "`timeout` of routes."),
+        ("limits", "`limits` of routes."),
         (
             "errors",
             "`errors` of routes. Those at the top level stand behind them, as behind those of a route.",
@@ -28,6 +30,7 @@ static WORDS: Words = Words {
     example: r#"
 [defaults]
 timeout = "30s"
+limits = { body = "1MiB" }
 errors = { 504 = '{"error":"this takes too long"}' }
 "#,
 };
@@ -36,6 +39,7 @@ errors = { 504 = '{"error":"this takes too long"}' }
 pub(in crate::config) fn defaults<'a>(table: &mut Table<'a>) -> Vec<&'a Entry> {
     table.words(&WORDS);
     timeout(table);
+    table.sub("limits", overrides::limits);
     errors(table, &[]);
     table.later(&LATER);
     table.entries_asked()

@@ -1,4 +1,4 @@
-//! Where a route goes: `upstream`, `respond`, `redirect` or plugins alone.
+//! Where a route goes: `upstream`, `respond`, `redirect` or plugins alone. `split` has a reader of its own.
 
 use std::sync::Arc;
 
@@ -7,24 +7,25 @@ use super::super::model::{Rewrite, Target, UpstreamId};
 use super::super::sections::Names;
 use super::super::suggest;
 use super::super::table::Table;
+use super::overrides;
 use super::redirect::redirect;
 use super::rewrite::rewrite;
 
-/// The target and the rewriting on the way to it. `params` are those of the path.
+/// The target, unless it is a split, and the rewriting on the way to it. `params` are those of the path.
 pub(super) fn target(
     table: &mut Table<'_>,
     names: &Names,
     params: &[Arc<str>],
     has_plugins: bool,
 ) -> (Option<Target>, Rewrite) {
-    let given: Vec<_> = ["upstream", "respond", "redirect"]
+    let given: Vec<_> = ["upstream", "respond", "redirect", "split"]
         .into_iter()
         .filter(|key| table.has(key))
         .collect();
     if given.len() > 1 {
         let keys = suggest::list(&given, "and");
         table.fault_here(format!("has {keys}; a route has one of them"));
-    } else if given.is_empty() && !has_plugins && !table.has("split") {
+    } else if given.is_empty() && !has_plugins {
         table.fault_here(
             "goes nowhere; add `upstream = \"name\"`, `respond = { .. }`, `redirect = { .. }` or `plugins = [..]` that answer",
         );
@@ -42,7 +43,15 @@ pub(super) fn target(
         );
         table.fault("rewrite", message);
     }
-    let rewrite = table.sub("rewrite", rewrite);
+    let slashes = overrides::slashes(table);
+    // Nothing is shown of what would change nothing.
+    let rewrite = match given.as_slice() {
+        ["respond" | "redirect"] => {
+            let given = table.optional_sub("rewrite", |table| rewrite(table, slashes));
+            given.unwrap_or_default()
+        }
+        _ => table.sub("rewrite", |table| rewrite(table, slashes)),
+    };
     let target = match given.as_slice() {
         [] => Some(Target::Plugins),
         ["upstream"] => upstream,
@@ -54,6 +63,6 @@ pub(super) fn target(
 }
 
 /// The index that the upstream has in the configuration: a name that is given twice (a fault) counts once.
-fn unique_index(names: &Names, name: &str) -> Option<usize> {
+pub(super) fn unique_index(names: &Names, name: &str) -> Option<usize> {
     names.upstreams.iter().position(|known| &**known == name)
 }

@@ -38,6 +38,8 @@ pub struct Line<'a> {
     pub endpoint: Option<SocketAddr>,
     /// The route.
     pub route: &'a str,
+    /// The arm, where the route is split.
+    pub arm: Option<&'a str>,
     /// The kind of failure.
     pub error: Option<ErrorKind>,
     /// Why the fallback of the route answered, if it did.
@@ -50,6 +52,10 @@ pub struct Line<'a> {
     pub referer: Option<&'a [u8]>,
     /// What plugins left.
     pub attributes: &'a [(Box<str>, Box<str>)],
+    /// What the route says of itself.
+    pub tags: &'a [(Box<str>, Box<str>)],
+    /// Whether it is written only if it is of a failure.
+    pub failures_only: bool,
 }
 
 impl Line<'_> {

@@ -1,5 +1,6 @@
 //! The names, and the text that Prometheus reads.
 
+mod arms;
 mod plugins;
 
 use std::fmt;
@@ -37,6 +38,7 @@ impl Collector for All {
         self.0.process(&mut encoder)?;
         self.0.connections(&mut encoder)?;
         self.0.requests(&mut encoder)?;
+        self.0.arms(&mut encoder)?;
         self.0.plugin_calls(&mut encoder)?;
         self.0.plugin_own(&mut encoder)?;
         self.0.plugin_state(&mut encoder)?;
@@ -186,10 +188,6 @@ impl Metrics {
     fn requests(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let routes = self.routes.lock().clone();
         let name = |route: &String| ("route", route.clone());
-        let status = |status: usize| match status {
-            0 => "aborted".to_owned(),
-            status => status.to_string(),
-        };
         let statuses = routes.iter().flat_map(|(route, metrics)| {
             metrics
                 .statuses
@@ -313,6 +311,14 @@ impl Metrics {
             ),
             refused,
         )
+    }
+}
+
+/// A status as it is counted.
+fn status(status: usize) -> String {
+    match status {
+        0 => "aborted".to_owned(),
+        status => status.to_string(),
     }
 }
 
