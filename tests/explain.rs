@@ -370,3 +370,34 @@ fn routes_are_listed_in_the_order_in_which_they_are_looked_at() {
         "{text}"
     );
 }
+
+/// The words of a command as a shell has them, where quotation marks are `'` alone.
+fn words(line: &str) -> Vec<String> {
+    let parts = line.split('\'').enumerate();
+    let words = parts.flat_map(|(at, part)| match at % 2 {
+        0 => part.split_whitespace().map(str::to_owned).collect(),
+        _ => vec![part.to_owned()],
+    });
+    words.collect()
+}
+
+#[test]
+fn the_page_shows_what_is_said() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = std::fs::read_to_string(root.join("docs/explain.md")).unwrap();
+    let (_, shown) = page.split_once("```console\n").unwrap();
+    let (shown, _) = shown.split_once("```\n").unwrap();
+    let sessions: Vec<_> = shown.split("$ gateway ").skip(1).collect();
+    assert_eq!(sessions.len(), 3);
+    for session in sessions {
+        let (line, expected) = session.split_once('\n').unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+        command.current_dir(root.join("config/examples"));
+        let output = command.args(words(line)).output().unwrap();
+        assert_eq!(
+            text(&output.stdout).trim_end(),
+            expected.trim_end(),
+            "{line}"
+        );
+    }
+}

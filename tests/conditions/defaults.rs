@@ -37,8 +37,9 @@ fn a_route_without_a_timeout_has_that_of_the_defaults() {
     assert!(ends("/own") >= milliseconds(400));
     assert!(ends("/none") >= milliseconds(1_000));
     // What is in force is shown, wherever it was given.
-    let shown = &get(gateway.admin(), "/config", &[]).json()["configuration"];
-    let timeouts = [0, 1, 2].map(|at| shown["routes"][at]["timeout"].to_string());
+    let shown = get(gateway.admin(), "/config", &[]).json();
+    let shown = |at: usize| shown["configuration"]["routes"][at]["timeout"].to_string();
+    let timeouts = [0, 1, 2].map(shown);
     assert_eq!(timeouts, ["\"200ms\"", "\"400ms\"", "false"]);
 }
 
@@ -63,20 +64,16 @@ fn a_route_without_errors_has_those_of_the_defaults_before_those_of_the_file() {
 fn a_route_that_limits_nothing_has_the_limits_of_the_defaults() {
     let config = Configuration::new()
         .with("[defaults]\nlimits = { body = '4B' }")
-        .route("default", "/default", "respond = { status = 200 }")
-        .route(
-            "own",
-            "/own",
-            "respond = { status = 200 }\nlimits = { body = '8B' }",
-        );
+        .upstream("gone", gone())
+        .route("default", "/default", "upstream = 'gone'")
+        .route("own", "/own", "upstream = 'gone'\nlimits = { body = '8B' }");
     let gateway = Gateway::start(&config);
-    let post = |path, body| send(gateway.listener("public"), "POST", path, &[], body).status;
-    assert_eq!(
-        (post("/default", b"1234"), post("/default", b"12345")),
-        (200, 413)
-    );
-    assert_eq!(
-        (post("/own", b"12345678"), post("/own", b"123456789")),
-        (200, 413)
-    );
+    let post = |path: &str, body: &[u8]| {
+        let answer = send(gateway.listener("public"), "POST", path, &[], body);
+        answer.status
+    };
+    assert_eq!(post("/default", b"1234"), 502);
+    assert_eq!(post("/default", b"12345"), 413);
+    assert_eq!(post("/own", b"12345678"), 502);
+    assert_eq!(post("/own", b"123456789"), 413);
 }
