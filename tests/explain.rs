@@ -331,6 +331,11 @@ fn a_running_gateway_explains_by_what_is_in_force() {
     assert_eq!(said["client"], "192.0.2.7");
     for (body, words) in [
         (json!({ "request": "a b c" }), "is no request"),
+        (json!({ "request": "/x" }), "names no host"),
+        (
+            json!({ "request": "https://a.test/x" }),
+            "no listener speaks https",
+        ),
         (
             json!({ "request": "/x", "listener": "other" }),
             "no listener is named",

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::harness::http::send;
 use crate::harness::recorder::Recorder;
 use crate::harness::{Configuration, Gateway, get};
 use crate::streams::gone;
@@ -57,4 +58,22 @@ fn a_route_without_errors_has_those_of_the_defaults_before_those_of_the_file() {
     ] {
         assert_eq!(get(gateway.listener("public"), path, &[]).text(), said);
     }
+}
+
+#[test]
+fn a_route_that_limits_nothing_has_the_limits_of_the_defaults() {
+    let config = Configuration::new()
+        .with("[defaults]\nlimits = { body = '4B' }")
+        .upstream("gone", gone())
+        .route("default", "/default", "upstream = 'gone'")
+        .route("own", "/own", "upstream = 'gone'\nlimits = { body = '8B' }");
+    let gateway = Gateway::start(&config);
+    let post = |path: &str, body: &[u8]| {
+        let answer = send(gateway.listener("public"), "POST", path, &[], body);
+        answer.status
+    };
+    assert_eq!(post("/default", b"1234"), 502);
+    assert_eq!(post("/default", b"12345"), 413);
+    assert_eq!(post("/own", b"12345678"), 502);
+    assert_eq!(post("/own", b"123456789"), 413);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::futures::Notified;
 
@@ -15,6 +15,10 @@ use crate::message::text::hex;
 use crate::plugin::{Artifact, Components};
 use crate::snapshot::{BuildError, Reason, Refused, Replace, Snapshot};
 use crate::worker::Order;
+
+/// How often it is looked whether a worker still has what was in force, and how long between.
+const RETIRING: u32 = 100;
+const RETIRE_LOOK: Duration = Duration::from_millis(10);
 
 /// What a reload did.
 #[derive(Debug)]
@@ -326,10 +330,10 @@ impl Gateway {
             self.metrics.swap(plugin, "done");
             self.swaps.note(plugin, Ok(()));
         }
-        drop(previous);
         for worker in &self.workers {
             worker.order(Order::Refresh).await;
         }
+        tokio::spawn(retire(previous));
         let state = self.state.clone();
         if let Err(panic) = tokio::task::spawn_blocking(move || state.shrink()).await {
             tracing::error!("the state was not made smaller: {panic}");
@@ -341,6 +345,21 @@ impl Gateway {
             plugins,
             warnings: Vec::new(),
         })
+    }
+}
+
+/// Drops what was in force when no worker has it any more: a worker that dropped ten thousand routes would serve nobody
+/// meanwhile. What long exchanges still have is left to them.
+async fn retire(snapshot: Arc<Snapshot>) {
+    for _ in 0..RETIRING {
+        if Arc::strong_count(&snapshot) == 1 {
+            break;
+        }
+        tokio::time::sleep(RETIRE_LOOK).await;
+    }
+    let dropped = tokio::task::spawn_blocking(move || drop(snapshot));
+    if let Err(panic) = dropped.await {
+        tracing::error!("a configuration was not dropped: {panic}");
     }
 }
 
