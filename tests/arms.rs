@@ -295,6 +295,47 @@ fn what_a_plugin_refuses_of_an_arm_is_named_with_its_line_whatever_else_is_wrong
     }
 }
 
+#[test]
+fn an_explanation_names_the_arm_and_why_and_what_leaves_for_it() {
+    let versions = Versions::start();
+    let split = r#"
+split = [
+  { upstream = "v1", weight = 95 },
+  { upstream = "v2", weight = 5, match = { headers = { x-canary = "1" } }, rewrite = { prefix = "/new" } },
+]
+split_on = "cookie:uid"
+"#;
+    let directory = tempfile::tempdir().unwrap();
+    let file = config::write(&versions.split(split), directory.path());
+    let explain = |fields: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+        command.args(["explain", "--config"]).arg(&file);
+        command.arg("GET http://a/x");
+        for field in fields {
+            command.args(["-H", field]);
+        }
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let canary = explain(&["x-canary: 1", "cookie: uid=alice"]);
+    assert!(canary.contains("\narm v2: its `match` holds\n"), "{canary}");
+    assert!(canary.contains("\nupstream v2 "), "{canary}");
+    assert!(canary.contains("\n  GET /new/x HTTP/1.1\n"), "{canary}");
+    for (uid, arm, path) in [("alice", "v1", "/x"), ("user-34", "v2", "/new/x")] {
+        let said = explain(&[&format!("cookie: uid={uid}")]);
+        let because = format!("\narm {arm}: the key of `split_on` leads to it\nupstream {arm} ");
+        assert!(said.contains(&because), "{said}");
+        assert!(
+            said.contains(&format!("\n  GET {path} HTTP/1.1\n")),
+            "{said}"
+        );
+    }
+    let turn = explain(&[]);
+    assert!(
+        turn.ends_with("own\n  v1: 95 of 100\n  v2: 5 of 100\n"),
+        "{turn}"
+    );
+}
+
 /// What `check` says on stderr.
 fn check(file: &Path) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));

@@ -27,6 +27,7 @@ mod deadline;
 mod departures;
 mod drain;
 mod error_pages;
+mod explain;
 mod fallback;
 mod fields;
 mod files;

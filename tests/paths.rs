@@ -308,11 +308,11 @@ fn a_redirect_of_a_request_for_no_path_leads_to_the_root() {
 #[test]
 fn a_redirect_without_a_query_has_no_question_mark_of_one() {
     for (to, with, without) in [
-        ("{path}{?query}", "/a?b=1&&c", "/a"),
-        ("{path}?{query}", "/a?b=1&&c", "/a"),
-        ("{path}?x=1&{query}", "/a?x=1&b=1&&c", "/a?x=1"),
-        ("{path}?{query}&x=1#y", "/a?b=1&&c&x=1#y", "/a?x=1#y"),
-        ("{path}?q={query}", "/a?q=b=1&&c", "/a?q="),
+        ("/x{path}{?query}", "/x/a?b=1&&c", "/x/a"),
+        ("/x{path}?{query}", "/x/a?b=1&&c", "/x/a"),
+        ("/x{path}?x=1&{query}", "/x/a?x=1&b=1&&c", "/x/a?x=1"),
+        ("/x{path}?{query}&x=1#y", "/x/a?b=1&&c&x=1#y", "/x/a?x=1#y"),
+        ("/x{path}?q={query}", "/x/a?q=b=1&&c", "/x/a?q="),
     ] {
         let bench = redirecting(to);
         let location = |target: &str| {

@@ -13,6 +13,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -80,12 +82,12 @@ pub async fn serve<C: Control>(listener: TcpListener, control: Arc<C>, stop: Can
 }
 
 async fn connection<C: Control>(stream: TcpStream, control: Arc<C>, stop: CancellationToken) {
-    let service = service_fn(move |request| {
+    let service = service_fn(move |request: Request<Incoming>| {
         let control = control.clone();
         async move {
             // For each request: a token that a reload took away is worth nothing on an open connection either.
             let guard = Guard::new(control.token().as_ref());
-            Ok::<_, Infallible>(routes::answer(&request, &guard, control).await)
+            Ok::<_, Infallible>(routes::answer(request, &guard, control).await)
         }
     });
     let mut http = pin!(

@@ -1,6 +1,7 @@
-//! The command line: `gateway run`, `gateway check`, `gateway config`.
+//! The command line: `gateway run`, `gateway check`, `gateway config`, `gateway explain`, `gateway routes`.
 
 mod check;
+mod explain;
 mod print;
 
 use std::io::{self, Write};
@@ -11,6 +12,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use check::Check;
+use explain::{Explain, Routes};
 use print::OfConfig;
 
 use crate::config::Errors;
@@ -51,6 +53,11 @@ enum Command {
     /// Shows a configuration.
     #[command(subcommand)]
     Config(OfConfig),
+    /// Says which route takes a request, why nearer ones do not, what its plugins are configured with, and the request as it
+    /// would go upstream; no plugin runs, and nothing is sent.
+    Explain(Explain),
+    /// Lists the routes, the first that is looked at first.
+    Routes(Routes),
     /// Compiles one plugin, for a gateway that starts this.
     #[command(hide = true)]
     Compile {
@@ -87,6 +94,8 @@ pub fn main() -> ExitCode {
         Command::Run { config, watch } => crate::control::run(config, *watch).map(|()| 0),
         Command::Check(check) => check.run().print(),
         Command::Config(of_config) => of_config.run().print(),
+        Command::Explain(explain) => explain.run().print(),
+        Command::Routes(routes) => routes.run().print(),
         Command::Compile {
             parent,
             time_ms,

@@ -9,6 +9,7 @@ mod chain;
 pub mod complete;
 mod decode;
 mod error_page;
+pub mod explain;
 mod fallback;
 mod fill;
 mod forward;
@@ -18,6 +19,7 @@ pub mod normalise;
 mod passage;
 mod redirect;
 mod refused;
+mod report;
 mod respond;
 mod send;
 mod stream;
@@ -35,7 +37,6 @@ use hyper::body::Incoming;
 
 use crate::error::Error;
 use crate::message::body::{ClientBody, Outgoing, Pace, Progress, discard};
-use crate::message::error::{ErrorKind, Side};
 use crate::message::headers;
 use crate::server::connection::Connection;
 
@@ -43,6 +44,7 @@ use answer::Answer;
 use chain::Responded;
 use forward::Hop;
 use passage::Passage;
+use report::report;
 use respond::Obtained;
 use send::send;
 
@@ -171,39 +173,6 @@ async fn fail(passage: &mut Passage, error: Box<Error>) -> Responded {
     }
     passage.response.answer(head);
     Responded::plain(body)
-}
-
-/// One line for what failed, and its kind for the record.
-fn report(passage: &mut Passage, error: &Error) {
-    passage.record.error.get_or_insert(error.kind());
-    report_of(passage, error, "");
-}
-
-/// One line for what failed, and what came of it; clients' mistakes only for those who ask for them.
-fn report_of(passage: &Passage, error: &Error, outcome: &str) {
-    let kind = error.kind();
-    let (route, id) = (
-        &passage.route.name,
-        passage.client.id.to_str().unwrap_or_default(),
-    );
-    let remedy = match kind.side() {
-        // The operator's rule; or routes and upstreams lead in a circle, which an operator alone can end.
-        Side::Gateway if matches!(error, Error::BadRewrite(_)) => "",
-        _ if kind == ErrorKind::Loop => "",
-        Side::Upstream => "",
-        Side::Plugin if matches!(error, Error::ResponseTooLarge(_)) => {
-            "; its `body_limit` says how much"
-        }
-        // The plugin host has said what a plugin did, with the plugin's own words.
-        Side::Client | Side::Gateway | Side::Plugin => {
-            tracing::debug!(%route, id, kind = kind.name(), "{error}");
-            return;
-        }
-    };
-    // As often as a client likes; the access log has each of them.
-    if let Some(suppressed) = passage.route.failures.pass() {
-        tracing::warn!(%route, id, kind = kind.name(), suppressed, "{error}{remedy}{outcome}");
-    }
 }
 
 impl Responded {

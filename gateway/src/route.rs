@@ -4,6 +4,7 @@
 //! trie of segments. Every route has a rank by its specificity; the look-up keeps the best rank it meets.
 
 pub mod links;
+mod listed;
 pub mod matcher;
 mod params;
 mod rank;
@@ -22,6 +23,7 @@ use crate::config::{self, HostPattern, Match, PathPattern};
 use templates::Hosts;
 use trie::Node;
 
+pub use listed::Listed;
 pub use matcher::all_hold;
 pub use params::params;
 pub use split::{Decision, Split};
@@ -47,6 +49,13 @@ struct Paths {
     segments: Node,
     regex: Vec<(regex::Regex, u32)>,
     any: Vec<u32>,
+}
+
+/// SHIM
+#[derive(Debug)]
+pub struct Candidate<'a, R> {
+    /// SHIM
+    pub route: &'a Arc<R>,
 }
 
 impl<R: AsRef<config::Route>> Router<R> {
@@ -87,6 +96,33 @@ impl<R: AsRef<config::Route>> Router<R> {
     /// Every route, best rank first.
     pub fn routes(&self) -> &[Arc<R>] {
         &self.routes
+    }
+
+    /// SHIM
+    pub fn candidates(&self, subject: Subject<'_>) -> Vec<Candidate<'_, R>> {
+        let mut ranks = Vec::new();
+        let mut consider = |rank: u32| ranks.push(rank);
+        if let Some(paths) = self.exact_hosts.get(subject.host) {
+            paths.each(subject.path, &mut consider);
+        }
+        for (dot, _) in subject.host.match_indices('.').filter(|(dot, _)| *dot > 0) {
+            if let Some(paths) = self.suffix_hosts.get(&subject.host[dot..]) {
+                paths.each(subject.path, &mut consider);
+            }
+        }
+        self.template_hosts
+            .each(subject.host, &mut |paths: &Paths| {
+                paths.each(subject.path, &mut consider)
+            });
+        self.any_host.each(subject.path, &mut consider);
+        ranks.sort_unstable();
+        ranks.dedup();
+        ranks
+            .into_iter()
+            .map(|rank| Candidate {
+                route: &self.routes[rank as usize],
+            })
+            .collect()
     }
 
     /// The route of a request.

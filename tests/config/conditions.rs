@@ -48,7 +48,7 @@ fn chains_that_nothing_names_and_those_that_name_nothing_are_warned_about() {
         warned(&text(top, &route("[{ chain = \"used\" }]"))),
         [
             "gateway.toml:3: chains.inner: is empty: no plugin runs where it is named",
-            "gateway.toml:4: chains.unused: nothing names this chain, so that its plugins run nowhere; name it by { chain = \"unused\" }, or remove it",
+            "gateway.toml:4: chains.unused: nothing names this chain, so that its plugins run nowhere; name it by { chain = \"unused\" }, or leave it out",
         ]
     );
 }

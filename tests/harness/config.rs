@@ -163,7 +163,7 @@ pub(crate) fn write(config: &impl Display, directory: &Path) -> PathBuf {
 }
 
 /// A file with the numbers of its lines, which the gateway's faults name.
-pub(super) fn numbered(file: &Path) -> String {
+pub(crate) fn numbered(file: &Path) -> String {
     let text = std::fs::read_to_string(file).unwrap_or_else(|error| error.to_string());
     let lines = (1..).zip(text.lines());
     lines

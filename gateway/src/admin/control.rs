@@ -24,6 +24,12 @@ pub trait Control: Send + Sync + 'static {
     /// The routes in force, in the order they are tried.
     fn routes(&self) -> Value;
 
+    /// What becomes of a request that this JSON describes, by what is in force.
+    ///
+    /// # Errors
+    /// What is wrong with the description.
+    fn explain(&self, asked: &[u8]) -> Result<Value, String>;
+
     /// Reloads the configuration.
     ///
     /// # Errors

@@ -1,11 +1,13 @@
 //! The endpoints of the admin listener.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http_body::Body;
+use http_body_util::{BodyExt as _, Full, Limited};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
@@ -23,9 +25,16 @@ GET  /metrics                metrics, in the OpenMetrics text format
 GET  /plugins                plugins in force
 GET  /config                 configuration in force, its secrets masked
 GET  /routes                 routes in force
+POST /explain                which route takes a request, and what becomes of it
 POST /reload                 reload the configuration
 POST /plugins/{name}/reload  reload one plugin from its file
 ";
+
+/// The most bytes of a description.
+const DESCRIPTION: usize = 64 * 1024;
+
+/// How long one may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -41,20 +50,24 @@ enum Endpoint {
     Plugins,
     Config,
     Routes,
+    Explain,
     Reload,
     ReloadPlugin(String),
 }
 
-/// Answers a request; its body is not read.
-pub(super) async fn answer<B, C: Control>(
-    request: &Request<B>,
+/// Answers a request; of its body only a description to be explained is read.
+pub(super) async fn answer<
+    B: Body<Error: std::error::Error + Send + Sync + 'static>,
+    C: Control,
+>(
+    request: Request<B>,
     guard: &Guard,
     control: Arc<C>,
 ) -> Answer {
     let endpoint = Endpoint::of(request.uri().path());
     // Probes carry no credentials, and learn one bit.
     let open = matches!(endpoint, Some(Endpoint::Live | Endpoint::Ready));
-    if !open && let Err(denied) = guard.check(request) {
+    if !open && let Err(denied) = guard.check(&request) {
         return deny(&denied);
     }
     let Some(endpoint) = endpoint else {
@@ -71,7 +84,32 @@ pub(super) async fn answer<B, C: Control>(
         }
         return answer;
     }
-    endpoint.run(control).await
+    match endpoint {
+        Endpoint::Explain => explain(request.into_body(), &*control).await,
+        other => other.run(control).await,
+    }
+}
+
+/// Explains what the body describes.
+async fn explain<B: Body<Error: std::error::Error + Send + Sync + 'static>>(
+    body: B,
+    control: &impl Control,
+) -> Answer {
+    let read = Limited::new(body, DESCRIPTION).collect();
+    let Ok(read) = tokio::time::timeout(PATIENCE, read).await else {
+        return problem(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body did not arrive in time",
+        );
+    };
+    let explained = match read {
+        Ok(read) => control.explain(&read.to_bytes()),
+        Err(error) => Err(format!("the body cannot be read: {error}")),
+    };
+    match explained {
+        Ok(explained) => pretty(StatusCode::OK, JSON, &explained),
+        Err(fault) => problem(StatusCode::BAD_REQUEST, &fault),
+    }
 }
 
 impl Endpoint {
@@ -84,6 +122,7 @@ impl Endpoint {
             "/plugins" => Self::Plugins,
             "/config" => Self::Config,
             "/routes" => Self::Routes,
+            "/explain" => Self::Explain,
             "/reload" => Self::Reload,
             _ => {
                 let name = path.strip_prefix("/plugins/")?.strip_suffix("/reload")?;
@@ -95,7 +134,7 @@ impl Endpoint {
 
     fn allowed(&self) -> &'static [Method] {
         match self {
-            Self::Reload | Self::ReloadPlugin(_) => &[Method::POST],
+            Self::Explain | Self::Reload | Self::ReloadPlugin(_) => &[Method::POST],
             _ => &[Method::GET, Method::HEAD],
         }
     }
@@ -110,6 +149,8 @@ impl Endpoint {
             Self::Plugins => pretty(StatusCode::OK, JSON, &control.plugins()),
             Self::Config => pretty(StatusCode::OK, JSON, &control.config()),
             Self::Routes => pretty(StatusCode::OK, JSON, &control.routes()),
+            // It has a body, and its own way.
+            Self::Explain => problem(StatusCode::BAD_REQUEST, "send what to explain"),
             Self::Reload => outcome(
                 to_end(async move { Some(control.reload().await) }).await,
                 "",

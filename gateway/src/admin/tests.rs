@@ -43,6 +43,10 @@ impl Control for Fake {
         json!({ "routes": [] })
     }
 
+    fn explain(&self, asked: &[u8]) -> Result<Value, String> {
+        Ok(json!({ "asked": String::from_utf8_lossy(asked) }))
+    }
+
     async fn reload(&self) -> Result<Value, Value> {
         Ok(json!({ "version": 2 }))
     }

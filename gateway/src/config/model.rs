@@ -9,6 +9,7 @@ mod matcher;
 mod redirect;
 mod routes;
 mod split;
+mod upstream;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -35,6 +36,7 @@ pub use conditions::*;
 pub use matcher::*;
 pub use redirect::*;
 pub use routes::*;
+pub use upstream::UpstreamId;
 
 /// One whole configuration.
 #[derive(Debug, Clone)]

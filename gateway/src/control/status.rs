@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 use super::gateway::Gateway;
 use super::reload::{Done, Reasons};
 use crate::admin::Control;
-use crate::config::{Arm, Fault, Secret, Target};
+use crate::config::{Fault, Secret};
 use crate::message::text::hex;
+use crate::proxy::explain::{Asked, explain};
+use crate::route::Listed;
 
 impl Control for Gateway {
     fn token(&self) -> Option<Secret> {
@@ -78,37 +80,22 @@ impl Control for Gateway {
 
     fn routes(&self) -> Value {
         let snapshot = self.published.snapshot();
-        let one = |route: &std::sync::Arc<crate::exchange::Route>| {
-            let target = match &route.config.target {
-                Target::Upstream(index) => {
-                    json!({ "upstream": &*snapshot.upstreams[index.0].name })
-                }
-                Target::Respond(respond) => json!({ "respond": respond.status.as_u16() }),
-                Target::Redirect(redirect) => json!({ "redirect": redirect.written }),
-                Target::Split(split) => {
-                    let arm = |arm: &Arm| {
-                        json!({
-                            "name": &*arm.name,
-                            "upstream": &*snapshot.upstreams[arm.upstream.0].name,
-                            "weight": arm.weight,
-                            "plugins": arm.plugins.iter().map(|plugin| &*plugin.plugin).collect::<Vec<_>>(),
-                        })
-                    };
-                    json!({ "split": split.arms.iter().map(arm).collect::<Vec<_>>() })
-                }
-                Target::Plugins => json!("plugins"),
-            };
-            json!({
-                "name": &*route.name,
-                "place": route.config.place,
-                "chain": route.config.plugins.iter().map(|plugin| plugin.plugin.to_string()).collect::<Vec<_>>(),
-                "target": target,
-            })
-        };
+        let config = &snapshot.config;
+        let routes = snapshot.router.routes().iter();
+        let routes: Vec<_> = routes
+            .map(|route| Listed::new(config, &route.config))
+            .collect();
         json!({
             "version": snapshot.version,
-            "routes": snapshot.router.routes().iter().map(one).collect::<Vec<_>>(),
+            "routes": routes,
         })
+    }
+
+    fn explain(&self, asked: &[u8]) -> Result<Value, String> {
+        let snapshot = self.published.snapshot();
+        let asked = Asked::from_json(&snapshot.config, asked)?;
+        let explanation = explain(&snapshot.config, &snapshot.router, asked);
+        serde_json::to_value(&explanation).map_err(|error| error.to_string())
     }
 
     async fn reload(&self) -> Result<Value, Value> {

@@ -45,13 +45,19 @@ const FOREIGN: Refusal = Refusal {
 };
 
 /// HTTP/2 has no guard that counts them. RFC 6585, section 5.
-const TOO_MANY_FIELDS: Refusal = Refusal {
+pub(super) const TOO_MANY_FIELDS: Refusal = Refusal {
     status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
     reason: "the request has more header fields than this gateway accepts",
 };
 
+/// RFC 9110, section 15.5.20.
+pub(super) const MISDIRECTED: Refusal = Refusal {
+    status: StatusCode::MISDIRECTED_REQUEST,
+    reason: "the certificate of this connection does not cover this host",
+};
+
 /// A field of a name that the listener refuses.
-const UNUSUAL_NAME: Refusal = Refusal {
+pub(super) const UNUSUAL_NAME: Refusal = Refusal {
     status: StatusCode::BAD_REQUEST,
     reason: names::REFUSED,
 };
@@ -251,10 +257,7 @@ fn find<'a>(
         .as_ref()
         .is_some_and(|tls| tls.server_name.is_some() && !tls.covers(&host))
     {
-        return Err(Error::Refused(
-            StatusCode::MISDIRECTED_REQUEST,
-            "the certificate of this connection does not cover this host",
-        ));
+        return Err(Error::Refused(MISDIRECTED.status, MISDIRECTED.reason));
     }
     let name = &connection.listener.config.name;
     let mut listeners = snapshot.config.listeners.iter();

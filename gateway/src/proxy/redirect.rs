@@ -1,5 +1,7 @@
 //! The answer of a route that sends its clients elsewhere.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
@@ -79,10 +81,16 @@ fn changed(change: &RedirectChange, asked: AskedUrl<'_>) -> Option<Vec<u8>> {
     match &change.path {
         RedirectPath::Kept => to.extend_from_slice(asked.path.as_bytes()),
         RedirectPath::Made(path) => to.extend_from_slice(&path.location(asked)),
-        RedirectPath::Rewritten(rule) => {
-            let made = rewrite::made(rule, asked.path)?;
-            let path = if made.is_empty() { "/" } else { &made };
+        RedirectPath::Prefix { strip, prefix } => {
+            let path = rewrite::stripped(strip, prefix, asked.path)?;
             to.extend_from_slice(path.as_bytes());
+        }
+        RedirectPath::Regex { regex, to: made } => {
+            match regex.replace_all(asked.path, made.as_str()) {
+                Cow::Borrowed(_) => return None,
+                Cow::Owned(path) if path.is_empty() => to.push(b'/'),
+                Cow::Owned(path) => to.extend_from_slice(path.as_bytes()),
+            }
         }
     }
     if let Some(query) = asked.query {

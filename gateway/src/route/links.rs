@@ -1,7 +1,6 @@
 //! A chain explained: its links, and which of them a request has to do with, without running one.
 
-use std::sync::Arc;
-
+use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::matcher;
@@ -9,10 +8,10 @@ use super::subject::Subject;
 use crate::config::{Conditions, RoutePlugin, When};
 
 /// A link of a chain, for those who ask.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explained {
     /// The plugin.
-    pub plugin: Arc<str>,
+    pub plugin: String,
     /// What it is configured with, masked.
     pub config: Json,
     /// Where it stands, as `file:line: key`.
@@ -22,7 +21,8 @@ pub struct Explained {
 }
 
 /// Whether a condition holds for a request as it came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Holds {
     /// It does.
     Yes,
@@ -37,7 +37,7 @@ pub enum Holds {
 pub fn explain(chain: &[RoutePlugin], subject: Subject<'_>) -> Vec<Explained> {
     let links = chain.iter().enumerate();
     let link = |(at, link): (usize, &RoutePlugin)| Explained {
-        plugin: link.plugin.clone(),
+        plugin: link.plugin.to_string(),
         config: link.masked(),
         place: link.place.to_string(),
         when: link.when.as_ref().map(|when| {

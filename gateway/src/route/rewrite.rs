@@ -40,8 +40,7 @@ pub fn path(rewrite: &PathRewrite, from: &PathAndQuery) -> Result<Option<PathAnd
         })
 }
 
-/// What a rule makes of a path, before it is judged; none where the rule is about others.
-pub fn made(rewrite: &PathRewrite, from: &str) -> Option<String> {
+fn made(rewrite: &PathRewrite, from: &str) -> Option<String> {
     match rewrite {
         PathRewrite::Keep => None,
         // `OPTIONS *` asks for no path.
@@ -54,8 +53,8 @@ pub fn made(rewrite: &PathRewrite, from: &str) -> Option<String> {
     }
 }
 
-/// The path with another beginning, if it has the one that goes.
-fn stripped(strip: &str, prefix: &str, path: &str) -> Option<String> {
+/// The path with another beginning, if it has the one that goes; not judged yet.
+pub fn stripped(strip: &str, prefix: &str, path: &str) -> Option<String> {
     let rest = path.strip_prefix(strip)?;
     // `/api` must not take its letters off `/apis`.
     if !rest.is_empty() && !rest.starts_with('/') && !strip.ends_with('/') {

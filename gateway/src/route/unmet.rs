@@ -117,12 +117,7 @@ impl Unmet {
     }
 
     fn of_version(pattern: &VersionPattern, subject: Subject<'_>, paths: &[PathPattern]) -> Self {
-        let place = match &pattern.source {
-            VersionSource::Header(name) => format!("the header {name}"),
-            VersionSource::Query(name) => format!("the query's {}", quoted(name)),
-            VersionSource::Path(name) => format!("the path's {{{name}}}"),
-            VersionSource::MediaType(name) => format!("`{name}` or `.vN` of Accept"),
-        };
+        let place = place(&pattern.source);
         let has = match matcher::version(&pattern.source, subject, paths) {
             None => match pattern.default {
                 Some(default) => format!("none, which stands for {default}"),
@@ -142,6 +137,50 @@ impl Display for Unmet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { key, wanted, has } = self;
         write!(f, "{key}: wanted {wanted}, the request has {has}")
+    }
+}
+
+/// What predicates want, a text each: `headers.x-canary: "1"`.
+pub(super) fn asked(predicates: &Predicates) -> Vec<String> {
+    let mut asked = Vec::new();
+    if !predicates.methods.is_empty() {
+        let methods: Vec<_> = predicates.methods.iter().map(|it| it.as_str()).collect();
+        asked.push(format!("methods: {}", methods.join(" or ")));
+    }
+    let mut value = |key: String, pattern: &ValuePattern| {
+        let is_hidden = predicates.unshown.contains(&key);
+        asked.push(format!("{key}: {}", wanted(pattern, is_hidden)));
+    };
+    for (name, pattern) in &predicates.headers {
+        value(format!("headers.{name}"), pattern);
+    }
+    for (name, pattern) in &predicates.cookies {
+        value(format!("cookies.{name}"), pattern);
+    }
+    for (name, pattern) in &predicates.query {
+        value(format!("query.{name}"), pattern);
+    }
+    if !predicates.client.is_empty() {
+        let networks: Vec<_> = predicates.client.iter().map(ToString::to_string).collect();
+        asked.push(format!("client: {}", networks.join(" or ")));
+    }
+    for (key, time) in [("after", predicates.after), ("before", predicates.before)] {
+        let time = time.map(humantime::format_rfc3339_seconds);
+        asked.extend(time.map(|time| format!("{key}: {time}")));
+    }
+    if let Some(pattern) = &predicates.version {
+        let (wanted, place) = (versions(&pattern.versions), place(&pattern.source));
+        asked.push(format!("version: {wanted} in {place}"));
+    }
+    asked
+}
+
+fn place(source: &VersionSource) -> String {
+    match source {
+        VersionSource::Header(name) => format!("the header {name}"),
+        VersionSource::Query(name) => format!("the query's {}", quoted(name)),
+        VersionSource::Path(name) => format!("the path's {{{name}}}"),
+        VersionSource::MediaType(name) => format!("`{name}` or `.vN` of Accept"),
     }
 }
 

@@ -151,7 +151,7 @@ impl ResolvesServerCert for Resolver {
 }
 
 /// Whether a certificate's name covers a host; a wildcard stands for exactly one label (RFC 9525, 6.3).
-fn name_covers(name: &str, host: &str) -> bool {
+pub(crate) fn name_covers(name: &str, host: &str) -> bool {
     match name.strip_prefix("*.") {
         None => name.eq_ignore_ascii_case(host),
         Some(parent) => host

@@ -115,7 +115,8 @@ fn page_table(table: &mut Table<'_>, holes: Holes<'_>) -> Option<ErrorPage> {
     };
     let is_written = table.has("body") || table.has("file");
     let body = body(table, holes, &mut headers);
-    if !is_written && status.is_none() && headers.is_empty() {
+    let has_more = table.has("status") || table.has("headers");
+    if !is_written && !has_more {
         table.fault_here(
             "changes nothing; add `body = \"..\"`, `file = \"..\"`, `status` or `headers`",
         );

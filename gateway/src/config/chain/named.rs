@@ -81,7 +81,7 @@ impl Chains {
         let used = self.used.borrow();
         for (name, place) in self.places.iter().filter(|(name, _)| !used.contains(name)) {
             let message = format!(
-                "nothing names this chain, so that its plugins run nowhere; name it by {{ chain = \"{name}\" }}, or remove it"
+                "nothing names this chain, so that its plugins run nowhere; name it by {{ chain = \"{name}\" }}, or leave it out"
             );
             scope.warn(place.at, &place.key, message);
         }

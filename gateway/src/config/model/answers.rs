@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
-use super::routes::UpstreamId;
+use super::upstream::UpstreamId;
 use crate::config::Template;
 use crate::message::error::{ErrorKind, Side};
 

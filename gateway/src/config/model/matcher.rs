@@ -186,6 +186,19 @@ pub enum Versions {
     },
 }
 
+impl VersionPattern {
+    /// Whether one request can ask for what both match.
+    pub fn meets(&self, other: &Self) -> bool {
+        let takes_none = |of: &Self| {
+            of.default
+                .is_some_and(|default| of.versions.contain(default))
+        };
+        self.source != other.source
+            || self.versions.meet(&other.versions)
+            || (takes_none(self) && takes_none(other))
+    }
+}
+
 impl Versions {
     /// Whether a version is one of them.
     pub fn contain(&self, version: ApiVersion) -> bool {
@@ -196,5 +209,81 @@ impl Versions {
                     && below.is_none_or(|below| version < below)
             }
         }
+    }
+
+    /// Whether both have a version in common.
+    pub fn meet(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Equal(version), versions) | (versions, Self::Equal(version)) => {
+                versions.contain(*version)
+            }
+            (
+                Self::Range { at_least, below },
+                Self::Range {
+                    at_least: other_at_least,
+                    below: other_below,
+                },
+            ) => {
+                let both = |a: &Option<ApiVersion>, b: &Option<ApiVersion>| Some(((*a)?, (*b)?));
+                let is_open = |low, high| both(low, high).is_none_or(|(low, high)| low < high);
+                let is_alike = |one, other| {
+                    both(one, other).is_none_or(|(one, other)| one.partial_cmp(&other).is_some())
+                };
+                is_open(at_least, other_below)
+                    && is_open(other_at_least, below)
+                    && is_alike(at_least, other_at_least)
+                    && is_alike(below, other_below)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn versions(text: &str) -> Versions {
+        match text.split_once("..") {
+            None => Versions::Equal(ApiVersion::parse(text).unwrap()),
+            Some((low, high)) => Versions::Range {
+                at_least: ApiVersion::parse(low),
+                below: ApiVersion::parse(high),
+            },
+        }
+    }
+
+    #[test]
+    fn versions_meet_where_both_have_one() {
+        for (one, other, meet) in [
+            ("1", "1.0", true),
+            ("1", "2", false),
+            ("1.5", "1..2", true),
+            ("2", "1..2", false),
+            ("..2", "2..", false),
+            ("..2.1", "2..", true),
+            ("1..3", "2..4", true),
+            ("1..2", "..9", true),
+            ("1..", "2..", true),
+            ("..1", "..2", true),
+            ("1..", "2026-01-31..", false),
+            ("..1", "..2026-01-31", false),
+            ("2026-01-31", "1..", false),
+        ] {
+            let (a, b) = (versions(one), versions(other));
+            assert_eq!((a.meet(&b), b.meet(&a)), (meet, meet), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn what_says_no_version_may_be_for_two_routes() {
+        let pattern = |source: &str, text: &str, default: &str| VersionPattern {
+            source: VersionSource::Query(source.to_owned()),
+            versions: versions(text),
+            default: ApiVersion::parse(default),
+        };
+        assert!(!pattern("v", "..2", "1").meets(&pattern("v", "2..", "")));
+        assert!(!pattern("v", "..2", "1").meets(&pattern("v", "2..", "1")));
+        assert!(pattern("v", "..2", "1").meets(&pattern("v", "2..", "2")));
+        assert!(pattern("v", "..2", "").meets(&pattern("w", "2..", "")));
     }
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
-use super::routes::PathRewrite;
 use crate::config::Template;
 
 /// `routes.redirect`.
@@ -48,8 +47,20 @@ pub enum RedirectPath {
     Kept,
     /// `path`
     Made(Template<RedirectValue>),
-    /// As a rewrite would have it. Where that changes nothing, the redirect is not made.
-    Rewritten(PathRewrite),
+    /// `strip_prefix` and `prefix`. Of a path with another beginning nothing is made.
+    Prefix {
+        /// What goes.
+        strip: String,
+        /// What comes in its place (may be empty).
+        prefix: String,
+    },
+    /// `regex` and `to`. Of a path without a match nothing is made.
+    Regex {
+        /// What is looked for.
+        regex: regex::Regex,
+        /// What stands for it, `$1` being a group.
+        to: String,
+    },
 }
 
 /// A scheme of HTTP.

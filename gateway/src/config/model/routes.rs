@@ -9,6 +9,7 @@ use super::answers::{Errors, Fallback, Respond};
 use super::conditions::When;
 use super::matcher::{Match, Predicates};
 use super::redirect::Redirect;
+use super::upstream::UpstreamId;
 use crate::config::Written;
 
 /// `[[routes]]`.
@@ -36,6 +37,12 @@ pub struct Route {
     pub place: String,
 }
 
+impl AsRef<Self> for Route {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 /// One plugin of a route's chain.
 #[derive(Debug, Clone)]
 pub struct RoutePlugin {
@@ -55,10 +62,6 @@ impl RoutePlugin {
         self.place.mask(&self.config)
     }
 }
-
-/// An upstream of a configuration, by index into [`Config::upstreams`](crate::config::Config::upstreams).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UpstreamId(pub usize);
 
 /// Where a route goes.
 #[derive(Debug, Clone)]

@@ -31,7 +31,7 @@ fn judge(item: &Item<'_>, change: &RedirectChange, route: &Route, listeners: &[O
             };
             route.matcher.paths.iter().all(same)
         }),
-        RedirectPath::Rewritten(_) => false,
+        RedirectPath::Prefix { .. } | RedirectPath::Regex { .. } => false,
     };
     let is_same_host = change.host.as_ref().is_none_or(|host| {
         let hosts = &route.matcher.hosts;

@@ -7,8 +7,8 @@ use http::StatusCode;
 use super::super::description::Words;
 use super::super::item::Item;
 use super::super::model::{
-    AskedUrl, HostPattern, PathRewrite, Redirect, RedirectChange, RedirectPath, RedirectTo,
-    RedirectValue, UrlScheme, is_behind_path,
+    AskedUrl, HostPattern, Redirect, RedirectChange, RedirectPath, RedirectTo, RedirectValue,
+    UrlScheme, is_behind_path,
 };
 use super::super::patterns;
 use super::super::reason::Reason;
@@ -94,6 +94,12 @@ pub(super) fn redirect(table: &mut Table<'_>, params: &[Arc<str>]) -> Option<Red
         table.item("to");
     }
     let path = path_change(table, params);
+    let is_faulty = (table.has("scheme") && scheme.is_none())
+        || (table.has("host") && host.is_none())
+        || (table.has("port") && port.is_none());
+    if is_faulty {
+        return None;
+    }
     let (to, written) = if table.has("regex") || changes {
         let (path, shown) = path?;
         let change = RedirectChange {
@@ -140,14 +146,14 @@ fn path_change(table: &mut Table<'_>, params: &[Arc<str>]) -> Option<(RedirectPa
     let rule = by_prefix(table).or(by_regex);
     match given {
         true if has_path => None,
-        true => rule.map(|(rule, shown)| (RedirectPath::Rewritten(rule), shown)),
+        true => rule,
         false if has_path => made.map(|(made, shown)| (RedirectPath::Made(made), shown)),
         false => Some((RedirectPath::Kept, "{path}".to_owned())),
     }
 }
 
 /// `regex` and `to`.
-fn by_regex(table: &mut Table<'_>) -> Option<(PathRewrite, String)> {
+fn by_regex(table: &mut Table<'_>) -> Option<(RedirectPath, String)> {
     let mut is_shown = true;
     let regex = table.optional("regex", |item| {
         is_shown = !item.is_outside();
@@ -175,7 +181,7 @@ fn by_regex(table: &mut Table<'_>) -> Option<(PathRewrite, String)> {
         true => format!("{regex} -> {to}"),
         false => format!("*** -> {to}"),
     };
-    Some((PathRewrite::Regex { regex, to }, shown))
+    Some((RedirectPath::Regex { regex, to }, shown))
 }
 
 /// Whether a path may be what stands for a match.
@@ -186,7 +192,7 @@ fn leads(probe: &str) -> Result<(), Reason> {
 }
 
 /// `strip_prefix` and `prefix`.
-fn by_prefix(table: &mut Table<'_>) -> Option<(PathRewrite, String)> {
+fn by_prefix(table: &mut Table<'_>) -> Option<(RedirectPath, String)> {
     let strip = table.optional("strip_prefix", prefix);
     let prefix = table.optional("prefix", prefix);
     let (strip, prefix) = match (strip, prefix) {
@@ -200,7 +206,7 @@ fn by_prefix(table: &mut Table<'_>) -> Option<(PathRewrite, String)> {
         );
     }
     let shown = format!("{strip}/** -> {prefix}/**");
-    Some((PathRewrite::Strip { strip, prefix }, shown))
+    Some((RedirectPath::Prefix { strip, prefix }, shown))
 }
 
 fn prefix(item: &Item<'_>) -> Option<String> {

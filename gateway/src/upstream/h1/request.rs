@@ -82,6 +82,15 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// The head as it goes to an endpoint of this authority over a kept connection, without a body.
+    pub fn head(&self, authority: &HeaderValue) -> String {
+        let mut head = Vec::new();
+        let none = Outgoing::Empty;
+        self.to(authority)
+            .write(self.length(&none), false, &mut head);
+        String::from_utf8_lossy(&head).trim_end().to_owned()
+    }
+
     /// Writes the head; `last`: the upstream is told that no other request follows on the connection.
     pub(super) fn write(&self, length: Length, last: bool, out: &mut Vec<u8>) {
         out.extend_from_slice(self.method.as_str().as_bytes());

@@ -1,0 +1,144 @@
+//! A request to be explained, as people write one.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use http::uri::Scheme;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use serde::Deserialize;
+
+use crate::config::Config;
+
+/// A request to be explained, as its client would send it over HTTP/1.1.
+#[derive(Debug)]
+pub struct Asked {
+    /// The listener it comes to, by index into [`Config::listeners`].
+    pub listener: usize,
+    /// Who connects.
+    pub peer: IpAddr,
+    /// The method.
+    pub method: Method,
+    /// A URL, or a path beside a Host field.
+    pub uri: Uri,
+    /// The fields.
+    pub headers: HeaderMap,
+}
+
+impl Asked {
+    /// Reads a request: a URL with its method before it, or `GET` is meant, and fields as `name: value`. It comes to the
+    /// listener of that name, or the first that speaks the scheme of the URL.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what would be right.
+    pub fn read(
+        config: &Config,
+        request: &str,
+        fields: &[String],
+        listener: Option<&str>,
+        peer: IpAddr,
+    ) -> Result<Self, String> {
+        let (method, uri) = request_line(request)?;
+        Ok(Self {
+            listener: listening(config, listener, &uri)?,
+            peer,
+            method,
+            uri,
+            headers: fields
+                .iter()
+                .map(|text| field(text))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// As [`Self::read`], of JSON: `request`, and if need be `headers`, `listener` and `client`, who else is 127.0.0.1.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what would be right.
+    pub fn from_json(config: &Config, json: &[u8]) -> Result<Self, String> {
+        let written: Written = serde_json::from_slice(json).map_err(|error| {
+            format!("{error}; send JSON such as {{\"request\":\"GET https://example.com/\",\"headers\":{{\"x-user\":\"alice\"}}}}")
+        })?;
+        let fields = written
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}"));
+        let fields: Vec<_> = fields.collect();
+        let client = written.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        Self::read(
+            config,
+            &written.request,
+            &fields,
+            written.listener.as_deref(),
+            client,
+        )
+    }
+}
+
+/// As JSON: `{ "request": "GET https://..", "headers": { .. }, "listener": "..", "client": ".." }`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    request: String,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    listener: Option<String>,
+    client: Option<IpAddr>,
+}
+
+fn request_line(request: &str) -> Result<(Method, Uri), String> {
+    let mut words = request.split_whitespace();
+    let (method, url) = match (words.next(), words.next(), words.next()) {
+        (Some(url), None, _) => ("GET", url),
+        (Some(method), Some(url), None) => (method, url),
+        _ => {
+            return Err(format!(
+                "{request:?} is no request; write one such as 'GET https://example.com/path'"
+            ));
+        }
+    };
+    let parsed = Method::from_bytes(method.as_bytes());
+    let method = parsed.map_err(|_| format!("{method:?} is no method; write one such as GET"))?;
+    let uri: Uri = url.parse().map_err(|error| {
+        format!("{url:?} is no URL: {error}; write one such as 'https://example.com/path'")
+    })?;
+    let known = [None, Some(&Scheme::HTTP), Some(&Scheme::HTTPS)];
+    match uri.path_and_query() {
+        Some(_) if known.contains(&uri.scheme()) => Ok((method, uri)),
+        _ => Err(format!(
+            "{url:?} is neither a path nor a URL of http or https"
+        )),
+    }
+}
+
+fn field(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let parsed = text.split_once(':').and_then(|(name, value)| {
+        let name = HeaderName::try_from(name).ok()?;
+        Some((name, HeaderValue::from_str(value.trim()).ok()?))
+    });
+    // It may be a credential.
+    parsed.ok_or_else(|| {
+        let name = text.split(':').next().unwrap_or_default();
+        format!("the field {name:?} is none; write one such as 'x-user: alice'")
+    })
+}
+
+fn listening(config: &Config, name: Option<&str>, uri: &Uri) -> Result<usize, String> {
+    let mut listeners = config.listeners.iter();
+    if let Some(name) = name {
+        let found = listeners.position(|listener| *listener.name == *name);
+        return found.ok_or_else(|| {
+            let names: Vec<_> = config
+                .listeners
+                .iter()
+                .map(|listener| &*listener.name)
+                .collect();
+            format!(
+                "no listener is named {name:?}; there is {}",
+                names.join(" and ")
+            )
+        });
+    }
+    let secure = uri.scheme() == Some(&Scheme::HTTPS);
+    let speaks = listeners.position(|listener| listener.tls.is_some() == secure);
+    Ok(speaks.unwrap_or_default())
+}

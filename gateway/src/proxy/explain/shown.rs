@@ -1,0 +1,113 @@
+//! An explanation for people.
+
+use std::fmt::{self, Display, Formatter};
+
+use super::{Arm, Chosen, Explanation, Goes, Nearer, Normalised, Refused, Turn};
+use crate::message::text::Line;
+use crate::route::links::{Explained, Holds};
+
+impl Display for Explanation {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if let Some(request) = &self.request {
+            let Normalised {
+                method,
+                scheme,
+                host,
+                path,
+            } = request;
+            writeln!(f, "{}", Line(&format!("{method} {scheme}://{host}{path}")))?;
+        }
+        let (listener, client) = (&self.listener, self.client);
+        writeln!(f, "  comes to the listener `{listener}`, from {client}")?;
+        if let Some(refused) = &self.refused {
+            writeln!(f, "{refused}")?;
+        }
+        if let Some(route) = &self.route {
+            write!(f, "{route}")?;
+        }
+        if !self.nearer.is_empty() {
+            writeln!(
+                f,
+                "not taken, though host and path match, the nearest first:"
+            )?;
+        }
+        for nearer in &self.nearer {
+            let Nearer {
+                route,
+                place,
+                because,
+            } = nearer;
+            writeln!(f, "  {route} ({place}): {}", Line(because))?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for Refused {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "refused with {}: {}", self.status, Line(&self.reason))
+    }
+}
+
+impl Display for Chosen {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "route {} ({})", self.name, self.place)?;
+        for (name, value) in &self.parameters {
+            writeln!(f, "  {{{name}}} is {value:?}")?;
+        }
+        if let Some(Arm { name, because }) = &self.arm {
+            writeln!(f, "arm {name}: {because}")?;
+        }
+        if !self.chain.is_empty() {
+            writeln!(f, "chain")?;
+        }
+        for (link, number) in self.chain.iter().zip(1..) {
+            let Explained {
+                plugin,
+                config,
+                place,
+                when,
+            } = link;
+            writeln!(f, "  {number}. {plugin} ({place})")?;
+            writeln!(f, "     config {config}")?;
+            if let Some((written, holds)) = when {
+                let holds = match holds {
+                    Holds::Yes => "holds",
+                    Holds::No => "does not hold: it is left out",
+                    Holds::Undecided => "is decided by what the plugins before it leave",
+                };
+                writeln!(f, "     when {}: {holds}", Line(written))?;
+            }
+        }
+        write!(f, "{}", self.target)
+    }
+}
+
+impl Display for Goes {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Upstream {
+                upstream,
+                endpoints,
+                request,
+            } => {
+                let endpoints = endpoints.join(", ");
+                writeln!(f, "upstream {upstream} ({endpoints})")?;
+                let lines = request.iter();
+                lines.map(|line| writeln!(f, "  {}", Line(line))).collect()
+            }
+            Self::Answer { by, status } => writeln!(f, "answer {status}, by `{by}`"),
+            Self::Turns(turns) => {
+                writeln!(
+                    f,
+                    "an arm in turn, each with plugins and a rewrite of its own"
+                )?;
+                let shown =
+                    |Turn { arm, weight, of }: &Turn| writeln!(f, "  {arm}: {weight} of {of}");
+                turns.iter().map(shown).collect()
+            }
+            Self::Plugins => writeln!(f, "no upstream: 404 unless a plugin answers"),
+            Self::Refused(refused) => writeln!(f, "{refused}"),
+        }
+    }
+}
