@@ -22,17 +22,108 @@ use gateway::state::{Algorithm, Amount, Memory, Namespace, Quota};
 use gateway::telemetry::metrics::Metrics;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
+/// Routes of one kind, and what asks for one of them.
+struct Routes {
+    kind: &'static str,
+    count: usize,
+    /// What is in `match`.
+    matcher: fn(usize) -> String,
+    host: fn(usize) -> String,
+    path: fn(usize) -> String,
+}
+
+const KINDS: [Routes; 9] = [
+    Routes {
+        matcher: |index| format!("path = \"/service-{index}/items/{{id}}\""),
+        path: |index| format!("/service-{index}/items/7"),
+        ..Routes::of("templates", 10)
+    },
+    Routes {
+        matcher: |index| format!("path = \"/service-{index}/items/{{id}}\""),
+        path: |index| format!("/service-{index}/items/7"),
+        ..Routes::of("templates", 1_000)
+    },
+    Routes {
+        matcher: |index| format!("path = \"/service-{index}/items/{{id}}\""),
+        path: |index| format!("/service-{index}/items/7"),
+        ..Routes::of("templates", 10_000)
+    },
+    Routes {
+        matcher: |index| format!("path = \"/service-{index}/items\""),
+        path: |index| format!("/service-{index}/items"),
+        ..Routes::of("paths", 10_000)
+    },
+    Routes {
+        matcher: |index| format!("host = \"shop-{index}.example\""),
+        host: |index| format!("shop-{index}.example"),
+        ..Routes::of("hosts", 10_000)
+    },
+    Routes {
+        matcher: |index| format!("host = \"*.shop-{index}.example\""),
+        host: |index| format!("www.shop-{index}.example"),
+        ..Routes::of("wildcard hosts", 10_000)
+    },
+    Routes {
+        matcher: |index| format!("headers = {{ x-tenant = \"{index}\" }}"),
+        ..Routes::of("values of a header", 10_000)
+    },
+    Routes {
+        matcher: |index| format!("path = {{ regex = \"^/service{index}-[0-9]+/\" }}"),
+        path: |index| format!("/service{index}-7/items"),
+        ..Routes::of("expressions", 1_000)
+    },
+    Routes {
+        matcher: |index| format!("path = {{ regex = \"service{index}-[0-9]+/\" }}"),
+        path: |index| format!("/service{index}-7/items"),
+        ..Routes::of("expressions without a beginning", 100)
+    },
+];
+
+impl Routes {
+    const fn of(kind: &'static str, count: usize) -> Self {
+        Self {
+            kind,
+            count,
+            matcher: |_| String::new(),
+            host: |_| String::new(),
+            path: |_| String::new(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::from(
+            "[server]\nworkers = 1\naccess_log = { format = \"off\" }\n[[listeners]]\nname = \"public\"\naddress = \"127.0.0.1:8080\"\n",
+        );
+        for index in 0..self.count {
+            let matcher = (self.matcher)(index);
+            write!(
+                text,
+                "[[routes]]\nname = \"r{index}\"\nmatch = {{ {matcher} }}\nrespond = {{ status = 204 }}\n"
+            )
+            .unwrap();
+        }
+        text
+    }
+}
+
+/// One request among many routes: how long its route takes to find.
 fn routes(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("route");
-    for count in [10, 1_000, 10_000] {
-        let snapshot = snapshot(count);
-        let headers = HeaderMap::new();
+    group.throughput(Throughput::Elements(1));
+    for routes in &KINDS {
+        let snapshot = snapshot(&routes.text());
+        let index = routes.count / 2;
+        let mut headers = HeaderMap::new();
+        for name in ["host", "user-agent", "accept", "x-request-id"] {
+            headers.insert(name, HeaderValue::from_static("value"));
+        }
+        headers.insert("x-tenant", HeaderValue::from(index));
+        let (host, path) = ((routes.host)(index), (routes.path)(index));
         let moment = Moment::default();
-        let path = format!("/service-{}/items/7", count / 2);
         let subject = Subject {
             listener: 0,
-            host: "shop.example",
-            path: &path,
+            host: &host,
+            path: if path.is_empty() { "/" } else { &path },
             query: "",
             method: &Method::GET,
             headers: &headers,
@@ -40,27 +131,31 @@ fn routes(criterion: &mut Criterion) {
             moment: &moment,
             params: &[],
         };
-        assert!(snapshot.router.find(subject).is_some());
-        group.throughput(Throughput::Elements(1));
-        group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
+        let found = snapshot.router.find(subject).unwrap();
+        assert_eq!(*found.name, format!("r{index}"));
+        group.bench_function(BenchmarkId::new(routes.kind, routes.count), |bencher| {
             bencher.iter(|| snapshot.router.find(black_box(subject)));
         });
     }
     group.finish();
 }
 
-/// So many routes, each a template of its own.
-fn snapshot(count: usize) -> Arc<Snapshot> {
-    let mut text = String::from(
-        "[server]\nworkers = 1\naccess_log = { format = \"off\" }\n[[listeners]]\nname = \"public\"\naddress = \"127.0.0.1:8080\"\n",
-    );
-    for index in 0..count {
-        write!(
-            text,
-            "[[routes]]\nname = \"r{index}\"\nmatch = {{ path = \"/service-{index}/items/{{id}}\" }}\nrespond = {{ status = 204 }}\n"
-        )
-        .unwrap();
+/// Reading and checking of ten thousand routes, every comparison of them included.
+fn loads(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("load");
+    group.sample_size(10);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("gateway.toml");
+    for routes in KINDS.iter().filter(|routes| routes.count >= 1_000) {
+        std::fs::write(&file, routes.text()).unwrap();
+        group.bench_function(BenchmarkId::new(routes.kind, routes.count), |bencher| {
+            bencher.iter(|| config::load(&file).unwrap());
+        });
     }
+    group.finish();
+}
+
+fn snapshot(text: &str) -> Arc<Snapshot> {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("gateway.toml");
     std::fs::write(&file, text).unwrap();
@@ -171,6 +266,6 @@ fn many_entries(criterion: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().without_plots();
-    targets = routes, headers, contended, many_entries
+    targets = routes, loads, headers, contended, many_entries
 }
 criterion_main!(benches);

@@ -3,6 +3,7 @@
 
 mod accepted;
 mod conditions;
+mod hidden;
 mod refused;
 mod warned;
 

@@ -32,6 +32,7 @@ mod plugins;
 mod process;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod properties;
+pub mod rank;
 mod read;
 mod reason;
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod grpc;
 mod max_forwards;
 pub mod normalise;
 mod passage;
+mod public;
 mod redirect;
 mod refused;
 mod report;
@@ -78,7 +79,7 @@ pub async fn handle(
     };
     let (body, progress) = ClientBody::new(incoming, limits.body, pace, has_body, names);
 
-    let (mut passage, admitted) = admit::admit(local, &connection, parts, &body, limits.body);
+    let (mut passage, admitted) = admit::admit(local, &connection, parts, &body);
     let hop = Hop::new(&connection, upgrade.as_ref());
     let responded = match admitted {
         Ok(()) => respond(&mut passage, body, hop, &progress).await,

@@ -1,13 +1,17 @@
 //! From a request to its route: the most specific match wins, whatever the order of the files.
 //!
-//! One index, not a scan: hosts and exact paths are hash look-ups, templates and prefixes one walk down a
-//! trie of segments. Every route has a rank by its specificity; the look-up keeps the best rank it meets.
+//! One index, not a scan: hosts, exact paths and segments are hash look-ups on one walk down a trie. Each host of a route
+//! with each of its paths has a rank of its own (`config::rank`); the look-up keeps the best that it meets.
 
+mod expressions;
+mod hosts;
+mod leaf;
 pub mod links;
 mod listed;
 pub mod matcher;
 mod params;
-mod rank;
+#[cfg(test)]
+mod properties;
 pub mod rewrite;
 mod split;
 mod subject;
@@ -15,13 +19,13 @@ mod templates;
 mod trie;
 mod unmet;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config::{self, HostPattern, Match, PathPattern};
+use crate::config::rank::{self, Rank};
+use crate::config::{self, HostPattern, PathPattern};
 
-use templates::Hosts;
-use trie::Node;
+use hosts::Hosts;
+use leaf::{Leaf, Visit};
 
 pub use listed::Listed;
 pub use matcher::all_hold;
@@ -35,61 +39,48 @@ pub use unmet::Unmet;
 pub struct Router<R> {
     /// Best rank first.
     routes: Vec<Arc<R>>,
-    exact_hosts: HashMap<Box<str>, Paths, foldhash::fast::RandomState>,
-    /// By suffix with its leading dot.
-    suffix_hosts: HashMap<Box<str>, Paths, foldhash::fast::RandomState>,
-    template_hosts: Hosts<Paths>,
-    any_host: Paths,
+    /// Best rank first; the index knows them by their place here.
+    pairs: Vec<Pair>,
+    hosts: Hosts,
 }
 
-/// The paths of one host pattern; routes stand for their rank.
-#[derive(Debug, Default)]
-struct Paths {
-    exact: HashMap<Box<str>, Vec<u32>, foldhash::fast::RandomState>,
-    segments: Node,
-    regex: Vec<(regex::Regex, u32)>,
-    any: Vec<u32>,
+/// One host of a route with one of its paths, by index.
+#[derive(Debug, Clone, Copy)]
+struct Pair {
+    route: u32,
+    /// None where the route has no host.
+    host: Option<u32>,
+    path: u32,
 }
 
-/// SHIM
+/// A route whose host and path match a request.
 #[derive(Debug)]
 pub struct Candidate<'a, R> {
-    /// SHIM
+    /// The route.
     pub route: &'a Arc<R>,
+    /// Which of its hosts matched; none where it has none.
+    pub host: Option<&'a HostPattern>,
+    /// Which of its paths matched.
+    pub path: &'a PathPattern,
 }
 
 impl<R: AsRef<config::Route>> Router<R> {
     /// Builds the index.
-    pub fn new(mut routes: Vec<Arc<R>>) -> Self {
-        routes.sort_by(|a, b| rank::compare(&config(b).matcher, &config(a).matcher));
+    pub fn new(routes: Vec<Arc<R>>) -> Self {
+        let pairs = ranked(&routes);
+        let (routes, pairs) = numbered(&routes, pairs);
         let mut router = Self {
-            routes: Vec::new(),
-            exact_hosts: HashMap::default(),
-            suffix_hosts: HashMap::default(),
-            template_hosts: Hosts::default(),
-            any_host: Paths::default(),
+            routes,
+            pairs,
+            hosts: Hosts::default(),
         };
-        for (rank, route) in routes.iter().enumerate() {
-            let rank = u32::try_from(rank).expect("fewer than 2^32 routes");
-            let matcher = &config(route).matcher;
-            if matcher.hosts.is_empty() {
-                router.any_host.insert(matcher, rank);
-            }
-            for host in &matcher.hosts {
-                let paths = match host {
-                    HostPattern::Exact(host) => {
-                        router.exact_hosts.entry(host.as_str().into()).or_default()
-                    }
-                    HostPattern::Suffix(suffix) => router
-                        .suffix_hosts
-                        .entry(suffix.as_str().into())
-                        .or_default(),
-                    HostPattern::Template(labels) => router.template_hosts.entry(labels),
-                };
-                paths.insert(matcher, rank);
-            }
+        let mut hosts = Hosts::default();
+        for (rank, pair) in (0..).zip(&router.pairs) {
+            let (host, path) = router.patterns(*pair);
+            hosts.insert(host, path, rank);
         }
-        router.routes = routes;
+        hosts.index(&|rank| &router.config(rank).matcher.predicates);
+        router.hosts = hosts;
         router
     }
 
@@ -98,57 +89,60 @@ impl<R: AsRef<config::Route>> Router<R> {
         &self.routes
     }
 
-    /// SHIM
+    /// The route of a request.
+    pub fn find(&self, subject: Subject<'_>) -> Option<&Arc<R>> {
+        let pair = self.pairs.get(self.best(subject) as usize)?;
+        Some(&self.routes[pair.route as usize])
+    }
+
+    /// The route of a request, with the host and the path of it that matched.
+    pub fn matched(&self, subject: Subject<'_>) -> Option<Candidate<'_, R>> {
+        let pair = self.pairs.get(self.best(subject) as usize)?;
+        Some(self.candidate(*pair))
+    }
+
+    /// Every route whose host and path match, best rank first, each once. The first that serves on the subject's listener
+    /// and whose predicates hold is the one that is [found](Self::find).
     pub fn candidates(&self, subject: Subject<'_>) -> Vec<Candidate<'_, R>> {
-        let mut ranks = Vec::new();
-        let mut consider = |rank: u32| ranks.push(rank);
-        if let Some(paths) = self.exact_hosts.get(subject.host) {
-            paths.each(subject.path, &mut consider);
-        }
-        for (dot, _) in subject.host.match_indices('.').filter(|(dot, _)| *dot > 0) {
-            if let Some(paths) = self.suffix_hosts.get(&subject.host[dot..]) {
-                paths.each(subject.path, &mut consider);
-            }
-        }
-        self.template_hosts
-            .each(subject.host, &mut |paths: &Paths| {
-                paths.each(subject.path, &mut consider)
-            });
-        self.any_host.each(subject.path, &mut consider);
-        ranks.sort_unstable();
-        ranks.dedup();
-        ranks
-            .into_iter()
-            .map(|rank| Candidate {
-                route: &self.routes[rank as usize],
-            })
+        let mut all = All::default();
+        self.hosts.each(subject.host, subject.path, &mut all);
+        all.0.sort_unstable();
+        let mut seen = std::collections::HashSet::new();
+        let pairs = all.0.into_iter().map(|rank| self.pairs[rank as usize]);
+        pairs
+            .filter(|pair| seen.insert(pair.route))
+            .map(|pair| self.candidate(pair))
             .collect()
     }
 
-    /// The route of a request.
-    pub fn find(&self, subject: Subject<'_>) -> Option<&Arc<R>> {
-        let mut best = u32::MAX;
-        let mut consider = |rank: u32| {
-            if rank < best && matcher::holds(config(&self.routes[rank as usize]), subject) {
-                best = rank;
-            }
+    /// The best rank of those that match, or one that no pair has.
+    fn best(&self, subject: Subject<'_>) -> u32 {
+        let mut search = Search {
+            subject,
+            holds: |rank: u32| matcher::holds(self.config(rank), subject),
+            best: u32::MAX,
         };
-        if !self.exact_hosts.is_empty()
-            && let Some(paths) = self.exact_hosts.get(subject.host)
-        {
-            paths.each(subject.path, &mut consider);
+        self.hosts.each(subject.host, subject.path, &mut search);
+        search.best
+    }
+
+    fn config(&self, rank: u32) -> &config::Route {
+        config(&self.routes[self.pairs[rank as usize].route as usize])
+    }
+
+    fn candidate(&self, pair: Pair) -> Candidate<'_, R> {
+        let (host, path) = self.patterns(pair);
+        Candidate {
+            route: &self.routes[pair.route as usize],
+            host,
+            path,
         }
-        if !self.suffix_hosts.is_empty() {
-            for (dot, _) in subject.host.match_indices('.').filter(|(dot, _)| *dot > 0) {
-                if let Some(paths) = self.suffix_hosts.get(&subject.host[dot..]) {
-                    paths.each(subject.path, &mut consider);
-                }
-            }
-        }
-        let host = &mut |paths: &Paths| paths.each(subject.path, &mut consider);
-        self.template_hosts.each(subject.host, host);
-        self.any_host.each(subject.path, &mut consider);
-        self.routes.get(best as usize)
+    }
+
+    fn patterns(&self, pair: Pair) -> (Option<&HostPattern>, &PathPattern) {
+        let matcher = &config(&self.routes[pair.route as usize]).matcher;
+        let host = pair.host.map(|host| &matcher.hosts[host as usize]);
+        (host, &matcher.paths[pair.path as usize])
     }
 }
 
@@ -156,40 +150,74 @@ fn config<R: AsRef<config::Route>>(route: &Arc<R>) -> &config::Route {
     (**route).as_ref()
 }
 
-impl Paths {
-    fn insert(&mut self, matcher: &Match, rank: u32) {
-        for path in &matcher.paths {
-            self.insert_path(path, rank);
+/// Every pair, best rank first. Of those that rank alike the name of the route decides, never its place.
+fn ranked<R: AsRef<config::Route>>(routes: &[Arc<R>]) -> Vec<Pair> {
+    let number = |index: usize| u32::try_from(index).expect("fewer than 2^32 of them");
+    let mut pairs = Vec::with_capacity(routes.len());
+    for (index, route) in routes.iter().enumerate() {
+        let config = config(route);
+        let paths = config.matcher.paths.len();
+        for (place, (host, path)) in rank::pairs(&config.matcher).enumerate() {
+            let pair = Pair {
+                route: number(index),
+                host: host.map(|_| number(place / paths)),
+                path: number(place % paths),
+            };
+            pairs.push((Rank::new(&config.matcher, host, path), &config.name, pair));
         }
     }
+    let place = |pair: &Pair| (pair.host, pair.path);
+    pairs.sort_by(|(a, name, pair), (b, other_name, other)| {
+        let by_rank = b.cmp(a).then_with(|| name.cmp(other_name));
+        by_rank.then_with(|| place(pair).cmp(&place(other)))
+    });
+    pairs.into_iter().map(|(_, _, pair)| pair).collect()
+}
 
-    fn insert_path(&mut self, path: &PathPattern, rank: u32) {
-        match path {
-            PathPattern::Any => self.any.push(rank),
-            PathPattern::Exact(path) => self
-                .exact
-                .entry(path.as_str().into())
-                .or_default()
-                .push(rank),
-            PathPattern::Prefix(prefix) => self.segments.insert_prefix(prefix, rank),
-            PathPattern::Template { segments, rest } => {
-                self.segments.insert_template(segments, *rest, rank)
-            }
-            PathPattern::Regex(regex) => self.regex.push((regex.clone(), rank)),
-        }
+/// The routes in the order of their best pairs, and the pairs by the new numbers of routes.
+fn numbered<R>(routes: &[Arc<R>], mut pairs: Vec<Pair>) -> (Vec<Arc<R>>, Vec<Pair>) {
+    let mut sorted: Vec<Arc<R>> = Vec::with_capacity(routes.len());
+    let mut numbers = vec![None; routes.len()];
+    for pair in &mut pairs {
+        let index = pair.route as usize;
+        pair.route = *numbers[index].get_or_insert_with(|| {
+            sorted.push(routes[index].clone());
+            u32::try_from(sorted.len() - 1).expect("fewer than 2^32 of them")
+        });
+    }
+    (sorted, pairs)
+}
+
+/// Looks for the best rank whose predicates hold.
+struct Search<'a, H> {
+    subject: Subject<'a>,
+    /// Whether the predicates of a rank hold.
+    holds: H,
+    best: u32,
+}
+
+impl<H: Fn(u32) -> bool> Visit for Search<'_, H> {
+    #[inline]
+    fn wants(&self, rank: u32) -> bool {
+        rank < self.best
     }
 
-    /// Calls `consider` with the rank of every route whose path matches.
-    fn each(&self, path: &str, consider: &mut impl FnMut(u32)) {
-        if let Some(ranks) = self.exact.get(path) {
-            ranks.iter().copied().for_each(&mut *consider);
-        }
-        self.segments.each(path, consider);
-        for (regex, rank) in &self.regex {
-            if regex.is_match(path) {
-                consider(*rank);
-            }
-        }
-        self.any.iter().copied().for_each(consider);
+    #[inline]
+    fn leaf(&mut self, leaf: &Leaf) {
+        self.best = leaf.best(self.subject, self.best, &self.holds);
+    }
+}
+
+/// Collects the ranks of all whose host and path match.
+#[derive(Default)]
+struct All(Vec<u32>);
+
+impl Visit for All {
+    fn wants(&self, _: u32) -> bool {
+        true
+    }
+
+    fn leaf(&mut self, leaf: &Leaf) {
+        self.0.extend(leaf.all());
     }
 }

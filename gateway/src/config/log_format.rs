@@ -14,6 +14,8 @@ pub enum LogValue {
     Field(LogField),
     /// `{attribute.NAME}`: what a plugin left under this name.
     Attribute(String),
+    /// `{tag.NAME}`: what the route says under this name.
+    Tag(String),
 }
 
 /// What a template can write of an exchange.
@@ -76,11 +78,14 @@ fn value(name: &str) -> Result<LogValue, Reason> {
     if let Some((_, field)) = FIELDS.iter().find(|(field, _)| *field == name) {
         return Ok(LogValue::Field(*field));
     }
-    match name.strip_prefix("attribute.") {
-        Some(attribute) if !attribute.is_empty() => Ok(LogValue::Attribute(attribute.to_owned())),
+    match name.split_once('.') {
+        Some(("attribute", attribute)) if !attribute.is_empty() => {
+            Ok(LogValue::Attribute(attribute.to_owned()))
+        }
+        Some(("tag", tag)) if !tag.is_empty() => Ok(LogValue::Tag(tag.to_owned())),
         _ => {
             let names = FIELDS.iter().map(|(name, _)| *name);
-            let names: Vec<_> = names.chain(["attribute.NAME"]).collect();
+            let names: Vec<_> = names.chain(["attribute.NAME", "tag.NAME"]).collect();
             let remedy = suggest::remedy(name, names.iter().copied(), "there are");
             let reason = Reason::repeating("has the field `{{}}`, which there is not", [&name]);
             Err(reason.and(remedy))

@@ -3,9 +3,11 @@
 //! Past this module nothing is a string that means something else. Every value was checked and every
 //! reference resolved to something that exists; whoever builds a snapshot need not look for mistakes.
 
+mod answer_rewrite;
 mod answers;
 mod conditions;
 mod matcher;
+mod overrides;
 mod redirect;
 mod routes;
 mod split;
@@ -31,9 +33,11 @@ use crate::message::headers::{Believed, ClientFrom};
 use crate::message::names::UnusualNames;
 use crate::message::via::Via;
 
+pub use answer_rewrite::*;
 pub use answers::*;
 pub use conditions::*;
 pub use matcher::*;
+pub use overrides::*;
 pub use redirect::*;
 pub use routes::*;
 pub use upstream::UpstreamId;

@@ -4,9 +4,11 @@ mod defaults;
 mod fields;
 mod loops;
 pub(super) mod matcher;
+mod overrides;
 mod redirect;
 mod replacement;
 mod rewrite;
+mod slashes;
 mod split;
 mod target;
 mod ties;
@@ -70,6 +72,32 @@ static WORDS: Words = Words {
              `[defaults]`, or none.",
         ),
         (
+            "limits",
+            "What one request may take, in the place of the listener's `limits`.",
+        ),
+        (
+            "timeouts",
+            "How long the gateway waits for an endpoint, in the place of the upstream's `timeouts`.",
+        ),
+        (
+            "access_log",
+            "Whether the access log has a line for each exchange. `false`: for none. `\"failures\"`: for those at which \
+             the gateway or the upstream failed. All of them are counted in the metrics.",
+        ),
+        (
+            "tags",
+            "What the access log says of the route: `tags` in a line of JSON, `{tag.NAME}` in a template; also `GET \
+             /routes`. Up to 16, each a string of up to 256 bytes. They are no labels of metrics, each value of which \
+             would be a series of its own.",
+        ),
+        (
+            "encoded_slashes",
+            "What becomes of a path with `%2F`, which some servers read as part of a name and others as the end of it. \
+             `refuse`: 400. `keep`: it stays as it is, inside one segment, for the match, plugins and the upstream; a \
+             part of the segment that is `.`, `..` or empty is 400. Keep it only where the upstream does not decode it to \
+             find a place below.",
+        ),
+        (
             "errors",
             "What stands for what the gateway answers where it refuses or fails, by status (`502`) or class (`5xx`). \
              What is not here is looked for at the top level of the file.",
@@ -85,8 +113,19 @@ plugins = ["auth", { name = "transform", config = { request = { set_headers = { 
 upstream = "products"
 rewrite = { strip_prefix = "/products", prefix = "/v2", host = "preserve" }
 timeout = "15s"
+timeouts = { connect = "500ms", first_byte = "5s", idle = "30s" }
+limits = { body = "50MiB" }
+access_log = "failures"
+tags = { team = "shop" }
 errors = { 502 = { status = 503, headers = { retry-after = "5" }, body = '{"error":"{reason}"}' }, 5xx = { file = "sorry.html" } }
 fallback = { respond = { status = 200, body = '{"products":[]}' }, on = ["connect", 502, 503, 504, "breaker"] }
+
+[[routes]]                        # Location and Set-Cookie of the answer as the client sees this gateway
+name = "files"
+match = { path = "/files/{name}" }
+upstream = "products"
+rewrite = { strip_segments = 1, prefix = "/data", location = "public", cookies = { domain = "example.com", path = "/", secure = true } }
+encoded_slashes = "keep"
 
 [[routes]]                        # not limited; groups of the expression stand in `to`
 name = "internal"
@@ -184,10 +223,12 @@ pub(super) fn route<'a>(
             defaults,
             params: &params,
             before: chain.len(),
+            slashes: overrides::slashes(table),
         };
         let split = split::split(table, around, chained);
         let target = target.or(split.map(Target::Split));
         let timeout = defaults::timeout(table);
+        let overrides = overrides::overrides(table);
         let (errors, fallback) = failures(table, names, &params, pages, target.as_ref());
         table.later(&LATER);
         let (Some(name), Some(matcher), Some(_)) = (name, matcher, &target) else {
@@ -203,6 +244,7 @@ pub(super) fn route<'a>(
             target: target?,
             rewrite,
             timeout,
+            overrides,
             errors,
             fallback,
             place: item.scope.show(item.node.at),
@@ -294,7 +336,9 @@ pub(super) fn check_together(
 ) {
     let items = sections.items("routes");
     listeners::unique_names(scope, &items);
-    ties::report(&items, routes, listeners.len());
+    ties::report(&items, routes);
     fields::report(&items, routes, listeners);
+    slashes::report(&items, routes);
+    slashes::warn_of_ways_around(&items, routes);
     loops::report(&items, routes, listeners);
 }

@@ -331,6 +331,22 @@ impl<'a> Table<'a> {
         one_is_given
     }
 
+    /// Keys that belong into another table, and what is said of them.
+    pub(super) fn misplaced(&mut self, keys: &[&'static str], where_to: &str) {
+        self.later.extend(keys);
+        for key in keys.iter().filter(|key| self.is_given(key)) {
+            self.fault(key, where_to);
+        }
+    }
+
+    /// Whether a key is given as this text, faulty or not.
+    pub(super) fn says(&self, key: &str, text: &str) -> bool {
+        let mut entries = self.entries.iter();
+        entries.any(|entry| {
+            entry.key == key && matches!(&entry.node.value, Value::Text(value) if value == text)
+        })
+    }
+
     /// Reports every key that nobody asked for; how the table is shown.
     pub(super) fn finish(self) -> Json {
         for entry in self.entries {

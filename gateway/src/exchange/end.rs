@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::Parts;
 use crate::clock;
+use crate::config::RouteLog;
 use crate::message::error::ErrorKind;
 use crate::telemetry::access_log::Line;
 use crate::telemetry::span;
@@ -56,7 +57,8 @@ impl Parts {
 
     fn log(&self, duration: Duration) {
         let log = &self.view.log;
-        if log.is_off() {
+        let overrides = &self.route.config.overrides;
+        if log.is_off() || overrides.access_log == RouteLog::Off {
             return;
         }
         let (client, record) = (&self.client, &self.record);
@@ -86,6 +88,8 @@ impl Parts {
             user_agent: field(header::USER_AGENT),
             referer: field(header::REFERER),
             attributes: self.attributes.all(),
+            tags: &overrides.tags,
+            failures_only: overrides.access_log == RouteLog::Failures,
         });
     }
 }

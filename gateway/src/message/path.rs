@@ -3,19 +3,33 @@
 //! Whatever two servers could read differently is refused instead of being guessed at. The SDK has the rule for plugins
 //! a second time: `tests/vectors/paths.txt` holds both to it.
 
+mod form;
 mod leaving;
 mod parameter;
 
+pub use form::{Form, from_client};
 pub use leaving::{of_location, of_sub_request, of_sub_request_host, rewritten, set_by_plugin};
 pub use parameter::parameter;
 
-use bytes::{Bytes, BytesMut};
-use http::uri::PathAndQuery;
+use bytes::BytesMut;
 
 /// Why a path does not pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unfit(&'static str);
+
+/// What becomes of a slash that is escaped, `%2F`: part of a name to some servers, and to others the end of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum EncodedSlashes {
+    /// A path that has one is refused.
+    #[default]
+    Refuse,
+    /// It stays as it is, inside one segment.
+    Keep,
+}
+
+/// Why a path with an escaped slash is refused.
+pub const ENCODED_SLASH: Unfit = Unfit("the path has %2F");
 
 const NO_SLASH: Unfit = Unfit("the path does not begin with a slash");
 const ODD: Unfit = Unfit("the path has bytes that no path may have");
@@ -36,36 +50,6 @@ impl Unfit {
     }
 }
 
-/// Brings a path into the one form: dot segments removed (RFC 3986, 5.2.4), `//` merged, escapes in upper case and
-/// only where they must be. An empty path is `/` (RFC 9112, 3.2.1), and the query stays as it is.
-///
-/// # Errors
-/// For what servers read differently: `%2f`, `%5c`, `%00`, `\`, `;`, double encoding, broken escapes, bytes
-/// beyond ASCII.
-pub fn from_client(path_and_query: &PathAndQuery) -> Result<PathAndQuery, Unfit> {
-    let path = path_and_query.path();
-    if !path.starts_with('/') {
-        return Err(NO_SLASH);
-    }
-    let ascii = path_and_query.as_str().is_ascii();
-    if !ascii {
-        return Err(Unfit("the target is not ASCII"));
-    }
-    // Of `http://a?q` the path is empty, and no slash stands before the query.
-    let written = path_and_query.as_str().starts_with('/');
-    if written && is_plain(path.as_bytes()) {
-        return Ok(path_and_query.clone());
-    }
-    let decoded = decode(path.as_bytes())?;
-    let mut whole = remove_dots(&decoded);
-    if let Some(query) = path_and_query.query() {
-        whole.extend_from_slice(b"?");
-        whole.extend_from_slice(query.as_bytes());
-    }
-    let whole: Bytes = whole.freeze();
-    PathAndQuery::from_maybe_shared(whole).map_err(|_| ODD)
-}
-
 /// Whether a path is read in one way only: no escapes, no parameters, no backslash, no dot or empty segment. One pass,
 /// and most paths need no other.
 fn is_plain(path: &[u8]) -> bool {
@@ -80,9 +64,17 @@ fn is_plain(path: &[u8]) -> bool {
     true
 }
 
-/// Decodes the escapes of unreserved characters and refuses the ambiguous ones.
-fn decode(path: &[u8]) -> Result<BytesMut, Unfit> {
+/// A path without the escapes that it needs not have.
+struct Decoded {
+    bytes: BytesMut,
+    /// Whether an escaped slash is among those that stay.
+    has_slash: bool,
+}
+
+/// Decodes the escapes of unreserved characters and refuses the ambiguous ones, but for those of slashes.
+fn decode(path: &[u8]) -> Result<Decoded, Unfit> {
     let mut out = BytesMut::with_capacity(path.len() + 1);
+    let mut has_slash = false;
     let mut at = 0;
     while let Some(byte) = path.get(at) {
         match byte {
@@ -96,7 +88,6 @@ fn decode(path: &[u8]) -> Result<BytesMut, Unfit> {
                 }
                 at += 3;
                 match decoded {
-                    b'/' => return Err(Unfit("the path has %2F")),
                     b'\\' => return Err(Unfit("the path has %5C")),
                     0 => return Err(Unfit("the path has %00")),
                     b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
@@ -104,6 +95,7 @@ fn decode(path: &[u8]) -> Result<BytesMut, Unfit> {
                     }
                     _ => {
                         const HEX: &[u8; 16] = b"0123456789ABCDEF";
+                        has_slash |= decoded == b'/';
                         let (high, low) = (usize::from(decoded >> 4), usize::from(decoded & 15));
                         out.extend_from_slice(&[b'%', HEX[high], HEX[low]]);
                     }
@@ -119,7 +111,10 @@ fn decode(path: &[u8]) -> Result<BytesMut, Unfit> {
     if is_encoded_twice(&out) {
         return Err(Unfit("the path is encoded twice"));
     }
-    Ok(out)
+    Ok(Decoded {
+        bytes: out,
+        has_slash,
+    })
 }
 
 /// `/..;x/` is a parent directory to some servers and a name to others, `/.;/` and `/;/` likewise. Refuses a name of
@@ -156,101 +151,4 @@ fn is_encoded_twice(path: &[u8]) -> bool {
         [b'%', b'2', b'5', digits @ ..] => digits.iter().all(u8::is_ascii_hexdigit),
         _ => false,
     })
-}
-
-/// Merges slashes, and removes dot segments (RFC 3986, 5.2.4).
-fn remove_dots(path: &[u8]) -> BytesMut {
-    let mut out = BytesMut::with_capacity(path.len() + 1);
-    let mut segments = path.split(|byte| *byte == b'/').skip(1).peekable();
-    while let Some(segment) = segments.next() {
-        let last = segments.peek().is_none();
-        match segment {
-            b"" | b"." => {}
-            b".." => {
-                let parent = memchr::memrchr(b'/', &out).unwrap_or(0);
-                out.truncate(parent);
-            }
-            name => {
-                out.extend_from_slice(b"/");
-                out.extend_from_slice(name);
-            }
-        }
-        if last && matches!(segment, b"" | b"." | b"..") {
-            out.extend_from_slice(b"/");
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn path(path: &str) -> Result<String, &'static str> {
-        let path: PathAndQuery = path.parse().map_err(|_| "no path")?;
-        from_client(&path)
-            .map(|path| path.as_str().to_owned())
-            .map_err(Unfit::reason)
-    }
-
-    #[test]
-    fn a_path_has_one_form() {
-        for (from, to) in [
-            ("/", "/"),
-            ("/a/b?x=%2f//..", "/a/b?x=%2f//.."),
-            ("/a//b///c", "/a/b/c"),
-            ("//a", "/a"),
-            ("/a/./b/../c", "/a/c"),
-            ("/a/..", "/"),
-            ("/a/b/..", "/a/"),
-            ("/a/.", "/a/"),
-            ("/../../a", "/a"),
-            ("/a/%2e%2E/b", "/b"),
-            ("/%7euser/%41%2d", "/~user/A-"),
-            ("/%c3%a9", "/%C3%A9"),
-            ("/a%20b%3a", "/a%20b%3A"),
-            ("/.hidden", "/.hidden"),
-            ("/a/...", "/a/..."),
-            ("/a;v=1/b", "/a;v=1/b"),
-            ("/...;v=1", "/...;v=1"),
-            ("/%3ba", "/%3Ba"),
-            ("/100%25", "/100%25"),
-            ("/a/../?q", "/?q"),
-            ("?q", "/?q"),
-            ("?/..", "/?/.."),
-        ] {
-            assert_eq!(path(from).as_deref(), Ok(to), "{from}");
-        }
-    }
-
-    #[test]
-    fn what_servers_read_differently_is_refused() {
-        for from in [
-            "/a%2fb",
-            "/a%2Fb",
-            "/a%5cb",
-            "/a%5Cb",
-            "/a%00",
-            "/a%252fb",
-            "/%252e%252e/",
-            "/%25%32e",
-            "/%252%65",
-            "/%25%32%65",
-            "/a\\b",
-            "/..;/a",
-            "/a/..;x=1/b",
-            "/.;/a",
-            "/;/a",
-            "/%2e%2e;/a",
-            "/%2E.;/a",
-            "/..%3b/a",
-            "/a/%2e%3Bx",
-            "/a%",
-            "/a%2",
-            "/a%zz",
-            "/é",
-        ] {
-            assert!(path(from).is_err(), "{from} gave {:?}", path(from));
-        }
-    }
 }

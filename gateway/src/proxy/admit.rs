@@ -7,7 +7,6 @@ use http::header::VIA;
 use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
-use http_body::Body as _;
 
 use super::normalise;
 use super::normalise::{Refusal, Target};
@@ -17,6 +16,7 @@ use crate::exchange::{self, Attributes, Client, Exchange, Record, Request, Respo
 use crate::message::body::ClientBody;
 use crate::message::headers::{self, Identity, Seen};
 use crate::message::names;
+use crate::message::path::{self, EncodedSlashes};
 use crate::message::phase::Phase;
 use crate::route::{self, Moment, Subject};
 use crate::server::connection::Connection;
@@ -69,7 +69,6 @@ pub(super) fn admit(
     connection: &Rc<Connection>,
     mut parts: Parts,
     body: &ClientBody,
-    body_limit: u64,
 ) -> (Passage, Result<(), Box<Error>>) {
     if parts.headers.keys_len() < parts.headers.len() {
         headers::join_cookies(&mut parts.headers);
@@ -99,20 +98,28 @@ pub(super) fn admit(
         Ok(target) => (target, None),
         Err(refusal) => (unknown(), Some(refusal)),
     };
+    let has_slash = target.has_slash;
     let (mut passage, unusual) = identify(local, connection, parts, target, &identity);
     let admitted = match refusal.or(unusual) {
         Some(Refusal { status, reason }) => Err(Error::Refused(status, reason).into()),
-        None => route(&mut passage, connection, &identity).map_err(Box::new),
+        None => route(&mut passage, connection, &identity, has_slash).map_err(Box::new),
     };
-    let too_large = body_limit > 0 && body.size_hint().lower() > body_limit;
+    if let Some(limit) = passage.route.config.overrides.body {
+        body.set_limit(limit);
+    }
     match admitted {
-        Ok(()) if too_large => (passage, Err(Error::BodyTooLarge.into())),
+        Ok(()) if body.is_announced_too_large() => (passage, Err(Error::BodyTooLarge.into())),
         admitted => (passage, admitted),
     }
 }
 
 /// Tells the upstream who asks, and finds the route.
-fn route(passage: &mut Passage, connection: &Connection, identity: &Identity) -> Result<(), Error> {
+fn route(
+    passage: &mut Passage,
+    connection: &Connection,
+    identity: &Identity,
+    has_slash: bool,
+) -> Result<(), Error> {
     let Passage {
         exchange, snapshot, ..
     } = passage;
@@ -131,11 +138,29 @@ fn route(passage: &mut Passage, connection: &Connection, identity: &Identity) ->
         fields.append(VIA, via.value(client.version));
     }
     fields.insert(&headers::X_REQUEST_ID, client.id.clone());
-    let (route, params) = find(&snapshot.snapshot, exchange, connection)?;
+    let found = find(&snapshot.snapshot, exchange, connection);
+    let (route, params) = match has_slash {
+        true => keeping(found),
+        false => found,
+    }?;
     span::routed(&exchange.span, &route.name);
     exchange.route = route.clone();
     exchange.client.params = params;
     Ok(())
+}
+
+/// The route, if it takes an escaped slash. One that no route takes is a bad request, whether or not a route matches.
+#[cold]
+fn keeping(found: Result<(&Arc<Route>, Params), Error>) -> Result<(&Arc<Route>, Params), Error> {
+    let keeps = |route: &Route| route.config.overrides.encoded_slashes == EncodedSlashes::Keep;
+    match found {
+        Ok((route, params)) if keeps(route) => Ok((route, params)),
+        Ok(_) | Err(Error::NoRoute) => {
+            let reason = path::ENCODED_SLASH.reason();
+            Err(Error::Refused(StatusCode::BAD_REQUEST, reason))
+        }
+        other => other,
+    }
 }
 
 /// Whether the target has a scheme that this gateway does not speak.
@@ -149,6 +174,7 @@ fn unknown() -> Target {
     Target {
         authority: HeaderValue::from_static("-"),
         path: PathAndQuery::from_static("/"),
+        has_slash: false,
     }
 }
 
@@ -167,7 +193,9 @@ fn identify(
         headers: mut fields,
         ..
     } = parts;
-    let Target { authority, path } = target;
+    let Target {
+        authority, path, ..
+    } = target;
     let id = headers::request_id(&fields, identity.trusted);
     let seen = headers::strip_request(&mut fields);
     let (depth, judged) = match seen == Seen::default() {

@@ -2,7 +2,6 @@
 //!
 //! Plugins do not run: what they change or answer is not known here, and the explanation says so.
 
-mod arm;
 mod asked;
 mod shown;
 
@@ -19,12 +18,12 @@ use crate::config::{self, Config, HostRewrite, Listener};
 use crate::message::fields;
 use crate::message::headers::{self, Identity};
 use crate::message::names::UnusualNames;
+use crate::message::path::{ENCODED_SLASH, EncodedSlashes};
 use crate::route::links::{self, Explained};
-use crate::route::{self, Moment, Router, Subject, Unmet, rewrite};
+use crate::route::{self, Decision, Moment, Router, Split, Subject, Unmet, rewrite};
 use crate::server::tls;
 use crate::upstream::Message;
 
-pub use arm::{Arm, Turn};
 pub use asked::Asked;
 
 /// Stands for the `x-request-id` that each request gets.
@@ -89,11 +88,31 @@ pub struct Chosen {
     pub place: String,
     /// The parameters of host and path.
     pub parameters: Vec<(String, String)>,
-    /// Its arm, where it is split and the request says which.
-    pub arm: Option<Arm>,
+    /// The arm of its split that takes the request; none where it has none, or the arms take turns.
+    pub arm: Option<Taken>,
     /// The plugins, in order.
     pub chain: Vec<Explained>,
     /// Where it goes if no plugin answers or leads elsewhere.
+    pub target: Goes,
+}
+
+/// An arm of a split.
+#[derive(Debug, Serialize)]
+pub struct Taken {
+    /// Its name.
+    pub name: String,
+    /// Why the request goes there.
+    pub because: &'static str,
+}
+
+/// What one arm of a split gets.
+#[derive(Debug, Serialize)]
+pub struct Share {
+    /// Its name.
+    pub name: String,
+    /// Its weight, of those of all arms together.
+    pub weight: u32,
+    /// Where its requests go.
     pub target: Goes,
 }
 
@@ -117,8 +136,8 @@ pub enum Goes {
         /// The status.
         status: u16,
     },
-    /// To one of these arms in turn, each with plugins and a rewrite of its own.
-    Turns(Vec<Turn>),
+    /// To one of the arms of a split, as they take turns by weight.
+    Turns(Vec<Share>),
     /// Nowhere: where no plugin answers, 404.
     Plugins,
     /// Nowhere: what the route makes of the request may not leave.
@@ -264,7 +283,12 @@ impl Request {
         for candidate in router.candidates(subject) {
             let route: &config::Route = (**candidate.route).as_ref();
             let Some(because) = misses(config, route, subject) else {
-                explanation.route = Some(self.chosen(config, route, subject));
+                match self.target.has_slash
+                    && route.overrides.encoded_slashes != EncodedSlashes::Keep
+                {
+                    true => explanation.refused = Some(encoded_slash()),
+                    false => explanation.route = Some(self.chosen(config, route, subject)),
+                }
                 return;
             };
             explanation.nearer.push(Nearer {
@@ -273,28 +297,31 @@ impl Request {
                 because,
             });
         }
-        explanation.refused = Some(Refused {
-            status: StatusCode::NOT_FOUND.as_u16(),
-            reason: "no route matches this request".to_owned(),
+        explanation.refused = Some(match self.target.has_slash {
+            true => encoded_slash(),
+            false => Refused {
+                status: StatusCode::NOT_FOUND.as_u16(),
+                reason: "no route matches this request".to_owned(),
+            },
         });
     }
 
     fn chosen(&self, config: &Config, route: &config::Route, subject: Subject<'_>) -> Chosen {
         let parameters = route::params(&route.matcher, subject.host, subject.path);
-        let subject = Subject {
-            params: &parameters,
-            ..subject
-        };
-        let (arm, route) = match arm::of_request(route, subject) {
-            Some((arm, route)) => (Some(arm), Cow::Owned(route)),
-            None => (None, Cow::Borrowed(route)),
-        };
+        let params = &parameters;
+        let subject = Subject { params, ..subject };
+        let arm = arm(route, subject);
+        let own = arm.as_ref().map(|(arm, _)| route.for_arm(arm));
+        let in_force = own.as_ref().unwrap_or(route);
         Chosen {
             name: route.name.to_string(),
             place: route.place.clone(),
-            arm,
-            chain: links::explain(&route.plugins, subject),
-            target: self.goes(config, &route),
+            chain: links::explain(&in_force.plugins, subject),
+            target: self.goes(config, in_force),
+            arm: arm.map(|(arm, because)| Taken {
+                name: arm.name.to_string(),
+                because,
+            }),
             parameters: parameters
                 .into_iter()
                 .map(|(name, value)| (name.to_string(), value))
@@ -319,14 +346,25 @@ impl Request {
                     status,
                 };
             }
-            config::Target::Split(split) => return Goes::Turns(arm::turns(split)),
+            config::Target::Split(split) => {
+                let share = |arm: &config::Arm| Share {
+                    name: arm.name.to_string(),
+                    weight: arm.weight,
+                    target: self.goes(config, &route.for_arm(arm)),
+                };
+                return Goes::Turns(split.arms.iter().map(share).collect());
+            }
             config::Target::Plugins => return Goes::Plugins,
         };
         let (name, upstream) = config
             .upstreams
             .get_index(upstream.0)
             .expect("the loader resolved every name");
-        let path = match rewrite::path(&route.rewrite.path, &self.target.path) {
+        let path = match rewrite::path(
+            &route.rewrite.path,
+            &self.target.path,
+            route.overrides.encoded_slashes,
+        ) {
             Ok(path) => path,
             Err(astray) => {
                 return Goes::Refused(Refused {
@@ -354,6 +392,14 @@ impl Request {
     }
 }
 
+/// A path with an escaped slash, which no route keeps.
+fn encoded_slash() -> Refused {
+    Refused {
+        status: StatusCode::BAD_REQUEST.as_u16(),
+        reason: ENCODED_SLASH.reason().to_owned(),
+    }
+}
+
 /// Why a route whose host and path match does not take a request; none where it does.
 fn misses(config: &Config, route: &config::Route, subject: Subject<'_>) -> Option<String> {
     if !route.listeners.is_empty() && !route.listeners.contains(&subject.listener) {
@@ -367,6 +413,21 @@ fn misses(config: &Config, route: &config::Route, subject: Subject<'_>) -> Optio
         ));
     }
     Unmet::first_of_route(&route.matcher, subject).map(|unmet| unmet.to_string())
+}
+
+/// The arm of a split that a request goes to whenever it comes, and why.
+fn arm<'a>(
+    route: &'a config::Route,
+    subject: Subject<'_>,
+) -> Option<(&'a config::Arm, &'static str)> {
+    let config::Target::Split(split) = &route.target else {
+        return None;
+    };
+    match Split::new(&route.name, split.clone(), 1).decide(subject) {
+        Decision::Override(arm) => Some((&split.arms[arm], "its `match` holds")),
+        Decision::Key(arm) => Some((&split.arms[arm], "`split_on` leads this client there")),
+        Decision::Turn => None,
+    }
 }
 
 fn text(value: &HeaderValue) -> Cow<'_, str> {

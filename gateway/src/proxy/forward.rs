@@ -4,12 +4,14 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use http::header::{UPGRADE, VIA};
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Version};
 use tracing::Instrument;
 
 use super::answer::{Answer, Source};
 use super::decode;
 use super::passage::Passage;
+use super::public;
 use super::upgrade::Requested;
 use crate::clock;
 use crate::config::{HostRewrite, Protocol, UpstreamId};
@@ -194,6 +196,7 @@ async fn attempt(
     let times = Times {
         now: clock::recent(),
         deadline: exchange.deadline(),
+        own: exchange.route.config.overrides.timeouts.as_deref(),
     };
     let message = Message {
         method: &exchange.request.method,
@@ -227,7 +230,7 @@ async fn attempt(
             let (sent, body) = (error.sent, error.unsent.take());
             let error = match progress.fault() {
                 Some(fault) => Error::of_request(fault),
-                None => explain(upstream, exchange, error),
+                None => explain(upstream, exchange, times, error),
             };
             Err(Box::new(Undelivered { error, sent, body }))
         }
@@ -249,21 +252,29 @@ fn received(head: &mut ResponseHead, exchange: &Parts, upstream: &Upstream, via:
         };
         head.headers.append(VIA, via.value(version));
     }
+    if let Some(rewrite) = &exchange.route.config.rewrite.answer {
+        public::answer(rewrite, head, exchange, upstream, host(exchange));
+    }
 }
 
 /// The last edit of the head: the path of the route.
 fn rewrite_path(exchange: &mut Parts) -> Result<(), Box<Error>> {
-    let rewrite = &exchange.route.config.rewrite;
-    match rewrite::path(&rewrite.path, &exchange.request.path) {
-        Ok(None) => {}
-        Ok(Some(path)) => exchange.request.path = path,
-        Err(astray) => return Err(Error::BadRewrite(astray.to_string()).into()),
+    if let Some(path) = leaving_path(exchange)? {
+        exchange.request.path = path;
     }
     Ok(())
 }
 
+/// The path that goes out, by the rewrite of the route; none where it stays.
+pub(super) fn leaving_path(exchange: &Parts) -> Result<Option<PathAndQuery>, Box<Error>> {
+    let route = &exchange.route.config;
+    let slashes = route.overrides.encoded_slashes;
+    let left = rewrite::path(&route.rewrite.path, &exchange.request.path, slashes);
+    left.map_err(|astray| Error::BadRewrite(astray.to_string()).into())
+}
+
 /// The Host that goes out; none for that of the endpoint.
-fn host(exchange: &Parts) -> Option<&HeaderValue> {
+pub(super) fn host(exchange: &Parts) -> Option<&HeaderValue> {
     match &exchange.route.config.rewrite.host {
         HostRewrite::Upstream => None,
         // A client of HTTP/1.0 may name none.
@@ -275,14 +286,14 @@ fn host(exchange: &Parts) -> Option<&HeaderValue> {
 }
 
 /// The failure in the terms of the exchange.
-fn explain(upstream: &Upstream, exchange: &Parts, error: SendError) -> Error {
+fn explain(upstream: &Upstream, exchange: &Parts, times: Times<'_>, error: SendError) -> Error {
     let name = upstream.name.to_string();
     match error.kind {
         ErrorKind::Connect => Error::Connect(name, error.why),
         ErrorKind::ConnectTimeout => Error::ConnectTimeout(name, error.why),
         ErrorKind::Saturated => Error::Saturated(name, error.why),
         ErrorKind::UpstreamTimeout => {
-            Error::UpstreamTimeout(name, upstream.config.first_byte_timeout)
+            Error::UpstreamTimeout(name, times.first_byte(&upstream.config))
         }
         ErrorKind::Deadline => Error::Deadline(exchange.route.config.timeout.unwrap_or_default()),
         ErrorKind::BodyTooLarge => Error::BodyTooLarge,

@@ -11,7 +11,7 @@ use http::header::{HOST, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 
-use crate::message::path;
+use crate::message::path::{self, Form};
 use host::OwnPort;
 
 /// What a request asks for.
@@ -21,6 +21,8 @@ pub struct Target {
     pub authority: HeaderValue,
     /// The normalised path, and the query as it came. `*` for `OPTIONS *`.
     pub path: PathAndQuery,
+    /// Whether an escaped slash came in the path: not every route takes one.
+    pub has_slash: bool,
 }
 
 /// Why a request is refused.
@@ -59,13 +61,21 @@ pub fn target(
     }
     framing(headers)?;
     let authority = authority(uri, headers, version, secure)?;
-    let path = match uri.path_and_query() {
-        Some(path) if path.as_str() == "*" && method == Method::OPTIONS => path.clone(),
+    let plain = |path| Form {
+        path,
+        has_slash: false,
+    };
+    let form = match uri.path_and_query() {
+        Some(path) if path.as_str() == "*" && method == Method::OPTIONS => plain(path.clone()),
         Some(path) => path::from_client(path).map_err(|unfit| bad(unfit.reason()))?,
-        None if uri.scheme().is_some() => PathAndQuery::from_static("/"),
+        None if uri.scheme().is_some() => plain(PathAndQuery::from_static("/")),
         None => return Err(bad("the target is neither a path nor a URL")),
     };
-    Ok(Target { authority, path })
+    Ok(Target {
+        authority,
+        path: form.path,
+        has_slash: form.has_slash,
+    })
 }
 
 /// Transfer-Encoding once and exactly `chunked` (RFC 9112, 6.1).

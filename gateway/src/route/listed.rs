@@ -1,5 +1,6 @@
 //! Routes as those see them who ask which there are.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
@@ -30,6 +31,8 @@ pub struct Listed {
     pub chain: Vec<String>,
     /// Where it leads.
     pub target: Json,
+    /// What it is marked with.
+    pub tags: BTreeMap<String, String>,
 }
 
 impl Listed {
@@ -40,6 +43,7 @@ impl Listed {
         let listeners = listeners.map(|index| config.listeners[*index].name.to_string());
         let paths = matcher.paths.iter().filter_map(path);
         let chain = route.plugins.iter();
+        let tags = route.overrides.tags.iter();
         Self {
             name: route.name.to_string(),
             place: route.place.clone(),
@@ -50,6 +54,9 @@ impl Listed {
             priority: matcher.priority,
             chain: chain.map(|step| step.plugin.to_string()).collect(),
             target: target(config, &route.target),
+            tags: tags
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect(),
         }
     }
 }
@@ -95,13 +102,11 @@ fn target(config: &Config, target: &Target) -> Json {
         Target::Redirect(redirect) => json!({ "redirect": redirect.written }),
         Target::Split(split) => {
             let arm = |arm: &Arm| {
-                let plugins = arm.plugins.iter();
                 json!({
                     "name": &*arm.name,
                     "upstream": name(&arm.upstream),
                     "weight": arm.weight,
-                    "match": arm.matcher.as_ref().map(unmet::asked),
-                    "plugins": plugins.map(|step| &*step.plugin).collect::<Vec<_>>(),
+                    "plugins": arm.plugins.iter().map(|step| &*step.plugin).collect::<Vec<_>>(),
                 })
             };
             json!({ "split": split.arms.iter().map(arm).collect::<Vec<_>>() })
@@ -137,19 +142,6 @@ impl Display for Listed {
         match &self.target {
             Json::Object(target) => {
                 for (kind, value) in target {
-                    for arm in value.as_array().into_iter().flatten() {
-                        let text = |key: &str| arm[key].as_str().unwrap_or_default();
-                        let weight = &arm["weight"];
-                        let arm = format!(
-                            "arm {}: weight {weight}, upstream {}",
-                            text("name"),
-                            text("upstream")
-                        );
-                        writeln!(f, "  {}", Line(&arm))?;
-                    }
-                    if value.is_array() {
-                        continue;
-                    }
                     let value = value
                         .as_str()
                         .map_or_else(|| value.to_string(), str::to_owned);

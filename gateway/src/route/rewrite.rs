@@ -1,14 +1,19 @@
-//! What changes of the path on the way upstream.
+//! What changes of the path on the way upstream, and of the names of places on the way back.
 
+mod cookies;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod properties;
+mod public;
 
 use std::borrow::Cow;
 
 use http::uri::PathAndQuery;
 
 use crate::config::PathRewrite;
-use crate::message::path::{self, Unfit, shown};
+use crate::message::path::{self, EncodedSlashes, Unfit, shown};
+
+pub use cookies::cookie;
+pub use public::Public;
 
 /// What a rewrite made that may not leave, and why.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,17 +26,22 @@ pub struct Astray {
     unfit: Unfit,
 }
 
-/// The path after its rewrite, with the query as it came; none where it stays as it is. An empty path is `/`.
+/// The path after its rewrite, with the query as it came; none where it stays as it is. An empty path is `/`. `slashes`
+/// says what the route does with escaped ones.
 ///
 /// # Errors
 /// Where the result may not leave. It is judged as the path of a client is, but never repaired: a dot segment that a
 /// rule makes of a part of the client's path would lead out of the place that the rule names.
-pub fn path(rewrite: &PathRewrite, from: &PathAndQuery) -> Result<Option<PathAndQuery>, Astray> {
+pub fn path(
+    rewrite: &PathRewrite,
+    from: &PathAndQuery,
+    slashes: EncodedSlashes,
+) -> Result<Option<PathAndQuery>, Astray> {
     let Some(made) = made(rewrite, from.path()) else {
         return Ok(None);
     };
     let path = if made.is_empty() { "/" } else { &made };
-    path::rewritten(path, from.query())
+    path::rewritten(path, from.query(), slashes)
         .map(Some)
         .map_err(|unfit| Astray {
             rule: rule(rewrite),
@@ -46,6 +56,10 @@ fn made(rewrite: &PathRewrite, from: &str) -> Option<String> {
         // `OPTIONS *` asks for no path.
         _ if from == "*" => None,
         PathRewrite::Strip { strip, prefix } => stripped(strip, prefix, from),
+        PathRewrite::Segments { count, prefix } => {
+            let rest = &from[first_segments(from, *count).len()..];
+            Some(format!("{prefix}{rest}"))
+        }
         PathRewrite::Regex { regex, to } => match regex.replace_all(from, to.as_str()) {
             Cow::Borrowed(_) => None,
             Cow::Owned(made) => Some(made),
@@ -68,12 +82,21 @@ pub fn stripped(strip: &str, prefix: &str, path: &str) -> Option<String> {
     Some(format!("{}{slash}{rest}", prefix.trim_end_matches('/')))
 }
 
+/// What a path begins with: so many of its segments, or all that it has.
+fn first_segments(path: &str, count: usize) -> &str {
+    let end = path.match_indices('/').nth(count);
+    &path[..end.map_or(path.len(), |(at, _)| at)]
+}
+
 /// The rule as the log names it.
 fn rule(rewrite: &PathRewrite) -> String {
     match rewrite {
         PathRewrite::Keep => String::new(),
         PathRewrite::Strip { strip, prefix } => {
             format!("{:?} to {:?}", shown(strip), shown(prefix))
+        }
+        PathRewrite::Segments { count, prefix } => {
+            format!("{count} segments to {:?}", shown(prefix))
         }
         PathRewrite::Regex { regex, to } => {
             format!("{:?} to {:?}", shown(regex.as_str()), shown(to))
@@ -86,7 +109,7 @@ mod tests {
     use super::*;
 
     fn rewrite(rule: &PathRewrite, from: &str) -> Result<Option<String>, &'static str> {
-        let path = path(rule, &from.parse().unwrap());
+        let path = path(rule, &from.parse().unwrap(), EncodedSlashes::Refuse);
         path.map(|path| path.map(|path| path.to_string()))
             .map_err(|astray| astray.unfit.reason())
     }
@@ -117,6 +140,55 @@ mod tests {
         assert_eq!(strip("", "/v2", "/x").as_deref(), Some("/v2/x"));
         assert_eq!(strip("", "/v2", "*"), None);
         assert_eq!(strip("/api", "", "/api/").as_deref(), Some("/"));
+    }
+
+    #[test]
+    fn segments_are_counted_by_slashes_that_are_written() {
+        for (count, prefix, from, made) in [
+            (1, "", "/api/x?q=1", "/x?q=1"),
+            (1, "", "/api/x/", "/x/"),
+            (1, "", "/api/", "/"),
+            (1, "", "/api", "/"),
+            (2, "", "/a/b/c/d", "/c/d"),
+            (2, "", "/a", "/"),
+            (2, "", "/", "/"),
+            (2, "/v2", "/a/b/c", "/v2/c"),
+            (2, "/v2", "/a/b", "/v2"),
+            (2, "/v2", "/a", "/v2"),
+            (2, "/v2", "/a/b/", "/v2/"),
+        ] {
+            let rule = PathRewrite::Segments {
+                count,
+                prefix: prefix.into(),
+            };
+            let left = rewrite(&rule, from).unwrap();
+            assert_eq!(left.as_deref(), Some(made), "{count} {prefix} {from}");
+        }
+        let rule = PathRewrite::Segments {
+            count: 1,
+            prefix: String::new(),
+        };
+        let kept = path(
+            &rule,
+            &"/a%2Fb/c%2Fd".parse().unwrap(),
+            EncodedSlashes::Keep,
+        );
+        assert_eq!(kept.unwrap().unwrap(), "/c%2Fd");
+        assert_eq!(rewrite(&rule, "*"), Ok(None));
+    }
+
+    #[test]
+    fn a_rule_of_a_route_that_keeps_slashes_makes_no_place_of_them() {
+        let rule = PathRewrite::Regex {
+            regex: regex::Regex::new("^/files-(.*)").unwrap(),
+            to: "/data/$1".into(),
+        };
+        let made = |from: &str| path(&rule, &from.parse().unwrap(), EncodedSlashes::Keep);
+        assert_eq!(made("/files-a%2Fb").unwrap().unwrap(), "/data/a%2Fb");
+        // `files-..` and `files-` are names; what the rule makes of them is none.
+        for from in ["/files-..%2Fb", "/files-%2Fb", "/files-;x%2Fb"] {
+            assert!(made(from).is_err(), "{from}");
+        }
     }
 
     #[test]
@@ -163,7 +235,9 @@ mod tests {
             prefix: "/a//".to_owned() + &"\u{e9}".repeat(10_000),
         };
         let from = format!("/{}", "b".repeat(10_000)).parse().unwrap();
-        let said = path(&rule, &from).unwrap_err().to_string();
+        let said = path(&rule, &from, EncodedSlashes::Refuse)
+            .unwrap_err()
+            .to_string();
         assert!(said.len() < 1_000, "{said}");
     }
 }

@@ -37,6 +37,15 @@ impl<T: Default> Hosts<T> {
 }
 
 impl<T> Hosts<T> {
+    /// Calls `change` with what belongs to each template.
+    pub(super) fn each_mut(&mut self, change: &mut impl FnMut(&mut T)) {
+        self.here.iter_mut().for_each(&mut *change);
+        let below = self.literals.values_mut();
+        for node in below.chain(self.param.as_deref_mut()) {
+            node.each_mut(change);
+        }
+    }
+
     /// Whether there is no template.
     pub(super) fn is_empty(&self) -> bool {
         self.literals.is_empty() && self.param.is_none()

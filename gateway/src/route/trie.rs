@@ -1,32 +1,31 @@
-//! Prefixes and templates as a trie of path segments.
+//! Prefixes, templates and regular expressions as a trie of path segments.
 
 use std::collections::HashMap;
 
-use crate::config::Segment;
+use regex::Regex;
 
-/// One segment's place; routes stand for their rank.
+use super::expressions::Expressions;
+use super::leaf::{Leaf, Visit};
+use crate::config::rank::{Expression, prefix_segments};
+use crate::config::{Predicates, Segment};
+
+/// One segment's place; pairs stand for their rank.
 #[derive(Debug, Default)]
 pub(super) struct Node {
     literals: HashMap<Box<str>, Node, foldhash::fast::RandomState>,
     param: Option<Box<Node>>,
-    /// Routes whose pattern ends here.
-    here: Vec<u32>,
-    /// Routes whose pattern ends here in `/**`.
-    rest: Vec<u32>,
+    /// Those whose pattern ends here.
+    here: Leaf,
+    /// Those whose pattern ends here in `/**`.
+    rest: Leaf,
+    /// Those of which every match begins with the segments up to here.
+    expressions: Option<Box<Expressions>>,
 }
 
 impl Node {
     /// Adds `/a/b/**`, given as `/a/b`; the empty prefix stands for `/**`.
     pub(super) fn insert_prefix(&mut self, prefix: &str, rank: u32) {
-        let mut node = self;
-        for segment in prefix
-            .split('/')
-            .skip(1)
-            .filter(|segment| !segment.is_empty())
-        {
-            node = node.literals.entry(segment.into()).or_default();
-        }
-        node.rest.push(rank);
+        self.below(prefix_segments(prefix)).rest.push(rank);
     }
 
     /// Adds a template.
@@ -45,16 +44,47 @@ impl Node {
         }
     }
 
-    /// Calls `consider` with every route that matches `path`, which begins with `/`.
-    pub(super) fn each(&self, path: &str, consider: &mut impl FnMut(u32)) {
-        self.walk(path.strip_prefix('/'), consider);
+    /// Adds a regular expression.
+    pub(super) fn insert_regex(&mut self, regex: &Regex, rank: u32) {
+        let known = Expression::new(regex.as_str());
+        let node = self.below(known.segments.iter().map(String::as_str));
+        let expressions = node.expressions.get_or_insert_default();
+        expressions.insert(&known.partial, regex, rank);
+    }
+
+    fn below<'a>(&mut self, segments: impl Iterator<Item = &'a str>) -> &mut Self {
+        segments.fold(self, |node, segment| {
+            node.literals.entry(segment.into()).or_default()
+        })
+    }
+
+    /// Prepares what has many pairs for the look-up.
+    pub(super) fn index<'a>(&mut self, predicates: &impl Fn(u32) -> &'a Predicates) {
+        self.here.index(predicates);
+        self.rest.index(predicates);
+        if let Some(expressions) = &mut self.expressions {
+            expressions.index(predicates);
+        }
+        let below = self.literals.values_mut();
+        for node in below.chain(self.param.as_deref_mut()) {
+            node.index(predicates);
+        }
+    }
+
+    /// Visits all that match `path`, which begins with `/`.
+    #[inline]
+    pub(super) fn each(&self, path: &str, visit: &mut impl Visit) {
+        self.walk(path, path.strip_prefix('/'), visit);
     }
 
     /// `left` is what follows the slash after this node's segment; none where the path ends with it.
-    fn walk(&self, left: Option<&str>, consider: &mut impl FnMut(u32)) {
-        self.rest.iter().copied().for_each(&mut *consider);
+    fn walk(&self, path: &str, left: Option<&str>, visit: &mut impl Visit) {
+        visit.leaf(&self.rest);
+        if let Some(expressions) = &self.expressions {
+            expressions.each(path, left.unwrap_or_default(), visit);
+        }
         let Some(left) = left else {
-            self.here.iter().copied().for_each(consider);
+            visit.leaf(&self.here);
             return;
         };
         if self.literals.is_empty() && self.param.is_none() {
@@ -65,12 +95,12 @@ impl Node {
             None => (left, None),
         };
         if let Some(node) = self.literals.get(segment) {
-            node.walk(left, consider);
+            node.walk(path, left, visit);
         }
         if let Some(node) = &self.param
             && !segment.is_empty()
         {
-            node.walk(left, consider);
+            node.walk(path, left, visit);
         }
     }
 }

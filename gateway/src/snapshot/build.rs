@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Snapshot;
 use super::resolve::Resolver;
-use crate::config::{self, Config, Fault, Match, Rewrite, Secret, Target};
+use crate::config::{self, Config, Fault, Match, Overrides, Rewrite, Secret, Target};
 use crate::exchange::Route;
 use crate::message::depth::{self, Marks};
 use crate::message::media::ResponseTypes;
@@ -392,6 +392,7 @@ fn no_route(config: &Config) -> config::Route {
         target: Target::Plugins,
         rewrite: Rewrite::default(),
         timeout: None,
+        overrides: Overrides::default(),
         errors: config.errors.clone(),
         fallback: None,
         place: String::new(),

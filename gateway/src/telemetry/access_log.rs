@@ -60,7 +60,10 @@ impl Buffer {
     /// Adds a line. What failed is always logged, the rest as often as `sample` says: see
     /// [`config::AccessLog::sample`].
     pub fn add(&self, line: &Line<'_>) {
-        let sample = self.log.sample;
+        let sample = match line.failures_only {
+            true => 0.0,
+            false => self.log.sample,
+        };
         if !line.is_failure() && sample < 1.0 && fastrand::f64() >= sample {
             return;
         }
@@ -189,6 +192,8 @@ mod tests {
             user_agent: None,
             referer: None,
             attributes: &[],
+            tags: &[],
+            failures_only: false,
         }
     }
 

@@ -106,6 +106,7 @@ async fn exchange(
     let times = Times {
         now: Instant::now(),
         deadline: None,
+        own: None,
     };
     let body = Outgoing::full(body);
     let sent = send(&client, &sub.upstream, picked, times, message, body);

@@ -83,12 +83,12 @@ impl Shared {
         mut self,
         upstream: &Upstream,
         picked: Picked,
-        times: Times,
+        times: Times<'_>,
         message: Message<'_>,
         body: Outgoing,
     ) -> Result<(ResponseHead, Body), SendError> {
         let request = request(message.to(&picked.authority), self.tls, body)?;
-        let patience = Instant::now() + upstream.config.first_byte_timeout;
+        let patience = Instant::now() + times.first_byte(&upstream.config);
         let (at, late) = match times.deadline {
             Some(deadline) if deadline < patience => (deadline, ErrorKind::Deadline),
             _ => (patience, ErrorKind::UpstreamTimeout),
@@ -116,7 +116,7 @@ impl Shared {
         let body = Body {
             ready: None,
             incoming,
-            idle: upstream.config.idle_timeout,
+            idle: times.idle(&upstream.config),
             timer: Timer::default(),
             waiting: None,
             metrics: upstream.metrics.clone(),

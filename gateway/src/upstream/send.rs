@@ -42,7 +42,7 @@ pub async fn send(
     client: &Arc<Client>,
     upstream: &Upstream,
     picked: Picked,
-    times: Times,
+    times: Times<'_>,
     message: Message<'_>,
     body: Outgoing,
 ) -> Result<(ResponseHead, ResponseBody), SendError> {
@@ -69,8 +69,8 @@ pub async fn send(
         let (connection, reused, since) = match kept {
             Some(connection) => (connection, true, now),
             None => {
-                let (endpoint, deadline) = (picked.endpoint(), times.deadline);
-                match Box::pin(open(client, upstream, endpoint, deadline, pooled)).await {
+                let endpoint = picked.endpoint();
+                match Box::pin(open(client, upstream, endpoint, times, pooled)).await {
                     Ok((connection, reused)) => (connection, reused, Instant::now()),
                     Err(error) => {
                         let unsent = sending.take().and_then(Sending::into_body);
@@ -85,12 +85,12 @@ pub async fn send(
         };
         let request = sending.take().unwrap_or_else(again);
         let mut attempt = Attempt::new(client, connection, request, since, interim);
-        let limit = upstream.config.first_byte_timeout;
+        let limit = times.first_byte(&upstream.config);
         let polled = poll_fn(|cx| attempt.poll(cx, message.method, limit, times.deadline));
         let error = match polled.await {
             Ok((head, rest)) => {
                 upstream.metrics.request();
-                let idle = upstream.config.idle_timeout;
+                let idle = times.idle(&upstream.config);
                 let answer = attempt.answer(head, rest, upgrade, idle, picked);
                 return answer
                     .map(|(head, body)| (head, ResponseBody::H1(body)))
@@ -129,14 +129,14 @@ async fn send_h2(
     client: &Arc<Client>,
     upstream: &Upstream,
     picked: Picked,
-    times: Times,
+    times: Times<'_>,
     message: Message<'_>,
     body: Outgoing,
 ) -> Result<(ResponseHead, ResponseBody), SendError> {
     let shared = match client.shared(&picked) {
         Some(shared) => shared,
         None => {
-            let opened = open_h2(client, upstream, &picked, times.deadline).await;
+            let opened = open_h2(client, upstream, &picked, times).await;
             match opened {
                 Ok(shared) => shared,
                 Err(error) => return Err(counted(upstream)(error).with(Some(body))),
@@ -154,11 +154,11 @@ async fn open_h2(
     client: &Arc<Client>,
     upstream: &Upstream,
     picked: &Picked,
-    deadline: Option<Instant>,
+    times: Times<'_>,
 ) -> Result<h2::Shared, SendError> {
-    let place = place(client, upstream, picked, deadline).await;
+    let place = place(client, upstream, picked, times).await;
     let (_, place) = place?.split();
-    let io = connect(upstream, picked, deadline).await?;
+    let io = connect(upstream, picked, times).await?;
     let shared = h2::Shared::open(io, picked.endpoint().clone(), place).await?;
     client.share(picked, shared.clone());
     Ok(shared)
@@ -180,10 +180,10 @@ async fn open(
     client: &Arc<Client>,
     upstream: &Upstream,
     endpoint: &Arc<Endpoint>,
-    deadline: Option<Instant>,
+    times: Times<'_>,
     pooled: bool,
 ) -> Result<(Box<Connection>, bool), SendError> {
-    let place = place(client, upstream, endpoint, deadline).await?;
+    let place = place(client, upstream, endpoint, times).await?;
     let (kept, mut open) = place.split();
     if let Some(io) = kept.filter(|_| pooled) {
         let mut kept = Connection::over(io, client, upstream, endpoint, open);
@@ -192,7 +192,7 @@ async fn open(
         }
         open = kept.into_tunnel().1;
     }
-    let io = connect(upstream, endpoint, deadline).await?;
+    let io = connect(upstream, endpoint, times).await?;
     let opened = Connection::over(io, client, upstream, endpoint, open);
     Ok((opened, false))
 }
@@ -202,7 +202,7 @@ async fn place(
     client: &Arc<Client>,
     upstream: &Upstream,
     endpoint: &Endpoint,
-    deadline: Option<Instant>,
+    times: Times<'_>,
 ) -> Result<Offer, SendError> {
     let places = &upstream.state.places;
     if let Some(free) = places.take() {
@@ -212,8 +212,9 @@ async fn place(
         endpoint: endpoint.slot(),
         client: Arc::as_ptr(client).addr(),
     };
-    let (patience, most) = (upstream.config.connect_timeout, upstream.config.max_pending);
-    let (until, is_late) = match (Instant::now() + patience, deadline) {
+    let patience = times.connect(&upstream.config);
+    let most = upstream.config.max_pending;
+    let (until, is_late) = match (Instant::now() + patience, times.deadline) {
         (patience, Some(deadline)) if deadline < patience => (deadline, true),
         (patience, _) => (patience, false),
     };
@@ -246,10 +247,12 @@ async fn place(
 async fn connect(
     upstream: &Upstream,
     endpoint: &Endpoint,
-    deadline: Option<Instant>,
+    times: Times<'_>,
 ) -> Result<Stream, SendError> {
-    let (limit, address) = (upstream.config.connect_timeout, endpoint.address);
-    let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let (limit, address) = (times.connect(&upstream.config), endpoint.address);
+    let left = times
+        .deadline
+        .map(|deadline| deadline.saturating_duration_since(Instant::now()));
     let is_late = left.is_some_and(|left| left < limit);
     let limit = left.map_or(limit, |left| left.min(limit));
     let opening = async {

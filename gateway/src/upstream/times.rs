@@ -1,12 +1,36 @@
-//! When things happen to a request.
+//! When things happen to a request, and how long each may take.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use crate::config::{RouteTimeouts, Upstream};
 
 /// When things happen.
 #[derive(Debug, Clone, Copy)]
-pub struct Times {
+pub struct Times<'a> {
     /// Now.
     pub now: Instant,
     /// When the exchange as a whole must be over.
     pub deadline: Option<Instant>,
+    /// What the route says in the place of the upstream's `timeouts`.
+    pub own: Option<&'a RouteTimeouts>,
+}
+
+impl Times<'_> {
+    /// How long a request waits for a connection.
+    pub(super) fn connect(&self, upstream: &Upstream) -> Duration {
+        let own = self.own.and_then(|own| own.connect);
+        own.unwrap_or(upstream.connect_timeout)
+    }
+
+    /// How long it waits for the head of the response.
+    pub fn first_byte(&self, upstream: &Upstream) -> Duration {
+        let own = self.own.and_then(|own| own.first_byte);
+        own.unwrap_or(upstream.first_byte_timeout)
+    }
+
+    /// How long it waits for the next piece of the body of the response.
+    pub(super) fn idle(&self, upstream: &Upstream) -> Duration {
+        let own = self.own.and_then(|own| own.idle);
+        own.unwrap_or(upstream.idle_timeout)
+    }
 }

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
+use super::answer_rewrite::AnswerRewrite;
 use super::answers::{Errors, Fallback, Respond};
 use super::conditions::When;
 use super::matcher::{Match, Predicates};
+use super::overrides::Overrides;
 use super::redirect::Redirect;
 use super::upstream::UpstreamId;
 use crate::config::Written;
@@ -29,6 +31,8 @@ pub struct Route {
     pub rewrite: Rewrite,
     /// Time for the whole exchange up to the last byte of the response; `None`: no limit.
     pub timeout: Option<Duration>,
+    /// What it says in the place of its listener, its upstream and the server.
+    pub overrides: Overrides,
     /// What stands for its failures: its own pages, then those of the whole file.
     pub errors: Errors,
     /// What answers where the upstream does not.
@@ -124,6 +128,8 @@ pub struct Rewrite {
     pub path: PathRewrite,
     /// The `Host` that goes upstream.
     pub host: HostRewrite,
+    /// What changes of the upstream's answer, if anything does.
+    pub answer: Option<Box<AnswerRewrite>>,
 }
 
 /// How the path changes; applied after the request phases.
@@ -137,6 +143,13 @@ pub enum PathRewrite {
         /// What goes.
         strip: String,
         /// What comes in its place (may be empty).
+        prefix: String,
+    },
+    /// `strip_segments = 2`, perhaps with `prefix`.
+    Segments {
+        /// How many go, of those there are.
+        count: usize,
+        /// What comes in their place (may be empty).
         prefix: String,
     },
     /// `regex = { .. }`: the path (not the query) with every match replaced.

@@ -9,16 +9,21 @@ use super::super::description::Words;
 use super::super::item::Item;
 use super::super::table::Table;
 use super::super::tree::Entry;
+use super::overrides;
 
 /// Keys of the contract that are to come.
-const LATER: [&str; 5] = ["retry", "cors", "compress", "limits", "errors"];
+const LATER: [&str; 4] = ["retry", "cors", "compress", "errors"];
 
 static WORDS: Words = Words {
     about: "What stands for a key that a route does not give. A route that gives the key has nothing of what stands here.",
-    keys: &[("timeout", "`timeout` of routes.")],
+    keys: &[
+        ("timeout", "`timeout` of routes."),
+        ("limits", "`limits` of routes."),
+    ],
     example: r#"
 [defaults]
 timeout = "30s"
+limits = { body = "1MiB" }
 "#,
 };
 
@@ -26,6 +31,7 @@ timeout = "30s"
 pub(in crate::config) fn defaults<'a>(table: &mut Table<'a>) -> Vec<&'a Entry> {
     table.words(&WORDS);
     timeout(table);
+    table.sub("limits", overrides::limits);
     table.later(&LATER);
     table.entries_asked()
 }

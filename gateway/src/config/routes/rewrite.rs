@@ -1,28 +1,35 @@
 //! `routes.rewrite`.
 
+mod cookies;
+
 use http::HeaderValue;
 use regex::Regex;
 
 use super::super::description::Words;
 use super::super::item::Item;
-use super::super::model::{HostRewrite, PathRewrite, Rewrite};
+use super::super::model::{AnswerRewrite, HostRewrite, PathRewrite, Rewrite};
 use super::super::patterns;
 use super::super::reason::Reason;
-use super::super::table::Table;
+use super::super::table::{Default, Table};
 use super::{matcher, replacement};
-use crate::message::path;
+use crate::message::path::{self, EncodedSlashes};
 
 static WORDS: Words = Words {
-    about: "What changes on the way to the upstream, after the plugins: the path by `strip_prefix` and `prefix`, or by \
-            `regex` and `to`. An empty result is `/`. One that servers read differently (a segment `.` or `..`, \
-            `//`, a backslash, `%2F`, double encoding) is never repaired and never sent: it is a fault here, or a 500 \
-            `bad_rewrite` where it depends on the request.",
+    about: "What changes on the way to the upstream, after the plugins, and of its answer, before them. The path by \
+            `strip_prefix` or `strip_segments`, with `prefix`, or by `regex` and `to`. An empty result is `/`. One that \
+            servers read differently (a segment `.` or `..`, `//`, a backslash, double encoding, `%2F` unless the route \
+            keeps it) is never repaired and never sent: it is a fault here, or a 500 `bad_rewrite` where it depends on \
+            the request.",
     keys: &[
         (
             "strip_prefix",
             "The beginning of the path that goes. A path with another beginning stays.",
         ),
-        ("prefix", "What comes in its place."),
+        (
+            "strip_segments",
+            "How many segments go from the beginning of the path. Of one with fewer, all go.",
+        ),
+        ("prefix", "What comes in the place of what goes."),
         (
             "regex",
             "A regular expression. Each match in the path is replaced; the query stays.",
@@ -37,48 +44,98 @@ static WORDS: Words = Words {
             "The `Host` that goes upstream: the client's, the address of the endpoint, or a name. Unless given, \
              `upstream`.",
         ),
+        (
+            "location",
+            "`public`: `Location`, `Content-Location` and `Refresh` of the upstream's answer, where they name an \
+             endpoint or the `Host` that went there, name the scheme and host that the client sees, and a path gets \
+             back what `strip_prefix`, `strip_segments` and `prefix` did to it. Those of other hosts stay, and so do \
+             relative references without a leading slash; of a `regex` the path stays. `upstream`: all stay.",
+        ),
+        (
+            "cookies",
+            "What changes of each `Set-Cookie` of the upstream's answer.",
+        ),
     ],
     example: "",
 };
 
-/// What changes on the way to the upstream.
-pub(super) fn rewrite(table: &mut Table<'_>) -> Rewrite {
+/// What changes on the way to the upstream and of its answer; `slashes` says what the route does with escaped ones.
+pub(super) fn rewrite(table: &mut Table<'_>, slashes: EncodedSlashes) -> Rewrite {
     table.words(&WORDS);
-    let strip = table.optional("strip_prefix", |item| prefix(item, patterns::normalised));
+    let path = path_rewrite(table, slashes);
+    let host = table.optional("host", host).unwrap_or_default();
+    let location = table.or("location", Default::Text("upstream"), |item| {
+        item.choice(&[("public", true), ("upstream", false)], &[])
+    });
+    let cookies = table.optional_sub("cookies", cookies::cookies);
+    let answer = AnswerRewrite { location, cookies };
+    let changes = answer.location || answer.cookies.is_some();
+    Rewrite {
+        path,
+        host,
+        answer: changes.then(|| Box::new(answer)),
+    }
+}
+
+fn path_rewrite(table: &mut Table<'_>, slashes: EncodedSlashes) -> PathRewrite {
+    let arrives = |text: &str| {
+        patterns::normalised(text)?;
+        path::rewritten(text, None, slashes)
+            .map(|_| ())
+            .map_err(|unfit| Reason::own(format!("{unfit}, and such a path never arrives")))
+    };
+    let leaves = |text: &str| leaves(text, slashes);
+    let strip = table.optional("strip_prefix", |item| prefix(item, arrives));
+    let segments = table.optional("strip_segments", |item| {
+        usize::try_from(item.integer(1..=64)?).ok()
+    });
     let prefix = table.optional("prefix", |item| prefix(item, leaves));
+    if table.has("strip_segments") && table.has("strip_prefix") {
+        table.fault(
+            "strip_segments",
+            "cannot be together with `strip_prefix`; write one or the other",
+        );
+    }
     let regex = table.optional("regex", matcher::regex);
     let to = table.optional("to", |item| Some((item.clone(), item.text()?.to_owned())));
-    let host = table.optional("host", host).unwrap_or_default();
-    let by_prefix = table.has("strip_prefix") || table.has("prefix");
+    let by_prefix = ["strip_prefix", "strip_segments", "prefix"];
+    let by_prefix = by_prefix.iter().any(|key| table.has(key));
     match (table.has("regex"), table.has("to")) {
         (true, _) if by_prefix => {
             table.fault(
                 "regex",
-                "cannot be together with `strip_prefix` or `prefix`; write one or the other",
+                "cannot be together with `strip_prefix`, `strip_segments` or `prefix`; write one or the other",
             );
         }
         (true, false) => table.fault("regex", "needs `to`, what stands in the place of a match"),
         (false, true) => table.fault("to", "needs `regex`, what is to be replaced"),
         _ => {}
     }
-    let path = match (regex, to) {
+    match (regex, to) {
         (Some(regex), Some((item, to))) => {
-            if let Err(reason) = replaces(&regex, &to) {
+            if let Err(reason) = replaces(&regex, &to, leaves) {
                 item.fault(format!("{}: {}", item.quoted(), item.told(&reason)));
             }
             PathRewrite::Regex { regex, to }
         }
+        _ if segments.is_some() => PathRewrite::Segments {
+            count: segments.unwrap_or_default(),
+            prefix: prefix.unwrap_or_default(),
+        },
         _ if strip.is_some() || prefix.is_some() => PathRewrite::Strip {
             strip: strip.unwrap_or_default(),
             prefix: prefix.unwrap_or_default(),
         },
         _ => PathRewrite::Keep,
-    };
-    Rewrite { path, host }
+    }
 }
 
 /// Whether `to` can stand in a path, whatever its groups are.
-fn replaces(regex: &Regex, to: &str) -> Result<(), Reason> {
+fn replaces(
+    regex: &Regex,
+    to: &str,
+    leaves: impl Fn(&str) -> Result<(), Reason>,
+) -> Result<(), Reason> {
     replacement::check(regex, to)?;
     let probe = replacement::with_groups(to, |_, _| "x");
     let is_whole_beginning = begins_path(regex.as_str()) && !to.is_empty();
@@ -115,7 +172,7 @@ fn ends_path(regex: &str) -> bool {
 }
 
 /// Whether a path that is written here may go upstream.
-fn leaves(path: &str) -> Result<(), Reason> {
+fn leaves(path: &str, slashes: EncodedSlashes) -> Result<(), Reason> {
     patterns::starts_with_slash(path)?;
     let reason = match path
         .chars()
@@ -132,7 +189,7 @@ fn leaves(path: &str) -> Result<(), Reason> {
         None if path.contains("//") => "`//` never leaves: servers read it differently".into(),
         None => {
             patterns::escapes(path)?;
-            let left = path::rewritten(path, None);
+            let left = path::rewritten(path, None, slashes);
             return left
                 .map(|_| ())
                 .map_err(|unfit| Reason::own(format!("{unfit}, and such a path never leaves")));
@@ -141,7 +198,7 @@ fn leaves(path: &str) -> Result<(), Reason> {
     Err(reason)
 }
 
-fn prefix(item: &Item<'_>, judge: fn(&str) -> Result<(), Reason>) -> Option<String> {
+fn prefix(item: &Item<'_>, judge: impl Fn(&str) -> Result<(), Reason>) -> Option<String> {
     let text = item.text_as("a path such as \"/api\"")?;
     let reason = match judge(text) {
         Err(reason) => reason,

@@ -7,6 +7,7 @@ use super::super::model::{Rewrite, Target, UpstreamId};
 use super::super::sections::Names;
 use super::super::suggest;
 use super::super::table::Table;
+use super::overrides;
 use super::redirect::redirect;
 use super::rewrite::rewrite;
 
@@ -42,7 +43,8 @@ pub(super) fn target(
         );
         table.fault("rewrite", message);
     }
-    let rewrite = table.sub("rewrite", rewrite);
+    let slashes = overrides::slashes(table);
+    let rewrite = table.sub("rewrite", |table| rewrite(table, slashes));
     let target = match given.as_slice() {
         [] => Some(Target::Plugins),
         ["upstream"] => upstream,

@@ -1,137 +1,298 @@
 //! Routes that tie: nothing says which of them a request is for, which is a mistake and no matter of order.
 //!
-//! Regular expressions tie only where their text is the same. Whether two others have a path in common is not asked
-//! for: between those the order of the files decides, unless `match.priority` does.
+//! Of pairs of host and path that rank alike, only those with the same shape can meet, so routes are compared within
+//! buckets of one shape. What the conditions of two routes decide is decided. What regular expressions leave open is a
+//! warning: the route whose name sorts first is taken then.
 
-use std::collections::HashMap;
+mod covers;
+mod hidden;
+mod meets;
+mod pair;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::super::item::Item;
-use super::super::model::{
-    HostPattern, Match, PathPattern, Predicates, Route, Segment, ValuePattern,
-};
+use super::super::model::{HostPattern, PathPattern, Predicates, Route, ValuePattern};
+use super::super::rank::{Rank, prefix_segments};
+use meets::Meeting;
+use pair::{Pair, literal};
 
-/// Reports every route that ties with an earlier one, once per pair.
-pub(super) fn report(items: &[Item<'_>], routes: &[Option<Route>], listeners: usize) {
-    let mut seen: HashMap<String, (&Item<'_>, &Route)> = HashMap::new();
-    for (item, route) in items.iter().zip(routes) {
-        let Some(route) = route else { continue };
-        let mut told: Vec<&str> = Vec::new();
-        for key in keys(route, listeners) {
-            match seen.get(&key) {
-                Some((of_first, first)) if first.place != route.place => {
-                    if told.contains(&first.place.as_str()) {
-                        continue;
-                    }
-                    told.push(&first.place);
-                    let quoted =
-                        |item: &Item<'_>| item.named().map_or(String::new(), |name| name.quoted());
-                    item.fault(format!(
-                        "{} matches what {} in {} matches, and nothing says which is meant; make one more specific, or set `match.priority`",
-                        quoted(item),
-                        quoted(of_first),
-                        first.place
-                    ));
-                }
-                _ => {
-                    seen.insert(key, (item, route));
-                }
+/// So few pairs are compared each with each.
+const FEW: usize = 16;
+
+/// What only pairs that can meet have in common.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Shape<'a> {
+    rank: &'a Rank,
+    /// Templates of hosts are compared label by label.
+    host: Option<&'a str>,
+    /// The literal segments; none for a parameter.
+    path: Vec<Option<&'a str>>,
+}
+
+/// Which later route ties with which earlier one.
+type Ties = BTreeMap<(usize, usize), Meeting>;
+
+/// Reports every route that ties with an earlier one, and warns of those that hide others.
+pub(super) fn report(items: &[Item<'_>], routes: &[Option<Route>]) {
+    let pairs = pair::all(routes);
+    for ((later, earlier), meeting) in ties(&pairs) {
+        let (item, other) = (&items[later], &items[earlier]);
+        let (one, two) = (quoted(item), quoted(other));
+        let place = item.scope.show(other.node.at);
+        match meeting {
+            Meeting::Possible => item.fault(format!(
+                "{one} matches what {two} in {place} matches, and nothing says which is meant; make one more specific, or set `match.priority`"
+            )),
+            Meeting::Unknown => {
+                let of = |index: usize| routes[index].as_ref().map(|route| &route.name);
+                let first = if of(later) < of(earlier) { &one } else { &two };
+                item.warn(format!(
+                    "{one} may match what {two} in {place} matches, as far as their regular expressions tell; {first} is taken then, whose name sorts first; set `match.priority` to say which is meant"
+                ));
+            }
+            Meeting::Never => {}
+        }
+    }
+    hidden::report(items, &pairs);
+}
+
+/// A route's name, as its item has it.
+fn quoted(item: &Item<'_>) -> String {
+    item.named().map_or(String::new(), |name| name.quoted())
+}
+
+impl<'a> Pair<'a> {
+    fn shape(&'a self) -> Shape<'a> {
+        let host = self.host.map(|host| match host {
+            HostPattern::Exact(text) | HostPattern::Suffix(text) => text.as_str(),
+            HostPattern::Template(_) => "",
+        });
+        let path = match (self.path, &self.expression) {
+            (PathPattern::Any | PathPattern::Regex(_), None) => Vec::new(),
+            (PathPattern::Exact(path), _) => vec![Some(path.as_str())],
+            (PathPattern::Prefix(prefix), _) => prefix_segments(prefix).map(Some).collect(),
+            (PathPattern::Template { segments, .. }, _) => segments.iter().map(literal).collect(),
+            (_, Some(known)) => known
+                .segments
+                .iter()
+                .map(|text| Some(text.as_str()))
+                .collect(),
+        };
+        Shape {
+            rank: &self.rank,
+            host,
+            path,
+        }
+    }
+
+    /// Whether one request can be for both, which have the same shape.
+    fn meets(&self, other: &Self) -> Meeting {
+        let (a, b) = (self.route, other.route);
+        let path = match (self.path, &self.expression, other.path, &other.expression) {
+            (PathPattern::Regex(a), Some(of_a), PathPattern::Regex(b), Some(of_b)) => {
+                meets::expressions((a, of_a), (b, of_b))
+            }
+            _ => Meeting::Possible,
+        };
+        if path == Meeting::Never {
+            return path;
+        }
+        Meeting::all([
+            path,
+            meets::hosts(self.host, other.host),
+            meets::lists(&a.listeners, &b.listeners),
+            meets::predicates(&a.matcher.predicates, &b.matcher.predicates),
+        ])
+    }
+}
+
+fn ties(pairs: &[Pair<'_>]) -> Ties {
+    let mut buckets: HashMap<Shape<'_>, Vec<&Pair<'_>>> = HashMap::new();
+    for pair in pairs {
+        buckets.entry(pair.shape()).or_default().push(pair);
+    }
+    let mut ties = Ties::new();
+    for bucket in buckets.into_values().filter(|bucket| bucket.len() > 1) {
+        let mut found = Found::default();
+        found.compare(&bucket, true);
+        found.add_to(&mut ties);
+    }
+    ties
+}
+
+/// What ties within a bucket: of each route the first that was found, since its remedy is that of the others, too.
+#[derive(Debug, Default)]
+struct Found {
+    certain: BTreeMap<usize, usize>,
+    doubtful: BTreeMap<usize, usize>,
+}
+
+impl Found {
+    fn add_to(self, ties: &mut Ties) {
+        for (later, earlier) in self.certain {
+            ties.insert((later, earlier), Meeting::Possible);
+        }
+        for (later, earlier) in self.doubtful {
+            ties.entry((later, earlier)).or_insert(Meeting::Unknown);
+        }
+    }
+
+    /// Compares pairs with each other: many of them, once more, by an exact value that tells them apart, or, `by_text`, by
+    /// what their regular expressions begin with.
+    fn compare(&mut self, pairs: &[&Pair<'_>], by_text: bool) {
+        if pairs.len() > FEW
+            && let Some(split) = Split::of(pairs)
+        {
+            for group in split.groups.values() {
+                self.compare(group, by_text);
+                self.cross(group, &split.others);
+            }
+            return self.compare(&split.others, by_text);
+        }
+        if pairs.len() > FEW && by_text && pairs[0].expression.is_some() {
+            return self.compare_by_text(pairs);
+        }
+        for (at, earlier) in pairs.iter().enumerate() {
+            for later in &pairs[at + 1..] {
+                self.pair(earlier, later);
+            }
+        }
+    }
+
+    /// Compares regular expressions of which the one begins as the other does.
+    fn compare_by_text(&mut self, pairs: &[&Pair<'_>]) {
+        let text = |pair: &Pair<'_>| {
+            let known = pair.expression.as_ref();
+            known.map_or(String::new(), |known| known.text.clone())
+        };
+        let mut sorted: Vec<_> = pairs.iter().map(|pair| (text(pair), *pair)).collect();
+        sorted.sort_by(|(a, one), (b, other)| a.cmp(b).then(one.index.cmp(&other.index)));
+        // Those before whose text is a beginning of this one's.
+        let mut open: Vec<(&str, &Pair<'_>)> = Vec::new();
+        for (text, pair) in &sorted {
+            while open
+                .last()
+                .is_some_and(|(begin, _)| !text.starts_with(begin))
+            {
+                open.pop();
+            }
+            for (_, other) in &open {
+                self.pair(other, pair);
+            }
+            open.push((text, pair));
+        }
+    }
+
+    fn cross(&mut self, some: &[&Pair<'_>], others: &[&Pair<'_>]) {
+        for one in some {
+            for other in others {
+                self.pair(one, other);
+            }
+        }
+    }
+
+    fn pair(&mut self, a: &Pair<'_>, b: &Pair<'_>) {
+        let (earlier, later) = if a.index < b.index { (a, b) } else { (b, a) };
+        if earlier.index == later.index || self.certain.contains_key(&later.index) {
+            return;
+        }
+        match earlier.meets(later) {
+            Meeting::Never => {}
+            Meeting::Possible => {
+                self.certain.insert(later.index, earlier.index);
+            }
+            Meeting::Unknown => {
+                self.doubtful.entry(later.index).or_insert(earlier.index);
             }
         }
     }
 }
 
-/// What a route competes for: one key for each host and method of it.
-fn keys(route: &Route, listeners: usize) -> Vec<String> {
-    let Match {
-        hosts,
-        paths,
-        predicates,
-        priority,
-    } = &route.matcher;
+/// Pairs by the exact value that they ask of one name.
+#[derive(Debug)]
+struct Split<'a, 'b> {
+    groups: BTreeMap<&'b str, Vec<&'a Pair<'b>>>,
+    /// Those that ask for no exact value of that name.
+    others: Vec<&'a Pair<'b>>,
+}
+
+impl<'a, 'b> Split<'a, 'b> {
+    /// By the name with the most values; none where no name tells them apart.
+    fn of(pairs: &[&'a Pair<'b>]) -> Option<Self> {
+        let mut values: BTreeMap<Name<'_>, BTreeSet<&str>> = BTreeMap::new();
+        for pair in pairs {
+            for (name, value) in exact(pair) {
+                values.entry(name).or_default().insert(value);
+            }
+        }
+        let (of, count) = values
+            .iter()
+            .map(|(name, values)| (*name, values.len()))
+            .max_by_key(|(_, count)| *count)?;
+        if count < 2 {
+            return None;
+        }
+        let mut split = Self {
+            groups: BTreeMap::new(),
+            others: Vec::new(),
+        };
+        for pair in pairs {
+            match exact(pair).find(|(name, _)| *name == of) {
+                Some((_, value)) => split.groups.entry(value).or_default().push(pair),
+                None => split.others.push(pair),
+            }
+        }
+        Some(split)
+    }
+}
+
+/// What has an exact value: its kind, and its name or place.
+type Name<'a> = (&'static str, &'a str, usize);
+
+/// The exact values that a pair asks for: of two for one name, a request has one.
+fn exact<'a>(pair: &Pair<'a>) -> impl Iterator<Item = (Name<'a>, &'a str)> {
     let Predicates {
-        methods,
+        methods: _,
         headers,
         cookies,
         query,
-        client,
-        after,
-        before,
-        version,
+        client: _,
+        after: _,
+        before: _,
+        version: _,
         unshown: _,
-    } = predicates;
-    let mut scope = route.listeners.clone();
-    if scope.is_empty() {
-        scope = (0..listeners).collect();
-    }
-    scope.sort_unstable();
-    let mut headers: Vec<_> = headers
+    } = &pair.route.matcher.predicates;
+    let headers = headers
         .iter()
-        .map(|(name, value)| format!("{name}={}", self::value(value)))
-        .collect();
-    headers.sort();
-    let mut query: Vec<_> = query
+        .map(|(name, pattern)| (("header", name.as_str(), 0), pattern));
+    let cookies = cookies
         .iter()
-        .map(|(name, value)| format!("{name:?}={}", self::value(value)))
-        .collect();
-    query.sort();
-    let mut cookies: Vec<_> = cookies
+        .map(|(name, pattern)| (("cookie", name.as_str(), 0), pattern));
+    let query = query
         .iter()
-        .map(|(name, value)| format!("{name:?}={}", self::value(value)))
-        .collect();
-    cookies.sort();
-    let mut client = client.clone();
-    client.sort();
-    let others = format!("{cookies:?} {client:?} {after:?} {before:?} {version:?}");
-    let shapes: Vec<_> = paths.iter().map(shape).collect();
-    let hosts: Vec<_> = match hosts.as_slice() {
-        [] => vec![None],
-        hosts => hosts
-            .iter()
-            .map(Some)
-            .collect::<Vec<Option<&HostPattern>>>(),
-    };
-    let methods: Vec<_> = match methods.as_slice() {
-        [] => vec!["any"],
-        methods => methods.iter().map(http::Method::as_str).collect(),
-    };
-    let mut keys = Vec::new();
-    for host in &hosts {
-        for shape in &shapes {
-            for method in &methods {
-                keys.push(format!(
-                    "{scope:?} {host:?} {shape} {method} {headers:?} {query:?} {others} {priority}"
-                ));
-            }
-        }
-    }
-    keys
+        .map(|(name, pattern)| (("query", name.as_str(), 0), pattern));
+    let values = headers.chain(cookies).chain(query);
+    let values = values.filter_map(|(name, pattern)| match pattern {
+        ValuePattern::Equals(text) => Some((name, text.as_str())),
+        _ => None,
+    });
+    let labels = pair.host.map_or(&[][..], HostPattern::labels);
+    let labels = labels.iter().rev().enumerate();
+    let labels = labels.filter_map(|(at, label)| Some((("label", "", at), literal(label)?)));
+    values.chain(labels)
 }
 
 /// A path pattern without the names of its parameters, which do not tell two paths apart.
 pub(super) fn shape(path: &PathPattern) -> String {
     match path {
-        PathPattern::Any => "prefix \"\"".to_owned(),
-        PathPattern::Exact(path) => format!("exact {path:?}"),
-        PathPattern::Prefix(path) => format!("prefix {path:?}"),
+        PathPattern::Any => "/**".to_owned(),
+        PathPattern::Exact(path) => format!("exact {path}"),
+        PathPattern::Prefix(prefix) => format!("{prefix}/**"),
         PathPattern::Template { segments, rest } => {
-            let segments: Vec<_> = segments
-                .iter()
-                .map(|segment| match segment {
-                    Segment::Literal(text) => Some(text),
-                    Segment::Param(_) => None,
-                })
-                .collect();
+            let segments: Vec<_> = segments.iter().map(literal).collect();
             format!("template {segments:?} {rest}")
         }
         PathPattern::Regex(regex) => format!("regex {:?}", regex.as_str()),
-    }
-}
-
-fn value(pattern: &ValuePattern) -> String {
-    match pattern {
-        ValuePattern::Equals(text) => format!("equals {text:?}"),
-        ValuePattern::Regex(regex) => format!("regex {:?}", regex.as_str()),
-        ValuePattern::Present(present) => format!("present {present}"),
-        ValuePattern::Not(pattern) => format!("not {}", self::value(pattern)),
     }
 }

@@ -26,7 +26,7 @@ use crate::message::names;
 #[derive(Debug, Default)]
 pub struct Progress {
     /// The most bytes that it may have.
-    limit: u64,
+    limit: AtomicU64,
     received: AtomicU64,
     ended: AtomicBool,
     fault: Mutex<Option<BodyFault>>,
@@ -42,7 +42,13 @@ pub struct Progress {
 impl Progress {
     /// The most bytes that it may have.
     pub fn limit(&self) -> u64 {
-        self.limit
+        self.limit.load(Relaxed)
+    }
+
+    /// Has it have at most so many from now on; 0: no limit.
+    fn set_limit(&self, limit: u64) {
+        let limit = if limit == 0 { u64::MAX } else { limit };
+        self.limit.store(limit, Relaxed);
     }
 
     /// Bytes that came in.
@@ -119,7 +125,6 @@ pub struct ClientBody {
     incoming: Option<Incoming>,
     /// What was read already, by a phase that wanted to hold it and met its limit.
     prefix: Option<Bytes>,
-    limit: u64,
     patience: Patience,
     /// None where no trailers can come.
     names: Option<Arc<names::Rule>>,
@@ -136,22 +141,30 @@ impl ClientBody {
         keeps_rest: bool,
         names: &Arc<names::Rule>,
     ) -> (Self, Arc<Progress>) {
-        let limit = if limit == 0 { u64::MAX } else { limit };
         let progress = Arc::new(Progress {
-            limit,
             keeps_rest: AtomicBool::new(keeps_rest),
             ..Progress::default()
         });
+        progress.set_limit(limit);
         let comes = !http_body::Body::is_end_stream(&incoming);
         let body = Self {
             incoming: Some(incoming),
             prefix: None,
-            limit,
             patience: Patience::new(pace),
             names: comes.then(|| names.clone()),
             progress: progress.clone(),
         };
         (body, progress)
+    }
+
+    /// Has it have at most `limit` bytes, 0 for no limit: what the route says, in the place of what the listener said.
+    pub fn set_limit(&self, limit: u64) {
+        self.progress.set_limit(limit);
+    }
+
+    /// Whether it is announced to be larger than it may be.
+    pub fn is_announced_too_large(&self) -> bool {
+        http_body::Body::size_hint(self).lower() > self.progress.limit()
     }
 
     /// Puts bytes that were read before the rest again.
@@ -219,7 +232,7 @@ impl http_body::Body for ClientBody {
                 if let Some(data) = frame.data_ref() {
                     let received = self.progress.received() + data.len() as u64;
                     self.progress.received.store(received, Relaxed);
-                    if received > self.limit {
+                    if received > self.progress.limit() {
                         return self.fail(BodyFault::TooLarge);
                     }
                 } else if let Some(trailers) = frame.trailers_mut()

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http::uri::{Authority, PathAndQuery};
 
-use super::{DOTS, Unfit, decode, escape, is_plain};
+use super::{DOTS, ENCODED_SLASH, EncodedSlashes, Unfit, decode, escape, is_plain};
 
 /// The longest target, in bytes.
 const LONGEST: usize = u16::MAX as usize - 1;
@@ -21,30 +21,45 @@ const NO_HOST: Unfit =
 enum Separators {
     /// No: nor may it be encoded twice.
     Refused,
+    /// A slash, if none of the parts is a dot segment or empty; it may not be encoded twice.
+    Slashes,
     /// Yes, if none of the parts is a dot segment or empty, however often they are escaped.
     Kept,
 }
 
+impl From<EncodedSlashes> for Separators {
+    fn from(slashes: EncodedSlashes) -> Self {
+        match slashes {
+            EncodedSlashes::Refuse => Self::Refused,
+            EncodedSlashes::Keep => Self::Slashes,
+        }
+    }
+}
+
 /// The path and query that a plugin gives the request in hand (`set-path`), as they leave. What holds for the form of a
-/// client's path ([`from_client`](super::from_client)) holds for them.
+/// client's path ([`from_client`](super::from_client)) on the same route holds for them.
 ///
 /// # Errors
 /// For what is no target, and for a path that servers read differently: dot segments, however they are written, empty
 /// segments, hidden separators, double encoding.
-pub fn set_by_plugin(target: String) -> Result<PathAndQuery, Unfit> {
-    whole(target, Separators::Refused)
+pub fn set_by_plugin(target: String, slashes: EncodedSlashes) -> Result<PathAndQuery, Unfit> {
+    whole(target, slashes.into())
 }
 
 /// The path that a rewrite made, by the same rule, with the query of the request.
 ///
 /// # Errors
 /// As for [`set_by_plugin`].
-pub fn rewritten(path: &str, query: Option<&str>) -> Result<PathAndQuery, Unfit> {
+pub fn rewritten(
+    path: &str,
+    query: Option<&str>,
+    slashes: EncodedSlashes,
+) -> Result<PathAndQuery, Unfit> {
     // A question mark would begin a query that the one of the request goes on with.
     if path.contains('?') {
         return Err(super::ODD);
     }
-    judge_target(path, query.unwrap_or_default(), Separators::Refused)?;
+    judge_target(path, query.unwrap_or_default(), slashes.into())?;
     let target = match query {
         Some(query) => [path, "?", query].concat(),
         None => path.to_owned(),
@@ -116,6 +131,12 @@ pub fn of_sub_request_host(host: &str) -> Result<HeaderValue, Unfit> {
     HeaderValue::from_str(host).map_err(|_| NO_HOST)
 }
 
+/// Judges a path of a client that has an escaped slash, once it has its form.
+pub(super) fn judge_form(path: &[u8]) -> Result<(), Unfit> {
+    let path = str::from_utf8(path).map_err(|_| super::ODD)?;
+    judge(path, Separators::Slashes)
+}
+
 fn whole(target: String, separators: Separators) -> Result<PathAndQuery, Unfit> {
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     judge_target(path, query, separators)?;
@@ -163,7 +184,17 @@ fn judge(path: &str, separators: Separators) -> Result<(), Unfit> {
 /// leaves the place that was meant.
 fn judge_segment(segment: &[u8], separators: Separators) -> Result<(), Unfit> {
     let seen = match separators {
-        Separators::Refused => decode(segment)?.to_vec(),
+        Separators::Refused => {
+            let decoded = decode(segment)?;
+            if decoded.has_slash {
+                return Err(ENCODED_SLASH);
+            }
+            decoded.bytes.to_vec()
+        }
+        Separators::Slashes => {
+            decode(segment)?;
+            see_through(segment)?
+        }
         Separators::Kept => see_through(segment)?,
     };
     for part in seen.split(|byte| matches!(byte, b'/' | b'\\')) {
@@ -181,13 +212,17 @@ fn see_through(segment: &[u8]) -> Result<Vec<u8>, Unfit> {
     if segment.contains(&b'\\') {
         return Err(Unfit("the path has a backslash"));
     }
-    if segment.first() == Some(&b';') {
-        return Err(Unfit("the path has parameters on an empty segment"));
-    }
     let mut seen = Vec::with_capacity(segment.len());
     for (at, byte) in segment.iter().enumerate() {
-        if *byte == b'%' {
-            escape(segment, at)?;
+        match byte {
+            b'%' => {
+                escape(segment, at)?;
+            }
+            // Of no name at all, before which some see a separator.
+            b';' if matches!(seen.last(), None | Some(b'/' | b'\\')) => {
+                return Err(Unfit("the path has parameters on an empty segment"));
+            }
+            _ => {}
         }
         seen.push(*byte);
         // Each byte may end an escape, and what that stands for may end another.
@@ -209,29 +244,55 @@ mod tests {
     use super::super::from_client;
     use super::*;
 
-    /// The shared vectors: whether `set-path` and a sub-request take a path.
-    fn vectors() -> impl Iterator<Item = (bool, bool, String)> {
+    /// A line of the shared vectors.
+    struct Vector {
+        /// Whether `set-path` and a rewrite may make the path.
+        set: bool,
+        /// Whether they may on a route that keeps escaped slashes.
+        kept: bool,
+        /// Whether a sub-request may ask for it.
+        asked: bool,
+        path: String,
+    }
+
+    fn vectors() -> impl Iterator<Item = Vector> {
         include_str!("../../../../tests/vectors/paths.txt")
             .lines()
             .filter(|line| !line.is_empty() && !line.starts_with('#'))
             .map(|line| {
-                let (set, rest) = line.split_once(' ').unwrap();
-                let (asked, path) = rest.trim().split_once(' ').unwrap();
-                let path = serde_json::from_str(path.trim()).unwrap();
-                (set == "yes", asked == "yes", path)
+                let quote = line.find('"').unwrap();
+                let may: Vec<_> = line[..quote].split_whitespace().collect();
+                let [set, kept, asked] = may[..] else {
+                    panic!("{line}");
+                };
+                Vector {
+                    set: set == "yes",
+                    kept: kept == "yes",
+                    asked: asked == "yes",
+                    path: serde_json::from_str(&line[quote..]).unwrap(),
+                }
             })
     }
 
     #[test]
     fn a_path_of_a_plugin_leaves_as_it_is_or_not_as_the_vectors_say() {
-        for (set, asked, path) in vectors() {
+        for Vector {
+            set,
+            kept,
+            asked,
+            path,
+        } in vectors()
+        {
             let (before, query) = match path.split_once('?') {
                 Some((before, query)) => (before, Some(query)),
                 None => (path.as_str(), None),
             };
+            let (refuse, keep) = (EncodedSlashes::Refuse, EncodedSlashes::Keep);
             for (may, left) in [
-                (set, set_by_plugin(path.clone())),
-                (set, rewritten(before, query)),
+                (set, set_by_plugin(path.clone(), refuse)),
+                (set, rewritten(before, query, refuse)),
+                (kept, set_by_plugin(path.clone(), keep)),
+                (kept, rewritten(before, query, keep)),
                 (asked, of_sub_request(path.clone())),
             ] {
                 let left = left.ok().map(|left| left.as_str().to_owned());
@@ -242,11 +303,16 @@ mod tests {
 
     #[test]
     fn what_passes_from_a_client_passes_from_a_plugin() {
-        for (_, _, from) in vectors() {
+        for Vector { path: from, .. } in vectors() {
             let asked = from.parse().ok();
             if let Some(once) = asked.and_then(|asked| from_client(&asked).ok()) {
-                let once = once.as_str().to_owned();
-                assert!(set_by_plugin(once.clone()).is_ok(), "{from:?}: {once}");
+                let slashes = match once.has_slash {
+                    true => EncodedSlashes::Keep,
+                    false => EncodedSlashes::Refuse,
+                };
+                let once = once.path.as_str().to_owned();
+                let set = set_by_plugin(once.clone(), slashes);
+                assert!(set.is_ok(), "{from:?}: {once}");
                 assert!(of_sub_request(once.clone()).is_ok(), "{from:?}: {once}");
             }
         }
@@ -254,14 +320,17 @@ mod tests {
 
     #[test]
     fn a_rewrite_makes_no_query() {
-        assert_eq!(rewritten("/a?b", None), Err(super::super::ODD));
-        assert_eq!(rewritten("/a", Some("b?c")).unwrap(), "/a?b?c");
+        let refuse = EncodedSlashes::Refuse;
+        assert_eq!(rewritten("/a?b", None, refuse), Err(super::super::ODD));
+        let left = rewritten("/a", Some("b?c"), refuse).unwrap();
+        assert_eq!(left, "/a?b?c");
     }
 
     #[test]
-    fn what_a_request_may_ask_for_a_sub_request_may() {
-        for (set, asked, path) in vectors() {
-            assert!(asked || !set, "{path:?}");
+    fn who_may_make_less_may_make_it_elsewhere() {
+        for vector in vectors() {
+            assert!(vector.kept || !vector.set, "{:?}", vector.path);
+            assert!(vector.asked || !vector.kept, "{:?}", vector.path);
         }
     }
 

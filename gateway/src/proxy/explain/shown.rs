@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::{Arm, Chosen, Explanation, Goes, Nearer, Normalised, Refused, Turn};
+use super::{Chosen, Explanation, Goes, Nearer, Normalised, Refused, Share, Taken};
 use crate::message::text::Line;
 use crate::route::links::{Explained, Holds};
 
@@ -55,8 +55,8 @@ impl Display for Chosen {
         for (name, value) in &self.parameters {
             writeln!(f, "  {{{name}}} is {value:?}")?;
         }
-        if let Some(Arm { name, because }) = &self.arm {
-            writeln!(f, "arm {name}: {because}")?;
+        if let Some(Taken { name, because }) = &self.arm {
+            writeln!(f, "arm {name}, since {because}")?;
         }
         if !self.chain.is_empty() {
             writeln!(f, "chain")?;
@@ -93,19 +93,23 @@ impl Display for Goes {
             } => {
                 let endpoints = endpoints.join(", ");
                 writeln!(f, "upstream {upstream} ({endpoints})")?;
-                let lines = request.iter();
-                lines.map(|line| writeln!(f, "  {}", Line(line))).collect()
+                let mut lines = request.iter();
+                lines.try_for_each(|line| writeln!(f, "  {}", Line(line)))
+            }
+            Self::Turns(arms) => {
+                let all: u64 = arms.iter().map(|arm| u64::from(arm.weight)).sum();
+                for arm in arms {
+                    let Share {
+                        name,
+                        weight,
+                        target,
+                    } = arm;
+                    writeln!(f, "arm {name}, {weight} of {all} in turn")?;
+                    write!(f, "{target}")?;
+                }
+                Ok(())
             }
             Self::Answer { by, status } => writeln!(f, "answer {status}, by `{by}`"),
-            Self::Turns(turns) => {
-                writeln!(
-                    f,
-                    "an arm in turn, each with plugins and a rewrite of its own"
-                )?;
-                let shown =
-                    |Turn { arm, weight, of }: &Turn| writeln!(f, "  {arm}: {weight} of {of}");
-                turns.iter().map(shown).collect()
-            }
             Self::Plugins => writeln!(f, "no upstream: 404 unless a plugin answers"),
             Self::Refused(refused) => writeln!(f, "{refused}"),
         }

@@ -5,7 +5,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
 use super::{Target, target};
-use crate::message::path;
+use crate::message::path::{self, Form};
 
 /// A target as it stands in the request line, and after a line end the value of Host.
 ///
@@ -20,8 +20,9 @@ pub fn normalised(input: &[u8]) {
         && let Ok(form) = path::from_client(&asked)
     {
         check_form(&form);
-        assert_eq!(form.query(), asked.query(), "the query stays");
-        assert_eq!(path::from_client(&form).as_ref(), Ok(&form), "from {asked}");
+        assert_eq!(form.path.query(), asked.query(), "the query stays");
+        let again = path::from_client(&form.path).map(|again| again.path);
+        assert_eq!(again.as_ref(), Ok(&form.path), "from {asked}");
     }
     let (Ok(uri), Ok(host)) = (Uri::try_from(uri), HeaderValue::from_bytes(host)) else {
         return;
@@ -51,13 +52,30 @@ fn check_target(asked: &Target, version: Version, secure: bool) {
     }
     let uri = Uri::from(asked.path.clone());
     let again = target(&Method::OPTIONS, &uri, &headers, version, secure);
-    assert_eq!(again.as_ref(), Ok(asked));
+    // A segment with an escaped slash may have gone with a dot segment.
+    let has_slash = asked.path.path().contains("%2F");
+    let expected = Target {
+        has_slash,
+        ..asked.clone()
+    };
+    assert_eq!(again, Ok(expected));
+    assert!(asked.has_slash || !has_slash, "{asked:?}");
 }
 
-fn check_form(form: &PathAndQuery) {
-    let path = form.path();
+fn check_form(form: &Form) {
+    let path = form.path.path();
     assert!(path.is_ascii() && path.starts_with('/'), "{path}");
     assert!(!path.contains("//") && !path.contains('\\'), "{path}");
+    let has_slash = path.contains("%2F");
+    assert!(form.has_slash || !has_slash, "{path}");
+    for part in path.split('/').flat_map(|segment| segment.split("%2F")) {
+        let part = part.replace("%3B", ";");
+        let name = part.split(';').next().unwrap_or_default();
+        assert!(!matches!(name, "." | ".."), "{path}");
+    }
+    for segment in path.split('/').filter(|segment| segment.contains("%2F")) {
+        assert!(segment.split("%2F").all(|part| !part.is_empty()), "{path}");
+    }
     for segment in path.split('/') {
         let name = segment.split(';').next().unwrap_or_default();
         let is_dots = matches!(name, "." | "..") || name.is_empty() && segment.contains(';');
@@ -78,7 +96,7 @@ fn check_escape(behind: &str, path: &str) {
         .all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'));
     assert!(is_upper, "{path}");
     let byte = u8::from_str_radix(digits, 16).ok();
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/\\\0".contains(&byte);
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~\\\0".contains(&byte);
     assert!(byte.is_some_and(|byte| !is_plain(byte)), "{path}");
     let next = behind.get(2..4).unwrap_or_default();
     let is_twice = next.len() == 2 && next.bytes().all(|byte| byte.is_ascii_hexdigit());

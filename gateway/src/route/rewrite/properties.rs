@@ -4,7 +4,7 @@
 use http::uri::PathAndQuery;
 
 use crate::config::PathRewrite;
-use crate::message::path;
+use crate::message::path::{self, EncodedSlashes, Form};
 
 /// The most memory that a compiled expression takes, in bytes.
 const EXPRESSION: usize = 1 << 20;
@@ -23,10 +23,18 @@ pub fn left(input: &[u8]) {
     let (from, to, asked) = (line(), line(), line());
     made_here(to);
     let asked = PathAndQuery::try_from(asked).ok();
-    let Some(form) = asked.and_then(|asked| path::from_client(&asked).ok()) else {
+    let Some(Form {
+        path: form,
+        has_slash,
+    }) = asked.and_then(|asked| path::from_client(&asked).ok())
+    else {
         return;
     };
-    check(&form, Separators::Refused);
+    let (slashes, separators) = match has_slash {
+        true => (EncodedSlashes::Keep, Separators::Slashes),
+        false => (EncodedSlashes::Refuse, Separators::Refused),
+    };
+    check(&form, separators);
     let expression = regex::RegexBuilder::new(from)
         .size_limit(EXPRESSION)
         .build();
@@ -38,10 +46,14 @@ pub fn left(input: &[u8]) {
         strip: from.to_owned(),
         prefix: to.to_owned(),
     };
-    for rule in replaced.iter().chain([&stripped]) {
-        match super::path(rule, &form) {
+    let segments = PathRewrite::Segments {
+        count: from.len() % 4,
+        prefix: to.to_owned(),
+    };
+    for rule in replaced.iter().chain([&stripped, &segments]) {
+        match super::path(rule, &form, slashes) {
             Ok(Some(left)) => {
-                check(&left, Separators::Refused);
+                check(&left, separators);
                 assert_eq!(left.query(), form.query(), "the query stays");
             }
             Ok(None) => {}
@@ -52,7 +64,13 @@ pub fn left(input: &[u8]) {
 
 /// What a plugin or a redirect makes.
 fn made_here(text: &str) {
-    if let Ok(left) = path::set_by_plugin(text.to_owned()) {
+    if let Ok(left) = path::set_by_plugin(text.to_owned(), EncodedSlashes::Keep) {
+        assert_eq!(left, text);
+        check(&left, Separators::Slashes);
+        let again = path::of_sub_request(text.to_owned());
+        assert_eq!(again.as_ref(), Ok(&left), "a sub-request may ask for it");
+    }
+    if let Ok(left) = path::set_by_plugin(text.to_owned(), EncodedSlashes::Refuse) {
         assert_eq!(left, text);
         check(&left, Separators::Refused);
         let again = path::of_sub_request(text.to_owned());
@@ -78,6 +96,8 @@ fn made_here(text: &str) {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Separators {
     Refused,
+    /// Slashes alone, escaped once.
+    Slashes,
     Kept,
 }
 
@@ -94,6 +114,13 @@ fn check_path(path: &str, separators: Separators) {
     assert!(!path.contains("//") && !path.contains('\\'), "{path:?}");
     let mut seen = path.as_bytes().to_vec();
     for layer in 0.. {
+        let is_empty = |part: &[u8]| part.is_empty();
+        let parts = seen.split(|byte| matches!(byte, b'/' | b'\\'));
+        let empty = parts.filter(|part| is_empty(part)).count();
+        assert!(
+            empty <= usize::from(path.is_empty() || path.ends_with('/')),
+            "{path:?}"
+        );
         for segment in seen.split(|byte| matches!(byte, b'/' | b'\\')) {
             let name = segment.split(|byte| *byte == b';').next();
             assert!(!matches!(name, Some(b"." | b"..")), "{path:?}");
@@ -107,6 +134,8 @@ fn check_path(path: &str, separators: Separators) {
             break;
         }
         assert!(separators == Separators::Kept || layer == 0, "{path:?}");
+        let is_kept = separators == Separators::Kept;
+        assert!(is_kept || !decoded.contains(&b'\\'), "{path:?}");
         seen = decoded;
     }
 }

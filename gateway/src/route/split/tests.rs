@@ -70,6 +70,9 @@ fn must_move(before: &[&str], after: &[&str], names: &[&str]) -> usize {
     names.iter().map(fewer).sum()
 }
 
+/// Arms by name, with their weights.
+type Weights<'a> = &'a [(&'a str, u32)];
+
 #[test]
 fn weights_hold_within_one_per_cent_over_a_hundred_thousand_keys_and_turns() {
     for weights in [
@@ -122,7 +125,7 @@ fn turns_keep_to_the_weights_in_short_runs_and_in_every_rhythm() {
 
 #[test]
 fn a_weight_that_changes_moves_exactly_the_clients_that_must() {
-    let changes: [(&[(&str, u32)], &[(&str, u32)]); 8] = [
+    let changes: [(Weights<'_>, Weights<'_>); 8] = [
         (&[("v1", 95), ("v2", 5)], &[("v1", 90), ("v2", 10)]),
         (&[("v1", 90), ("v2", 10)], &[("v1", 0), ("v2", 100)]),
         (&[("v1", 50), ("v2", 50)], &[("v1", 100), ("v2", 0)]),

@@ -55,18 +55,8 @@ pub(super) fn json(to: &mut Vec<u8>, line: &Line<'_>) {
     if let Some(referer) = line.referer {
         object.text("referer", &String::from_utf8_lossy(referer));
     }
-    if !line.attributes.is_empty() {
-        object.key("attributes");
-        object.to.push(b'{');
-        let mut inner = Object {
-            to: object.to,
-            first: true,
-        };
-        for (name, value) in line.attributes {
-            inner.strange(name, value);
-        }
-        inner.to.push(b'}');
-    }
+    object.inner("attributes", line.attributes);
+    object.inner("tags", line.tags);
     to.extend_from_slice(b"}\n");
 }
 
@@ -100,6 +90,23 @@ impl Object<'_> {
         // What is quoted is JSON, and that is UTF-8.
         let quoted = String::from_utf8(self.to.split_off(from)).unwrap_or_default();
         self.to.extend_from_slice(escaped_json(quoted).as_bytes());
+    }
+
+    /// An object of its own, unless it is empty.
+    fn inner(&mut self, key: &str, values: &[(Box<str>, Box<str>)]) {
+        if values.is_empty() {
+            return;
+        }
+        self.key(key);
+        self.to.push(b'{');
+        let mut inner = Object {
+            to: self.to,
+            first: true,
+        };
+        for (name, value) in values {
+            inner.strange(name, value);
+        }
+        inner.to.push(b'}');
     }
 
     fn raw(&mut self, key: &str, value: std::fmt::Arguments<'_>) {
@@ -182,11 +189,8 @@ fn protocol(line: &Line<'_>) -> &'static str {
 pub(super) fn template(to: &mut Vec<u8>, template: &LogTemplate, line: &Line<'_>) {
     template.write(to, b"-", |to, value| match value {
         LogValue::Field(name) => field(to, *name, line),
-        LogValue::Attribute(name) => {
-            let mut attributes = line.attributes.iter();
-            let found = attributes.find(|(key, _)| **key == **name);
-            text(to, found.map(|(_, value)| value.as_bytes()))
-        }
+        LogValue::Attribute(name) => text(to, value_of(line.attributes, name)),
+        LogValue::Tag(name) => text(to, value_of(line.tags, name)),
     });
     to.push(b'\n');
 }
@@ -215,6 +219,12 @@ fn field(to: &mut Vec<u8>, name: LogField, line: &Line<'_>) -> bool {
         LogField::Arm => text(to, line.arm.map(str::as_bytes)),
         LogField::Error => text(to, line.error.map(|error| error.name().as_bytes())),
     }
+}
+
+fn value_of<'a>(values: &'a [(Box<str>, Box<str>)], name: &str) -> Option<&'a [u8]> {
+    let mut values = values.iter();
+    let found = values.find(|(key, _)| **key == *name);
+    found.map(|(_, value)| value.as_bytes())
 }
 
 fn text(to: &mut Vec<u8>, value: Option<&[u8]>) -> bool {
@@ -246,6 +256,7 @@ mod tests {
             ("auth.subject".into(), "a\nb".into()),
             ("a\":1,\"\u{202e}\n".into(), "\u{7f}\u{2028}".into()),
         ];
+        let tags = [("team".into(), "shop \"a\"".into())];
         let line = Line {
             time: UNIX_EPOCH + Duration::from_secs(1_795_547_484),
             id: "7",
@@ -269,6 +280,8 @@ mod tests {
             user_agent: Some(b"a\"b\xff"),
             referer: Some(b"https://h/\"x"),
             attributes: &attributes,
+            tags: &tags,
+            failures_only: false,
         };
         let mut to = Vec::new();
         write(&mut to, &line);
@@ -284,6 +297,7 @@ mod tests {
         assert_eq!(value["referer"], "https://h/\"x");
         assert_eq!(value["status"], 200);
         assert_eq!(value["attributes"]["auth.subject"], "a\nb");
+        assert_eq!(value["tags"]["team"], "shop \"a\"");
         let strange = &value["attributes"]["a\":1,\"\u{202e}\n"];
         assert_eq!(strange, "\u{7f}\u{2028}");
         assert!(text.trim_end().chars().all(is_plain), "{text:?}");
@@ -314,12 +328,12 @@ mod tests {
     #[test]
     fn a_template_writes_its_fields_escaped() {
         let parsed = LogTemplate::parse(
-            "{time} {client} {status} {duration_ms}ms {upstream_ms} {path} {attribute.auth.subject} {{{error|none}}}",
+            "{time} {client} {status} {duration_ms}ms {upstream_ms} {path} {attribute.auth.subject} {tag.team} {tag.none} {{{error|none}}}",
         )
         .unwrap();
         assert_eq!(
             with_line(|to, line| template(to, &parsed, line)),
-            "2026-11-24T19:11:24.000Z 10.0.0.1 200 1.500ms - /x?q=\\x221\\x22 a\\x0Ab {none}\n"
+            "2026-11-24T19:11:24.000Z 10.0.0.1 200 1.500ms - /x?q=\\x221\\x22 a\\x0Ab shop \\x22a\\x22 - {none}\n"
         );
     }
 }

@@ -52,6 +52,10 @@ pub struct Line<'a> {
     pub referer: Option<&'a [u8]>,
     /// What plugins left.
     pub attributes: &'a [(Box<str>, Box<str>)],
+    /// What the route says of itself.
+    pub tags: &'a [(Box<str>, Box<str>)],
+    /// Whether it is written only if it is of a failure.
+    pub failures_only: bool,
 }
 
 impl Line<'_> {

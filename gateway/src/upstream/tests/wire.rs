@@ -60,10 +60,11 @@ async fn server() -> (SocketAddr, std::rc::Rc<std::cell::Cell<usize>>) {
     (address, connections)
 }
 
-pub(super) fn times() -> Times {
+pub(super) fn times() -> Times<'static> {
     Times {
         now: Instant::now(),
         deadline: None,
+        own: None,
     }
 }
 

@@ -1,0 +1,273 @@
+//! Routes that hide others: nothing is left for a route, its policies are bypassed, or its `priority` turns the rank over.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
+
+use super::super::super::item::Item;
+use super::super::super::model::{PathPattern, RoutePlugin};
+use super::covers::{self, Index, Node};
+use super::meets::{self, Meeting};
+use super::pair::Pair;
+
+/// So many lines about the routes that one route hides.
+const MOST: usize = 10;
+
+/// Warns of every route that hides another.
+pub(super) fn report(items: &[Item<'_>], pairs: &[Pair<'_>]) {
+    let mut warnings = BTreeMap::new();
+    let dead = unreachable(items, pairs, &mut warnings);
+    overturned(items, pairs, &dead, &mut warnings);
+    bypassed(items, pairs, &mut warnings);
+    for (index, messages) in warnings {
+        for message in messages {
+            items[index].warn(message);
+        }
+    }
+}
+
+/// What is said of each route.
+type Warnings = BTreeMap<usize, Vec<String>>;
+
+/// The name and the place of another route.
+fn named(item: &Item<'_>) -> (String, String) {
+    let name = item.named().map_or(String::new(), |name| name.quoted());
+    (name, item.scope.show(item.node.at))
+}
+
+/// The pairs that go before some that they cover: otherwise, what is wider ranks lower.
+fn strong<'a>(pairs: &'a [Pair<'a>]) -> Index<'a> {
+    let lowest = pairs.iter().map(|pair| pair.rank.priority()).min();
+    let mut index = Index::default();
+    for pair in pairs {
+        if pair.expression.is_some() || Some(pair.rank.priority()) > lowest {
+            index.add(pair);
+        }
+    }
+    index
+}
+
+/// The routes all of whose pairs others take; and by which.
+fn unreachable(
+    items: &[Item<'_>],
+    pairs: &[Pair<'_>],
+    warnings: &mut Warnings,
+) -> BTreeMap<usize, usize> {
+    let strong = strong(pairs);
+    let takes_all = |pair: &Pair<'_>, other: &Pair<'_>| {
+        other.index != pair.index
+            && meets::within(&pair.route.listeners, &other.route.listeners)
+            && meets::implied(
+                &other.route.matcher.predicates,
+                &pair.route.matcher.predicates,
+            )
+    };
+    let mut dead = BTreeMap::new();
+    for pairs in pairs.chunk_by(|a, b| a.index == b.index) {
+        let takers = pairs.iter().map(|pair| {
+            let mut taker = None;
+            let _done = strong.covering(pair.host, pair, &pair.rank, &mut |other| {
+                if !takes_all(pair, other) {
+                    return ControlFlow::Continue(());
+                }
+                taker = Some(other.index);
+                ControlFlow::Break(())
+            });
+            taker
+        });
+        let Some(takers) = takers.collect::<Option<Vec<_>>>() else {
+            continue;
+        };
+        let (index, taker) = (pairs[0].index, takers[0]);
+        dead.insert(index, taker);
+        let (name, place) = named(&items[taker]);
+        let own = named(&items[index]).0;
+        let others = match takers.iter().any(|other| *other != taker) {
+            true => " and others",
+            false => "",
+        };
+        warnings.entry(index).or_default().push(format!(
+            "{own} can never be reached: {name} in {place}{others} goes before it and matches all that it matches; remove {own}, narrow {name}, or set `match.priority`"
+        ));
+    }
+    dead
+}
+
+/// Routes that `priority` puts before narrower ones.
+fn overturned(
+    items: &[Item<'_>],
+    pairs: &[Pair<'_>],
+    dead: &BTreeMap<usize, usize>,
+    warnings: &mut Warnings,
+) {
+    let strong = strong(pairs);
+    let mut hidden = Hidden::default();
+    for pair in pairs.iter().filter(|pair| !dead.contains_key(&pair.index)) {
+        let _done = strong.covering(pair.host, pair, &pair.rank, &mut |other| {
+            if other.index != pair.index
+                && other.rank.priority() > pair.rank.priority()
+                && other.rank.specificity() < pair.rank.specificity()
+                && !hidden.is_full(other.index)
+                && can_meet(other, pair)
+            {
+                hidden.add(other.index, pair.index);
+            }
+            ControlFlow::Continue(())
+        });
+    }
+    hidden.tell(items, warnings, |own, name, place, _| {
+        format!(
+            "the `match.priority` of {own} puts it before {name} in {place}, which is narrower; lower it, narrow {own}, or raise that of {name}"
+        )
+    });
+}
+
+fn can_meet(a: &Pair<'_>, b: &Pair<'_>) -> bool {
+    let (a, b) = (a.route, b.route);
+    meets::lists(&a.listeners, &b.listeners) != Meeting::Never
+        && meets::predicates(&a.matcher.predicates, &b.matcher.predicates) != Meeting::Never
+}
+
+/// Routes that take, for their hosts, what a route of less of a host has plugins for that they lack.
+fn bypassed(items: &[Item<'_>], pairs: &[Pair<'_>], warnings: &mut Warnings) {
+    let chains = Chains::of(pairs);
+    let (mut of_hosts, mut all) = (Node::default(), Index::default());
+    for pair in pairs {
+        all.add(pair);
+        if pair.host.is_some() {
+            of_hosts.add(pair);
+        }
+    }
+    let mut hidden = Hidden::default();
+    for pair in pairs {
+        if pair.route.plugins.is_empty() || is_catch_all(pair.path) {
+            continue;
+        }
+        let _done = of_hosts.covering(pair, &mut |other| {
+            if other.index != pair.index
+                && other.host != pair.host
+                && !hidden.is_full(other.index)
+                && covers::host(pair.host, other.host)
+                && chains.lacks(other.index, pair.index)
+                && can_meet(other, pair)
+                && !is_taken_before(other, pair, &all, &chains)
+            {
+                hidden.add(other.index, pair.index);
+            }
+            ControlFlow::Continue(())
+        });
+    }
+    hidden.tell(items, warnings, |own, name, place, [one, other]| {
+        let lacking = chains.lacking(one, other).join(", ");
+        format!(
+            "{own} takes on its hosts what {name} in {place} matches, since a host ranks before a path, and lacks {lacking} of its chain; add the same here, or set `match.priority` there"
+        )
+    });
+}
+
+fn is_catch_all(path: &PathPattern) -> bool {
+    match path {
+        PathPattern::Any => true,
+        PathPattern::Prefix(prefix) => prefix.is_empty(),
+        _ => false,
+    }
+}
+
+/// Whether, on the hosts of `wide`, a still nearer route with the same plugins takes what `hidden` matches.
+fn is_taken_before(
+    wide: &Pair<'_>,
+    hidden: &Pair<'_>,
+    all: &Index<'_>,
+    chains: &Chains<'_>,
+) -> bool {
+    all.covering(wide.host, hidden, &wide.rank, &mut |other| {
+        let (route, of) = (other.route, hidden.route);
+        let takes = !chains.lacks(other.index, hidden.index)
+            && meets::within(&of.listeners, &route.listeners)
+            && meets::implied(&route.matcher.predicates, &of.matcher.predicates);
+        match takes {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    })
+    .is_break()
+}
+
+/// The chains of routes, by index.
+#[derive(Debug)]
+struct Chains<'a> {
+    of: HashMap<usize, &'a [RoutePlugin]>,
+}
+
+impl<'a> Chains<'a> {
+    fn of(pairs: &'a [Pair<'a>]) -> Self {
+        let chains = pairs
+            .iter()
+            .map(|pair| (pair.index, &pair.route.plugins[..]));
+        Self {
+            of: chains.collect(),
+        }
+    }
+
+    fn lacks(&self, route: usize, other: usize) -> bool {
+        self.missing(route, other).next().is_some()
+    }
+
+    /// The names of what one route lacks of another's chain, as a message has them.
+    fn lacking(&self, route: usize, other: usize) -> Vec<String> {
+        let missing = self.missing(route, other);
+        missing.map(|link| format!("`{}`", link.plugin)).collect()
+    }
+
+    /// The links of another route's chain that one does not have, or has with another configuration or condition.
+    fn missing(&self, route: usize, other: usize) -> impl Iterator<Item = &'a RoutePlugin> {
+        let own = self.of[&route];
+        let is_there = |link: &RoutePlugin| own.iter().any(|own| is_as_strict(own, link));
+        self.of[&other].iter().filter(move |link| !is_there(link))
+    }
+}
+
+/// Whether a link has its turn with the same configuration whenever another has.
+fn is_as_strict(own: &RoutePlugin, link: &RoutePlugin) -> bool {
+    let written = |link: &RoutePlugin| link.when.as_ref().map(|when| when.written.clone());
+    let has_its_turn = own.when.is_none() || written(own) == written(link);
+    own.plugin == link.plugin && own.config == link.config && has_its_turn
+}
+
+/// Which routes each route hides, in the order they were found.
+#[derive(Debug, Default)]
+struct Hidden(BTreeMap<usize, Vec<usize>>);
+
+impl Hidden {
+    fn is_full(&self, route: usize) -> bool {
+        self.0.get(&route).is_some_and(|of| of.len() > MOST)
+    }
+
+    fn add(&mut self, route: usize, hides: usize) {
+        let of = self.0.entry(route).or_default();
+        if !of.contains(&hides) {
+            of.push(hides);
+        }
+    }
+
+    /// Words each: the names of the route and of the hidden one, the latter's place, and their indexes.
+    fn tell(
+        &self,
+        items: &[Item<'_>],
+        warnings: &mut Warnings,
+        words: impl Fn(&str, &str, &str, [usize; 2]) -> String,
+    ) {
+        for (&route, of) in &self.0 {
+            let own = named(&items[route]).0;
+            let messages = warnings.entry(route).or_default();
+            for &hides in of.iter().take(MOST) {
+                let (name, place) = named(&items[hides]);
+                messages.push(words(&own, &name, &place, [route, hides]));
+            }
+            if of.len() > MOST {
+                messages.push(format!(
+                    "{own} hides more routes than these in the same way"
+                ));
+            }
+        }
+    }
+}

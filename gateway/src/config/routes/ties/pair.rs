@@ -1,0 +1,47 @@
+//! A host of a route with a path of it, which rank together.
+
+use super::super::super::model::{HostPattern, PathPattern, Route, Segment};
+use super::super::super::rank::{self, Expression, Rank};
+
+/// One host of a route with one of its paths.
+#[derive(Debug)]
+pub(super) struct Pair<'a> {
+    /// The route's index.
+    pub(super) index: usize,
+    pub(super) route: &'a Route,
+    pub(super) rank: Rank,
+    pub(super) host: Option<&'a HostPattern>,
+    pub(super) path: &'a PathPattern,
+    /// What is known of a path that is a regular expression.
+    pub(super) expression: Option<Expression>,
+}
+
+/// All pairs of the routes that could be read.
+pub(super) fn all(routes: &[Option<Route>]) -> Vec<Pair<'_>> {
+    let sound = routes.iter().enumerate();
+    let sound = sound.filter_map(|(index, route)| Some((index, route.as_ref()?)));
+    sound
+        .flat_map(|(index, route)| {
+            let pair = move |(host, path)| Pair {
+                index,
+                route,
+                rank: Rank::new(&route.matcher, host, path),
+                host,
+                path,
+                expression: match path {
+                    PathPattern::Regex(regex) => Some(Expression::new(regex.as_str())),
+                    _ => None,
+                },
+            };
+            rank::pairs(&route.matcher).map(pair)
+        })
+        .collect()
+}
+
+/// The text of a segment; none of a parameter.
+pub(super) fn literal(segment: &Segment) -> Option<&str> {
+    match segment {
+        Segment::Literal(text) => Some(text),
+        Segment::Param(_) => None,
+    }
+}
