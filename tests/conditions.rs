@@ -64,57 +64,73 @@ type Fields = &'static [(&'static str, &'static str)];
 /// Method, path, fields, and whether `when` holds for such a request.
 type Judged = (&'static str, &'static str, Fields, bool);
 
+/// What `when` asks, and requests.
+const CASES: &[(&str, &[Judged])] = &[
+    (
+        "{ methods = ['POST', 'PUT'] }",
+        &[
+            ("POST", "/", &[], true),
+            ("PUT", "/", &[], true),
+            ("GET", "/", &[], false),
+        ],
+    ),
+    (
+        "{ headers = { x-tier = 'gold', x-any = { present = true } } }",
+        &[
+            ("GET", "/", &[("x-tier", "gold"), ("x-any", "")], true),
+            ("GET", "/", &[("x-tier", "gold")], false),
+            ("GET", "/", &[("x-tier", "golden"), ("x-any", "")], false),
+        ],
+    ),
+    (
+        "{ query = { v = { regex = '^[12]$' } } }",
+        &[
+            ("GET", "/?v=2", &[], true),
+            ("GET", "/?v=12", &[], false),
+            ("GET", "/", &[], false),
+        ],
+    ),
+    (
+        "{ methods = ['GET'], not = { headers = { x-a = '1' }, query = { b = '2' } } }",
+        &[
+            ("GET", "/", &[], true),
+            ("GET", "/?b=2", &[], true),
+            ("GET", "/", &[("x-a", "1")], true),
+            ("GET", "/?b=2", &[("x-a", "1")], false),
+            ("POST", "/", &[], false),
+        ],
+    ),
+    (
+        "{ client = ['127.0.0.0/8'], cookies = { a = '1' }, headers = { x-a = { not = '1' } } }",
+        &[
+            ("GET", "/", &[("cookie", "b=2; a=1")], true),
+            ("GET", "/", &[("cookie", "a=1"), ("x-a", "2")], true),
+            ("GET", "/", &[("cookie", "a=1"), ("x-a", "1")], false),
+            ("GET", "/", &[("cookie", "a=2")], false),
+        ],
+    ),
+    ("{ client = ['10.0.0.0/8'] }", &[("GET", "/", &[], false)]),
+    (
+        "{ after = '2020-01-01T00:00:00Z', before = '2020-01-02T00:00:00Z' }",
+        &[("GET", "/", &[], false)],
+    ),
+    (
+        "{ attributes = { 'a.b' = { present = false } } }",
+        &[("GET", "/", &[], true)],
+    ),
+    (
+        "{ attributes = { 'a.b' = { regex = '.*' } } }",
+        &[("GET", "/", &[], false)],
+    ),
+];
+
 #[test]
 fn a_plugin_has_its_turn_where_all_of_its_when_holds() {
-    let cases: &[(&str, &[Judged])] = &[
-        (
-            "{ methods = ['POST', 'PUT'] }",
-            &[
-                ("POST", "/", &[], true),
-                ("PUT", "/", &[], true),
-                ("GET", "/", &[], false),
-            ],
-        ),
-        (
-            "{ headers = { x-tier = 'gold', x-any = { present = true } } }",
-            &[
-                ("GET", "/", &[("x-tier", "gold"), ("x-any", "")], true),
-                ("GET", "/", &[("x-tier", "gold")], false),
-                ("GET", "/", &[("x-tier", "golden"), ("x-any", "")], false),
-            ],
-        ),
-        (
-            "{ query = { v = { regex = '^[12]$' } } }",
-            &[
-                ("GET", "/?v=2", &[], true),
-                ("GET", "/?v=12", &[], false),
-                ("GET", "/", &[], false),
-            ],
-        ),
-        (
-            "{ methods = ['GET'], not = { headers = { x-a = '1' }, query = { b = '2' } } }",
-            &[
-                ("GET", "/", &[], true),
-                ("GET", "/?b=2", &[], true),
-                ("GET", "/", &[("x-a", "1")], true),
-                ("GET", "/?b=2", &[("x-a", "1")], false),
-                ("POST", "/", &[], false),
-            ],
-        ),
-        (
-            "{ attributes = { 'a.b' = { present = false } } }",
-            &[("GET", "/", &[], true)],
-        ),
-        (
-            "{ attributes = { 'a.b' = { regex = '.*' } } }",
-            &[("GET", "/", &[], false)],
-        ),
-    ];
     let origin = Origin::start();
     let mut config = Configuration::new()
         .plugin("mark", "transform", "")
         .upstream("echo", origin.address);
-    for (at, (when, _)) in cases.iter().enumerate() {
+    for (at, (when, _)) in CASES.iter().enumerate() {
         let link = marks(when);
         let lines = format!("plugins = [{link}]\nupstream = 'echo'");
         config = config.with(&format!(
@@ -122,7 +138,7 @@ fn a_plugin_has_its_turn_where_all_of_its_when_holds() {
         ));
     }
     let gateway = Gateway::start(&config);
-    for (at, (when, requests)) in cases.iter().enumerate() {
+    for (at, (when, requests)) in CASES.iter().enumerate() {
         for (method, path, fields, holds) in *requests {
             let mut request = format!("{method} {path} HTTP/1.1\r\nhost: r{at}.test\r\n");
             for (name, value) in *fields {

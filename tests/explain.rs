@@ -312,7 +312,7 @@ fn a_running_gateway_explains_by_what_is_in_force() {
     let origin = Origin::start();
     let gateway = Gateway::start(&shop(&origin));
     let ask = |body: &Json| {
-        let headers = [("host", "localhost"), ("content-type", "application/json")];
+        let headers = [("content-type", "application/json")];
         send(
             gateway.admin(),
             "POST",
@@ -331,6 +331,11 @@ fn a_running_gateway_explains_by_what_is_in_force() {
     assert_eq!(said["client"], "192.0.2.7");
     for (body, words) in [
         (json!({ "request": "a b c" }), "is no request"),
+        (json!({ "request": "/x" }), "names no host"),
+        (
+            json!({ "request": "https://a.test/x" }),
+            "no listener speaks https",
+        ),
         (
             json!({ "request": "/x", "listener": "other" }),
             "no listener is named",
@@ -369,4 +374,35 @@ fn routes_are_listed_in_the_order_in_which_they_are_looked_at() {
         text.contains("\n  path /shop/**; headers.x-canary: \"1\"\n  upstream shop\n"),
         "{text}"
     );
+}
+
+/// The words of a command as a shell has them, where quotation marks are `'` alone.
+fn words(line: &str) -> Vec<String> {
+    let parts = line.split('\'').enumerate();
+    let words = parts.flat_map(|(at, part)| match at % 2 {
+        0 => part.split_whitespace().map(str::to_owned).collect(),
+        _ => vec![part.to_owned()],
+    });
+    words.collect()
+}
+
+#[test]
+fn the_page_shows_what_is_said() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = std::fs::read_to_string(root.join("docs/explain.md")).unwrap();
+    let (_, shown) = page.split_once("```console\n").unwrap();
+    let (shown, _) = shown.split_once("```\n").unwrap();
+    let sessions: Vec<_> = shown.split("$ gateway ").skip(1).collect();
+    assert_eq!(sessions.len(), 3);
+    for session in sessions {
+        let (line, expected) = session.split_once('\n').unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+        command.current_dir(root.join("config/examples"));
+        let output = command.args(words(line)).output().unwrap();
+        assert_eq!(
+            text(&output.stdout).trim_end(),
+            expected.trim_end(),
+            "{line}"
+        );
+    }
 }

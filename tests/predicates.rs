@@ -284,15 +284,17 @@ fn a_host_template_stands_between_an_exact_host_and_a_wildcard() {
         ("exact", "host = 'www.example.com'"),
         ("tenant", "host = '{tenant}.example.com'"),
         ("api", "host = '{tenant}.api.example.com'"),
-        ("label", "host = 'api.{region}.example.com'"),
+        ("label", "host = 'shop.{region}.example.com'"),
     ]);
     for (host, expected) in [
         ("www.example.com", "exact"),
         ("acme.example.com", "tenant"),
         ("a.b.example.com", "wild"),
         ("acme.api.example.com", "api"),
-        ("api.eu.example.com", "label"),
-        ("x.api.eu.example.com", "wild"),
+        ("shop.eu.example.com", "label"),
+        // Both match, and the longer text goes before.
+        ("shop.api.example.com", "label"),
+        ("x.shop.eu.example.com", "wild"),
         ("example.com", "none"),
     ] {
         assert_eq!(ask(&gateway, host, "/").text(), expected, "{host}");

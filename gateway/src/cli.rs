@@ -3,8 +3,8 @@
 mod check;
 mod explain;
 mod print;
+mod printed;
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,17 +14,13 @@ use clap::{Parser, Subcommand};
 use check::Check;
 use explain::{Explain, Routes};
 use print::OfConfig;
+use printed::{CONFIG, FAILURE, USAGE};
 
 use crate::config::Errors;
 use crate::control::Unavailable;
 use crate::plugin;
 use crate::snapshot::BuildError;
 use crate::telemetry::trace;
-
-/// Exit codes, from sysexits.h where it has one.
-const USAGE: u8 = 64;
-const CONFIG: u8 = 78;
-const FAILURE: u8 = 1;
 
 /// An API gateway whose policies are sandboxed WebAssembly components.
 #[derive(Debug, Parser)]
@@ -111,22 +107,6 @@ pub fn main() -> ExitCode {
     };
     trace::flush();
     code
-}
-
-/// What a command prints, and its exit code.
-#[derive(Debug)]
-struct Printed {
-    out: String,
-    err: String,
-    code: u8,
-}
-
-impl Printed {
-    fn print(self) -> anyhow::Result<u8> {
-        io::stderr().write_all(self.err.as_bytes())?;
-        io::stdout().write_all(self.out.as_bytes())?;
-        Ok(self.code)
-    }
 }
 
 fn report(error: &anyhow::Error) -> ExitCode {

@@ -164,7 +164,6 @@ fn assemble(scope: &Scope, sections: &mut Sections<'_>, chained: &mut Vec<RouteP
     let routes = sections.list("routes", |item| {
         routes::route(item, &names, (&chain, &errors), defaults, chained)
     });
-    chains.expect_used(scope);
     routes::check_together(scope, sections, &routes, &listeners);
     let (masked, origins) = sections.shown();
     let listener_places = listeners::places(sections, &listeners);

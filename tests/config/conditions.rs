@@ -44,13 +44,17 @@ fn a_first_plugin_that_asks_for_attributes_is_warned_about_once_with_its_line() 
 #[test]
 fn chains_that_nothing_names_and_those_that_name_nothing_are_warned_about() {
     let top = "[chains]\nused = [\"a\", { chain = \"inner\" }]\ninner = []\nunused = [\"a\"]";
-    assert_eq!(
-        warned(&text(top, &route("[{ chain = \"used\" }]"))),
-        [
-            "gateway.toml:3: chains.inner: is empty: no plugin runs where it is named",
-            "gateway.toml:4: chains.unused: nothing names this chain, so that its plugins run nowhere; name it by { chain = \"unused\" }, or leave it out",
-        ]
-    );
+    let config = loaded(&text(top, &route("[{ chain = \"used\" }]")));
+    let said = config.warnings.iter().map(ToString::to_string);
+    let said: Vec<_> = said.filter(|said| said.contains(": chains.")).collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    for (said, expected) in said.iter().zip([
+        "gateway.toml:3: chains.inner: is empty: no plugin runs where it is named",
+        "gateway.toml:4: chains.unused: nothing names it, so that its plugins run nowhere; name it in a list of plugins, \
+         { chain = \"..\" }, or remove it",
+    ]) {
+        assert!(said.ends_with(expected), "{said}");
+    }
 }
 
 fn loaded(text: &str) -> config::Config {
@@ -96,4 +100,13 @@ fn a_route_that_gives_a_key_has_nothing_of_the_defaults() {
     let defaults = "[defaults]\ntimeout = \"15s\"";
     assert_eq!(timeouts(defaults), [seconds(15), seconds(5), None]);
     assert_eq!(timeouts(""), [None, seconds(5), None]);
+}
+
+#[test]
+fn what_comes_from_the_defaults_says_so() {
+    let routes = "[[routes]]\nname = \"r\"\nupstream = \"p\"\n";
+    let config = loaded(&text("[defaults]\ntimeout = \"15s\"", routes));
+    assert_eq!(config.masked["routes"][0]["timeout"], "15s");
+    let told = config.origins.told("routes[0].timeout");
+    assert!(told.ends_with("gateway.toml:2"), "{told}");
 }

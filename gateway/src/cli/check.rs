@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde_json::{Value as Json, json};
 
-use super::{CONFIG, Printed};
+use super::printed::{CONFIG, Printed, lines};
 use crate::config::{Config, Fault};
 use crate::control::{self, Report};
 
@@ -92,10 +92,4 @@ fn count(config: &Config) -> String {
         config.upstreams.len(),
         config.plugins.len()
     )
-}
-
-/// A line for each.
-pub(super) fn lines(before: &str, faults: &[Fault]) -> String {
-    let lines = faults.iter().map(|fault| format!("{before}{fault}\n"));
-    lines.collect()
 }

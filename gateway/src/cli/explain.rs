@@ -7,8 +7,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::check::lines;
-use super::{CONFIG, Printed, USAGE};
+use super::printed::{CONFIG, Printed, USAGE, lines};
 use crate::config::{self, Config};
 use crate::proxy::explain::{Asked, explain};
 use crate::route::{Listed, Router};

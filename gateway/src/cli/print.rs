@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
-use super::check::lines;
-use super::{CONFIG, Printed};
+use super::printed::{CONFIG, Printed, lines};
 use crate::config::{self, Config};
 
 /// What is asked of a configuration.

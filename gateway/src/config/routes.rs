@@ -157,13 +157,13 @@ match = { path = "/orders/**", version = { header = "x-api-version", at_least = 
 upstream = "products"
 
 [[routes]]
-name = "orders-v2"
-match = { path = "/orders/**", version = { media_type = "version", equals = "2" } }
+name = "baskets-v2"
+match = { path = "/baskets/**", version = { media_type = "version", equals = "2" } }
 upstream = "products"
 
 [[routes]]
-name = "orders-2026"
-match = { path = "/orders/**", version = { query = "api-version", at_least = "2026-01-31" } }
+name = "prices-2026"
+match = { path = "/prices/**", version = { query = "api-version", at_least = "2026-01-31" } }
 upstream = "products"
 
 [[routes]]
@@ -260,11 +260,7 @@ fn failures(
     pages: &Errors,
     target: Option<&Target>,
 ) -> (Errors, Option<Box<Fallback>>) {
-    let errors = table.item_unshown("errors").map(|item| {
-        let (errors, shown) = answers::errors(&item, params);
-        table.show("errors", shown);
-        errors
-    });
+    let errors = defaults::errors(table, params);
     let fallback = table.optional_sub("fallback", |table| answers::fallback(table, names, params));
     let fallback = fallback.flatten();
     match (target, &fallback) {
@@ -280,10 +276,7 @@ fn failures(
         }
         _ => {}
     }
-    (
-        errors.unwrap_or_default().before(pages),
-        fallback.map(Box::new),
-    )
+    (errors.before(pages), fallback.map(Box::new))
 }
 
 /// Whether a route's `plugins` names one of its own: with those alone a route has somewhere to go.

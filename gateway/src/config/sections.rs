@@ -14,8 +14,8 @@ use super::origins::{Found, Origins};
 use super::parse::Document;
 use super::read;
 use super::scope::{Location, Scope};
-use super::table::Table;
-use super::tree::Value;
+use super::table::{DEFAULTS, Table};
+use super::tree::{self, Value};
 use super::written::Written;
 
 /// Every name that is declared, whether or not the thing itself is sound: a faulty upstream is no unknown one.
@@ -327,6 +327,33 @@ impl<'a> Sections<'a> {
         }
     }
 
+    /// The origins of what stands in `[defaults]` for keys that a route does not give.
+    fn add_defaults(
+        &self,
+        origins: &mut Origins,
+        route: (&Item<'a>, &str),
+        shown: &mut Option<&mut Json>,
+    ) {
+        let (route, key) = route;
+        let entries = |item: &Item<'a>| match &item.node.value {
+            Value::Table(entries) => entries.as_slice(),
+            _ => &[],
+        };
+        let own: Vec<_> = entries(route).iter().map(|entry| &entry.key).collect();
+        for entry in self.given(DEFAULTS).iter().flat_map(entries) {
+            if own.contains(&&entry.key) {
+                continue;
+            }
+            let item = Item {
+                scope: self.scope,
+                node: &entry.node,
+                key: tree::join(DEFAULTS, &entry.key),
+            };
+            let shown = shown.as_mut().and_then(|shown| shown.get_mut(&entry.key));
+            origins.add(&Found::of(&item), tree::join(key, &entry.key), shown);
+        }
+    }
+
     /// All of it, as JSON, and where it comes from.
     pub(super) fn shown(&mut self) -> (Json, Origins) {
         let mut shown = std::mem::take(&mut self.shown);
@@ -342,8 +369,12 @@ impl<'a> Sections<'a> {
                 };
                 // The list goes on in the next file.
                 for item in item.elements() {
-                    let shown = shown.as_mut().and_then(|shown| shown.get_mut(lists));
-                    origins.add(&Found::of(&item), format!("{key}[{lists}]"), shown);
+                    let mut shown = shown.as_mut().and_then(|shown| shown.get_mut(lists));
+                    let at = format!("{key}[{lists}]");
+                    if key == "routes" {
+                        self.add_defaults(&mut origins, (&item, &at), &mut shown);
+                    }
+                    origins.add(&Found::of(&item), at, shown);
                     lists += 1;
                 }
             }

@@ -131,6 +131,12 @@ impl<'a> Table<'a> {
         self.entries.is_empty() && self.scope.description().is_none()
     }
 
+    /// Whether a value of it came from outside of the files.
+    pub(super) fn has_from_outside(&self) -> bool {
+        let mut entries = self.entries.iter();
+        entries.any(|entry| entry.node.outside.is_some())
+    }
+
     fn is_given(&self, key: &str) -> bool {
         self.entries.iter().any(|entry| entry.key == key)
     }

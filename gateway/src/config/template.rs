@@ -81,12 +81,16 @@ impl<V> Template<V> {
         while let Some(at) = rest.find('{') {
             let (before, inside) = (&rest[..at], &rest[at + 1..]);
             pieces.literal.push_str(before);
-            let known = inside
-                .split_once('}')
-                .and_then(|(name, after)| Some((hole(name)?, after)));
+            let known = inside.split_once('}').and_then(|(inside, after)| {
+                let (name, default) = match inside.split_once('|') {
+                    Some((name, default)) => (name, Some(default)),
+                    None => (inside, None),
+                };
+                Some((hole(name)?, default, after))
+            });
             rest = match known {
-                Some((value, after)) => {
-                    pieces.hole(value, None);
+                Some((value, default, after)) => {
+                    pieces.hole(value, default);
                     after
                 }
                 None => {
@@ -216,7 +220,7 @@ mod tests {
             ),
             ("{{id}}", json!(["{", ["id"], "}"])),
             ("{id}{id}", json!([["id"], ["id"]])),
-            ("{id|x} {other} }{", json!(["{id|x} {other} }{"])),
+            ("{id|x} {other} }{", json!([["id", "x"], " {other} }{"])),
             ("{{{id", json!(["{{{id"])),
             ("", json!([])),
         ] {

@@ -44,6 +44,11 @@ fn unused(scope: &Scope, sections: &Sections<'_>) {
             "nothing is sent there: no route and no grant of a plugin names it; name it in one, or remove it",
         ),
         (
+            "chains",
+            "a chain",
+            "nothing names it, so that its plugins run nowhere; name it in a list of plugins, { chain = \"..\" }, or remove it",
+        ),
+        (
             "secrets",
             "a secret",
             "nothing uses it: no grant names it and no `config` of a plugin has it in it; remove it",

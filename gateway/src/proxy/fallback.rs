@@ -10,7 +10,7 @@ use super::respond;
 use crate::config::{Fallback, FallbackTo, UpstreamId};
 use crate::error::Error;
 use crate::message::body::{Outgoing, Progress};
-use crate::message::error::Cause;
+use crate::message::error::{Cause, Side};
 
 /// Sends the request as [`forward::send`] does; where its outcome is one that the fallback is for, that answers.
 ///
@@ -56,6 +56,8 @@ pub(super) async fn send(
             };
             match forward::again(passage, *other, body, hop, progress).await {
                 Ok(answer) => answer,
+                // Whatever the upstream was at fault for, this is the client's.
+                Err(failed) if failed.error.side() == Side::Client => return Err(failed.into()),
                 Err(failed) => {
                     report_of(passage, &failed.error, " by the fallback, too");
                     return first.map_err(Into::into);

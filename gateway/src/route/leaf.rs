@@ -1,6 +1,6 @@
 //! The pairs of one host and path, which their predicates alone tell apart.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use http::HeaderName;
 
@@ -185,12 +185,51 @@ impl Keyed {
             }
         }
         if !self.query.is_empty() {
+            // The first value of a name decides; a client repeats a name as often as a head has room.
+            let mut met = HashSet::new();
             for (name, value) in form_urlencoded::parse(subject.query.as_bytes()) {
-                if let Some(values) = self.query.get(&*name) {
+                if let Some((name, values)) = self.query.get_key_value(&*name)
+                    && met.insert(name)
+                {
                     look(values, &value);
                 }
             }
         }
         best
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use http::{HeaderMap, Method};
+
+    use super::*;
+    use crate::route::Moment;
+
+    #[test]
+    fn a_parameter_that_comes_again_and_again_is_looked_up_once() {
+        let mut keyed = Keyed::default();
+        keyed.insert(Key::Query("v", "1"), 0);
+        let asked = Cell::new(0);
+        let subject = Subject {
+            listener: 0,
+            host: "a.test",
+            path: "/",
+            query: &"v=1&".repeat(8_000),
+            method: &Method::GET,
+            headers: &HeaderMap::new(),
+            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            moment: &Moment::default(),
+            params: &[],
+        };
+        let holds = |_| {
+            asked.set(asked.get() + 1);
+            false
+        };
+        assert_eq!(keyed.best(subject, u32::MAX, &holds), u32::MAX);
+        assert_eq!(asked.get(), 1);
     }
 }

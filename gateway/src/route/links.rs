@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::matcher;
 use super::subject::Subject;
-use crate::config::{Conditions, RoutePlugin, When};
+use crate::config::{Conditions, Predicates, RoutePlugin, When};
 
 /// A link of a chain, for those who ask.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -28,7 +28,7 @@ pub enum Holds {
     Yes,
     /// It does not.
     No,
-    /// Attributes decide, which plugins before may set.
+    /// What plugins before it leave decides: attributes, or what they edit of the request.
     Undecided,
 }
 
@@ -64,17 +64,38 @@ fn whether(when: &When, subject: Subject<'_>, first: bool) -> Holds {
 }
 
 fn all_hold(conditions: &Conditions, subject: Subject<'_>, first: bool) -> Holds {
-    if !matcher::all_hold(&conditions.predicates, subject) {
-        return Holds::No;
+    if first {
+        let mut attributes = conditions.attributes.iter();
+        let holds = matcher::all_hold(&conditions.predicates, subject)
+            && attributes.all(|(_, asked)| matcher::fits(asked, None));
+        return if holds { Holds::Yes } else { Holds::No };
     }
-    let mut attributes = conditions.attributes.iter();
-    match (conditions.attributes.is_empty(), first) {
-        (true, _) => Holds::Yes,
-        (false, false) => Holds::Undecided,
-        (false, true) => match attributes.all(|(_, asked)| matcher::fits(asked, None)) {
-            true => Holds::Yes,
-            false => Holds::No,
-        },
+    // Who asks, and when, no plugin changes.
+    let asked = &conditions.predicates;
+    let kept = Predicates {
+        client: asked.client.clone(),
+        after: asked.after,
+        before: asked.before,
+        ..Predicates::default()
+    };
+    let Predicates {
+        methods,
+        headers,
+        cookies,
+        query,
+        version,
+        ..
+    } = asked;
+    let is_open = !(methods.is_empty()
+        && headers.is_empty()
+        && cookies.is_empty()
+        && query.is_empty()
+        && version.is_none()
+        && conditions.attributes.is_empty());
+    match matcher::all_hold(&kept, subject) {
+        false => Holds::No,
+        true if is_open => Holds::Undecided,
+        true => Holds::Yes,
     }
 }
 
@@ -85,7 +106,7 @@ mod tests {
     use http::{HeaderMap, Method};
 
     use super::*;
-    use crate::config::{Predicates, ValuePattern};
+    use crate::config::ValuePattern;
     use crate::route::Moment;
 
     fn conditions(methods: &[Method], attribute: Option<ValuePattern>) -> Conditions {
@@ -123,25 +144,26 @@ mod tests {
     }
 
     #[test]
-    fn what_attributes_alone_decide_is_undecided_behind_a_plugin() {
+    fn what_a_plugin_may_change_is_undecided_behind_one() {
         let there = || Some(ValuePattern::Present(true));
         let (get, post) = (&[Method::GET], &[Method::POST]);
         for (all, not, first, expected) in [
-            (conditions(get, None), None, false, Holds::Yes),
-            (conditions(post, None), None, false, Holds::No),
+            (conditions(get, None), None, true, Holds::Yes),
+            (conditions(get, None), None, false, Holds::Undecided),
+            (conditions(post, None), None, true, Holds::No),
             (conditions(get, there()), None, false, Holds::Undecided),
-            (conditions(post, there()), None, false, Holds::No),
+            (conditions(post, there()), None, true, Holds::No),
             (conditions(get, there()), None, true, Holds::No),
             (
                 conditions(&[], None),
                 Some(conditions(get, None)),
-                false,
+                true,
                 Holds::No,
             ),
             (
                 conditions(&[], None),
                 Some(conditions(post, there())),
-                false,
+                true,
                 Holds::Yes,
             ),
             (
@@ -159,13 +181,13 @@ mod tests {
             (
                 conditions(post, None),
                 Some(conditions(get, there())),
-                false,
+                true,
                 Holds::No,
             ),
             (
                 conditions(get, there()),
                 Some(conditions(get, None)),
-                false,
+                true,
                 Holds::No,
             ),
         ] {

@@ -1,7 +1,6 @@
 //! `[chains]`: chains by name, which may stand for each other.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -13,50 +12,34 @@ use crate::config::model::LONGEST_CHAIN;
 use crate::config::scope::Scope;
 use crate::config::sections::Names;
 
-/// A chain as it is written.
-#[derive(Debug)]
-pub(in crate::config) struct Pieces {
-    pieces: Vec<Piece>,
-    place: Asked,
-}
-
 /// What the chains come to, by their names.
 #[derive(Debug, Default)]
 pub(in crate::config) struct Chains {
     steps: BTreeMap<Arc<str>, Vec<Step>>,
-    places: Vec<(Arc<str>, Asked)>,
-    /// Those that something names.
-    used: RefCell<BTreeSet<Arc<str>>>,
 }
 
 /// One of `[chains]`.
-pub(in crate::config) fn chain(item: &Item<'_>, names: &Names) -> Option<(Option<Pieces>, Json)> {
+pub(in crate::config) fn chain(
+    item: &Item<'_>,
+    names: &Names,
+) -> Option<(Option<Vec<Piece>>, Json)> {
     let (pieces, shown) = pieces(item, names);
-    let written = Pieces {
-        pieces,
-        place: Asked {
-            at: item.node.at,
-            key: item.key.clone(),
-        },
-    };
     if item.is_empty_list() {
         item.warn("is empty: no plugin runs where it is named");
     }
-    Some((Some(written), shown))
+    Some((Some(pieces), shown))
 }
 
 impl Chains {
     /// Puts chains in the place of their names.
-    pub(in crate::config) fn new(scope: &Scope, written: &IndexMap<Arc<str>, Pieces>) -> Self {
+    pub(in crate::config) fn new(scope: &Scope, written: &IndexMap<Arc<str>, Vec<Piece>>) -> Self {
         let mut reading = Reading {
             scope,
             written,
             chains: Self::default(),
         };
-        for (name, pieces) in written {
+        for name in written.keys() {
             reading.chain(name, &mut Vec::new());
-            let place = (name.clone(), pieces.place.clone());
-            reading.chains.places.push(place);
         }
         reading.chains
     }
@@ -69,29 +52,17 @@ impl Chains {
                 Piece::Plugin(step) => steps.push(*step),
                 Piece::Chain(name, _) => {
                     steps.extend(self.steps.get(&name).into_iter().flatten().cloned());
-                    self.used.borrow_mut().insert(name);
                 }
             }
         }
         steps
-    }
-
-    /// Warns of chains that nothing names.
-    pub(in crate::config) fn expect_used(&self, scope: &Scope) {
-        let used = self.used.borrow();
-        for (name, place) in self.places.iter().filter(|(name, _)| !used.contains(name)) {
-            let message = format!(
-                "nothing names this chain, so that its plugins run nowhere; name it by {{ chain = \"{name}\" }}, or leave it out"
-            );
-            scope.warn(place.at, &place.key, message);
-        }
     }
 }
 
 /// Chains on their way to their plugins.
 struct Reading<'a> {
     scope: &'a Scope,
-    written: &'a IndexMap<Arc<str>, Pieces>,
+    written: &'a IndexMap<Arc<str>, Vec<Piece>>,
     chains: Chains,
 }
 
@@ -106,7 +77,7 @@ impl Reading<'_> {
         };
         path.push(name.clone());
         let mut steps = Vec::new();
-        for piece in &written.pieces {
+        for piece in written {
             match piece {
                 Piece::Plugin(step) => steps.push((**step).clone()),
                 Piece::Chain(other, asked) => steps.extend(self.other(other, asked, path)),
@@ -121,7 +92,6 @@ impl Reading<'_> {
 
     /// The plugins of a chain that the last of `path` names.
     fn other(&mut self, name: &Arc<str>, asked: &Asked, path: &mut Vec<Arc<str>>) -> Vec<Step> {
-        self.chains.used.get_mut().insert(name.clone());
         let Asked { at, key } = asked;
         if let Some(start) = path.iter().position(|before| before == name) {
             let circle: Vec<_> = path[start..]

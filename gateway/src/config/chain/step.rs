@@ -27,14 +27,14 @@ pub(in crate::config) struct Step {
 
 /// Where something is asked for.
 #[derive(Debug, Clone)]
-pub(super) struct Asked {
+pub(in crate::config) struct Asked {
     pub(super) at: Location,
     pub(super) key: String,
 }
 
 /// A piece of a chain as it is written: a plugin, or a chain with a name.
 #[derive(Debug)]
-pub(super) enum Piece {
+pub(in crate::config) enum Piece {
     Plugin(Box<Step>),
     Chain(Arc<str>, Asked),
 }

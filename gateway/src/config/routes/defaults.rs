@@ -3,27 +3,35 @@
 //! A key here is read by the reader of routes: once for its faults, and again for each route without the key. So a key
 //! more is one more line in [`defaults`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::answers;
 use super::super::description::Words;
 use super::super::item::Item;
+use super::super::model::Errors;
 use super::super::table::Table;
 use super::super::tree::Entry;
 use super::overrides;
 
 /// Keys of the contract that are to come.
-const LATER: [&str; 4] = ["retry", "cors", "compress", "errors"];
+const LATER: [&str; 3] = ["retry", "cors", "compress"];
 
 static WORDS: Words = Words {
     about: "What stands for a key that a route does not give. A route that gives the key has nothing of what stands here.",
     keys: &[
         ("timeout", "`timeout` of routes."),
         ("limits", "`limits` of routes."),
+        (
+            "errors",
+            "`errors` of routes. Those at the top level stand behind them, as behind those of a route.",
+        ),
     ],
     example: r#"
 [defaults]
 timeout = "30s"
 limits = { body = "1MiB" }
+errors = { 504 = '{"error":"this takes too long"}' }
 "#,
 };
 
@@ -32,6 +40,7 @@ pub(in crate::config) fn defaults<'a>(table: &mut Table<'a>) -> Vec<&'a Entry> {
     table.words(&WORDS);
     timeout(table);
     table.sub("limits", overrides::limits);
+    errors(table, &[]);
     table.later(&LATER);
     table.entries_asked()
 }
@@ -42,4 +51,14 @@ pub(super) fn timeout(table: &mut Table<'_>) -> Option<Duration> {
         true => None,
         false => item.duration(),
     })
+}
+
+/// `errors`, with the parameters of the route.
+pub(super) fn errors(table: &mut Table<'_>, params: &[Arc<str>]) -> Errors {
+    let errors = table.item_unshown("errors").map(|item| {
+        let (errors, shown) = answers::errors(&item, params);
+        table.show("errors", shown);
+        errors
+    });
+    errors.unwrap_or_default()
 }

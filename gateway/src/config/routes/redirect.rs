@@ -119,6 +119,10 @@ pub(super) fn redirect(table: &mut Table<'_>, params: &[Arc<str>]) -> Option<Red
         );
         return None;
     };
+    let written = match table.has_from_outside() {
+        true => "***".to_owned(),
+        false => written,
+    };
     Some(Redirect {
         to,
         written,
@@ -318,6 +322,7 @@ fn location(item: &Item<'_>, params: &[Arc<str>]) -> Option<(Template<RedirectVa
 /// Whether the location can be one at all: it is, for a request that is as plain as can be.
 fn probe(to: &Template<RedirectValue>) -> Result<(), Reason> {
     let mut misplaced = None;
+    let mut params = Vec::new();
     to.write(&mut Vec::new(), b"", |before, value| {
         let is_behind_path = is_behind_path(before);
         let (stands_in, fault) = match value {
@@ -337,7 +342,10 @@ fn probe(to: &Template<RedirectValue>) -> Result<(), Reason> {
                 ("query", Some(fault))
             }
             RedirectValue::MarkedQuery => ("?query", None),
-            RedirectValue::Param(_) => ("x", None),
+            RedirectValue::Param(name) => {
+                params.push((name.clone(), "x".to_owned()));
+                ("x", None)
+            }
         };
         misplaced = misplaced.or(fault);
         before.extend_from_slice(stands_in.as_bytes());
@@ -351,7 +359,7 @@ fn probe(to: &Template<RedirectValue>) -> Result<(), Reason> {
         host: b"host",
         path: "/path",
         query: Some("query"),
-        params: &[],
+        params: &params,
     };
     let location = to.location(plain);
     if location.starts_with(b"//") {

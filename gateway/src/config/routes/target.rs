@@ -44,7 +44,14 @@ pub(super) fn target(
         table.fault("rewrite", message);
     }
     let slashes = overrides::slashes(table);
-    let rewrite = table.sub("rewrite", |table| rewrite(table, slashes));
+    // Nothing is shown of what would change nothing.
+    let rewrite = match given.as_slice() {
+        ["respond" | "redirect"] => {
+            let given = table.optional_sub("rewrite", |table| rewrite(table, slashes));
+            given.unwrap_or_default()
+        }
+        _ => table.sub("rewrite", |table| rewrite(table, slashes)),
+    };
     let target = match given.as_slice() {
         [] => Some(Target::Plugins),
         ["upstream"] => upstream,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
+use http::header::HOST;
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde::Deserialize;
@@ -38,15 +39,20 @@ impl Asked {
         peer: IpAddr,
     ) -> Result<Self, String> {
         let (method, uri) = request_line(request)?;
+        let listener = listening(config, listener, &uri)?;
+        let headers = fields.iter().map(|text| field(text));
+        let headers: HeaderMap = headers.collect::<Result<_, _>>()?;
+        if uri.authority().is_none() && !headers.contains_key(HOST) {
+            return Err(format!(
+                "{request:?} names no host; write a URL such as 'https://example.com/path', or a field Host"
+            ));
+        }
         Ok(Self {
-            listener: listening(config, listener, &uri)?,
+            listener,
             peer,
             method,
             uri,
-            headers: fields
-                .iter()
-                .map(|text| field(text))
-                .collect::<Result<_, _>>()?,
+            headers,
         })
     }
 
@@ -140,5 +146,12 @@ fn listening(config: &Config, name: Option<&str>, uri: &Uri) -> Result<usize, St
     }
     let secure = uri.scheme() == Some(&Scheme::HTTPS);
     let speaks = listeners.position(|listener| listener.tls.is_some() == secure);
-    Ok(speaks.unwrap_or_default())
+    let scheme = if secure { "https" } else { "http" };
+    match (speaks, uri.scheme()) {
+        (Some(index), _) => Ok(index),
+        (None, None) => Ok(0),
+        (None, Some(_)) => Err(format!(
+            "no listener speaks {scheme}; say by its name which one the request comes to"
+        )),
+    }
 }

@@ -68,6 +68,10 @@ impl Public<'_> {
             return None;
         }
         let (path, behind) = split_path(text);
+        // Browsers drop tabs and resolve dot segments, after which it may lead elsewhere: it stays as it is.
+        if text.bytes().any(|byte| byte.is_ascii_control()) || has_dots(path) {
+            return None;
+        }
         let made = self.path(path)?;
         // A reference that begins so names a host.
         let origin = match made.starts_with("//") || made.starts_with("/\\") {
@@ -136,6 +140,15 @@ impl<'a> Url<'a> {
             rest,
         })
     }
+}
+
+/// Whether a segment of a path is `.` or `..`, however it is written.
+fn has_dots(path: &str) -> bool {
+    let mut segments = path.split('/');
+    segments.any(|segment| {
+        let plain = segment.to_ascii_lowercase().replace("%2e", ".");
+        plain == "." || plain == ".."
+    })
 }
 
 /// A path, and the query and fragment behind it.
