@@ -295,6 +295,54 @@ fn what_a_plugin_refuses_of_an_arm_is_named_with_its_line_whatever_else_is_wrong
     }
 }
 
+#[test]
+fn an_explanation_names_the_arm_and_why_and_what_leaves_for_it() {
+    let versions = Versions::start();
+    let split = r#"
+split = [
+  { upstream = "v1", weight = 95 },
+  { upstream = "v2", weight = 5, match = { headers = { x-canary = "1" } }, rewrite = { prefix = "/new" } },
+]
+split_on = "cookie:uid"
+"#;
+    let directory = tempfile::tempdir().unwrap();
+    let file = config::write(&versions.split(split), directory.path());
+    let explain = |fields: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+        command.args(["explain", "--config"]).arg(&file);
+        command.arg("GET http://a/x");
+        for field in fields {
+            command.args(["-H", field]);
+        }
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let canary = explain(&["x-canary: 1", "cookie: uid=alice"]);
+    assert!(
+        canary.contains("\narm v2, since its `match` holds\n"),
+        "{canary}"
+    );
+    assert!(canary.contains("\nupstream v2 "), "{canary}");
+    assert!(canary.contains("\n  GET /new/x HTTP/1.1\n"), "{canary}");
+    for (uid, arm, path) in [("alice", "v1", "/x"), ("user-34", "v2", "/new/x")] {
+        let said = explain(&[&format!("cookie: uid={uid}")]);
+        let because =
+            format!("\narm {arm}, since `split_on` leads this client there\nupstream {arm} ");
+        assert!(said.contains(&because), "{said}");
+        assert!(
+            said.contains(&format!("\n  GET {path} HTTP/1.1\n")),
+            "{said}"
+        );
+    }
+    let turn = explain(&[]);
+    for part in [
+        "\narm v1, 95 of 100 in turn\nupstream v1 ",
+        "\narm v2, 5 of 100 in turn\nupstream v2 ",
+        "\n  GET /new/x HTTP/1.1\n",
+    ] {
+        assert!(turn.contains(part), "{part}: {turn}");
+    }
+}
+
 /// What `check` says on stderr.
 fn check(file: &Path) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
