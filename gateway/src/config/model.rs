@@ -5,10 +5,13 @@
 
 mod answer_rewrite;
 mod answers;
+mod breaker;
 mod conditions;
 mod matcher;
+mod outcomes;
 mod overrides;
 mod redirect;
+mod retry;
 mod routes;
 mod split;
 mod upstream;
@@ -35,10 +38,13 @@ use crate::message::via::Via;
 
 pub use answer_rewrite::*;
 pub use answers::*;
+pub use breaker::*;
 pub use conditions::*;
 pub use matcher::*;
+pub use outcomes::*;
 pub use overrides::*;
 pub use redirect::*;
+pub use retry::*;
 pub use routes::*;
 pub use upstream::*;
 

@@ -54,6 +54,7 @@ fn configured(name: &str, endpoints: &[&str]) -> config::Upstream {
             idle_timeout: Duration::from_secs(5),
             max_connections: 4,
         },
+        breaker: None,
         max_pending: 4,
         reads_bodies: false,
     }

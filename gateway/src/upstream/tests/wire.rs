@@ -63,6 +63,7 @@ async fn server() -> (SocketAddr, std::rc::Rc<std::cell::Cell<usize>>) {
 pub(super) fn times() -> Times<'static> {
     Times {
         now: Instant::now(),
+        patience: None,
         deadline: None,
         own: None,
     }
