@@ -5,6 +5,7 @@
 mod client;
 mod outgoing;
 mod pace;
+mod teed;
 
 use bytes::Bytes;
 use http::Method;
@@ -16,6 +17,7 @@ use super::error::ErrorKind;
 pub use client::{ClientBody, Progress, discard};
 pub use outgoing::Outgoing;
 pub use pace::Pace;
+pub use teed::{BodyCopy, Teed, Uncopied};
 
 /// Whether requests of this method usually carry a body, which every server reads. What comes with another one may be
 /// left unread, and be taken for the next request (RFC 9110, section 9.3.1).
