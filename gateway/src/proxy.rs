@@ -15,6 +15,7 @@ mod fill;
 mod forward;
 mod grpc;
 mod max_forwards;
+mod mirror;
 pub mod normalise;
 mod passage;
 mod public;

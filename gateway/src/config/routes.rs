@@ -4,6 +4,7 @@ mod defaults;
 mod fields;
 mod loops;
 pub(super) mod matcher;
+mod mirror;
 mod overrides;
 mod redirect;
 mod replacement;
@@ -31,7 +32,7 @@ use super::tree::Value;
 pub(super) use defaults::defaults;
 
 /// Keys of the contract that are to come.
-const LATER: [&str; 6] = ["retry", "hedge", "mirror", "cache", "compress", "cors"];
+const LATER: [&str; 5] = ["retry", "hedge", "cache", "compress", "cors"];
 
 static WORDS: Words = Words {
     about: "What happens to the requests that match: plugins, then an upstream or an answer. Two routes that can match \
@@ -103,6 +104,7 @@ static WORDS: Words = Words {
              What is not here is looked for at the top level of the file.",
         ),
         ("fallback", "What answers where the upstream does not."),
+        ("mirror", "Where copies of its requests go."),
     ],
     example: r#"
 [[routes]]
@@ -119,6 +121,7 @@ access_log = "failures"
 tags = { team = "shop" }
 errors = { 502 = { status = 503, headers = { retry-after = "5" }, body = '{"error":"{reason}"}' }, 5xx = { file = "sorry.html" } }
 fallback = { respond = { status = 200, body = '{"products":[]}' }, on = ["connect", 502, 503, 504, "breaker"] }
+mirror = { upstream = "idp", ratio = 0.1, max_body = "64KiB", max_concurrent = 100 }
 
 [[routes]]                        # Location and Set-Cookie of the answer as the client sees this gateway
 name = "files"
@@ -230,6 +233,7 @@ pub(super) fn route<'a>(
         let timeout = defaults::timeout(table);
         let overrides = overrides::overrides(table);
         let (errors, fallback) = failures(table, names, &params, pages, target.as_ref());
+        let mirrors = mirror::mirrors(table, names, target.as_ref());
         table.later(&LATER);
         let (Some(name), Some(matcher), Some(_)) = (name, matcher, &target) else {
             chained.extend(chain);
@@ -247,6 +251,7 @@ pub(super) fn route<'a>(
             overrides,
             errors,
             fallback,
+            mirrors,
             place: item.scope.show(item.node.at),
         })
     })

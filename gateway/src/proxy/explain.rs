@@ -3,6 +3,7 @@
 //! Plugins do not run: what they change or answer is not known here, and the explanation says so.
 
 mod asked;
+mod copies;
 mod shown;
 
 use std::borrow::Cow;
@@ -25,6 +26,7 @@ use crate::server::tls;
 use crate::upstream::Message;
 
 pub use asked::Asked;
+pub use copies::Copies;
 
 /// Stands for the `x-request-id` that each request gets.
 const ANY_ID: HeaderValue = HeaderValue::from_static("(one for each request)");
@@ -128,6 +130,8 @@ pub enum Goes {
         endpoints: Vec<String>,
         /// The head, a line each.
         request: Vec<String>,
+        /// Where copies of it go.
+        copies: Vec<Copies>,
     },
     /// The gateway answers.
     Answer {
@@ -387,6 +391,7 @@ impl Request {
         Goes::Upstream {
             upstream: name.to_string(),
             request: head.lines().map(str::to_owned).collect(),
+            copies: copies::of(config, route),
             endpoints,
         }
     }

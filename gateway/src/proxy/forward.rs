@@ -10,6 +10,7 @@ use tracing::Instrument;
 
 use super::answer::{Answer, Source};
 use super::decode;
+use super::mirror;
 use super::passage::Passage;
 use super::public;
 use super::upgrade::Requested;
@@ -98,6 +99,11 @@ pub(super) async fn send(
     if bodies.read {
         decode::ask(exchange, !matches!(body, Outgoing::Empty), bodies);
     }
+    // A tunnel has no copy.
+    let body = match exchange.route.mirrors.is_empty() || hop.upgrade.is_some() {
+        true => body,
+        false => mirror::copied(exchange, &view, body),
+    };
     let sending = attempt(exchange, upstream, client, body, hop, progress);
     if !bodies.read {
         return sending.await;

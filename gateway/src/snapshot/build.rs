@@ -395,6 +395,7 @@ fn no_route(config: &Config) -> config::Route {
         overrides: Overrides::default(),
         errors: config.errors.clone(),
         fallback: None,
+        mirrors: Vec::new(),
         place: String::new(),
     }
 }
