@@ -8,11 +8,12 @@ use serde_json::Value as Json;
 
 use super::description::Words;
 use super::item::{Form, Item};
-use super::model::{Pool, Protocol, Server, Upstream};
+use super::model::{Endpoint, Pool, Protocol, Server, Upstream};
 use super::reason::Reason;
 use super::sections::Sections;
 use super::table::{self, Default, Table};
 use super::tree::Value;
+use crate::message::target::Target;
 
 /// Keys of the contract that are to come.
 const LATER: [&str; 6] = [
@@ -206,7 +207,7 @@ fn breaker(table: &mut Table<'_>) -> usize {
     max_pending
 }
 
-fn endpoints(item: &Item<'_>) -> Option<Vec<SocketAddr>> {
+fn endpoints(item: &Item<'_>) -> Option<Vec<Endpoint>> {
     let items = item.items("a list such as [\"127.0.0.1:8080\"]")?;
     if items.is_empty() {
         item.fault("is empty; an upstream needs at least one endpoint, such as \"127.0.0.1:8080\"");
@@ -214,10 +215,10 @@ fn endpoints(item: &Item<'_>) -> Option<Vec<SocketAddr>> {
     Some(items.iter().filter_map(endpoint).collect())
 }
 
-fn endpoint(item: &Item<'_>) -> Option<SocketAddr> {
+fn endpoint(item: &Item<'_>) -> Option<Endpoint> {
     item.by_form(|form| match form {
         Form::Table => endpoint_table(item),
-        _ => address(item),
+        _ => target(item).map(Endpoint::from),
     })
 }
 
@@ -233,8 +234,8 @@ static ENDPOINT: Words = Words {
     example: "",
 };
 
-fn endpoint_table(item: &Item<'_>) -> Option<SocketAddr> {
-    let (address, _) = item.table("{ address = \"127.0.0.1:8080\" }", |table| {
+fn endpoint_table(item: &Item<'_>) -> Option<Endpoint> {
+    let (endpoint, _) = item.table("{ address = \"127.0.0.1:8080\" }", |table| {
         table.words(&ENDPOINT);
         let elsewhere = table.later(&DISCOVERY);
         if elsewhere {
@@ -242,9 +243,9 @@ fn endpoint_table(item: &Item<'_>) -> Option<SocketAddr> {
             table.item("refresh");
         }
         let address = if elsewhere {
-            table.optional("address", address)
+            table.optional("address", target)
         } else {
-            table.required("address", "address = \"127.0.0.1:8080\"", address)
+            table.required("address", "address = \"127.0.0.1:8080\"", target)
         };
         table.optional("weight", |item| {
             if item.integer(1..=65_535)? != 1 {
@@ -252,9 +253,13 @@ fn endpoint_table(item: &Item<'_>) -> Option<SocketAddr> {
             }
             Some(())
         });
-        address
+        address.map(Endpoint::from)
     })?;
-    address
+    endpoint
+}
+
+fn target(item: &Item<'_>) -> Option<Target> {
+    address(item).map(Target::Tcp)
 }
 
 fn address(item: &Item<'_>) -> Option<SocketAddr> {

@@ -377,7 +377,8 @@ impl Request {
                 });
             }
         };
-        let endpoints: Vec<_> = upstream.endpoints.iter().map(ToString::to_string).collect();
+        let endpoints = upstream.endpoints.iter();
+        let endpoints: Vec<_> = endpoints.map(|it| it.target.to_string()).collect();
         let own =
             HeaderValue::try_from(endpoints.join(" or ")).expect("addresses are a field value");
         let path = path.as_ref().unwrap_or(&self.target.path);

@@ -198,7 +198,7 @@ async fn attempt(
     };
     let mark = upstream.mark(&picked, exchange.client.depth);
     let mark = mark.map_err(|TooDeep| Box::new(Error::Loop))?;
-    let address = picked.address;
+    let target = picked.target.clone();
     let times = Times {
         now: clock::recent(),
         deadline: exchange.deadline(),
@@ -214,7 +214,7 @@ async fn attempt(
         // Edits of plugins wait for the answer: what comes before it would go around them.
         interim: hop.interim.filter(|_| exchange.response.edits.is_empty()),
     };
-    let span = span::upstream(&exchange.span, &upstream.name, address);
+    let span = span::upstream(&exchange.span, &upstream.name, &target);
     let sending = || upstream::send(client, upstream, picked, times, message, body);
     let sent = if span.is_disabled() {
         sending().await
@@ -225,7 +225,7 @@ async fn attempt(
     match sent {
         Ok((mut head, body)) => {
             let record = &mut exchange.record;
-            record.endpoint = Some(address);
+            record.endpoint = Some(target);
             record.upstream = Some((times.now, clock::now()));
             received(&mut head, exchange, upstream, hop.via);
             let body = Source::Upstream(body);

@@ -10,8 +10,9 @@ use http_body::Body as _;
 use tracing::{Instrument, Span};
 
 use super::body::ResponseBody;
-use super::endpoint::{Picked, Upstream};
+use super::endpoint::Picked;
 use super::error::SendError;
+use super::group::Upstream;
 use super::h1::Message;
 use super::pick::Tried;
 use super::pool::Client;
@@ -62,7 +63,7 @@ pub struct SubRequest {
 pub async fn fetch(client: Arc<Client>, sub: SubRequest) -> Result<Response<Bytes>, FetchError> {
     let picked = sub.upstream.pick(&client, None, &Tried::default());
     let picked = picked.ok_or_else(|| FetchError::Connect("no endpoint".into()))?;
-    let span = span::upstream(&sub.span, &sub.upstream.name, picked.address);
+    let span = span::upstream(&sub.span, &sub.upstream.name, &picked.target);
     let (upstream, deadline) = (sub.upstream.clone(), sub.deadline);
     let whole = exchange(client, sub, picked).instrument(span.clone());
     let fetched = match tokio::time::timeout_at(deadline.into(), whole).await {

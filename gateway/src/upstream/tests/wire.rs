@@ -88,10 +88,10 @@ fn a_request_goes_over_http_2_and_the_next_over_the_same_connection() {
             let (head, body) = sent.unwrap();
             assert_eq!(head.status, StatusCode::OK);
             assert_eq!(head.headers["x-seen"], "1");
-            assert_eq!(upstream.endpoints[0].in_flight.sum(), 1);
+            assert_eq!(first(&upstream).in_flight.sum(), 1);
             let body = body.collect().await.unwrap().to_bytes();
             assert_eq!(body, format!("POST http://{address}{path} body"));
-            assert_eq!(upstream.endpoints[0].in_flight.sum(), 0);
+            assert_eq!(first(&upstream).in_flight.sum(), 0);
         }
         assert_eq!(connections.get(), 1);
         let text = metrics.text();
@@ -191,18 +191,14 @@ fn a_connection_of_http_1_is_the_same_over_tls_and_is_kept() {
         let (head, rest) = answered.await.unwrap();
         let (_, body) = attempt.answer(head, rest, None, limit, picked).unwrap();
         assert_eq!(body.collect().await.unwrap().to_bytes(), "over");
-        assert!(
-            client
-                .take(&upstream.endpoints[0], Instant::now())
-                .is_some()
-        );
+        assert!(client.take(first(&upstream), Instant::now()).is_some());
     });
 }
 
 /// A connection over this stream comes to rest.
 fn give_back(io: Stream, client: &Arc<Client>, upstream: &Upstream) {
     let open = upstream.state.places.take().unwrap();
-    Connection::over(io, client, upstream, &upstream.endpoints[0], open).give_back();
+    Connection::over(io, client, upstream, first(upstream), open).give_back();
 }
 
 /// Waits until the kernel holds something for this end of a connection. The event loop has no turn meanwhile.
@@ -221,7 +217,7 @@ fn handle(io: &Stream) -> Socket {
 
 /// Whether a kept connection is taken for a request.
 fn takes(client: &Client, upstream: &Upstream) -> bool {
-    let taken = client.take(&upstream.endpoints[0], Instant::now());
+    let taken = client.take(first(upstream), Instant::now());
     taken.is_some()
 }
 
@@ -258,7 +254,7 @@ fn what_the_event_loop_has_not_heard_yet_is_not_quiet() {
             arrived(&socket);
             assert_eq!(takes(&client, &upstream), trusted, "{sent:?}");
             assert!(!takes(&client, &upstream), "{sent:?}: none is left");
-            assert_eq!(upstream.endpoints[0].is_trusted(Instant::now()), trusted);
+            assert_eq!(first(&upstream).is_trusted(Instant::now()), trusted);
         }
     });
 }
@@ -269,7 +265,7 @@ fn no_connection_is_kept_to_an_endpoint_that_sent_surplus() {
         let (client, upstream) = (Arc::new(Client::default()), upstream(&["[::1]:1"]));
         let (io, _peer) = tcp().await;
         give_back(io, &client, &upstream);
-        upstream.endpoints[0].distrust(Instant::now());
+        first(&upstream).distrust(Instant::now());
         assert!(!takes(&client, &upstream), "one from before");
         let (io, _peer) = tcp().await;
         give_back(io, &client, &upstream);
@@ -289,13 +285,13 @@ fn over_tls_only_what_is_not_of_tls_itself_waits() {
         let socket = handle(&io);
         give_back(io, &client, &upstream);
         arrived(&socket);
-        let taken = client.take(&upstream.endpoints[0], Instant::now());
+        let taken = client.take(first(&upstream), Instant::now());
         taken.expect("tickets are no answer").give_back();
         server.write_all(b"HTTP/1.1 200 OK\r\n").await.unwrap();
         server.flush().await.unwrap();
         arrived(&socket);
         assert!(!takes(&client, &upstream), "an answer is one");
-        assert!(!upstream.endpoints[0].is_trusted(Instant::now()));
+        assert!(!first(&upstream).is_trusted(Instant::now()));
 
         let (client, upstream) = (Arc::new(Client::default()), self::upstream(&["[::1]:1"]));
         let (io, mut server) = tls().await;
@@ -304,7 +300,7 @@ fn over_tls_only_what_is_not_of_tls_itself_waits() {
         server.shutdown().await.unwrap();
         arrived(&socket);
         assert!(!takes(&client, &upstream), "the end");
-        assert!(upstream.endpoints[0].is_trusted(Instant::now()));
+        assert!(first(&upstream).is_trusted(Instant::now()));
     });
 }
 
