@@ -4,6 +4,7 @@
 
 mod asked;
 mod copies;
+mod refused;
 mod shown;
 
 use std::borrow::Cow;
@@ -19,7 +20,7 @@ use crate::config::{self, Config, HostRewrite, Listener};
 use crate::message::fields;
 use crate::message::headers::{self, Identity};
 use crate::message::names::UnusualNames;
-use crate::message::path::{ENCODED_SLASH, EncodedSlashes};
+use crate::message::path::EncodedSlashes;
 use crate::route::links::{self, Explained};
 use crate::route::{self, Decision, Moment, Router, Split, Subject, Unmet, rewrite};
 use crate::server::tls;
@@ -27,6 +28,7 @@ use crate::upstream::Message;
 
 pub use asked::Asked;
 pub use copies::Copies;
+pub use refused::Refused;
 
 /// Stands for the `x-request-id` that each request gets.
 const ANY_ID: HeaderValue = HeaderValue::from_static("(one for each request)");
@@ -59,15 +61,6 @@ pub struct Normalised {
     pub host: String,
     /// Path and query.
     pub path: String,
-}
-
-/// An answer of the gateway's own for a request that it refuses.
-#[derive(Debug, Serialize)]
-pub struct Refused {
-    /// Its status.
-    pub status: u16,
-    /// Why.
-    pub reason: String,
 }
 
 /// A route that a request does not take.
@@ -290,7 +283,7 @@ impl Request {
                 match self.target.has_slash
                     && route.overrides.encoded_slashes != EncodedSlashes::Keep
                 {
-                    true => explanation.refused = Some(encoded_slash()),
+                    true => explanation.refused = Some(Refused::encoded_slash()),
                     false => explanation.route = Some(self.chosen(config, route, subject)),
                 }
                 return;
@@ -302,7 +295,7 @@ impl Request {
             });
         }
         explanation.refused = Some(match self.target.has_slash {
-            true => encoded_slash(),
+            true => Refused::encoded_slash(),
             false => Refused {
                 status: StatusCode::NOT_FOUND.as_u16(),
                 reason: "no route matches this request".to_owned(),
@@ -398,14 +391,6 @@ impl Request {
     }
 }
 
-/// A path with an escaped slash, which no route keeps.
-fn encoded_slash() -> Refused {
-    Refused {
-        status: StatusCode::BAD_REQUEST.as_u16(),
-        reason: ENCODED_SLASH.reason().to_owned(),
-    }
-}
-
 /// Why a route whose host and path match does not take a request; none where it does.
 fn misses(config: &Config, route: &config::Route, subject: Subject<'_>) -> Option<String> {
     if !route.listeners.is_empty() && !route.listeners.contains(&subject.listener) {
@@ -438,13 +423,4 @@ fn arm<'a>(
 
 fn text(value: &HeaderValue) -> Cow<'_, str> {
     String::from_utf8_lossy(value.as_bytes())
-}
-
-impl From<Refusal> for Refused {
-    fn from(refusal: Refusal) -> Self {
-        Self {
-            status: refusal.status.as_u16(),
-            reason: refusal.reason.to_owned(),
-        }
-    }
 }

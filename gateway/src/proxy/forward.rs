@@ -102,7 +102,7 @@ pub(super) async fn send(
     // A tunnel has no copy.
     let body = match exchange.route.mirrors.is_empty() || hop.upgrade.is_some() {
         true => body,
-        false => mirror::copied(exchange, &view, body),
+        false => mirror::copied(exchange, &view, host(exchange), body),
     };
     let sending = attempt(exchange, upstream, client, body, hop, progress);
     if !bodies.read {

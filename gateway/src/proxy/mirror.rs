@@ -12,7 +12,6 @@ use http::{HeaderMap, HeaderValue, Method};
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
-use super::forward::host;
 use crate::exchange::{Mirror, Parts, Route, View};
 use crate::message::body::{BodyCopy, BodyFault, Outgoing, Uncopied};
 use crate::message::depth::TooDeep;
@@ -23,9 +22,14 @@ use crate::upstream::{self, Message, ResponseBody, SendError, Times, Tried, Upst
 /// How much of an answer is read, in bytes, so that its connection can be kept; that of a longer one is closed.
 const READ: usize = 1 << 20;
 
-/// Has the mirrors of the route send copies of a request that leaves with this body: soon where that is held, else when
+/// Has the mirrors of the route send copies of a request that leaves with this Host, or the endpoint's own, and this body: soon where that is held, else when
 /// all of it has passed. The body as it goes on.
-pub(super) fn copied(exchange: &Parts, view: &View, mut body: Outgoing) -> Outgoing {
+pub(super) fn copied(
+    exchange: &Parts,
+    view: &View,
+    host: Option<&HeaderValue>,
+    mut body: Outgoing,
+) -> Outgoing {
     for (at, mirror) in exchange.route.mirrors.iter().enumerate() {
         let Mirror {
             config, metrics, ..
@@ -54,7 +58,7 @@ pub(super) fn copied(exchange: &Parts, view: &View, mut body: Outgoing) -> Outgo
             upstream: upstream.clone(),
             method: exchange.request.method.clone(),
             path: exchange.request.path.clone(),
-            host: host(exchange).cloned(),
+            host: host.cloned(),
             headers: exchange.request.headers.clone(),
             depth: exchange.client.depth,
             _under_way: under_way,

@@ -157,6 +157,13 @@ impl Metrics {
             .clone()
     }
 
+    /// The counts of a mirror of a route, by the upstream that copies go to.
+    pub fn mirror(&self, route: &str, upstream: &str) -> Arc<MirrorMetrics> {
+        let mut mirrors = self.mirrors.lock();
+        let counts = mirrors.entry((route.to_owned(), upstream.to_owned()));
+        counts.or_default().clone()
+    }
+
     /// The counts of a plugin.
     pub fn plugin(&self, name: &str) -> Arc<PluginMetrics> {
         named(&self.plugins, name, || PluginMetrics {

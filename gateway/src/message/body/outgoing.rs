@@ -27,7 +27,7 @@ pub enum Outgoing {
     /// As it comes; its first piece is there.
     Begun(Box<Begun>),
     /// As it comes, leaving a copy.
-    Teed(Box<Teed>),
+    Teed(Box<Teed<Self>>),
 }
 
 /// A body that streams, whose first bytes or trailers are there.

@@ -8,10 +8,26 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http_body::{Body as _, Frame, SizeHint};
-use tokio::sync::{mpsc, oneshot};
+use http_body::{Body, Frame, SizeHint};
+use tokio::sync::oneshot;
 
-use super::{BodyFault, Outgoing};
+use super::BodyFault;
+
+/// A body that leaves a copy of itself.
+pub struct Teed<B> {
+    body: B,
+    /// None once it is decided whether there is a copy.
+    copying: Option<Copying>,
+}
+
+/// All of a body.
+#[derive(Debug)]
+pub struct Whole {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// What came behind them.
+    pub trailers: Option<HeaderMap>,
+}
 
 /// Why there is no copy of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,42 +38,18 @@ pub enum Uncopied {
     Incomplete,
 }
 
-/// The copy of a body, which is there once that was taken to its end.
-#[derive(Debug)]
-pub enum BodyCopy {
-    /// It is.
-    Here(Outgoing),
-    /// It is to come.
-    Awaited(oneshot::Receiver<Result<Outgoing, Uncopied>>),
+/// What was copied so far. Its bytes are its own: a frame is a piece of a buffer that may be far larger.
+struct Copying {
+    bytes: BytesMut,
+    trailers: Option<HeaderMap>,
+    limit: usize,
+    sender: oneshot::Sender<Result<Whole, Uncopied>>,
 }
 
-impl BodyCopy {
-    /// The copy.
-    ///
-    /// # Errors
-    /// If there will be none.
-    pub async fn whole(self) -> Result<Outgoing, Uncopied> {
-        match self {
-            Self::Here(body) => Ok(body),
-            // A body that is dropped before its end drops its side of the channel.
-            Self::Awaited(copy) => copy.await.unwrap_or(Err(Uncopied::Incomplete)),
-        }
-    }
-}
-
-impl Outgoing {
-    /// The same body, and a copy of at most `limit` bytes.
-    ///
-    /// # Errors
-    /// If its length is known, and over the limit.
-    pub fn tee(self, limit: usize) -> (Self, Result<BodyCopy, Uncopied>) {
-        let length = self.size_hint().exact();
-        if length.is_some_and(|length| length > limit as u64) {
-            return (self, Err(Uncopied::TooLarge));
-        }
-        if let Some(copy) = self.held() {
-            return (self, Ok(BodyCopy::Here(copy)));
-        }
+impl<B: Body> Teed<B> {
+    /// The same body, which sends the copy of at most `limit` bytes when it was taken to its end. One that breaks or is
+    /// dropped before sends nothing.
+    pub fn new(body: B, limit: usize) -> (Self, oneshot::Receiver<Result<Whole, Uncopied>>) {
         let (sender, copy) = oneshot::channel();
         let copying = Copying {
             bytes: BytesMut::new(),
@@ -65,30 +57,10 @@ impl Outgoing {
             limit,
             sender,
         };
-        let teed = Teed {
-            body: self,
-            copying: Some(copying),
-        };
-        (Self::Teed(Box::new(teed)), Ok(BodyCopy::Awaited(copy)))
+        let copying = Some(copying);
+        (Self { body, copying }, copy)
     }
-}
 
-/// A body that leaves a copy of itself.
-pub struct Teed {
-    body: Outgoing,
-    /// None once it is decided whether there is a copy.
-    copying: Option<Copying>,
-}
-
-/// What was copied so far. Its bytes are its own: a frame is a piece of a buffer that may be far larger.
-struct Copying {
-    bytes: BytesMut,
-    trailers: Option<HeaderMap>,
-    limit: usize,
-    sender: oneshot::Sender<Result<Outgoing, Uncopied>>,
-}
-
-impl Teed {
     fn copy(&mut self, frame: &Frame<Bytes>) {
         let Some(copying) = &mut self.copying else {
             return;
@@ -107,32 +79,19 @@ impl Teed {
 
     fn finish(&mut self) {
         if let Some(copying) = self.copying.take() {
-            let Copying {
-                bytes,
-                trailers,
-                sender,
-                ..
-            } = copying;
-            let body = whole(bytes.freeze(), trailers);
-            let _awaited = sender.send(Ok(body));
+            let whole = Whole {
+                bytes: copying.bytes.freeze(),
+                trailers: copying.trailers,
+            };
+            let _awaited = copying.sender.send(Ok(whole));
         }
     }
 }
 
-/// A body that is there, with the trailers that came behind it.
-fn whole(bytes: Bytes, trailers: Option<HeaderMap>) -> Outgoing {
-    let Some(trailers) = trailers else {
-        return Outgoing::full(bytes);
-    };
-    let (sender, frames) = mpsc::channel(2);
-    for frame in [Frame::data(bytes), Frame::trailers(trailers)] {
-        // There is room for both.
-        let _sent = sender.try_send(Ok(frame));
-    }
-    Outgoing::Edited(frames)
-}
-
-impl http_body::Body for Teed {
+impl<B> Body for Teed<B>
+where
+    B: Body<Data = Bytes, Error = BodyFault> + Unpin,
+{
     type Data = Bytes;
     type Error = BodyFault;
 
@@ -164,106 +123,8 @@ impl http_body::Body for Teed {
     }
 }
 
-impl fmt::Debug for Teed {
+impl<B> fmt::Debug for Teed<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Teed").finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use http_body_util::BodyExt as _;
-
-    use super::*;
-
-    type Frames = mpsc::Sender<Result<Frame<Bytes>, BodyFault>>;
-
-    fn streamed() -> (Frames, Outgoing) {
-        let (sender, receiver) = mpsc::channel(8);
-        (sender, Outgoing::Edited(receiver))
-    }
-
-    fn data(text: &'static str) -> Result<Frame<Bytes>, BodyFault> {
-        Ok(Frame::data(Bytes::from_static(text.as_bytes())))
-    }
-
-    /// Reads a body to its end or fault.
-    async fn read(mut body: Outgoing) -> Result<(Vec<u8>, Option<HeaderMap>), BodyFault> {
-        let (mut bytes, mut trailers) = (Vec::new(), None);
-        while let Some(frame) = body.frame().await {
-            match frame?.into_data() {
-                Ok(data) => bytes.extend_from_slice(&data),
-                Err(frame) => trailers = frame.into_trailers().ok(),
-            }
-        }
-        Ok((bytes, trailers))
-    }
-
-    #[tokio::test]
-    async fn the_copy_is_the_body_and_its_trailers() {
-        let (frames, body) = streamed();
-        let (body, copy) = body.tee(6);
-        let mut trailers = HeaderMap::new();
-        trailers.insert("x-sum", "6".parse().unwrap());
-        for frame in [
-            data("abc"),
-            data(""),
-            data("def"),
-            Ok(Frame::trailers(trailers)),
-        ] {
-            frames.send(frame).await.unwrap();
-        }
-        drop(frames);
-        let read_of_original = read(body.begin().await.unwrap()).await.unwrap();
-        let copied = read(copy.unwrap().whole().await.unwrap()).await.unwrap();
-        assert_eq!(read_of_original, copied);
-        assert_eq!(copied.0, b"abcdef");
-        assert_eq!(copied.1.unwrap()["x-sum"], "6");
-    }
-
-    #[tokio::test]
-    async fn what_is_over_the_limit_streams_on_without_a_copy() {
-        let (frames, body) = streamed();
-        let (body, copy) = body.tee(5);
-        frames.send(data("abc")).await.unwrap();
-        frames.send(data("def")).await.unwrap();
-        frames.send(data("ghi")).await.unwrap();
-        drop(frames);
-        assert_eq!(read(body).await.unwrap().0, b"abcdefghi");
-        let copy = copy.unwrap().whole().await;
-        assert_eq!(copy.unwrap_err(), Uncopied::TooLarge);
-        let (body, copy) = Outgoing::Full(Bytes::from_static(b"abcdef")).tee(5);
-        assert_eq!(copy.unwrap_err(), Uncopied::TooLarge);
-        assert_eq!(read(body).await.unwrap().0, b"abcdef");
-    }
-
-    #[tokio::test]
-    async fn there_is_no_copy_of_what_breaks_or_is_left_unread() {
-        let (frames, body) = streamed();
-        let (body, copy) = body.tee(100);
-        frames.send(data("abc")).await.unwrap();
-        frames.send(Err(BodyFault::Broken)).await.unwrap();
-        assert_eq!(read(body).await.unwrap_err(), BodyFault::Broken);
-        let copy = copy.unwrap().whole().await;
-        assert_eq!(copy.unwrap_err(), Uncopied::Incomplete);
-        let (frames, body) = streamed();
-        let (mut body, copy) = body.tee(100);
-        frames.send(data("abc")).await.unwrap();
-        assert!(body.frame().await.unwrap().is_ok());
-        drop(body);
-        let copy = copy.unwrap().whole().await;
-        assert_eq!(copy.unwrap_err(), Uncopied::Incomplete);
-    }
-
-    #[tokio::test]
-    async fn what_is_held_is_copied_at_once() {
-        for (body, length) in [
-            (Outgoing::Empty, 0),
-            (Outgoing::Full(Bytes::from_static(b"abc")), 3),
-        ] {
-            let (_body, copy) = body.tee(3);
-            let copy = copy.unwrap().whole().await.unwrap();
-            assert_eq!(copy.size_hint().exact(), Some(length));
-        }
     }
 }

@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use parking_lot::Mutex;
 
-use super::Metrics;
 use super::shards::{ByKind, Counter};
 use crate::message::error::ErrorKind;
 
@@ -27,15 +26,6 @@ pub struct MirrorMetrics {
 /// A copy that is made or under way, as long as this lives.
 #[derive(Debug)]
 pub struct UnderWay(Arc<MirrorMetrics>);
-
-impl Metrics {
-    /// The counts of a mirror of a route.
-    pub fn mirror(&self, route: &str, upstream: &str) -> Arc<MirrorMetrics> {
-        let mut mirrors = self.mirrors.lock();
-        let counts = mirrors.entry((route.to_owned(), upstream.to_owned()));
-        counts.or_default().clone()
-    }
-}
 
 impl Default for MirrorMetrics {
     fn default() -> Self {
