@@ -51,6 +51,7 @@ mod linger;
 mod logs;
 mod loops;
 mod many_routes;
+mod mirror;
 mod paths;
 mod peers;
 mod poisoning;

@@ -48,6 +48,12 @@ impl<'a> Hop<'a> {
         }
     }
 
+    /// Whether the client would switch protocols.
+    #[inline]
+    pub(super) fn is_upgrade(self) -> bool {
+        self.upgrade.is_some()
+    }
+
     /// What goes through a tunnel no plugin can read: where one must, none is asked for. What comes before an answer none
     /// can edit: where one edits answers, nothing passes. Plugins that are left out do neither.
     #[inline]

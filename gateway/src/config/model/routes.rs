@@ -9,6 +9,7 @@ use super::answer_rewrite::AnswerRewrite;
 use super::answers::{Errors, Fallback, Respond};
 use super::conditions::When;
 use super::matcher::{Match, Predicates};
+use super::mirror::Mirror;
 use super::overrides::Overrides;
 use super::redirect::Redirect;
 use super::retry::Retry;
@@ -40,6 +41,8 @@ pub struct Route {
     pub errors: Errors,
     /// What answers where the upstream does not.
     pub fallback: Option<Box<Fallback>>,
+    /// Where copies of its requests go; no two to the same upstream.
+    pub mirrors: Vec<Mirror>,
     /// Where it stands in the files (`file:line`), for messages.
     pub place: String,
 }
