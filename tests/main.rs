@@ -50,6 +50,7 @@ mod linger;
 mod logs;
 mod loops;
 mod many_routes;
+mod path_parameters;
 mod paths;
 mod peers;
 mod poisoning;

@@ -2,13 +2,13 @@
 
 mod defaults;
 mod fields;
+mod kept;
 mod loops;
 pub(super) mod matcher;
 mod overrides;
 mod redirect;
 mod replacement;
 mod rewrite;
-mod slashes;
 mod split;
 mod target;
 mod ties;
@@ -98,6 +98,13 @@ static WORDS: Words = Words {
              find a place below.",
         ),
         (
+            "path_parameters",
+            "What becomes of a path with `;` or `%3B`, from where some servers cut a segment off (RFC 3986, section 3.3): \
+             to them `/admin;x/y` is `/admin/y`, which no route for `/admin/**` has seen. `refuse`: 400. `keep`: it stays \
+             as it is, part of its segment, for the match, plugins and the upstream. Keep it only where the upstream \
+             does not cut it off, or where nothing more is asked of a place below.",
+        ),
+        (
             "errors",
             "What stands for what the gateway answers where it refuses or fails, by status (`502`) or class (`5xx`). \
              What is not here is looked for at the top level of the file.",
@@ -126,6 +133,7 @@ match = { path = "/files/{name}" }
 upstream = "products"
 rewrite = { strip_segments = 1, prefix = "/data", location = "public", cookies = { domain = "example.com", path = "/", secure = true } }
 encoded_slashes = "keep"
+path_parameters = "keep"
 
 [[routes]]                        # not limited; groups of the expression stand in `to`
 name = "internal"
@@ -223,7 +231,7 @@ pub(super) fn route<'a>(
             defaults,
             params: &params,
             before: chain.len(),
-            slashes: overrides::slashes(table),
+            paths: overrides::paths(table),
         };
         let split = split::split(table, around, chained);
         let target = target.or(split.map(Target::Split));
@@ -331,7 +339,7 @@ pub(super) fn check_together(
     listeners::unique_names(scope, &items);
     ties::report(&items, routes);
     fields::report(&items, routes, listeners);
-    slashes::report(&items, routes);
-    slashes::warn_of_ways_around(&items, routes);
+    kept::report(&items, routes);
+    kept::warn_of_ways_around(&items, routes);
     loops::report(&items, routes, listeners);
 }

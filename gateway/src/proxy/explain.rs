@@ -18,7 +18,7 @@ use crate::config::{self, Config, HostRewrite, Listener};
 use crate::message::fields;
 use crate::message::headers::{self, Identity};
 use crate::message::names::UnusualNames;
-use crate::message::path::{ENCODED_SLASH, EncodedSlashes};
+use crate::message::path::{PathRules, Unfit};
 use crate::route::links::{self, Explained};
 use crate::route::{self, Decision, Moment, Router, Split, Subject, Unmet, rewrite};
 use crate::server::tls;
@@ -283,11 +283,9 @@ impl Request {
         for candidate in router.candidates(subject) {
             let route: &config::Route = (**candidate.route).as_ref();
             let Some(because) = misses(config, route, subject) else {
-                match self.target.has_slash
-                    && route.overrides.encoded_slashes != EncodedSlashes::Keep
-                {
-                    true => explanation.refused = Some(encoded_slash()),
-                    false => explanation.route = Some(self.chosen(config, route, subject)),
+                match route.overrides.paths.take(self.target.special) {
+                    Ok(()) => explanation.route = Some(self.chosen(config, route, subject)),
+                    Err(unfit) => explanation.refused = Some(unfit.into()),
                 }
                 return;
             };
@@ -297,9 +295,9 @@ impl Request {
                 because,
             });
         }
-        explanation.refused = Some(match self.target.has_slash {
-            true => encoded_slash(),
-            false => Refused {
+        explanation.refused = Some(match PathRules::default().take(self.target.special) {
+            Err(unfit) => unfit.into(),
+            Ok(()) => Refused {
                 status: StatusCode::NOT_FOUND.as_u16(),
                 reason: "no route matches this request".to_owned(),
             },
@@ -363,7 +361,7 @@ impl Request {
         let path = match rewrite::path(
             &route.rewrite.path,
             &self.target.path,
-            route.overrides.encoded_slashes,
+            route.overrides.paths,
         ) {
             Ok(path) => path,
             Err(astray) => {
@@ -392,11 +390,12 @@ impl Request {
     }
 }
 
-/// A path with an escaped slash, which no route keeps.
-fn encoded_slash() -> Refused {
-    Refused {
-        status: StatusCode::BAD_REQUEST.as_u16(),
-        reason: ENCODED_SLASH.reason().to_owned(),
+impl From<Unfit> for Refused {
+    fn from(unfit: Unfit) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST.as_u16(),
+            reason: unfit.reason().to_owned(),
+        }
     }
 }
 

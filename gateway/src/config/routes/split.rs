@@ -16,7 +16,7 @@ use super::super::suggest;
 use super::super::table::{Default, Table};
 use super::{matcher, rewrite, target};
 use crate::message::fields;
-use crate::message::path::EncodedSlashes;
+use crate::message::path::PathRules;
 
 /// The largest weight: shares of a millionth can be written.
 const HEAVIEST: i64 = 1_000_000;
@@ -80,8 +80,8 @@ pub(super) struct Around<'a> {
     pub(super) params: &'a [Arc<str>],
     /// How many plugins its chain has.
     pub(super) before: usize,
-    /// What it says of escaped slashes.
-    pub(super) slashes: EncodedSlashes,
+    /// What it keeps in paths.
+    pub(super) paths: PathRules,
 }
 
 /// `split` and `split_on`. The plugins of arms that could not be read go to `chained`.
@@ -149,7 +149,7 @@ fn arm(table: &mut Table<'_>, around: Around<'_>, chained: &mut Vec<RoutePlugin>
         }
         None => Vec::new(),
     };
-    let rewrite = table.optional_sub("rewrite", |table| rewrite::rewrite(table, around.slashes));
+    let rewrite = table.optional_sub("rewrite", |table| rewrite::rewrite(table, around.paths));
     let name = match name {
         Some(name) => name,
         None => upstream.clone(),

@@ -17,7 +17,9 @@ use super::super::model::{HostPattern, PathPattern, Predicates, Route, ValuePatt
 use super::super::rank::{Rank, prefix_segments};
 use budget::Budget;
 use meets::Meeting;
-use pair::{Pair, literal};
+use pair::Pair;
+
+pub(super) use pair::literal;
 
 /// So few pairs are compared each with each.
 const FEW: usize = 16;
