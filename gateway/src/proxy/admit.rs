@@ -27,7 +27,7 @@ use crate::telemetry::span;
 type Params = Vec<(Arc<str>, String)>;
 
 /// RFC 9112, section 6.1.
-const AMBIGUOUS: Refusal = Refusal {
+pub(super) const AMBIGUOUS: Refusal = Refusal {
     status: StatusCode::BAD_REQUEST,
     reason: "Content-Length and Transfer-Encoding came together",
 };
