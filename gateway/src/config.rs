@@ -7,8 +7,8 @@
 //!
 //! Nothing secret is shown, neither in messages nor in [`Config::masked`]: not `[secrets]` and `admin.token`,
 //! nothing out of the environment or a file (but for what was read as an address, a path, a duration, a size or a
-//! number), and, in the configuration of plugins and the header and query values of routes, nothing under a key with `secret`, `passw`, `token`, `key`, `credential`,
-//! `authorization` or `cookie` in its name.
+//! number), and, in the configuration of plugins and the header and query values of routes, no text under a key with `secret`,
+//! `passw`, `token`, `key`, `credential`, `authorization` or `cookie` in its name (`mask`).
 
 mod answers;
 mod certificates;
@@ -22,6 +22,7 @@ mod fill;
 mod item;
 mod listeners;
 mod log_format;
+mod mask;
 mod model;
 mod origins;
 mod parse;
