@@ -29,6 +29,7 @@ use super::table::Table;
 use super::tree::Value;
 
 pub(super) use defaults::defaults;
+pub(super) use ties::{implied, literal};
 
 /// Keys of the contract that are to come.
 const LATER: [&str; 6] = ["retry", "hedge", "mirror", "cache", "compress", "cors"];
@@ -274,8 +275,8 @@ fn failures(
     match (target, &fallback) {
         (Some(Target::Upstream(upstream)), Some(fallback)) if fallback.leads_to(*upstream) => {
             let name = &names.upstreams[upstream.0];
-            table.fault(
-                "fallback",
+            table.fault_between(
+                &["upstream", "fallback"],
                 format!("leads to `{name}`, the upstream of the route; name another"),
             );
         }

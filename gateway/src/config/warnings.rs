@@ -1,7 +1,9 @@
 //! What an operator should look at, though it can be served, and what no section alone can know.
 
+use super::dead;
 use super::item::Item;
 use super::model::{Config, HostRewrite, Listener, PathRewrite, Route, Target};
+use super::nginx;
 use super::scope::Scope;
 use super::sections::Sections;
 use super::tree::{self, Value};
@@ -27,6 +29,8 @@ pub(super) fn report(scope: &Scope, sections: &Sections<'_>, config: &Config) {
     }
     for (item, route) in routes.iter().zip(&config.routes) {
         circle(item, route, config);
+        dead::report(item, route, config);
+        nginx::report(item);
     }
 }
 

@@ -4,7 +4,7 @@
 use super::super::item::Item;
 use super::super::model::{PathPattern, Route, RoutePlugin, Segment};
 use super::super::rank::prefix_segments;
-use super::super::tree::{self, Value};
+use super::super::tree::Value;
 use super::ties::literal;
 use crate::message::path::{self, EncodedSlashes, PathParameters, PathRules, Special};
 
@@ -81,7 +81,7 @@ pub(super) fn warn_of_ways_around(items: &[Item<'_>], routes: &[Option<Route>]) 
             let mut narrower = routes.iter().flatten();
             let around =
                 narrower.find_map(|narrow| Some((narrow, way_around(narrow, wide, kept)?)));
-            if let (Some((narrow, pattern)), Some(item)) = (around, field(item, kept.key)) {
+            if let (Some((narrow, pattern)), Some(item)) = (around, item.field(kept.key)) {
                 let (path, name) = (shown(pattern), &narrow.name);
                 let below = match pattern {
                     PathPattern::Exact(_) | PathPattern::Template { rest: false, .. } => "",
@@ -196,22 +196,10 @@ fn never_arrives(pattern: &PathPattern, rules: PathRules) -> Option<String> {
 
 /// Where a route has one of its paths.
 fn written<'a>(route: &Item<'a>, index: usize) -> Option<Item<'a>> {
-    let path = field(&field(route, "match")?, "path")?;
+    let path = route.field("match")?.field("path")?;
     let path = match path.node.value {
         Value::List(_) => path.elements().into_iter().nth(index)?,
         _ => path,
     };
-    Some(field(&path, "exact").unwrap_or(path))
-}
-
-fn field<'a>(table: &Item<'a>, key: &str) -> Option<Item<'a>> {
-    let Value::Table(entries) = &table.node.value else {
-        return None;
-    };
-    let entry = entries.iter().find(|entry| entry.key == key)?;
-    Some(Item {
-        scope: table.scope,
-        node: &entry.node,
-        key: tree::join(&table.key, key),
-    })
+    Some(path.field("exact").unwrap_or(path))
 }
