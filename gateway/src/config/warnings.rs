@@ -105,7 +105,8 @@ fn circle(item: &Item<'_>, route: &Route, config: &Config) {
     let Some((_, upstream)) = config.upstreams.get_index(id.0) else {
         return;
     };
-    for endpoint in &upstream.endpoints {
+    let targets = upstream.endpoints.iter();
+    for endpoint in targets.filter_map(|endpoint| endpoint.target.tcp()) {
         let is_there = |listener: &Listener| {
             let (own, other) = (listener.address, endpoint);
             let everywhere = own.ip().is_unspecified() && other.ip().is_loopback();

@@ -149,7 +149,8 @@ impl Request {
                 return Goes::Refused(Refused::by(route, &error));
             }
         };
-        let endpoints: Vec<_> = upstream.endpoints.iter().map(ToString::to_string).collect();
+        let endpoints = upstream.endpoints.iter();
+        let endpoints: Vec<_> = endpoints.map(|it| it.target.to_string()).collect();
         let own =
             HeaderValue::try_from(endpoints.join(" or ")).expect("addresses are a field value");
         let path = path.as_ref().unwrap_or(&self.target.path);
