@@ -52,6 +52,7 @@ mod logs;
 mod loops;
 mod many_routes;
 mod mirror;
+mod path_parameters;
 mod paths;
 mod peers;
 mod poisoning;
