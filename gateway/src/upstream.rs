@@ -3,6 +3,7 @@
 //! Nothing here knows of exchanges, plugins or workers: a [`Client`] belongs to a thread, whichever it is, and what
 //! outlives a reload stands in the [`Registry`].
 
+mod asked;
 mod body;
 mod endpoint;
 mod error;
@@ -11,6 +12,8 @@ mod fleet;
 mod group;
 mod h1;
 mod h2;
+mod hash;
+mod member;
 mod members;
 mod outcome;
 mod pick;
@@ -20,13 +23,17 @@ mod registry;
 mod replay;
 mod send;
 mod slots;
+mod spread;
 mod standing;
+mod sticky;
 #[cfg(test)]
 mod tests;
 mod timer;
 mod times;
 mod tunnel;
+mod turn;
 
+pub use asked::Asked;
 pub use body::ResponseBody;
 pub use endpoint::{Endpoint, Picked};
 pub use error::SendError;

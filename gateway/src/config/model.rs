@@ -5,6 +5,8 @@
 
 mod answer_rewrite;
 mod answers;
+mod balance;
+mod client_key;
 mod conditions;
 mod matcher;
 mod overrides;
@@ -35,6 +37,8 @@ use crate::message::via::Via;
 
 pub use answer_rewrite::*;
 pub use answers::*;
+pub use balance::*;
+pub use client_key::*;
 pub use conditions::*;
 pub use matcher::*;
 pub use overrides::*;

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use http::header::{UPGRADE, VIA};
+use http::header::{SET_COOKIE, UPGRADE, VIA};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Version};
 use tracing::Instrument;
@@ -27,7 +27,7 @@ use crate::message::{headers, media, upgrade};
 use crate::route::rewrite;
 use crate::server::connection::Connection;
 use crate::telemetry::span;
-use crate::upstream::{self, Message, SendError, Times, Tried, Upstream};
+use crate::upstream::{self, Asked, Message, SendError, Times, Tried, Upstream};
 
 /// What the connection of a client has to do with the way to an upstream.
 #[derive(Clone, Copy)]
@@ -145,12 +145,12 @@ pub(super) struct Undelivered {
 }
 
 impl Undelivered {
-    /// There is no endpoint to send it to.
+    /// There is no endpoint to send it to, beside those that were tried.
     #[cold]
-    fn nowhere(upstream: &Upstream, body: Outgoing) -> Box<Self> {
-        let name = upstream.name.to_string();
+    fn nowhere(upstream: &Upstream, tried: &Tried, body: Outgoing) -> Box<Self> {
+        let (name, why) = (upstream.name.to_string(), upstream.refuse(tried).why);
         Box::new(Self {
-            error: Error::Connect(name, "no endpoint".to_owned()),
+            error: Error::NoEndpoint(name, why),
             sent: false,
             body: Some(body),
         })
@@ -186,10 +186,11 @@ async fn attempt(
     if upstream.config.protocol == Protocol::H2 && media::is_grpc(&exchange.request.headers) {
         progress.may_take_its_time();
     }
-    let picked = upstream.pick(client, None, &Tried::default());
-    let Some(picked) = picked else {
-        return Err(Undelivered::nowhere(upstream, body));
+    let (key, tried) = (key(exchange, upstream), Tried::default());
+    let Some(picked) = upstream.pick(client, key, &tried) else {
+        return Err(Undelivered::nowhere(upstream, &tried, body));
     };
+    let cookie = upstream.set_cookie(&picked, key, exchange.client.secure);
     let mark = upstream.mark(&picked, exchange.client.depth);
     let mark = mark.map_err(|TooDeep| Box::new(Error::Loop))?;
     let target = picked.target.clone();
@@ -222,6 +223,9 @@ async fn attempt(
             record.endpoint = Some(target);
             record.upstream = Some((times.now, clock::now()));
             received(&mut head, exchange, upstream, hop.via);
+            if let Some(cookie) = cookie {
+                head.headers.append(SET_COOKIE, cookie);
+            }
             let body = Source::Upstream(body);
             Ok(Answer { head, body })
         }
@@ -235,6 +239,17 @@ async fn attempt(
             Err(Box::new(Undelivered { error, sent, body }))
         }
     }
+}
+
+/// What leads the request to an endpoint, as it leaves.
+#[inline]
+fn key(exchange: &Parts, upstream: &Upstream) -> Option<u64> {
+    let asked = || Asked {
+        headers: &exchange.request.headers,
+        query: exchange.request.path.query().unwrap_or_default(),
+        client: exchange.client.address,
+    };
+    upstream.key(asked, |name| exchange.attributes.get(name))
 }
 
 /// Takes from the head of an answer what was for this connection, and says by which way it came.
@@ -291,6 +306,7 @@ fn explain(upstream: &Upstream, exchange: &Parts, times: Times<'_>, error: SendE
     match error.kind {
         ErrorKind::Connect => Error::Connect(name, error.why),
         ErrorKind::ConnectTimeout => Error::ConnectTimeout(name, error.why),
+        ErrorKind::NoEndpoint => Error::NoEndpoint(name, error.why),
         ErrorKind::Saturated => Error::Saturated(name, error.why),
         ErrorKind::UpstreamTimeout => {
             Error::UpstreamTimeout(name, times.first_byte(&upstream.config))

@@ -169,7 +169,7 @@ pub enum FallbackTo {
 /// An outcome that a fallback is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FallbackOn {
-    /// `connect`: no connection.
+    /// `connect`: no connection, or no endpoint to make one to.
     Connect,
     /// `reset`: it broke before the answer, or what came was no answer.
     Reset,
@@ -198,7 +198,10 @@ impl Fallback {
     pub fn follows_failure(&self, kind: ErrorKind, status: StatusCode) -> bool {
         let is_of_upstream = kind.side() == Side::Upstream || kind == ErrorKind::Deadline;
         let follows = |on: &FallbackOn| match on {
-            FallbackOn::Connect => matches!(kind, ErrorKind::Connect | ErrorKind::ConnectTimeout),
+            FallbackOn::Connect => matches!(
+                kind,
+                ErrorKind::Connect | ErrorKind::ConnectTimeout | ErrorKind::NoEndpoint
+            ),
             FallbackOn::Reset => kind == ErrorKind::BadGateway,
             FallbackOn::Timeout => matches!(
                 kind,
@@ -272,6 +275,7 @@ mod tests {
         };
         let status = FallbackOn::Status(Failed::Class(5));
         assert!(follows(FallbackOn::Connect, ErrorKind::ConnectTimeout, 504));
+        assert!(follows(FallbackOn::Connect, ErrorKind::NoEndpoint, 503));
         assert!(!follows(FallbackOn::Connect, ErrorKind::BadGateway, 502));
         assert!(follows(FallbackOn::Timeout, ErrorKind::Deadline, 504));
         assert!(follows(FallbackOn::Breaker, ErrorKind::Saturated, 503));
