@@ -12,6 +12,7 @@ mod answers;
 mod arms;
 mod bad_http2;
 mod bad_input;
+mod balance;
 mod bodies;
 mod breaker;
 mod budgets;
