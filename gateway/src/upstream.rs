@@ -4,23 +4,29 @@
 //! outlives a reload stands in the [`Registry`].
 
 mod body;
+mod checks;
 mod endpoint;
 mod error;
+mod failures;
 mod fetch;
 mod fleet;
 mod group;
 mod h1;
 mod h2;
+mod listed;
 mod members;
 mod outcome;
+mod outlier;
 mod pick;
 mod places;
 mod pool;
+mod probe;
 mod registry;
 mod replay;
 mod send;
 mod slots;
 mod standing;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod timer;
@@ -28,6 +34,7 @@ mod times;
 mod tunnel;
 
 pub use body::ResponseBody;
+pub use checks::Checks;
 pub use endpoint::{Endpoint, Picked};
 pub use error::SendError;
 pub use fetch::{FetchError, SubRequest, fetch};

@@ -220,7 +220,8 @@ async fn attempt(
         Ok((mut head, body)) => {
             let record = &mut exchange.record;
             record.endpoint = Some(target);
-            record.upstream = Some((times.now, clock::now()));
+            // The client of upstreams has read the clock as the head came.
+            record.upstream = Some((times.now, clock::recent()));
             received(&mut head, exchange, upstream, hop.via);
             let body = Source::Upstream(body);
             Ok(Answer { head, body })

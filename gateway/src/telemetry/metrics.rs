@@ -4,6 +4,7 @@
 //! looked up when a snapshot is built, never per request.
 
 mod arms;
+mod endpoints;
 mod families;
 mod plugin_series;
 mod shards;
@@ -25,6 +26,7 @@ use plugin_series::{Names, Series};
 use shards::{ByKind, Counter, Histogram};
 
 pub use arms::ArmMetrics;
+pub use endpoints::{EndpointMetrics, Observed};
 pub use plugin_series::Unfit;
 pub use shards::{Gauge, set_shard};
 
@@ -86,8 +88,8 @@ pub struct PluginMetrics {
 /// What one upstream did.
 #[derive(Debug)]
 pub struct UpstreamMetrics {
-    requests: Counter,
-    failures: ByKind,
+    /// Requests and failures are theirs.
+    endpoints: endpoints::Endpoints,
     surplus: Counter,
     open: Gauge,
     pending: Gauge,
@@ -171,8 +173,7 @@ impl Metrics {
     /// The counts of an upstream.
     pub fn upstream(&self, name: &str) -> Arc<UpstreamMetrics> {
         named(&self.upstreams, name, || UpstreamMetrics {
-            requests: Counter::new(),
-            failures: ByKind::new(),
+            endpoints: endpoints::Endpoints::new(),
             surplus: Counter::new(),
             open: Gauge::new(),
             pending: Gauge::new(),
@@ -337,6 +338,16 @@ impl PluginMetrics {
 }
 
 impl UpstreamMetrics {
+    /// The counts of an endpoint.
+    pub fn endpoint(&self, name: String) -> Arc<EndpointMetrics> {
+        self.endpoints.add(name)
+    }
+
+    /// An endpoint is gone. What it counted stays in the sums of the upstream.
+    pub fn gone(&self, endpoint: &Arc<EndpointMetrics>) {
+        self.endpoints.remove(endpoint);
+    }
+
     /// A connection was opened.
     pub fn opened(&self) {
         self.open.add(1);
@@ -345,11 +356,6 @@ impl UpstreamMetrics {
     /// A connection was closed.
     pub fn closed(&self) {
         self.open.add(-1);
-    }
-
-    /// A request was answered.
-    pub fn request(&self) {
-        self.requests.add(1);
     }
 
     /// A kept connection had bytes that were not asked for.
@@ -368,11 +374,6 @@ impl UpstreamMetrics {
             Refused::QueueFull => "queue_full",
             Refused::QueueTimeout => "queue_timeout",
         });
-    }
-
-    /// A request had no whole answer.
-    pub fn failure(&self, kind: ErrorKind) {
-        self.failures.add(kind.name());
     }
 }
 

@@ -5,10 +5,14 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::endpoint::{Endpoint, Picked};
+use super::listed::Listed;
 
 /// The endpoints of an upstream: those of a configuration, in its order.
 #[derive(Debug)]
-pub struct Members(Vec<Member>);
+pub struct Members {
+    all: Vec<Member>,
+    _listed: Listed,
+}
 
 /// One of them: the endpoint, which outlives a reload, and what this configuration says of it.
 #[derive(Debug)]
@@ -32,16 +36,20 @@ impl Member {
 
 impl Members {
     pub(super) fn new(members: Vec<Member>) -> Self {
-        Self(members)
+        let listed = Listed::new(members.iter().map(|member| &member.endpoint));
+        Self {
+            all: members,
+            _listed: listed,
+        }
     }
 
     /// Each, in the order of the configuration.
     pub fn all(&self) -> &[Member] {
-        &self.0
+        &self.all
     }
 
     /// What stands for each as a `Host`.
     pub fn authorities(&self) -> impl Iterator<Item = &HeaderValue> {
-        self.0.iter().map(|member| &member.endpoint.authority)
+        self.all.iter().map(|member| &member.endpoint.authority)
     }
 }

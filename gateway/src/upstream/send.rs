@@ -50,15 +50,24 @@ pub async fn send(
     body: Outgoing,
 ) -> Result<(ResponseHead, ResponseBody), SendError> {
     let endpoint = picked.endpoint().clone();
+    let is_whole = matches!(body, Outgoing::Empty | Outgoing::Full(_));
     let sent = match upstream.config.protocol {
         Protocol::H1 => send_h1(client, upstream, picked, times, message, body).await,
         // Boxed, so that exchanges over HTTP/1 do not carry the room for it.
         Protocol::H2 => Box::pin(send_h2(client, upstream, picked, times, message, body)).await,
     };
-    endpoint.ended(match &sent {
-        Ok((head, _)) => Outcome::Answered(head.status),
-        Err(error) => Outcome::Failed(error.kind),
-    });
+    match &sent {
+        Ok((head, _)) => {
+            endpoint.ended(Outcome::Answered(head.status));
+            endpoint.took(clock::now().saturating_duration_since(times.now));
+        }
+        Err(error) => {
+            endpoint.ended(Outcome::Failed(error.kind));
+            if error.kind == ErrorKind::Deadline && error.sent && is_whole {
+                endpoint.was_late();
+            }
+        }
+    }
     sent
 }
 
@@ -175,7 +184,7 @@ async fn open_h2(
 ) -> Result<h2::Shared, SendError> {
     let place = place(client, upstream, picked, times).await;
     let (_, place) = place?.split();
-    let io = connect(upstream, picked, times).await?;
+    let io = connect(upstream, &picked.target, times).await?;
     let shared = h2::Shared::open(io, picked.endpoint().clone(), place).await?;
     client.share(picked, shared.clone());
     Ok(shared)
@@ -199,7 +208,7 @@ async fn open(
         }
         open = kept.into_tunnel().1;
     }
-    let io = connect(upstream, endpoint, times).await?;
+    let io = connect(upstream, &endpoint.target, times).await?;
     let opened = Connection::over(io, client, upstream, endpoint, open);
     Ok((opened, false))
 }
@@ -250,13 +259,13 @@ async fn place(
     Err(SendError::new(kind, why))
 }
 
-/// Opens a stream to an endpoint, within `timeouts.connect` and before the deadline of the exchange.
-async fn connect(
+/// Opens a stream to where an endpoint listens, within `timeouts.connect` and before the deadline of the exchange.
+pub(super) async fn connect(
     upstream: &Upstream,
-    endpoint: &Endpoint,
+    target: &Target,
     times: Times<'_>,
 ) -> Result<Stream, SendError> {
-    let (limit, target) = (times.connect(&upstream.config), &endpoint.target);
+    let limit = times.connect(&upstream.config);
     let left = times
         .deadline
         .map(|deadline| deadline.saturating_duration_since(Instant::now()));

@@ -56,6 +56,8 @@ fn configured(name: &str, endpoints: &[&str]) -> config::Upstream {
         },
         max_pending: 4,
         reads_bodies: false,
+        health: None,
+        outlier: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::{Health, Outlier};
 use crate::message::target::Target;
 
 /// An upstream of a configuration, by index into [`Config::upstreams`](crate::config::Config::upstreams).
@@ -42,6 +43,10 @@ pub struct Upstream {
     pub max_pending: usize,
     /// Whether it reads the body of every request to its end, whatever the method (false).
     pub reads_bodies: bool,
+    /// How its endpoints are asked whether they are well; none: they are not.
+    pub health: Option<Health>,
+    /// When an endpoint is ejected; none: never.
+    pub outlier: Option<Outlier>,
 }
 
 /// One of `upstreams.NAME.endpoints`.

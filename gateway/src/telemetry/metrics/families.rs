@@ -1,6 +1,7 @@
 //! The names, and the text that Prometheus reads.
 
 mod arms;
+mod endpoints;
 mod plugins;
 
 use std::fmt;
@@ -42,7 +43,8 @@ impl Collector for All {
         self.0.plugin_calls(&mut encoder)?;
         self.0.plugin_own(&mut encoder)?;
         self.0.plugin_state(&mut encoder)?;
-        self.0.upstream_use(&mut encoder)
+        self.0.upstream_use(&mut encoder)?;
+        self.0.endpoints(&mut encoder)
     }
 }
 
@@ -251,14 +253,14 @@ impl Metrics {
         let name = |upstream: &String| ("upstream", upstream.clone());
         let requests = upstreams
             .iter()
-            .map(|(upstream, metrics)| ([name(upstream)], metrics.requests.sum()));
+            .map(|(upstream, metrics)| ([name(upstream)], metrics.endpoints.answers()));
         counters(
             encoder,
             ("gateway_upstream_requests", "Requests that were answered"),
             requests,
         )?;
         let failures = upstreams.iter().flat_map(|(upstream, metrics)| {
-            let failures = metrics.failures.sums().into_iter();
+            let failures = metrics.endpoints.failures().into_iter();
             failures.map(move |(kind, count)| ([name(upstream), ("kind", kind.to_owned())], count))
         });
         counters(
