@@ -31,6 +31,7 @@ mod drain;
 mod error_pages;
 mod explain;
 mod fallback;
+mod faults;
 mod fields;
 mod files;
 mod filters;

@@ -40,7 +40,7 @@ static WORDS: Words = Words {
         ),
         (
             "budget",
-            "The part of the upstream's requests of the last 10 s that may go out again, from 0.0 to 1.0; three always \
+            "The part of the upstream's requests of the last 10 s that may go out again, from 0.0 to 1.0; ten always \
              may. `false`: any number. Unless given, 0.2.",
         ),
         (
