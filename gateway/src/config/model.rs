@@ -5,10 +5,15 @@
 
 mod answer_rewrite;
 mod answers;
+mod balance;
 mod breaker;
+mod client_key;
 mod conditions;
+mod health;
 mod matcher;
+mod mirror;
 mod outcomes;
+mod outlier;
 mod overrides;
 mod redirect;
 mod retry;
@@ -38,10 +43,15 @@ use crate::message::via::Via;
 
 pub use answer_rewrite::*;
 pub use answers::*;
+pub use balance::*;
 pub use breaker::*;
+pub use client_key::*;
 pub use conditions::*;
+pub use health::*;
 pub use matcher::*;
+pub use mirror::*;
 pub use outcomes::*;
+pub use outlier::*;
 pub use overrides::*;
 pub use redirect::*;
 pub use retry::*;

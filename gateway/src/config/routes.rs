@@ -5,6 +5,7 @@ mod fields;
 mod kept;
 mod loops;
 pub(super) mod matcher;
+mod mirror;
 mod overrides;
 mod redirect;
 mod replacement;
@@ -33,7 +34,7 @@ pub(super) use defaults::defaults;
 pub(super) use ties::{implied, literal};
 
 /// Keys of the contract that are to come.
-const LATER: [&str; 5] = ["hedge", "mirror", "cache", "compress", "cors"];
+const LATER: [&str; 4] = ["hedge", "cache", "compress", "cors"];
 
 static WORDS: Words = Words {
     about: "What happens to the requests that match: plugins, then an upstream or an answer. Two routes that can match \
@@ -116,6 +117,7 @@ static WORDS: Words = Words {
             "What is sent again where the upstream does not answer as it should. `false`: nothing, where `[defaults]` has it.",
         ),
         ("fallback", "What answers where the upstream does not."),
+        ("mirror", "Where copies of its requests go."),
     ],
     example: r#"
 [[routes]]
@@ -133,6 +135,7 @@ tags = { team = "shop" }
 retry = { attempts = 3, on = ["connect", "reset", 502, 503, 504], methods = ["GET", "HEAD"], backoff = "25ms", budget = 0.2, per_try = "5s" }
 errors = { 502 = { status = 503, headers = { retry-after = "5" }, body = '{"error":"{reason}"}' }, 5xx = { file = "sorry.html" } }
 fallback = { respond = { status = 200, body = '{"products":[]}' }, on = ["connect", 502, 503, 504, "breaker"] }
+mirror = { upstream = "idp", ratio = 0.1, max_body = "64KiB", max_concurrent = 100 }
 
 [[routes]]                        # Location and Set-Cookie of the answer as the client sees this gateway
 name = "files"
@@ -246,6 +249,7 @@ pub(super) fn route<'a>(
         let retry = defaults::retry(table, target.as_ref());
         let overrides = overrides::overrides(table);
         let (errors, fallback) = failures(table, names, &params, pages, target.as_ref());
+        let mirrors = mirror::mirrors(table, names, target.as_ref());
         table.later(&LATER);
         let (Some(name), Some(matcher), Some(_)) = (name, matcher, &target) else {
             chained.extend(chain);
@@ -264,6 +268,7 @@ pub(super) fn route<'a>(
             retry,
             errors,
             fallback,
+            mirrors,
             place: item.scope.show(item.node.at),
         })
     })

@@ -3,6 +3,7 @@
 //! Plugins do not run: what they change or answer is not known here, and the explanation says so.
 
 mod asked;
+mod copies;
 mod goes;
 mod shown;
 
@@ -24,6 +25,7 @@ use crate::route::{self, Decision, Moment, Router, Split, Subject, Unmet};
 use crate::server::tls;
 
 pub use asked::Asked;
+pub use copies::Copies;
 use goes::{ANY_ID, Request, text};
 pub use goes::{Goes, Refused, Share};
 

@@ -4,8 +4,9 @@
 use http::uri::PathAndQuery;
 
 use super::answer::Answer;
-use super::attempt::{Hop, Try, Undelivered, Way};
+use super::attempt::{Hop, Try, Undelivered, Way, host};
 use super::decode;
+use super::mirror;
 use super::passage::Passage;
 use super::retry;
 use crate::config::UpstreamId;
@@ -37,6 +38,15 @@ pub(super) async fn send(
             bodies,
         );
     }
+    // A tunnel has no copy.
+    let has_mirrors = !passage.route.mirrors.is_empty() && !hop.is_upgrade();
+    let body = match has_mirrors {
+        true => {
+            let exchange = &mut *passage.exchange;
+            mirror::copied(exchange, &view, host(exchange), body)
+        }
+        false => body,
+    };
     let way = Way {
         upstream: view.upstream(upstream),
         client: &view.client,

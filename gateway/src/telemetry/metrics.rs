@@ -4,7 +4,9 @@
 //! looked up when a snapshot is built, never per request.
 
 mod arms;
+mod endpoints;
 mod families;
+mod mirrors;
 mod plugin_series;
 mod shards;
 
@@ -25,6 +27,8 @@ use plugin_series::{Names, Series};
 use shards::{ByKind, Counter, Histogram};
 
 pub use arms::ArmMetrics;
+pub use endpoints::{EndpointMetrics, Observed};
+pub use mirrors::{MirrorMetrics, UnderWay};
 pub use plugin_series::Unfit;
 pub use shards::{Gauge, set_shard};
 
@@ -35,6 +39,7 @@ type ByName<T> = Mutex<BTreeMap<String, Arc<T>>>;
 pub struct Metrics {
     routes: ByName<RouteMetrics>,
     arms: arms::ByRoute,
+    mirrors: mirrors::ByRoute,
     plugins: ByName<PluginMetrics>,
     upstreams: ByName<UpstreamMetrics>,
     listeners: ByName<ListenerMetrics>,
@@ -86,8 +91,8 @@ pub struct PluginMetrics {
 /// What one upstream did.
 #[derive(Debug)]
 pub struct UpstreamMetrics {
-    requests: Counter,
-    failures: ByKind,
+    /// Requests and failures are theirs.
+    endpoints: endpoints::Endpoints,
     surplus: Counter,
     open: Gauge,
     pending: Gauge,
@@ -124,6 +129,7 @@ impl Metrics {
         Arc::new(Self {
             routes: Mutex::default(),
             arms: Mutex::default(),
+            mirrors: Mutex::default(),
             plugins: Mutex::default(),
             upstreams: Mutex::default(),
             listeners: Mutex::default(),
@@ -159,6 +165,13 @@ impl Metrics {
             .clone()
     }
 
+    /// The counts of a mirror of a route, by the upstream that copies go to.
+    pub fn mirror(&self, route: &str, upstream: &str) -> Arc<MirrorMetrics> {
+        let mut mirrors = self.mirrors.lock();
+        let counts = mirrors.entry((route.to_owned(), upstream.to_owned()));
+        counts.or_default().clone()
+    }
+
     /// The counts of a plugin.
     pub fn plugin(&self, name: &str) -> Arc<PluginMetrics> {
         named(&self.plugins, name, || PluginMetrics {
@@ -177,8 +190,7 @@ impl Metrics {
     /// The counts of an upstream.
     pub fn upstream(&self, name: &str) -> Arc<UpstreamMetrics> {
         named(&self.upstreams, name, || UpstreamMetrics {
-            requests: Counter::new(),
-            failures: ByKind::new(),
+            endpoints: endpoints::Endpoints::new(),
             surplus: Counter::new(),
             open: Gauge::new(),
             pending: Gauge::new(),
@@ -347,6 +359,16 @@ impl PluginMetrics {
 }
 
 impl UpstreamMetrics {
+    /// The counts of an endpoint.
+    pub fn endpoint(&self, name: String) -> Arc<EndpointMetrics> {
+        self.endpoints.add(name)
+    }
+
+    /// An endpoint is gone. What it counted stays in the sums of the upstream.
+    pub fn gone(&self, endpoint: &Arc<EndpointMetrics>) {
+        self.endpoints.remove(endpoint);
+    }
+
     /// A connection was opened.
     pub fn opened(&self) {
         self.open.add(1);
@@ -355,11 +377,6 @@ impl UpstreamMetrics {
     /// A connection was closed.
     pub fn closed(&self) {
         self.open.add(-1);
-    }
-
-    /// A request was answered.
-    pub fn request(&self) {
-        self.requests.add(1);
     }
 
     /// A kept connection had bytes that were not asked for.
@@ -399,9 +416,9 @@ impl UpstreamMetrics {
         self.breaker_is_open.store(open, Ordering::Relaxed);
     }
 
-    /// A request had no whole answer.
+    /// A request had no whole answer, and no endpoint.
     pub fn failure(&self, kind: ErrorKind) {
-        self.failures.add(kind.name());
+        self.endpoints.failure(kind);
     }
 }
 

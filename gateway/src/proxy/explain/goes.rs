@@ -8,6 +8,7 @@ use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::Serialize;
 
+use super::copies::{self, Copies};
 use crate::config::{self, Config, HostRewrite};
 use crate::error::Error;
 use crate::message::headers::Identity;
@@ -45,6 +46,8 @@ pub enum Goes {
         endpoints: Vec<String>,
         /// The head, a line each.
         request: Vec<String>,
+        /// Where copies of it go.
+        copies: Vec<Copies>,
     },
     /// The gateway answers.
     Answer {
@@ -164,6 +167,7 @@ impl Request {
         Goes::Upstream {
             upstream: name.to_string(),
             request: head.lines().map(str::to_owned).collect(),
+            copies: copies::of(config, route),
             endpoints,
         }
     }
