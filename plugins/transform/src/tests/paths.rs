@@ -13,13 +13,13 @@ fn path(config: Value, path: &str) -> String {
 #[test]
 fn the_path_is_set_and_what_fills_it_stays_one_segment() {
     let config = json!({ "path": { "set": "/v2/{path.id}" } });
-    let exchange = Exchange::get("/u/7?q=1").path_param("id", "a b?c&d#e;f");
+    let exchange = Exchange::get("/u/7?q=1").path_param("id", "a b?c&d#e");
     assert_eq!(
         sent(config.clone(), exchange).path_and_query(),
-        "/v2/a%20b%3Fc%26d%23e%3Bf?q=1"
+        "/v2/a%20b%3Fc%26d%23e?q=1"
     );
     let transform = transform(json!({ "request": config }));
-    for id in ["..", ".", "a/../b", "a/b", "a%2Fb", "a\\b", "a\0b"] {
+    for id in ["..", ".", "a/../b", "a/b", "a%2Fb", "a\\b", "a\0b", "a;b"] {
         let mut exchange = Exchange::get("/u/7").path_param("id", id);
         transform.on_request(&mut exchange).unwrap();
         assert_eq!(exchange.status(), Some(400), "{id}");
