@@ -76,7 +76,7 @@ fn settle(gateway: &Gateway) {
 }
 
 /// Waits for what tells nobody that it happened.
-fn until(what: &str, happened: impl Fn() -> bool) {
+fn until(what: &str, mut happened: impl FnMut() -> bool) {
     let began = Instant::now();
     while !happened() {
         assert!(began.elapsed() < PATIENCE, "never: {what}");

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::harness::http::{connect, read_answer};
 use crate::harness::recorder::Recorder;
-use crate::harness::{Gateway, Origin, get};
+use crate::harness::{Configuration, Gateway, Origin, get};
 use crate::streams::gone;
 
 use super::{count, mirrored, settle, until};
@@ -176,4 +176,49 @@ fn an_answer_without_an_end_is_left_and_one_that_takes_too_long_too() {
     let of_upstream =
         "gateway_upstream_failures_total{upstream=\"shadow\",kind=\"upstream_timeout\"}";
     assert_eq!(gateway.metric(of_upstream), 1.0);
+}
+
+#[test]
+fn a_request_that_is_sent_again_is_copied_once_and_a_copy_is_not_sent_again() {
+    let times = std::sync::atomic::AtomicU32::new(0);
+    let origin = Origin::answering(move |_, _| {
+        let first = times.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
+        let status = if first { "503 Busy" } else { "200 OK" };
+        format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").into_bytes()
+    });
+    let shadow =
+        Origin::answering(|_, _| b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n".to_vec());
+    let retry = "retry = { attempts = 3, backoff = '1ms', budget = false }";
+    let gateway = Gateway::start(&mirrored(origin.address, shadow.address, "", retry));
+    assert_eq!(get(gateway.listener("public"), "/a", &[]).status, 200);
+    settle(&gateway);
+    assert_eq!((origin.seen().len(), shadow.seen().len()), (2, 1));
+}
+
+#[test]
+fn a_breaker_of_the_shadow_holds_copies_back_and_no_request() {
+    let (origin, _) = ledger();
+    let breaker =
+        "breaker = { failure_ratio = 0.5, min_requests = 2, window = '60s', open_for = '10m' }";
+    let config = Configuration::new()
+        .upstream("origin", origin.address)
+        .upstream_with("shadow", gone(), breaker)
+        .route(
+            "all",
+            "/**",
+            "upstream = 'origin'\nmirror = { upstream = 'shadow' }",
+        );
+    let gateway = Gateway::start(&config);
+    let mut client = connect(gateway.listener("public"));
+    let held_back = || count(&gateway, "dropped_total", ",reason=\"breaker\"");
+    until("the breaker holds copies back", || {
+        client
+            .write_all(b"GET /a HTTP/1.1\r\nhost: a\r\n\r\n")
+            .unwrap();
+        assert_eq!(read_answer(&mut client).status, 200);
+        held_back() > 0
+    });
+    settle(&gateway);
+    let sent = count(&gateway, "sent_total", "");
+    assert_eq!(sent, count(&gateway, "failed_total", ",kind=\"connect\""));
 }

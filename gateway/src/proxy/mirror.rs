@@ -17,13 +17,13 @@ use crate::message::body::{BodyCopy, BodyFault, Outgoing, Uncopied};
 use crate::message::depth::TooDeep;
 use crate::message::error::ErrorKind;
 use crate::telemetry::metrics::UnderWay;
-use crate::upstream::{self, Message, ResponseBody, SendError, Times, Tried, Upstream};
+use crate::upstream::{self, Message, Picked, ResponseBody, SendError, Times, Tried, Upstream};
 
 /// How much of an answer is read, in bytes, so that its connection can be kept; that of a longer one is closed.
 const READ: usize = 1 << 20;
 
-/// Has the mirrors of the route send copies of a request that leaves with this Host, or the endpoint's own, and this body: soon where that is held, else when
-/// all of it has passed. The body as it goes on.
+/// Has the mirrors of the route send copies of a request that leaves with this body, and this Host or else that of the
+/// endpoint: soon where the body is held, else when all of it has passed. The body as it goes on.
 pub(super) fn copied(
     exchange: &Parts,
     view: &View,
@@ -94,9 +94,13 @@ impl Copy {
             Ok(body) => body,
             Err(why) => return dropped(route, mirror, upstream, why.into()),
         };
+        let picked = match self.pick() {
+            Ok(picked) => picked,
+            Err(why) => return dropped(route, mirror, upstream, why),
+        };
         mirror.metrics.sent();
         let patience = self.patience();
-        let Failed { kind, why } = match timeout(patience, self.exchange(body)).await {
+        let Failed { kind, why } = match timeout(patience, self.exchange(picked, body)).await {
             Ok(Ok(())) => return,
             Ok(Err(failed)) => failed,
             Err(_) => {
@@ -120,19 +124,27 @@ impl Copy {
         self.route.config.timeout.unwrap_or(waits)
     }
 
-    async fn exchange(&self, body: Outgoing) -> Result<(), Failed> {
+    /// Where it goes, and what tells a gateway there how deep it stands.
+    fn pick(&self) -> Result<(Picked, Option<HeaderValue>), Dropped> {
         let upstream = &*self.upstream;
-        let pass = upstream.admit();
-        let pass = pass.map_err(|held| Failed::new(ErrorKind::BreakerOpen, &held.to_string()))?;
+        let pass = upstream.admit().map_err(|_held| Dropped::HeldBack)?;
         let tried = Tried::default();
         let picked = upstream.pick(&self.client, None, &tried);
-        let picked = picked.ok_or_else(|| upstream.refuse(&tried))?;
+        let picked = picked.ok_or_else(|| {
+            let _counted = upstream.refuse(&tried);
+            Dropped::Nowhere
+        })?;
         let picked = picked.with(pass);
         let mark = upstream.mark(&picked, self.depth);
-        let mark = mark.map_err(|TooDeep| {
-            let why = "the request came through too many gateways to be sent to another";
-            Failed::new(ErrorKind::Loop, why)
-        })?;
+        let mark = mark.map_err(|TooDeep| Dropped::TooDeep)?;
+        Ok((picked, mark))
+    }
+
+    async fn exchange(
+        &self,
+        (picked, mark): (Picked, Option<HeaderValue>),
+        body: Outgoing,
+    ) -> Result<(), Failed> {
         let message = Message {
             host: self.host.as_ref(),
             mark: mark.as_ref(),
@@ -145,7 +157,7 @@ impl Copy {
             patience: None,
             own: None,
         };
-        let sent = upstream::send(&self.client, upstream, picked, times, message, body);
+        let sent = upstream::send(&self.client, &self.upstream, picked, times, message, body);
         let (_head, answer) = sent.await?;
         Ok(discard(answer).await?)
     }
@@ -169,13 +181,6 @@ struct Failed {
     why: String,
 }
 
-impl Failed {
-    fn new(kind: ErrorKind, why: &str) -> Self {
-        let why = why.to_owned();
-        Self { kind, why }
-    }
-}
-
 impl From<SendError> for Failed {
     fn from(error: SendError) -> Self {
         let (kind, why) = (error.kind, error.why);
@@ -196,6 +201,9 @@ enum Dropped {
     TooMany,
     TooLarge,
     Incomplete,
+    HeldBack,
+    Nowhere,
+    TooDeep,
 }
 
 impl From<Uncopied> for Dropped {
@@ -217,6 +225,15 @@ fn dropped(route: &Route, mirror: &Mirror, upstream: &Upstream, why: Dropped) {
         Dropped::TooLarge => ("too_large", Some("its body is larger than `max_body`")),
         // The client left, or the upstream did not read on.
         Dropped::Incomplete => ("incomplete", None),
+        Dropped::HeldBack => (
+            "breaker",
+            Some("the breaker of the upstream lets nothing out"),
+        ),
+        Dropped::Nowhere => (
+            "no_endpoint",
+            Some("the upstream has no endpoint that may be asked"),
+        ),
+        Dropped::TooDeep => ("loop", Some("it came through too many gateways already")),
     };
     mirror.metrics.dropped(reason);
     if let Some(remedy) = remedy
