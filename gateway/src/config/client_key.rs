@@ -25,6 +25,15 @@ pub(super) fn read<T>(
     };
     match text.split_once(':') {
         None if text == "client_address" => Some(of_client(ClientKey::ClientAddress)),
+        None if sources
+            .iter()
+            .any(|source| source.strip_suffix(":NAME") == Some(text)) =>
+        {
+            fault(Reason::repeating(
+                "a name is missing; write `{}:NAME`",
+                [&text],
+            ))
+        }
         Some(("cookie" | "header" | "query", "")) => fault(Reason::repeating(
             "a name is missing; write for example \"{}uid\"",
             [&text],
