@@ -4,7 +4,10 @@
 //! outlives a reload stands in the [`Registry`].
 
 mod body;
+mod breaker;
+mod budget;
 mod checks;
+mod ended;
 mod endpoint;
 mod error;
 mod failures;
@@ -32,8 +35,10 @@ mod tests;
 mod timer;
 mod times;
 mod tunnel;
+mod window;
 
 pub use body::ResponseBody;
+pub use breaker::{BreakerState, Held, Pass};
 pub use checks::Checks;
 pub use endpoint::{Endpoint, Picked};
 pub use error::SendError;

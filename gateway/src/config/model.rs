@@ -5,12 +5,16 @@
 
 mod answer_rewrite;
 mod answers;
+mod breaker;
 mod conditions;
 mod health;
 mod matcher;
+mod mirror;
+mod outcomes;
 mod outlier;
 mod overrides;
 mod redirect;
+mod retry;
 mod routes;
 mod split;
 mod upstream;
@@ -37,12 +41,16 @@ use crate::message::via::Via;
 
 pub use answer_rewrite::*;
 pub use answers::*;
+pub use breaker::*;
 pub use conditions::*;
 pub use health::*;
 pub use matcher::*;
+pub use mirror::*;
+pub use outcomes::*;
 pub use outlier::*;
 pub use overrides::*;
 pub use redirect::*;
+pub use retry::*;
 pub use routes::*;
 pub use upstream::*;
 

@@ -9,7 +9,10 @@ use std::time::Instant;
 use http::HeaderValue;
 use parking_lot::Mutex;
 
+use super::breaker::Pass;
+use super::budget::Budget;
 use super::failures::{Failures, Judge};
+use super::outcome::Outcome;
 use super::places::Places;
 use super::slots::Slot;
 use super::standing::{Obstacle, Standing};
@@ -31,6 +34,8 @@ pub(super) struct State {
     pub(super) turn: Slot,
     /// Its counters.
     pub(super) metrics: Arc<UpstreamMetrics>,
+    /// What of its requests may go out again.
+    pub(super) budget: Budget,
     /// By what its endpoints are ejected.
     pub(super) judge: Judge,
     /// The endpoints in force, each once.
@@ -135,13 +140,38 @@ pub struct Picked {
     endpoint: Arc<Endpoint>,
     /// Whether it is a gateway of the fleet.
     pub(super) gateway: bool,
+    /// What the breaker of its upstream let it out by.
+    pass: Option<Arc<Pass>>,
 }
 
 impl Picked {
     pub(super) fn new(endpoint: &Arc<Endpoint>, gateway: bool) -> Self {
         endpoint.in_flight.add(1);
         let endpoint = endpoint.clone();
-        Self { endpoint, gateway }
+        Self {
+            endpoint,
+            gateway,
+            pass: None,
+        }
+    }
+
+    /// The same, let out by a breaker.
+    pub fn with(mut self, pass: Option<Arc<Pass>>) -> Self {
+        self.pass = pass;
+        self
+    }
+
+    /// What the breaker of its upstream let it out by.
+    pub(super) fn pass(&self) -> Option<&Arc<Pass>> {
+        self.pass.as_ref()
+    }
+
+    /// The attempt ended so.
+    pub(super) fn ended(&self, outcome: Outcome) {
+        self.endpoint.ended(outcome);
+        if let Some(pass) = &self.pass {
+            pass.ended(outcome);
+        }
     }
 
     /// The endpoint, for what outlives the request.

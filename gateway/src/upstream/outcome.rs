@@ -1,10 +1,7 @@
-//! How an attempt at an endpoint ended, and who learns of it.
-
-use std::time::Duration;
+//! How an attempt at an endpoint ended.
 
 use http::StatusCode;
 
-use super::endpoint::Endpoint;
 use crate::message::error::{ErrorKind, Side};
 
 /// How an attempt at an endpoint ended, or the answer that it gave.
@@ -16,60 +13,7 @@ pub(super) enum Outcome {
     Failed(ErrorKind),
 }
 
-impl Endpoint {
-    /// An attempt at it ended so.
-    #[inline]
-    pub(super) fn ended(&self, outcome: Outcome) {
-        match outcome {
-            Outcome::Answered(status) => {
-                self.counts.answered(status);
-                if self.of.judge.counts() {
-                    match status.is_server_error() {
-                        true => self.failed(&self.failures.requests, status.as_str()),
-                        false => self.failures.requests.end(),
-                    }
-                }
-            }
-            Outcome::Failed(kind) if is_its_own(kind) => {
-                self.counts.failure(kind);
-                match kind {
-                    ErrorKind::Connect
-                    | ErrorKind::ConnectTimeout
-                    | ErrorKind::BadGateway
-                    | ErrorKind::UpstreamTimeout => {
-                        self.failed(&self.failures.requests, kind.name())
-                    }
-                    ErrorKind::ResponseBroken => self.failed(&self.failures.bodies, kind.name()),
-                    // That the gateway's own limits end it does not say whose fault it is.
-                    _ => {}
-                }
-            }
-            Outcome::Failed(_) => {}
-        }
-    }
-
-    /// The head of an answer took so long.
-    #[inline]
-    pub(super) fn took(&self, latency: Duration) {
-        self.counts.took(latency);
-    }
-
-    /// The exchange was over before it answered a request that it had whole.
-    #[cold]
-    pub(super) fn was_late(&self) {
-        self.failed(&self.failures.requests, ErrorKind::Deadline.name());
-    }
-
-    /// An answer of it came whole.
-    #[inline]
-    pub(super) fn finished(&self) {
-        if self.of.judge.counts() {
-            self.failures.bodies.end();
-        }
-    }
-}
-
 /// Whether a failure says something about an endpoint.
-fn is_its_own(kind: ErrorKind) -> bool {
+pub(super) fn is_its_own(kind: ErrorKind) -> bool {
     !matches!(kind.side(), Side::Client | Side::Plugin)
 }

@@ -56,6 +56,7 @@ async fn ask(upstream: &Upstream, endpoint: &Endpoint, health: &Health) -> Resul
     let times = Times {
         now,
         deadline: now.checked_add(health.timeout),
+        patience: None,
         own: None,
     };
     let io = connect(upstream, &target, times).await;

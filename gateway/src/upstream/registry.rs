@@ -8,6 +8,8 @@ use http::HeaderValue;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::breaker::Breaker;
+use super::budget::Budget;
 use super::endpoint::{Endpoint, State};
 use super::failures::Judge;
 use super::fleet::Fleet;
@@ -36,6 +38,21 @@ pub struct Registry {
 struct Known {
     state: Arc<State>,
     endpoints: Mutex<HashMap<Target, Weak<Endpoint>>>,
+    breaker: Mutex<Option<Arc<Breaker>>>,
+}
+
+impl Known {
+    /// The breaker of a configuration: the one that is there, if it is configured alike.
+    fn breaker(&self, config: &config::Upstream) -> Option<Arc<Breaker>> {
+        let mut known = self.breaker.lock();
+        let wanted = config.breaker;
+        if known.as_ref().map(|known| known.config) != wanted {
+            let (name, metrics) = (&config.name, &self.state.metrics);
+            let new = |config| Arc::new(Breaker::new(name.clone(), config, metrics.clone()));
+            *known = wanted.map(new);
+        }
+        known.clone()
+    }
 }
 
 impl Registry {
@@ -58,8 +75,10 @@ impl Registry {
                     metrics: metrics.clone(),
                     judge: Judge::new(self.notice.clone()),
                     siblings: Mutex::default(),
+                    budget: Budget::new(),
                 }),
                 endpoints: Mutex::default(),
+                breaker: Mutex::default(),
             });
         known.state.places.limit(most);
         known.state.judge.follow(config.outlier);
@@ -89,6 +108,7 @@ impl Registry {
             name: config.name.clone(),
             members: Members::new(members.collect()),
             marks: fleet.marks.clone(),
+            breaker: known.breaker(config),
             state: known.state.clone(),
             metrics,
             config: config.clone(),

@@ -173,6 +173,11 @@ impl Endpoints {
         made
     }
 
+    /// A request was not answered, of an endpoint that is not known.
+    pub(super) fn failure(&self, kind: ErrorKind) {
+        self.0.lock().failures.add(kind.name());
+    }
+
     /// One is gone. What it counted stays in the sums.
     pub(super) fn remove(&self, endpoint: &Arc<EndpointMetrics>) {
         let mut counts = self.0.lock();

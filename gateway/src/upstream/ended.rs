@@ -1,0 +1,64 @@
+//! What an endpoint's attempts came to: counted, and held against it where it failed.
+
+use std::time::Duration;
+
+use super::endpoint::Endpoint;
+use super::outcome::{Outcome, is_its_own};
+use crate::message::error::ErrorKind;
+
+impl Endpoint {
+    /// An attempt at it ended so, or was answered.
+    #[inline]
+    pub(super) fn ended(&self, outcome: Outcome) {
+        match outcome {
+            Outcome::Answered(status) => {
+                self.counts.answered(status);
+                if self.of.judge.counts() {
+                    match status.is_server_error() {
+                        true => self.failed(&self.failures.requests, status.as_str()),
+                        false => self.failures.requests.end(),
+                    }
+                }
+            }
+            Outcome::Failed(kind) if is_its_own(kind) => {
+                self.counts.failure(kind);
+                match kind {
+                    ErrorKind::Connect
+                    | ErrorKind::ConnectTimeout
+                    | ErrorKind::BadGateway
+                    | ErrorKind::UpstreamTimeout => {
+                        self.failed(&self.failures.requests, kind.name());
+                    }
+                    ErrorKind::ResponseBroken => self.failed(&self.failures.bodies, kind.name()),
+                    // Whose fault the gateway's own limits are nobody knows here.
+                    _ => {}
+                }
+            }
+            Outcome::Failed(_) => {}
+        }
+    }
+
+    /// A limit of the route ended an attempt at it, which may have had the request `whole`: a client may have been slow
+    /// with it.
+    #[cold]
+    pub(super) fn cut_off(&self, kind: ErrorKind, whole: bool) {
+        self.counts.failure(kind);
+        if whole {
+            self.failed(&self.failures.requests, kind.name());
+        }
+    }
+
+    /// The head of an answer took so long.
+    #[inline]
+    pub(super) fn took(&self, latency: Duration) {
+        self.counts.took(latency);
+    }
+
+    /// An answer of it came whole.
+    #[inline]
+    pub(super) fn finished(&self) {
+        if self.of.judge.counts() {
+            self.failures.bodies.end();
+        }
+    }
+}
