@@ -3,6 +3,7 @@
 //! Nothing here knows of exchanges, plugins or workers: a [`Client`] belongs to a thread, whichever it is, and what
 //! outlives a reload stands in the [`Registry`].
 
+mod asked;
 mod body;
 mod breaker;
 mod budget;
@@ -16,7 +17,9 @@ mod fleet;
 mod group;
 mod h1;
 mod h2;
+mod hash;
 mod listed;
+mod member;
 mod members;
 mod outcome;
 mod outlier;
@@ -28,15 +31,19 @@ mod registry;
 mod replay;
 mod send;
 mod slots;
+mod spread;
 mod standing;
+mod sticky;
 mod tally;
 #[cfg(test)]
 mod tests;
 mod timer;
 mod times;
 mod tunnel;
+mod turn;
 mod window;
 
+pub use asked::Asked;
 pub use body::ResponseBody;
 pub use breaker::{BreakerState, Held, Pass};
 pub use checks::Checks;

@@ -5,7 +5,9 @@
 
 mod answer_rewrite;
 mod answers;
+mod balance;
 mod breaker;
+mod client_key;
 mod conditions;
 mod health;
 mod matcher;
@@ -41,7 +43,9 @@ use crate::message::via::Via;
 
 pub use answer_rewrite::*;
 pub use answers::*;
+pub use balance::*;
 pub use breaker::*;
+pub use client_key::*;
 pub use conditions::*;
 pub use health::*;
 pub use matcher::*;

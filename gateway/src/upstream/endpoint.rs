@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use super::breaker::Pass;
 use super::budget::Budget;
 use super::failures::{Failures, Judge};
+use super::hash;
 use super::outcome::Outcome;
 use super::places::Places;
 use super::slots::Slot;
@@ -61,6 +62,8 @@ pub struct Endpoint {
     pub in_flight: Gauge,
     /// Whether it takes requests.
     pub standing: Standing,
+    /// What stands for it in hashes and cookies: the same in every gateway, and after every restart.
+    pub(super) token: u64,
     /// What it has in common with the other endpoints of its upstream.
     pub(super) of: Arc<State>,
     /// Its counters.
@@ -80,6 +83,7 @@ impl Endpoint {
     pub(super) fn new(target: Target, authority: HeaderValue, slot: Slot, of: Arc<State>) -> Self {
         Self {
             counts: of.metrics.endpoint(target.to_string()),
+            token: hash::of(target.to_string().as_bytes()),
             target,
             authority,
             in_flight: Gauge::new(),
