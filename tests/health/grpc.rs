@@ -115,7 +115,7 @@ fn a_check_of_grpc_asks_a_service_whether_it_serves() {
         (Some(&b"\0"[..]), "0", "no one message"),
     ] {
         server.says(message, status);
-        until(&gateway, why, &is_out);
+        until(&gateway, why, is_out);
         gateway.wait_for_all(&["the endpoint is unhealthy", why]);
         server.says(SERVING, "0");
         until(&gateway, "it serves again", || !is_out());

@@ -416,7 +416,7 @@ impl UpstreamMetrics {
         self.breaker_is_open.store(open, Ordering::Relaxed);
     }
 
-    /// A request had no whole answer, of whatever endpoint.
+    /// A request had no whole answer, and no endpoint.
     pub fn failure(&self, kind: ErrorKind) {
         self.endpoints.failure(kind);
     }

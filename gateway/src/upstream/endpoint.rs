@@ -13,7 +13,6 @@ use super::breaker::Pass;
 use super::budget::Budget;
 use super::failures::{Failures, Judge};
 use super::hash;
-use super::outcome::Outcome;
 use super::places::Places;
 use super::slots::Slot;
 use super::standing::{Obstacle, Standing};
@@ -82,8 +81,8 @@ pub struct Endpoint {
 impl Endpoint {
     pub(super) fn new(target: Target, authority: HeaderValue, slot: Slot, of: Arc<State>) -> Self {
         Self {
-            counts: of.metrics.endpoint(target.to_string()),
             token: hash::of(target.to_string().as_bytes()),
+            counts: of.metrics.endpoint(target.to_string()),
             target,
             authority,
             in_flight: Gauge::new(),
@@ -168,14 +167,6 @@ impl Picked {
     /// What the breaker of its upstream let it out by.
     pub(super) fn pass(&self) -> Option<&Arc<Pass>> {
         self.pass.as_ref()
-    }
-
-    /// The attempt ended so.
-    pub(super) fn ended(&self, outcome: Outcome) {
-        self.endpoint.ended(outcome);
-        if let Some(pass) = &self.pass {
-            pass.ended(outcome);
-        }
     }
 
     /// The endpoint, for what outlives the request.

@@ -10,11 +10,11 @@ use super::spread::Spread;
 #[derive(Debug)]
 pub struct Members {
     all: Vec<Member>,
+    _listed: Listed,
     /// Those that are no backups.
     pub(super) first: Spread,
     /// Those that are.
     pub(super) backups: Spread,
-    _listed: Listed,
 }
 
 impl Members {
@@ -23,9 +23,9 @@ impl Members {
         let (backups, first) = members.iter().cloned().partition(|member| member.backup);
         Self {
             all: members,
+            _listed: listed,
             first: Spread::new(first),
             backups: Spread::new(backups),
-            _listed: listed,
         }
     }
 

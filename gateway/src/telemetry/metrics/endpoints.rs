@@ -166,16 +166,16 @@ impl Endpoints {
         sums.into_iter().collect()
     }
 
+    /// A request went to none of them.
+    pub(super) fn failure(&self, kind: ErrorKind) {
+        self.0.lock().failures.add(kind.name());
+    }
+
     /// The counts of one more.
     pub(super) fn add(&self, name: String) -> Arc<EndpointMetrics> {
         let made = Arc::new(EndpointMetrics::new(name));
         self.0.lock().present.push(made.clone());
         made
-    }
-
-    /// A request was not answered, of an endpoint that is not known.
-    pub(super) fn failure(&self, kind: ErrorKind) {
-        self.0.lock().failures.add(kind.name());
     }
 
     /// One is gone. What it counted stays in the sums.

@@ -1,13 +1,13 @@
-//! What an endpoint's attempts came to: counted, and held against it where it failed.
+//! Who learns how an attempt at an endpoint ended: its counters, what ejects it, and the breaker of its upstream.
 
 use std::time::Duration;
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, Picked};
 use super::outcome::{Outcome, is_its_own};
 use crate::message::error::ErrorKind;
 
 impl Endpoint {
-    /// An attempt at it ended so, or was answered.
+    /// An attempt at it ended so.
     #[inline]
     pub(super) fn ended(&self, outcome: Outcome) {
         match outcome {
@@ -27,10 +27,10 @@ impl Endpoint {
                     | ErrorKind::ConnectTimeout
                     | ErrorKind::BadGateway
                     | ErrorKind::UpstreamTimeout => {
-                        self.failed(&self.failures.requests, kind.name());
+                        self.failed(&self.failures.requests, kind.name())
                     }
                     ErrorKind::ResponseBroken => self.failed(&self.failures.bodies, kind.name()),
-                    // Whose fault the gateway's own limits are nobody knows here.
+                    // That the gateway's own limits end it does not say whose fault it is.
                     _ => {}
                 }
             }
@@ -59,6 +59,16 @@ impl Endpoint {
     pub(super) fn finished(&self) {
         if self.of.judge.counts() {
             self.failures.bodies.end();
+        }
+    }
+}
+
+impl Picked {
+    /// The attempt ended so.
+    pub(super) fn ended(&self, outcome: Outcome) {
+        self.endpoint().ended(outcome);
+        if let Some(pass) = self.pass() {
+            pass.ended(outcome);
         }
     }
 }
