@@ -38,16 +38,20 @@ impl Endpoint {
         }
     }
 
+    /// A limit of the route ended an attempt at it, which may have had the request `whole`: a client may have been slow
+    /// with it.
+    #[cold]
+    pub(super) fn cut_off(&self, kind: ErrorKind, whole: bool) {
+        self.counts.failure(kind);
+        if whole {
+            self.failed(&self.failures.requests, kind.name());
+        }
+    }
+
     /// The head of an answer took so long.
     #[inline]
     pub(super) fn took(&self, latency: Duration) {
         self.counts.took(latency);
-    }
-
-    /// The exchange was over before it answered a request that it had whole.
-    #[cold]
-    pub(super) fn was_late(&self) {
-        self.failed(&self.failures.requests, ErrorKind::Deadline.name());
     }
 
     /// An answer of it came whole.

@@ -63,18 +63,19 @@ pub async fn send(
         }
     };
     let outcome = match &sent {
-        Ok((head, _)) => {
-            endpoint.took(clock::now().saturating_duration_since(times.now));
-            Outcome::Answered(head.status)
-        }
-        Err(error) => {
-            if error.kind == ErrorKind::Deadline && error.sent && is_whole {
-                endpoint.was_late();
-            }
-            Outcome::Failed(error.kind)
-        }
+        Ok((head, _)) => Outcome::Answered(head.status),
+        Err(error) => Outcome::Failed(error.kind),
     };
-    endpoint.ended(outcome);
+    match &sent {
+        Ok(_) => {
+            endpoint.ended(outcome);
+            endpoint.took(clock::now().saturating_duration_since(times.now));
+        }
+        Err(error) if times.cut_off(error.kind) => {
+            endpoint.cut_off(error.kind, is_whole && error.sent);
+        }
+        Err(_) => endpoint.ended(outcome),
+    }
     if let Some(pass) = pass {
         pass.ended(outcome);
     }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::config::{RouteTimeouts, Upstream};
+use crate::message::error::ErrorKind;
 
 /// When things happen.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +19,12 @@ pub struct Times<'a> {
 }
 
 impl Times<'_> {
+    /// Whether a failure of this kind is what a limit of the route makes of an attempt, whatever the endpoint did.
+    pub(super) fn cut_off(&self, kind: ErrorKind) -> bool {
+        let is_over = || self.patience.is_some_and(|over| over <= Instant::now());
+        kind == ErrorKind::Deadline || kind == ErrorKind::UpstreamTimeout && is_over()
+    }
+
     /// How long a request waits for a connection.
     pub(super) fn connect(&self, upstream: &Upstream) -> Duration {
         let own = self.own.and_then(|own| own.connect);
