@@ -17,6 +17,7 @@ mod compile_cache;
 mod description;
 mod examined;
 mod expand;
+mod expressions;
 mod fault;
 mod fill;
 mod item;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value as Json;
 
 use super::description::Description;
+use super::expressions::Expressions;
 use super::fault::{Errors, Fault, Spot};
 use super::unset::{StandIn, StandIns};
 use crate::file::{self, Unreadable};
@@ -29,6 +30,7 @@ pub(super) struct Scope {
     used: RefCell<HashSet<(String, String)>>,
     /// What values are shown as that were read as something which is no secret, by their keys.
     read_as: RefCell<HashMap<Location, Vec<(String, Json)>>>,
+    pub(super) expressions: Expressions,
     /// What stands for values that are not set, if they need not be.
     stand_ins: Option<RefCell<StandIns>>,
     /// Where the readers describe themselves instead of reading.
