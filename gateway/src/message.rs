@@ -15,6 +15,7 @@ pub mod names;
 pub mod path;
 pub mod phase;
 pub mod query;
+pub mod target;
 pub mod text;
 pub mod upgrade;
 pub mod version;

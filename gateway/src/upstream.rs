@@ -4,12 +4,17 @@
 //! outlives a reload stands in the [`Registry`].
 
 mod body;
+mod breaker;
+mod budget;
 mod endpoint;
 mod error;
 mod fetch;
 mod fleet;
+mod group;
 mod h1;
 mod h2;
+mod members;
+mod outcome;
 mod pick;
 mod places;
 mod pool;
@@ -17,25 +22,31 @@ mod registry;
 mod replay;
 mod send;
 mod slots;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod timer;
 mod times;
 mod tunnel;
+mod window;
 
 pub use body::ResponseBody;
-pub use endpoint::{Endpoint, Picked, Upstream};
+pub use breaker::{BreakerState, Held, Pass};
+pub use endpoint::{Endpoint, Picked};
 pub use error::SendError;
 pub use fetch::{FetchError, SubRequest, fetch};
 pub use fleet::Fleet;
+pub use group::Upstream;
 pub use h1::Message;
 #[cfg(any(test, feature = "fuzzing"))]
 pub use h1::properties;
+pub use members::{Member, Members};
 pub use pick::Tried;
 pub use places::Open;
 pub use pool::Client;
 pub use registry::Registry;
 pub use replay::Replayable;
 pub use send::send;
+pub use standing::{Obstacle, Reason, Standing};
 pub use times::Times;
 pub use tunnel::Tunnel;

@@ -5,11 +5,15 @@
 
 mod answer_rewrite;
 mod answers;
+mod breaker;
 mod conditions;
 mod matcher;
+mod mirror;
 mod networks;
+mod outcomes;
 mod overrides;
 mod redirect;
+mod retry;
 mod routes;
 mod split;
 mod upstream;
@@ -36,13 +40,17 @@ use crate::message::via::Via;
 
 pub use answer_rewrite::*;
 pub use answers::*;
+pub use breaker::*;
 pub use conditions::*;
 pub use matcher::*;
+pub use mirror::*;
 pub use networks::Networks;
+pub use outcomes::*;
 pub use overrides::*;
 pub use redirect::*;
+pub use retry::*;
 pub use routes::*;
-pub use upstream::UpstreamId;
+pub use upstream::*;
 
 /// One whole configuration.
 #[derive(Debug, Clone)]
@@ -374,50 +382,4 @@ impl HeaderPatterns {
             }
         }
     }
-}
-
-/// The protocol of an upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Protocol {
-    /// HTTP/1.1.
-    #[default]
-    H1,
-    /// HTTP/2 with prior knowledge, or by ALPN over TLS.
-    H2,
-}
-
-/// `[upstreams.NAME]`. HTTP/1.1 over TCP in this version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upstream {
-    /// Its name.
-    pub name: Arc<str>,
-    /// What is spoken to it.
-    pub protocol: Protocol,
-    /// Whether its endpoints are gateways of the fleet.
-    pub gateway: bool,
-    /// At least one, in round robin.
-    pub endpoints: Vec<SocketAddr>,
-    /// Connecting (1 s).
-    pub connect_timeout: Duration,
-    /// From the request sent to the head of the response (15 s).
-    pub first_byte_timeout: Duration,
-    /// Between two pieces of the response body (60 s).
-    pub idle_timeout: Duration,
-    /// The keep-alive pool.
-    pub pool: Pool,
-    /// Requests that may wait for a connection of a full pool (1,024).
-    pub max_pending: usize,
-    /// Whether it reads the body of every request to its end, whatever the method (false).
-    pub reads_bodies: bool,
-}
-
-/// `upstreams.NAME.pool`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pool {
-    /// Idle connections a worker keeps per endpoint (64).
-    pub idle_per_worker: usize,
-    /// How long one may idle (60 s).
-    pub idle_timeout: Duration,
-    /// Open connections over all workers (1,024); beyond it requests wait.
-    pub max_connections: usize,
 }

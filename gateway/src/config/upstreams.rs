@@ -1,5 +1,7 @@
 //! `[upstreams.NAME]`.
 
+mod breaker;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -8,11 +10,12 @@ use serde_json::Value as Json;
 
 use super::description::Words;
 use super::item::{Form, Item};
-use super::model::{Pool, Protocol, Server, Upstream};
+use super::model::{Endpoint, Pool, Protocol, Server, Upstream};
 use super::reason::Reason;
 use super::sections::Sections;
 use super::table::{self, Default, Table};
 use super::tree::Value;
+use crate::message::target::Target;
 
 /// Keys of the contract that are to come.
 const LATER: [&str; 6] = [
@@ -22,15 +25,6 @@ const LATER: [&str; 6] = [
     "slow_start",
     "health",
     "outlier",
-];
-
-/// The same, of `breaker`.
-const LATER_OF_BREAKER: [&str; 5] = [
-    "max_requests",
-    "failure_ratio",
-    "window",
-    "min_requests",
-    "open_for",
 ];
 
 /// Keys of the contract that are to come, and that say where endpoints are.
@@ -57,7 +51,7 @@ static WORDS: Words = Words {
         ),
         (
             "breaker",
-            "What the gateway holds back from endpoints that have too much to do.",
+            "What the gateway holds back from an upstream that has too much to do, or fails.",
         ),
         (
             "reads_bodies",
@@ -72,7 +66,7 @@ gateway = false
 balance = "round_robin"
 timeouts = { connect = "1s", first_byte = "15s", idle = "60s" }
 pool = { idle_per_worker = 64, idle_timeout = "60s", max_connections = 1024 }
-breaker = { max_pending = 1024 }
+breaker = { max_pending = 1024, max_requests = 1024, failure_ratio = 0.5, window = "10s", min_requests = 20, open_for = "5s", slow = "2s" }
 reads_bodies = true
 
 [upstreams.idp]
@@ -121,7 +115,7 @@ pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstre
             )
         });
         let pool = table.sub("pool", pool);
-        let max_pending = table.sub("breaker", breaker);
+        let (max_pending, breaker) = table.sub("breaker", breaker::breaker);
         let reads_bodies = table.or("reads_bodies", Default::Bool(false), |item| item.bool());
         table.later(&LATER);
         Some(Upstream {
@@ -134,6 +128,7 @@ pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstre
             idle_timeout,
             pool,
             max_pending,
+            breaker,
             reads_bodies,
         })
     })
@@ -190,23 +185,7 @@ fn pool(table: &mut Table<'_>) -> Pool {
     }
 }
 
-static BREAKER: Words = Words {
-    about: "What the gateway holds back from an upstream.",
-    keys: &[(
-        "max_pending",
-        "Requests, over all workers, that may wait for one of `pool.max_connections`. One beyond gets 503 at once. `0`: none waits.",
-    )],
-    example: "",
-};
-
-fn breaker(table: &mut Table<'_>) -> usize {
-    table.words(&BREAKER);
-    let max_pending = table.or("max_pending", Default::Integer(1024), |item| item.count(0));
-    table.later(&LATER_OF_BREAKER);
-    max_pending
-}
-
-fn endpoints(item: &Item<'_>) -> Option<Vec<SocketAddr>> {
+fn endpoints(item: &Item<'_>) -> Option<Vec<Endpoint>> {
     let items = item.items("a list such as [\"127.0.0.1:8080\"]")?;
     if items.is_empty() {
         item.fault("is empty; an upstream needs at least one endpoint, such as \"127.0.0.1:8080\"");
@@ -214,10 +193,10 @@ fn endpoints(item: &Item<'_>) -> Option<Vec<SocketAddr>> {
     Some(items.iter().filter_map(endpoint).collect())
 }
 
-fn endpoint(item: &Item<'_>) -> Option<SocketAddr> {
+fn endpoint(item: &Item<'_>) -> Option<Endpoint> {
     item.by_form(|form| match form {
         Form::Table => endpoint_table(item),
-        _ => address(item),
+        _ => target(item).map(Endpoint::from),
     })
 }
 
@@ -233,8 +212,8 @@ static ENDPOINT: Words = Words {
     example: "",
 };
 
-fn endpoint_table(item: &Item<'_>) -> Option<SocketAddr> {
-    let (address, _) = item.table("{ address = \"127.0.0.1:8080\" }", |table| {
+fn endpoint_table(item: &Item<'_>) -> Option<Endpoint> {
+    let (endpoint, _) = item.table("{ address = \"127.0.0.1:8080\" }", |table| {
         table.words(&ENDPOINT);
         let elsewhere = table.later(&DISCOVERY);
         if elsewhere {
@@ -242,9 +221,9 @@ fn endpoint_table(item: &Item<'_>) -> Option<SocketAddr> {
             table.item("refresh");
         }
         let address = if elsewhere {
-            table.optional("address", address)
+            table.optional("address", target)
         } else {
-            table.required("address", "address = \"127.0.0.1:8080\"", address)
+            table.required("address", "address = \"127.0.0.1:8080\"", target)
         };
         table.optional("weight", |item| {
             if item.integer(1..=65_535)? != 1 {
@@ -252,9 +231,13 @@ fn endpoint_table(item: &Item<'_>) -> Option<SocketAddr> {
             }
             Some(())
         });
-        address
+        address.map(Endpoint::from)
     })?;
-    address
+    endpoint
+}
+
+fn target(item: &Item<'_>) -> Option<Target> {
+    address(item).map(Target::Tcp)
 }
 
 fn address(item: &Item<'_>) -> Option<SocketAddr> {

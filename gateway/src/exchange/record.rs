@@ -1,12 +1,12 @@
 //! What is known of an exchange when it is over.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use http::StatusCode;
 
 use crate::clock;
 use crate::message::error::{Cause, ErrorKind};
+use crate::message::target::Target;
 
 /// What is known of an exchange when it is over.
 #[derive(Debug)]
@@ -20,9 +20,11 @@ pub struct Record {
     /// Bytes of the response body that went out.
     pub bytes_out: u64,
     /// The endpoint that answered.
-    pub endpoint: Option<SocketAddr>,
+    pub endpoint: Option<Target>,
     /// When the request went upstream, and when the head of the answer came.
     pub upstream: Option<(Instant, Instant)>,
+    /// How often the request was sent upstream, where that was more than once.
+    pub attempts: u32,
     /// Why it failed: what was found first.
     pub error: Option<ErrorKind>,
     /// Why the route's fallback answered, if it did.
@@ -43,6 +45,7 @@ impl Record {
             bytes_out: 0,
             endpoint: None,
             upstream: None,
+            attempts: 0,
             error: None,
             fallback: None,
             finished: false,

@@ -28,18 +28,20 @@ pub(super) fn answer(
         return;
     }
     let client = &exchange.client;
-    let endpoints = upstream.endpoints.iter().map(|it| &it.authority);
-    let upstream = endpoints.chain(host).filter_map(|name| name.to_str().ok());
-    let public = Public {
-        rewrite: &exchange.route.config.rewrite.path,
-        secure: client.secure,
-        authority: client.authority.to_str().unwrap_or_default(),
-        path: client.path.path(),
-        upstream: upstream.collect(),
-    };
-    each(fields, LOCATION, |value| public.location(value));
-    each(fields, CONTENT_LOCATION, |value| public.location(value));
-    each(fields, REFRESH, |value| public.refresh(value));
+    upstream.members(|members| {
+        let names = members.authorities().chain(host);
+        let names = names.filter_map(|name| name.to_str().ok());
+        let public = Public {
+            rewrite: &exchange.route.config.rewrite.path,
+            secure: client.secure,
+            authority: client.authority.to_str().unwrap_or_default(),
+            path: client.path.path(),
+            upstream: names.collect(),
+        };
+        each(fields, LOCATION, |value| public.location(value));
+        each(fields, CONTENT_LOCATION, |value| public.location(value));
+        each(fields, REFRESH, |value| public.refresh(value));
+    });
 }
 
 /// Replaces each value of a field of which `made` makes another.

@@ -9,6 +9,7 @@ use http::{HeaderValue, Method};
 use tracing::{Span, debug_span, field};
 
 use crate::message::error::ErrorKind;
+use crate::message::target::Target;
 
 /// What the filter of the log knows them by.
 const TARGET: &str = "gateway::trace";
@@ -43,6 +44,6 @@ pub fn phase(exchange: &Span, plugin: &str, phase: &'static str) -> Span {
 }
 
 /// From the request to the head of the upstream's answer.
-pub fn upstream(exchange: &Span, upstream: &str, endpoint: std::net::SocketAddr) -> Span {
+pub fn upstream(exchange: &Span, upstream: &str, endpoint: &Target) -> Span {
     debug_span!(target: TARGET, parent: exchange, "upstream", upstream, %endpoint, error = field::Empty)
 }

@@ -1,6 +1,5 @@
-//! An upstream in force, and its endpoints.
+//! One endpoint, and what all of one upstream share.
 
-use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -9,31 +8,17 @@ use std::time::Instant;
 
 use http::HeaderValue;
 
-use super::fleet::Gateways;
+use super::breaker::Pass;
+use super::budget::Budget;
+use super::outcome::{Outcome, is_its_own};
 use super::places::Places;
 use super::slots::Slot;
-use crate::config;
-use crate::message::depth::TooDeep;
+use super::standing::Standing;
+use crate::message::target::Target;
 use crate::telemetry::metrics::{Gauge, UpstreamMetrics};
 
 /// How long no connection is kept to an endpoint that sent what was not asked for, in milliseconds.
 const DISTRUST: u64 = 60_000;
-
-/// An upstream in force.
-#[derive(Debug)]
-pub struct Upstream {
-    /// Its name.
-    pub name: Arc<str>,
-    /// As configured.
-    pub config: config::Upstream,
-    /// At least one.
-    pub endpoints: Vec<Arc<Endpoint>>,
-    /// Its counters.
-    pub metrics: Arc<UpstreamMetrics>,
-    /// Those of the endpoints that are gateways.
-    pub(super) gateways: Gateways,
-    pub(super) state: Arc<State>,
-}
 
 /// What all upstreams of one name have in common, over reloads.
 #[derive(Debug)]
@@ -42,17 +27,25 @@ pub(super) struct State {
     pub(super) places: Arc<Places>,
     /// Its place among every client's turns.
     pub(super) turn: Slot,
+    /// Its counters.
+    pub(super) metrics: Arc<UpstreamMetrics>,
+    /// What of its requests may go out again.
+    pub(super) budget: Budget,
 }
 
-/// One address of an upstream; the same for the same name and address over reloads.
+/// One place of an upstream; the same for the same name and place over reloads.
 #[derive(Debug)]
 pub struct Endpoint {
     /// Where it listens.
-    pub address: SocketAddr,
+    pub target: Target,
     /// The `Host` that stands for it.
     pub authority: HeaderValue,
     /// Requests that are under way, over all workers.
     pub in_flight: Gauge,
+    /// Whether it takes requests.
+    pub standing: Standing,
+    /// What it has in common with the other endpoints of its upstream.
+    pub(super) of: Arc<State>,
     /// Its place in every client's pool.
     slot: Slot,
     made: Instant,
@@ -60,24 +53,14 @@ pub struct Endpoint {
     distrusted_until: AtomicU64,
 }
 
-impl Upstream {
-    /// What tells the endpoint how deep a request stands that is sent to it for one of this depth; none where it is no
-    /// gateway of the fleet.
-    ///
-    /// # Errors
-    /// If that is too deep.
-    #[inline]
-    pub fn mark(&self, picked: &Picked, depth: u8) -> Result<Option<HeaderValue>, TooDeep> {
-        self.gateways.mark(picked.address, depth)
-    }
-}
-
 impl Endpoint {
-    pub(super) fn new(address: SocketAddr, authority: HeaderValue, slot: Slot) -> Self {
+    pub(super) fn new(target: Target, authority: HeaderValue, slot: Slot, of: Arc<State>) -> Self {
         Self {
-            address,
+            target,
             authority,
             in_flight: Gauge::new(),
+            standing: Standing::default(),
+            of,
             slot,
             made: Instant::now(),
             distrusted_until: AtomicU64::new(0),
@@ -101,6 +84,16 @@ impl Endpoint {
         now.saturating_duration_since(self.made).as_millis() as u64
     }
 
+    /// An attempt at it ended so, or was answered.
+    #[inline]
+    pub(super) fn ended(&self, outcome: Outcome) {
+        match outcome {
+            Outcome::Answered(_) => self.of.metrics.request(),
+            Outcome::Failed(kind) if is_its_own(kind) => self.of.metrics.failure(kind),
+            Outcome::Failed(_) => {}
+        }
+    }
+
     pub(super) fn slot(&self) -> usize {
         self.slot.index()
     }
@@ -109,17 +102,47 @@ impl Endpoint {
 /// An endpoint that was picked for a request. The request is in flight there until this is dropped: with the last byte
 /// of the answer.
 #[derive(Debug)]
-pub struct Picked(Arc<Endpoint>);
+pub struct Picked {
+    endpoint: Arc<Endpoint>,
+    /// Whether it is a gateway of the fleet.
+    pub(super) gateway: bool,
+    /// What the breaker of its upstream let it out by.
+    pass: Option<Arc<Pass>>,
+}
 
 impl Picked {
-    pub(super) fn new(endpoint: &Arc<Endpoint>) -> Self {
+    pub(super) fn new(endpoint: &Arc<Endpoint>, gateway: bool) -> Self {
         endpoint.in_flight.add(1);
-        Self(endpoint.clone())
+        let endpoint = endpoint.clone();
+        Self {
+            endpoint,
+            gateway,
+            pass: None,
+        }
+    }
+
+    /// The same, let out by a breaker.
+    pub fn with(mut self, pass: Option<Arc<Pass>>) -> Self {
+        self.pass = pass;
+        self
+    }
+
+    /// What the breaker of its upstream let it out by.
+    pub(super) fn pass(&self) -> Option<&Arc<Pass>> {
+        self.pass.as_ref()
+    }
+
+    /// The attempt ended so.
+    pub(super) fn ended(&self, outcome: Outcome) {
+        self.endpoint.ended(outcome);
+        if let Some(pass) = &self.pass {
+            pass.ended(outcome);
+        }
     }
 
     /// The endpoint, for what outlives the request.
     pub(super) fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.0
+        &self.endpoint
     }
 }
 
@@ -127,13 +150,13 @@ impl Deref for Picked {
     type Target = Endpoint;
 
     fn deref(&self) -> &Endpoint {
-        &self.0
+        &self.endpoint
     }
 }
 
 impl Drop for Picked {
     fn drop(&mut self) {
-        self.0.in_flight.add(-1);
+        self.endpoint.in_flight.add(-1);
     }
 }
 
@@ -142,12 +165,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::upstream::tests::upstream;
+    use crate::upstream::tests::{first, upstream};
 
     #[test]
     fn an_endpoint_that_sent_surplus_is_not_trusted_for_a_minute_and_said_so_once() {
         let upstream = upstream(&["[::1]:1"]);
-        let (endpoint, now) = (&upstream.endpoints[0], Instant::now());
+        let (endpoint, now) = (first(&upstream), Instant::now());
         assert!(endpoint.is_trusted(now));
         assert!(endpoint.distrust(now), "the first time is worth a line");
         assert!(!endpoint.distrust(now), "the second is not");

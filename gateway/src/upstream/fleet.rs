@@ -5,10 +5,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
-use http::HeaderValue;
-
 use crate::config;
-use crate::message::depth::{Marks, TooDeep};
+use crate::message::depth::Marks;
+use crate::message::target::Target;
 
 /// The gateways of a configuration.
 #[derive(Debug, Clone)]
@@ -19,41 +18,11 @@ pub struct Fleet {
     pub listening: Vec<SocketAddr>,
 }
 
-/// The endpoints of one upstream that are gateways.
-#[derive(Debug)]
-pub(super) struct Gateways {
-    marks: Arc<Marks>,
-    at: Vec<SocketAddr>,
-}
-
 impl Fleet {
-    /// The gateways among the endpoints of an upstream.
-    pub(super) fn among(&self, upstream: &config::Upstream) -> Gateways {
-        let is_gateway =
-            |endpoint: &&SocketAddr| upstream.gateway || leads_to(**endpoint, &self.listening);
-        Gateways {
-            marks: self.marks.clone(),
-            at: upstream
-                .endpoints
-                .iter()
-                .filter(is_gateway)
-                .copied()
-                .collect(),
-        }
-    }
-}
-
-impl Gateways {
-    #[inline]
-    pub(super) fn mark(
-        &self,
-        address: SocketAddr,
-        depth: u8,
-    ) -> Result<Option<HeaderValue>, TooDeep> {
-        match self.at.contains(&address) {
-            true => self.marks.after(depth).map(Some),
-            false => Ok(None),
-        }
+    /// Whether an endpoint of an upstream is one of the gateways.
+    pub(super) fn has(&self, upstream: &config::Upstream, endpoint: &Target) -> bool {
+        let is_own = |address| leads_to(address, &self.listening);
+        upstream.gateway || endpoint.tcp().is_some_and(is_own)
     }
 }
 

@@ -14,9 +14,11 @@ use hyper::client::conn::http2;
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout_at;
 
-use super::endpoint::{Endpoint, Picked, Upstream};
+use super::endpoint::{Endpoint, Picked};
 use super::error::SendError;
+use super::group::Upstream;
 use super::h1::Message;
+use super::outcome::Outcome;
 use super::places::Open;
 use super::timer::Timer;
 use super::times::Times;
@@ -27,7 +29,6 @@ use crate::message::fields::is_written_last;
 use crate::message::head::{ResponseHead, is_sound};
 use crate::message::headers;
 use crate::net::Stream;
-use crate::telemetry::metrics::UpstreamMetrics;
 
 /// A connection that requests share; it ends when the last of them has and it is not kept any more.
 #[derive(Clone)]
@@ -56,7 +57,7 @@ impl Shared {
         open: Open,
     ) -> Result<Self, SendError> {
         let tls = matches!(io, Stream::Tls(_));
-        let (address, broke) = (endpoint.address, ErrorKind::BadGateway);
+        let (address, broke) = (endpoint.target.clone(), ErrorKind::BadGateway);
         let (requests, connection) = http2::handshake(OnWorker, TokioIo::new(io))
             .await
             .map_err(|error| SendError::new(broke, format!("{address}: {error}")))?;
@@ -119,8 +120,7 @@ impl Shared {
             idle: times.idle(&upstream.config),
             timer: Timer::default(),
             waiting: None,
-            metrics: upstream.metrics.clone(),
-            _picked: picked,
+            picked,
         };
         Ok((head, body))
     }
@@ -160,9 +160,8 @@ pub struct Body {
     timer: Timer,
     /// Since when nothing came, as long as it is waited for.
     waiting: Option<Instant>,
-    metrics: Arc<UpstreamMetrics>,
     /// The request is in flight until the end of this.
-    _picked: Picked,
+    picked: Picked,
 }
 
 impl Body {
@@ -171,7 +170,7 @@ impl Body {
     }
 
     fn fail(&self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
-        self.metrics.failure(fault.of_response());
+        self.picked.ended(Outcome::Failed(fault.of_response()));
         Poll::Ready(Some(Err(fault)))
     }
 }

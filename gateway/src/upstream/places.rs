@@ -17,7 +17,6 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
-use crate::message::error::ErrorKind;
 use crate::net::Stream;
 use crate::telemetry::metrics::{Refused, UpstreamMetrics};
 
@@ -324,11 +323,6 @@ impl Open {
     /// Whether more are open than may be.
     pub(super) fn is_over(&self) -> bool {
         self.of.is_over()
-    }
-
-    /// Counts a failure of what the connection carried.
-    pub(super) fn failed(&self, kind: ErrorKind) {
-        self.of.metrics.failure(kind);
     }
 
     /// Counts bytes that were not asked for.

@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use parking_lot::Mutex;
 
-use super::endpoint::{Endpoint, Upstream};
+use super::endpoint::Endpoint;
+use super::group::Upstream;
 use super::h2;
 use super::places::{Idle, Keeper, Open, Places, Way};
 use super::timer::Timer;
 
 use crate::clock;
-use crate::message::error::ErrorKind;
 use crate::net::{Stream, Waiting};
 use crate::thread::own;
 
@@ -243,11 +243,6 @@ impl Connection {
         }
     }
 
-    /// Counts a failure of what it carried.
-    pub(super) fn failed(&self, kind: ErrorKind) {
-        self.open.failed(kind);
-    }
-
     /// Takes it out of the pool's hands; it counts while [`Open`] lives.
     pub(super) fn into_tunnel(self) -> (Stream, Open) {
         (self.io, self.open)
@@ -288,7 +283,7 @@ impl Connection {
         }
         self.open.surplus();
         if self.endpoint.distrust(clock::recent()) {
-            let (upstream, endpoint) = (&self.upstream, self.endpoint.address);
+            let (upstream, endpoint) = (&self.upstream, &self.endpoint.target);
             tracing::warn!(
                 %upstream,
                 %endpoint,
@@ -323,7 +318,7 @@ fn is_goodbye(first: [u8; 12]) -> bool {
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
-            .field("endpoint", &self.endpoint.address)
+            .field("endpoint", &self.endpoint.target)
             .finish_non_exhaustive()
     }
 }

@@ -1,22 +1,26 @@
 //! What outlives a reload, by the names of upstreams and the addresses of their endpoints.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
 use dashmap::DashMap;
 use http::HeaderValue;
 use parking_lot::Mutex;
 
-use super::endpoint::{Endpoint, State, Upstream};
+use super::breaker::Breaker;
+use super::budget::Budget;
+use super::endpoint::{Endpoint, State};
 use super::fleet::Fleet;
+use super::group::Upstream;
+use super::members::{Member, Members};
 use super::places::Places;
 use super::slots::Slots;
 use crate::config;
+use crate::message::target::Target;
 use crate::telemetry::metrics::Metrics;
 
 /// Every upstream that a snapshot has, or had until the last [`prune`](Self::prune). Snapshots borrow from it: an
-/// upstream of the same name keeps its count of connections and its turns, an endpoint of the same address its
+/// upstream of the same name keeps its count of connections and its turns, an endpoint at the same place its
 /// connections and its requests in flight.
 #[derive(Debug, Default)]
 pub struct Registry {
@@ -29,7 +33,22 @@ pub struct Registry {
 #[derive(Debug)]
 struct Known {
     state: Arc<State>,
-    endpoints: Mutex<HashMap<SocketAddr, Weak<Endpoint>>>,
+    endpoints: Mutex<HashMap<Target, Weak<Endpoint>>>,
+    breaker: Mutex<Option<Arc<Breaker>>>,
+}
+
+impl Known {
+    /// The breaker of a configuration: the one that is there, if it is configured alike.
+    fn breaker(&self, config: &config::Upstream) -> Option<Arc<Breaker>> {
+        let mut known = self.breaker.lock();
+        let wanted = config.breaker;
+        if known.as_ref().map(|known| known.config) != wanted {
+            let (name, metrics) = (&config.name, &self.state.metrics);
+            let new = |config| Arc::new(Breaker::new(name.clone(), config, metrics.clone()));
+            *known = wanted.map(new);
+        }
+        known.clone()
+    }
 }
 
 impl Registry {
@@ -48,26 +67,40 @@ impl Registry {
                 state: Arc::new(State {
                     places: Places::new(most, metrics.clone()),
                     turn: self.turns.take(),
+                    metrics: metrics.clone(),
+                    budget: Budget::new(),
                 }),
                 endpoints: Mutex::default(),
+                breaker: Mutex::default(),
             });
         known.state.places.limit(most);
         let mut endpoints = known.endpoints.lock();
         endpoints.retain(|_, endpoint| endpoint.strong_count() > 0);
-        let endpoint = |address: &SocketAddr| {
-            if let Some(present) = endpoints.get(address).and_then(Weak::upgrade) {
+        let mut endpoint = |target: &Target| {
+            if let Some(present) = endpoints.get(target).and_then(Weak::upgrade) {
                 return present;
             }
-            let authority =
-                HeaderValue::try_from(address.to_string()).expect("an address is visible ASCII");
-            let made = Arc::new(Endpoint::new(*address, authority, self.slots.take()));
-            endpoints.insert(*address, Arc::downgrade(&made));
+            let (slot, state) = (self.slots.take(), known.state.clone());
+            let made = Arc::new(Endpoint::new(
+                target.clone(),
+                authority(target),
+                slot,
+                state,
+            ));
+            endpoints.insert(target.clone(), Arc::downgrade(&made));
             made
         };
+        let members = config.endpoints.iter().map(|it| Member {
+            endpoint: endpoint(&it.target),
+            weight: it.weight,
+            backup: it.backup,
+            gateway: fleet.has(config, &it.target),
+        });
         Arc::new(Upstream {
             name: config.name.clone(),
-            endpoints: config.endpoints.iter().map(endpoint).collect(),
-            gateways: fleet.among(config),
+            members: Members::new(members.collect()),
+            marks: fleet.marks.clone(),
+            breaker: known.breaker(config),
             state: known.state.clone(),
             metrics,
             config: config.clone(),
@@ -89,4 +122,11 @@ impl Registry {
     pub fn is_empty(&self) -> bool {
         self.upstreams.is_empty()
     }
+}
+
+/// The `Host` that stands for an endpoint: its address, or `localhost` where it has none.
+fn authority(target: &Target) -> HeaderValue {
+    let address = target.tcp().map(|address| address.to_string());
+    let address = address.and_then(|address| HeaderValue::try_from(address).ok());
+    address.unwrap_or(HeaderValue::from_static("localhost"))
 }

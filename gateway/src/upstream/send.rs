@@ -8,10 +8,12 @@ use tokio::net::TcpStream;
 use tokio::time::{timeout, timeout_at};
 
 use super::body::ResponseBody;
-use super::endpoint::{Endpoint, Picked, Upstream};
+use super::endpoint::{Endpoint, Picked};
 use super::error::SendError;
+use super::group::Upstream;
 use super::h1::{Attempt, Message, Sending};
 use super::h2;
+use super::outcome::Outcome;
 use super::places::{Offer, Way};
 use super::pool::{Client, Connection};
 use super::replay::Replayable;
@@ -19,8 +21,9 @@ use super::times::Times;
 use crate::clock;
 use crate::config::Protocol;
 use crate::message::body::{BodyFault, Outgoing};
-use crate::message::error::{ErrorKind, Side};
+use crate::message::error::ErrorKind;
 use crate::message::head::ResponseHead;
+use crate::message::target::Target;
 use crate::net::Stream;
 use crate::telemetry::metrics::Refused;
 
@@ -46,17 +49,60 @@ pub async fn send(
     message: Message<'_>,
     body: Outgoing,
 ) -> Result<(ResponseHead, ResponseBody), SendError> {
-    if upstream.config.protocol == Protocol::H2 {
-        // Boxed, so that exchanges over HTTP/1 do not carry the room for it.
-        return Box::pin(send_h2(client, upstream, picked, times, message, body)).await;
+    let (endpoint, pass) = (picked.endpoint().clone(), picked.pass().cloned());
+    // Boxed, so that exchanges over HTTP/1 without a limit of their own do not carry the room for the others.
+    let sent = match (upstream.config.protocol, times.patience) {
+        (Protocol::H1, None) => send_h1(client, upstream, picked, times, message, body).await,
+        (_, None) => Box::pin(send_any(client, upstream, picked, times, message, body)).await,
+        (_, Some(patience)) => {
+            let sending = send_any(client, upstream, picked, times, message, body);
+            let sent = timeout_at(patience.into(), Box::pin(sending)).await;
+            let late = || SendError::new(ErrorKind::UpstreamTimeout, "no answer in time");
+            sent.unwrap_or_else(|_| Err(late().sent(true)))
+        }
+    };
+    let outcome = match &sent {
+        Ok((head, _)) => Outcome::Answered(head.status),
+        Err(error) => Outcome::Failed(error.kind),
+    };
+    endpoint.ended(outcome);
+    if let Some(pass) = pass {
+        pass.ended(outcome);
     }
+    sent
+}
+
+async fn send_any(
+    client: &Arc<Client>,
+    upstream: &Upstream,
+    picked: Picked,
+    times: Times<'_>,
+    message: Message<'_>,
+    body: Outgoing,
+) -> Result<(ResponseHead, ResponseBody), SendError> {
+    match upstream.config.protocol {
+        Protocol::H1 => send_h1(client, upstream, picked, times, message, body).await,
+        Protocol::H2 => send_h2(client, upstream, picked, times, message, body).await,
+    }
+}
+
+/// Over a connection of its own, which is opened or was kept.
+#[inline]
+async fn send_h1(
+    client: &Arc<Client>,
+    upstream: &Upstream,
+    picked: Picked,
+    times: Times<'_>,
+    message: Message<'_>,
+    body: Outgoing,
+) -> Result<(ResponseHead, ResponseBody), SendError> {
     let (upgrade, interim) = (message.upgrade, message.interim);
     let message = message.to(&picked.authority);
     let (body, now) = match body {
         here @ (Outgoing::Empty | Outgoing::Full(_)) => (here, times.now),
         streamed => {
             let begun = Box::pin(begin(streamed, times.deadline)).await;
-            (begun.map_err(counted(upstream))?, clock::now())
+            (begun?, clock::now())
         }
     };
     let unread = message.has_unexpected_body(&body) && !upstream.config.reads_bodies;
@@ -74,7 +120,7 @@ pub async fn send(
                     Ok((connection, reused)) => (connection, reused, Instant::now()),
                     Err(error) => {
                         let unsent = sending.take().and_then(Sending::into_body);
-                        return Err(counted(upstream)(error).with(unsent));
+                        return Err(error.with(unsent));
                     }
                 }
             }
@@ -89,12 +135,9 @@ pub async fn send(
         let polled = poll_fn(|cx| attempt.poll(cx, message.method, limit, times.deadline));
         let error = match polled.await {
             Ok((head, rest)) => {
-                upstream.metrics.request();
                 let idle = times.idle(&upstream.config);
                 let answer = attempt.answer(head, rest, upgrade, idle, picked);
-                return answer
-                    .map(|(head, body)| (head, ResponseBody::H1(body)))
-                    .map_err(counted(upstream));
+                return answer.map(|(head, body)| (head, ResponseBody::H1(body)));
             }
             Err(error) => error,
         };
@@ -107,7 +150,7 @@ pub async fn send(
             _ if stale && replayable => pooled = false,
             unsent => {
                 let unsent = unsent.and_then(Sending::into_body);
-                return Err(counted(upstream)(error).with(unsent));
+                return Err(error.with(unsent));
             }
         }
     }
@@ -139,14 +182,12 @@ async fn send_h2(
             let opened = open_h2(client, upstream, &picked, times).await;
             match opened {
                 Ok(shared) => shared,
-                Err(error) => return Err(counted(upstream)(error).with(Some(body))),
+                Err(error) => return Err(error.with(Some(body))),
             }
         }
     };
     let sent = shared.send(upstream, picked, times, message, body).await;
-    sent.inspect(|_| upstream.metrics.request())
-        .map(|(head, body)| (head, ResponseBody::H2(Box::new(body))))
-        .map_err(counted(upstream))
+    sent.map(|(head, body)| (head, ResponseBody::H2(Box::new(body))))
 }
 
 /// A connection of HTTP/2 to the endpoint, for all requests to it.
@@ -162,16 +203,6 @@ async fn open_h2(
     let shared = h2::Shared::open(io, picked.endpoint().clone(), place).await?;
     client.share(picked, shared.clone());
     Ok(shared)
-}
-
-/// Counts a failure for its upstream. What a client or a plugin did wrong with the body says nothing about it.
-fn counted(upstream: &Upstream) -> impl Fn(SendError) -> SendError {
-    |error| {
-        if !matches!(error.kind.side(), Side::Client | Side::Plugin) {
-            upstream.metrics.failure(error.kind);
-        }
-        error
-    }
 }
 
 /// A connection of HTTP/1: a new one, or, where the pool is full and `pooled` allows it, one that came to rest
@@ -249,30 +280,35 @@ async fn connect(
     endpoint: &Endpoint,
     times: Times<'_>,
 ) -> Result<Stream, SendError> {
-    let (limit, address) = (times.connect(&upstream.config), endpoint.address);
+    let (limit, target) = (times.connect(&upstream.config), &endpoint.target);
     let left = times
         .deadline
         .map(|deadline| deadline.saturating_duration_since(Instant::now()));
     let is_late = left.is_some_and(|left| left < limit);
     let limit = left.map_or(limit, |left| left.min(limit));
     let opening = async {
-        let tcp = TcpStream::connect(address).await?;
-        tcp.set_nodelay(true)?;
-        std::io::Result::Ok(Stream::Plain(tcp))
+        match target {
+            Target::Tcp(address) => {
+                let tcp = TcpStream::connect(address).await?;
+                tcp.set_nodelay(true)?;
+                std::io::Result::Ok(Stream::Plain(tcp))
+            }
+            Target::Unix(_) => Err(std::io::ErrorKind::Unsupported.into()),
+        }
     };
     let (kind, why) = match timeout(limit, opening).await {
         Ok(Ok(stream)) => return Ok(stream),
         // The kernel too gives up after a while.
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::TimedOut => {
-            (ErrorKind::ConnectTimeout, format!("{address}: {error}"))
+            (ErrorKind::ConnectTimeout, format!("{target}: {error}"))
         }
-        Ok(Err(error)) => (ErrorKind::Connect, format!("{address}: {error}")),
+        Ok(Err(error)) => (ErrorKind::Connect, format!("{target}: {error}")),
         Err(_) => {
             let kind = match is_late {
                 true => ErrorKind::Deadline,
                 false => ErrorKind::ConnectTimeout,
             };
-            (kind, format!("{address}: no connection within {limit:?}"))
+            (kind, format!("{target}: no connection within {limit:?}"))
         }
     };
     Err(SendError::new(kind, why))

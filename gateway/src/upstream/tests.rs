@@ -6,7 +6,11 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::config::{self, Protocol};
 use crate::message::depth::Marks;
+use crate::message::target::Target;
 use crate::telemetry::metrics::Metrics;
+
+/// Longer than a loaded machine stands still: nothing here ends by the clock.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An upstream of these endpoints.
 pub(super) fn upstream(endpoints: &[&str]) -> Arc<Upstream> {
@@ -15,6 +19,19 @@ pub(super) fn upstream(endpoints: &[&str]) -> Arc<Upstream> {
 
 fn of(registry: &Registry, name: &str, endpoints: &[&str]) -> Arc<Upstream> {
     registered(registry, &configured(name, endpoints), &Metrics::new(1))
+}
+
+fn target(text: &str) -> Target {
+    Target::Tcp(text.parse().unwrap())
+}
+
+/// The first endpoint.
+pub(super) fn first(upstream: &Upstream) -> &Arc<Endpoint> {
+    endpoint(upstream, 0)
+}
+
+fn endpoint(upstream: &Upstream, at: usize) -> &Arc<Endpoint> {
+    &upstream.members.all()[at].endpoint
 }
 
 /// An upstream without gateways.
@@ -31,15 +48,16 @@ fn configured(name: &str, endpoints: &[&str]) -> config::Upstream {
         name: name.into(),
         protocol: Protocol::H1,
         gateway: false,
-        endpoints: endpoints.iter().map(|text| text.parse().unwrap()).collect(),
-        connect_timeout: Duration::from_secs(5),
-        first_byte_timeout: Duration::from_secs(5),
-        idle_timeout: Duration::from_secs(5),
+        endpoints: endpoints.iter().map(|text| target(text).into()).collect(),
+        connect_timeout: PATIENCE,
+        first_byte_timeout: PATIENCE,
+        idle_timeout: PATIENCE,
         pool: config::Pool {
             idle_per_worker: 4,
-            idle_timeout: Duration::from_secs(5),
+            idle_timeout: PATIENCE,
             max_connections: 4,
         },
+        breaker: None,
         max_pending: 4,
         reads_bodies: false,
     }
@@ -62,15 +80,21 @@ fn what_has_the_same_name_and_address_is_the_same_over_reloads_and_the_rest_is_f
     let one = of(&registry, "one", &["[::1]:1", "[::1]:2"]);
     let other = of(&registry, "other", &["[::1]:1"]);
     let again = of(&registry, "one", &["[::1]:2", "[::1]:3"]);
-    assert!(Arc::ptr_eq(&one.endpoints[1], &again.endpoints[0]));
-    assert!(!Arc::ptr_eq(&one.endpoints[0], &other.endpoints[0]));
+    assert!(Arc::ptr_eq(endpoint(&one, 1), first(&again)));
+    assert!(!Arc::ptr_eq(first(&one), first(&other)));
     drop((one, other));
     registry.prune();
     assert_eq!(registry.len(), 1);
     let new = of(&registry, "one", &["[::1]:4"]);
-    let slot = new.endpoints[0].slot();
+    let slot = first(&new).slot();
     assert!(slot < 4, "a fifth slot though two of four are free: {slot}");
-    assert!(again.endpoints.iter().all(|taken| taken.slot() != slot));
+    assert!(
+        again
+            .members
+            .all()
+            .iter()
+            .all(|taken| taken.endpoint.slot() != slot)
+    );
 }
 
 mod trailing;

@@ -1,5 +1,81 @@
-//! How the rest of a configuration names an upstream.
+//! `[upstreams.NAME]`, and how the rest of a configuration names one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::breaker::Breaker;
+use crate::message::target::Target;
 
 /// An upstream of a configuration, by index into [`Config::upstreams`](crate::config::Config::upstreams).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UpstreamId(pub usize);
+
+/// The protocol of an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    H1,
+    /// HTTP/2 with prior knowledge, or by ALPN over TLS.
+    H2,
+}
+
+/// `[upstreams.NAME]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Upstream {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What is spoken to it.
+    pub protocol: Protocol,
+    /// Whether its endpoints are gateways of the fleet.
+    pub gateway: bool,
+    /// At least one.
+    pub endpoints: Vec<Endpoint>,
+    /// Connecting (1 s).
+    pub connect_timeout: Duration,
+    /// From the request sent to the head of the response (15 s).
+    pub first_byte_timeout: Duration,
+    /// Between two pieces of the response body (60 s).
+    pub idle_timeout: Duration,
+    /// The keep-alive pool.
+    pub pool: Pool,
+    /// What holds requests back, beside `max_pending`.
+    pub breaker: Option<Breaker>,
+    /// Requests that may wait for a connection of a full pool (1,024).
+    pub max_pending: usize,
+    /// Whether it reads the body of every request to its end, whatever the method (false).
+    pub reads_bodies: bool,
+}
+
+/// One of `upstreams.NAME.endpoints`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Where it is.
+    pub target: Target,
+    /// Its share of the requests, against those of the others (1).
+    pub weight: u16,
+    /// Whether it is for when no other can be asked (false).
+    pub backup: bool,
+}
+
+impl From<Target> for Endpoint {
+    /// One like all others.
+    fn from(target: Target) -> Self {
+        Self {
+            target,
+            weight: 1,
+            backup: false,
+        }
+    }
+}
+
+/// `upstreams.NAME.pool`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    /// Idle connections a worker keeps per endpoint (64).
+    pub idle_per_worker: usize,
+    /// How long one may idle (60 s).
+    pub idle_timeout: Duration,
+    /// Open connections over all workers (1,024); beyond it requests wait.
+    pub max_connections: usize,
+}

@@ -16,7 +16,7 @@ use super::super::suggest;
 use super::super::table::{Default, Table};
 use super::{matcher, rewrite, target};
 use crate::message::fields;
-use crate::message::path::EncodedSlashes;
+use crate::message::path::PathRules;
 
 /// The largest weight: shares of a millionth can be written.
 const HEAVIEST: i64 = 1_000_000;
@@ -80,8 +80,8 @@ pub(super) struct Around<'a> {
     pub(super) params: &'a [Arc<str>],
     /// How many plugins its chain has.
     pub(super) before: usize,
-    /// What it says of escaped slashes.
-    pub(super) slashes: EncodedSlashes,
+    /// What it keeps in paths.
+    pub(super) paths: PathRules,
 }
 
 /// `split` and `split_on`. The plugins of arms that could not be read go to `chained`.
@@ -133,7 +133,11 @@ fn read_arm(
 fn arm(table: &mut Table<'_>, around: Around<'_>, chained: &mut Vec<RoutePlugin>) -> Option<Arm> {
     table.words(&WORDS);
     let name = table.item("name").map(|item| item.name());
-    let upstream = table.required("upstream", "upstream = \"v1\"", |item| {
+    let example = match &around.names.upstreams[..] {
+        [] => "`upstream`, the name of one".to_owned(),
+        known => format!("`upstream`, such as {}", suggest::list(&some(known), "or")),
+    };
+    let upstream = table.required("upstream", &example, |item| {
         item.reference("an upstream", &around.names.upstreams)
     });
     let weight = table.or("weight", Default::Integer(1), |item| {
@@ -149,7 +153,7 @@ fn arm(table: &mut Table<'_>, around: Around<'_>, chained: &mut Vec<RoutePlugin>
         }
         None => Vec::new(),
     };
-    let rewrite = table.optional_sub("rewrite", |table| rewrite::rewrite(table, around.slashes));
+    let rewrite = table.optional_sub("rewrite", |table| rewrite::rewrite(table, around.paths));
     let name = match name {
         Some(name) => name,
         None => upstream.clone(),
@@ -169,11 +173,20 @@ fn arm(table: &mut Table<'_>, around: Around<'_>, chained: &mut Vec<RoutePlugin>
     })
 }
 
+/// As many as an example needs.
+fn some(names: &[Arc<str>]) -> Vec<&str> {
+    names.iter().take(3).map(|name| &**name).collect()
+}
+
 fn overriding(table: &mut Table<'_>, params: &[Arc<str>]) -> Predicates {
     table.words(&OVERRIDE);
     if table.is_empty() {
         table.fault_here("is empty, so that every request would go to this arm; leave it out");
     }
+    table.misplaced(
+        &["path", "host"],
+        "may not stand here: the route has taken the request by its host and path, and an arm is chosen by the rest; write it into `match` of the route, or write another route",
+    );
     let predicates = matcher::predicates(table);
     matcher::check_version(table, &predicates, params);
     predicates
@@ -194,6 +207,7 @@ fn check_together(split: &Item<'_>, items: &[Item<'_>], arms: &[Option<Arm>]) {
     if known.clone().count() == items.len()
         && items.len() > 1
         && known.clone().all(|arm| arm.weight == 0)
+        && !items.iter().any(|item| item.has_unset("weight"))
     {
         split.fault(
             "has no arm with a weight above 0, so that a request without an override would go nowhere; give one arm a `weight`",
@@ -203,10 +217,17 @@ fn check_together(split: &Item<'_>, items: &[Item<'_>], arms: &[Option<Arm>]) {
     for (item, arm) in items.iter().zip(arms) {
         let Some(arm) = arm else { continue };
         match seen.iter().find(|(name, _)| **name == arm.name) {
+            Some((_, first)) if is_named_by_unset(item) || is_named_by_unset(first) => {}
             Some((_, first)) => duplicate(item, first),
             None => seen.push((&arm.name, item)),
         }
     }
+}
+
+/// Whether the name of an arm, or of its upstream where it has none, is not set.
+fn is_named_by_unset(item: &Item<'_>) -> bool {
+    let key = item.named().map_or("upstream", |_| "name");
+    item.has_unset(key)
 }
 
 fn duplicate(item: &Item<'_>, first: &Item<'_>) {
@@ -232,6 +253,10 @@ fn key(item: &Item<'_>) -> Option<SplitKey> {
     };
     match text.split_once(':') {
         None if text == "client_address" => Some(SplitKey::ClientAddress),
+        None if ["cookie", "header", "query"].contains(&text) => fault(Reason::repeating(
+            "a name is missing; write `{}:NAME`",
+            [&text],
+        )),
         Some(("cookie" | "header" | "query", "")) => fault(Reason::repeating(
             "a name is missing; write for example \"{}uid\"",
             [&text],

@@ -12,7 +12,7 @@ use crate::exchange;
 use crate::message::depth::MAX_DEPTH;
 use crate::message::fields::is_own;
 use crate::message::headers::X_REQUEST_ID;
-use crate::message::path;
+use crate::message::path::{self, PathParameters};
 use crate::plugin::host::bindings::gateway::plugin::types::{Header, Response};
 use crate::plugin::host::bindings::gateway::plugin::upstream::{Error, Request};
 use crate::plugin::host::guest::Guest;
@@ -113,7 +113,8 @@ impl Guest {
         let deadline = request.timeout_ms.map_or(latest, |ms| {
             latest.min(Instant::now() + Duration::from_millis(ms.into()))
         });
-        let mut request = translate(request)?;
+        let parameters = exchange.route.config.overrides.paths.parameters;
+        let mut request = translate(request, parameters)?;
         relate(request.headers_mut(), exchange);
         let sub = SubRequest {
             upstream,
@@ -193,7 +194,7 @@ fn relate(fields: &mut HeaderMap, exchange: &exchange::Parts) {
     }
 }
 
-fn translate(request: Request) -> Result<http::Request<Bytes>, Error> {
+fn translate(request: Request, parameters: PathParameters) -> Result<http::Request<Bytes>, Error> {
     let malformed =
         |what: &str| Error::Protocol(format!("{what} of the sub-request is not well formed"));
     let method =
@@ -203,7 +204,7 @@ fn translate(request: Request) -> Result<http::Request<Bytes>, Error> {
             "CONNECT is not for sub-requests".to_owned(),
         ));
     }
-    let path = path::of_sub_request(request.path)
+    let path = path::of_sub_request(request.path, parameters)
         .map_err(|unfit| Error::Protocol(format!("no sub-request goes there: {unfit}")))?;
     let mut out = http::Request::new(Bytes::from(request.body));
     *out.method_mut() = method;
@@ -246,7 +247,7 @@ mod tests {
     #[test]
     fn the_path_of_a_sub_request_stays_where_the_plugin_put_it() {
         let ask = |path: &str| {
-            translate(Request {
+            let request = Request {
                 upstream: "a".to_owned(),
                 method: "GET".to_owned(),
                 path: path.to_owned(),
@@ -254,7 +255,8 @@ mod tests {
                 headers: Vec::new(),
                 body: Vec::new(),
                 timeout_ms: None,
-            })
+            };
+            translate(request, PathParameters::Refuse)
         };
         assert_eq!(ask("/a%2Fb?c=../d").unwrap().uri(), "/a%2Fb?c=../d");
         assert!(matches!(ask("/users/..%2Fadmin"), Err(Error::Protocol(_))));
@@ -263,7 +265,7 @@ mod tests {
     #[test]
     fn the_host_of_a_sub_request_is_one_and_comes_from_its_own_field_alone() {
         let ask = |host: &str| {
-            translate(Request {
+            let request = Request {
                 upstream: "a".to_owned(),
                 method: "GET".to_owned(),
                 path: "/".to_owned(),
@@ -274,7 +276,8 @@ mod tests {
                 }],
                 body: Vec::new(),
                 timeout_ms: None,
-            })
+            };
+            translate(request, PathParameters::Refuse)
         };
         for host in ["a.example", "a.example:81", "[::1]:81"] {
             assert_eq!(ask(host).unwrap().headers()[HOST], host);

@@ -1,9 +1,10 @@
 //! What a line tells.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use crate::message::error::{Cause, ErrorKind, Side};
+use crate::message::target::Target;
 
 /// One exchange.
 #[derive(Debug)]
@@ -35,7 +36,9 @@ pub struct Line<'a> {
     /// Until the head of the upstream's response.
     pub upstream_time: Option<Duration>,
     /// Who answered.
-    pub endpoint: Option<SocketAddr>,
+    pub endpoint: Option<&'a Target>,
+    /// How often the request was sent upstream, where that was more than once.
+    pub attempts: u32,
     /// The route.
     pub route: &'a str,
     /// The arm, where the route is split.

@@ -14,6 +14,7 @@ use super::head::{Framing, Head};
 use super::sending::{Sending, Stopped};
 use crate::message::body::BodyFault;
 use crate::upstream::endpoint::Picked;
+use crate::upstream::outcome::Outcome;
 use crate::upstream::pool::Connection;
 use crate::upstream::tunnel::Tunnel;
 
@@ -212,7 +213,7 @@ impl Rest {
     /// Counts a broken answer; what the client did wrong with its request meanwhile says nothing about the upstream.
     fn failed(&self, fault: BodyFault) {
         if !self.request_broke {
-            self.connection.failed(fault.of_response());
+            self.picked.ended(Outcome::Failed(fault.of_response()));
         }
     }
 

@@ -1,0 +1,19 @@
+//! How an attempt at an endpoint ended.
+
+use http::StatusCode;
+
+use crate::message::error::{ErrorKind, Side};
+
+/// How an attempt at an endpoint ended, or the answer that it gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The head of an answer came.
+    Answered(StatusCode),
+    /// There was none, or not the whole of it. What a client or a plugin did wrong says nothing about an endpoint.
+    Failed(ErrorKind),
+}
+
+/// Whether a failure says something about an endpoint.
+pub(super) fn is_its_own(kind: ErrorKind) -> bool {
+    !matches!(kind.side(), Side::Client | Side::Plugin)
+}
