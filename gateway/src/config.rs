@@ -13,6 +13,7 @@
 mod answers;
 mod certificates;
 mod chain;
+mod client_key;
 mod compile_cache;
 mod dead;
 mod description;

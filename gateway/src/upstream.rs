@@ -3,35 +3,50 @@
 //! Nothing here knows of exchanges, plugins or workers: a [`Client`] belongs to a thread, whichever it is, and what
 //! outlives a reload stands in the [`Registry`].
 
+mod asked;
 mod body;
 mod breaker;
 mod budget;
+mod checks;
 mod endpoint;
 mod error;
+mod failures;
 mod fetch;
 mod fleet;
 mod group;
 mod h1;
 mod h2;
+mod hash;
+mod learn;
+mod listed;
+mod member;
 mod members;
 mod outcome;
+mod outlier;
 mod pick;
 mod places;
 mod pool;
+mod probe;
 mod registry;
 mod replay;
 mod send;
 mod slots;
+mod spread;
 mod standing;
+mod sticky;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod timer;
 mod times;
 mod tunnel;
+mod turn;
 mod window;
 
+pub use asked::Asked;
 pub use body::ResponseBody;
 pub use breaker::{BreakerState, Held, Pass};
+pub use checks::Checks;
 pub use endpoint::{Endpoint, Picked};
 pub use error::SendError;
 pub use fetch::{FetchError, SubRequest, fetch};

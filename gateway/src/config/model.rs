@@ -5,12 +5,16 @@
 
 mod answer_rewrite;
 mod answers;
+mod balance;
 mod breaker;
+mod client_key;
 mod conditions;
+mod health;
 mod matcher;
 mod mirror;
 mod networks;
 mod outcomes;
+mod outlier;
 mod overrides;
 mod redirect;
 mod retry;
@@ -40,12 +44,16 @@ use crate::message::via::Via;
 
 pub use answer_rewrite::*;
 pub use answers::*;
+pub use balance::*;
 pub use breaker::*;
+pub use client_key::*;
 pub use conditions::*;
+pub use health::*;
 pub use matcher::*;
 pub use mirror::*;
 pub use networks::Networks;
 pub use outcomes::*;
+pub use outlier::*;
 pub use overrides::*;
 pub use redirect::*;
 pub use retry::*;

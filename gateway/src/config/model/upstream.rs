@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::balance::{Balance, Sticky};
 use super::breaker::Breaker;
+use super::{Health, Outlier};
 use crate::message::target::Target;
 
 /// An upstream of a configuration, by index into [`Config::upstreams`](crate::config::Config::upstreams).
@@ -31,6 +33,10 @@ pub struct Upstream {
     pub gateway: bool,
     /// At least one.
     pub endpoints: Vec<Endpoint>,
+    /// How requests are spread over them.
+    pub balance: Balance,
+    /// The cookie that keeps a client on its endpoint, if there is one.
+    pub sticky: Option<Box<Sticky>>,
     /// Connecting (1 s).
     pub connect_timeout: Duration,
     /// From the request sent to the head of the response (15 s).
@@ -45,6 +51,10 @@ pub struct Upstream {
     pub max_pending: usize,
     /// Whether it reads the body of every request to its end, whatever the method (false).
     pub reads_bodies: bool,
+    /// How its endpoints are asked whether they are well; none: they are not.
+    pub health: Option<Health>,
+    /// When an endpoint is ejected; none: never.
+    pub outlier: Option<Outlier>,
 }
 
 /// One of `upstreams.NAME.endpoints`.

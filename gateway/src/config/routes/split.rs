@@ -2,20 +2,18 @@
 
 use std::sync::Arc;
 
-use http::HeaderName;
-use http::header::HOST;
 use serde_json::Value as Json;
 
 use super::super::chain::{self, Defaults};
+use super::super::client_key;
 use super::super::description::Words;
 use super::super::item::Item;
-use super::super::model::{Arm, Predicates, RoutePlugin, Split, SplitKey, UpstreamId};
+use super::super::model::{Arm, ClientKey, Predicates, RoutePlugin, Split, UpstreamId};
 use super::super::reason::Reason;
 use super::super::sections::Names;
 use super::super::suggest;
 use super::super::table::{Default, Table};
 use super::{matcher, rewrite, target};
-use crate::message::fields;
 use crate::message::path::PathRules;
 
 /// The largest weight: shares of a millionth can be written.
@@ -244,59 +242,12 @@ fn duplicate(item: &Item<'_>, first: &Item<'_>) {
 }
 
 /// What `split_on` names.
-fn key(item: &Item<'_>) -> Option<SplitKey> {
+fn key(item: &Item<'_>) -> Option<ClientKey> {
     let sources = suggest::list(&SOURCES, "or");
-    let text = item.text_as(&sources)?;
-    let fault = |reason: Reason| {
-        item.fault(format!("{}: {}", item.quoted(), item.told(&reason)));
-        None
-    };
-    match text.split_once(':') {
-        None if text == "client_address" => Some(SplitKey::ClientAddress),
-        None if ["cookie", "header", "query"].contains(&text) => fault(Reason::repeating(
-            "a name is missing; write `{}:NAME`",
-            [&text],
-        )),
-        Some(("cookie" | "header" | "query", "")) => fault(Reason::repeating(
-            "a name is missing; write for example \"{}uid\"",
-            [&text],
-        )),
-        Some(("cookie", name)) if name.bytes().all(is_of_token) => {
-            Some(SplitKey::Cookie(name.to_owned()))
-        }
-        Some(("cookie", _)) => fault("no cookie has such a name (RFC 6265, section 4.1.1)".into()),
-        Some(("header", name)) => match HeaderName::try_from(name) {
-            Ok(HOST) => fault("the host tells no client from another".into()),
-            Ok(name) if never_arrives(name.as_str()) => {
-                fault("the field is removed before routes are looked at".into())
-            }
-            Ok(name) => Some(SplitKey::Header(name)),
-            Err(_) => fault("no field has such a name (RFC 9110, section 5.1)".into()),
-        },
-        Some(("query", name)) => Some(SplitKey::Query(name.to_owned())),
-        Some(("attribute", _)) => fault(Reason::own(format!(
+    let no_attributes = |_: &str| {
+        Err(Reason::own(format!(
             "the arm is chosen before any plugin runs, so that there are no attributes yet; write {sources}"
-        ))),
-        _ => {
-            let kind = text.split(':').next().unwrap_or_default();
-            let kinds = SOURCES.map(|source| source.trim_end_matches(":NAME"));
-            let meant = suggest::closest(kind, kinds);
-            let remedy = meant.map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
-            item.fault(format!(
-                "expected {sources}, found {}{remedy}",
-                item.quoted()
-            ));
-            None
-        }
-    }
-}
-
-/// RFC 9110, section 5.6.2.
-fn is_of_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// Whether a field is gone before an arm is chosen.
-fn never_arrives(name: &str) -> bool {
-    fields::ends_here(name) || fields::of_connection(name).is_some()
+        )))
+    };
+    client_key::read(item, &SOURCES, |key| key, no_attributes)
 }

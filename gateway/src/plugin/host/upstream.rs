@@ -16,7 +16,7 @@ use crate::message::path::{self, PathParameters};
 use crate::plugin::host::bindings::gateway::plugin::types::{Header, Response};
 use crate::plugin::host::bindings::gateway::plugin::upstream::{Error, Request};
 use crate::plugin::host::guest::Guest;
-use crate::upstream::{FetchError, SubRequest, fetch};
+use crate::upstream::{Asked, FetchError, SubRequest, fetch};
 
 /// Sub-requests of one `send-all` or `start-all`.
 const AT_ONCE: usize = 64;
@@ -116,8 +116,15 @@ impl Guest {
         let parameters = exchange.route.config.overrides.paths.parameters;
         let mut request = translate(request, parameters)?;
         relate(request.headers_mut(), exchange);
+        let asked = || Asked {
+            headers: request.headers(),
+            query: request.uri().query().unwrap_or_default(),
+            client: exchange.client.address,
+        };
+        let key = upstream.key(asked, |name| exchange.attributes.get(name));
         let sub = SubRequest {
             upstream,
+            key,
             request,
             depth: exchange.client.depth,
             body_limit: self.shared.plugin.body_limit,
@@ -232,7 +239,7 @@ impl From<FetchError> for Error {
     fn from(error: FetchError) -> Self {
         match error {
             FetchError::Timeout => Self::Timeout,
-            FetchError::Connect(text) => Self::Connect(text),
+            FetchError::Connect(text) | FetchError::NoEndpoint(text) => Self::Connect(text),
             FetchError::TooLarge => Self::BodyTooLarge,
             FetchError::Protocol(text) => Self::Protocol(text),
             FetchError::LoopDetected(_) => Self::LoopDetected,
