@@ -1,8 +1,10 @@
-//! Ten thousand routes: a reload takes no second, and clients do not feel it. `make soak`.
+//! Ten thousand routes: a reload takes no second, clients do not feel it, and those that only many comparisons tell apart
+//! are checked soon. `make soak`.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -76,4 +78,51 @@ fn a_reload_of_ten_thousand_routes_takes_no_second_and_clients_do_not_feel_it() 
     eprintln!("slowest reload {slowest:?}; p99 before {before:?}, during {during:?}");
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
     assert!(during <= 2 * before, "{during:?}, {before:?} before");
+}
+
+/// Whatever of a route is left to compare where host and path are the same.
+#[test]
+#[ignore = "soak: ten seconds"]
+fn a_check_of_routes_that_are_alike_ends_soon() {
+    let network = |at: usize| format!("10.{}.{}.0/24", at / 250, at % 250);
+    let networks = |of: usize| {
+        let all = (0..1_000).map(|at| format!("'{}.{}.{}.0/24'", 11 + of, at / 250, at % 250));
+        all.collect::<Vec<_>>().join(", ")
+    };
+    let alike: [(usize, &dyn Fn(usize) -> String); 4] = [
+        (ROUTES, &|at| format!("path.regex = '(a|b)x{at}'")),
+        (ROUTES, &|at| {
+            format!("path = '/a', headers.x-a.regex = '^[ab]{at}$'")
+        }),
+        (ROUTES, &|at| {
+            format!("path = '/a', client = '{}'", network(at))
+        }),
+        (100, &|at| {
+            format!("path = '/a', client = [{}]", networks(at))
+        }),
+    ];
+    for (count, matcher) in alike {
+        let mut text = "[[listeners]]\nname = 'a'\naddress = '127.0.0.1:0'\n".to_owned();
+        for at in 0..count {
+            let matcher = matcher(at);
+            writeln!(
+                text,
+                "[[routes]]\nname = 'r{at}'\nmatch = {{ {matcher} }}\nrespond = {{ body = '' }}"
+            )
+            .unwrap();
+        }
+        let mut file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let mut check = Command::new(env!("CARGO_BIN_EXE_gateway"));
+        check.arg("check").arg("--config").arg(file.path());
+        let begin = Instant::now();
+        assert!(check.output().unwrap().status.success(), "{}", matcher(0));
+        let took = begin.elapsed();
+        eprintln!("{count} of {:.60}: {took:?}", matcher(0));
+        assert!(
+            took < Duration::from_secs(2),
+            "{took:?}: {:.60}",
+            matcher(0)
+        );
+    }
 }

@@ -51,6 +51,40 @@ fn listeners_that_all_take_a_free_port_stay_open() {
     }
 }
 
+/// Looked at while it is loaded, again and again until a look comes at the right time.
+#[cfg(target_os = "linux")]
+#[test]
+fn those_who_serve_go_before_the_loader_of_a_reload() {
+    let routes = (0..2_000).map(|route| {
+        format!(
+            "[[routes]]\nname = 'r{route}'\nmatch.path = '/{route}'\nrespond = {{ status = 204 }}\n"
+        )
+    });
+    let gateway = Gateway::start(&config().with(&routes.collect::<String>()));
+    let tasks = std::path::PathBuf::from(format!("/proc/{}/task", gateway.id()));
+    let is_nice = |task: std::fs::DirEntry| {
+        let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        // The 19th field, the 17th behind the name.
+        let behind_name = stat.rsplit(')').next().unwrap_or_default();
+        behind_name.split_whitespace().nth(16) == Some("10")
+    };
+    let begin = std::time::Instant::now();
+    std::thread::scope(|scope| {
+        let mut reload = scope.spawn(|| gateway.post("/reload").status);
+        loop {
+            let mut tasks = std::fs::read_dir(&tasks).unwrap().flatten();
+            if tasks.any(is_nice) {
+                break;
+            }
+            if reload.is_finished() {
+                assert_eq!(reload.join().unwrap(), 200);
+                assert!(begin.elapsed().as_secs() < 60, "no thread is nice");
+                reload = scope.spawn(|| gateway.post("/reload").status);
+            }
+        }
+    });
+}
+
 #[test]
 fn what_only_a_restart_applies_stays_in_force_and_is_said() {
     let gateway = Gateway::start(&config().server("grace = '30s'"));

@@ -19,6 +19,7 @@ mod dead;
 mod description;
 mod examined;
 mod expand;
+mod expressions;
 mod fault;
 mod fill;
 mod item;

@@ -30,7 +30,6 @@ mod notice;
 mod objection;
 mod patience;
 mod pool;
-mod priority;
 mod room;
 mod shares;
 mod ticker;

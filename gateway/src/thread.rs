@@ -1,6 +1,8 @@
 //! What a thread keeps for itself where nothing can be handed down to it: in the allocator, in counters and clocks that
 //! every floor reads. All else that is a worker's own has its owner in the proxy.
 
+pub(crate) mod priority;
+
 use std::cell::Cell;
 use std::time::Instant;
 

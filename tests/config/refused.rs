@@ -101,6 +101,27 @@ fn bytes_that_are_no_text_are_refused_with_their_line() {
     assert_eq!(stderr(&output), expected);
 }
 
+/// One of up to 10 MiB for each route: there is room for 25.
+#[test]
+fn regular_expressions_that_take_too_much_together_are_refused_where_there_is_no_room() {
+    let directory = directory();
+    let route = |index: usize, regex: &str| {
+        format!(
+            "[[routes]]\nname = 'r{index}'\nmatch.path.regex = '{regex}'\nrespond = {{ status = 204 }}\n"
+        )
+    };
+    let large = (0..30).map(|index| route(index, &format!(r"^/s{index}/\w{{100}}$")));
+    let text: String = large.chain([route(30, "(")]).collect();
+    fs::write(directory.path().join("gateway.toml"), completed(&text)).unwrap();
+    assert_eq!(
+        stderr(&check(directory.path())),
+        "gateway.toml:103: routes[25].match.path.regex: with this one, the regular expressions of all routes take more \
+         than 256 MiB (the largest, of up to 10 MiB, is in gateway.toml:3); use smaller repetitions, and \
+         `[0-9A-Za-z_]` and `[0-9]` for `\\w` and `\\d`, which stand for all letters and digits of Unicode\n\
+         gateway.toml:123: routes[30].match.path.regex: `(` is no regular expression: unclosed group\n"
+    );
+}
+
 #[test]
 fn a_missing_file_is_a_fault_of_the_configuration() {
     let directory = TempDir::new().unwrap();

@@ -1,6 +1,5 @@
 //! One value on its way to a reader, and what it says where it is not what the reader takes.
 
-use std::fmt::Display;
 use std::path::Path;
 use std::slice;
 use std::sync::LazyLock;
@@ -178,17 +177,18 @@ impl<'a> Item<'a> {
 
     /// As [`Item::items`]; of what is no list, none.
     pub(super) fn elements(&self) -> Vec<Item<'a>> {
-        let item = |node, index: &dyn Display| Item {
+        let item = |node, key| Item {
             scope: self.scope,
             node,
-            key: format!("{}[{index}]", self.key),
+            key,
         };
         match &self.node.value {
             Value::List(nodes) => {
                 let items = nodes.iter().enumerate();
-                items.map(|(index, node)| item(node, &index)).collect()
+                let items = items.map(|(index, node)| item(node, tree::at(&self.key, index)));
+                items.collect()
             }
-            _ if self.is_probe() => vec![item(&PROBE.node, &"")],
+            _ if self.is_probe() => vec![item(&PROBE.node, format!("{}[]", self.key))],
             _ => Vec::new(),
         }
     }

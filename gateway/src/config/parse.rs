@@ -86,7 +86,7 @@ fn convert(scope: &Scope, file: usize, key: &str, value: &Spanned<DeValue<'_>>) 
             items
                 .iter()
                 .enumerate()
-                .map(|(index, item)| convert(scope, file, &format!("{key}[{index}]"), item))
+                .map(|(index, item)| convert(scope, file, &tree::at(key, index), item))
                 .collect(),
         )),
         DeValue::Table(fields) => match expand::file_form(fields) {

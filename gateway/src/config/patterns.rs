@@ -5,8 +5,6 @@
 
 use std::sync::Arc;
 
-use regex::Regex;
-
 use super::model::{HostPattern, PathPattern, Segment};
 use super::reason::Reason;
 
@@ -335,30 +333,6 @@ fn percent(path: &str) -> Result<(), Reason> {
         }
     }
     Ok(())
-}
-
-/// A regular expression, in linear time only.
-///
-/// # Errors
-/// Its fault, in one line.
-pub(super) fn regex(text: &str) -> Result<Regex, Reason> {
-    Regex::new(text).map_err(|error| match error {
-        regex::Error::Syntax(message) => {
-            let last = message.lines().last().unwrap_or_default();
-            let reason = last.trim_start_matches("error: ");
-            match reason.contains("look-around") || reason.contains("backreferences") {
-                true => Reason::own(format!(
-                    "{reason}; expressions run in linear time, without them"
-                )),
-                false => Reason::own(reason.to_owned()),
-            }
-        }
-        regex::Error::CompiledTooBig(limit) => Reason::own(format!(
-            "it compiles to more than {} MiB; use smaller repetitions",
-            limit >> 20
-        )),
-        other => Reason::own(other.to_string()),
-    })
 }
 
 #[cfg(test)]

@@ -204,7 +204,11 @@ impl<'a> Item<'a> {
             self.expect_words(names);
             return None;
         }
-        let text = self.text_as(&suggest::list(&names, "or"))?;
+        let Value::Text(text) = &self.node.value else {
+            self.expect(Shape::Text, &suggest::list(&names, "or"));
+            return None;
+        };
+        let text = text.as_str();
         if let Some((word, meaning)) = words.iter().find(|(word, _)| *word == text) {
             self.may_show(Some(*word));
             return Some(*meaning);

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value as Json;
 
 use super::description::Description;
+use super::expressions::Expressions;
 use super::fault::{Errors, Fault, Spot};
 use super::unset::{StandIn, StandIns};
 use crate::file::{self, Unreadable};
@@ -27,8 +28,9 @@ pub(super) struct Scope {
     incomplete: Cell<bool>,
     /// The names that something refers to, by what they are names of.
     used: RefCell<HashSet<(String, String)>>,
-    /// What values are shown as that were read as something which is no secret.
-    read_as: RefCell<HashMap<(Location, String), Json>>,
+    /// What values are shown as that were read as something which is no secret, by their keys.
+    read_as: RefCell<HashMap<Location, Vec<(String, Json)>>>,
+    pub(super) expressions: Expressions,
     /// What stands for values that are not set, if they need not be.
     stand_ins: Option<RefCell<StandIns>>,
     /// Where the readers describe themselves instead of reading.
@@ -161,17 +163,21 @@ impl Scope {
 
     /// Remembers that a value was read as something which may be shown.
     pub(super) fn may_show(&self, at: Location, key: &str, as_what: Json) {
-        let key = (at, key.to_owned());
-        self.read_as.borrow_mut().insert(key, as_what);
+        let mut read_as = self.read_as.borrow_mut();
+        let of_line = read_as.entry(at).or_default();
+        of_line.retain(|(known, _)| known != key);
+        of_line.push((key.to_owned(), as_what));
     }
 
-    /// What a value was read as, if that may be shown and is not what stands there.
-    pub(super) fn read_as(&self, at: Location, key: &str) -> Option<Json> {
+    /// What a value was read as, if that may be shown and is not what stands there. Its key is made where it is needed.
+    pub(super) fn read_as(&self, at: Location, key: impl FnOnce() -> String) -> Option<Json> {
         let read_as = self.read_as.borrow();
         if read_as.is_empty() {
             return None;
         }
-        read_as.get(&(at, key.to_owned())).cloned()
+        let (of_line, key) = (read_as.get(&at)?, key());
+        let (_, read) = of_line.iter().find(|(known, _)| *known == key)?;
+        Some(read.clone())
     }
 
     /// Every file of the configuration, by its index.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json};
 use super::description::Words;
 use super::fill::{self, Secrets};
 use super::item::Item;
-use super::origins::{Found, Origins};
+use super::origins::{Origin, Origins};
 use super::parse::Document;
 use super::read;
 use super::scope::{Location, Scope};
@@ -127,9 +127,9 @@ impl<'a> Sections<'a> {
         for document in documents {
             let mut table = Table::new(scope, String::new(), document.start, &document.entries);
             table.words(&WORDS);
-            table.item("include");
+            table.item_unshown("include");
             for key in KEYS {
-                let Some(item) = table.item(key) else {
+                let Some(item) = table.item_unshown(key) else {
                     continue;
                 };
                 let items = given.entry(key).or_default();
@@ -327,21 +327,16 @@ impl<'a> Sections<'a> {
         }
     }
 
-    /// The origins of what stands in `[defaults]` for keys that a route does not give.
-    fn add_defaults(
-        &self,
-        origins: &mut Origins,
-        route: (&Item<'a>, &str),
-        shown: &mut Option<&mut Json>,
-    ) {
-        let (route, key) = route;
+    /// The origin of a route; of what stands in `[defaults]` for keys that it does not give, too.
+    fn origin_of_route(&self, route: &Item<'a>, mut shown: Option<&mut Json>) -> Origin {
         let entries = |item: &Item<'a>| match &item.node.value {
             Value::Table(entries) => entries.as_slice(),
             _ => &[],
         };
-        let own: Vec<_> = entries(route).iter().map(|entry| &entry.key).collect();
+        let mut origin = Origin::of(route, shown.as_deref_mut());
+        let own = entries(route);
         for entry in self.given(DEFAULTS).iter().flat_map(entries) {
-            if own.contains(&&entry.key) {
+            if own.iter().any(|own| own.key == entry.key) {
                 continue;
             }
             let item = Item {
@@ -350,8 +345,9 @@ impl<'a> Sections<'a> {
                 key: tree::join(DEFAULTS, &entry.key),
             };
             let shown = shown.as_mut().and_then(|shown| shown.get_mut(&entry.key));
-            origins.add(&Found::of(&item), tree::join(key, &entry.key), shown);
+            origin.add_field(&entry.key, Origin::of(&item, shown));
         }
+        origin
     }
 
     /// All of it, as JSON, and where it comes from.
@@ -359,24 +355,24 @@ impl<'a> Sections<'a> {
         let mut shown = std::mem::take(&mut self.shown);
         let mut origins = Origins::new(self.scope);
         for key in KEYS {
-            let mut lists = 0;
+            let mut items = Vec::new();
             let mut shown = shown.get_mut(key);
             for item in self.given(key) {
                 let Value::List(_) = &item.node.value else {
-                    let found = Found::of(item);
-                    origins.add(&found, key.to_owned(), shown.as_deref_mut());
+                    origins.add(key, Origin::of(item, shown.as_deref_mut()));
                     continue;
                 };
                 // The list goes on in the next file.
                 for item in item.elements() {
-                    let mut shown = shown.as_mut().and_then(|shown| shown.get_mut(lists));
-                    let at = format!("{key}[{lists}]");
-                    if key == "routes" {
-                        self.add_defaults(&mut origins, (&item, &at), &mut shown);
-                    }
-                    origins.add(&Found::of(&item), at, shown);
-                    lists += 1;
+                    let shown = shown.as_mut().and_then(|shown| shown.get_mut(items.len()));
+                    items.push(match key {
+                        "routes" => self.origin_of_route(&item, shown),
+                        _ => Origin::of(&item, shown),
+                    });
                 }
+            }
+            if !items.is_empty() {
+                origins.add_items(key, items);
             }
         }
         (Json::Object(shown), origins)

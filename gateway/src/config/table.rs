@@ -276,7 +276,7 @@ impl<'a> Table<'a> {
         key: &'static str,
         read: impl FnOnce(&mut Table<'a>) -> T,
     ) -> T {
-        let given = self.item(key);
+        let given = self.item_unshown(key);
         let path = self.path(key, self.find(key));
         let (value, shown) = match given.as_ref().map(|item| (item, &item.node.value)) {
             Some((item, Value::Table(entries))) => {

@@ -1,6 +1,7 @@
 //! The spanned tree that all files become: TOML values that know where they stand, with `${NAME}` and
 //! `{ file = ".." }` already in place.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value as Json};
@@ -91,19 +92,29 @@ pub(super) struct Entry {
 
 /// `parent.name`, quoted as TOML would want it.
 pub(super) fn join(parent: &str, name: &str) -> String {
-    let bare = !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-    let name = if bare {
-        name.to_owned()
-    } else {
-        format!("{name:?}")
-    };
-    if parent.is_empty() {
-        name
-    } else {
-        format!("{parent}.{name}")
+    let name = quoted(name);
+    // Called several times for each value: no formatting.
+    let mut key = String::with_capacity(parent.len() + 1 + name.len());
+    key.push_str(parent);
+    if !parent.is_empty() {
+        key.push('.');
+    }
+    key.push_str(&name);
+    key
+}
+
+/// `list[index]`
+pub(super) fn at(list: &str, index: usize) -> String {
+    let index = index.to_string();
+    [list, "[", &index, "]"].concat()
+}
+
+/// A name as TOML would want it in a key.
+pub(super) fn quoted(name: &str) -> Cow<'_, str> {
+    let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    match !name.is_empty() && name.bytes().all(is_bare) {
+        true => Cow::Borrowed(name),
+        false => Cow::Owned(format!("{name:?}")),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::config::{self, Compile, Config, Fault, Watched};
 use crate::message::text::hex;
 use crate::plugin::{Artifact, Components};
 use crate::snapshot::{BuildError, Reason, Refused, Replace, Snapshot};
+use crate::thread::priority::in_background;
 use crate::worker::Order;
 
 /// How often it is looked whether a worker still has what was in force, and how long between.
@@ -114,7 +115,8 @@ impl Gateway {
         let mut reloading = self.reloading.lock().await;
         let since = SystemTime::now();
         let path = self.path.clone();
-        let loaded = tokio::task::spawn_blocking(move || config::load_watched(&path)).await;
+        let load = move || in_background(|| config::load_watched(&path));
+        let loaded = tokio::task::spawn_blocking(load).await;
         let (attempt, watched) = match loaded {
             Ok((Ok(config), watched)) => {
                 let attempt = self
@@ -358,7 +360,7 @@ async fn retire(snapshot: Arc<Snapshot>) {
         }
         tokio::time::sleep(RETIRE_LOOK).await;
     }
-    let dropped = tokio::task::spawn_blocking(move || drop(snapshot));
+    let dropped = tokio::task::spawn_blocking(move || in_background(move || drop(snapshot)));
     if let Err(panic) = dropped.await {
         tracing::error!("a configuration was not dropped: {panic}");
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::apart::FAULTY;
 use super::engine;
-use super::priority::{COMPILER, set_niceness};
+use crate::thread::priority::{BACKGROUND, set_niceness};
 
 /// Beyond its limits by this much it ends itself: by then its parent, which watches it, does not.
 const BEYOND: (Duration, u64) = (Duration::from_secs(1), 2 << 30);
@@ -36,7 +36,7 @@ pub fn compile(parent: u32, time: Duration, memory: u64) -> io::Result<ExitCode>
 
 /// Before any other thread runs, which would go its own way.
 fn confine(parent: u32, time: Duration, memory: u64) -> io::Result<()> {
-    set_niceness(COMPILER);
+    set_niceness(BACKGROUND);
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{Resource, Rlimit, Signal};

@@ -7,8 +7,8 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-use super::priority::go_first;
 use crate::telemetry::metrics::Metrics;
+use crate::thread::priority::go_first;
 
 /// The time between two ticks of the epoch: the grain of `cpu`.
 pub(super) const TICK: Duration = Duration::from_millis(1);

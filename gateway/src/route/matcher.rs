@@ -68,7 +68,7 @@ pub(super) fn first_unmet(
     if let Some(index) = query.iter().position(unmet) {
         return Some(Predicate::Query(index));
     }
-    if !client.is_empty() && !client.iter().any(|net| net.contains(&subject.client)) {
+    if !client.is_empty() && !client.contain(subject.client) {
         return Some(Predicate::Client);
     }
     if after.is_some_and(|after| subject.moment.time() < after) {

@@ -349,7 +349,7 @@ mod tests {
             ),
             (
                 Predicates {
-                    client: vec!["10.0.0.0/8".parse().unwrap()],
+                    client: vec!["10.0.0.0/8".parse().unwrap()].into(),
                     ..default()
                 },
                 "client: wanted an address in 10.0.0.0/8, the request has 192.0.2.1",

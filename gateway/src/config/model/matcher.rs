@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::{HeaderName, Method};
-use ipnet::IpNet;
 
+use super::networks::Networks;
 use crate::message::version::ApiVersion;
 
 /// `routes.match`.
@@ -53,7 +53,7 @@ pub struct Predicates {
     /// Parameters of the query; the name decoded.
     pub query: Vec<(String, ValuePattern)>,
     /// Networks of clients; empty: any.
-    pub client: Vec<IpNet>,
+    pub client: Networks,
     /// From this time on.
     pub after: Option<SystemTime>,
     /// Up to this time, which is later than `after`.

@@ -5,15 +5,15 @@ mod time;
 mod values;
 mod version;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use http::Method;
-use ipnet::IpNet;
 
 use super::super::description::Words;
 use super::super::item::{Form, Item};
 use super::super::listeners;
-use super::super::model::{HostPattern, Match, PathPattern, Predicates};
+use super::super::model::{HostPattern, Match, Networks, PathPattern, Predicates};
 use super::super::patterns;
 use super::super::reason::Reason;
 use super::super::table::{self, Table};
@@ -274,30 +274,30 @@ pub(super) fn methods(item: &Item<'_>) -> Option<Vec<Method>> {
     Some(methods)
 }
 
-fn clients(item: &Item<'_>) -> Option<Vec<IpNet>> {
+fn clients(item: &Item<'_>) -> Option<Networks> {
     let expected = "a network such as \"10.0.0.0/8\", or a list of them";
     item.by_form(|form| match form {
         Form::List => several_clients(&item.items(expected)?, item),
         _ => {
             item.text_as(expected)?;
-            Some(vec![listeners::network(item)?])
+            Some(vec![listeners::network(item)?].into())
         }
     })
 }
 
-fn several_clients(items: &[Item<'_>], item: &Item<'_>) -> Option<Vec<IpNet>> {
+fn several_clients(items: &[Item<'_>], item: &Item<'_>) -> Option<Networks> {
     if items.is_empty() {
         item.fault("is empty, so that nothing matches; leave it out for every client");
     }
-    let mut networks: Vec<IpNet> = Vec::new();
+    let (mut networks, mut known) = (Vec::new(), HashSet::new());
     for item in items {
         let Some(network) = listeners::network(item) else {
             continue;
         };
-        if networks.contains(&network) {
+        if !known.insert(network) {
             item.fault(format!("{} is listed twice", item.quoted()));
         }
         networks.push(network);
     }
-    Some(networks)
+    Some(networks.into())
 }

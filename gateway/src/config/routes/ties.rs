@@ -12,6 +12,8 @@ mod pair;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use foldhash::fast::RandomState;
+
 use super::super::item::Item;
 use super::super::model::{HostPattern, PathPattern, Route, ValueOf};
 use super::super::rank::{Rank, prefix_segments};
@@ -120,7 +122,7 @@ impl<'a> Pair<'a> {
 
 /// What ties, and a route of those that are not all compared.
 fn ties(pairs: &[Pair<'_>]) -> (Ties, Option<usize>) {
-    let mut buckets: HashMap<Shape<'_>, Vec<&Pair<'_>>> = HashMap::new();
+    let mut buckets: HashMap<Shape<'_>, Vec<&Pair<'_>>, RandomState> = HashMap::default();
     for pair in pairs {
         buckets.entry(pair.shape()).or_default().push(pair);
     }
@@ -228,7 +230,8 @@ impl Found<'_> {
     fn pair(&mut self, a: &Pair<'_>, b: &Pair<'_>) {
         let (earlier, later) = if a.index < b.index { (a, b) } else { (b, a) };
         let is_known = earlier.index == later.index || self.certain.contains_key(&later.index);
-        if is_known || self.budget.spend().is_break() {
+        let weight = earlier.weight.min(later.weight);
+        if is_known || self.budget.spend(weight).is_break() {
             return;
         }
         match earlier.meets(later) {

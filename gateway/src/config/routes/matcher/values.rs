@@ -3,10 +3,10 @@
 use http::{HeaderName, HeaderValue};
 
 use super::super::super::description::Words;
+use super::super::super::expressions::Uncompiled;
 use super::super::super::item::{Form, Item};
 use super::super::super::mask;
 use super::super::super::model::ValuePattern;
-use super::super::super::patterns;
 use super::super::super::table::Table;
 use super::super::super::tree::{self, Node, Value};
 use crate::message::fields;
@@ -236,14 +236,16 @@ fn equal(item: &Item<'_>, expected: &str, arriving: &Arriving) -> Option<ValuePa
 /// A regular expression.
 pub(in crate::config::routes) fn regex(item: &Item<'_>) -> Option<regex::Regex> {
     let text = item.text_as("a regular expression")?;
-    let compiled = patterns::regex(text);
-    compiled
-        .map_err(|reason| {
-            item.fault(format!(
-                "{} is no regular expression: {}",
-                item.quoted(),
-                item.told(&reason)
-            ));
-        })
-        .ok()
+    let place = || item.scope.show(item.node.at);
+    match item.scope.expressions.compile(text, place) {
+        Ok(regex) => return Some(regex),
+        Err(Uncompiled::Faulty(reason)) => item.fault(format!(
+            "{} is no regular expression: {}",
+            item.quoted(),
+            item.told(&reason)
+        )),
+        Err(Uncompiled::NoRoom(said)) => item.fault(said),
+        Err(Uncompiled::Said) => {}
+    }
+    None
 }

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use super::super::super::item::Item;
 
 /// Far more than ten thousand routes need that hosts, paths and exact values tell apart; a fraction of a second.
-const COMPARISONS: usize = 2_000_000;
+const COMPARISONS: usize = 1_000_000;
 
 /// The comparisons that are left.
 #[derive(Debug)]
@@ -19,14 +19,17 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Takes one of them; breaks where there is none.
-    pub(super) fn spend(&self) -> ControlFlow<()> {
-        match self.0.get().checked_sub(1) {
+    /// Takes so many of them; breaks where there are not so many.
+    pub(super) fn spend(&self, comparisons: usize) -> ControlFlow<()> {
+        match self.0.get().checked_sub(comparisons) {
             Some(left) => {
                 self.0.set(left);
                 ControlFlow::Continue(())
             }
-            None => ControlFlow::Break(()),
+            None => {
+                self.0.set(0);
+                ControlFlow::Break(())
+            }
         }
     }
 

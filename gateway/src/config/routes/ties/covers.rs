@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
+use foldhash::fast::RandomState;
 use regex::Regex;
 
 use super::super::super::model::{HostPattern, PathPattern, Segment};
@@ -15,15 +16,15 @@ use super::pair::{Pair, literal};
 pub(super) struct Index<'a> {
     /// By the text of the host; that of a wildcard begins with a dot.
     budget: Budget,
-    hosts: HashMap<Option<&'a str>, Node<'a>>,
+    hosts: HashMap<Option<&'a str>, Node<'a>, RandomState>,
     /// By templates of hosts.
-    templates: HashMap<&'a HostPattern, Node<'a>>,
+    templates: HashMap<&'a HostPattern, Node<'a>, RandomState>,
 }
 
 /// Pairs by path, in a trie of segments.
 #[derive(Debug, Default)]
 pub(super) struct Node<'a> {
-    literals: HashMap<&'a str, Node<'a>>,
+    literals: HashMap<&'a str, Node<'a>, RandomState>,
     param: Option<Box<Node<'a>>>,
     /// Those that end here.
     here: Vec<&'a Pair<'a>>,
@@ -82,7 +83,7 @@ impl<'a> Index<'a> {
             node.walk(&line, &line.segments, found)?;
         }
         for (template, node) in &self.templates {
-            self.budget.spend()?;
+            self.budget.spend(1)?;
             if self::host(Some(template), host) {
                 node.walk(&line, &line.segments, found)?;
             }
@@ -184,20 +185,20 @@ impl<'a> Node<'a> {
         found: &mut impl FnMut(&'a Pair<'a>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         for pair in &self.rest {
-            line.budget.spend()?;
+            line.budget.spend(pair.weight)?;
             if pair.rank > *line.above {
                 found(pair)?;
             }
         }
         for (regex, known, pair) in &self.expressions {
-            line.budget.spend()?;
+            line.budget.spend(pair.weight)?;
             if pair.rank > *line.above && line.is_covered(regex, known) {
                 found(pair)?;
             }
         }
         let Some((segment, left)) = left.split_first() else {
             for pair in self.here.iter().filter(|_| line.ends) {
-                line.budget.spend()?;
+                line.budget.spend(pair.weight)?;
                 if pair.rank > *line.above {
                     found(pair)?;
                 }

@@ -2,7 +2,6 @@
 
 use std::time::SystemTime;
 
-use ipnet::IpNet;
 use regex::Regex;
 
 use super::super::super::model::{
@@ -100,17 +99,10 @@ pub(super) fn predicates(a: &Predicates, b: &Predicates) -> Meeting {
         named(headers, &b.headers),
         named(cookies, &b.cookies),
         named(query, &b.query),
-        networks(client, &b.client),
+        Meeting::of(client.meet(&b.client)),
         Meeting::of(is_before(*after, b.before) && is_before(b.after, *before)),
         versions(version.as_ref(), b.version.as_ref()),
     ])
-}
-
-/// Of lists of networks, of which an empty one stands for every client.
-fn networks(a: &[IpNet], b: &[IpNet]) -> Meeting {
-    let share = |a: &IpNet, b: &IpNet| a.contains(b) || b.contains(a);
-    let meet = a.iter().any(|a| b.iter().any(|b| share(a, b)));
-    Meeting::of(a.is_empty() || b.is_empty() || meet)
 }
 
 /// Whether one time is before another; what is not given is far away.
@@ -247,15 +239,10 @@ pub(in crate::config) fn implied(wide: &Predicates, narrow: &Predicates) -> bool
         && named_implied(headers, &narrow.headers)
         && named_implied(cookies, &narrow.cookies)
         && named_implied(query, &narrow.query)
-        && networks_within(&narrow.client, client)
+        && narrow.client.are_within(client)
         && after.is_none_or(|after| narrow.after.is_some_and(|narrow| narrow >= after))
         && before.is_none_or(|before| narrow.before.is_some_and(|narrow| narrow <= before))
         && version_implied(version.as_ref(), narrow.version.as_ref())
-}
-
-fn networks_within(narrow: &[IpNet], wide: &[IpNet]) -> bool {
-    let is_within = |net: &IpNet| wide.iter().any(|wide| wide.contains(net));
-    wide.is_empty() || (!narrow.is_empty() && narrow.iter().all(is_within))
 }
 
 fn version_implied(wide: Option<&VersionPattern>, narrow: Option<&VersionPattern>) -> bool {

@@ -1,12 +1,28 @@
-//! The priority of the plugin host's threads.
+//! The priority of threads that do not serve.
 
-/// The niceness of compilers. No client waits for a compiler: on a busy machine it gets about a tenth of
+use std::panic;
+use std::thread;
+
+/// The niceness of what no client waits for, compilers and reloads: on a busy machine it gets about a tenth of
 /// a processor. The lowest priority would take nearly none, and a swap on a busy machine would not come.
-pub(super) const COMPILER: i32 = 10;
+pub(crate) const BACKGROUND: i32 = 10;
+
+/// Does something that no client waits for on a thread of its own, which those that serve go before. Blocks until it is
+/// done. A thread cannot raise its priority again, so that none of a pool will do.
+pub(crate) fn in_background<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let background = || {
+        set_niceness(BACKGROUND);
+        work()
+    };
+    thread::scope(|scope| match scope.spawn(background).join() {
+        Ok(done) => done,
+        Err(panicked) => panic::resume_unwind(panicked),
+    })
+}
 
 /// Has the calling thread run as soon as it wakes, where the system allows it: a kernel may leave a thread that has just
 /// woken running for milliseconds, whatever the niceness of who shares its processor. For a thread that hardly computes.
-pub(super) fn go_first(or_niceness: i32) {
+pub(crate) fn go_first(or_niceness: i32) {
     #[cfg(target_os = "linux")]
     {
         use thread_priority::{
@@ -24,11 +40,24 @@ pub(super) fn go_first(or_niceness: i32) {
 }
 
 /// Gives the calling thread this niceness, where the system has one and allows it.
-pub(super) fn set_niceness(niceness: i32) {
+pub(crate) fn set_niceness(niceness: i32) {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::setpriority_process(None, niceness) {
         tracing::debug!(%error, niceness, "a thread runs with the priority of every other thread");
     }
     #[cfg(not(target_os = "linux"))]
     let _no_threads_of_their_own = niceness;
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_in_the_background_is_nice_and_its_caller_stays_as_it_is() {
+        let niceness = || rustix::process::getpriority_process(None).unwrap();
+        let before = niceness();
+        assert_eq!(in_background(niceness), before.max(BACKGROUND));
+        assert_eq!(niceness(), before);
+    }
 }
