@@ -19,6 +19,16 @@ pub enum Protocol {
     H2,
 }
 
+impl Protocol {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::H1 => "h1",
+            Self::H2 => "h2",
+        }
+    }
+}
+
 /// `[upstreams.NAME]`. HTTP/1.1 over TCP in this version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
