@@ -4,6 +4,7 @@
 
 mod admit;
 mod answer;
+mod attempt;
 mod body;
 mod chain;
 pub mod complete;
@@ -22,6 +23,7 @@ mod redirect;
 mod refused;
 mod report;
 mod respond;
+mod retry;
 mod send;
 mod stream;
 mod tail;
@@ -42,8 +44,8 @@ use crate::message::headers;
 use crate::server::connection::Connection;
 
 use answer::Answer;
+use attempt::Hop;
 use chain::Responded;
-use forward::Hop;
 use passage::Passage;
 use report::report;
 use respond::Obtained;

@@ -4,6 +4,8 @@
 //! outlives a reload stands in the [`Registry`].
 
 mod body;
+mod breaker;
+mod budget;
 mod endpoint;
 mod error;
 mod fetch;
@@ -26,8 +28,10 @@ mod tests;
 mod timer;
 mod times;
 mod tunnel;
+mod window;
 
 pub use body::ResponseBody;
+pub use breaker::{BreakerState, Held, Pass};
 pub use endpoint::{Endpoint, Picked};
 pub use error::SendError;
 pub use fetch::{FetchError, SubRequest, fetch};

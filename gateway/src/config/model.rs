@@ -6,10 +6,13 @@
 mod admin;
 mod answer_rewrite;
 mod answers;
+mod breaker;
 mod conditions;
 mod matcher;
+mod outcomes;
 mod overrides;
 mod redirect;
+mod retry;
 mod routes;
 mod split;
 mod upstream;
@@ -37,10 +40,13 @@ use crate::message::via::Via;
 pub use admin::*;
 pub use answer_rewrite::*;
 pub use answers::*;
+pub use breaker::*;
 pub use conditions::*;
 pub use matcher::*;
+pub use outcomes::*;
 pub use overrides::*;
 pub use redirect::*;
+pub use retry::*;
 pub use routes::*;
 pub use upstream::*;
 

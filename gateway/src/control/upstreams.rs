@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::gateway::Gateway;
 use crate::admin::{Missing, Turn};
 use crate::message::target::Target;
-use crate::upstream::{Member, Obstacle, Reason, Upstream};
+use crate::upstream::{BreakerState, Member, Obstacle, Reason, Upstream};
 
 /// Why no request goes to an endpoint that is drained.
 const WHY: &str = "an operator drained it";
@@ -87,6 +87,7 @@ fn shown(upstream: &Upstream) -> Value {
     json!({
         "name": &*upstream.name,
         "balance": "round_robin",
+        "breaker": upstream.breaker().map(|state| json!({ "state": told(state) })),
         "protocol": config.protocol.name(),
         "connections": {
             "open": connections.open,
@@ -96,6 +97,14 @@ fn shown(upstream: &Upstream) -> Value {
         },
         "endpoints": endpoints,
     })
+}
+
+fn told(state: BreakerState) -> &'static str {
+    match state {
+        BreakerState::Closed => "closed",
+        BreakerState::Open => "open",
+        BreakerState::HalfOpen => "half_open",
+    }
 }
 
 fn shown_member(upstream: &Upstream, member: &Member) -> Value {

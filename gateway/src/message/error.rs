@@ -62,6 +62,8 @@ pub enum ErrorKind {
     ConnectTimeout,
     /// Every connection that the upstream's pool allows is taken.
     Saturated,
+    /// The upstream's breaker is open: too many requests to it failed.
+    BreakerOpen,
     /// The upstream's answer was not HTTP, or it closed the connection before it answered.
     BadGateway,
     /// The head of the upstream's answer did not come in time.
@@ -84,7 +86,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Refused,
         Self::NoRoute,
         Self::NoAnswer,
@@ -97,6 +99,7 @@ impl ErrorKind {
         Self::Connect,
         Self::ConnectTimeout,
         Self::Saturated,
+        Self::BreakerOpen,
         Self::BadGateway,
         Self::UpstreamTimeout,
         Self::ResponseBroken,
@@ -123,6 +126,7 @@ impl ErrorKind {
             Self::Connect => "connect",
             Self::ConnectTimeout => "connect_timeout",
             Self::Saturated => "saturated",
+            Self::BreakerOpen => "breaker_open",
             Self::BadGateway => "bad_gateway",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::ResponseBroken => "response_broken",
@@ -146,6 +150,7 @@ impl ErrorKind {
             Self::Connect
             | Self::ConnectTimeout
             | Self::Saturated
+            | Self::BreakerOpen
             | Self::BadGateway
             | Self::UpstreamTimeout
             | Self::ResponseBroken => Side::Upstream,

@@ -393,6 +393,7 @@ fn no_route(config: &Config) -> config::Route {
         rewrite: Rewrite::default(),
         timeout: None,
         overrides: Overrides::default(),
+        retry: None,
         errors: config.errors.clone(),
         fallback: None,
         place: String::new(),

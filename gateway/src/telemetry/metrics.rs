@@ -9,7 +9,7 @@ mod plugin_series;
 mod shards;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -92,6 +92,12 @@ pub struct UpstreamMetrics {
     open: Gauge,
     pending: Gauge,
     refused: ByKind,
+    retries: Counter,
+    /// Requests that were not sent again, since too many were.
+    spent_budgets: Counter,
+    /// How often its breaker opened, and whether it is open.
+    breaker_openings: Counter,
+    breaker_is_open: AtomicBool,
 }
 
 /// Why a request gets no connection of a full pool.
@@ -177,6 +183,10 @@ impl Metrics {
             open: Gauge::new(),
             pending: Gauge::new(),
             refused: ByKind::new(),
+            retries: Counter::new(),
+            spent_budgets: Counter::new(),
+            breaker_openings: Counter::new(),
+            breaker_is_open: AtomicBool::new(false),
         })
     }
 
@@ -368,6 +378,25 @@ impl UpstreamMetrics {
             Refused::QueueFull => "queue_full",
             Refused::QueueTimeout => "queue_timeout",
         });
+    }
+
+    /// The breaker let a request not out.
+    pub fn held_back(&self, reason: &'static str) {
+        self.refused.add(reason);
+    }
+
+    /// A request goes out again, or, with the budget of those spent, does not.
+    pub fn retry(&self, goes: bool) {
+        match goes {
+            true => self.retries.add(1),
+            false => self.spent_budgets.add(1),
+        }
+    }
+
+    /// Its breaker opened, or closed.
+    pub fn breaker(&self, open: bool) {
+        self.breaker_openings.add(u64::from(open));
+        self.breaker_is_open.store(open, Ordering::Relaxed);
     }
 
     /// A request had no whole answer.

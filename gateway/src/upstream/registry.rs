@@ -7,6 +7,8 @@ use dashmap::DashMap;
 use http::HeaderValue;
 use parking_lot::Mutex;
 
+use super::breaker::Breaker;
+use super::budget::Budget;
 use super::endpoint::{Endpoint, State};
 use super::fleet::Fleet;
 use super::group::Upstream;
@@ -32,6 +34,21 @@ pub struct Registry {
 struct Known {
     state: Arc<State>,
     endpoints: Mutex<HashMap<Target, Weak<Endpoint>>>,
+    breaker: Mutex<Option<Arc<Breaker>>>,
+}
+
+impl Known {
+    /// The breaker of a configuration: the one that is there, if it is configured alike.
+    fn breaker(&self, config: &config::Upstream) -> Option<Arc<Breaker>> {
+        let mut known = self.breaker.lock();
+        let wanted = config.breaker;
+        if known.as_ref().map(|known| known.config) != wanted {
+            let (name, metrics) = (&config.name, &self.state.metrics);
+            let new = |config| Arc::new(Breaker::new(name.clone(), config, metrics.clone()));
+            *known = wanted.map(new);
+        }
+        known.clone()
+    }
 }
 
 impl Registry {
@@ -51,8 +68,10 @@ impl Registry {
                     places: Places::new(most, metrics.clone()),
                     turn: self.turns.take(),
                     metrics: metrics.clone(),
+                    budget: Budget::new(),
                 }),
                 endpoints: Mutex::default(),
+                breaker: Mutex::default(),
             });
         known.state.places.limit(most);
         let mut endpoints = known.endpoints.lock();
@@ -81,6 +100,7 @@ impl Registry {
             name: config.name.clone(),
             members: Members::new(members.collect()),
             marks: fleet.marks.clone(),
+            breaker: known.breaker(config),
             state: known.state.clone(),
             metrics,
             config: config.clone(),

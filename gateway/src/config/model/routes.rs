@@ -11,6 +11,7 @@ use super::conditions::When;
 use super::matcher::{Match, Predicates};
 use super::overrides::Overrides;
 use super::redirect::Redirect;
+use super::retry::Retry;
 use super::upstream::UpstreamId;
 use crate::config::Written;
 
@@ -33,6 +34,8 @@ pub struct Route {
     pub timeout: Option<Duration>,
     /// What it says in the place of its listener, its upstream and the server.
     pub overrides: Overrides,
+    /// What is sent again, and how often.
+    pub retry: Option<Arc<Retry>>,
     /// What stands for its failures: its own pages, then those of the whole file.
     pub errors: Errors,
     /// What answers where the upstream does not.
