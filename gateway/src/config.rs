@@ -6,15 +6,17 @@
 //! configuration is refused as a whole.
 //!
 //! Nothing secret is shown, neither in messages nor in [`Config::masked`]: not `[secrets]` and the tokens of
-//! `[admin]`, nothing out of the environment or a file (but for what was read as an address, a path, a duration, a size or a
-//! number), and, in the configuration of plugins and the header and query values of routes, nothing under a key with `secret`, `passw`, `token`, `key`, `credential`,
-//! `authorization` or `cookie` in its name.
+//! `[admin]`, nothing out of the environment or a file (but for what was read as an address, a path, a duration, a size
+//! or a number), and, in the configuration of plugins and the header and query values of routes, no text under a key with
+//! `secret`, `passw`, `token`, `key`, `credential`, `authorization` or `cookie` in its name (`mask`).
 
 mod admin;
 mod answers;
 mod certificates;
 mod chain;
+mod client_key;
 mod compile_cache;
+mod dead;
 mod description;
 mod examined;
 mod expand;
@@ -23,7 +25,9 @@ mod fill;
 mod item;
 mod listeners;
 mod log_format;
+mod mask;
 mod model;
+mod nginx;
 mod origins;
 mod parse;
 mod patterns;

@@ -47,6 +47,9 @@ pub enum Error {
     /// No connection to the upstream in time.
     #[error("upstream `{0}`: cannot connect: {1}")]
     ConnectTimeout(String, String),
+    /// No endpoint of the upstream takes requests.
+    #[error("upstream `{0}`: {1}")]
+    NoEndpoint(String, String),
     /// All connections that the upstream's pool allows are taken.
     #[error("upstream `{0}`: {1}")]
     Saturated(String, String),
@@ -98,9 +101,10 @@ impl Error {
             | Self::BadGateway(..)
             | Self::ResponseBroken(_)
             | Self::ResponseTooLarge(_) => StatusCode::BAD_GATEWAY,
-            Self::Saturated(..) | Self::BreakerOpen(..) | Self::NoRoom(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::NoEndpoint(..)
+            | Self::Saturated(..)
+            | Self::BreakerOpen(..)
+            | Self::NoRoom(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::ConnectTimeout(..) | Self::UpstreamTimeout(..) | Self::Deadline(_) => {
                 StatusCode::GATEWAY_TIMEOUT
             }
@@ -124,6 +128,7 @@ impl Error {
             Self::BodyCoding(fault) => BodyFault::Coding(*fault).of_request(),
             Self::Connect(..) => ErrorKind::Connect,
             Self::ConnectTimeout(..) => ErrorKind::ConnectTimeout,
+            Self::NoEndpoint(..) => ErrorKind::NoEndpoint,
             Self::Saturated(..) => ErrorKind::Saturated,
             Self::BreakerOpen(..) => ErrorKind::BreakerOpen,
             Self::BadGateway(..) => ErrorKind::BadGateway,

@@ -16,6 +16,7 @@ mod fill;
 mod forward;
 mod grpc;
 mod max_forwards;
+mod mirror;
 pub mod normalise;
 mod passage;
 mod public;

@@ -3,6 +3,7 @@
 //! Nothing here knows of exchanges, plugins or workers: a [`Client`] belongs to a thread, whichever it is, and what
 //! outlives a reload stands in the [`Registry`].
 
+mod asked;
 mod body;
 mod breaker;
 mod budget;
@@ -13,6 +14,8 @@ mod fleet;
 mod group;
 mod h1;
 mod h2;
+mod hash;
+mod member;
 mod members;
 mod outcome;
 mod pick;
@@ -22,14 +25,18 @@ mod registry;
 mod replay;
 mod send;
 mod slots;
+mod spread;
 mod standing;
+mod sticky;
 #[cfg(test)]
 mod tests;
 mod timer;
 mod times;
 mod tunnel;
+mod turn;
 mod window;
 
+pub use asked::Asked;
 pub use body::ResponseBody;
 pub use breaker::{BreakerState, Held, Pass};
 pub use endpoint::{Endpoint, Picked};

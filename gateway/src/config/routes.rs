@@ -2,14 +2,15 @@
 
 mod defaults;
 mod fields;
+mod kept;
 mod loops;
 pub(super) mod matcher;
+mod mirror;
 mod overrides;
 mod redirect;
 mod replacement;
 mod retry;
 mod rewrite;
-mod slashes;
 mod split;
 mod target;
 mod ties;
@@ -30,9 +31,10 @@ use super::table::Table;
 use super::tree::Value;
 
 pub(super) use defaults::defaults;
+pub(super) use ties::{implied, literal};
 
 /// Keys of the contract that are to come.
-const LATER: [&str; 5] = ["hedge", "mirror", "cache", "compress", "cors"];
+const LATER: [&str; 4] = ["hedge", "cache", "compress", "cors"];
 
 static WORDS: Words = Words {
     about: "What happens to the requests that match: plugins, then an upstream or an answer. Two routes that can match \
@@ -99,6 +101,13 @@ static WORDS: Words = Words {
              find a place below.",
         ),
         (
+            "path_parameters",
+            "What becomes of a path with `;` or `%3B`, from where some servers cut a segment off (RFC 3986, section 3.3): \
+             to them `/admin;x/y` is `/admin/y`, which no route for `/admin/**` has seen. `refuse`: 400. `keep`: it stays \
+             as it is, part of its segment, for the match, plugins and the upstream. Keep it only where the upstream \
+             does not cut it off, or where nothing more is asked of a place below.",
+        ),
+        (
             "errors",
             "What stands for what the gateway answers where it refuses or fails, by status (`502`) or class (`5xx`). \
              What is not here is looked for at the top level of the file.",
@@ -108,6 +117,7 @@ static WORDS: Words = Words {
             "What is sent again where the upstream does not answer as it should. `false`: nothing, where `[defaults]` has it.",
         ),
         ("fallback", "What answers where the upstream does not."),
+        ("mirror", "Where copies of its requests go."),
     ],
     example: r#"
 [[routes]]
@@ -125,6 +135,7 @@ tags = { team = "shop" }
 retry = { attempts = 3, on = ["connect", "reset", 502, 503, 504], methods = ["GET", "HEAD"], backoff = "25ms", budget = 0.2, per_try = "5s" }
 errors = { 502 = { status = 503, headers = { retry-after = "5" }, body = '{"error":"{reason}"}' }, 5xx = { file = "sorry.html" } }
 fallback = { respond = { status = 200, body = '{"products":[]}' }, on = ["connect", 502, 503, 504, "breaker"] }
+mirror = { upstream = "idp", ratio = 0.1, max_body = "64KiB", max_concurrent = 100 }
 
 [[routes]]                        # Location and Set-Cookie of the answer as the client sees this gateway
 name = "files"
@@ -132,6 +143,7 @@ match = { path = "/files/{name}" }
 upstream = "products"
 rewrite = { strip_segments = 1, prefix = "/data", location = "public", cookies = { domain = "example.com", path = "/", secure = true } }
 encoded_slashes = "keep"
+path_parameters = "keep"
 
 [[routes]]                        # not limited; groups of the expression stand in `to`
 name = "internal"
@@ -229,7 +241,7 @@ pub(super) fn route<'a>(
             defaults,
             params: &params,
             before: chain.len(),
-            slashes: overrides::slashes(table),
+            paths: overrides::paths(table),
         };
         let split = split::split(table, around, chained);
         let target = target.or(split.map(Target::Split));
@@ -237,6 +249,7 @@ pub(super) fn route<'a>(
         let retry = defaults::retry(table, target.as_ref());
         let overrides = overrides::overrides(table);
         let (errors, fallback) = failures(table, names, &params, pages, target.as_ref());
+        let mirrors = mirror::mirrors(table, names, target.as_ref());
         table.later(&LATER);
         let (Some(name), Some(matcher), Some(_)) = (name, matcher, &target) else {
             chained.extend(chain);
@@ -255,6 +268,7 @@ pub(super) fn route<'a>(
             retry,
             errors,
             fallback,
+            mirrors,
             place: item.scope.show(item.node.at),
         })
     })
@@ -274,8 +288,8 @@ fn failures(
     match (target, &fallback) {
         (Some(Target::Upstream(upstream)), Some(fallback)) if fallback.leads_to(*upstream) => {
             let name = &names.upstreams[upstream.0];
-            table.fault(
-                "fallback",
+            table.fault_between(
+                &["upstream", "fallback"],
                 format!("leads to `{name}`, the upstream of the route; name another"),
             );
         }
@@ -339,7 +353,7 @@ pub(super) fn check_together(
     listeners::unique_names(scope, &items);
     ties::report(&items, routes);
     fields::report(&items, routes, listeners);
-    slashes::report(&items, routes);
-    slashes::warn_of_ways_around(&items, routes);
+    kept::report(&items, routes);
+    kept::warn_of_ways_around(&items, routes);
     loops::report(&items, routes, listeners);
 }

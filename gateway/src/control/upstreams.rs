@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::gateway::Gateway;
 use crate::admin::{Missing, Turn};
+use crate::config::Balance;
 use crate::message::target::Target;
 use crate::upstream::{BreakerState, Member, Obstacle, Reason, Upstream};
 
@@ -86,7 +87,7 @@ fn shown(upstream: &Upstream) -> Value {
     });
     json!({
         "name": &*upstream.name,
-        "balance": "round_robin",
+        "balance": balance(&config.balance),
         "breaker": upstream.breaker().map(|state| json!({ "state": told(state) })),
         "protocol": config.protocol.name(),
         "connections": {
@@ -97,6 +98,15 @@ fn shown(upstream: &Upstream) -> Value {
         },
         "endpoints": endpoints,
     })
+}
+
+fn balance(balance: &Balance) -> &'static str {
+    match balance {
+        Balance::RoundRobin => "round_robin",
+        Balance::Random => "random",
+        Balance::LeastRequest => "least_request",
+        Balance::Hash(_) => "hash",
+    }
 }
 
 fn told(state: BreakerState) -> &'static str {

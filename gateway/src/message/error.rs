@@ -60,6 +60,8 @@ pub enum ErrorKind {
     Connect,
     /// No connection to the upstream in time.
     ConnectTimeout,
+    /// No endpoint of the upstream takes requests.
+    NoEndpoint,
     /// Every connection that the upstream's pool allows is taken.
     Saturated,
     /// The upstream's breaker is open: too many requests to it failed.
@@ -86,7 +88,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Refused,
         Self::NoRoute,
         Self::NoAnswer,
@@ -98,6 +100,7 @@ impl ErrorKind {
         Self::Loop,
         Self::Connect,
         Self::ConnectTimeout,
+        Self::NoEndpoint,
         Self::Saturated,
         Self::BreakerOpen,
         Self::BadGateway,
@@ -125,6 +128,7 @@ impl ErrorKind {
             Self::Loop => "loop",
             Self::Connect => "connect",
             Self::ConnectTimeout => "connect_timeout",
+            Self::NoEndpoint => "no_endpoint",
             Self::Saturated => "saturated",
             Self::BreakerOpen => "breaker_open",
             Self::BadGateway => "bad_gateway",
@@ -149,6 +153,7 @@ impl ErrorKind {
             | Self::ClientClosed => Side::Client,
             Self::Connect
             | Self::ConnectTimeout
+            | Self::NoEndpoint
             | Self::Saturated
             | Self::BreakerOpen
             | Self::BadGateway

@@ -4,8 +4,9 @@
 use http::uri::PathAndQuery;
 
 use super::answer::Answer;
-use super::attempt::{Hop, Try, Undelivered, Way};
+use super::attempt::{Hop, Try, Undelivered, Way, host};
 use super::decode;
+use super::mirror;
 use super::passage::Passage;
 use super::retry;
 use crate::config::UpstreamId;
@@ -37,6 +38,15 @@ pub(super) async fn send(
             bodies,
         );
     }
+    // A tunnel has no copy.
+    let has_mirrors = !passage.route.mirrors.is_empty() && !hop.is_upgrade();
+    let body = match has_mirrors {
+        true => {
+            let exchange = &mut *passage.exchange;
+            mirror::copied(exchange, &view, host(exchange), body)
+        }
+        false => body,
+    };
     let way = Way {
         upstream: view.upstream(upstream),
         client: &view.client,
@@ -103,7 +113,7 @@ fn rewrite_path(exchange: &mut Parts) -> Result<(), Box<Error>> {
 /// The path that goes out, by the rewrite of the route; none where it stays.
 pub(super) fn leaving_path(exchange: &Parts) -> Result<Option<PathAndQuery>, Box<Error>> {
     let route = &exchange.route.config;
-    let slashes = route.overrides.encoded_slashes;
-    let left = rewrite::path(&route.rewrite.path, &exchange.request.path, slashes);
+    let rules = route.overrides.paths;
+    let left = rewrite::path(&route.rewrite.path, &exchange.request.path, rules);
     left.map_err(|astray| Error::BadRewrite(astray.to_string()).into())
 }

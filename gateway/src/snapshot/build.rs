@@ -396,6 +396,7 @@ fn no_route(config: &Config) -> config::Route {
         retry: None,
         errors: config.errors.clone(),
         fallback: None,
+        mirrors: Vec::new(),
         place: String::new(),
     }
 }

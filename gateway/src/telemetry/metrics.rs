@@ -5,6 +5,7 @@
 
 mod arms;
 mod families;
+mod mirrors;
 mod plugin_series;
 mod shards;
 
@@ -25,6 +26,7 @@ use plugin_series::{Names, Series};
 use shards::{ByKind, Counter, Histogram};
 
 pub use arms::ArmMetrics;
+pub use mirrors::{MirrorMetrics, UnderWay};
 pub use plugin_series::Unfit;
 pub use shards::{Gauge, set_shard};
 
@@ -35,6 +37,7 @@ type ByName<T> = Mutex<BTreeMap<String, Arc<T>>>;
 pub struct Metrics {
     routes: ByName<RouteMetrics>,
     arms: arms::ByRoute,
+    mirrors: mirrors::ByRoute,
     plugins: ByName<PluginMetrics>,
     upstreams: ByName<UpstreamMetrics>,
     listeners: ByName<ListenerMetrics>,
@@ -124,6 +127,7 @@ impl Metrics {
         Arc::new(Self {
             routes: Mutex::default(),
             arms: Mutex::default(),
+            mirrors: Mutex::default(),
             plugins: Mutex::default(),
             upstreams: Mutex::default(),
             listeners: Mutex::default(),
@@ -157,6 +161,13 @@ impl Metrics {
         counts
             .or_insert_with(|| Arc::new(ArmMetrics::new()))
             .clone()
+    }
+
+    /// The counts of a mirror of a route, by the upstream that copies go to.
+    pub fn mirror(&self, route: &str, upstream: &str) -> Arc<MirrorMetrics> {
+        let mut mirrors = self.mirrors.lock();
+        let counts = mirrors.entry((route.to_owned(), upstream.to_owned()));
+        counts.or_default().clone()
     }
 
     /// The counts of a plugin.

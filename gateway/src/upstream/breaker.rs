@@ -32,7 +32,7 @@ pub(super) struct Breaker {
 
 #[derive(Debug)]
 enum State {
-    Closed(Window),
+    Closed(Box<Window>),
     Open {
         until: Instant,
     },
@@ -199,7 +199,7 @@ impl Breaker {
 impl State {
     fn closed(trip: Option<&Trip>, now: Instant) -> Self {
         let span = trip.map_or(Duration::from_secs(1), |trip| trip.window);
-        Self::Closed(Window::new(span, now))
+        Self::Closed(Box::new(Window::new(span, now)))
     }
 }
 

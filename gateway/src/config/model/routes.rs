@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
 
 use super::answer_rewrite::AnswerRewrite;
 use super::answers::{Errors, Fallback, Respond};
+use super::client_key::ClientKey;
 use super::conditions::When;
 use super::matcher::{Match, Predicates};
+use super::mirror::Mirror;
 use super::overrides::Overrides;
 use super::redirect::Redirect;
 use super::retry::Retry;
@@ -40,6 +42,8 @@ pub struct Route {
     pub errors: Errors,
     /// What answers where the upstream does not.
     pub fallback: Option<Box<Fallback>>,
+    /// Where copies of its requests go; no two to the same upstream.
+    pub mirrors: Vec<Mirror>,
     /// Where it stands in the files (`file:line`), for messages.
     pub place: String,
 }
@@ -91,7 +95,7 @@ pub struct Split {
     /// Two or more. Not every weight is 0.
     pub arms: Vec<Arm>,
     /// What keeps a client on its arm; `None`: requests take turns.
-    pub on: Option<SplitKey>,
+    pub on: Option<ClientKey>,
 }
 
 /// One arm of a split.
@@ -109,19 +113,6 @@ pub struct Arm {
     pub plugins: Vec<RoutePlugin>,
     /// What changes on the way; `None`: what the route says.
     pub rewrite: Option<Rewrite>,
-}
-
-/// `split_on`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SplitKey {
-    /// `cookie:NAME`
-    Cookie(String),
-    /// `header:NAME`
-    Header(HeaderName),
-    /// `query:NAME`, decoded.
-    Query(String),
-    /// `client_address`
-    ClientAddress,
 }
 
 /// `routes.rewrite`.

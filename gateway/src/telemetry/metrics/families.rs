@@ -1,6 +1,7 @@
 //! The names, and the text that Prometheus reads.
 
 mod arms;
+mod mirrors;
 mod plugins;
 mod upstreams;
 
@@ -40,6 +41,7 @@ impl Collector for All {
         self.0.connections(&mut encoder)?;
         self.0.requests(&mut encoder)?;
         self.0.arms(&mut encoder)?;
+        self.0.mirrors(&mut encoder)?;
         self.0.plugin_calls(&mut encoder)?;
         self.0.plugin_own(&mut encoder)?;
         self.0.plugin_state(&mut encoder)?;
