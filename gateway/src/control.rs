@@ -27,6 +27,7 @@ use crate::plugin::{Engine, Place};
 use crate::snapshot::{Builder, Published, Replace, Snapshot};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace;
+use crate::upstream::Checks;
 use crate::watch::Watcher;
 use crate::worker;
 
@@ -115,6 +116,7 @@ async fn serve(
     };
     let (first, builder) = built?;
     metrics.set_version(first.version);
+    let checks = Checks::start(&first.upstreams);
     let published = Published::new(first);
     let (draining, grace) = (CancellationToken::new(), CancellationToken::new());
     let start = |id| worker::start(id, published.clone(), draining.clone(), grace.clone());
@@ -129,6 +131,7 @@ async fn serve(
         engine,
         published,
         workers,
+        checks,
         metrics,
         state,
         reloading: Mutex::new(Reloading { builder, listeners }),

@@ -50,6 +50,7 @@ pub async fn send(
     body: Outgoing,
 ) -> Result<(ResponseHead, ResponseBody), SendError> {
     let (endpoint, pass) = (picked.endpoint().clone(), picked.pass().cloned());
+    let is_whole = matches!(body, Outgoing::Empty | Outgoing::Full(_));
     // Boxed, so that exchanges over HTTP/1 without a limit of their own do not carry the room for the others.
     let sent = match (upstream.config.protocol, times.patience) {
         (Protocol::H1, None) => send_h1(client, upstream, picked, times, message, body).await,
@@ -62,8 +63,16 @@ pub async fn send(
         }
     };
     let outcome = match &sent {
-        Ok((head, _)) => Outcome::Answered(head.status),
-        Err(error) => Outcome::Failed(error.kind),
+        Ok((head, _)) => {
+            endpoint.took(clock::now().saturating_duration_since(times.now));
+            Outcome::Answered(head.status)
+        }
+        Err(error) => {
+            if error.kind == ErrorKind::Deadline && error.sent && is_whole {
+                endpoint.was_late();
+            }
+            Outcome::Failed(error.kind)
+        }
     };
     endpoint.ended(outcome);
     if let Some(pass) = pass {
@@ -199,7 +208,7 @@ async fn open_h2(
 ) -> Result<h2::Shared, SendError> {
     let place = place(client, upstream, picked, times).await;
     let (_, place) = place?.split();
-    let io = connect(upstream, picked, times).await?;
+    let io = connect(upstream, &picked.target, times).await?;
     let shared = h2::Shared::open(io, picked.endpoint().clone(), place).await?;
     client.share(picked, shared.clone());
     Ok(shared)
@@ -223,7 +232,7 @@ async fn open(
         }
         open = kept.into_tunnel().1;
     }
-    let io = connect(upstream, endpoint, times).await?;
+    let io = connect(upstream, &endpoint.target, times).await?;
     let opened = Connection::over(io, client, upstream, endpoint, open);
     Ok((opened, false))
 }
@@ -274,13 +283,13 @@ async fn place(
     Err(SendError::new(kind, why))
 }
 
-/// Opens a stream to an endpoint, within `timeouts.connect` and before the deadline of the exchange.
-async fn connect(
+/// Opens a stream to where an endpoint listens, within `timeouts.connect` and before the deadline of the exchange.
+pub(super) async fn connect(
     upstream: &Upstream,
-    endpoint: &Endpoint,
+    target: &Target,
     times: Times<'_>,
 ) -> Result<Stream, SendError> {
-    let (limit, target) = (times.connect(&upstream.config), &endpoint.target);
+    let limit = times.connect(&upstream.config);
     let left = times
         .deadline
         .map(|deadline| deadline.saturating_duration_since(Instant::now()));
