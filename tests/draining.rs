@@ -105,6 +105,13 @@ fn a_drained_endpoint_gets_no_new_request_and_ends_those_under_way() {
     assert_eq!(drained["endpoint"]["in_flight"], 1, "{drained}");
     gateway.wait_for_all(&["INFO", "endpoint drained", &one.address.to_string()]);
     assert_eq!(answers(&gateway, 6), ["other"]);
+    let (upstream, at) = ("my/app", one.address);
+    let is_drained = || {
+        gateway.metric(&format!(
+            "gateway_endpoint_obstacle{{upstream=\"{upstream}\",endpoint=\"{at}\",obstacle=\"drained\"}}"
+        ))
+    };
+    assert_eq!(is_drained(), 1.0);
     assert_eq!(turn(&gateway, one.address, "drain")["changed"], false);
 
     let now = shown(&gateway, one.address);
@@ -129,6 +136,7 @@ fn a_drained_endpoint_gets_no_new_request_and_ends_those_under_way() {
 
     assert_eq!(turn(&gateway, one.address, "restore")["left"], 2);
     assert_eq!(answers(&gateway, 6), ["one", "other"]);
+    assert_eq!(is_drained(), 0.0);
     assert_eq!(turn(&gateway, one.address, "restore")["changed"], false);
 }
 
