@@ -7,6 +7,7 @@
 )]
 
 mod access_log;
+mod admin;
 mod aggregate;
 mod answers;
 mod arms;
@@ -28,6 +29,7 @@ mod corpora;
 mod deadline;
 mod departures;
 mod drain;
+mod draining;
 mod error_pages;
 mod explain;
 mod fallback;

@@ -5,10 +5,12 @@
 mod control;
 mod guard;
 mod routes;
+pub mod socket;
 #[cfg(test)]
 mod tests;
 
 use std::convert::Infallible;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,14 +20,17 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use guard::Guard;
+use guard::{Guard, Way};
+use socket::{Bound, SocketFile};
 
-pub use control::Control;
+pub use control::{Control, Missing, Turn};
+pub use guard::Tokens;
 
 /// Connections at a time; more wait in the listen queue.
 const CONNECTIONS: usize = 64;
@@ -39,8 +44,42 @@ const GRACE: Duration = Duration::from_secs(5);
 /// The pause after a failed accept, which is mostly a lack of file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Where it listens.
+#[derive(Debug)]
+pub enum Listener {
+    /// At an address and a port.
+    Ip(TcpListener),
+    /// On a unix socket, whose file is removed before it is closed.
+    Unix(SocketFile, UnixListener),
+}
+
+impl Listener {
+    /// Of a unix socket that was bound.
+    ///
+    /// # Errors
+    /// If the runtime does not take it.
+    pub fn unix(bound: Bound) -> io::Result<Self> {
+        let Bound { file, socket } = bound;
+        Ok(Self::Unix(file, UnixListener::from_std(socket)?))
+    }
+
+    async fn accept(&self) -> io::Result<Either<TcpStream, UnixStream>> {
+        Ok(match self {
+            Self::Ip(listener) => Either::Left(listener.accept().await?.0),
+            Self::Unix(_, listener) => Either::Right(listener.accept().await?.0),
+        })
+    }
+
+    fn way(&self) -> Way {
+        match self {
+            Self::Ip(_) => Way::Ip,
+            Self::Unix(..) => Way::Unix,
+        }
+    }
+}
+
 /// Serves until `stop`, then lets the answers under way finish for a few seconds.
-pub async fn serve<C: Control>(listener: TcpListener, control: Arc<C>, stop: CancellationToken) {
+pub async fn serve<C: Control>(listener: Listener, control: Arc<C>, stop: CancellationToken) {
     let free = Arc::new(Semaphore::new(CONNECTIONS));
     let connections = TaskTracker::new();
     let serving = async {
@@ -50,8 +89,9 @@ pub async fn serve<C: Control>(listener: TcpListener, control: Arc<C>, stop: Can
                 return;
             };
             match listener.accept().await {
-                Ok((stream, _)) => {
-                    let connection = connection(stream, control.clone(), stop.clone());
+                Ok(stream) => {
+                    let way = listener.way();
+                    let connection = connection(stream, way, control.clone(), stop.clone());
                     connections.spawn(async move {
                         connection.await;
                         drop(place);
@@ -81,12 +121,17 @@ pub async fn serve<C: Control>(listener: TcpListener, control: Arc<C>, stop: Can
     }
 }
 
-async fn connection<C: Control>(stream: TcpStream, control: Arc<C>, stop: CancellationToken) {
+async fn connection<C: Control>(
+    stream: Either<TcpStream, UnixStream>,
+    way: Way,
+    control: Arc<C>,
+    stop: CancellationToken,
+) {
     let service = service_fn(move |request: Request<Incoming>| {
         let control = control.clone();
         async move {
             // For each request: a token that a reload took away is worth nothing on an open connection either.
-            let guard = Guard::new(control.token().as_ref());
+            let guard = Guard::new(&control.tokens(), way);
             Ok::<_, Infallible>(routes::answer(request, &guard, control).await)
         }
     });

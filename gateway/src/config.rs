@@ -5,11 +5,12 @@
 //! first, so that one run names them all. What stands for a broken value meanwhile is its default: such a
 //! configuration is refused as a whole.
 //!
-//! Nothing secret is shown, neither in messages nor in [`Config::masked`]: not `[secrets]` and `admin.token`,
-//! nothing out of the environment or a file (but for what was read as an address, a path, a duration, a size or a
-//! number), and, in the configuration of plugins and the header and query values of routes, no text under a key with `secret`,
-//! `passw`, `token`, `key`, `credential`, `authorization` or `cookie` in its name (`mask`).
+//! Nothing secret is shown, neither in messages nor in [`Config::masked`]: not `[secrets]` and the tokens of
+//! `[admin]`, nothing out of the environment or a file (but for what was read as an address, a path, a duration, a size
+//! or a number), and, in the configuration of plugins and the header and query values of routes, no text under a key with
+//! `secret`, `passw`, `token`, `key`, `credential`, `authorization` or `cookie` in its name (`mask`).
 
+mod admin;
 mod answers;
 mod certificates;
 mod chain;
@@ -142,7 +143,7 @@ fn assemble(scope: &Scope, sections: &mut Sections<'_>, chained: &mut Vec<RouteP
     let mut names = sections.names();
     let shared_by = names.plugins.len();
     let server = sections.single("server", |table| process::server(table, shared_by));
-    let admin = sections.optional("admin", process::admin);
+    let admin = sections.optional("admin", admin::admin);
     let state = sections.single("state", |table| process::state(table, shared_by));
     let secrets = sections.named("secrets", process::secret);
     let secrets: BTreeMap<_, _> = secrets.into_iter().collect();

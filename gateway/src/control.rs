@@ -1,5 +1,6 @@
 //! The control thread: starting, reloading, draining. Nothing here runs on a worker.
 
+mod admin;
 mod check;
 mod gateway;
 mod listeners;
@@ -7,25 +8,22 @@ mod reload;
 mod restart;
 mod status;
 mod swaps;
+mod upstreams;
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use tokio::net::TcpSocket;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, Notify, mpsc, watch};
-use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::admin;
 use crate::config::{self, Config, Fault, Watched};
 use crate::message::text::hex;
 use crate::plugin::{Engine, Place};
-use crate::server::listener;
 use crate::snapshot::{Builder, Published, Replace, Snapshot};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace;
@@ -48,9 +46,6 @@ const RELOADS: usize = 64;
 
 /// How far the clock of a file system may be behind.
 const BEHIND: Duration = Duration::from_millis(20);
-
-/// Connections the kernel keeps for the admin listener.
-const ADMIN_BACKLOG: u32 = 1024;
 
 /// Serves a configuration until SIGTERM or SIGINT. With `watch`, files that change are reloaded by themselves.
 ///
@@ -148,7 +143,7 @@ async fn serve(
         gone: parking_lot::Mutex::default(),
     });
     let stop = CancellationToken::new();
-    let admin = admin.map(|socket| start_admin(socket, gateway.clone(), stop.clone()));
+    let admin = admin.map(|socket| socket.serve(gateway.clone(), stop.clone()));
     let admin = admin.transpose()?;
     if watched {
         start_watch(gateway.clone(), wanted)?;
@@ -185,9 +180,10 @@ async fn build_first(
 fn bind(
     listeners: &Listeners,
     config: &Config,
-) -> Result<(listeners::Bound, Option<TcpSocket>), Unavailable> {
+) -> Result<(listeners::Bound, Option<admin::Socket>), Unavailable> {
     let bound = listeners.prepare(config, config.server.workers);
-    let admin = config.admin.as_ref().map(|admin| bind_admin(admin.address));
+    let admin = config.admin.as_ref();
+    let admin = admin.map(|admin| admin::Socket::bind(&admin.address));
     let (bound, mut faults) = match bound {
         Ok(bound) => (Some(bound), Vec::new()),
         Err(faults) => (None, faults),
@@ -200,34 +196,10 @@ fn bind(
     Err(Unavailable(faults))
 }
 
-fn bind_admin(address: SocketAddr) -> Result<TcpSocket, String> {
-    let bind = || {
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4(),
-            SocketAddr::V6(_) => TcpSocket::new_v6(),
-        }?;
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        Ok(socket)
-    };
-    bind().map_err(|error| listeners::cannot_listen(address, &listener::told(error)))
-}
-
 /// Why there is no compile cache where one is wanted.
 fn cache_warning(engine: &Engine, config: &Config) -> Option<Fault> {
     let place = config.origins.spot("server.compile_cache");
     engine.warning().map(|warning| place.fault(warning))
-}
-
-fn start_admin(
-    socket: TcpSocket,
-    gateway: Arc<Gateway>,
-    stop: CancellationToken,
-) -> anyhow::Result<JoinHandle<()>> {
-    let listener = socket.listen(ADMIN_BACKLOG).context("admin.address")?;
-    tracing::info!(address = %listener.local_addr()?, "admin listening");
-    let serving = admin::serve(listener, gateway, stop);
-    Ok(tokio::spawn(serving))
 }
 
 /// Reloads what the watcher reports.

@@ -51,7 +51,7 @@ pub use endpoint::{Endpoint, Picked};
 pub use error::SendError;
 pub use fetch::{FetchError, SubRequest, fetch};
 pub use fleet::Fleet;
-pub use group::Upstream;
+pub use group::{Connections, Upstream};
 pub use h1::Message;
 #[cfg(any(test, feature = "fuzzing"))]
 pub use h1::properties;

@@ -149,6 +149,7 @@ fn nothing_secret_is_in_the_masked_configuration() {
         "k-123",
         "hunter2",
         "letmein",
+        "letmelook",
         "a key of the fleet",
     ] {
         assert!(!shown.contains(secret), "{secret} in {shown}");
@@ -157,6 +158,7 @@ fn nothing_secret_is_in_the_masked_configuration() {
     assert_eq!(config.masked["listeners"][1]["limits"]["body"], "10MiB");
     assert_eq!(config.masked["plugins"]["limit"]["cpu"], "10ms");
     assert_eq!(config.masked["admin"]["token"], "***");
+    assert_eq!(config.masked["admin"]["read_token"], "***");
     assert_eq!(config.masked["server"]["fleet_key"], "***");
     assert_eq!(config.masked["secrets"]["from_env"], "***");
     assert_eq!(

@@ -317,8 +317,18 @@ impl Gateway {
         assert!(self.ended().success());
     }
 
+    /// Waits for its end, and hands on its directory.
+    pub(crate) fn ended_in(mut self) -> tempfile::TempDir {
+        self.wait();
+        std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap())
+    }
+
     /// Waits for its end after SIGTERM.
     pub(crate) fn ended(mut self) -> std::process::ExitStatus {
+        self.wait()
+    }
+
+    fn wait(&mut self) -> std::process::ExitStatus {
         let began = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

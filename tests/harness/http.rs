@@ -81,7 +81,7 @@ pub(crate) fn raw(address: SocketAddr, bytes: &[u8]) -> Answer {
 }
 
 /// Reads one response.
-pub(crate) fn read_answer(stream: &mut TcpStream) -> Answer {
+pub(crate) fn read_answer(stream: &mut impl Read) -> Answer {
     let mut bytes = Vec::new();
     let mut chunk = [0; 16 << 10];
     loop {

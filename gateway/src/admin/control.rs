@@ -2,12 +2,30 @@
 
 use serde_json::Value;
 
-use crate::config::Secret;
+use super::guard::Tokens;
+
+/// Where an endpoint goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Out of its upstream: it gets no new requests, and those under way end.
+    Drain,
+    /// Back.
+    Restore,
+}
+
+/// What there is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// An upstream of this name.
+    Upstream,
+    /// An endpoint of it with this address.
+    Endpoint,
+}
 
 /// What the admin listener asks of a running gateway.
 pub trait Control: Send + Sync + 'static {
     /// What `Authorization: Bearer` must carry now, if anything.
-    fn token(&self) -> Option<Secret>;
+    fn tokens(&self) -> Tokens;
 
     /// Whether the gateway takes traffic: started, and not draining.
     fn ready(&self) -> bool;
@@ -23,6 +41,18 @@ pub trait Control: Send + Sync + 'static {
 
     /// The routes in force, in the order they are tried.
     fn routes(&self) -> Value;
+
+    /// The upstreams in force, and how their endpoints stand.
+    fn upstreams(&self) -> Value;
+
+    /// One of them. None: there is no upstream of this name.
+    fn upstream(&self, name: &str) -> Option<Value>;
+
+    /// Takes an endpoint out of an upstream, or back; how it stands then, and how many take requests.
+    ///
+    /// # Errors
+    /// What there is not.
+    fn turn(&self, upstream: &str, endpoint: &str, turn: Turn) -> Result<Value, Missing>;
 
     /// What becomes of a request that this JSON describes, by what is in force.
     ///

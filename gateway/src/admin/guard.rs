@@ -1,7 +1,8 @@
 //! Who may use the admin listener.
 //!
-//! With a token, who presents it. Without one the listener is on loopback, and the danger is a browser on the same
-//! machine: a name that an attacker points at 127.0.0.1 (DNS rebinding), or a form posted from a foreign page.
+//! With a token, who presents it; a token for reading changes nothing. Without one the listener is on loopback, and the
+//! danger is a browser on the same machine: a name that an attacker points at 127.0.0.1 (DNS rebinding), or a form posted
+//! from a foreign page. Or it is a unix socket, whose file says who may connect.
 
 use std::hint::black_box;
 use std::net::IpAddr;
@@ -13,11 +14,42 @@ use sha2::{Digest, Sha256};
 
 use crate::config::Secret;
 
+/// What requests must carry. Without both, nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Tokens {
+    /// For everything.
+    pub all: Option<Secret>,
+    /// For what changes nothing.
+    pub read: Option<Secret>,
+}
+
+/// How requests come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Over TCP: from whatever connects to an address, browsers too.
+    Ip,
+    /// Over a unix socket: from who may write to its file, and no browser does.
+    Unix,
+}
+
+/// What a request may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rights {
+    /// Everything.
+    All,
+    /// What changes nothing.
+    Read,
+}
+
 /// The rule in force.
 pub(super) struct Guard {
-    /// The digest of the token: digests have one length, whatever a client sends.
-    token: Option<[u8; 32]>,
+    /// The digests of the tokens: digests have one length, whatever a client sends.
+    all: Option<Digested>,
+    read: Option<Digested>,
+    way: Way,
 }
+
+type Digested = [u8; 32];
 
 /// Why a request is turned away.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,24 +63,46 @@ pub(super) enum Denied {
 }
 
 impl Guard {
-    pub(super) fn new(token: Option<&Secret>) -> Self {
+    pub(super) fn new(tokens: &Tokens, way: Way) -> Self {
+        let digested = |token: &Option<Secret>| {
+            let token = token.as_ref()?;
+            Some(digest(token.reveal().as_bytes()))
+        };
         Self {
-            token: token.map(|token| digest(token.reveal().as_bytes())),
+            all: digested(&tokens.all),
+            read: digested(&tokens.read),
+            way,
         }
     }
 
-    /// Whether a request may go on.
-    pub(super) fn check<B>(&self, request: &Request<B>) -> Result<(), Denied> {
-        match &self.token {
-            Some(token) => match bearer(request.headers()) {
-                Some(sent) if same(token, &digest(sent)) => Ok(()),
-                _ => Err(Denied::Token),
-            },
-            None if !is_local(request) => Err(Denied::Host),
-            None if request.method() == Method::POST && request.headers().contains_key(ORIGIN) => {
-                Err(Denied::Origin)
-            }
-            None => Ok(()),
+    /// Whether a token can have the right to change something: one is set for that, or none is asked for.
+    pub(super) fn has_writers(&self) -> bool {
+        self.all.is_some() || self.read.is_none()
+    }
+
+    /// What a request may do.
+    pub(super) fn check<B>(&self, request: &Request<B>) -> Result<Rights, Denied> {
+        if self.all.is_some() || self.read.is_some() {
+            return self.presented(request.headers()).ok_or(Denied::Token);
+        }
+        if self.way == Way::Ip && !is_local(request) {
+            return Err(Denied::Host);
+        }
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        match !is_read && request.headers().contains_key(ORIGIN) {
+            true => Err(Denied::Origin),
+            false => Ok(Rights::All),
+        }
+    }
+
+    /// The rights of the token that is presented. It is compared with both in any case.
+    fn presented(&self, headers: &HeaderMap) -> Option<Rights> {
+        let sent = digest(bearer(headers)?);
+        let is = |token: &Option<Digested>| token.as_ref().is_some_and(|token| same(token, &sent));
+        match (is(&self.all), is(&self.read)) {
+            (true, _) => Some(Rights::All),
+            (false, true) => Some(Rights::Read),
+            (false, false) => None,
         }
     }
 }
@@ -65,12 +119,12 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
         .then(|| token.trim_ascii())
 }
 
-fn digest(text: &[u8]) -> [u8; 32] {
+fn digest(text: &[u8]) -> Digested {
     Sha256::digest(text).into()
 }
 
 /// Looks at every byte, whether or not the first ones differ.
-fn same(one: &[u8; 32], other: &[u8; 32]) -> bool {
+fn same(one: &Digested, other: &Digested) -> bool {
     one.iter().zip(other).fold(0, |difference, (one, other)| {
         black_box(difference | (one ^ other))
     }) == 0

@@ -11,23 +11,27 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-use super::control::Control;
-use super::guard::{Denied, Guard};
+use super::control::{Control, Missing, Turn};
+use super::guard::{Denied, Guard, Rights};
 use crate::message::text;
 
 type Answer = Response<Full<Bytes>>;
 
 const INDEX: &str = "\
-GET  /                       this list
-GET  /livez                  200 while the process runs
-GET  /readyz                 200 while the gateway takes traffic, else 503
-GET  /metrics                metrics, in the OpenMetrics text format
-GET  /plugins                plugins in force
-GET  /config                 configuration in force, its secrets masked
-GET  /routes                 routes in force
-POST /explain                which route takes a request, and what becomes of it
-POST /reload                 reload the configuration
-POST /plugins/{name}/reload  reload one plugin from its file
+GET  /                                     this list
+GET  /livez                                200 while the process runs
+GET  /readyz                               200 while the gateway takes traffic, else 503
+GET  /metrics                              metrics, in the OpenMetrics text format
+GET  /plugins                              plugins in force
+GET  /config                               configuration in force, its secrets masked
+GET  /routes                               routes in force
+GET  /upstreams                            upstreams in force, and how their endpoints stand
+GET  /upstreams/{name}                     one upstream
+POST /explain                              which route takes a request, and what becomes of it
+POST /reload                               reload the configuration
+POST /plugins/{name}/reload                reload one plugin from its file
+POST /upstreams/{name}/{endpoint}/drain    send an endpoint no new requests
+POST /upstreams/{name}/{endpoint}/restore  send it requests again
 ";
 
 /// The most bytes of a description.
@@ -50,6 +54,9 @@ enum Endpoint {
     Plugins,
     Config,
     Routes,
+    Upstreams,
+    Upstream(String),
+    Turn(String, String, Turn),
     Explain,
     Reload,
     ReloadPlugin(String),
@@ -66,10 +73,13 @@ pub(super) async fn answer<
 ) -> Answer {
     let endpoint = Endpoint::of(request.uri().path());
     // Probes carry no credentials, and learn one bit.
-    let open = matches!(endpoint, Some(Endpoint::Live | Endpoint::Ready));
-    if !open && let Err(denied) = guard.check(&request) {
-        return deny(&denied);
-    }
+    let rights = match endpoint {
+        Some(Endpoint::Live | Endpoint::Ready) => Rights::Read,
+        _ => match guard.check(&request) {
+            Ok(rights) => rights,
+            Err(denied) => return deny(&denied),
+        },
+    };
     let Some(endpoint) = endpoint else {
         return problem(StatusCode::NOT_FOUND, "no such endpoint; GET / lists them");
     };
@@ -83,6 +93,9 @@ pub(super) async fn answer<
             answer.headers_mut().insert(ALLOW, names);
         }
         return answer;
+    }
+    if rights == Rights::Read && endpoint.changes() {
+        return read_only(guard);
     }
     match endpoint {
         Endpoint::Explain => explain(request.into_body(), &*control).await,
@@ -122,19 +135,42 @@ impl Endpoint {
             "/plugins" => Self::Plugins,
             "/config" => Self::Config,
             "/routes" => Self::Routes,
+            "/upstreams" => Self::Upstreams,
             "/explain" => Self::Explain,
             "/reload" => Self::Reload,
-            _ => {
-                let name = path.strip_prefix("/plugins/")?.strip_suffix("/reload")?;
-                let name = percent_decode_str(name).decode_utf8().ok()?;
-                (!name.is_empty()).then(|| Self::ReloadPlugin(name.into_owned()))?
-            }
+            _ => match path.strip_prefix("/upstreams/") {
+                Some(rest) => Self::of_upstream(rest)?,
+                None => {
+                    let name = path.strip_prefix("/plugins/")?.strip_suffix("/reload")?;
+                    Self::ReloadPlugin(decoded(name)?)
+                }
+            },
         })
+    }
+
+    /// What stands behind `/upstreams/`. A `/` of a name is encoded.
+    fn of_upstream(rest: &str) -> Option<Self> {
+        let mut segments = rest.split('/');
+        let name = decoded(segments.next()?)?;
+        let turn = match (segments.next(), segments.next(), segments.next()) {
+            (None, ..) => return Some(Self::Upstream(name)),
+            (Some(endpoint), Some("drain"), None) => (endpoint, Turn::Drain),
+            (Some(endpoint), Some("restore"), None) => (endpoint, Turn::Restore),
+            _ => return None,
+        };
+        Some(Self::Turn(name, decoded(turn.0)?, turn.1))
+    }
+
+    /// Whether a request changes something.
+    fn changes(&self) -> bool {
+        matches!(self, Self::Reload | Self::ReloadPlugin(_) | Self::Turn(..))
     }
 
     fn allowed(&self) -> &'static [Method] {
         match self {
-            Self::Explain | Self::Reload | Self::ReloadPlugin(_) => &[Method::POST],
+            Self::Explain | Self::Reload | Self::ReloadPlugin(_) | Self::Turn(..) => {
+                &[Method::POST]
+            }
             _ => &[Method::GET, Method::HEAD],
         }
     }
@@ -149,6 +185,15 @@ impl Endpoint {
             Self::Plugins => pretty(StatusCode::OK, JSON, &control.plugins()),
             Self::Config => pretty(StatusCode::OK, JSON, &control.config()),
             Self::Routes => pretty(StatusCode::OK, JSON, &control.routes()),
+            Self::Upstreams => pretty(StatusCode::OK, JSON, &control.upstreams()),
+            Self::Upstream(name) => match control.upstream(&name) {
+                Some(upstream) => pretty(StatusCode::OK, JSON, &upstream),
+                None => missing(Missing::Upstream, &name, ""),
+            },
+            Self::Turn(name, endpoint, turn) => match control.turn(&name, &endpoint, turn) {
+                Ok(turned) => pretty(StatusCode::OK, JSON, &turned),
+                Err(what) => missing(what, &name, &endpoint),
+            },
             // It has a body, and its own way.
             Self::Explain => problem(StatusCode::BAD_REQUEST, "send what to explain"),
             Self::Reload => outcome(
@@ -164,6 +209,24 @@ impl Endpoint {
             }
         }
     }
+}
+
+/// A name that is one segment of a path.
+fn decoded(segment: &str) -> Option<String> {
+    let name = percent_decode_str(segment).decode_utf8().ok()?;
+    (!name.is_empty()).then(|| name.into_owned())
+}
+
+fn missing(what: Missing, upstream: &str, endpoint: &str) -> Answer {
+    let detail = match what {
+        Missing::Upstream => {
+            format!("no upstream is named \"{upstream}\"; GET /upstreams lists them")
+        }
+        Missing::Endpoint => format!(
+            "the upstream \"{upstream}\" has no endpoint \"{endpoint}\"; GET /upstreams lists them"
+        ),
+    };
+    problem(StatusCode::NOT_FOUND, &detail)
 }
 
 type Outcome = Option<Result<Value, Value>>;
@@ -208,9 +271,24 @@ fn deny(denied: &Denied) -> Answer {
         ),
         Denied::Origin => problem(
             StatusCode::FORBIDDEN,
-            "without admin.token, a POST must not carry Origin",
+            "without admin.token, a request that may change something must not carry Origin",
         ),
     }
+}
+
+/// The answer to who may read and wants to change something (RFC 6750, section 3.1).
+fn read_only(guard: &Guard) -> Answer {
+    let detail = match guard.has_writers() {
+        true => "admin.read_token is for reading; what changes something needs admin.token",
+        false => {
+            "admin.read_token is for reading, and there is no admin.token, with which something could be changed"
+        }
+    };
+    let mut answer = problem(StatusCode::FORBIDDEN, detail);
+    let challenge = "Bearer realm=\"gateway admin\", error=\"insufficient_scope\"";
+    let challenge = HeaderValue::from_static(challenge);
+    answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    answer
 }
 
 /// RFC 9457.

@@ -328,7 +328,9 @@ pub(super) fn check_together(
     let items = sections.items("listeners");
     unique_names(scope, &items);
     let mut taken: HashMap<SocketAddr, String> = HashMap::new();
-    let admin = admin.and_then(Option::as_ref).map(|admin| admin.address);
+    let admin = admin
+        .and_then(Option::as_ref)
+        .and_then(|admin| admin.address.ip());
     if let Some(address) = admin {
         taken.insert(address, "[admin]".to_owned());
     }

@@ -3,6 +3,7 @@
 //! Past this module nothing is a string that means something else. Every value was checked and every
 //! reference resolved to something that exists; whoever builds a snapshot need not look for mistakes.
 
+mod admin;
 mod answer_rewrite;
 mod answers;
 mod balance;
@@ -42,6 +43,7 @@ use crate::message::headers::{Believed, ClientFrom};
 use crate::message::names::UnusualNames;
 use crate::message::via::Via;
 
+pub use admin::*;
 pub use answer_rewrite::*;
 pub use answers::*;
 pub use balance::*;
@@ -160,15 +162,6 @@ pub enum AccessLogPath {
     Stderr,
     /// A file, appended to.
     File(PathBuf),
-}
-
-/// `[admin]`.
-#[derive(Debug, Clone)]
-pub struct Admin {
-    /// Loopback, unless `token` is set.
-    pub address: SocketAddr,
-    /// What `Authorization: Bearer` must carry, if set.
-    pub token: Option<Secret>,
 }
 
 /// `[state]`. Only `memory` in this version.

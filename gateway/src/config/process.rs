@@ -1,4 +1,4 @@
-//! `[server]`, `[admin]`, `[state]` and `[secrets]`.
+//! `[server]`, `[state]` and `[secrets]`.
 
 use std::net::SocketAddr;
 use std::num::NonZero;
@@ -12,9 +12,7 @@ use super::compile_cache;
 use super::description::{Shape, Words};
 use super::item::Item;
 use super::log_format::LogTemplate;
-use super::model::{
-    AccessLog, AccessLogFormat, AccessLogPath, Admin, Compile, Plugin, Server, State,
-};
+use super::model::{AccessLog, AccessLogFormat, AccessLogPath, Compile, Plugin, Server, State};
 use super::plugin_memory;
 use super::reason::Reason;
 use super::scope::Scope;
@@ -214,47 +212,6 @@ fn format(item: &Item<'_>) -> Option<AccessLogFormat> {
     LogTemplate::or_faults(LogTemplate::parse(text), item).map(AccessLogFormat::Template)
 }
 
-static ADMIN: Words = Words {
-    about: "Metrics, health and state of the process, and reloads by request.",
-    keys: &[
-        (
-            "address",
-            "Where the admin listener listens: a loopback address, unless `token` is given. A change needs a restart.",
-        ),
-        (
-            "token",
-            "What `Authorization: Bearer` must carry. Without it, no request needs it.",
-        ),
-    ],
-    example: r#"
-[admin]
-address = "127.0.0.1:9901"
-token = { file = "secret.txt" }
-"#,
-};
-
-/// `[admin]`.
-pub(super) fn admin(table: &mut Table<'_>) -> Option<Admin> {
-    table.words(&ADMIN);
-    let address = table.required("address", "address = \"127.0.0.1:9901\"", address);
-    let token = table
-        .item_unshown("token")
-        .and_then(|item| secret_text(&item));
-    let has_token = table.has("token");
-    if has_token {
-        table.show("token", Json::from("***"));
-    }
-    let address = address?;
-    if !address.ip().to_canonical().is_loopback() && !has_token {
-        let message = format!(
-            "`{address}` is not loopback: anyone who can reach it could administer the gateway; listen on 127.0.0.1, or set `token`"
-        );
-        table.fault("address", message);
-        return None;
-    }
-    Some(Admin { address, token })
-}
-
 static STATE: Words = Words {
     about: "What plugins share between requests: counters of limiters, and entries of those with the grant `state`.",
     keys: &[
@@ -357,7 +314,7 @@ pub(super) fn secret(item: &Item<'_>, _name: Arc<str>) -> Option<(Option<Secret>
 }
 
 /// Text that no message may show.
-fn secret_text(item: &Item<'_>) -> Option<Secret> {
+pub(super) fn secret_text(item: &Item<'_>) -> Option<Secret> {
     match &item.node.value {
         Value::Broken => {
             item.expect(Shape::Text, "a string");

@@ -1,5 +1,6 @@
 //! `gateway check`: everything that a start could fail at, all of it in one run, and nothing is changed by it.
 
+use std::fmt::Display;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,8 +9,10 @@ use rustix::process::{Resource, getrlimit};
 
 use super::gateway::empty_state;
 use super::{cache_warning, listeners};
+use crate::admin::socket;
 use crate::config::{
-    self, AccessLogFormat, AccessLogPath, Config, Examined, Fault, RoutePlugin, Target,
+    self, AccessLogFormat, AccessLogPath, AdminAddress, Config, Examined, Fault, RoutePlugin,
+    Target, UnixSocket,
 };
 use crate::file;
 use crate::plugin::{Engine, Linked, Place};
@@ -113,19 +116,42 @@ fn addresses(config: &Config, errors: &mut Vec<Fault>, warnings: &mut Vec<Fault>
         let runtime = listeners::runtime(listener, listener.address);
         errors.extend(runtime.err().map(|message| place.fault(message)));
     }
-    if let Some(admin) = &config.admin {
-        all.push((admin.address, config.origins.spot("admin.address")));
+    match config.admin.as_ref().map(|admin| &admin.address) {
+        Some(AdminAddress::Ip(address)) => {
+            all.push((*address, config.origins.spot("admin.address")));
+        }
+        Some(AdminAddress::Unix(socket)) => admin_socket(config, socket, errors, warnings),
+        None => {}
     }
     for (address, place) in all {
         match listener::try_bind(address) {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => warnings
-                .push(place.fault(format!(
-                "{address} is in use: by a gateway that runs, or a process beside which none starts"
-            ))),
-            Err(error) => errors.push(place.fault(listeners::cannot_listen(address, &error))),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                warnings.push(place.fault(in_use(&address)));
+            }
+            Err(error) => errors.push(place.fault(listeners::cannot_listen(&address, &error))),
         }
     }
+}
+
+/// Looks whether the unix socket of the admin listener can be made.
+fn admin_socket(
+    config: &Config,
+    socket: &UnixSocket,
+    errors: &mut Vec<Fault>,
+    warnings: &mut Vec<Fault>,
+) {
+    let place = config.origins.spot("admin.address");
+    let address = AdminAddress::Unix(socket.clone());
+    match socket::look(socket) {
+        Ok(()) => {}
+        Err(socket::Unavailable::InUse) => warnings.push(place.fault(in_use(&address))),
+        Err(error) => errors.push(place.fault(listeners::cannot_listen(&address, &error))),
+    }
+}
+
+fn in_use(address: &impl Display) -> String {
+    format!("{address} is in use: by a gateway that runs, or a process beside which none starts")
 }
 
 /// Why the access log cannot be written, if it cannot.

@@ -1,7 +1,7 @@
 //! The sockets of the configuration: bound by the control thread, one per worker, and kept over reloads.
 
 use std::collections::{HashMap, HashSet};
-use std::io;
+use std::fmt::Display;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
@@ -58,7 +58,7 @@ pub(super) fn runtime(
 }
 
 /// What is said of an address that cannot be bound.
-pub(super) fn cannot_listen(address: SocketAddr, why: &io::Error) -> String {
+pub(super) fn cannot_listen(address: &impl Display, why: &impl Display) -> String {
     format!("cannot listen on {address}: {why}")
 }
 
@@ -112,9 +112,9 @@ impl Listeners {
         }
         let beside = self.beside(listener.address, bound);
         let sockets = listener::bind(listener.address, workers, beside);
-        let sockets = sockets.map_err(|error| cannot_listen(listener.address, &error))?;
+        let sockets = sockets.map_err(|error| cannot_listen(&listener.address, &error))?;
         let address = sockets[0].local_addr();
-        let address = address.map_err(|error| cannot_listen(listener.address, &error))?;
+        let address = address.map_err(|error| cannot_listen(&listener.address, &error))?;
         bound.new.push((key, runtime(address)?, sockets));
         Ok(())
     }

@@ -3,7 +3,7 @@
 
 use serde_json::Value as Json;
 
-use crate::config::{Admin, Config};
+use crate::config::{Admin, AdminAddress, Config, UnixSocket};
 
 /// Puts back in `config` what a running process cannot change. Each key for which it had to, as a message.
 pub(super) fn keep(config: &mut Config, running: &Config) -> Vec<String> {
@@ -27,10 +27,8 @@ pub(super) fn keep(config: &mut Config, running: &Config) -> Vec<String> {
     }
     match (&mut config.admin, &running.admin) {
         (Some(new), Some(old)) => {
-            for (key, message) in keep_address(new, old) {
-                kept.push(("admin", key));
-                said.push(message);
-            }
+            let keys = keep_address(new, old, &mut said);
+            kept.extend(keys.into_iter().map(|key| ("admin", key)));
         }
         (None, None) => {}
         (new, old) => {
@@ -51,20 +49,45 @@ pub(super) fn keep(config: &mut Config, running: &Config) -> Vec<String> {
     said
 }
 
-/// The admin listener stays where it is. It takes a new token, but does not go without where it may have needed one.
-fn keep_address(new: &mut Admin, old: &Admin) -> Vec<(&'static str, String)> {
+/// The admin listener stays where it is. The keys that stay with it.
+fn keep_address(new: &mut Admin, old: &Admin, said: &mut Vec<String>) -> Vec<&'static str> {
     if new.address == old.address {
         return Vec::new();
     }
-    let message = stays("admin.address", &old.address, &new.address);
-    let mut said = vec![("address", message)];
-    new.address = old.address;
-    if new.token.is_none() && old.token.is_some() {
-        let message = "admin.token: stays as long as the address does; none needs a restart";
-        said.push(("token", message.to_owned()));
-        new.token.clone_from(&old.token);
+    let mut kept = vec!["address", "mode"];
+    match (&new.address, &old.address) {
+        (AdminAddress::Unix(new), AdminAddress::Unix(old)) if new.path == old.path => {
+            let octal = |socket: &UnixSocket| format!("{:04o}", socket.mode);
+            said.push(stays("admin.mode", &octal(old), &octal(new)));
+        }
+        (is, was) => {
+            said.push(stays("admin.address", was, is));
+            kept.extend(keep_tokens(new, old, said));
+        }
     }
-    said
+    new.address = old.address.clone();
+    kept
+}
+
+/// A listener that stays takes other tokens, but does not go without where it may have needed one.
+fn keep_tokens(new: &mut Admin, old: &Admin, said: &mut Vec<String>) -> Vec<&'static str> {
+    if new.token.is_some() || new.read_token.is_some() {
+        return Vec::new();
+    }
+    let mut kept = Vec::new();
+    for (key, new, old) in [
+        ("token", &mut new.token, &old.token),
+        ("read_token", &mut new.read_token, &old.read_token),
+    ] {
+        if old.is_some() {
+            said.push(format!(
+                "admin.{key}: stays as long as the address does; none needs a restart"
+            ));
+            new.clone_from(old);
+            kept.push(key);
+        }
+    }
+    kept
 }
 
 fn stays(key: &str, old: &impl std::fmt::Display, new: &impl std::fmt::Display) -> String {

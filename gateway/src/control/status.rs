@@ -6,16 +6,20 @@ use serde_json::{Value, json};
 
 use super::gateway::Gateway;
 use super::reload::{Done, Reasons};
-use crate::admin::Control;
-use crate::config::{Fault, Secret};
+use crate::admin::{Control, Missing, Tokens, Turn};
+use crate::config::Fault;
 use crate::message::text::hex;
 use crate::proxy::explain::{Asked, explain};
 use crate::route::Listed;
 
 impl Control for Gateway {
-    fn token(&self) -> Option<Secret> {
+    fn tokens(&self) -> Tokens {
         let snapshot = self.published.snapshot();
-        snapshot.config.admin.as_ref()?.token.clone()
+        let admin = snapshot.config.admin.as_ref();
+        Tokens {
+            all: admin.and_then(|admin| admin.token.clone()),
+            read: admin.and_then(|admin| admin.read_token.clone()),
+        }
     }
 
     fn ready(&self) -> bool {
@@ -96,6 +100,18 @@ impl Control for Gateway {
         let asked = Asked::from_json(&snapshot.config, asked)?;
         let explanation = explain(&snapshot.config, &snapshot.router, asked);
         serde_json::to_value(&explanation).map_err(|error| error.to_string())
+    }
+
+    fn upstreams(&self) -> Value {
+        self.show_upstreams()
+    }
+
+    fn upstream(&self, name: &str) -> Option<Value> {
+        self.show_upstream(name)
+    }
+
+    fn turn(&self, upstream: &str, endpoint: &str, turn: Turn) -> Result<Value, Missing> {
+        self.turn_endpoint(upstream, endpoint, turn)
     }
 
     async fn reload(&self) -> Result<Value, Value> {

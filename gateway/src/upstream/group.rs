@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::breaker::{Breaker, BreakerState, Held, Pass};
-use super::endpoint::{Picked, State};
+use super::endpoint::{Endpoint, Picked, State};
 use super::members::Members;
 use crate::clock;
 use crate::config;
@@ -28,6 +28,15 @@ pub struct Upstream {
     pub(super) state: Arc<State>,
 }
 
+/// The connections of an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    /// How many are open.
+    pub open: usize,
+    /// How many requests wait for one.
+    pub waiting: usize,
+}
+
 impl Upstream {
     /// What tells the endpoint how deep a request stands that is sent to it for one of this depth; none where it is no
     /// gateway of the fleet.
@@ -40,6 +49,17 @@ impl Upstream {
             true => self.marks.after(depth).map(Some),
             false => Ok(None),
         }
+    }
+
+    /// Its connections now, over all workers.
+    pub fn connections(&self) -> Connections {
+        let (open, waiting) = self.state.places.counts();
+        Connections { open, waiting }
+    }
+
+    /// How many connections to an endpoint wait for a request, over all workers.
+    pub fn idle(&self, endpoint: &Endpoint) -> usize {
+        self.state.places.idle(endpoint.slot())
     }
 
     /// Lets a request out, where a breaker decides that.

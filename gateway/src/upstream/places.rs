@@ -73,6 +73,9 @@ pub(super) struct Idle {
 
 /// Who keeps idle connections, of all upstreams.
 pub(super) trait Keeper: fmt::Debug + Send + Sync {
+    /// How many it keeps to the endpoint of this slot.
+    fn idle(&self, endpoint: usize) -> usize;
+
     /// Gives up an idle connection of these places: to the endpoint of this slot, or to any.
     fn give_up(&self, places: &Arc<Places>, endpoint: Option<usize>) -> Option<Idle>;
 }
@@ -142,6 +145,18 @@ impl Places {
             keepers.retain(|known| known.strong_count() > 0);
             keepers.push(keeper);
         }
+    }
+
+    /// How many connections are open, and how many wait for one.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        (self.open.load(SeqCst), self.pending.load(SeqCst))
+    }
+
+    /// How many idle connections to the endpoint of this slot the clients keep.
+    pub(super) fn idle(&self, endpoint: usize) -> usize {
+        let keepers = self.keepers.lock().clone();
+        let keepers = keepers.iter().filter_map(Weak::upgrade);
+        keepers.map(|keeper| keeper.idle(endpoint)).sum()
     }
 
     /// Whether somebody waits.

@@ -151,6 +151,10 @@ impl Client {
 }
 
 impl Keeper for Client {
+    fn idle(&self, endpoint: usize) -> usize {
+        self.idle.lock().get(endpoint).map_or(0, Vec::len)
+    }
+
     fn give_up(&self, places: &Arc<Places>, endpoint: Option<usize>) -> Option<Idle> {
         let is_of = |connection: &Connection| {
             let to = connection.endpoint.slot();

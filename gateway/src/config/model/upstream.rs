@@ -22,6 +22,16 @@ pub enum Protocol {
     H2,
 }
 
+impl Protocol {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::H1 => "h1",
+            Self::H2 => "h2",
+        }
+    }
+}
+
 /// `[upstreams.NAME]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Upstream {

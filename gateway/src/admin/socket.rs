@@ -1,0 +1,290 @@
+//! A unix socket to listen on: its file is made, found to be left behind, and removed.
+//!
+//! Nothing that others may need is removed: neither a socket that something listens on nor what is no socket.
+
+use std::fmt;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::config::UnixSocket;
+use crate::file;
+
+/// Connections the kernel keeps before they are accepted.
+const BACKLOG: i32 = 1024;
+
+/// How often, and how long apart, it is tried to be the only one that makes a socket in a directory.
+const TRIES: u32 = 40;
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// Why a unix socket cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum Unavailable {
+    /// Something listens there.
+    #[error("a process listens there; end it, or choose another path")]
+    InUse,
+    /// What stands there is no socket.
+    #[error("there is a {0}, which is left alone; remove it, or choose another path")]
+    Occupied(&'static str),
+    /// There is a socket that this process may not ask who listens, or not remove.
+    #[error(
+        "there is a socket that this user may not replace; remove it, or choose another path ({0})"
+    )]
+    Foreign(io::Error),
+    /// The directory of its file is not there.
+    #[error("there is no directory {}; make it, or choose another path", .0.display())]
+    NoDirectory(PathBuf),
+    /// Another error of the system.
+    #[error("{0}; choose a path in a directory that this user may write to")]
+    Other(#[from] io::Error),
+}
+
+/// What does not stand in the way at a path.
+#[derive(Debug, PartialEq, Eq)]
+enum Free {
+    Absent,
+    /// A socket that nothing listens on any more.
+    Stale,
+}
+
+/// A unix socket that listens, and its file, which is removed before the socket is closed: until then no other process
+/// takes it for left behind.
+#[derive(Debug)]
+pub struct Bound {
+    pub(super) file: SocketFile,
+    pub(super) socket: UnixListener,
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unix:{}", self.file.path.display())
+    }
+}
+
+/// Listens; who connects waits until somebody accepts.
+///
+/// # Errors
+/// What is in the way.
+pub fn bind(at: &UnixSocket) -> Result<Bound, Unavailable> {
+    let path = &*at.path;
+    // Until this returns, no other gateway takes what is bound and does not listen yet for left behind.
+    let _only = lock(directory(path)?);
+    if free(path)? == Free::Stale {
+        fs::remove_file(path).map_err(Unavailable::Foreign)?;
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    let file = SocketFile::at(path)?;
+    // Before it listens nothing can connect, whatever the mode is that it was made with.
+    fs::set_permissions(path, Permissions::from_mode(at.mode))?;
+    socket.listen(BACKLOG)?;
+    let socket = socket.into();
+    Ok(Bound { file, socket })
+}
+
+/// Whether a socket could be made there. Makes nothing and removes nothing.
+///
+/// # Errors
+/// As [`bind`].
+pub fn look(at: &UnixSocket) -> Result<(), Unavailable> {
+    let directory = directory(&at.path)?;
+    free(&at.path)?;
+    file::writable(directory)?;
+    Ok(())
+}
+
+fn directory(path: &Path) -> Result<&Path, Unavailable> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    match fs::metadata(directory) {
+        Ok(found) if found.is_dir() => Ok(directory),
+        Ok(_) => Err(io::Error::from(io::ErrorKind::NotADirectory).into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(Unavailable::NoDirectory(directory.to_owned()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Has a directory for itself until it is dropped, as far as other gateways go. A directory that cannot be had is used
+/// nevertheless: the lock closes a gap of microseconds.
+fn lock(directory: &Path) -> Option<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(directory, flags, Mode::empty()).ok()?;
+    for _ in 0..TRIES {
+        if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            break;
+        }
+        thread::sleep(PAUSE);
+    }
+    Some(directory)
+}
+
+/// Whether a path is free, or what stands there was left behind.
+fn free(path: &Path) -> Result<Free, Unavailable> {
+    let kind = match fs::symlink_metadata(path) {
+        Ok(found) => found.file_type(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Free::Absent),
+        Err(error) => return Err(error.into()),
+    };
+    if !kind.is_socket() {
+        return Err(Unavailable::Occupied(match () {
+            () if kind.is_dir() => "directory",
+            () if kind.is_symlink() => "symbolic link",
+            () if kind.is_file() => "file",
+            () => "file that is no socket",
+        }));
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // A listener whose queue is full is not waited for.
+    socket.set_nonblocking(true)?;
+    match socket.connect(&SockAddr::unix(path)?) {
+        Err(error) => match error.kind() {
+            io::ErrorKind::ConnectionRefused => Ok(Free::Stale),
+            io::ErrorKind::NotFound => Ok(Free::Absent),
+            io::ErrorKind::PermissionDenied => Err(Unavailable::Foreign(error)),
+            // Its queue is full, or it is of another type.
+            _ => Err(Unavailable::InUse),
+        },
+        Ok(()) => Err(Unavailable::InUse),
+    }
+}
+
+/// The file of a socket; removed when this is dropped, if it is still that one.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    /// Its device and its number there.
+    identity: (u64, u64),
+}
+
+impl SocketFile {
+    fn at(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            identity: identity(path)?,
+        })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if identity(&self.path).is_ok_and(|found| found == self.identity)
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "admin: the socket is left behind");
+        }
+    }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let found = fs::symlink_metadata(path)?;
+    Ok((found.dev(), found.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(directory: &tempfile::TempDir, mode: u32) -> UnixSocket {
+        UnixSocket {
+            path: directory.path().join("socket"),
+            mode,
+        }
+    }
+
+    #[test]
+    fn a_socket_has_its_mode_and_goes_with_its_listener() {
+        let directory = tempfile::tempdir().unwrap();
+        for mode in [0o600, 0o660, 0o666] {
+            let at = at(&directory, mode);
+            let bound = bind(&at).unwrap();
+            let found = fs::symlink_metadata(&at.path).unwrap().mode() & 0o7777;
+            assert_eq!(found, mode);
+            drop(bound);
+            assert!(fs::symlink_metadata(&at.path).is_err());
+        }
+    }
+
+    #[test]
+    fn what_is_left_behind_is_replaced_and_what_is_in_use_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = at(&directory, 0o600);
+        drop(UnixListener::bind(&at.path).unwrap());
+        assert!(fs::symlink_metadata(&at.path).is_ok(), "left behind");
+        look(&at).unwrap();
+        let _first = bind(&at).unwrap();
+        assert!(matches!(look(&at), Err(Unavailable::InUse)));
+        assert!(matches!(bind(&at), Err(Unavailable::InUse)));
+        let datagrams = directory.path().join("datagrams");
+        let _live = std::os::unix::net::UnixDatagram::bind(&datagrams).unwrap();
+        let of_datagrams = UnixSocket {
+            path: datagrams,
+            mode: 0o600,
+        };
+        assert!(matches!(bind(&of_datagrams), Err(Unavailable::InUse)));
+    }
+
+    #[test]
+    fn what_is_no_socket_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = at(&directory, 0o600);
+        let target = directory.path().join("target");
+        let stale = || drop(UnixListener::bind(&target).unwrap());
+        let makes: [(&str, &dyn Fn()); 4] = [
+            ("file", &|| fs::write(&at.path, "kept").unwrap()),
+            ("directory", &|| fs::create_dir(&at.path).unwrap()),
+            ("symbolic link", &|| {
+                std::os::unix::fs::symlink("nowhere", &at.path).unwrap();
+            }),
+            ("symbolic link", &|| {
+                // To a socket that nothing listens on.
+                stale();
+                std::os::unix::fs::symlink(&target, &at.path).unwrap();
+            }),
+        ];
+        for (kind, make) in makes {
+            make();
+            let refused = bind(&at).unwrap_err();
+            assert!(matches!(refused, Unavailable::Occupied(found) if found == kind));
+            assert!(fs::symlink_metadata(&at.path).is_ok(), "{kind} is gone");
+            match kind {
+                "directory" => fs::remove_dir(&at.path).unwrap(),
+                _ => fs::remove_file(&at.path).unwrap(),
+            }
+        }
+        assert!(fs::symlink_metadata(&target).is_ok());
+    }
+
+    #[test]
+    fn a_file_that_took_the_place_of_the_socket_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = at(&directory, 0o600);
+        let bound = bind(&at).unwrap();
+        fs::remove_file(&at.path).unwrap();
+        fs::write(&at.path, "of another").unwrap();
+        drop(bound);
+        assert_eq!(fs::read_to_string(&at.path).unwrap(), "of another");
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = directory.path().join("missing");
+        let at = UnixSocket {
+            path: missing.join("socket"),
+            mode: 0o600,
+        };
+        for refused in [look(&at).unwrap_err(), bind(&at).unwrap_err()] {
+            assert!(matches!(refused, Unavailable::NoDirectory(path) if path == missing));
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! `[admin]`.
+
+use std::path::PathBuf;
+
+use serde_json::Value as Json;
+
+use super::description::Words;
+use super::item::Item;
+use super::model::{Admin, AdminAddress, UnixSocket};
+use super::process::{address, secret_text};
+use super::table::Table;
+use super::units::Secret;
+
+/// The longest path of a unix socket: the kernel has room for so many bytes and a NUL (unix(7)).
+const LONGEST: usize = 107;
+
+/// The permissions of its file unless given: of the user of the gateway alone.
+const MODE: u32 = 0o600;
+
+/// Who may write to a socket may connect to it.
+const ANYONE: u32 = 0o002;
+
+static ADMIN: Words = Words {
+    about: "Metrics, health and state of the process, and reloads by request.",
+    keys: &[
+        (
+            "address",
+            "Where the admin listener listens: a loopback address, unless a token is given, or a unix socket, whose path \
+             is relative to this file. A file that a process left there which is gone is replaced; a socket that \
+             something listens on, and what is no socket, is left alone. A change needs a restart.",
+        ),
+        (
+            "mode",
+            "The permissions of the unix socket, in octal; `\"0600\"` unless given. Without a token, no more than its \
+             owner and its group may connect. A change needs a restart.",
+        ),
+        (
+            "token",
+            "What `Authorization: Bearer` must carry. Without any token, no request needs one.",
+        ),
+        (
+            "read_token",
+            "What it may carry instead for requests that change nothing. Without `token`, nothing can be changed by \
+             request.",
+        ),
+    ],
+    example: r#"
+[admin]
+address = "unix:/run/gateway/admin.sock"   # or an address such as "127.0.0.1:9901", without `mode`
+mode = "0660"
+token = { file = "secret.txt" }
+read_token = "${ADMIN_READ_TOKEN:-not for production}"
+"#,
+};
+
+/// `[admin]`.
+pub(super) fn admin(table: &mut Table<'_>) -> Option<Admin> {
+    table.words(&ADMIN);
+    let mut is_written_here = false;
+    let address = table.required("address", "address = \"127.0.0.1:9901\"", |item| {
+        is_written_here = !item.is_outside();
+        listening(item)
+    });
+    let mode = table.optional("mode", mode);
+    let token = token(table, "token");
+    let read_token = token_beside(table, token.as_ref());
+    let has_token = table.has("token") || table.has("read_token");
+    let mut address = address?;
+    match &mut address {
+        AdminAddress::Ip(ip) if !ip.ip().to_canonical().is_loopback() && !has_token => {
+            let message = format!(
+                "`{ip}` is not loopback: anyone who can reach it could administer the gateway; listen on 127.0.0.1, or set `token`"
+            );
+            table.fault("address", message);
+            return None;
+        }
+        AdminAddress::Ip(ip) if mode.is_some() && is_written_here => {
+            let message =
+                format!("is for a unix socket, and `address` is `{ip}`; remove one of the two");
+            table.fault("mode", message);
+        }
+        AdminAddress::Ip(_) => {}
+        AdminAddress::Unix(socket) => {
+            socket.mode = mode.unwrap_or(MODE);
+            if socket.mode & ANYONE != 0 && !has_token {
+                let message = "lets every user of this machine connect, who could administer the gateway; write \"0660\", \
+                               or set `token`";
+                table.fault("mode", message);
+            }
+        }
+    }
+    Some(Admin {
+        address,
+        token,
+        read_token,
+    })
+}
+
+/// `IP:port`, or `unix:` and a path.
+fn listening(item: &Item<'_>) -> Option<AdminAddress> {
+    const EXPECTED: &str =
+        "an address such as \"127.0.0.1:9901\" or \"unix:/run/gateway/admin.sock\"";
+    let text = item.text_as(EXPECTED)?;
+    if let Some(path) = text.strip_prefix("unix:") {
+        return Some(AdminAddress::Unix(UnixSocket {
+            path: socket_path(item, path)?,
+            mode: MODE,
+        }));
+    }
+    if text.starts_with(['/', '.']) || text.ends_with(".sock") {
+        item.fault(format!(
+            "{} is a path; write \"unix:\" before it",
+            item.quoted()
+        ));
+        return None;
+    }
+    address(item).map(AdminAddress::Ip)
+}
+
+/// The path of a unix socket, made absolute.
+fn socket_path(item: &Item<'_>, text: &str) -> Option<PathBuf> {
+    const RIGHT: &str = "write for example \"unix:/run/gateway/admin.sock\"";
+    let wrong = |why: &str| {
+        item.fault(format!("{} {why}; {RIGHT}", item.quoted()));
+        None
+    };
+    if text.is_empty() {
+        return wrong("has no path");
+    }
+    if text.starts_with("//") {
+        return wrong("is a URL, and a path stands right behind `unix:`");
+    }
+    if text.starts_with('@') {
+        return wrong("is an abstract socket, which has no permissions");
+    }
+    if text.contains('\0') {
+        return wrong("has a NUL in it");
+    }
+    let path = item.scope.resolve(item.node.at, text);
+    if text.ends_with('/') || path.file_name().is_none() {
+        return wrong("is the path of a directory");
+    }
+    let length = path.as_os_str().len();
+    if length > LONGEST {
+        item.fault(format!(
+            "{} has {length} bytes from `/` on, and the path of a socket has at most {LONGEST}; choose a shorter one",
+            item.quoted()
+        ));
+        return None;
+    }
+    item.may_show(Some(format!("unix:{}", path.display())));
+    Some(path)
+}
+
+/// Permissions as chmod(1) takes them.
+fn mode(item: &Item<'_>) -> Option<u32> {
+    const EXPECTED: &str = "permissions in octal such as \"0600\" or \"0660\"";
+    let text = item.text_as(EXPECTED)?;
+    let is_octal =
+        (3..=4).contains(&text.len()) && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
+    let mode = u32::from_str_radix(text, 8).ok();
+    let mode = mode.filter(|mode| is_octal && *mode <= 0o777);
+    match mode {
+        Some(_) => item.may_show(Some(text)),
+        None => item.mismatch(EXPECTED),
+    }
+    mode
+}
+
+/// What a client can present as a token.
+fn token(table: &mut Table<'_>, key: &'static str) -> Option<Secret> {
+    let item = table.item_unshown(key)?;
+    if !item.is_probe() {
+        table.show(key, Json::from("***"));
+    }
+    let token = secret_text(&item)?;
+    let text = token.reveal();
+    let is_cut = text.trim_ascii() != text;
+    // RFC 9110, section 5.5: a field has no control characters, and no white space at its ends.
+    if is_cut || text.bytes().any(|byte| byte.is_ascii_control()) {
+        item.fault(
+            "has white space at its ends or control characters in it, so that no `Authorization` can carry it",
+        );
+        return None;
+    }
+    Some(token)
+}
+
+/// `read_token`, which is another one than `token`.
+fn token_beside(table: &mut Table<'_>, other: Option<&Secret>) -> Option<Secret> {
+    let read = token(table, "read_token")?;
+    if other == Some(&read) {
+        let message =
+            "is the same as `token`: who may read could change everything; give it another value";
+        table.fault("read_token", message);
+        return None;
+    }
+    Some(read)
+}
