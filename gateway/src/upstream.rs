@@ -3,7 +3,9 @@
 //! Nothing here knows of exchanges, plugins or workers: a [`Client`] belongs to a thread, whichever it is, and what
 //! outlives a reload stands in the [`Registry`].
 
+mod admission;
 mod body;
+mod connect;
 mod endpoint;
 mod error;
 mod fetch;
@@ -25,6 +27,7 @@ mod standing;
 mod tests;
 mod timer;
 mod times;
+mod tls;
 mod tunnel;
 
 pub use body::ResponseBody;

@@ -12,6 +12,7 @@ mod redirect;
 mod routes;
 mod split;
 mod upstream;
+mod upstream_tls;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -41,6 +42,7 @@ pub use overrides::*;
 pub use redirect::*;
 pub use routes::*;
 pub use upstream::*;
+pub use upstream_tls::*;
 
 /// One whole configuration.
 #[derive(Debug, Clone)]

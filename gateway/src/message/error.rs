@@ -60,6 +60,8 @@ pub enum ErrorKind {
     Connect,
     /// No connection to the upstream in time.
     ConnectTimeout,
+    /// No TLS with the upstream: one of both does not accept what the other shows or speaks. Nothing was sent.
+    Tls,
     /// Every connection that the upstream's pool allows is taken.
     Saturated,
     /// The upstream's answer was not HTTP, or it closed the connection before it answered.
@@ -84,7 +86,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Refused,
         Self::NoRoute,
         Self::NoAnswer,
@@ -96,6 +98,7 @@ impl ErrorKind {
         Self::Loop,
         Self::Connect,
         Self::ConnectTimeout,
+        Self::Tls,
         Self::Saturated,
         Self::BadGateway,
         Self::UpstreamTimeout,
@@ -122,6 +125,7 @@ impl ErrorKind {
             Self::Loop => "loop",
             Self::Connect => "connect",
             Self::ConnectTimeout => "connect_timeout",
+            Self::Tls => "tls",
             Self::Saturated => "saturated",
             Self::BadGateway => "bad_gateway",
             Self::UpstreamTimeout => "upstream_timeout",
@@ -145,6 +149,7 @@ impl ErrorKind {
             | Self::ClientClosed => Side::Client,
             Self::Connect
             | Self::ConnectTimeout
+            | Self::Tls
             | Self::Saturated
             | Self::BadGateway
             | Self::UpstreamTimeout

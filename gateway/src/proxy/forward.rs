@@ -183,7 +183,7 @@ async fn attempt(
     hop: Hop<'_>,
     progress: &Progress,
 ) -> Result<Answer, Box<Undelivered>> {
-    if upstream.config.protocol == Protocol::H2 && media::is_grpc(&exchange.request.headers) {
+    if upstream.config.protocol != Protocol::H1 && media::is_grpc(&exchange.request.headers) {
         progress.may_take_its_time();
     }
     let picked = upstream.pick(client, None, &Tried::default());
@@ -221,7 +221,8 @@ async fn attempt(
             let record = &mut exchange.record;
             record.endpoint = Some(target);
             record.upstream = Some((times.now, clock::now()));
-            received(&mut head, exchange, upstream, hop.via);
+            let version = body.version();
+            received(&mut head, exchange, upstream, hop.via, version);
             let body = Source::Upstream(body);
             Ok(Answer { head, body })
         }
@@ -239,17 +240,19 @@ async fn attempt(
 
 /// Takes from the head of an answer what was for this connection, and says by which way it came.
 #[inline]
-fn received(head: &mut ResponseHead, exchange: &Parts, upstream: &Upstream, via: Option<&Via>) {
+fn received(
+    head: &mut ResponseHead,
+    exchange: &Parts,
+    upstream: &Upstream,
+    via: Option<&Via>,
+    version: Version,
+) {
     let upgrade = upgrade::told(head, exchange.client.version);
     headers::strip(&mut head.headers);
     if let Some(upgrade) = upgrade {
         head.headers.insert(UPGRADE, upgrade);
     }
     if let Some(via) = via {
-        let version = match upstream.config.protocol {
-            Protocol::H1 => Version::HTTP_11,
-            Protocol::H2 => Version::HTTP_2,
-        };
         head.headers.append(VIA, via.value(version));
     }
     if let Some(rewrite) = &exchange.route.config.rewrite.answer {
@@ -291,6 +294,7 @@ fn explain(upstream: &Upstream, exchange: &Parts, times: Times<'_>, error: SendE
     match error.kind {
         ErrorKind::Connect => Error::Connect(name, error.why),
         ErrorKind::ConnectTimeout => Error::ConnectTimeout(name, error.why),
+        ErrorKind::Tls => Error::Tls(name, error.why),
         ErrorKind::Saturated => Error::Saturated(name, error.why),
         ErrorKind::UpstreamTimeout => {
             Error::UpstreamTimeout(name, times.first_byte(&upstream.config))

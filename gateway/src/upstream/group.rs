@@ -6,6 +6,7 @@ use http::HeaderValue;
 
 use super::endpoint::{Picked, State};
 use super::members::Members;
+use super::tls::Tls;
 use crate::config;
 use crate::message::depth::{Marks, TooDeep};
 use crate::telemetry::metrics::UpstreamMetrics;
@@ -23,6 +24,7 @@ pub struct Upstream {
     pub(super) marks: Arc<Marks>,
     pub(super) members: Members,
     pub(super) state: Arc<State>,
+    pub(super) tls: Option<Arc<Tls>>,
 }
 
 impl Upstream {

@@ -13,6 +13,7 @@ use super::group::Upstream;
 use super::members::{Member, Members};
 use super::places::Places;
 use super::slots::Slots;
+use super::tls::Tls;
 use crate::config;
 use crate::message::target::Target;
 use crate::telemetry::metrics::Metrics;
@@ -32,6 +33,22 @@ pub struct Registry {
 struct Known {
     state: Arc<State>,
     endpoints: Mutex<HashMap<Target, Weak<Endpoint>>>,
+    /// With the sessions that connections resume.
+    tls: Mutex<Option<Arc<Tls>>>,
+}
+
+impl Known {
+    /// TLS as a configuration has it: what is there already, if nothing of it changed.
+    fn tls(&self, config: &config::Upstream) -> Option<Arc<Tls>> {
+        let mut present = self.tls.lock();
+        *present = config.tls.as_ref().map(|given| {
+            let kept = present
+                .take()
+                .filter(|tls| tls.is_of(given, config.protocol));
+            kept.unwrap_or_else(|| Tls::new(given, config.protocol))
+        });
+        present.clone()
+    }
 }
 
 impl Registry {
@@ -53,6 +70,7 @@ impl Registry {
                     metrics: metrics.clone(),
                 }),
                 endpoints: Mutex::default(),
+                tls: Mutex::default(),
             });
         known.state.places.limit(most);
         let mut endpoints = known.endpoints.lock();
@@ -82,6 +100,7 @@ impl Registry {
             members: Members::new(members.collect()),
             marks: fleet.marks.clone(),
             state: known.state.clone(),
+            tls: known.tls(config),
             metrics,
             config: config.clone(),
         })

@@ -44,6 +44,7 @@ fn configured(name: &str, endpoints: &[&str]) -> config::Upstream {
     config::Upstream {
         name: name.into(),
         protocol: Protocol::H1,
+        tls: None,
         gateway: false,
         endpoints: endpoints.iter().map(|text| target(text).into()).collect(),
         connect_timeout: Duration::from_secs(5),
@@ -93,5 +94,6 @@ fn what_has_the_same_name_and_address_is_the_same_over_reloads_and_the_rest_is_f
     );
 }
 
+mod shared;
 mod trailing;
 mod wire;

@@ -198,7 +198,10 @@ impl Fallback {
     pub fn follows_failure(&self, kind: ErrorKind, status: StatusCode) -> bool {
         let is_of_upstream = kind.side() == Side::Upstream || kind == ErrorKind::Deadline;
         let follows = |on: &FallbackOn| match on {
-            FallbackOn::Connect => matches!(kind, ErrorKind::Connect | ErrorKind::ConnectTimeout),
+            FallbackOn::Connect => matches!(
+                kind,
+                ErrorKind::Connect | ErrorKind::ConnectTimeout | ErrorKind::Tls
+            ),
             FallbackOn::Reset => kind == ErrorKind::BadGateway,
             FallbackOn::Timeout => matches!(
                 kind,
@@ -272,6 +275,7 @@ mod tests {
         };
         let status = FallbackOn::Status(Failed::Class(5));
         assert!(follows(FallbackOn::Connect, ErrorKind::ConnectTimeout, 504));
+        assert!(follows(FallbackOn::Connect, ErrorKind::Tls, 502));
         assert!(!follows(FallbackOn::Connect, ErrorKind::BadGateway, 502));
         assert!(follows(FallbackOn::Timeout, ErrorKind::Deadline, 504));
         assert!(follows(FallbackOn::Breaker, ErrorKind::Saturated, 503));

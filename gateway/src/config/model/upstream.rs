@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::UpstreamTls;
 use crate::message::target::Target;
 
 /// An upstream of a configuration, by index into [`Config::upstreams`](crate::config::Config::upstreams).
@@ -17,15 +18,19 @@ pub enum Protocol {
     H1,
     /// HTTP/2 with prior knowledge, or by ALPN over TLS.
     H2,
+    /// What the endpoint chooses by ALPN, over TLS.
+    Auto,
 }
 
-/// `[upstreams.NAME]`. HTTP/1.1 over TCP in this version.
+/// `[upstreams.NAME]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
     /// Its name.
     pub name: Arc<str>,
     /// What is spoken to it.
     pub protocol: Protocol,
+    /// TLS; in clear text without.
+    pub tls: Option<UpstreamTls>,
     /// Whether its endpoints are gateways of the fleet.
     pub gateway: bool,
     /// At least one.
