@@ -10,16 +10,24 @@ use crate::harness::frames::get_fields;
 use crate::harness::tls::Certificate;
 use crate::harness::{Configuration, Gateway};
 
-/// A gateway before one upstream, with limits that a test reaches in no time. What is broken passes the access log too.
+/// A gateway before one upstream, with limits that a test reaches in no time, but for the time of a head: a machine may
+/// stand still in the middle of one. What is broken passes the access log too.
 pub(crate) fn gateway(upstream: SocketAddr) -> Gateway {
+    gateway_with(upstream, "20s")
+}
+
+/// The same with a time for a head.
+fn gateway_with(upstream: SocketAddr, head: &str) -> Gateway {
     let directory = tempfile::tempdir().unwrap();
     Certificate::new(&["a"]).write(directory.path(), "a");
-    let limits = r#"limits = { header_bytes = "8KiB", header_count = 30, body = "1MiB", header_timeout = "1s", body_idle = "1s", idle = "2s", h2_streams = 50 }"#;
+    let limits = format!(
+        "limits = {{ header_bytes = '8KiB', header_count = 30, body = '1MiB', header_timeout = '{head}', body_idle = '1s', idle = '20s', h2_streams = 50 }}"
+    );
     let certificates = "tls = { certificates = [{ cert = 'a.pem', key = 'a.key' }] }";
-    let timeouts = r#"timeouts = { connect = "2s", first_byte = "20s", idle = "20s" }"#;
+    let timeouts = r#"timeouts = { connect = "20s", first_byte = "20s", idle = "20s" }"#;
     let config = Configuration::new()
         .access_log()
-        .public(limits)
+        .public(&limits)
         .listener("secure", &format!("{limits}\n{certificates}"))
         .upstream_with("origin", upstream, timeouts)
         .route("here", "/here", "respond = { status = 200, body = 'here' }")

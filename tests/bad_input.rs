@@ -20,8 +20,8 @@ fn gateway(origin: &Origin) -> Gateway {
 
 /// Limits that a test reaches in no time. What is broken passes the access log too.
 fn before(upstream: SocketAddr) -> Gateway {
-    let limits = r#"limits = { header_bytes = "4KiB", header_count = 20, body = "1KiB", header_timeout = "500ms", body_idle = "500ms", idle = "5s" }"#;
-    let timeouts = r#"timeouts = { connect = "1s", first_byte = "1s", idle = "1s" }"#;
+    let limits = r#"limits = { header_bytes = "4KiB", header_count = 20, body = "1KiB", header_timeout = "1s", body_idle = "1s", idle = "20s" }"#;
+    let timeouts = r#"timeouts = { connect = "20s", first_byte = "20s", idle = "20s" }"#;
     let config = Configuration::new()
         .access_log()
         .public(limits)
@@ -180,7 +180,7 @@ fn slow_heads_and_bodies_end_with_408() {
     ] {
         let mut stream = TcpStream::connect(gateway.listener("public")).unwrap();
         stream
-            .set_read_timeout(Some(Duration::from_secs(10)))
+            .set_read_timeout(Some(Duration::from_secs(20)))
             .unwrap();
         stream.write_all(begun.as_bytes()).unwrap();
         assert_eq!(

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::harness::http::{read_answer, send};
@@ -70,7 +71,7 @@ fn crowded(upstream: &Recorder) -> Gateway {
             "hasty",
             "/probe/send-all",
             &["probe"],
-            &format!("{there}\ntimeout = '300ms'"),
+            &format!("{there}\ntimeout = '1s'"),
         )
         .plugin("other", "guest_probe", &format!("{grants}\n{keys}"))
         .chain("other", "/probe/next", &["other"], here);
@@ -113,7 +114,7 @@ fn a_call_without_room_waits_for_it_and_is_503_where_none_comes_in_time() {
     let began = Instant::now();
     let refused = read_answer(&mut post_large(&gateway, "/probe/send-all"));
     assert_eq!(refused.status, 503, "{}", gateway.text());
-    assert!(began.elapsed() >= Duration::from_millis(290));
+    assert!(began.elapsed() >= Duration::from_millis(990));
     assert_eq!(refused.header("retry-after"), Some("1"));
     let counted = "gateway_errors_total{kind=\"no_room\"}";
     assert_eq!(gateway.metric(counted), 1.0);
@@ -191,14 +192,17 @@ fn a_body_that_a_plugin_makes_too_large_is_the_clients_413() {
 
 #[test]
 fn what_is_done_when_an_exchange_is_over_does_not_delay_its_record() {
-    let origin = Origin::answering(|head, _| {
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let origin = Origin::answering(move |head, _| {
         if head.starts_with("GET /wait") {
-            std::thread::sleep(Duration::from_millis(500));
+            // Until the test says so.
+            let _released = released.lock().unwrap().recv();
         }
         OK.to_vec()
     });
     let grants = "grants = { upstreams = ['origin'], secrets = ['token'], state = true }";
-    let act = format!("{grants}\nconfig = {{ act = 'wait-in-complete' }}");
+    let act = format!("{grants}\nconfig = {{ act = 'wait-in-complete' }}\ntimeout = '60s'");
     let config = Configuration::new()
         .access_log()
         .secret("token", "s3cret")
@@ -207,15 +211,13 @@ fn what_is_done_when_an_exchange_is_over_does_not_delay_its_record() {
         .chain("all", "/**", &["hostile"], "upstream = 'origin'");
     let gateway = Gateway::start(&config);
     assert_eq!(get(gateway.listener("public"), "/quick", &[]).status, 200);
-    let line = gateway.wait_for("\"path\":\"/quick\"");
-    assert!(!gateway.text().contains("waited when it was over"));
-    let logged: serde_json::Value = serde_json::from_str(&line).unwrap();
-    let took = logged["duration"].as_f64().unwrap() * 1e3;
-    assert!(took < 250.0, "{took} ms: {line}");
+    gateway.wait_for("\"path\":\"/quick\"");
     assert_eq!(
         gateway.metric("gateway_requests_total{route=\"all\",status=\"200\"}"),
         1.0
     );
+    assert!(!gateway.text().contains("waited when it was over"));
+    drop(release);
     gateway.wait_for("waited when it was over");
     assert_eq!(gateway.text().matches("\"path\":\"/quick\"").count(), 1);
     assert_eq!(
@@ -227,7 +229,8 @@ fn what_is_done_when_an_exchange_is_over_does_not_delay_its_record() {
 #[test]
 fn a_routes_timeout_bounds_the_sub_requests_of_its_plugins() {
     let upstream = Recorder::start();
-    let plugin = "config = { phases = ['request'] }\ntimeout = '20s'";
+    // Longer than a client waits.
+    let plugin = "config = { phases = ['request'] }\ntimeout = '60s'";
     let config = Configuration::new().probe(upstream.address, plugin).chain(
         "probed",
         "/probe/**",
@@ -240,11 +243,7 @@ fn a_routes_timeout_bounds_the_sub_requests_of_its_plugins() {
         let path = format!("/probe/{function}");
         let answer = get(gateway.listener("public"), &path, &[]);
         assert!(answer.status >= 200, "{}", gateway.text());
-        let took = began.elapsed();
-        assert!(
-            took >= Duration::from_millis(290) && took < Duration::from_secs(5),
-            "{took:?}"
-        );
+        assert!(began.elapsed() >= Duration::from_millis(290));
         upstream.ended(at);
     }
 }

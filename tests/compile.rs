@@ -14,7 +14,7 @@ use crate::harness::{Configuration, Gateway, get, wasm};
 
 /// A component that would take minutes and gigabytes: each of many loops inside each other hands each of many locals
 /// on.
-fn endless() -> Vec<u8> {
+pub(crate) fn endless() -> Vec<u8> {
     const LOOPS: usize = 2_000;
     const LOCALS: usize = 2_000;
     let mut text = "(component (core module $m (func (export \"f\") (param i32) (local".to_owned();
@@ -117,7 +117,7 @@ fn what_takes_too_long_or_too_much_to_compile_is_refused_with_the_key_to_raise()
             .output()
             .unwrap();
         let text = String::from_utf8_lossy(&output.stderr);
-        assert!(began.elapsed() < Duration::from_secs(15), "{text}");
+        assert!(began.elapsed() < Duration::from_secs(40), "{text}");
         assert_eq!(output.status.code(), Some(78), "{text}");
         let told = |line: &str| {
             let parts = ["plugins.two.path: ", "two.wasm", key, limit, "raise"];
@@ -171,11 +171,9 @@ fn sigterm_ends_a_gateway_that_compiles_at_once() {
     let began = Instant::now();
     gateway.signal("TERM");
     gateway.assert_drained();
-    assert!(
-        began.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        began.elapsed()
-    );
+    // The compiler alone might take a minute.
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(20), "{took:?}");
     assert!(gone(child));
 }
 

@@ -12,7 +12,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 const BYTES: usize = 250;
 
 fn gateway(upstream: SocketAddr, phase: &str) -> Gateway {
-    let held = "upstream = 'echo'\ntimeout = '400ms'";
+    let held = "upstream = 'echo'\ntimeout = '1s'";
     let config = Configuration::new()
         .probe(upstream, &format!("config = {{ phases = ['{phase}'] }}"))
         .chain("held", "/**", &["probe"], held);

@@ -251,7 +251,7 @@ fn who_is_too_slow_or_has_too_much_to_do_is_stood_in_for() {
     assert_eq!(get(slow.listener("public"), "/x/a", &[]).text(), "instead");
     slow.wait_for("\"fallback\":\"upstream_timeout\"");
 
-    let full = "pool = { max_connections = 1 }\ntimeouts = { connect = '100ms' }";
+    let full = "pool = { max_connections = 1 }\ntimeouts = { connect = '600ms' }";
     let full = config(&busy, full, "on = ['breaker']");
     let public = full.listener("public");
     let mut holding = TcpStream::connect(public).unwrap();

@@ -44,7 +44,7 @@ fn attack_at<T>(gateway: &Gateway, run: impl FnOnce() -> T) -> T {
     });
     let result = result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     assert!(
-        slowest < Duration::from_secs(2),
+        slowest < Duration::from_secs(10),
         "one of {served} requests took {slowest:?}"
     );
     let grown = gateway.resident().saturating_sub(before);
@@ -323,7 +323,7 @@ fn streams_that_take_nothing_are_reset_whatever_window_updates_they_send() {
                 }
                 let taken = began.elapsed();
                 assert!(
-                    taken < Duration::from_secs(10),
+                    taken < Duration::from_secs(30),
                     "{what}: {resets} in {taken:?}"
                 );
                 // Anything that keeps the connection from idling.

@@ -42,10 +42,10 @@ impl Stage {
         if !lines.contains("upstream") {
             lines.push_str("\nupstream = 'alice'");
         }
-        let timeouts = "timeouts = { idle = '300ms' }";
+        let timeouts = "timeouts = { idle = '700ms' }";
         let config = Configuration::new()
             .access_log()
-            .public("limits = { body_idle = '300ms', body = '64KiB' }")
+            .public("limits = { body_idle = '700ms', body = '64KiB' }")
             .secret("token", "s3cret")
             .plugin("keeps", "guest_probe", &granted(KEEPS))
             .plugin(

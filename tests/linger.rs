@@ -56,17 +56,18 @@ fn who_still_sends_after_an_early_refusal_is_not_reset_before_it_reads() {
 #[test]
 fn who_was_refused_and_sends_nothing_for_five_seconds_is_closed() {
     let gateway = start("20s");
+    let began = Instant::now();
     let mut stream = refused(&gateway);
     assert_eq!(read_answer(&mut stream).status, 413);
-    let began = Instant::now();
     assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     let open = "gateway_connections{listener=\"public\"}";
     while gateway.metric(open) > 0.0 {
-        assert!(began.elapsed() < Duration::from_secs(10));
+        // Who still sends is closed after thirty.
+        assert!(began.elapsed() < Duration::from_secs(25));
         std::thread::sleep(Duration::from_millis(50));
     }
     let lasted = began.elapsed();
-    assert!(lasted > Duration::from_millis(4_500), "{lasted:?}");
+    assert!(lasted >= Duration::from_secs(5), "{lasted:?}");
 }
 
 #[test]
@@ -78,8 +79,9 @@ fn who_was_refused_is_let_go_with_the_grace() {
     assert_eq!(&head, b"HTTP/1.1 413");
     gateway.signal("TERM");
     gateway.wait_for("draining");
-    let lasted = send_for(&mut stream, Duration::from_secs(10));
-    assert!(lasted < Duration::from_secs(3), "{lasted:?}");
+    // Without a drain it would be thirty seconds.
+    let most = Duration::from_secs(20);
+    assert!(send_for(&mut stream, most) < most);
     gateway.assert_drained();
 }
 
@@ -94,8 +96,11 @@ fn a_thousand_linger_at_once_and_the_next_takes_the_place_of_the_oldest() {
     let open = "gateway_connections{listener=\"public\"}";
     let began = Instant::now();
     while gateway.metric(open) > 1_000.0 {
-        assert!(began.elapsed() < Duration::from_secs(3));
-        std::thread::sleep(Duration::from_millis(20));
+        assert!(began.elapsed() < Duration::from_secs(20));
+        // None of them goes because it is silent.
+        for stream in &mut all {
+            let _cut = stream.write_all(b"x");
+        }
     }
     let last = all.last_mut().unwrap();
     assert!(send_for(last, Duration::from_millis(500)) >= Duration::from_millis(500));

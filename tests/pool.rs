@@ -323,8 +323,13 @@ fn a_body_that_comes_too_slowly_is_408_and_gives_its_upstream_connection_back() 
 #[test]
 fn a_body_that_is_fast_enough_or_need_not_be_may_take_its_time() {
     let origin = Origin::start();
-    for (limits, piece) in [("", 40), ("body_rate = '50B'", 10), ("body_rate = '0B'", 1)] {
-        let limits = format!("limits = {{ body_idle = '1s', {limits} }}");
+    // All longer than `body_idle`. A machine may stand still for the most of that: one piece in it is enough, or two.
+    for (limits, piece) in [
+        ("", 500),
+        ("body_rate = '20B'", 20),
+        ("body_rate = '0B'", 1),
+    ] {
+        let limits = format!("limits = {{ body_idle = '2s', {limits} }}");
         let gateway = Gateway::start(&config(origin.address, PATIENT).public(&limits));
         let mut client = TcpStream::connect(gateway.listener("public")).unwrap();
         client.write_all(CHUNKED).unwrap();
@@ -336,7 +341,7 @@ fn a_body_that_is_fast_enough_or_need_not_be_may_take_its_time() {
 fn the_time_that_an_upstream_takes_for_a_body_is_not_the_clients() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let slow = config(listener.local_addr().unwrap(), PATIENT);
-    let limits = "limits = { body = '0B', body_idle = '400ms', body_rate = '1MiB' }";
+    let limits = "limits = { body = '0B', body_idle = '700ms', body_rate = '1MiB' }";
     let gateway = Gateway::start(&slow.public(limits));
     let mut client = TcpStream::connect(gateway.listener("public")).unwrap();
     let length: usize = 24 << 20;
@@ -348,7 +353,7 @@ fn the_time_that_an_upstream_takes_for_a_body_is_not_the_clients() {
     };
     let (mut upstream, _) = listener.accept().unwrap();
     // Longer than the client may take for less.
-    std::thread::sleep(Duration::from_millis(1200));
+    std::thread::sleep(Duration::from_millis(2_000));
     let mut read = 0;
     let mut chunk = vec![0; 1 << 20];
     while read < length {
@@ -375,7 +380,7 @@ fn a_slow_body_over_http_2_is_408_too_and_its_neighbour_goes_on() {
     upstream.head(1);
     let began = Instant::now();
     while upstream.wait("", |wires| Some(!wires[0].ended)) {
-        assert!(began.elapsed() < Duration::from_secs(5), "it goes on");
+        assert!(began.elapsed() < Duration::from_secs(20), "it goes on");
         client.frame(DATA, 0, 1, b"x");
         std::thread::sleep(Duration::from_millis(100));
     }

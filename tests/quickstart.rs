@@ -74,8 +74,9 @@ fn the_shop_is_one_json_of_three_services() {
 fn the_sixth_request_of_a_second_is_429_with_retry_after() {
     let gateway = quickstart();
     let public = gateway.listener("public");
-    // A window of the clock may end between two of the six; it cannot in two rounds that follow each other.
-    for round in 0..3 {
+    // A window of the clock may end between two of the six; it cannot in two rounds that follow each other, unless the
+    // machine is slow.
+    for round in 0..10 {
         let answers: Vec<_> = (0..6).map(|_| get(public, "/limited", &[KEY])).collect();
         let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
         if statuses == [200, 200, 200, 200, 200, 429] {
@@ -89,7 +90,7 @@ fn the_sixth_request_of_a_second_is_429_with_retry_after() {
             );
             return;
         }
-        assert!(round < 2, "{statuses:?}\n{}", gateway.text());
+        assert!(round < 9, "{statuses:?}\n{}", gateway.text());
         std::thread::sleep(Duration::from_millis(1_100));
     }
 }

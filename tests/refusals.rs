@@ -8,7 +8,7 @@ use crate::harness::http::read_answer;
 use crate::harness::{Configuration, Gateway};
 
 fn gateway() -> Gateway {
-    let limits = "limits = { header_bytes = '4KiB', header_count = 20, header_timeout = '500ms' }";
+    let limits = "limits = { header_bytes = '4KiB', header_count = 20, header_timeout = '1s' }";
     let here = "respond = { status = 200, body = 'here' }";
     let config = Configuration::new()
         .access_log()
@@ -27,7 +27,7 @@ fn refusal(gateway: &Gateway, number: usize) -> String {
             return line.to_owned();
         }
         assert!(
-            began.elapsed() < Duration::from_secs(10),
+            began.elapsed() < Duration::from_secs(20),
             "{number}: {text}"
         );
         std::thread::sleep(Duration::from_millis(5));

@@ -143,12 +143,12 @@ fn a_route_waits_for_the_head_of_an_answer_as_long_as_it_says() {
 fn a_route_waits_for_a_place_in_the_pool_as_long_as_it_says() {
     let upstream = Recorder::start();
     let one = "pool = { max_connections = 1 }\ntimeouts = { connect = '20s' }";
-    let gateway = waiting(&upstream, one, "timeouts = { connect = '200ms' }");
+    let gateway = waiting(&upstream, one, "timeouts = { connect = '600ms' }");
     let public = gateway.listener("public");
     let first = std::thread::spawn(move || get(public, "/held", &[]));
     upstream.head(0);
     assert_eq!(get(public, "/held", &[]).status, 503);
-    gateway.wait_for("none came free within the 200ms of `timeouts.connect`");
+    gateway.wait_for("none came free within the 600ms of `timeouts.connect`");
     upstream.send(0, OK);
     assert_eq!(first.join().unwrap().status, 200);
 }

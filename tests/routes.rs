@@ -124,7 +124,7 @@ fn an_upgraded_connection_carries_bytes_both_ways() {
     let gateway = gateway(&origin);
     let mut stream = TcpStream::connect(gateway.listener("public")).unwrap();
     stream
-        .set_read_timeout(Some(Duration::from_secs(10)))
+        .set_read_timeout(Some(Duration::from_secs(20)))
         .unwrap();
     stream
         .write_all(
@@ -160,7 +160,7 @@ fn a_long_response_streams_while_it_grows() {
     let gateway = Gateway::start(&config);
     let mut stream = TcpStream::connect(gateway.listener("public")).unwrap();
     stream
-        .set_read_timeout(Some(Duration::from_secs(10)))
+        .set_read_timeout(Some(Duration::from_secs(20)))
         .unwrap();
     stream
         .write_all(b"GET /events HTTP/1.1\r\nhost: a\r\n\r\n")

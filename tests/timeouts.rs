@@ -93,7 +93,7 @@ fn an_answer_that_does_not_begin_in_time_is_504_and_its_connection_is_closed() {
 #[test]
 fn a_route_that_takes_too_long_is_504_and_its_connection_is_closed() {
     let upstream = Recorder::start();
-    let gateway = gateway(upstream.address, "", "timeout = \"200ms\"");
+    let gateway = gateway(upstream.address, "", "timeout = \"600ms\"");
     assert_eq!(failed(&gateway, "deadline").status, 504);
     upstream.ended(0);
     assert_eq!(upstream.counts().0, 1, "it was asked again");
@@ -123,14 +123,14 @@ fn an_answer_that_stops_half_way_is_broken_off() {
 #[test]
 fn a_full_pool_is_503_until_a_connection_is_free() {
     let upstream = Recorder::start();
-    let one = "pool = { max_connections = 1 }\ntimeouts = { connect = '200ms' }";
+    let one = "pool = { max_connections = 1 }\ntimeouts = { connect = '600ms' }";
     let gateway = gateway(upstream.address, one, "");
     let mut first = ask(&gateway);
     upstream.head(0);
     let refused = failed(&gateway, "saturated");
     assert_eq!(refused.status, 503);
     assert_eq!(refused.header("retry-after"), Some("1"));
-    gateway.wait_for("all 1 connections that `pool.max_connections` allows are taken, and none came free within the 200ms");
+    gateway.wait_for("all 1 connections that `pool.max_connections` allows are taken, and none came free within the 600ms");
     upstream.send(0, OK);
     assert_eq!(read_answer(&mut first).status, 200);
     let mut next = ask(&gateway);

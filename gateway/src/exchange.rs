@@ -31,7 +31,7 @@ pub use attributes::{Attributes, Full};
 pub use decisions::Decisions;
 pub use link::{FilterId, Link, Place, PluginId};
 pub use record::Record;
-pub use route::{Arm, Arms, ResponseBodies, Route};
+pub use route::{Arm, Arms, Mirror, ResponseBodies, Route};
 pub use view::View;
 
 /// A handle on an exchange: the owner's, or, while it is lent, the borrower's.

@@ -4,6 +4,7 @@
 
 mod admit;
 mod answer;
+mod attempt;
 mod body;
 mod chain;
 pub mod complete;
@@ -15,6 +16,7 @@ mod fill;
 mod forward;
 mod grpc;
 mod max_forwards;
+mod mirror;
 pub mod normalise;
 mod passage;
 mod public;
@@ -22,6 +24,7 @@ mod redirect;
 mod refused;
 mod report;
 mod respond;
+mod retry;
 mod send;
 mod stream;
 mod tail;
@@ -42,8 +45,8 @@ use crate::message::headers;
 use crate::server::connection::Connection;
 
 use answer::Answer;
+use attempt::Hop;
 use chain::Responded;
-use forward::Hop;
 use passage::Passage;
 use report::report;
 use respond::Obtained;

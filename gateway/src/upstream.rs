@@ -5,6 +5,8 @@
 
 mod admission;
 mod body;
+mod breaker;
+mod budget;
 mod connect;
 mod endpoint;
 mod error;
@@ -29,8 +31,10 @@ mod timer;
 mod times;
 mod tls;
 mod tunnel;
+mod window;
 
 pub use body::ResponseBody;
+pub use breaker::{BreakerState, Held, Pass};
 pub use endpoint::{Endpoint, Picked};
 pub use error::SendError;
 pub use fetch::{FetchError, SubRequest, fetch};

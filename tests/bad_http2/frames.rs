@@ -1,6 +1,6 @@
 //! Frames that may not stand where they stand, or in the shape they have, and streams over their limit.
 
-use super::gateway;
+use super::{gateway, gateway_with};
 use crate::harness::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, Http2, Outcome, PROTOCOL_ERROR,
     REFUSED_STREAM, RST_STREAM, STREAM_CLOSED, frame, get_fields, head, text,
@@ -138,7 +138,7 @@ fn data_behind_the_end_of_a_request_ends_it_and_the_request_upstream() {
 #[test]
 fn a_header_block_that_does_not_go_on_ends_the_connection() {
     let upstream = Recorder::start();
-    let gateway = gateway(upstream.address);
+    let gateway = gateway_with(upstream.address, "1s");
     let mut client = Http2::connect(gateway.listener("public"));
     client.round_trip().unwrap();
     let mut block = vec![0];

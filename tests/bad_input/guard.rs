@@ -97,7 +97,7 @@ fn a_trailer_that_trickles_is_408() {
     while stream.read(&mut first).is_err() {
         stream.write_all(b"T").unwrap();
         let taken = began.elapsed();
-        assert!(taken < Duration::from_secs(5), "open after {taken:?}");
+        assert!(taken < Duration::from_secs(20), "open after {taken:?}");
     }
     let mut rest = Vec::new();
     let _reset = stream.read_to_end(&mut rest);
@@ -156,7 +156,7 @@ fn empty_lines_keep_no_connection_open() {
         while stream.write_all(piece).is_ok() && !matches!(stream.read(&mut [0]), Ok(0)) {
             piece = b"\n\r";
             let taken = began.elapsed();
-            assert!(taken < Duration::from_secs(8), "open after {taken:?}");
+            assert!(taken < Duration::from_secs(20), "open after {taken:?}");
         }
     }
 }
@@ -164,20 +164,27 @@ fn empty_lines_keep_no_connection_open() {
 /// The time for a head begins with its first byte, also where that leaves open which protocol it is.
 #[test]
 fn a_head_that_begins_like_http2_has_no_more_time_than_any() {
-    let limits = "limits = { header_timeout = '2s' }";
+    const LIMIT: Duration = Duration::from_secs(2);
+    let limits = format!("limits = {{ header_timeout = '{}s' }}", LIMIT.as_secs());
     let still = "respond = { status = 200 }";
     let config = Configuration::new()
-        .public(limits)
+        .public(&limits)
         .route("still", "/**", still);
     let gateway = Gateway::start(&config);
-    let mut stream = connect(gateway.listener("public"));
-    let began = Instant::now();
-    stream.write_all(b"PR").unwrap();
-    std::thread::sleep(Duration::from_millis(1_700));
-    stream.write_all(b"OPFIND / HTTP/1.1\r\n").unwrap();
-    assert_eq!(read_answer(&mut stream).status, 408);
-    let taken = began.elapsed();
-    assert!(taken < Duration::from_secs(3), "{taken:?}");
+    // If the time began anew with the second piece, it would last for all of it from there, each time: once is enough,
+    // on a machine that has more to do.
+    let in_time = (0..5).any(|_| {
+        let mut stream = connect(gateway.listener("public"));
+        let began = Instant::now();
+        stream.write_all(b"PR").unwrap();
+        std::thread::sleep(LIMIT / 2);
+        let known = began.elapsed();
+        // It may be over already.
+        let _late = stream.write_all(b"OPFIND / HTTP/1.1\r\n");
+        let status = read_answer(&mut stream).status;
+        known < LIMIT && status == 408 && began.elapsed() < known + LIMIT
+    });
+    assert!(in_time, "{}", gateway.text());
 }
 
 /// However the length before it is written.

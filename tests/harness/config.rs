@@ -107,8 +107,14 @@ impl Configuration {
     }
 
     pub(crate) fn upstream_with(self, name: &str, endpoint: SocketAddr, lines: &str) -> Self {
+        self.upstream_of(name, &[endpoint], lines)
+    }
+
+    /// An upstream with several endpoints.
+    pub(crate) fn upstream_of(self, name: &str, endpoints: &[SocketAddr], lines: &str) -> Self {
+        let endpoints: Vec<_> = endpoints.iter().map(ToString::to_string).collect();
         self.with(&format!(
-            "[upstreams.{name}]\nendpoints = [\"{endpoint}\"]\n{lines}"
+            "[upstreams.{name}]\nendpoints = {endpoints:?}\n{lines}"
         ))
     }
 

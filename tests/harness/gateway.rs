@@ -137,9 +137,9 @@ impl Gateway {
         self.child.id()
     }
 
-    /// Waits until it says that it is ready.
+    /// Waits until it says that it is ready. It may have to compile before.
     pub(crate) fn ready(&mut self) {
-        self.ready_within(PATIENCE);
+        self.ready_within(3 * PATIENCE);
     }
 
     fn ready_within(&mut self, patience: Duration) {

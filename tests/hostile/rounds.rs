@@ -16,12 +16,18 @@ pub(super) struct Rounds {
     /// After these, what the process keeps is there.
     pub(super) early: u64,
     pub(super) all: u64,
+    /// What a request of the neighbour may take: the median, and twice that the 99th percentile.
+    pub(super) neighbour: Duration,
 }
+
+/// A neighbour is served, however loaded the machine is; how well is a matter for `soak`.
+const SERVED: Duration = Duration::from_secs(1);
 
 /// In every test run: what leaks a page of memory or an instance shows. `soak` has more.
 const FEW: Rounds = Rounds {
     early: 100,
     all: 300,
+    neighbour: SERVED,
 };
 
 /// How many requests of the neighbour go between them, at least.
@@ -31,6 +37,7 @@ const NEIGHBOURS: u64 = 125;
 const FEWER: Rounds = Rounds {
     early: 40,
     all: 125,
+    neighbour: SERVED,
 };
 
 fn run_few(kinds: &[Kind]) {
@@ -161,8 +168,7 @@ pub(super) fn run(kind: &Kind, rounds: Rounds) {
         neighbour[neighbour.len() / 2],
         neighbour[neighbour.len() * 99 / 100],
     );
-    // One worker serves it and four of these at once, each of which may have a tick before it.
-    let slow = median > Duration::from_millis(30) || p99 > Duration::from_millis(60);
+    let slow = median > rounds.neighbour || p99 > 2 * rounds.neighbour;
     assert!(!slow, "{act}: a neighbour took {median:?}, {p99:?} at p99");
     assert_flat(act, (rounds.early, early), (rounds.all, late), 10);
     assert_host_is_sound(&gateway);
@@ -187,7 +193,7 @@ fn assert_reported(gateway: &Gateway, rounds: u64, phase: &str, kind: &str) -> V
     // The last exchanges may end a moment after their clients have what they get.
     while gateway.metric(&counted) < rounds as f64 || gateway.metric(instances) > 0.0 {
         let (counted, instances) = (gateway.metric(&counted), gateway.metric(instances));
-        let patient = began.elapsed() < Duration::from_secs(5);
+        let patient = began.elapsed() < Duration::from_secs(20);
         assert!(
             patient,
             "{counted} {kind}, {instances} instances\n{}",

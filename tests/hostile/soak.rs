@@ -1,5 +1,7 @@
 //! Runs too long for every test run: `make soak`. Each fails at the first request that is not answered in time.
 
+use std::time::Duration;
+
 use super::kinds;
 use super::rounds::{Refusals, Rounds, refusals, run};
 
@@ -10,6 +12,8 @@ fn a_thousand_rounds_of_every_way_to_misbehave() {
         let rounds = Rounds {
             early: 100,
             all: 1_000,
+            // One worker serves it and four of these at once, each of which may have a tick before it.
+            neighbour: Duration::from_millis(30),
         };
         run(kind, rounds);
     }

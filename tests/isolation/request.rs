@@ -69,7 +69,7 @@ const ENDINGS: &[Ending] = &[
     (
         "the exchange takes too long",
         KEEPS,
-        "timeout = '200ms'",
+        "timeout = '1s'",
         |stage| read_out(stage.upload(CHUNKED)),
     ),
     (

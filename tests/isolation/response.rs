@@ -93,7 +93,7 @@ const ENDINGS: &[Ending] = &[
     (
         "the exchange takes too long",
         KEEPS,
-        "timeout = '400ms'",
+        "timeout = '1s'",
         |stage| {
             let client = stage.ask();
             stage.answer_begins(CHUNKED);

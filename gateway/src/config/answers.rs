@@ -4,8 +4,10 @@ mod errors;
 mod fallback;
 mod holes;
 mod message;
+mod outcomes;
 mod respond;
 
 pub(super) use errors::errors;
 pub(super) use fallback::fallback;
+pub(super) use outcomes::outcomes;
 pub(super) use respond::respond;

@@ -5,10 +5,14 @@
 
 mod answer_rewrite;
 mod answers;
+mod breaker;
 mod conditions;
 mod matcher;
+mod mirror;
+mod outcomes;
 mod overrides;
 mod redirect;
+mod retry;
 mod routes;
 mod split;
 mod upstream;
@@ -36,10 +40,14 @@ use crate::message::via::Via;
 
 pub use answer_rewrite::*;
 pub use answers::*;
+pub use breaker::*;
 pub use conditions::*;
 pub use matcher::*;
+pub use mirror::*;
+pub use outcomes::*;
 pub use overrides::*;
 pub use redirect::*;
+pub use retry::*;
 pub use routes::*;
 pub use upstream::*;
 pub use upstream_tls::*;

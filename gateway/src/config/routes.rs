@@ -4,9 +4,11 @@ mod defaults;
 mod fields;
 mod loops;
 pub(super) mod matcher;
+mod mirror;
 mod overrides;
 mod redirect;
 mod replacement;
+mod retry;
 mod rewrite;
 mod slashes;
 mod split;
@@ -31,7 +33,7 @@ use super::tree::Value;
 pub(super) use defaults::defaults;
 
 /// Keys of the contract that are to come.
-const LATER: [&str; 6] = ["retry", "hedge", "mirror", "cache", "compress", "cors"];
+const LATER: [&str; 4] = ["hedge", "cache", "compress", "cors"];
 
 static WORDS: Words = Words {
     about: "What happens to the requests that match: plugins, then an upstream or an answer. Two routes that can match \
@@ -102,7 +104,12 @@ static WORDS: Words = Words {
             "What stands for what the gateway answers where it refuses or fails, by status (`502`) or class (`5xx`). \
              What is not here is looked for at the top level of the file.",
         ),
+        (
+            "retry",
+            "What is sent again where the upstream does not answer as it should. `false`: nothing, where `[defaults]` has it.",
+        ),
         ("fallback", "What answers where the upstream does not."),
+        ("mirror", "Where copies of its requests go."),
     ],
     example: r#"
 [[routes]]
@@ -117,8 +124,10 @@ timeouts = { connect = "500ms", first_byte = "5s", idle = "30s" }
 limits = { body = "50MiB" }
 access_log = "failures"
 tags = { team = "shop" }
+retry = { attempts = 3, on = ["connect", "reset", 502, 503, 504], methods = ["GET", "HEAD"], backoff = "25ms", budget = 0.2, per_try = "5s" }
 errors = { 502 = { status = 503, headers = { retry-after = "5" }, body = '{"error":"{reason}"}' }, 5xx = { file = "sorry.html" } }
 fallback = { respond = { status = 200, body = '{"products":[]}' }, on = ["connect", 502, 503, 504, "breaker"] }
+mirror = { upstream = "idp", ratio = 0.1, max_body = "64KiB", max_concurrent = 100 }
 
 [[routes]]                        # Location and Set-Cookie of the answer as the client sees this gateway
 name = "files"
@@ -228,8 +237,10 @@ pub(super) fn route<'a>(
         let split = split::split(table, around, chained);
         let target = target.or(split.map(Target::Split));
         let timeout = defaults::timeout(table);
+        let retry = defaults::retry(table, target.as_ref());
         let overrides = overrides::overrides(table);
         let (errors, fallback) = failures(table, names, &params, pages, target.as_ref());
+        let mirrors = mirror::mirrors(table, names, target.as_ref());
         table.later(&LATER);
         let (Some(name), Some(matcher), Some(_)) = (name, matcher, &target) else {
             chained.extend(chain);
@@ -245,8 +256,10 @@ pub(super) fn route<'a>(
             rewrite,
             timeout,
             overrides,
+            retry,
             errors,
             fallback,
+            mirrors,
             place: item.scope.show(item.node.at),
         })
     })

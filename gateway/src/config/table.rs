@@ -137,7 +137,8 @@ impl<'a> Table<'a> {
         entries.any(|entry| entry.node.outside.is_some())
     }
 
-    fn is_given(&self, key: &str) -> bool {
+    /// Whether a key is given here, whatever stands for it elsewhere.
+    pub(super) fn is_given(&self, key: &str) -> bool {
         self.entries.iter().any(|entry| entry.key == key)
     }
 

@@ -1,5 +1,7 @@
 //! `[upstreams.NAME]`.
 
+mod breaker;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -20,15 +22,6 @@ use crate::message::target::Target;
 
 /// Keys of the contract that are to come.
 const LATER: [&str; 5] = ["hash_on", "sticky", "slow_start", "health", "outlier"];
-
-/// The same, of `breaker`.
-const LATER_OF_BREAKER: [&str; 5] = [
-    "max_requests",
-    "failure_ratio",
-    "window",
-    "min_requests",
-    "open_for",
-];
 
 /// Keys of the contract that are to come, and that say where endpoints are.
 const DISCOVERY: [&str; 2] = ["dns", "srv"];
@@ -62,7 +55,7 @@ static WORDS: Words = Words {
         ),
         (
             "breaker",
-            "What the gateway holds back from endpoints that have too much to do.",
+            "What the gateway holds back from an upstream that has too much to do, or fails.",
         ),
         (
             "reads_bodies",
@@ -77,7 +70,7 @@ gateway = false
 balance = "round_robin"
 timeouts = { connect = "1s", first_byte = "15s", idle = "60s" }
 pool = { idle_per_worker = 64, idle_timeout = "60s", max_connections = 1024 }
-breaker = { max_pending = 1024 }
+breaker = { max_pending = 1024, max_requests = 1024, failure_ratio = 0.5, window = "10s", min_requests = 20, open_for = "5s", slow = "2s" }
 reads_bodies = true
 
 [upstreams.idp]
@@ -147,7 +140,7 @@ pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstre
             )
         });
         let pool = table.sub("pool", pool);
-        let max_pending = table.sub("breaker", breaker);
+        let (max_pending, breaker) = table.sub("breaker", breaker::breaker);
         let reads_bodies = table.or("reads_bodies", Default::Bool(false), |item| item.bool());
         table.later(&LATER);
         Some(Upstream {
@@ -161,6 +154,7 @@ pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstre
             idle_timeout,
             pool,
             max_pending,
+            breaker,
             reads_bodies,
         })
     })
@@ -215,22 +209,6 @@ fn pool(table: &mut Table<'_>) -> Pool {
             item.count(1)
         }),
     }
-}
-
-static BREAKER: Words = Words {
-    about: "What the gateway holds back from an upstream.",
-    keys: &[(
-        "max_pending",
-        "Requests, over all workers, that may wait for one of `pool.max_connections`. One beyond gets 503 at once. `0`: none waits.",
-    )],
-    example: "",
-};
-
-fn breaker(table: &mut Table<'_>) -> usize {
-    table.words(&BREAKER);
-    let max_pending = table.or("max_pending", Default::Integer(1024), |item| item.count(0));
-    table.later(&LATER_OF_BREAKER);
-    max_pending
 }
 
 fn endpoints(item: &Item<'_>) -> Option<Vec<Endpoint>> {

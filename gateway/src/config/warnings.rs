@@ -1,7 +1,7 @@
 //! What an operator should look at, though it can be served, and what no section alone can know.
 
 use super::item::Item;
-use super::model::{Config, HostRewrite, Listener, PathRewrite, Route, Target};
+use super::model::{Config, HostRewrite, Listener, PathRewrite, Route, Target, UpstreamId};
 use super::scope::Scope;
 use super::sections::Sections;
 use super::tree::{self, Value};
@@ -26,7 +26,14 @@ pub(super) fn report(scope: &Scope, sections: &Sections<'_>, config: &Config) {
         }
     }
     for (item, route) in routes.iter().zip(&config.routes) {
-        circle(item, route, config);
+        if let Target::Upstream(id) = route.target {
+            let outcome = "requests come back to this route, and are answered with 508 in the end";
+            circle(item, route, config, ("upstream", id, outcome));
+        }
+        for mirror in &route.mirrors {
+            let outcome = "copies come back to this route, and are copied again, up to 8 times";
+            circle(item, route, config, ("mirror", mirror.upstream, outcome));
+        }
     }
 }
 
@@ -88,11 +95,13 @@ fn trust(item: &Item<'_>, listener: &Listener) {
     }
 }
 
-/// A route whose requests come back to it.
-fn circle(item: &Item<'_>, route: &Route, config: &Config) {
-    let Target::Upstream(id) = &route.target else {
-        return;
-    };
+/// A route whose requests, or their copies, come back to it from the upstream that it has at a key, and what comes of it.
+fn circle(
+    item: &Item<'_>,
+    route: &Route,
+    config: &Config,
+    (key, id, outcome): (&str, UpstreamId, &str),
+) {
     let keeps_path = matches!(route.rewrite.path, PathRewrite::Keep);
     let keeps_host = matches!(route.rewrite.host, HostRewrite::Preserve);
     if !keeps_path || !(keeps_host || route.matcher.hosts.is_empty()) {
@@ -117,11 +126,11 @@ fn circle(item: &Item<'_>, route: &Route, config: &Config) {
         if !serves_on(route, index) || config.routes.iter().any(is_other) {
             continue;
         }
-        let (at, key) = item.place_of("upstream");
+        let (at, key) = item.place_of(key);
         let (name, listener) = (&upstream.name, &config.listeners[index].name);
         let message = format!(
-            "the endpoint {endpoint} of `{name}` is the listener `{listener}` of this gateway: requests come back to this \
-             route, and are answered with 508 in the end; name another upstream, or other `listeners`"
+            "the endpoint {endpoint} of `{name}` is the listener `{listener}` of this gateway: {outcome}; name another \
+             upstream, or other `listeners`"
         );
         item.scope.warn(at, &key, message);
     }

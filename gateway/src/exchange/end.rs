@@ -80,6 +80,7 @@ impl Parts {
                 .upstream
                 .map(|(sent, answered)| answered.saturating_duration_since(sent)),
             endpoint: record.endpoint.as_ref(),
+            attempts: record.attempts,
             route: &self.route.name,
             arm: self.route.arm.as_ref().map(|arm| &*arm.name),
             error: record.error,

@@ -23,6 +23,8 @@ pub struct Record {
     pub endpoint: Option<Target>,
     /// When the request went upstream, and when the head of the answer came.
     pub upstream: Option<(Instant, Instant)>,
+    /// How often the request was sent upstream, where that was more than once.
+    pub attempts: u32,
     /// Why it failed: what was found first.
     pub error: Option<ErrorKind>,
     /// Why the route's fallback answered, if it did.
@@ -43,6 +45,7 @@ impl Record {
             bytes_out: 0,
             endpoint: None,
             upstream: None,
+            attempts: 0,
             error: None,
             fallback: None,
             finished: false,

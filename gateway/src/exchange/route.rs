@@ -9,7 +9,7 @@ use crate::message::media::ResponseTypes;
 use crate::message::phase::Phases;
 use crate::route::{Split, Subject};
 use crate::telemetry::log_gate::LogGate;
-use crate::telemetry::metrics::{ArmMetrics, RouteMetrics};
+use crate::telemetry::metrics::{ArmMetrics, MirrorMetrics, RouteMetrics};
 
 /// A route with everything it refers to resolved.
 #[derive(Debug)]
@@ -42,10 +42,25 @@ pub struct Route {
     pub metrics: Arc<RouteMetrics>,
     /// Protects the log from a flood of failures: clients cause as many as they like.
     pub failures: LogGate,
+    /// Where copies of its requests go.
+    pub mirrors: Vec<Mirror>,
     /// Of a split, what requests have in place of this route.
     pub arms: Option<Box<Arms>>,
     /// Which arm of a split this is.
     pub arm: Option<Arm>,
+}
+
+/// Where copies of requests go.
+#[derive(Debug)]
+pub struct Mirror {
+    /// As configured.
+    pub config: config::Mirror,
+    /// Its counters.
+    pub metrics: Arc<MirrorMetrics>,
+    /// Protects the log: an upstream that fails all copies is worth a line now and then.
+    pub failures: LogGate,
+    /// The same of requests that are not copied, which clients cause.
+    pub drops: LogGate,
 }
 
 /// The arms of a split.
@@ -110,6 +125,7 @@ impl Route {
             config,
             metrics,
             failures: LogGate::new(),
+            mirrors: Vec::new(),
             arms: None,
             arm: None,
         }

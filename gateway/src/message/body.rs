@@ -3,8 +3,10 @@
 //! Nothing here is held longer than a frame, and timers exist only where a peer makes us wait.
 
 mod client;
+mod copy;
 mod outgoing;
 mod pace;
+mod teed;
 
 use bytes::Bytes;
 use http::Method;
@@ -14,8 +16,10 @@ use super::coding::CodingFault;
 use super::error::ErrorKind;
 
 pub use client::{ClientBody, Progress, discard};
+pub use copy::BodyCopy;
 pub use outgoing::Outgoing;
 pub use pace::Pace;
+pub use teed::{Teed, Uncopied, Whole};
 
 /// Whether requests of this method usually carry a body, which every server reads. What comes with another one may be
 /// left unread, and be taken for the next request (RFC 9110, section 9.3.1).

@@ -64,6 +64,8 @@ pub enum ErrorKind {
     Tls,
     /// Every connection that the upstream's pool allows is taken.
     Saturated,
+    /// The upstream's breaker is open: too many requests to it failed.
+    BreakerOpen,
     /// The upstream's answer was not HTTP, or it closed the connection before it answered.
     BadGateway,
     /// The head of the upstream's answer did not come in time.
@@ -86,7 +88,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Refused,
         Self::NoRoute,
         Self::NoAnswer,
@@ -100,6 +102,7 @@ impl ErrorKind {
         Self::ConnectTimeout,
         Self::Tls,
         Self::Saturated,
+        Self::BreakerOpen,
         Self::BadGateway,
         Self::UpstreamTimeout,
         Self::ResponseBroken,
@@ -127,6 +130,7 @@ impl ErrorKind {
             Self::ConnectTimeout => "connect_timeout",
             Self::Tls => "tls",
             Self::Saturated => "saturated",
+            Self::BreakerOpen => "breaker_open",
             Self::BadGateway => "bad_gateway",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::ResponseBroken => "response_broken",
@@ -151,6 +155,7 @@ impl ErrorKind {
             | Self::ConnectTimeout
             | Self::Tls
             | Self::Saturated
+            | Self::BreakerOpen
             | Self::BadGateway
             | Self::UpstreamTimeout
             | Self::ResponseBroken => Side::Upstream,

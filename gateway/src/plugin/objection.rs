@@ -209,7 +209,8 @@ mod tests {
         let Refusal::Faults(kept) = Refusal::of(faults(100_000).chain(faults(100_000))) else {
             unreachable!("they are faults");
         };
-        assert!(began.elapsed() < Duration::from_secs(2));
+        // Each compared with each would be minutes.
+        assert!(began.elapsed() < Duration::from_secs(20));
         assert_eq!(kept.len(), MOST + 1);
         let last = (String::new(), "and 99936 more".to_owned());
         assert_eq!(kept.last(), Some(&last));

@@ -3,6 +3,8 @@
 //! Plugins do not run: what they change or answer is not known here, and the explanation says so.
 
 mod asked;
+mod copies;
+mod refused;
 mod shown;
 
 use std::borrow::Cow;
@@ -18,13 +20,15 @@ use crate::config::{self, Config, HostRewrite, Listener};
 use crate::message::fields;
 use crate::message::headers::{self, Identity};
 use crate::message::names::UnusualNames;
-use crate::message::path::{ENCODED_SLASH, EncodedSlashes};
+use crate::message::path::EncodedSlashes;
 use crate::route::links::{self, Explained};
 use crate::route::{self, Decision, Moment, Router, Split, Subject, Unmet, rewrite};
 use crate::server::tls;
 use crate::upstream::Message;
 
 pub use asked::Asked;
+pub use copies::Copies;
+pub use refused::Refused;
 
 /// Stands for the `x-request-id` that each request gets.
 const ANY_ID: HeaderValue = HeaderValue::from_static("(one for each request)");
@@ -57,15 +61,6 @@ pub struct Normalised {
     pub host: String,
     /// Path and query.
     pub path: String,
-}
-
-/// An answer of the gateway's own for a request that it refuses.
-#[derive(Debug, Serialize)]
-pub struct Refused {
-    /// Its status.
-    pub status: u16,
-    /// Why.
-    pub reason: String,
 }
 
 /// A route that a request does not take.
@@ -128,6 +123,8 @@ pub enum Goes {
         endpoints: Vec<String>,
         /// The head, a line each.
         request: Vec<String>,
+        /// Where copies of it go.
+        copies: Vec<Copies>,
     },
     /// The gateway answers.
     Answer {
@@ -286,7 +283,7 @@ impl Request {
                 match self.target.has_slash
                     && route.overrides.encoded_slashes != EncodedSlashes::Keep
                 {
-                    true => explanation.refused = Some(encoded_slash()),
+                    true => explanation.refused = Some(Refused::encoded_slash()),
                     false => explanation.route = Some(self.chosen(config, route, subject)),
                 }
                 return;
@@ -298,7 +295,7 @@ impl Request {
             });
         }
         explanation.refused = Some(match self.target.has_slash {
-            true => encoded_slash(),
+            true => Refused::encoded_slash(),
             false => Refused {
                 status: StatusCode::NOT_FOUND.as_u16(),
                 reason: "no route matches this request".to_owned(),
@@ -388,16 +385,9 @@ impl Request {
         Goes::Upstream {
             upstream: name.to_string(),
             request: head.lines().map(str::to_owned).collect(),
+            copies: copies::of(config, route),
             endpoints,
         }
-    }
-}
-
-/// A path with an escaped slash, which no route keeps.
-fn encoded_slash() -> Refused {
-    Refused {
-        status: StatusCode::BAD_REQUEST.as_u16(),
-        reason: ENCODED_SLASH.reason().to_owned(),
     }
 }
 
@@ -433,13 +423,4 @@ fn arm<'a>(
 
 fn text(value: &HeaderValue) -> Cow<'_, str> {
     String::from_utf8_lossy(value.as_bytes())
-}
-
-impl From<Refusal> for Refused {
-    fn from(refusal: Refusal) -> Self {
-        Self {
-            status: refusal.status.as_u16(),
-            reason: refusal.reason.to_owned(),
-        }
-    }
 }

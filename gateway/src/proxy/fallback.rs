@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::answer::Answer;
-use super::forward::{self, Hop, Undelivered};
+use super::attempt::{Hop, Undelivered};
+use super::forward;
 use super::passage::Passage;
 use super::report::report_of;
 use super::respond;
@@ -78,12 +79,12 @@ fn cause(fallback: &Fallback, first: &Result<Answer, Box<Undelivered>>) -> Optio
     match first {
         Ok(answer) => {
             let status = answer.head.status;
-            let follows = fallback.follows_status(status);
+            let follows = fallback.on.has_status(status);
             follows.then_some(Cause::Status(status))
         }
         Err(failed) => {
             let (kind, status) = (failed.error.kind(), failed.error.status());
-            let follows = fallback.follows_failure(kind, status);
+            let follows = fallback.on.has_failure(kind, status);
             follows.then_some(Cause::Failure(kind))
         }
     }

@@ -1,80 +1,19 @@
-//! The request on its way to an upstream, and the head of the answer on its way back.
+//! The request on its way to an upstream, and the head of the answer on its way back: what changes before the attempts,
+//! the attempts, and what is asked for again after them.
 
-use std::future::poll_fn;
-use std::sync::Arc;
-
-use http::header::{UPGRADE, VIA};
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Version};
-use tracing::Instrument;
 
-use super::answer::{Answer, Source};
+use super::answer::Answer;
+use super::attempt::{Hop, Try, Undelivered, Way, host};
 use super::decode;
+use super::mirror;
 use super::passage::Passage;
-use super::public;
-use super::upgrade::Requested;
-use crate::clock;
-use crate::config::{HostRewrite, Protocol, UpstreamId};
+use super::retry;
+use crate::config::UpstreamId;
 use crate::error::Error;
 use crate::exchange::Parts;
 use crate::message::body::{Outgoing, Progress};
-use crate::message::depth::TooDeep;
-use crate::message::error::ErrorKind;
-use crate::message::head::ResponseHead;
-use crate::message::interim::Interim;
-use crate::message::via::Via;
-use crate::message::{headers, media, upgrade};
 use crate::route::rewrite;
-use crate::server::connection::Connection;
-use crate::telemetry::span;
-use crate::upstream::{self, Message, SendError, Times, Tried, Upstream};
-
-/// What the connection of a client has to do with the way to an upstream.
-#[derive(Clone, Copy)]
-pub(super) struct Hop<'a> {
-    /// The protocols that the client would switch to.
-    upgrade: Option<&'a HeaderValue>,
-    /// Takes informational responses.
-    interim: Option<&'a Interim>,
-    /// What the listener says in Via.
-    via: Option<&'a Via>,
-}
-
-impl<'a> Hop<'a> {
-    #[inline]
-    pub(super) fn new(connection: &'a Connection, upgrade: Option<&'a Requested>) -> Self {
-        Self {
-            upgrade: upgrade.map(|upgrade| &upgrade.protocols),
-            interim: connection.interim(),
-            via: connection.listener.config.via.as_ref(),
-        }
-    }
-
-    /// What goes through a tunnel no plugin can read: where one must, none is asked for. What comes before an answer none
-    /// can edit: where one edits answers, nothing passes. Plugins that are left out do neither.
-    #[inline]
-    fn beside_plugins(self, passage: &Passage) -> Self {
-        let (route, decisions) = (&passage.route, passage.decisions);
-        let edited =
-            decisions.keeps_any(&route.on_response) || decisions.keeps_any(&route.response_stream);
-        let takes = !edited && passage.client.version == Version::HTTP_11;
-        let reads = decisions.keeps_any(&route.body_readers);
-        Self {
-            upgrade: self.upgrade.filter(|_| !reads),
-            interim: self.interim.filter(|_| takes),
-            via: self.via,
-        }
-    }
-
-    /// Waits until the client was sent what came before the answer.
-    async fn informed(self) {
-        if let Some(interim) = self.interim
-            && interim.is_waiting()
-        {
-            Box::pin(poll_fn(|cx| interim.poll_written(cx))).await;
-        }
-    }
-}
 
 /// Sends the request, as one for an upgrade where the client asks for one, and waits for the head of the answer.
 pub(super) async fn send(
@@ -85,30 +24,43 @@ pub(super) async fn send(
     progress: &Progress,
 ) -> Result<Answer, Box<Undelivered>> {
     let hop = hop.beside_plugins(passage);
-    let decisions = passage.decisions;
-    let bodies = passage.route.response_bodies(decisions);
+    let bodies = passage.route.response_bodies(passage.decisions);
     let view = passage.view.clone();
-    let upstream = view.upstream(upstream);
-    let exchange = &mut *passage.exchange;
-    rewrite_path(exchange)?;
-    if !exchange.request.edited.is_empty() {
-        progress.forget(std::mem::take(&mut exchange.request.edited));
+    rewrite_path(&mut passage.exchange)?;
+    let edited = &mut passage.exchange.request.edited;
+    if !edited.is_empty() {
+        progress.forget(std::mem::take(edited));
     }
-    let client = &view.client;
     if bodies.read {
-        decode::ask(exchange, !matches!(body, Outgoing::Empty), bodies);
+        decode::ask(
+            &mut passage.exchange,
+            !matches!(body, Outgoing::Empty),
+            bodies,
+        );
     }
-    let sending = attempt(exchange, upstream, client, body, hop, progress);
+    // A tunnel has no copy.
+    let has_mirrors = !passage.route.mirrors.is_empty() && !hop.is_upgrade();
+    let body = match has_mirrors {
+        true => {
+            let exchange = &mut *passage.exchange;
+            mirror::copied(exchange, &view, host(exchange), body)
+        }
+        false => body,
+    };
+    let way = Way {
+        upstream: view.upstream(upstream),
+        client: &view.client,
+        hop,
+        progress,
+    };
+    let answer = match passage.exchange.route.config.retry.clone() {
+        None => way.attempt(&mut passage.exchange, Try::once(body)).await?,
+        Some(retry) => Box::pin(retry::send(&retry, way, &mut passage.exchange, body)).await?,
+    };
     if !bodies.read {
-        return sending.await;
-    }
-    let answer = sending.await?;
-    if !decode::must_ask_again(exchange, &answer.head, decisions) {
         return Ok(answer);
     }
-    decode::forget_range(exchange);
-    let again = attempt(exchange, upstream, client, Outgoing::Empty, hop, progress);
-    Box::pin(again).await
+    whole(way, passage, answer).await
 }
 
 /// Sends the request, as it was sent before, to another upstream.
@@ -120,144 +72,34 @@ pub(super) async fn again(
     progress: &Progress,
 ) -> Result<Answer, Box<Undelivered>> {
     let hop = hop.beside_plugins(passage);
-    let decisions = passage.decisions;
-    let bodies = passage.route.response_bodies(decisions);
+    let bodies = passage.route.response_bodies(passage.decisions);
     let view = passage.view.clone();
-    let (upstream, client) = (view.upstream(upstream), &view.client);
+    let way = Way {
+        upstream: view.upstream(upstream),
+        client: &view.client,
+        hop,
+        progress,
+    };
+    let answer = way.attempt(&mut passage.exchange, Try::once(body)).await?;
+    if !bodies.read {
+        return Ok(answer);
+    }
+    whole(way, passage, answer).await
+}
+
+/// The answer; where it is a part of what plugins read as a whole, the whole, which is asked for again.
+async fn whole(
+    way: Way<'_>,
+    passage: &mut Passage,
+    answer: Answer,
+) -> Result<Answer, Box<Undelivered>> {
+    let decisions = passage.decisions;
     let exchange = &mut *passage.exchange;
-    let answer = attempt(exchange, upstream, client, body, hop, progress).await?;
-    if !bodies.read || !decode::must_ask_again(exchange, &answer.head, decisions) {
+    if !decode::must_ask_again(exchange, &answer.head, decisions) {
         return Ok(answer);
     }
     decode::forget_range(exchange);
-    attempt(exchange, upstream, client, Outgoing::Empty, hop, progress).await
-}
-
-/// A request without an answer, and what that means for another try.
-#[derive(Debug)]
-pub(super) struct Undelivered {
-    /// Why there is none.
-    pub(super) error: Error,
-    /// Whether a byte of it may have reached the upstream.
-    pub(super) sent: bool,
-    /// Its body, where nothing of it was taken.
-    pub(super) body: Option<Outgoing>,
-}
-
-impl Undelivered {
-    /// There is no endpoint to send it to.
-    #[cold]
-    fn nowhere(upstream: &Upstream, body: Outgoing) -> Box<Self> {
-        let name = upstream.name.to_string();
-        Box::new(Self {
-            error: Error::Connect(name, "no endpoint".to_owned()),
-            sent: false,
-            body: Some(body),
-        })
-    }
-}
-
-impl From<Box<Undelivered>> for Box<Error> {
-    fn from(undelivered: Box<Undelivered>) -> Self {
-        Self::new(undelivered.error)
-    }
-}
-
-impl From<Box<Error>> for Box<Undelivered> {
-    /// It did not even leave.
-    fn from(error: Box<Error>) -> Self {
-        Self::new(Undelivered {
-            error: *error,
-            sent: false,
-            body: None,
-        })
-    }
-}
-
-/// Sends the request once.
-async fn attempt(
-    exchange: &mut Parts,
-    upstream: &Upstream,
-    client: &Arc<upstream::Client>,
-    body: Outgoing,
-    hop: Hop<'_>,
-    progress: &Progress,
-) -> Result<Answer, Box<Undelivered>> {
-    if upstream.config.protocol != Protocol::H1 && media::is_grpc(&exchange.request.headers) {
-        progress.may_take_its_time();
-    }
-    let picked = upstream.pick(client, None, &Tried::default());
-    let Some(picked) = picked else {
-        return Err(Undelivered::nowhere(upstream, body));
-    };
-    let mark = upstream.mark(&picked, exchange.client.depth);
-    let mark = mark.map_err(|TooDeep| Box::new(Error::Loop))?;
-    let target = picked.target.clone();
-    let times = Times {
-        now: clock::recent(),
-        deadline: exchange.deadline(),
-        own: exchange.route.config.overrides.timeouts.as_deref(),
-    };
-    let message = Message {
-        method: &exchange.request.method,
-        path: &exchange.request.path,
-        host: host(exchange),
-        headers: &exchange.request.headers,
-        mark: mark.as_ref(),
-        upgrade: hop.upgrade,
-        // Edits of plugins wait for the answer: what comes before it would go around them.
-        interim: hop.interim.filter(|_| exchange.response.edits.is_empty()),
-    };
-    let span = span::upstream(&exchange.span, &upstream.name, &target);
-    let sending = || upstream::send(client, upstream, picked, times, message, body);
-    let sent = if span.is_disabled() {
-        sending().await
-    } else {
-        Box::pin(sending().instrument(span.clone())).await
-    };
-    hop.informed().await;
-    match sent {
-        Ok((mut head, body)) => {
-            let record = &mut exchange.record;
-            record.endpoint = Some(target);
-            record.upstream = Some((times.now, clock::now()));
-            let version = body.version();
-            received(&mut head, exchange, upstream, hop.via, version);
-            let body = Source::Upstream(body);
-            Ok(Answer { head, body })
-        }
-        Err(mut error) => {
-            span::failed(&span, error.kind);
-            let (sent, body) = (error.sent, error.unsent.take());
-            let error = match progress.fault() {
-                Some(fault) => Error::of_request(fault),
-                None => explain(upstream, exchange, times, error),
-            };
-            Err(Box::new(Undelivered { error, sent, body }))
-        }
-    }
-}
-
-/// Takes from the head of an answer what was for this connection, and says by which way it came.
-#[inline]
-fn received(
-    head: &mut ResponseHead,
-    exchange: &Parts,
-    upstream: &Upstream,
-    via: Option<&Via>,
-    version: Version,
-) {
-    let upgrade = upgrade::told(head, exchange.client.version);
-    headers::strip(&mut head.headers);
-    if let Some(upgrade) = upgrade {
-        head.headers.insert(UPGRADE, upgrade);
-    }
-    if let Some(via) = via {
-        head.headers.append(VIA, via.value(version));
-    }
-    if let Some(rewrite) = &exchange.route.config.rewrite.answer {
-        public::answer(rewrite, head, exchange, upstream, host(exchange));
-    }
+    Box::pin(way.attempt(exchange, Try::once(Outgoing::Empty))).await
 }
 
 /// The last edit of the head: the path of the route.
@@ -274,47 +116,4 @@ pub(super) fn leaving_path(exchange: &Parts) -> Result<Option<PathAndQuery>, Box
     let slashes = route.overrides.encoded_slashes;
     let left = rewrite::path(&route.rewrite.path, &exchange.request.path, slashes);
     left.map_err(|astray| Error::BadRewrite(astray.to_string()).into())
-}
-
-/// The Host that goes out; none for that of the endpoint.
-pub(super) fn host(exchange: &Parts) -> Option<&HeaderValue> {
-    match &exchange.route.config.rewrite.host {
-        HostRewrite::Upstream => None,
-        // A client of HTTP/1.0 may name none.
-        HostRewrite::Preserve => {
-            Some(&exchange.client.authority).filter(|authority| !authority.is_empty())
-        }
-        HostRewrite::Name(name) => Some(name),
-    }
-}
-
-/// The failure in the terms of the exchange.
-fn explain(upstream: &Upstream, exchange: &Parts, times: Times<'_>, error: SendError) -> Error {
-    let name = upstream.name.to_string();
-    match error.kind {
-        ErrorKind::Connect => Error::Connect(name, error.why),
-        ErrorKind::ConnectTimeout => Error::ConnectTimeout(name, error.why),
-        ErrorKind::Tls => Error::Tls(name, error.why),
-        ErrorKind::Saturated => Error::Saturated(name, error.why),
-        ErrorKind::UpstreamTimeout => {
-            Error::UpstreamTimeout(name, times.first_byte(&upstream.config))
-        }
-        ErrorKind::Deadline => Error::Deadline(exchange.route.config.timeout.unwrap_or_default()),
-        ErrorKind::BodyTooLarge => Error::BodyTooLarge,
-        ErrorKind::BodyTimeout => Error::BodyTimeout,
-        ErrorKind::BodyBroken => Error::BodyBroken,
-        ErrorKind::Plugin => Error::PluginBody,
-        ErrorKind::BadGateway
-        | ErrorKind::ResponseBroken
-        | ErrorKind::ResponseTooLarge
-        | ErrorKind::Refused
-        | ErrorKind::NoRoute
-        | ErrorKind::NoAnswer
-        | ErrorKind::BadRewrite
-        | ErrorKind::ClientClosed
-        | ErrorKind::Loop
-        | ErrorKind::NoRoom
-        | ErrorKind::UpgradeBroken
-        | ErrorKind::Idle => Error::BadGateway(name, error.why),
-    }
 }

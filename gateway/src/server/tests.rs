@@ -1,5 +1,6 @@
 //! The server over real sockets, with a handler that answers at once.
 
+mod clock;
 mod guarded;
 mod rest;
 
@@ -81,16 +82,19 @@ struct Server {
     connection: Rc<RefCell<Weak<Connection>>>,
 }
 
+/// Long after a test.
+const NEVER: Duration = Duration::from_secs(600);
+
 pub(super) fn limits() -> config::Limits {
     config::Limits {
         connections: 100,
         header_bytes: 1024,
         header_count: 10,
         body: 0,
-        header_timeout: Duration::from_millis(300),
-        body_idle: Duration::from_millis(300),
+        header_timeout: NEVER,
+        body_idle: NEVER,
         body_rate: 0,
-        idle: Duration::from_millis(400),
+        idle: NEVER,
         h2_streams: 10,
     }
 }
@@ -147,16 +151,16 @@ fn start_with(h1: bool, h2: bool, tls: Option<config::Tls>, limits: config::Limi
     }
 }
 
-/// Runs a test on a worker-like thread, for at most ten seconds.
+/// Runs a test on a worker-like thread; one that goes on for a minute never ends.
 fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
-    let limited = async { tokio::time::timeout(Duration::from_secs(10), test).await };
+    let limited = async { tokio::time::timeout(Duration::from_secs(60), test).await };
     LocalSet::new()
         .block_on(&runtime, limited)
-        .expect("the test takes no ten seconds");
+        .expect("the test takes no minute");
 }
 
 async fn connect(server: &Server, text: &str) -> TcpStream {
@@ -193,28 +197,6 @@ fn a_connection_is_kept_and_pipelined_requests_are_answered_in_order() {
             .await
             .unwrap();
         assert!(rest(&mut stream).await.ends_with("/c"));
-    });
-}
-
-#[test]
-fn a_slow_head_is_answered_with_408_and_silence_with_nothing() {
-    run(async {
-        let server = start(true, false, None);
-        let mut slow = connect(&server, "GET /a HTTP/1.1\r\n").await;
-        let mut silent = connect(&server, "").await;
-        assert!(rest(&mut slow).await.starts_with("HTTP/1.1 408 "));
-        assert_eq!(rest(&mut silent).await, "");
-    });
-}
-
-#[test]
-fn an_idle_connection_is_closed_without_a_word() {
-    run(async {
-        let server = start(true, false, None);
-        let mut stream = connect(&server, "GET /a HTTP/1.1\r\n\r\n").await;
-        until(&mut stream, "/a").await;
-        assert_eq!(rest(&mut stream).await, "");
-        server.drain.empty().await;
     });
 }
 
@@ -262,27 +244,6 @@ fn both_framings_reach_the_handler_as_ambiguous() {
     });
 }
 
-#[test]
-fn a_client_that_takes_nothing_is_reset() {
-    run(async {
-        let server = start(true, false, None);
-        let mut stream = connect(&server, "GET /endless HTTP/1.1\r\n\r\n").await;
-        while server.drain.open() == 0 {
-            tokio::task::yield_now().await;
-        }
-        server.drain.empty().await;
-        let mut buffer = vec![0; 1 << 20];
-        let error = loop {
-            match stream.read(&mut buffer).await {
-                Ok(0) => panic!("closed in order"),
-                Ok(_) => {}
-                Err(error) => break error,
-            }
-        };
-        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
-    });
-}
-
 async fn h2_client(
     io: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 ) -> hyper::client::conn::http2::SendRequest<Empty<Bytes>> {
@@ -303,32 +264,12 @@ async fn get(send: &mut hyper::client::conn::http2::SendRequest<Empty<Bytes>>, u
 }
 
 #[test]
-fn http2_is_spoken_by_prior_knowledge_and_an_idle_client_told_to_go() {
+fn http2_is_spoken_by_prior_knowledge() {
     run(async {
         let server = start(true, true, None);
         let mut send = h2_client(connect(&server, "").await).await;
         assert_eq!(get(&mut send, "http://a/one").await, "/one");
         assert_eq!(get(&mut send, "http://a/two").await, "/two");
-        server.drain.empty().await;
-    });
-}
-
-#[test]
-fn an_http2_response_that_the_client_gives_no_window_ends() {
-    run(async {
-        let server = start(false, true, None);
-        let stream = connect(&server, "").await;
-        let (send, connection) = h2::client::Builder::new()
-            .initial_window_size(0)
-            .handshake::<_, Bytes>(stream)
-            .await
-            .unwrap();
-        tokio::task::spawn_local(connection);
-        let mut send = send.ready().await.unwrap();
-        let request = Request::get("http://a/endless").body(()).unwrap();
-        let (response, _) = send.send_request(request, true).unwrap();
-        let mut body = response.await.unwrap().into_body();
-        assert!(body.data().await.unwrap().is_err());
     });
 }
 
@@ -343,11 +284,9 @@ fn a_flood_of_pings_ends_the_connection() {
         }
         let mut stream = connect(&server, "").await;
         stream.write_all(&flood).await.unwrap();
-        let started = std::time::Instant::now();
         let mut read = Vec::new();
-        // Ended by a close or a reset, whichever the kernel makes of it.
+        // By a close or a reset, whichever the kernel makes of it, and by no clock.
         let _ended = stream.read_to_end(&mut read).await;
-        assert!(started.elapsed() < limits().header_timeout);
     });
 }
 

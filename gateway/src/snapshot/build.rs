@@ -393,8 +393,10 @@ fn no_route(config: &Config) -> config::Route {
         rewrite: Rewrite::default(),
         timeout: None,
         overrides: Overrides::default(),
+        retry: None,
         errors: config.errors.clone(),
         fallback: None,
+        mirrors: Vec::new(),
         place: String::new(),
     }
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use crate::config::{self, Config, Target};
-use crate::exchange::{Arm, Arms, Link, Place, PluginId, Route};
+use crate::exchange::{Arm, Arms, Link, Mirror, Place, PluginId, Route};
 use crate::plugin::Linked;
 use crate::route::Split;
+use crate::telemetry::log_gate::LogGate;
 use crate::telemetry::metrics::Metrics;
 
 /// What routes refer to.
@@ -65,6 +66,23 @@ impl Resolver<'_> {
             linked.response_types(link.filter).clone()
         };
         let metrics = self.metrics.route(&route.name);
-        Route::new(route, &chain, types, metrics)
+        let mirrors = self.mirrors(&route);
+        let mut resolved = Route::new(route, &chain, types, metrics);
+        resolved.mirrors = mirrors;
+        resolved
+    }
+
+    fn mirrors(&self, route: &config::Route) -> Vec<Mirror> {
+        let mirror = |config: &config::Mirror| {
+            let upstream = self.config.upstreams.get_index(config.upstream.0);
+            let (upstream, _) = upstream.expect("the loader resolved every name");
+            Mirror {
+                config: *config,
+                metrics: self.metrics.mirror(&route.name, upstream),
+                failures: LogGate::of(1, u64::MAX),
+                drops: LogGate::of(1, u64::MAX),
+            }
+        };
+        route.mirrors.iter().map(mirror).collect()
     }
 }

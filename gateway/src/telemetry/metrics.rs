@@ -5,11 +5,12 @@
 
 mod arms;
 mod families;
+mod mirrors;
 mod plugin_series;
 mod shards;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -25,6 +26,7 @@ use plugin_series::{Names, Series};
 use shards::{ByKind, Counter, Histogram};
 
 pub use arms::ArmMetrics;
+pub use mirrors::{MirrorMetrics, UnderWay};
 pub use plugin_series::Unfit;
 pub use shards::{Gauge, set_shard};
 
@@ -35,6 +37,7 @@ type ByName<T> = Mutex<BTreeMap<String, Arc<T>>>;
 pub struct Metrics {
     routes: ByName<RouteMetrics>,
     arms: arms::ByRoute,
+    mirrors: mirrors::ByRoute,
     plugins: ByName<PluginMetrics>,
     upstreams: ByName<UpstreamMetrics>,
     listeners: ByName<ListenerMetrics>,
@@ -92,6 +95,12 @@ pub struct UpstreamMetrics {
     open: Gauge,
     pending: Gauge,
     refused: ByKind,
+    retries: Counter,
+    /// Requests that were not sent again, since too many were.
+    spent_budgets: Counter,
+    /// How often its breaker opened, and whether it is open.
+    breaker_openings: Counter,
+    breaker_is_open: AtomicBool,
 }
 
 /// Why a request gets no connection of a full pool.
@@ -118,6 +127,7 @@ impl Metrics {
         Arc::new(Self {
             routes: Mutex::default(),
             arms: Mutex::default(),
+            mirrors: Mutex::default(),
             plugins: Mutex::default(),
             upstreams: Mutex::default(),
             listeners: Mutex::default(),
@@ -153,6 +163,13 @@ impl Metrics {
             .clone()
     }
 
+    /// The counts of a mirror of a route, by the upstream that copies go to.
+    pub fn mirror(&self, route: &str, upstream: &str) -> Arc<MirrorMetrics> {
+        let mut mirrors = self.mirrors.lock();
+        let counts = mirrors.entry((route.to_owned(), upstream.to_owned()));
+        counts.or_default().clone()
+    }
+
     /// The counts of a plugin.
     pub fn plugin(&self, name: &str) -> Arc<PluginMetrics> {
         named(&self.plugins, name, || PluginMetrics {
@@ -177,6 +194,10 @@ impl Metrics {
             open: Gauge::new(),
             pending: Gauge::new(),
             refused: ByKind::new(),
+            retries: Counter::new(),
+            spent_budgets: Counter::new(),
+            breaker_openings: Counter::new(),
+            breaker_is_open: AtomicBool::new(false),
         })
     }
 
@@ -368,6 +389,25 @@ impl UpstreamMetrics {
             Refused::QueueFull => "queue_full",
             Refused::QueueTimeout => "queue_timeout",
         });
+    }
+
+    /// The breaker let a request not out.
+    pub fn held_back(&self, reason: &'static str) {
+        self.refused.add(reason);
+    }
+
+    /// A request goes out again, or, with the budget of those spent, does not.
+    pub fn retry(&self, goes: bool) {
+        match goes {
+            true => self.retries.add(1),
+            false => self.spent_budgets.add(1),
+        }
+    }
+
+    /// Its breaker opened, or closed.
+    pub fn breaker(&self, open: bool) {
+        self.breaker_openings.add(u64::from(open));
+        self.breaker_is_open.store(open, Ordering::Relaxed);
     }
 
     /// A request had no whole answer.

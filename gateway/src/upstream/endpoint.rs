@@ -8,6 +8,9 @@ use std::time::Instant;
 
 use http::HeaderValue;
 
+use super::breaker::Pass;
+use super::budget::Budget;
+use super::outcome::{Outcome, is_its_own};
 use super::places::Places;
 use super::slots::Slot;
 use super::standing::Standing;
@@ -26,6 +29,8 @@ pub(super) struct State {
     pub(super) turn: Slot,
     /// Its counters.
     pub(super) metrics: Arc<UpstreamMetrics>,
+    /// What of its requests may go out again.
+    pub(super) budget: Budget,
 }
 
 /// One place of an upstream; the same for the same name and place over reloads.
@@ -79,6 +84,16 @@ impl Endpoint {
         now.saturating_duration_since(self.made).as_millis() as u64
     }
 
+    /// An attempt at it ended so, or was answered.
+    #[inline]
+    pub(super) fn ended(&self, outcome: Outcome) {
+        match outcome {
+            Outcome::Answered(_) => self.of.metrics.request(),
+            Outcome::Failed(kind) if is_its_own(kind) => self.of.metrics.failure(kind),
+            Outcome::Failed(_) => {}
+        }
+    }
+
     pub(super) fn slot(&self) -> usize {
         self.slot.index()
     }
@@ -91,13 +106,38 @@ pub struct Picked {
     endpoint: Arc<Endpoint>,
     /// Whether it is a gateway of the fleet.
     pub(super) gateway: bool,
+    /// What the breaker of its upstream let it out by.
+    pass: Option<Arc<Pass>>,
 }
 
 impl Picked {
     pub(super) fn new(endpoint: &Arc<Endpoint>, gateway: bool) -> Self {
         endpoint.in_flight.add(1);
         let endpoint = endpoint.clone();
-        Self { endpoint, gateway }
+        Self {
+            endpoint,
+            gateway,
+            pass: None,
+        }
+    }
+
+    /// The same, let out by a breaker.
+    pub fn with(mut self, pass: Option<Arc<Pass>>) -> Self {
+        self.pass = pass;
+        self
+    }
+
+    /// What the breaker of its upstream let it out by.
+    pub(super) fn pass(&self) -> Option<&Arc<Pass>> {
+        self.pass.as_ref()
+    }
+
+    /// The attempt ended so.
+    pub(super) fn ended(&self, outcome: Outcome) {
+        self.endpoint.ended(outcome);
+        if let Some(pass) = &self.pass {
+            pass.ended(outcome);
+        }
     }
 
     /// The endpoint, for what outlives the request.

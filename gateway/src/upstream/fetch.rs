@@ -61,8 +61,11 @@ pub struct SubRequest {
 /// Sends a sub-request and reads its whole answer, without framing and hop-by-hop fields. Its end is counted for the
 /// upstream, as that of a request which a client made.
 pub async fn fetch(client: Arc<Client>, sub: SubRequest) -> Result<Response<Bytes>, FetchError> {
+    let pass = sub.upstream.admit();
+    let pass = pass.map_err(|held| FetchError::Connect(held.to_string()))?;
     let picked = sub.upstream.pick(&client, None, &Tried::default());
     let picked = picked.ok_or_else(|| FetchError::Connect("no endpoint".into()))?;
+    let picked = picked.with(pass);
     let span = span::upstream(&sub.span, &sub.upstream.name, &picked.target);
     let (upstream, deadline) = (sub.upstream.clone(), sub.deadline);
     let whole = exchange(client, sub, picked).instrument(span.clone());
@@ -107,6 +110,7 @@ async fn exchange(
     let times = Times {
         now: Instant::now(),
         deadline: None,
+        patience: None,
         own: None,
     };
     let body = Outgoing::full(body);

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
+use super::breaker::{Breaker, BreakerState, Held, Pass};
 use super::endpoint::{Picked, State};
 use super::members::Members;
 use super::tls::Tls;
+use crate::clock;
 use crate::config;
 use crate::message::depth::{Marks, TooDeep};
 use crate::telemetry::metrics::UpstreamMetrics;
@@ -23,6 +25,7 @@ pub struct Upstream {
     /// How endpoints that are gateways are told the depth of a request.
     pub(super) marks: Arc<Marks>,
     pub(super) members: Members,
+    pub(super) breaker: Option<Arc<Breaker>>,
     pub(super) state: Arc<State>,
     pub(super) tls: Option<Arc<Tls>>,
 }
@@ -39,6 +42,37 @@ impl Upstream {
             true => self.marks.after(depth).map(Some),
             false => Ok(None),
         }
+    }
+
+    /// Lets a request out, where a breaker decides that.
+    ///
+    /// # Errors
+    /// If it may not go out now.
+    #[inline]
+    pub fn admit(&self) -> Result<Option<Arc<Pass>>, Held> {
+        match &self.breaker {
+            None => Ok(None),
+            Some(breaker) => breaker.admit(clock::now()).map(Some),
+        }
+    }
+
+    /// In which state its breaker is, if it has one.
+    pub fn breaker(&self) -> Option<BreakerState> {
+        let breaker = self.breaker.as_ref()?;
+        Some(breaker.state(clock::now()))
+    }
+
+    /// A request goes out for the first time, which may go out again.
+    pub fn goes_out(&self) {
+        self.state.budget.first(clock::now());
+    }
+
+    /// Whether a request may go out again; `ratio` is the part of all requests that may, if that is bounded. It is
+    /// counted.
+    pub fn may_go_out_again(&self, ratio: Option<f64>) -> bool {
+        let may = ratio.is_none_or(|ratio| self.state.budget.again(clock::now(), ratio));
+        self.metrics.retry(may);
+        may
     }
 
     /// Looks at its endpoints as they are now.

@@ -1,8 +1,7 @@
-//! How an attempt at an endpoint ended, and who learns of it.
+//! How an attempt at an endpoint ended.
 
 use http::StatusCode;
 
-use super::endpoint::Endpoint;
 use crate::message::error::{ErrorKind, Side};
 
 /// How an attempt at an endpoint ended, or the answer that it gave.
@@ -14,19 +13,7 @@ pub(super) enum Outcome {
     Failed(ErrorKind),
 }
 
-impl Endpoint {
-    /// An attempt at it ended so.
-    #[inline]
-    pub(super) fn ended(&self, outcome: Outcome) {
-        match outcome {
-            Outcome::Answered(_) => self.of.metrics.request(),
-            Outcome::Failed(kind) if is_its_own(kind) => self.of.metrics.failure(kind),
-            Outcome::Failed(_) => {}
-        }
-    }
-}
-
 /// Whether a failure says something about an endpoint.
-fn is_its_own(kind: ErrorKind) -> bool {
+pub(super) fn is_its_own(kind: ErrorKind) -> bool {
     !matches!(kind.side(), Side::Client | Side::Plugin)
 }

@@ -13,7 +13,7 @@ pub struct Tried(Vec<Arc<Endpoint>>);
 
 impl Tried {
     /// It was sent to this one.
-    pub fn add(&mut self, picked: &Picked) {
+    fn add(&mut self, picked: &Picked) {
         self.0.push(picked.endpoint().clone());
     }
 
@@ -30,6 +30,22 @@ impl Upstream {
             [only] if tried.0.is_empty() && only.endpoint.standing.is_clear() => Some(only.pick()),
             all => self.among(all, client, key, tried),
         })
+    }
+
+    /// The same, for a request that is sent several times: once all were tried, any of them. It is tried then.
+    pub fn pick_another(
+        &self,
+        client: &Client,
+        key: Option<u64>,
+        tried: &mut Tried,
+    ) -> Option<Picked> {
+        let fresh = self.pick(client, key, tried);
+        let picked = fresh.or_else(|| {
+            tried.0.clear();
+            self.pick(client, key, tried)
+        })?;
+        tried.add(&picked);
+        Some(picked)
     }
 
     fn among(

@@ -7,6 +7,8 @@ use dashmap::DashMap;
 use http::HeaderValue;
 use parking_lot::Mutex;
 
+use super::breaker::Breaker;
+use super::budget::Budget;
 use super::endpoint::{Endpoint, State};
 use super::fleet::Fleet;
 use super::group::Upstream;
@@ -33,11 +35,24 @@ pub struct Registry {
 struct Known {
     state: Arc<State>,
     endpoints: Mutex<HashMap<Target, Weak<Endpoint>>>,
+    breaker: Mutex<Option<Arc<Breaker>>>,
     /// With the sessions that connections resume.
     tls: Mutex<Option<Arc<Tls>>>,
 }
 
 impl Known {
+    /// The breaker of a configuration: the one that is there, if it is configured alike.
+    fn breaker(&self, config: &config::Upstream) -> Option<Arc<Breaker>> {
+        let mut known = self.breaker.lock();
+        let wanted = config.breaker;
+        if known.as_ref().map(|known| known.config) != wanted {
+            let (name, metrics) = (&config.name, &self.state.metrics);
+            let new = |config| Arc::new(Breaker::new(name.clone(), config, metrics.clone()));
+            *known = wanted.map(new);
+        }
+        known.clone()
+    }
+
     /// TLS as a configuration has it: what is there already, if nothing of it changed.
     fn tls(&self, config: &config::Upstream) -> Option<Arc<Tls>> {
         let mut present = self.tls.lock();
@@ -68,9 +83,11 @@ impl Registry {
                     places: Places::new(most, metrics.clone()),
                     turn: self.turns.take(),
                     metrics: metrics.clone(),
+                    budget: Budget::new(),
                 }),
                 endpoints: Mutex::default(),
                 tls: Mutex::default(),
+                breaker: Mutex::default(),
             });
         known.state.places.limit(most);
         let mut endpoints = known.endpoints.lock();
@@ -99,6 +116,7 @@ impl Registry {
             name: config.name.clone(),
             members: Members::new(members.collect()),
             marks: fleet.marks.clone(),
+            breaker: known.breaker(config),
             state: known.state.clone(),
             tls: known.tls(config),
             metrics,

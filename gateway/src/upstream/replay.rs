@@ -22,7 +22,8 @@ impl<'a> Replayable<'a> {
             Outgoing::Client(_)
             | Outgoing::Edited(_)
             | Outgoing::Decoded(_)
-            | Outgoing::Begun(_) => return None,
+            | Outgoing::Begun(_)
+            | Outgoing::Teed(_) => return None,
         };
         Some(Self { message, body })
     }

@@ -46,19 +46,43 @@ pub async fn send(
     message: Message<'_>,
     body: Outgoing,
 ) -> Result<(ResponseHead, ResponseBody), SendError> {
-    let endpoint = picked.endpoint().clone();
-    let sent = match upstream.config.protocol {
-        Protocol::H1 => send_h1(client, upstream, picked, times, message, body).await,
-        // Boxed, so that exchanges over HTTP/1 do not carry the room for it.
-        Protocol::H2 | Protocol::Auto => {
-            Box::pin(send_h2(client, upstream, picked, times, message, body)).await
+    let (endpoint, pass) = (picked.endpoint().clone(), picked.pass().cloned());
+    // Boxed, so that exchanges over HTTP/1 without a limit of their own do not carry the room for the others.
+    let sent = match (upstream.config.protocol, times.patience) {
+        (Protocol::H1, None) => send_h1(client, upstream, picked, times, message, body).await,
+        (_, None) => Box::pin(send_any(client, upstream, picked, times, message, body)).await,
+        (_, Some(patience)) => {
+            let sending = send_any(client, upstream, picked, times, message, body);
+            let sent = timeout_at(patience.into(), Box::pin(sending)).await;
+            let late = || SendError::new(ErrorKind::UpstreamTimeout, "no answer in time");
+            sent.unwrap_or_else(|_| Err(late().sent(true)))
         }
     };
-    endpoint.ended(match &sent {
+    let outcome = match &sent {
         Ok((head, _)) => Outcome::Answered(head.status),
         Err(error) => Outcome::Failed(error.kind),
-    });
+    };
+    endpoint.ended(outcome);
+    if let Some(pass) = pass {
+        pass.ended(outcome);
+    }
     sent
+}
+
+async fn send_any(
+    client: &Arc<Client>,
+    upstream: &Upstream,
+    picked: Picked,
+    times: Times<'_>,
+    message: Message<'_>,
+    body: Outgoing,
+) -> Result<(ResponseHead, ResponseBody), SendError> {
+    match upstream.config.protocol {
+        Protocol::H1 => send_h1(client, upstream, picked, times, message, body).await,
+        Protocol::H2 | Protocol::Auto => {
+            send_h2(client, upstream, picked, times, message, body).await
+        }
+    }
 }
 
 /// Over a connection of its own, which is opened or was kept.

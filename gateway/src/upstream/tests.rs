@@ -9,6 +9,9 @@ use crate::message::depth::Marks;
 use crate::message::target::Target;
 use crate::telemetry::metrics::Metrics;
 
+/// Longer than a loaded machine stands still: nothing here ends by the clock.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// An upstream of these endpoints.
 pub(super) fn upstream(endpoints: &[&str]) -> Arc<Upstream> {
     of(&Registry::default(), "test", endpoints)
@@ -47,14 +50,15 @@ fn configured(name: &str, endpoints: &[&str]) -> config::Upstream {
         tls: None,
         gateway: false,
         endpoints: endpoints.iter().map(|text| target(text).into()).collect(),
-        connect_timeout: Duration::from_secs(5),
-        first_byte_timeout: Duration::from_secs(5),
-        idle_timeout: Duration::from_secs(5),
+        connect_timeout: PATIENCE,
+        first_byte_timeout: PATIENCE,
+        idle_timeout: PATIENCE,
         pool: config::Pool {
             idle_per_worker: 4,
-            idle_timeout: Duration::from_secs(5),
+            idle_timeout: PATIENCE,
             max_connections: 4,
         },
+        breaker: None,
         max_pending: 4,
         reads_bodies: false,
     }

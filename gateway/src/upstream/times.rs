@@ -11,6 +11,8 @@ pub struct Times<'a> {
     pub now: Instant,
     /// When the exchange as a whole must be over.
     pub deadline: Option<Instant>,
+    /// When this attempt must have the head of its answer.
+    pub patience: Option<Instant>,
     /// What the route says in the place of the upstream's `timeouts`.
     pub own: Option<&'a RouteTimeouts>,
 }

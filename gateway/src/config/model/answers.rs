@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
+use super::outcomes::{Failed, Outcomes};
 use super::upstream::UpstreamId;
 use crate::config::Template;
-use crate::message::error::{ErrorKind, Side};
 
 /// `respond`, of a route or of its fallback.
 #[derive(Debug, Clone)]
@@ -97,15 +97,6 @@ pub enum AnswerValue {
 #[derive(Debug, Clone, Default)]
 pub struct Errors(Vec<(Failed, Arc<ErrorPage>)>);
 
-/// Which failures a page is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Failed {
-    /// `502`
-    Status(u16),
-    /// `5xx`, as 5.
-    Class(u16),
-}
-
 /// What stands for the gateway's own words.
 #[derive(Debug, Clone)]
 pub struct ErrorPage {
@@ -115,16 +106,6 @@ pub struct ErrorPage {
     pub headers: Vec<(HeaderName, FieldText)>,
     /// In the place of the problem document.
     pub body: Option<AnswerBody>,
-}
-
-impl Failed {
-    /// Whether a status is meant.
-    pub fn is(self, status: StatusCode) -> bool {
-        match self {
-            Self::Status(code) => code == status.as_u16(),
-            Self::Class(class) => class == status.as_u16() / 100,
-        }
-    }
 }
 
 impl Errors {
@@ -152,7 +133,7 @@ impl Errors {
 #[derive(Debug, Clone)]
 pub struct Fallback {
     /// When it answers.
-    pub on: Vec<FallbackOn>,
+    pub on: Outcomes,
     /// What answers.
     pub to: FallbackTo,
 }
@@ -166,51 +147,10 @@ pub enum FallbackTo {
     Respond(Respond),
 }
 
-/// An outcome that a fallback is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FallbackOn {
-    /// `connect`: no connection.
-    Connect,
-    /// `reset`: it broke before the answer, or what came was no answer.
-    Reset,
-    /// `timeout`: no connection or no answer in time.
-    Timeout,
-    /// `breaker`: the upstream has as many requests as it may.
-    Breaker,
-    /// This status, of the upstream's answer or of the gateway's own in its place.
-    Status(Failed),
-}
-
 impl Fallback {
     /// Whether it is this upstream that answers.
     pub fn leads_to(&self, upstream: UpstreamId) -> bool {
         matches!(self.to, FallbackTo::Upstream(other) if other == upstream)
-    }
-
-    /// Whether it answers in the place of an upstream's answer.
-    pub fn follows_status(&self, status: StatusCode) -> bool {
-        let follows =
-            |on: &FallbackOn| matches!(on, FallbackOn::Status(failed) if failed.is(status));
-        self.on.iter().any(follows)
-    }
-
-    /// Whether it answers after a failure of the upstream, or of the way to it, for which the gateway has this status.
-    pub fn follows_failure(&self, kind: ErrorKind, status: StatusCode) -> bool {
-        let is_of_upstream = kind.side() == Side::Upstream || kind == ErrorKind::Deadline;
-        let follows = |on: &FallbackOn| match on {
-            FallbackOn::Connect => matches!(
-                kind,
-                ErrorKind::Connect | ErrorKind::ConnectTimeout | ErrorKind::Tls
-            ),
-            FallbackOn::Reset => kind == ErrorKind::BadGateway,
-            FallbackOn::Timeout => matches!(
-                kind,
-                ErrorKind::ConnectTimeout | ErrorKind::UpstreamTimeout | ErrorKind::Deadline
-            ),
-            FallbackOn::Breaker => kind == ErrorKind::Saturated,
-            FallbackOn::Status(failed) => failed.is(status),
-        };
-        is_of_upstream && self.on.iter().any(follows)
     }
 }
 
@@ -262,27 +202,5 @@ mod tests {
         ] {
             assert_eq!(Escapes::of(media_type), escapes, "{media_type}");
         }
-    }
-
-    #[test]
-    fn a_fallback_follows_what_it_is_for() {
-        let fallback = |on: FallbackOn| Fallback {
-            on: vec![on],
-            to: FallbackTo::Upstream(UpstreamId(0)),
-        };
-        let follows = |on, kind, status| {
-            fallback(on).follows_failure(kind, StatusCode::from_u16(status).unwrap())
-        };
-        let status = FallbackOn::Status(Failed::Class(5));
-        assert!(follows(FallbackOn::Connect, ErrorKind::ConnectTimeout, 504));
-        assert!(follows(FallbackOn::Connect, ErrorKind::Tls, 502));
-        assert!(!follows(FallbackOn::Connect, ErrorKind::BadGateway, 502));
-        assert!(follows(FallbackOn::Timeout, ErrorKind::Deadline, 504));
-        assert!(follows(FallbackOn::Breaker, ErrorKind::Saturated, 503));
-        assert!(follows(status, ErrorKind::BadGateway, 502));
-        // What is not the upstream's doing is none of its business.
-        assert!(!follows(status, ErrorKind::Plugin, 500));
-        assert!(fallback(status).follows_status(StatusCode::BAD_GATEWAY));
-        assert!(!fallback(status).follows_status(StatusCode::NOT_FOUND));
     }
 }

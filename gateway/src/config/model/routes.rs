@@ -9,8 +9,10 @@ use super::answer_rewrite::AnswerRewrite;
 use super::answers::{Errors, Fallback, Respond};
 use super::conditions::When;
 use super::matcher::{Match, Predicates};
+use super::mirror::Mirror;
 use super::overrides::Overrides;
 use super::redirect::Redirect;
+use super::retry::Retry;
 use super::upstream::UpstreamId;
 use crate::config::Written;
 
@@ -33,10 +35,14 @@ pub struct Route {
     pub timeout: Option<Duration>,
     /// What it says in the place of its listener, its upstream and the server.
     pub overrides: Overrides,
+    /// What is sent again, and how often.
+    pub retry: Option<Arc<Retry>>,
     /// What stands for its failures: its own pages, then those of the whole file.
     pub errors: Errors,
     /// What answers where the upstream does not.
     pub fallback: Option<Box<Fallback>>,
+    /// Where copies of its requests go; no two to the same upstream.
+    pub mirrors: Vec<Mirror>,
     /// Where it stands in the files (`file:line`), for messages.
     pub place: String,
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::UpstreamTls;
+use super::breaker::Breaker;
 use crate::message::target::Target;
 
 /// An upstream of a configuration, by index into [`Config::upstreams`](crate::config::Config::upstreams).
@@ -23,7 +24,7 @@ pub enum Protocol {
 }
 
 /// `[upstreams.NAME]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Upstream {
     /// Its name.
     pub name: Arc<str>,
@@ -43,6 +44,8 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// The keep-alive pool.
     pub pool: Pool,
+    /// What holds requests back, beside `max_pending`.
+    pub breaker: Option<Breaker>,
     /// Requests that may wait for a connection of a full pool (1,024).
     pub max_pending: usize,
     /// Whether it reads the body of every request to its end, whatever the method (false).

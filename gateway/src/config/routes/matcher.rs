@@ -244,7 +244,7 @@ fn path_table(table: &mut Table<'_>) -> Option<PathPattern> {
     table.only([("exact", exact), ("regex", regex)])
 }
 
-fn methods(item: &Item<'_>) -> Option<Vec<Method>> {
+pub(super) fn methods(item: &Item<'_>) -> Option<Vec<Method>> {
     let items = item.items("a list of methods such as [\"GET\", \"POST\"]")?;
     if items.is_empty() {
         item.fault("is empty, so that nothing matches; leave it out for every method");

@@ -9,7 +9,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tokio::sync::mpsc;
 
-use super::{BodyFault, ClientBody};
+use super::{BodyFault, ClientBody, Teed};
 use crate::message::coding::Decoded;
 
 /// The body of a request on its way to an upstream.
@@ -26,6 +26,8 @@ pub enum Outgoing {
     Decoded(Box<Decoded<Self>>),
     /// As it comes; its first piece is there.
     Begun(Box<Begun>),
+    /// As it comes, leaving a copy.
+    Teed(Box<Teed<Self>>),
 }
 
 /// A body that streams, whose first bytes or trailers are there.
@@ -54,7 +56,7 @@ impl Outgoing {
             Self::Client(body) => body.prepend(bytes),
             Self::Decoded(body) => body.prepend(bytes),
             // Nothing reads ahead of plugins, or on the way out.
-            Self::Edited(_) | Self::Begun(_) => {}
+            Self::Edited(_) | Self::Begun(_) | Self::Teed(_) => {}
         }
     }
 
@@ -89,7 +91,11 @@ impl Outgoing {
         match self {
             Self::Empty => Some(Self::Empty),
             Self::Full(bytes) => Some(Self::Full(bytes.clone())),
-            Self::Client(_) | Self::Edited(_) | Self::Decoded(_) | Self::Begun(_) => None,
+            Self::Client(_)
+            | Self::Edited(_)
+            | Self::Decoded(_)
+            | Self::Begun(_)
+            | Self::Teed(_) => None,
         }
     }
 
@@ -126,6 +132,7 @@ impl http_body::Body for Outgoing {
                 Some(first) => Poll::Ready(Some(Ok(first))),
                 None => Pin::new(&mut begun.rest).poll_frame(cx),
             },
+            Self::Teed(body) => Pin::new(body.as_mut()).poll_frame(cx),
         }
     }
 
@@ -137,6 +144,7 @@ impl http_body::Body for Outgoing {
             Self::Edited(_) => false,
             Self::Decoded(body) => body.is_end_stream(),
             Self::Begun(begun) => begun.first.is_none() && begun.rest.is_end_stream(),
+            Self::Teed(body) => body.is_end_stream(),
         }
     }
 
@@ -151,6 +159,7 @@ impl http_body::Body for Outgoing {
                 Some(length) => SizeHint::with_exact(length),
                 None => SizeHint::default(),
             },
+            Self::Teed(body) => body.size_hint(),
         }
     }
 }

@@ -90,11 +90,13 @@ impl Display for Goes {
                 upstream,
                 endpoints,
                 request,
+                copies,
             } => {
                 let endpoints = endpoints.join(", ");
                 writeln!(f, "upstream {upstream} ({endpoints})")?;
                 let mut lines = request.iter();
-                lines.try_for_each(|line| writeln!(f, "  {}", Line(line)))
+                lines.try_for_each(|line| writeln!(f, "  {}", Line(line)))?;
+                copies.iter().try_for_each(|copies| write!(f, "{copies}"))
             }
             Self::Turns(arms) => {
                 let all: u64 = arms.iter().map(|arm| u64::from(arm.weight)).sum();

@@ -1,28 +1,14 @@
 //! Connections that hyper is taken off.
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::{Connection, Server, connect, limits, rest, run, start_with, until};
+use super::{Connection, connect, rest, run, start, until};
 use crate::allocator;
-use crate::config::Limits;
 use crate::server::watchdog::REST;
-
-/// Long after a test.
-const NEVER: Duration = Duration::from_secs(600);
-
-fn start() -> Server {
-    let limits = Limits {
-        header_timeout: NEVER,
-        body_idle: NEVER,
-        idle: NEVER,
-        ..limits()
-    };
-    start_with(true, false, None, limits)
-}
 
 async fn resting(connection: &Connection, resting: bool) {
     while connection.resting.get() != resting {
@@ -41,7 +27,7 @@ const HELD: &str =
 #[test]
 fn a_body_that_began_behind_one_that_is_held_is_never_taken_for_a_request() {
     run(async {
-        let server = start();
+        let server = start(true, false, None);
         let inner = "GET /smuggled HTTP/1.1\r\n\r\n";
         let head = format!(
             "POST /second HTTP/1.1\r\ncontent-length: {}\r\n\r\n",
@@ -70,7 +56,7 @@ fn a_body_that_began_behind_one_that_is_held_is_never_taken_for_a_request() {
 #[test]
 fn a_connection_that_holds_what_nobody_read_ends_instead_of_resting() {
     run(async {
-        let server = start();
+        let server = start(true, false, None);
         let mut stream = connect(&server, HELD).await;
         until(&mut stream, "/held").await;
         assert_eq!(rest(&mut stream).await, "");
@@ -80,7 +66,7 @@ fn a_connection_that_holds_what_nobody_read_ends_instead_of_resting() {
 #[test]
 fn an_empty_line_wakes_a_connection_for_a_whole_time_and_is_not_counted_as_its_use() {
     run(async {
-        let server = start();
+        let server = start(true, false, None);
         let mut stream = connect(&server, "GET /a HTTP/1.1\r\n\r\n").await;
         until(&mut stream, "/a").await;
         let connection: Rc<Connection> = server.connection.take().upgrade().unwrap();

@@ -38,6 +38,9 @@ pub(super) fn json(to: &mut Vec<u8>, line: &Line<'_>) {
     if let Some(endpoint) = line.endpoint {
         object.raw("endpoint", format_args!("\"{endpoint}\""));
     }
+    if line.attempts > 1 {
+        object.raw("attempts", format_args!("{}", line.attempts));
+    }
     object.text("route", line.route);
     if let Some(arm) = line.arm {
         object.text("arm", arm);
@@ -272,6 +275,7 @@ mod tests {
             duration: Duration::from_micros(1500),
             upstream_time: None,
             endpoint: None,
+            attempts: 0,
             route: "r",
             arm: None,
             error: None,

@@ -37,6 +37,8 @@ pub struct Line<'a> {
     pub upstream_time: Option<Duration>,
     /// Who answered.
     pub endpoint: Option<&'a Target>,
+    /// How often the request was sent upstream, where that was more than once.
+    pub attempts: u32,
     /// The route.
     pub route: &'a str,
     /// The arm, where the route is split.

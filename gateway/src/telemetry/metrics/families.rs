@@ -1,7 +1,9 @@
 //! The names, and the text that Prometheus reads.
 
 mod arms;
+mod mirrors;
 mod plugins;
+mod upstreams;
 
 use std::fmt;
 use std::sync::Arc;
@@ -39,6 +41,7 @@ impl Collector for All {
         self.0.connections(&mut encoder)?;
         self.0.requests(&mut encoder)?;
         self.0.arms(&mut encoder)?;
+        self.0.mirrors(&mut encoder)?;
         self.0.plugin_calls(&mut encoder)?;
         self.0.plugin_own(&mut encoder)?;
         self.0.plugin_state(&mut encoder)?;
@@ -243,73 +246,6 @@ impl Metrics {
             encoder,
             ("gateway_errors", "Failed exchanges by kind"),
             lines,
-        )
-    }
-
-    fn upstream_use(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let upstreams = self.upstreams.lock().clone();
-        let name = |upstream: &String| ("upstream", upstream.clone());
-        let requests = upstreams
-            .iter()
-            .map(|(upstream, metrics)| ([name(upstream)], metrics.requests.sum()));
-        counters(
-            encoder,
-            ("gateway_upstream_requests", "Requests that were answered"),
-            requests,
-        )?;
-        let failures = upstreams.iter().flat_map(|(upstream, metrics)| {
-            let failures = metrics.failures.sums().into_iter();
-            failures.map(move |(kind, count)| ([name(upstream), ("kind", kind.to_owned())], count))
-        });
-        counters(
-            encoder,
-            (
-                "gateway_upstream_failures",
-                "Requests that were not, by kind",
-            ),
-            failures,
-        )?;
-        let surplus = upstreams
-            .iter()
-            .map(|(upstream, metrics)| ([name(upstream)], metrics.surplus.sum()));
-        counters(
-            encoder,
-            (
-                "gateway_upstream_surplus",
-                "Connections on which an endpoint sent more than the answer",
-            ),
-            surplus,
-        )?;
-        let open = upstreams
-            .iter()
-            .map(|(upstream, metrics)| ([name(upstream)], metrics.open.sum()));
-        gauges(
-            encoder,
-            ("gateway_upstream_connections", "Open connections"),
-            open,
-        )?;
-        let pending = upstreams
-            .iter()
-            .map(|(upstream, metrics)| ([name(upstream)], metrics.pending.sum()));
-        gauges(
-            encoder,
-            (
-                "gateway_upstream_pending",
-                "Requests that wait for a connection of a full pool",
-            ),
-            pending,
-        )?;
-        let refused = upstreams.iter().flat_map(|(upstream, metrics)| {
-            let refused = metrics.refused.sums().into_iter();
-            refused.map(move |(why, count)| ([name(upstream), ("reason", why.to_owned())], count))
-        });
-        counters(
-            encoder,
-            (
-                "gateway_upstream_refused",
-                "Requests that got no connection of a full pool",
-            ),
-            refused,
         )
     }
 }

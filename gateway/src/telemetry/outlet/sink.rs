@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::file::UNWAITED;
 
 /// How often a writer that has to wait for a reader looks whether it still should.
-pub(super) const LOOK: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Standard output and error: a writer has one while it writes, so that lines of two logs do not mix.
 static STANDARD: [OnceLock<Mutex<File>>; 2] = [OnceLock::new(), OnceLock::new()];

@@ -77,6 +77,12 @@ impl Stream {
                 Some(deadline) if deadline < patience => (deadline, ErrorKind::Deadline),
                 _ => (patience, ErrorKind::UpstreamTimeout),
             };
+            let (at, late) = match times.patience {
+                Some(patience) if since.is_some() && patience < at => {
+                    (patience, ErrorKind::UpstreamTimeout)
+                }
+                _ => (at, late),
+            };
             // While the client still sends its body, only the deadline counts: the body has a clock of its own.
             let waits_for_client = since.is_none() && late == ErrorKind::UpstreamTimeout;
             if !waits_for_client && at <= Instant::now() {

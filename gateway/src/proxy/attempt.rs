@@ -1,0 +1,329 @@
+//! One request to one endpoint of an upstream, and the head of its answer.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{UPGRADE, VIA};
+use http::{HeaderValue, Version};
+use tracing::Instrument;
+
+use super::answer::{Answer, Source};
+use super::passage::Passage;
+use super::public;
+use super::upgrade::Requested;
+use crate::clock;
+use crate::config::{HostRewrite, Protocol};
+use crate::error::Error;
+use crate::exchange::Parts;
+use crate::message::body::{Outgoing, Progress};
+use crate::message::depth::TooDeep;
+use crate::message::error::ErrorKind;
+use crate::message::head::ResponseHead;
+use crate::message::interim::Interim;
+use crate::message::via::Via;
+use crate::message::{headers, media, upgrade};
+use crate::server::connection::Connection;
+use crate::telemetry::span;
+use crate::upstream::{self, Held, Message, SendError, Times, Tried, Upstream};
+
+/// What the connection of a client has to do with the way to an upstream.
+#[derive(Clone, Copy)]
+pub(super) struct Hop<'a> {
+    /// The protocols that the client would switch to.
+    upgrade: Option<&'a HeaderValue>,
+    /// Takes informational responses.
+    interim: Option<&'a Interim>,
+    /// What the listener says in Via.
+    via: Option<&'a Via>,
+}
+
+impl<'a> Hop<'a> {
+    #[inline]
+    pub(super) fn new(connection: &'a Connection, upgrade: Option<&'a Requested>) -> Self {
+        Self {
+            upgrade: upgrade.map(|upgrade| &upgrade.protocols),
+            interim: connection.interim(),
+            via: connection.listener.config.via.as_ref(),
+        }
+    }
+
+    /// Whether the client would switch protocols.
+    #[inline]
+    pub(super) fn is_upgrade(self) -> bool {
+        self.upgrade.is_some()
+    }
+
+    /// What goes through a tunnel no plugin can read: where one must, none is asked for. What comes before an answer none
+    /// can edit: where one edits answers, nothing passes. Plugins that are left out do neither.
+    #[inline]
+    pub(super) fn beside_plugins(self, passage: &Passage) -> Self {
+        let (route, decisions) = (&passage.route, passage.decisions);
+        let edited =
+            decisions.keeps_any(&route.on_response) || decisions.keeps_any(&route.response_stream);
+        let takes = !edited && passage.client.version == Version::HTTP_11;
+        let reads = decisions.keeps_any(&route.body_readers);
+        Self {
+            upgrade: self.upgrade.filter(|_| !reads),
+            interim: self.interim.filter(|_| takes),
+            via: self.via,
+        }
+    }
+
+    /// Waits until the client was sent what came before the answer.
+    async fn informed(self) {
+        if let Some(interim) = self.interim
+            && interim.is_waiting()
+        {
+            Box::pin(poll_fn(|cx| interim.poll_written(cx))).await;
+        }
+    }
+}
+
+/// A request without an answer, and what that means for another try.
+#[derive(Debug)]
+pub(super) struct Undelivered {
+    /// Why there is none.
+    pub(super) error: Error,
+    /// Whether a byte of it may have reached the upstream.
+    pub(super) sent: bool,
+    /// Its body, where nothing of it was taken.
+    pub(super) body: Option<Outgoing>,
+}
+
+impl Undelivered {
+    /// The breaker of the upstream lets nothing out.
+    #[cold]
+    fn held(upstream: &Upstream, held: Held, body: Outgoing) -> Box<Self> {
+        let name = upstream.name.to_string();
+        let error = match held {
+            Held::Open(left) => Error::BreakerOpen(name, left),
+            Held::Full(_) => Error::Saturated(name, held.to_string()),
+        };
+        Box::new(Self {
+            error,
+            sent: false,
+            body: Some(body),
+        })
+    }
+
+    /// There is no endpoint to send it to.
+    #[cold]
+    fn nowhere(upstream: &Upstream, body: Outgoing) -> Box<Self> {
+        let name = upstream.name.to_string();
+        Box::new(Self {
+            error: Error::Connect(name, "no endpoint".to_owned()),
+            sent: false,
+            body: Some(body),
+        })
+    }
+}
+
+impl From<Box<Undelivered>> for Box<Error> {
+    fn from(undelivered: Box<Undelivered>) -> Self {
+        Self::new(undelivered.error)
+    }
+}
+
+impl From<Box<Error>> for Box<Undelivered> {
+    /// It did not even leave.
+    fn from(error: Box<Error>) -> Self {
+        Self::new(Undelivered {
+            error: *error,
+            sent: false,
+            body: None,
+        })
+    }
+}
+
+/// The way to an upstream.
+#[derive(Clone, Copy)]
+pub(super) struct Way<'a> {
+    pub(super) upstream: &'a Upstream,
+    pub(super) client: &'a Arc<upstream::Client>,
+    pub(super) hop: Hop<'a>,
+    pub(super) progress: &'a Progress,
+}
+
+/// One of the times that a request is sent.
+pub(super) struct Try<'a> {
+    body: Outgoing,
+    /// Endpoints that it was sent to, to which this adds one.
+    tried: Option<&'a mut Tried>,
+    /// How long it may take, up to the head of the answer.
+    patience: Option<Duration>,
+}
+
+impl<'a> Try<'a> {
+    /// The only one.
+    pub(super) fn once(body: Outgoing) -> Self {
+        Self {
+            body,
+            tried: None,
+            patience: None,
+        }
+    }
+
+    /// One of several.
+    pub(super) fn of_several(
+        body: Outgoing,
+        tried: &'a mut Tried,
+        patience: Option<Duration>,
+    ) -> Self {
+        let tried = Some(tried);
+        Self {
+            body,
+            tried,
+            patience,
+        }
+    }
+}
+
+impl Way<'_> {
+    /// Sends the request once.
+    pub(super) async fn attempt(
+        self,
+        exchange: &mut Parts,
+        this: Try<'_>,
+    ) -> Result<Answer, Box<Undelivered>> {
+        let Self {
+            upstream,
+            client,
+            hop,
+            progress,
+        } = self;
+        let body = this.body;
+        if upstream.config.protocol != Protocol::H1 && media::is_grpc(&exchange.request.headers) {
+            progress.may_take_its_time();
+        }
+        let pass = match upstream.admit() {
+            Ok(pass) => pass,
+            Err(held) => return Err(Undelivered::held(upstream, held, body)),
+        };
+        let picked = match this.tried {
+            None => upstream.pick(client, None, &Tried::default()),
+            Some(tried) => upstream.pick_another(client, None, tried),
+        };
+        let Some(picked) = picked else {
+            return Err(Undelivered::nowhere(upstream, body));
+        };
+        let picked = picked.with(pass);
+        let mark = upstream.mark(&picked, exchange.client.depth);
+        let mark = mark.map_err(|TooDeep| Box::new(Error::Loop))?;
+        let target = picked.target.clone();
+        let now = clock::recent();
+        let times = Times {
+            now,
+            deadline: exchange.deadline(),
+            patience: this.patience.map(|patience| clock::now() + patience),
+            own: exchange.route.config.overrides.timeouts.as_deref(),
+        };
+        let message = Message {
+            method: &exchange.request.method,
+            path: &exchange.request.path,
+            host: host(exchange),
+            headers: &exchange.request.headers,
+            mark: mark.as_ref(),
+            upgrade: hop.upgrade,
+            // Edits of plugins wait for the answer: what comes before it would go around them.
+            interim: hop.interim.filter(|_| exchange.response.edits.is_empty()),
+        };
+        let span = span::upstream(&exchange.span, &upstream.name, &target);
+        let sending = || upstream::send(client, upstream, picked, times, message, body);
+        let sent = if span.is_disabled() {
+            sending().await
+        } else {
+            Box::pin(sending().instrument(span.clone())).await
+        };
+        hop.informed().await;
+        match sent {
+            Ok((mut head, body)) => {
+                let record = &mut exchange.record;
+                record.endpoint = Some(target);
+                record.upstream = Some((now, clock::now()));
+                let version = body.version();
+                received(&mut head, exchange, upstream, hop.via, version);
+                let body = Source::Upstream(body);
+                Ok(Answer { head, body })
+            }
+            Err(mut error) => {
+                span::failed(&span, error.kind);
+                let (sent, body) = (error.sent, error.unsent.take());
+                let error = match progress.fault() {
+                    Some(fault) => Error::of_request(fault),
+                    None => explain(upstream, exchange, times, error),
+                };
+                Err(Box::new(Undelivered { error, sent, body }))
+            }
+        }
+    }
+}
+
+/// Takes from the head of an answer what was for this connection, and says by which way it came.
+#[inline]
+fn received(
+    head: &mut ResponseHead,
+    exchange: &Parts,
+    upstream: &Upstream,
+    via: Option<&Via>,
+    version: Version,
+) {
+    let upgrade = upgrade::told(head, exchange.client.version);
+    headers::strip(&mut head.headers);
+    if let Some(upgrade) = upgrade {
+        head.headers.insert(UPGRADE, upgrade);
+    }
+    if let Some(via) = via {
+        head.headers.append(VIA, via.value(version));
+    }
+    if let Some(rewrite) = &exchange.route.config.rewrite.answer {
+        public::answer(rewrite, head, exchange, upstream, host(exchange));
+    }
+}
+
+/// The Host that goes out; none for that of the endpoint.
+pub(super) fn host(exchange: &Parts) -> Option<&HeaderValue> {
+    match &exchange.route.config.rewrite.host {
+        HostRewrite::Upstream => None,
+        // A client of HTTP/1.0 may name none.
+        HostRewrite::Preserve => {
+            Some(&exchange.client.authority).filter(|authority| !authority.is_empty())
+        }
+        HostRewrite::Name(name) => Some(name),
+    }
+}
+
+/// The failure in the terms of the exchange.
+fn explain(upstream: &Upstream, exchange: &Parts, times: Times<'_>, error: SendError) -> Error {
+    let name = upstream.name.to_string();
+    match error.kind {
+        ErrorKind::Connect => Error::Connect(name, error.why),
+        ErrorKind::ConnectTimeout => Error::ConnectTimeout(name, error.why),
+        ErrorKind::Tls => Error::Tls(name, error.why),
+        ErrorKind::Saturated => Error::Saturated(name, error.why),
+        ErrorKind::BreakerOpen => Error::BreakerOpen(name, Duration::ZERO),
+        ErrorKind::UpstreamTimeout => {
+            let own = exchange.route.config.retry.as_ref();
+            let per_try = own.and_then(|retry| retry.per_try);
+            let limit = times.first_byte(&upstream.config);
+            Error::UpstreamTimeout(name, per_try.map_or(limit, |per_try| per_try.min(limit)))
+        }
+        ErrorKind::Deadline => Error::Deadline(exchange.route.config.timeout.unwrap_or_default()),
+        ErrorKind::BodyTooLarge => Error::BodyTooLarge,
+        ErrorKind::BodyTimeout => Error::BodyTimeout,
+        ErrorKind::BodyBroken => Error::BodyBroken,
+        ErrorKind::Plugin => Error::PluginBody,
+        ErrorKind::BadGateway
+        | ErrorKind::ResponseBroken
+        | ErrorKind::ResponseTooLarge
+        | ErrorKind::Refused
+        | ErrorKind::NoRoute
+        | ErrorKind::NoAnswer
+        | ErrorKind::BadRewrite
+        | ErrorKind::ClientClosed
+        | ErrorKind::Loop
+        | ErrorKind::NoRoom
+        | ErrorKind::UpgradeBroken
+        | ErrorKind::Idle => Error::BadGateway(name, error.why),
+    }
+}
