@@ -140,10 +140,11 @@ impl State {
         self.is_idle() && now.saturating_duration_since(self.made + since) > longest
     }
 
-    /// Nothing came in time for what was asked at `since`. If nothing else came meanwhile, the endpoint may be gone
-    /// without a word, and no other request is given to this connection.
+    /// Nothing came in time for what was asked at `since`. If nothing else came in the second half of that time, the
+    /// endpoint may be gone without a word, and no other request is given to this connection.
     pub(super) fn doubt(&self, since: Instant) {
-        if self.read_at.load(Relaxed) < self.age(since) {
+        let half = since.elapsed() / 2;
+        if self.read_at.load(Relaxed) < self.age(since + half) {
             self.ends();
         }
     }
