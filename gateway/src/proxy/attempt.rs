@@ -241,8 +241,7 @@ impl Way<'_> {
                 let record = &mut exchange.record;
                 record.endpoint = Some(target);
                 record.upstream = Some((now, clock::now()));
-                let version = body.version();
-                received(&mut head, exchange, upstream, hop.via, version);
+                received(&mut head, exchange, upstream, hop.via, body.version());
                 let body = Source::Upstream(body);
                 Ok(Answer { head, body })
             }

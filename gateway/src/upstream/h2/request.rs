@@ -14,7 +14,7 @@ pub(super) fn request(
     message: Message<'_>,
     tls: bool,
     body: Upload,
-) -> Result<Request<Upload>, (SendError, Upload)> {
+) -> Result<Request<Upload>, SendError> {
     let authority = message.host.map_or(&b""[..], HeaderValue::as_bytes);
     let uri = Uri::builder()
         .scheme(if tls { "https" } else { "http" })
@@ -25,7 +25,7 @@ pub(super) fn request(
         Ok(uri) => uri,
         Err(error) => {
             let why = format!("the request has no URL: {error}");
-            return Err((SendError::protocol(why), body));
+            return Err(SendError::protocol(why).with(Some(body.into_body())));
         }
     };
     let mut request = Request::new(body);

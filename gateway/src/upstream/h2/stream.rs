@@ -62,7 +62,7 @@ impl Stream {
         let is_tls = self.connection.tls.is_some();
         let request = match request(message.to(authority), is_tls, upload) {
             Ok(request) => request,
-            Err((error, upload)) => return Err(error.with(Some(upload.into_body())).into()),
+            Err(error) => return Err(error.into()),
         };
         let began = Instant::now();
         let mut requests = self.connection.requests.clone();
