@@ -1,5 +1,7 @@
 //! What `gateway explain` says is what happens.
 
+mod answers;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};

@@ -263,7 +263,7 @@ config = { parts = [{ name = "one", upstream = "kept", path = "/users/{query.q}/
 
 fn redirecting(to: &str) -> Bench {
     Bench::start(|config, _| {
-        let to = format!("redirect = {{ to = '{to}', status = 302 }}");
+        let to = format!("redirect = {{ to = '{to}', status = 302 }}\npath_parameters = 'keep'");
         config.route("moved", "/**", &to)
     })
 }

@@ -7,13 +7,15 @@
 //!
 //! Nothing secret is shown, neither in messages nor in [`Config::masked`]: not `[secrets]` and `admin.token`,
 //! nothing out of the environment or a file (but for what was read as an address, a path, a duration, a size or a
-//! number), and, in the configuration of plugins and the header and query values of routes, nothing under a key with `secret`, `passw`, `token`, `key`, `credential`,
-//! `authorization` or `cookie` in its name.
+//! number), and, in the configuration of plugins and the header and query values of routes, no text under a key with `secret`,
+//! `passw`, `token`, `key`, `credential`, `authorization` or `cookie` in its name (`mask`).
 
 mod answers;
 mod certificates;
 mod chain;
+mod client_key;
 mod compile_cache;
+mod dead;
 mod description;
 mod examined;
 mod expand;
@@ -22,7 +24,9 @@ mod fill;
 mod item;
 mod listeners;
 mod log_format;
+mod mask;
 mod model;
+mod nginx;
 mod origins;
 mod parse;
 mod patterns;

@@ -50,6 +50,9 @@ pub enum Error {
     /// No TLS with the upstream.
     #[error("upstream `{0}`: no TLS: {1}")]
     Tls(String, String),
+    /// No endpoint of the upstream takes requests.
+    #[error("upstream `{0}`: {1}")]
+    NoEndpoint(String, String),
     /// All connections that the upstream's pool allows are taken.
     #[error("upstream `{0}`: {1}")]
     Saturated(String, String),
@@ -102,9 +105,10 @@ impl Error {
             | Self::BadGateway(..)
             | Self::ResponseBroken(_)
             | Self::ResponseTooLarge(_) => StatusCode::BAD_GATEWAY,
-            Self::Saturated(..) | Self::BreakerOpen(..) | Self::NoRoom(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::NoEndpoint(..)
+            | Self::Saturated(..)
+            | Self::BreakerOpen(..)
+            | Self::NoRoom(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::ConnectTimeout(..) | Self::UpstreamTimeout(..) | Self::Deadline(_) => {
                 StatusCode::GATEWAY_TIMEOUT
             }
@@ -129,6 +133,7 @@ impl Error {
             Self::Connect(..) => ErrorKind::Connect,
             Self::ConnectTimeout(..) => ErrorKind::ConnectTimeout,
             Self::Tls(..) => ErrorKind::Tls,
+            Self::NoEndpoint(..) => ErrorKind::NoEndpoint,
             Self::Saturated(..) => ErrorKind::Saturated,
             Self::BreakerOpen(..) => ErrorKind::BreakerOpen,
             Self::BadGateway(..) => ErrorKind::BadGateway,

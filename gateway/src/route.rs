@@ -53,17 +53,6 @@ struct Pair {
     path: u32,
 }
 
-/// A route whose host and path match a request.
-#[derive(Debug)]
-pub struct Candidate<'a, R> {
-    /// The route.
-    pub route: &'a Arc<R>,
-    /// Which of its hosts matched; none where it has none.
-    pub host: Option<&'a HostPattern>,
-    /// Which of its paths matched.
-    pub path: &'a PathPattern,
-}
-
 impl<R: AsRef<config::Route>> Router<R> {
     /// Builds the index.
     pub fn new(routes: Vec<Arc<R>>) -> Self {
@@ -95,15 +84,9 @@ impl<R: AsRef<config::Route>> Router<R> {
         Some(&self.routes[pair.route as usize])
     }
 
-    /// The route of a request, with the host and the path of it that matched.
-    pub fn matched(&self, subject: Subject<'_>) -> Option<Candidate<'_, R>> {
-        let pair = self.pairs.get(self.best(subject) as usize)?;
-        Some(self.candidate(*pair))
-    }
-
     /// Every route whose host and path match, best rank first, each once. The first that serves on the subject's listener
     /// and whose predicates hold is the one that is [found](Self::find).
-    pub fn candidates(&self, subject: Subject<'_>) -> Vec<Candidate<'_, R>> {
+    pub fn candidates(&self, subject: Subject<'_>) -> Vec<&Arc<R>> {
         let mut all = All::default();
         self.hosts.each(subject.host, subject.path, &mut all);
         all.0.sort_unstable();
@@ -111,7 +94,7 @@ impl<R: AsRef<config::Route>> Router<R> {
         let pairs = all.0.into_iter().map(|rank| self.pairs[rank as usize]);
         pairs
             .filter(|pair| seen.insert(pair.route))
-            .map(|pair| self.candidate(pair))
+            .map(|pair| &self.routes[pair.route as usize])
             .collect()
     }
 
@@ -128,15 +111,6 @@ impl<R: AsRef<config::Route>> Router<R> {
 
     fn config(&self, rank: u32) -> &config::Route {
         config(&self.routes[self.pairs[rank as usize].route as usize])
-    }
-
-    fn candidate(&self, pair: Pair) -> Candidate<'_, R> {
-        let (host, path) = self.patterns(pair);
-        Candidate {
-            route: &self.routes[pair.route as usize],
-            host,
-            path,
-        }
     }
 
     fn patterns(&self, pair: Pair) -> (Option<&HostPattern>, &PathPattern) {

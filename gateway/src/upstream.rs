@@ -4,6 +4,7 @@
 //! outlives a reload stands in the [`Registry`].
 
 mod admission;
+mod asked;
 mod body;
 mod breaker;
 mod budget;
@@ -15,6 +16,8 @@ mod fleet;
 mod group;
 mod h1;
 mod h2;
+mod hash;
+mod member;
 mod members;
 mod outcome;
 mod pick;
@@ -24,15 +27,19 @@ mod registry;
 mod replay;
 mod send;
 mod slots;
+mod spread;
 mod standing;
+mod sticky;
 #[cfg(test)]
 mod tests;
 mod timer;
 mod times;
 mod tls;
 mod tunnel;
+mod turn;
 mod window;
 
+pub use asked::Asked;
 pub use body::ResponseBody;
 pub use breaker::{BreakerState, Held, Pass};
 pub use endpoint::{Endpoint, Picked};

@@ -111,7 +111,8 @@ impl Request {
     ///
     /// # Errors
     /// [`HeaderError::InvalidName`] if it is no path that may leave: it does not begin with `/`, has a byte that needs
-    /// percent-encoding, or a segment that is `.`, `..`, empty, hides a separator or is encoded twice.
+    /// percent-encoding, or a segment that is `.`, `..`, empty, hides a separator, is encoded twice, or has a parameter (`;`) that
+    /// the route does not keep.
     pub fn set_path(&mut self, path_and_query: &str) -> Result<(), HeaderError> {
         host::set_path(path_and_query)
     }

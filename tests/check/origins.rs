@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{command, told, written};
 use crate::harness::wasm;
@@ -118,6 +118,43 @@ fn each_value_has_its_origin_behind_it_and_no_secret_is_shown() {
     assert_eq!(
         json["origins"]["secrets.key"],
         "environment PRINT_KEY (gateway.toml:8)"
+    );
+}
+
+#[test]
+fn under_the_name_of_a_credential_texts_alone_are_hidden_and_not_those_that_say_where_to_look() {
+    let text = r#"
+[[listeners]]
+name = "l"
+address = "127.0.0.1:0"
+[plugins.a]
+path = "a.wasm"
+config = { key = "client_address", on_missing_key = "hunter22", token = true, keys = ["hunter22", 7], api_key = { hunter22 = "a" } }
+[[routes]]
+name = "r"
+match = { path = "/a", headers = { x-api-key = { present = true }, authorization = { not = { regex = "^hunter22" } } }, cookies = { token = "hunter22" } }
+plugins = [{ name = "a", config = { request = { set_headers = { x-token = "{client.address}", x-key = "hunter22 {client.address}" } } } }]
+respond = { status = 204 }
+"#;
+    let directory = whole(text, "");
+    let printed = print(directory.path(), &["--format", "json"]);
+    assert!(!printed.contains("hunter22"), "{printed}");
+    let json: Value = serde_json::from_str(&printed).unwrap();
+    let configuration = &json["configuration"];
+    assert_eq!(
+        configuration["plugins"]["a"]["config"],
+        json!({ "key": "client_address", "on_missing_key": "***", "token": true, "keys": ["***", 7], "api_key": "***" })
+    );
+    let matcher = &configuration["routes"][0]["match"];
+    assert_eq!(
+        matcher["headers"],
+        json!({ "x-api-key": { "present": true }, "authorization": { "not": { "regex": "***" } } })
+    );
+    assert_eq!(matcher["cookies"], json!({ "token": "***" }));
+    let set = &configuration["routes"][0]["plugins"][0]["config"]["request"]["set_headers"];
+    assert_eq!(
+        *set,
+        json!({ "x-token": "{client.address}", "x-key": "***" })
     );
 }
 

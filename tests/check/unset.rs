@@ -63,6 +63,100 @@ fn something_sound_stands_for_what_is_not_set_whatever_is_read() {
     assert_eq!(report["unset"][unset], "file nowhere/two");
 }
 
+/// Pairs of values that are compared, one or both of them not set.
+const COMPARED: &str = r#"
+[[listeners]]
+name = "l"
+address = "127.0.0.1:0"
+[upstreams.a]
+endpoints = ["127.0.0.1:9"]
+[upstreams.b]
+endpoints = ["127.0.0.1:10"]
+[[routes]]
+name = "weights"
+match = { path = "/weights" }
+split = [{ name = "one", upstream = "a", weight = 0 }, { name = "two", upstream = "b", weight = "${UNSET_WEIGHT}" }]
+[[routes]]
+name = "arms"
+match = { path = "/arms" }
+split = [{ upstream = "${UNSET_ARM}" }, { upstream = "a" }, { upstream = "${UNSET_OTHER_ARM}" }]
+[[routes]]
+name = "bounds"
+match = { path = "/bounds", version = { header = "x-v", at_least = "${UNSET_LOW}", below = "0.1" } }
+upstream = "a"
+[[routes]]
+name = "default"
+match = { path = "/default", version = { header = "x-v", equals = "2026-01-01", default = "${UNSET_DEFAULT}" } }
+upstream = "a"
+[[routes]]
+name = "parameter"
+match = { path = "/parameter/{version}", version = { path = "${UNSET_PARAMETER}", at_least = "1" } }
+upstream = "a"
+[[routes]]
+name = "window"
+match = { path = "/window", after = "${UNSET_AFTER}", before = "1999-01-01T00:00:00Z" }
+upstream = "a"
+[[routes]]
+name = "window-behind"
+match = { path = "/window-behind", after = "2999-01-01T00:00:00Z", before = "${UNSET_BEFORE}" }
+upstream = "a"
+[[routes]]
+name = "tie-one"
+match = { path = "${UNSET_ONE}" }
+upstream = "a"
+[[routes]]
+name = "tie-two"
+match = { path = "${UNSET_TWO}" }
+upstream = "a"
+[[routes]]
+name = "tie-value"
+match = { path = "/tie", headers = { x-a = "${UNSET_VALUE}" } }
+upstream = "a"
+[[routes]]
+name = "tie-other-value"
+match = { path = "/tie", headers = { x-a = "${UNSET_OTHER_VALUE}" } }
+upstream = "a"
+[[routes]]
+name = "fallback"
+match = { path = "/fallback" }
+upstream = "a"
+fallback = { upstream = "${UNSET_FALLBACK}" }
+[[routes]]
+name = "prefix"
+match = { path = "/prefix/**" }
+redirect = { strip_prefix = "${UNSET_STRIP}", prefix = "${UNSET_PREFIX}" }
+"#;
+
+#[test]
+fn what_is_not_set_is_compared_with_nothing() {
+    let directory = written(COMPARED);
+    let report = check_json(directory.path(), &["--allow-unset", "--strict"]);
+    assert_eq!(report["errors"], serde_json::json!([]), "{report:#}");
+    assert_eq!(report["warnings"], serde_json::json!([]), "{report:#}");
+    // What is set is compared.
+    let sound = [
+        ("\"${UNSET_WEIGHT}\"", "0"),
+        ("${UNSET_LOW}", "2"),
+        ("${UNSET_AFTER}", "2000-01-01T00:00:00Z"),
+        ("${UNSET_FALLBACK}", "a"),
+    ];
+    let mut text = COMPARED.to_owned();
+    for (unset, value) in sound {
+        text = text.replace(unset, value);
+    }
+    let directory = written(&text);
+    let report = check_json(directory.path(), &["--allow-unset"]);
+    let errors = report["errors"].to_string();
+    for said in [
+        "no arm with a weight above 0",
+        "is not above `at_least`",
+        "is not later than `after`",
+        "the upstream of the route",
+    ] {
+        assert!(errors.contains(said), "{said}: {report:#}");
+    }
+}
+
 #[test]
 fn nothing_else_is_loosened() {
     let text = format!(

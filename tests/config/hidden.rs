@@ -193,7 +193,7 @@ fn a_route_that_only_its_priority_puts_before_a_narrower_one_is_named() {
             r#"{ path = "/a/**", methods = ["GET"], priority = 1 }"#,
         ],
         &[
-            "9: routes[1]: the `match.priority` of `b` puts it before `a` in gateway.toml:5, which is narrower; lower it, narrow `b`, or raise that of `a`",
+            "9: routes[1]: the `match.priority` of `b` puts it before `a` in gateway.toml:5, which is narrower; lower it, narrow `b`, or raise that of the other",
         ],
     );
     assert_warned(
@@ -202,6 +202,34 @@ fn a_route_that_only_its_priority_puts_before_a_narrower_one_is_named() {
             r#"{ path = "/a/**", methods = ["GET"], priority = 1 }"#,
         ],
         &[],
+    );
+}
+
+#[test]
+fn a_route_that_hides_many_is_named_once_with_the_first_of_them_and_their_number() {
+    let narrow: Vec<String> = (0..9)
+        .map(|at| format!(r#"{{ path = "/a/{at}" }}"#))
+        .collect();
+    let mut routes: Vec<&str> = narrow.iter().map(String::as_str).collect();
+    routes.push(r#"{ priority = 1 }"#);
+    assert_warned(
+        &routes,
+        &[
+            "41: routes[9]: `j` goes before `a` in gateway.toml:5, `b` in gateway.toml:9, `c` in gateway.toml:13 and 6 more, which can never be reached: it matches all that they match; remove them, narrow `j`, or set their `match.priority`",
+        ],
+    );
+    routes[9] = r#"{ methods = ["GET"], priority = 1 }"#;
+    assert_warned(
+        &routes,
+        &[
+            "41: routes[9]: the `match.priority` of `j` puts it before `a` in gateway.toml:5, `b` in gateway.toml:9, `c` in gateway.toml:13 and 6 more, which are narrower; lower it, narrow `j`, or raise those of the others",
+        ],
+    );
+    assert_warned(
+        &[routes[0], routes[1], routes[9]],
+        &[
+            "13: routes[2]: the `match.priority` of `c` puts it before `a` in gateway.toml:5 and `b` in gateway.toml:9, which are narrower; lower it, narrow `c`, or raise those of the others",
+        ],
     );
 }
 
@@ -221,7 +249,7 @@ fn a_host_that_takes_a_path_past_the_plugins_meant_for_it_is_named() {
     let admin = (r#"["auth", "log"]"#, r#"{ path = "/admin/**" }"#);
     let bypassed = |lacking: &str| {
         format!(
-            "10: routes[1]: `b` takes on its hosts what `a` in gateway.toml:5 matches, since a host ranks before a path, and lacks {lacking} of its chain; add the same here, or set `match.priority` there"
+            "10: routes[1]: `b` takes on its hosts what matches `a` in gateway.toml:5 (without {lacking}), since a host ranks before a path: plugins of those chains are passed by; add the same here, or set `match.priority` there"
         )
     };
     for wide in [
@@ -269,7 +297,9 @@ fn a_path_that_is_guarded_on_the_host_by_a_route_of_its_own_is_not_bypassed() {
     let routes = routes.each_ref().map(String::as_str);
     assert_warned(&routes, &[]);
     // A wildcard is behind the exact host, so that both are passed by there.
-    assert_eq!(warned(&routes[..3]).len(), 2);
+    let said = warned(&routes[..3]).join("\n");
+    let both = "`a` in gateway.toml:5 (without `auth`) and `c` in gateway.toml:15 (without `auth`)";
+    assert!(said.contains(both), "{said}");
 }
 
 #[test]

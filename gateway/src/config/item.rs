@@ -144,15 +144,30 @@ impl<'a> Item<'a> {
 
     /// The `name` of a table, if it has one.
     pub(super) fn named(&self) -> Option<Item<'a>> {
+        self.field("name")
+    }
+
+    /// A value of a table, if it has one by this key.
+    pub(super) fn field(&self, key: &str) -> Option<Item<'a>> {
         let Value::Table(fields) = &self.node.value else {
             return None;
         };
-        let entry = fields.iter().find(|entry| entry.key == "name")?;
+        let entry = fields.iter().find(|entry| entry.key == key)?;
         Some(Item {
             scope: self.scope,
             node: &entry.node,
-            key: tree::join(&self.key, "name"),
+            key: tree::join(&self.key, key),
         })
+    }
+
+    /// Whether something that is not set stands here or in it: compared with another value it says nothing.
+    pub(super) fn is_unset(&self) -> bool {
+        self.node.is_unset(self.scope)
+    }
+
+    /// Whether something that is not set stands at a key of a table.
+    pub(super) fn has_unset(&self, key: &str) -> bool {
+        self.field(key).is_some_and(|item| item.is_unset())
     }
 
     /// The items of a list; `expected` says what one looks like.

@@ -5,7 +5,9 @@
 
 mod answer_rewrite;
 mod answers;
+mod balance;
 mod breaker;
+mod client_key;
 mod conditions;
 mod matcher;
 mod mirror;
@@ -40,7 +42,9 @@ use crate::message::via::Via;
 
 pub use answer_rewrite::*;
 pub use answers::*;
+pub use balance::*;
 pub use breaker::*;
+pub use client_key::*;
 pub use conditions::*;
 pub use matcher::*;
 pub use mirror::*;

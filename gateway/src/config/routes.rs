@@ -2,6 +2,7 @@
 
 mod defaults;
 mod fields;
+mod kept;
 mod loops;
 pub(super) mod matcher;
 mod mirror;
@@ -10,7 +11,6 @@ mod redirect;
 mod replacement;
 mod retry;
 mod rewrite;
-mod slashes;
 mod split;
 mod target;
 mod ties;
@@ -31,6 +31,7 @@ use super::table::Table;
 use super::tree::Value;
 
 pub(super) use defaults::defaults;
+pub(super) use ties::{implied, literal};
 
 /// Keys of the contract that are to come.
 const LATER: [&str; 4] = ["hedge", "cache", "compress", "cors"];
@@ -100,6 +101,13 @@ static WORDS: Words = Words {
              find a place below.",
         ),
         (
+            "path_parameters",
+            "What becomes of a path with `;` or `%3B`, from where some servers cut a segment off (RFC 3986, section 3.3): \
+             to them `/admin;x/y` is `/admin/y`, which no route for `/admin/**` has seen. `refuse`: 400. `keep`: it stays \
+             as it is, part of its segment, for the match, plugins and the upstream. Keep it only where the upstream \
+             does not cut it off, or where nothing more is asked of a place below.",
+        ),
+        (
             "errors",
             "What stands for what the gateway answers where it refuses or fails, by status (`502`) or class (`5xx`). \
              What is not here is looked for at the top level of the file.",
@@ -135,6 +143,7 @@ match = { path = "/files/{name}" }
 upstream = "products"
 rewrite = { strip_segments = 1, prefix = "/data", location = "public", cookies = { domain = "example.com", path = "/", secure = true } }
 encoded_slashes = "keep"
+path_parameters = "keep"
 
 [[routes]]                        # not limited; groups of the expression stand in `to`
 name = "internal"
@@ -232,7 +241,7 @@ pub(super) fn route<'a>(
             defaults,
             params: &params,
             before: chain.len(),
-            slashes: overrides::slashes(table),
+            paths: overrides::paths(table),
         };
         let split = split::split(table, around, chained);
         let target = target.or(split.map(Target::Split));
@@ -279,8 +288,8 @@ fn failures(
     match (target, &fallback) {
         (Some(Target::Upstream(upstream)), Some(fallback)) if fallback.leads_to(*upstream) => {
             let name = &names.upstreams[upstream.0];
-            table.fault(
-                "fallback",
+            table.fault_between(
+                &["upstream", "fallback"],
                 format!("leads to `{name}`, the upstream of the route; name another"),
             );
         }
@@ -344,7 +353,7 @@ pub(super) fn check_together(
     listeners::unique_names(scope, &items);
     ties::report(&items, routes);
     fields::report(&items, routes, listeners);
-    slashes::report(&items, routes);
-    slashes::warn_of_ways_around(&items, routes);
+    kept::report(&items, routes);
+    kept::warn_of_ways_around(&items, routes);
     loops::report(&items, routes, listeners);
 }

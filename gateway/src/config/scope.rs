@@ -92,6 +92,11 @@ impl Scope {
         Some(stand_ins.borrow_mut().of(place, names))
     }
 
+    /// Whether something stands for values that are not set.
+    pub(super) fn has_stand_ins(&self) -> bool {
+        self.stand_ins.is_some()
+    }
+
     /// Whether a text stands for a variable that is not set.
     pub(super) fn is_stand_in(&self, text: &str) -> bool {
         let stand_ins = self.stand_ins.as_ref();

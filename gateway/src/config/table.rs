@@ -86,6 +86,22 @@ impl<'a> Table<'a> {
         self.entries.iter().filter(asked).collect()
     }
 
+    /// Whether something that is not set stands at a key.
+    pub(super) fn is_unset(&self, key: &str) -> bool {
+        let mut entries = self.entries.iter().filter(|entry| entry.key == key);
+        entries.any(|entry| entry.node.is_unset(self.scope))
+    }
+
+    /// Reports that the values of some keys do not go together, at the last of them. Of one that is not set nothing is
+    /// known.
+    pub(super) fn fault_between(&self, keys: &[&str], message: impl Into<String>) {
+        if let Some(key) = keys.last()
+            && !keys.iter().any(|key| self.is_unset(key))
+        {
+            self.fault(key, message);
+        }
+    }
+
     /// Reports a fault of a key, or of the table where the key is not given.
     pub(super) fn fault(&self, key: &str, message: impl Into<String>) {
         let found = self.find(key);

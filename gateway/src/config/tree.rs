@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value as Json};
 
-use super::scope::Location;
+use super::mask::{hidden, sounds_secret};
+use super::scope::{Location, Scope};
 use super::units::Secret;
 
 /// A value and where it stands.
@@ -142,13 +143,27 @@ impl Node {
         }
     }
 
+    /// Whether something that is not set stands here or below.
+    pub(super) fn is_unset(&self, scope: &Scope) -> bool {
+        if !scope.has_stand_ins() {
+            return false;
+        }
+        let outside = self.outside.iter().flat_map(|outside| &outside.values);
+        let mut values = outside.map(Secret::reveal);
+        values.any(|value| scope.is_stand_in(value))
+            || match &self.value {
+                Value::List(items) => items.iter().any(|item| item.is_unset(scope)),
+                Value::Table(fields) => fields.iter().any(|field| field.node.is_unset(scope)),
+                _ => false,
+            }
+    }
+
     /// As JSON, with what came from outside as `"***"`.
     pub(super) fn masked(&self) -> Json {
         self.mask(false)
     }
 
-    /// Like [`Node::masked`], and everything under a key that sounds like a credential is `"***"` as well,
-    /// strings, lists and tables alike (a table may have the credentials as its keys).
+    /// Like [`Node::masked`], and of what stands under a key that sounds like a credential no text is shown either.
     pub(super) fn masked_by_name(&self) -> Json {
         self.mask(true)
     }
@@ -162,11 +177,11 @@ impl Node {
             Value::Table(fields) => {
                 let mut shown = Map::new();
                 for field in fields {
-                    let hide = by_name && sounds_secret(&field.key) && !field.node.is_scalar();
-                    let value = if hide {
-                        Json::from("***")
-                    } else {
-                        field.node.mask(by_name)
+                    let value = match &field.node.value {
+                        // To JSON it is a text.
+                        Value::Datetime(_) => field.node.masked(),
+                        _ if by_name && sounds_secret(&field.key) => hidden(field.node.mask(true)),
+                        _ => field.node.mask(by_name),
                     };
                     shown.insert(field.key.clone(), value);
                 }
@@ -175,28 +190,4 @@ impl Node {
             _ => self.json(),
         }
     }
-
-    fn is_scalar(&self) -> bool {
-        matches!(
-            self.value,
-            Value::Integer(_) | Value::Float(_) | Value::Bool(_) | Value::Datetime(_)
-        )
-    }
-}
-
-/// Whether a value under this key had better not be shown. `header = "x-api-key"` stays: the key counts, not
-/// the value.
-pub(super) fn sounds_secret(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    [
-        "secret",
-        "passw",
-        "token",
-        "key",
-        "credential",
-        "authorization",
-        "cookie",
-    ]
-    .iter()
-    .any(|word| key.contains(word))
 }

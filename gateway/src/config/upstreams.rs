@@ -1,5 +1,6 @@
 //! `[upstreams.NAME]`.
 
+mod balance;
 mod breaker;
 
 use std::net::{IpAddr, SocketAddr};
@@ -21,7 +22,7 @@ mod tls;
 use crate::message::target::Target;
 
 /// Keys of the contract that are to come.
-const LATER: [&str; 5] = ["hash_on", "sticky", "slow_start", "health", "outlier"];
+const LATER: [&str; 3] = ["slow_start", "health", "outlier"];
 
 /// Keys of the contract that are to come, and that say where endpoints are.
 const DISCOVERY: [&str; 2] = ["dns", "srv"];
@@ -46,7 +47,18 @@ static WORDS: Words = Words {
         ),
         (
             "balance",
-            "How requests are spread over the endpoints: in turns.",
+            "How requests are spread over the endpoints. `round_robin`: in turns. `random`: as a die falls. \
+             `least_request`: of two that are drawn, to the one that has less to do. `hash`: to the one that the client's \
+             key leads to (`hash_on`), unless it has more than 1.25 times its share to do. All of them by weight \
+             ([balancing.md](balancing.md)).",
+        ),
+        (
+            "hash_on",
+            "The key of `balance = \"hash\"`. Requests without it go by the address of the client.",
+        ),
+        (
+            "sticky",
+            "A cookie that keeps a client on its endpoint. Not beside `balance = \"hash\"`.",
         ),
         ("timeouts", "How long the gateway waits for an endpoint."),
         (
@@ -64,10 +76,11 @@ static WORDS: Words = Words {
     ],
     example: r#"
 [upstreams.products]
-endpoints = ["10.0.0.1:8080", { address = "[fd00::1]:8080", weight = 1 }]
+endpoints = ["10.0.0.1:8080", { address = "[fd00::1]:8080", weight = 2 }, { address = "10.0.0.9:8080", backup = true }]
 protocol = "h1"
 gateway = false
-balance = "round_robin"
+balance = "least_request"
+sticky = { cookie = "gw", ttl = "1h", secure = true, same_site = "lax" }
 timeouts = { connect = "1s", first_byte = "15s", idle = "60s" }
 pool = { idle_per_worker = 64, idle_timeout = "60s", max_connections = 1024 }
 breaker = { max_pending = 1024, max_requests = 1024, failure_ratio = 0.5, window = "10s", min_requests = 20, open_for = "5s", slow = "2s" }
@@ -82,6 +95,11 @@ server_name = "idp.internal"
 ca = "ca.pem"
 certificate = { cert = "cert.pem", key = "key.pem" }
 min_version = "1.3"
+
+[upstreams.carts]
+endpoints = ["10.0.1.1:8080", "10.0.1.2:8080"]
+balance = "hash"
+hash_on = "cookie:uid"
 "#,
 };
 
@@ -128,9 +146,7 @@ pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstre
             );
         }
         let gateway = table.or("gateway", Default::Bool(false), |item| item.bool());
-        table.or("balance", Default::Text("round_robin"), |item| {
-            item.choice(&[("round_robin", ())], &["random", "least_request", "hash"])
-        });
+        let (balance, sticky) = balance::balance(table);
         let (connect_timeout, first_byte_timeout, idle_timeout) = table.sub("timeouts", |table| {
             table.words(&TIMEOUTS);
             (
@@ -149,6 +165,8 @@ pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstre
             tls: tls.flatten(),
             gateway,
             endpoints: endpoints?,
+            balance,
+            sticky,
             connect_timeout,
             first_byte_timeout,
             idle_timeout,
@@ -166,6 +184,7 @@ pub(super) fn check_together(
     upstreams: &IndexMap<Arc<str>, Upstream>,
     server: &Server,
 ) {
+    balance::check_together(sections, upstreams);
     if server.fleet_key.is_some() {
         return;
     }
@@ -216,7 +235,21 @@ fn endpoints(item: &Item<'_>) -> Option<Vec<Endpoint>> {
     if items.is_empty() {
         item.fault("is empty; an upstream needs at least one endpoint, such as \"127.0.0.1:8080\"");
     }
-    Some(items.iter().filter_map(endpoint).collect())
+    let endpoints: Vec<_> = items.iter().filter_map(endpoint).collect();
+    for (at, endpoint) in endpoints.iter().enumerate() {
+        let mut earlier = endpoints[..at].iter();
+        if endpoints.len() == items.len() && earlier.any(|it| it.target == endpoint.target) {
+            items[at]
+                .warn("is listed twice, and is one endpoint; a larger share is a larger `weight`");
+        }
+    }
+    let all_are_known = endpoints.len() == items.len() && !items.is_empty();
+    if all_are_known && endpoints.iter().all(|endpoint| endpoint.backup) {
+        item.fault(
+            "has backups alone, and no endpoint that they stand in for; leave `backup` out of one",
+        );
+    }
+    Some(endpoints)
 }
 
 fn endpoint(item: &Item<'_>) -> Option<Endpoint> {
@@ -232,7 +265,11 @@ static ENDPOINT: Words = Words {
         ("address", "An IP address and a port."),
         (
             "weight",
-            "Its share of the requests. Only `1` in this version.",
+            "Its part of the sum of all weights: how many of the requests it gets.",
+        ),
+        (
+            "backup",
+            "Whether it gets requests only while every endpoint that is no backup is unhealthy, ejected or drained, or was tried for the request.",
         ),
     ],
     example: "",
@@ -251,13 +288,15 @@ fn endpoint_table(item: &Item<'_>) -> Option<Endpoint> {
         } else {
             table.required("address", "address = \"127.0.0.1:8080\"", target)
         };
-        table.optional("weight", |item| {
-            if item.integer(1..=65_535)? != 1 {
-                item.fault(format!("{}; all endpoints weigh 1", table::later("weight")));
-            }
-            Some(())
+        let weight = table.or("weight", Default::Integer(1), |item| {
+            u16::try_from(item.integer(1..=65_535)?).ok()
         });
-        address.map(Endpoint::from)
+        let backup = table.or("backup", Default::Bool(false), |item| item.bool());
+        address.map(|target| Endpoint {
+            target,
+            weight,
+            backup,
+        })
     })?;
     endpoint
 }

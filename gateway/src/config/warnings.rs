@@ -1,7 +1,9 @@
 //! What an operator should look at, though it can be served, and what no section alone can know.
 
+use super::dead;
 use super::item::Item;
 use super::model::{Config, HostRewrite, Listener, PathRewrite, Route, Target, UpstreamId};
+use super::nginx;
 use super::scope::Scope;
 use super::sections::Sections;
 use super::tree::{self, Value};
@@ -34,6 +36,8 @@ pub(super) fn report(scope: &Scope, sections: &Sections<'_>, config: &Config) {
             let outcome = "copies come back to this route, and are copied again, up to 8 times";
             circle(item, route, config, ("mirror", mirror.upstream, outcome));
         }
+        dead::report(item, route, config);
+        nginx::report(item);
     }
 }
 

@@ -10,7 +10,8 @@ use serde_json::Value as Json;
 
 use super::fault::Spot;
 use super::item::Item;
-use super::tree::{self, Node, Value};
+use super::mask;
+use super::tree::{Node, Value};
 use super::units::Secret;
 
 /// The place of a plugin's configuration, for messages.
@@ -103,7 +104,7 @@ impl Written {
     }
 
     /// The configuration that stands here as it may be shown: `"***"` for what came from outside of the files, and for
-    /// what stands under a key that sounds like a credential.
+    /// every text under a key that sounds like a credential.
     pub fn mask(&self, config: &Json) -> Json {
         self.masked(config, "")
     }
@@ -111,7 +112,7 @@ impl Written {
     fn masked(&self, value: &Json, pointer: &str) -> Json {
         let given = || self.given().iter().any(|given| given.pointer == pointer);
         match value {
-            _ if given() => Json::from("***"),
+            _ if given() => Json::from(mask::HIDDEN),
             Json::Array(items) => {
                 let items = items.iter().enumerate();
                 let shown = |(at, item)| self.masked(item, &format!("{pointer}/{at}"));
@@ -119,11 +120,10 @@ impl Written {
             }
             Json::Object(fields) => {
                 let shown = |(key, value): (&String, &Json)| {
-                    let hide =
-                        tree::sounds_secret(key) && !(value.is_number() || value.is_boolean());
-                    let shown = match hide {
-                        true => Json::from("***"),
-                        false => self.masked(value, &format!("{pointer}/{}", escaped(key))),
+                    let shown = self.masked(value, &format!("{pointer}/{}", escaped(key)));
+                    let shown = match mask::sounds_secret(key) {
+                        true => mask::hidden(shown),
+                        false => shown,
                     };
                     (key.clone(), shown)
                 };

@@ -62,6 +62,8 @@ pub enum ErrorKind {
     ConnectTimeout,
     /// No TLS with the upstream: one of both does not accept what the other shows or speaks. Nothing was sent.
     Tls,
+    /// No endpoint of the upstream takes requests.
+    NoEndpoint,
     /// Every connection that the upstream's pool allows is taken.
     Saturated,
     /// The upstream's breaker is open: too many requests to it failed.
@@ -88,7 +90,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Refused,
         Self::NoRoute,
         Self::NoAnswer,
@@ -101,6 +103,7 @@ impl ErrorKind {
         Self::Connect,
         Self::ConnectTimeout,
         Self::Tls,
+        Self::NoEndpoint,
         Self::Saturated,
         Self::BreakerOpen,
         Self::BadGateway,
@@ -129,6 +132,7 @@ impl ErrorKind {
             Self::Connect => "connect",
             Self::ConnectTimeout => "connect_timeout",
             Self::Tls => "tls",
+            Self::NoEndpoint => "no_endpoint",
             Self::Saturated => "saturated",
             Self::BreakerOpen => "breaker_open",
             Self::BadGateway => "bad_gateway",
@@ -154,6 +158,7 @@ impl ErrorKind {
             Self::Connect
             | Self::ConnectTimeout
             | Self::Tls
+            | Self::NoEndpoint
             | Self::Saturated
             | Self::BreakerOpen
             | Self::BadGateway

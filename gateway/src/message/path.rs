@@ -6,30 +6,14 @@
 mod form;
 mod leaving;
 mod parameter;
+mod rules;
 
 pub use form::{Form, from_client};
 pub use leaving::{of_location, of_sub_request, of_sub_request_host, rewritten, set_by_plugin};
 pub use parameter::parameter;
+pub use rules::{EncodedSlashes, PathParameters, PathRules, Special, Unfit};
 
 use bytes::BytesMut;
-
-/// Why a path does not pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Unfit(&'static str);
-
-/// What becomes of a slash that is escaped, `%2F`: part of a name to some servers, and to others the end of it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum EncodedSlashes {
-    /// A path that has one is refused.
-    #[default]
-    Refuse,
-    /// It stays as it is, inside one segment.
-    Keep,
-}
-
-/// Why a path with an escaped slash is refused.
-pub const ENCODED_SLASH: Unfit = Unfit("the path has %2F");
 
 const NO_SLASH: Unfit = Unfit("the path does not begin with a slash");
 const ODD: Unfit = Unfit("the path has bytes that no path may have");
@@ -41,13 +25,6 @@ const SHOWN: usize = 200;
 /// The beginning of a path or of a rule that made it, as a log shows it.
 pub fn shown(text: &str) -> &str {
     &text[..text.floor_char_boundary(SHOWN)]
-}
-
-impl Unfit {
-    /// The reason as text.
-    pub fn reason(self) -> &'static str {
-        self.0
-    }
 }
 
 /// Whether a path is read in one way only: no escapes, no parameters, no backslash, no dot or empty segment. One pass,
@@ -67,19 +44,22 @@ fn is_plain(path: &[u8]) -> bool {
 /// A path without the escapes that it needs not have.
 struct Decoded {
     bytes: BytesMut,
-    /// Whether an escaped slash is among those that stay.
-    has_slash: bool,
+    /// What is in it that not every route keeps.
+    special: Special,
 }
 
-/// Decodes the escapes of unreserved characters and refuses the ambiguous ones, but for those of slashes.
+/// Decodes the escapes of unreserved characters and refuses the ambiguous ones, but for those of slashes and semicolons.
 fn decode(path: &[u8]) -> Result<Decoded, Unfit> {
     let mut out = BytesMut::with_capacity(path.len() + 1);
-    let mut has_slash = false;
+    let mut special = Special::default();
     let mut at = 0;
     while let Some(byte) = path.get(at) {
         match byte {
             b'\\' => return Err(Unfit("the path has a backslash")),
-            b';' => refuse_parameters(path, at, 0)?,
+            b';' => {
+                refuse_parameters(path, at, 0)?;
+                special.parameter = true;
+            }
             b'%' => {
                 let decoded = escape(path, at)?;
                 if decoded == b';' {
@@ -95,7 +75,8 @@ fn decode(path: &[u8]) -> Result<Decoded, Unfit> {
                     }
                     _ => {
                         const HEX: &[u8; 16] = b"0123456789ABCDEF";
-                        has_slash |= decoded == b'/';
+                        special.slash |= decoded == b'/';
+                        special.parameter |= decoded == b';';
                         let (high, low) = (usize::from(decoded >> 4), usize::from(decoded & 15));
                         out.extend_from_slice(&[b'%', HEX[high], HEX[low]]);
                     }
@@ -113,7 +94,7 @@ fn decode(path: &[u8]) -> Result<Decoded, Unfit> {
     }
     Ok(Decoded {
         bytes: out,
-        has_slash,
+        special,
     })
 }
 

@@ -16,7 +16,7 @@ use crate::exchange::{self, Attributes, Client, Exchange, Record, Request, Respo
 use crate::message::body::ClientBody;
 use crate::message::headers::{self, Identity, Seen};
 use crate::message::names;
-use crate::message::path::{self, EncodedSlashes};
+use crate::message::path::{PathRules, Special};
 use crate::message::phase::Phase;
 use crate::route::{self, Moment, Subject};
 use crate::server::connection::Connection;
@@ -27,7 +27,7 @@ use crate::telemetry::span;
 type Params = Vec<(Arc<str>, String)>;
 
 /// RFC 9112, section 6.1.
-const AMBIGUOUS: Refusal = Refusal {
+pub(super) const AMBIGUOUS: Refusal = Refusal {
     status: StatusCode::BAD_REQUEST,
     reason: "Content-Length and Transfer-Encoding came together",
 };
@@ -98,11 +98,11 @@ pub(super) fn admit(
         Ok(target) => (target, None),
         Err(refusal) => (unknown(), Some(refusal)),
     };
-    let has_slash = target.has_slash;
+    let special = target.special;
     let (mut passage, unusual) = identify(local, connection, parts, target, &identity);
     let admitted = match refusal.or(unusual) {
         Some(Refusal { status, reason }) => Err(Error::Refused(status, reason).into()),
-        None => route(&mut passage, connection, &identity, has_slash).map_err(Box::new),
+        None => route(&mut passage, connection, &identity, special).map_err(Box::new),
     };
     if let Some(limit) = passage.route.config.overrides.body {
         body.set_limit(limit);
@@ -118,7 +118,7 @@ fn route(
     passage: &mut Passage,
     connection: &Connection,
     identity: &Identity,
-    has_slash: bool,
+    special: Special,
 ) -> Result<(), Error> {
     let Passage {
         exchange, snapshot, ..
@@ -139,8 +139,8 @@ fn route(
     }
     fields.insert(&headers::X_REQUEST_ID, client.id.clone());
     let found = find(&snapshot.snapshot, exchange, connection);
-    let (route, params) = match has_slash {
-        true => keeping(found),
+    let (route, params) = match special.is_any() {
+        true => keeping(found, special),
         false => found,
     }?;
     span::routed(&exchange.span, &route.name);
@@ -149,17 +149,21 @@ fn route(
     Ok(())
 }
 
-/// The route, if it takes an escaped slash. One that no route takes is a bad request, whether or not a route matches.
+/// The route, if it takes a path in which this came. A path that no route takes is a bad request, whether or not a route
+/// matches.
 #[cold]
-fn keeping(found: Result<(&Arc<Route>, Params), Error>) -> Result<(&Arc<Route>, Params), Error> {
-    let keeps = |route: &Route| route.config.overrides.encoded_slashes == EncodedSlashes::Keep;
-    match found {
-        Ok((route, params)) if keeps(route) => Ok((route, params)),
-        Ok(_) | Err(Error::NoRoute) => {
-            let reason = path::ENCODED_SLASH.reason();
-            Err(Error::Refused(StatusCode::BAD_REQUEST, reason))
-        }
-        other => other,
+fn keeping(
+    found: Result<(&Arc<Route>, Params), Error>,
+    special: Special,
+) -> Result<(&Arc<Route>, Params), Error> {
+    let rules = match &found {
+        Ok((route, _)) => route.config.overrides.paths,
+        Err(Error::NoRoute) => PathRules::default(),
+        Err(_) => return found,
+    };
+    match rules.take(special) {
+        Ok(()) => found,
+        Err(unfit) => Err(Error::Refused(StatusCode::BAD_REQUEST, unfit.reason())),
     }
 }
 
@@ -174,7 +178,7 @@ fn unknown() -> Target {
     Target {
         authority: HeaderValue::from_static("-"),
         path: PathAndQuery::from_static("/"),
-        has_slash: false,
+        special: Special::default(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{UPGRADE, VIA};
+use http::header::{SET_COOKIE, UPGRADE, VIA};
 use http::{HeaderValue, Version};
 use tracing::Instrument;
 
@@ -25,7 +25,7 @@ use crate::message::via::Via;
 use crate::message::{headers, media, upgrade};
 use crate::server::connection::Connection;
 use crate::telemetry::span;
-use crate::upstream::{self, Held, Message, SendError, Times, Tried, Upstream};
+use crate::upstream::{self, Asked, Held, Message, Picked, SendError, Times, Tried, Upstream};
 
 /// What the connection of a client has to do with the way to an upstream.
 #[derive(Clone, Copy)]
@@ -92,30 +92,24 @@ pub(super) struct Undelivered {
 }
 
 impl Undelivered {
-    /// The breaker of the upstream lets nothing out.
+    /// It did not even leave.
     #[cold]
-    fn held(upstream: &Upstream, held: Held, body: Outgoing) -> Box<Self> {
-        let name = upstream.name.to_string();
-        let error = match held {
-            Held::Open(left) => Error::BreakerOpen(name, left),
-            Held::Full(_) => Error::Saturated(name, held.to_string()),
-        };
+    fn unsent(error: Error, body: Outgoing) -> Box<Self> {
         Box::new(Self {
             error,
             sent: false,
             body: Some(body),
         })
     }
+}
 
-    /// There is no endpoint to send it to.
-    #[cold]
-    fn nowhere(upstream: &Upstream, body: Outgoing) -> Box<Self> {
-        let name = upstream.name.to_string();
-        Box::new(Self {
-            error: Error::Connect(name, "no endpoint".to_owned()),
-            sent: false,
-            body: Some(body),
-        })
+/// The breaker of the upstream lets nothing out.
+#[cold]
+fn refused(upstream: &Upstream, held: Held) -> Error {
+    let name = upstream.name.to_string();
+    match held {
+        Held::Open(left) => Error::BreakerOpen(name, left),
+        Held::Full(_) => Error::Saturated(name, held.to_string()),
     }
 }
 
@@ -180,6 +174,24 @@ impl<'a> Try<'a> {
 }
 
 impl Way<'_> {
+    /// The endpoint for a request, if the breaker lets it out.
+    #[inline]
+    fn pick(self, key: Option<u64>, tried: Option<&mut Tried>) -> Result<Picked, Error> {
+        let (upstream, none) = (self.upstream, Tried::default());
+        let pass = upstream.admit().map_err(|held| refused(upstream, held))?;
+        let picked = match tried {
+            None => upstream.pick(self.client, key, &none),
+            Some(tried) => upstream.pick_another(self.client, key, tried),
+        };
+        match picked {
+            Some(picked) => Ok(picked.with(pass)),
+            None => {
+                let (name, why) = (upstream.name.to_string(), upstream.refuse(&none).why);
+                Err(Error::NoEndpoint(name, why))
+            }
+        }
+    }
+
     /// Sends the request once.
     pub(super) async fn attempt(
         self,
@@ -196,18 +208,12 @@ impl Way<'_> {
         if upstream.config.protocol != Protocol::H1 && media::is_grpc(&exchange.request.headers) {
             progress.may_take_its_time();
         }
-        let pass = match upstream.admit() {
-            Ok(pass) => pass,
-            Err(held) => return Err(Undelivered::held(upstream, held, body)),
+        let key = key(exchange, upstream);
+        let picked = match self.pick(key, this.tried) {
+            Ok(picked) => picked,
+            Err(error) => return Err(Undelivered::unsent(error, body)),
         };
-        let picked = match this.tried {
-            None => upstream.pick(client, None, &Tried::default()),
-            Some(tried) => upstream.pick_another(client, None, tried),
-        };
-        let Some(picked) = picked else {
-            return Err(Undelivered::nowhere(upstream, body));
-        };
-        let picked = picked.with(pass);
+        let cookie = upstream.set_cookie(&picked, key, exchange.client.secure);
         let mark = upstream.mark(&picked, exchange.client.depth);
         let mark = mark.map_err(|TooDeep| Box::new(Error::Loop))?;
         let target = picked.target.clone();
@@ -242,6 +248,9 @@ impl Way<'_> {
                 record.endpoint = Some(target);
                 record.upstream = Some((now, clock::now()));
                 received(&mut head, exchange, upstream, hop.via, body.version());
+                if let Some(cookie) = cookie {
+                    head.headers.append(SET_COOKIE, cookie);
+                }
                 let body = Source::Upstream(body);
                 Ok(Answer { head, body })
             }
@@ -256,6 +265,17 @@ impl Way<'_> {
             }
         }
     }
+}
+
+/// What leads the request to an endpoint, as it leaves.
+#[inline]
+fn key(exchange: &Parts, upstream: &Upstream) -> Option<u64> {
+    let asked = || Asked {
+        headers: &exchange.request.headers,
+        query: exchange.request.path.query().unwrap_or_default(),
+        client: exchange.client.address,
+    };
+    upstream.key(asked, |name| exchange.attributes.get(name))
 }
 
 /// Takes from the head of an answer what was for this connection, and says by which way it came.
@@ -299,6 +319,7 @@ fn explain(upstream: &Upstream, exchange: &Parts, times: Times<'_>, error: SendE
         ErrorKind::Connect => Error::Connect(name, error.why),
         ErrorKind::ConnectTimeout => Error::ConnectTimeout(name, error.why),
         ErrorKind::Tls => Error::Tls(name, error.why),
+        ErrorKind::NoEndpoint => Error::NoEndpoint(name, error.why),
         ErrorKind::Saturated => Error::Saturated(name, error.why),
         ErrorKind::BreakerOpen => Error::BreakerOpen(name, Duration::ZERO),
         ErrorKind::UpstreamTimeout => {

@@ -4,34 +4,30 @@
 
 mod asked;
 mod copies;
-mod refused;
+mod goes;
 mod shown;
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 
-use http::header::{HOST, VIA};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, VIA};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, Version};
 use serde::Serialize;
 
 use super::admit;
-use super::normalise::{self, Refusal, Target};
-use crate::config::{self, Config, HostRewrite, Listener};
+use super::normalise::{self, Refusal};
+use crate::config::{self, Config, Listener};
 use crate::message::fields;
-use crate::message::headers::{self, Identity};
+use crate::message::headers;
 use crate::message::names::UnusualNames;
-use crate::message::path::EncodedSlashes;
+use crate::message::path::PathRules;
 use crate::route::links::{self, Explained};
-use crate::route::{self, Decision, Moment, Router, Split, Subject, Unmet, rewrite};
+use crate::route::{self, Decision, Moment, Router, Split, Subject, Unmet};
 use crate::server::tls;
-use crate::upstream::Message;
 
 pub use asked::Asked;
 pub use copies::Copies;
-pub use refused::Refused;
-
-/// Stands for the `x-request-id` that each request gets.
-const ANY_ID: HeaderValue = HeaderValue::from_static("(one for each request)");
+use goes::{ANY_ID, Request, text};
+pub use goes::{Goes, Refused, Share};
 
 /// What becomes of it.
 #[derive(Debug, Serialize)]
@@ -42,6 +38,8 @@ pub struct Explanation {
     pub client: IpAddr,
     /// As routes see it; none where it cannot be read.
     pub request: Option<Normalised>,
+    /// What of it no server would get.
+    pub dropped: Option<String>,
     /// Why it goes no further.
     pub refused: Option<Refused>,
     /// The route that takes it.
@@ -100,47 +98,6 @@ pub struct Taken {
     pub because: &'static str,
 }
 
-/// What one arm of a split gets.
-#[derive(Debug, Serialize)]
-pub struct Share {
-    /// Its name.
-    pub name: String,
-    /// Its weight, of those of all arms together.
-    pub weight: u32,
-    /// Where its requests go.
-    pub target: Goes,
-}
-
-/// Where a request goes.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Goes {
-    /// To an upstream, with this head: as it leaves if no plugin edits it.
-    Upstream {
-        /// Its name.
-        upstream: String,
-        /// Its endpoints.
-        endpoints: Vec<String>,
-        /// The head, a line each.
-        request: Vec<String>,
-        /// Where copies of it go.
-        copies: Vec<Copies>,
-    },
-    /// The gateway answers.
-    Answer {
-        /// `respond` or `redirect`.
-        by: &'static str,
-        /// The status.
-        status: u16,
-    },
-    /// To one of the arms of a split, as they take turns by weight.
-    Turns(Vec<Share>),
-    /// Nowhere: where no plugin answers, 404.
-    Plugins,
-    /// Nowhere: what the route makes of the request may not leave.
-    Refused(Refused),
-}
-
 /// Says what becomes of a request.
 pub fn explain<R: AsRef<config::Route>>(
     config: &Config,
@@ -161,6 +118,9 @@ pub fn explain<R: AsRef<config::Route>>(
         listener: listener.name.to_string(),
         client: identity.address,
         request: None,
+        dropped: asked.fragment.map(|fragment| {
+            format!("`#{fragment}` stays with the client: a fragment is never sent (RFC 9110, section 4.2.5)")
+        }),
         refused: None,
         route: None,
         nearer: Vec::new(),
@@ -170,12 +130,14 @@ pub fn explain<R: AsRef<config::Route>>(
     let method = asked.method;
     let target = normalise::target(&method, &uri, &headers, Version::HTTP_11, identity.secure);
     let admitted = target.and_then(|target| {
+        let announced = announced(&headers)?;
         let mut request = Request {
             method,
             target,
             headers,
             identity,
             peer: asked.peer,
+            announced,
         };
         explanation.request = Some(request.normalised());
         request.admit(listener)?;
@@ -188,13 +150,23 @@ pub fn explain<R: AsRef<config::Route>>(
     explanation
 }
 
-/// A request whose target is sound.
-struct Request {
-    method: Method,
-    target: Target,
-    headers: HeaderMap,
-    identity: Identity,
-    peer: IpAddr,
+/// The size of the body that a request says it has.
+fn announced(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
+    let mut values = headers.get_all(CONTENT_LENGTH).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if headers.contains_key(TRANSFER_ENCODING) {
+        return Err(admit::AMBIGUOUS);
+    }
+    let digits = value.to_str().ok();
+    let digits = digits.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_one = values.all(|other| other == value);
+    let length = digits.filter(|_| is_one).and_then(|text| text.parse().ok());
+    length.map(Some).ok_or(Refusal {
+        status: StatusCode::BAD_REQUEST,
+        reason: "Content-Length is no number",
+    })
 }
 
 impl Request {
@@ -242,7 +214,7 @@ impl Request {
         if let Some(via) = &listener.via {
             fields.append(VIA, via.value(Version::HTTP_11));
         }
-        fields.insert(&headers::X_REQUEST_ID, ANY_ID);
+        fields.insert(&headers::X_REQUEST_ID, ANY_ID.clone());
         let authority = text(&self.target.authority);
         let host = headers::host_of(&authority);
         let covers = |certificate: &config::Certificate| {
@@ -278,13 +250,13 @@ impl Request {
             params: &[],
         };
         for candidate in router.candidates(subject) {
-            let route: &config::Route = (**candidate.route).as_ref();
+            let route: &config::Route = (**candidate).as_ref();
             let Some(because) = misses(config, route, subject) else {
-                match self.target.has_slash
-                    && route.overrides.encoded_slashes != EncodedSlashes::Keep
-                {
-                    true => explanation.refused = Some(Refused::encoded_slash()),
-                    false => explanation.route = Some(self.chosen(config, route, subject)),
+                let taken = route.overrides.paths.take(self.target.special);
+                let taken = taken.map_err(Refused::from);
+                match taken.and_then(|()| self.fits(&config.listeners[listener], route)) {
+                    Ok(()) => explanation.route = Some(self.chosen(config, route, subject)),
+                    Err(refused) => explanation.refused = Some(refused),
                 }
                 return;
             };
@@ -294,13 +266,28 @@ impl Request {
                 because,
             });
         }
-        explanation.refused = Some(match self.target.has_slash {
-            true => Refused::encoded_slash(),
-            false => Refused {
+        explanation.refused = Some(match PathRules::default().take(self.target.special) {
+            Err(unfit) => unfit.into(),
+            Ok(()) => Refused {
                 status: StatusCode::NOT_FOUND.as_u16(),
                 reason: "no route matches this request".to_owned(),
             },
         });
+    }
+
+    /// Whether the body that is announced is within the limit of the route, or of its listener.
+    fn fits(&self, listener: &Listener, route: &config::Route) -> Result<(), Refused> {
+        let limit = route.overrides.body.unwrap_or(listener.limits.body);
+        match self.announced {
+            Some(length) if limit != 0 && length > limit => Err(Refused {
+                status: StatusCode::PAYLOAD_TOO_LARGE.as_u16(),
+                reason: format!(
+                    "the request body has {length} bytes, and `limits.body` of the route `{}` is {limit}",
+                    route.name
+                ),
+            }),
+            _ => Ok(()),
+        }
     }
 
     fn chosen(&self, config: &Config, route: &config::Route, subject: Subject<'_>) -> Chosen {
@@ -314,7 +301,7 @@ impl Request {
             name: route.name.to_string(),
             place: route.place.clone(),
             chain: links::explain(&in_force.plugins, subject),
-            target: self.goes(config, in_force),
+            target: self.goes(config, in_force, &parameters),
             arm: arm.map(|(arm, because)| Taken {
                 name: arm.name.to_string(),
                 because,
@@ -323,70 +310,6 @@ impl Request {
                 .into_iter()
                 .map(|(name, value)| (name.to_string(), value))
                 .collect(),
-        }
-    }
-
-    fn goes(&self, config: &Config, route: &config::Route) -> Goes {
-        let upstream = match &route.target {
-            config::Target::Upstream(upstream) => upstream,
-            config::Target::Respond(respond) => {
-                let status = respond.status.as_u16();
-                return Goes::Answer {
-                    by: "respond",
-                    status,
-                };
-            }
-            config::Target::Redirect(redirect) => {
-                let status = redirect.status.as_u16();
-                return Goes::Answer {
-                    by: "redirect",
-                    status,
-                };
-            }
-            config::Target::Split(split) => {
-                let share = |arm: &config::Arm| Share {
-                    name: arm.name.to_string(),
-                    weight: arm.weight,
-                    target: self.goes(config, &route.for_arm(arm)),
-                };
-                return Goes::Turns(split.arms.iter().map(share).collect());
-            }
-            config::Target::Plugins => return Goes::Plugins,
-        };
-        let (name, upstream) = config
-            .upstreams
-            .get_index(upstream.0)
-            .expect("the loader resolved every name");
-        let path = match rewrite::path(
-            &route.rewrite.path,
-            &self.target.path,
-            route.overrides.encoded_slashes,
-        ) {
-            Ok(path) => path,
-            Err(astray) => {
-                return Goes::Refused(Refused {
-                    status: StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
-                    reason: astray.to_string(),
-                });
-            }
-        };
-        let endpoints = upstream.endpoints.iter();
-        let endpoints: Vec<_> = endpoints.map(|it| it.target.to_string()).collect();
-        let own =
-            HeaderValue::try_from(endpoints.join(" or ")).expect("addresses are a field value");
-        let path = path.as_ref().unwrap_or(&self.target.path);
-        let message = Message::new(&self.method, path, &self.headers);
-        let host = match &route.rewrite.host {
-            HostRewrite::Upstream => &own,
-            HostRewrite::Preserve => &self.target.authority,
-            HostRewrite::Name(name) => name,
-        };
-        let head = message.head(host);
-        Goes::Upstream {
-            upstream: name.to_string(),
-            request: head.lines().map(str::to_owned).collect(),
-            copies: copies::of(config, route),
-            endpoints,
         }
     }
 }
@@ -419,8 +342,4 @@ fn arm<'a>(
         Decision::Key(arm) => Some((&split.arms[arm], "`split_on` leads this client there")),
         Decision::Turn => None,
     }
-}
-
-fn text(value: &HeaderValue) -> Cow<'_, str> {
-    String::from_utf8_lossy(value.as_bytes())
 }

@@ -1,33 +1,67 @@
 //! Texts of the configuration with values of a request in their holes.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::config::{AnswerBody, AnswerValue, Escapes, FieldText, hostname};
 use crate::exchange::Parts;
 use crate::message::{cookies, query};
 
+/// The values of a request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Values<'a> {
+    /// The parameters of the route.
+    pub(super) params: &'a [(Arc<str>, String)],
+    pub(super) authority: &'a HeaderValue,
+    pub(super) method: &'a Method,
+    /// As the client asked for it, normalised.
+    pub(super) path: &'a PathAndQuery,
+    pub(super) address: IpAddr,
+    /// `x-request-id`.
+    pub(super) id: &'a HeaderValue,
+    pub(super) fields: &'a HeaderMap,
+}
+
+impl<'a> From<&'a Parts> for Values<'a> {
+    fn from(exchange: &'a Parts) -> Self {
+        let client = &exchange.client;
+        Self {
+            params: &client.params,
+            authority: &client.authority,
+            method: &client.method,
+            path: &client.path,
+            address: client.address,
+            id: &client.id,
+            fields: &exchange.request.headers,
+        }
+    }
+}
+
 /// What fills the holes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Filling<'a> {
-    exchange: &'a Parts,
+    values: Values<'a>,
     /// The status, and what a client is told, of the failure that is answered.
     failure: Option<(StatusCode, &'a str)>,
 }
 
 impl<'a> Filling<'a> {
     /// The values of a request.
-    pub(super) fn of(exchange: &'a Parts) -> Self {
+    pub(super) fn of(values: Values<'a>) -> Self {
         let failure = None;
-        Self { exchange, failure }
+        Self { values, failure }
     }
 
     /// The values of a request that failed.
     pub(super) fn of_failure(exchange: &'a Parts, status: StatusCode, reason: &'a str) -> Self {
         let failure = Some((status, reason));
-        Self { exchange, failure }
+        let values = Values::from(exchange);
+        Self { values, failure }
     }
 
     /// The body of an answer.
@@ -65,21 +99,32 @@ impl<'a> Filling<'a> {
     }
 
     fn value(self, value: &AnswerValue) -> Option<Cow<'a, [u8]>> {
-        let client = &self.exchange.client;
-        let fields = &self.exchange.request.headers;
+        let Values {
+            params,
+            authority,
+            method,
+            path,
+            address,
+            id,
+            fields,
+        } = self.values;
         let text = |text: &'a str| Some(Cow::Borrowed(text.as_bytes()));
         match value {
-            AnswerValue::Param(name) => self.exchange.param(name).and_then(text),
-            AnswerValue::Host => Some(client.authority.as_bytes().into()),
-            AnswerValue::Hostname => Some(hostname(client.authority.as_bytes()).into()),
-            AnswerValue::Path => text(client.path.path()),
-            AnswerValue::Query => client.path.query().and_then(text),
-            AnswerValue::Method => text(client.method.as_str()),
-            AnswerValue::Client => Some(client.address.to_string().into_bytes().into()),
-            AnswerValue::RequestId => Some(client.id.as_bytes().into()),
+            AnswerValue::Param(name) => {
+                let mut params = params.iter();
+                let found = params.find(|(param, _)| param == name);
+                found.and_then(|(_, value)| text(value))
+            }
+            AnswerValue::Host => Some(authority.as_bytes().into()),
+            AnswerValue::Hostname => Some(hostname(authority.as_bytes()).into()),
+            AnswerValue::Path => text(path.path()),
+            AnswerValue::Query => path.query().and_then(text),
+            AnswerValue::Method => text(method.as_str()),
+            AnswerValue::Client => Some(address.to_string().into_bytes().into()),
+            AnswerValue::RequestId => Some(id.as_bytes().into()),
             AnswerValue::Header(name) => Some(fields.get(name)?.as_bytes().into()),
             AnswerValue::QueryOf(name) => {
-                let value = query::first(client.path.query()?, name)?;
+                let value = query::first(path.query()?, name)?;
                 Some(Cow::Owned(value.into_owned().into_bytes()))
             }
             AnswerValue::Cookie(name) => Some(cookies::first(fields, name)?.into()),

@@ -113,7 +113,7 @@ fn rewrite_path(exchange: &mut Parts) -> Result<(), Box<Error>> {
 /// The path that goes out, by the rewrite of the route; none where it stays.
 pub(super) fn leaving_path(exchange: &Parts) -> Result<Option<PathAndQuery>, Box<Error>> {
     let route = &exchange.route.config;
-    let slashes = route.overrides.encoded_slashes;
-    let left = rewrite::path(&route.rewrite.path, &exchange.request.path, slashes);
+    let rules = route.overrides.paths;
+    let left = rewrite::path(&route.rewrite.path, &exchange.request.path, rules);
     left.map_err(|astray| Error::BadRewrite(astray.to_string()).into())
 }

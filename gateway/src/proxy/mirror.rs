@@ -124,8 +124,9 @@ impl Copy {
         let upstream = &*self.upstream;
         let pass = upstream.admit();
         let pass = pass.map_err(|held| Failed::new(ErrorKind::BreakerOpen, &held.to_string()))?;
-        let picked = upstream.pick(&self.client, None, &Tried::default());
-        let picked = picked.ok_or_else(|| Failed::new(ErrorKind::Connect, "no endpoint"))?;
+        let tried = Tried::default();
+        let picked = upstream.pick(&self.client, None, &tried);
+        let picked = picked.ok_or_else(|| upstream.refuse(&tried))?;
         let picked = picked.with(pass);
         let mark = upstream.mark(&picked, self.depth);
         let mark = mark.map_err(|TooDeep| {

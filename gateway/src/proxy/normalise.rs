@@ -11,7 +11,7 @@ use http::header::{HOST, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 
-use crate::message::path::{self, Form};
+use crate::message::path::{self, Form, Special};
 use host::OwnPort;
 
 /// What a request asks for.
@@ -21,8 +21,8 @@ pub struct Target {
     pub authority: HeaderValue,
     /// The normalised path, and the query as it came. `*` for `OPTIONS *`.
     pub path: PathAndQuery,
-    /// Whether an escaped slash came in the path: not every route takes one.
-    pub has_slash: bool,
+    /// What came in the path that not every route takes.
+    pub special: Special,
 }
 
 /// Why a request is refused.
@@ -63,7 +63,7 @@ pub fn target(
     let authority = authority(uri, headers, version, secure)?;
     let plain = |path| Form {
         path,
-        has_slash: false,
+        special: Special::default(),
     };
     let form = match uri.path_and_query() {
         Some(path) if path.as_str() == "*" && method == Method::OPTIONS => plain(path.clone()),
@@ -74,7 +74,7 @@ pub fn target(
     Ok(Target {
         authority,
         path: form.path,
-        has_slash: form.has_slash,
+        special: form.special,
     })
 }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::answer::Answer;
+use super::fill::Values;
 use crate::config::{AskedUrl, Redirect, RedirectChange, RedirectPath, RedirectTo};
 use crate::error::Error;
 use crate::exchange::Parts;
@@ -29,17 +30,28 @@ pub(super) fn redirect(redirect: &Redirect, exchange: &Parts) -> Result<Answer, 
 
 /// Where a client is sent.
 pub(super) fn location(redirect: &Redirect, exchange: &Parts) -> Result<HeaderValue, Error> {
-    let client = &exchange.client;
+    location_of(redirect, exchange.into(), exchange.client.secure)
+}
+
+/// As [`location`], of the values of a request; `secure`: its client sees `https`.
+///
+/// # Errors
+/// As there.
+pub(super) fn location_of(
+    redirect: &Redirect,
+    values: Values<'_>,
+    secure: bool,
+) -> Result<HeaderValue, Error> {
     let asked = AskedUrl {
-        secure: client.secure,
-        host: client.authority.as_bytes(),
-        path: match client.path.path() {
+        secure,
+        host: values.authority.as_bytes(),
+        path: match values.path.path() {
             // `OPTIONS *` asks for no path.
             "*" => "/",
             path => path,
         },
-        query: client.path.query(),
-        params: &client.params,
+        query: values.path.query(),
+        params: values.params,
     };
     let to = match &redirect.to {
         RedirectTo::Url(to) => to.location(asked),
@@ -51,7 +63,7 @@ pub(super) fn location(redirect: &Redirect, exchange: &Parts) -> Result<HeaderVa
         Error::BadRewrite(format!("the redirect to {rule:?} makes {made:?}: {why}"))
     };
     match path::of_location(&to) {
-        Ok(()) if asked.is(&to) && asks_again(redirect.status, &client.method) => {
+        Ok(()) if asked.is(&to) && asks_again(redirect.status, values.method) => {
             return Err(astray("that is what the client asked for"));
         }
         Ok(()) => {}

@@ -3,7 +3,7 @@
 use http::{HeaderMap, StatusCode};
 
 use super::answer::Answer;
-use super::fill::Filling;
+use super::fill::{Filling, Values};
 use super::redirect::redirect;
 use super::{error_page, max_forwards};
 use crate::config::{Respond, Target, UpstreamId};
@@ -41,7 +41,15 @@ pub(super) fn target(exchange: &mut Parts) -> Result<Obtained, Error> {
 /// # Errors
 /// If a value of the request fills a field that can have no such value.
 pub(super) fn respond(respond: &Respond, exchange: &Parts) -> Result<Answer, Error> {
-    let filling = Filling::of(exchange);
+    filled(respond, exchange.into())
+}
+
+/// As [`respond`], of the values of a request.
+///
+/// # Errors
+/// As there.
+pub(super) fn filled(respond: &Respond, values: Values<'_>) -> Result<Answer, Error> {
+    let filling = Filling::of(values);
     let mut headers = HeaderMap::with_capacity(respond.headers.len() + 2);
     for (name, text) in &respond.headers {
         let value = filling.field(text).ok_or(UNFIT)?;

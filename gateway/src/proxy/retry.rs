@@ -66,7 +66,10 @@ fn repeated(
             let (kind, status) = (failed.error.kind(), failed.error.status());
             let is_over = matches!(
                 kind,
-                ErrorKind::Deadline | ErrorKind::Saturated | ErrorKind::BreakerOpen
+                ErrorKind::Deadline
+                    | ErrorKind::NoEndpoint
+                    | ErrorKind::Saturated
+                    | ErrorKind::BreakerOpen
             );
             if is_over || !retry.on.has_failure(kind, status) {
                 return None;

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use http::HeaderName;
 
 use super::subject::Subject;
-use crate::config::{Predicates, ValuePattern};
+use crate::config::{Predicates, ValueOf};
 use crate::message::cookies;
 
 /// A rank that no pair has.
@@ -42,12 +42,7 @@ struct Keyed {
 }
 
 /// A value that a pair asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Key<'a> {
-    Header(&'a HeaderName, &'a str),
-    Cookie(&'a str, &'a str),
-    Query(&'a str, &'a str),
-}
+type Key<'a> = (ValueOf<'a>, &'a str);
 
 impl Leaf {
     /// Adds a rank behind all that are here.
@@ -87,51 +82,19 @@ impl Leaf {
         }
         let mut counts: HashMap<Key<'a>, usize> = HashMap::new();
         for &rank in &self.ranks {
-            for key in keys(predicates(rank)) {
+            for key in predicates(rank).exact() {
                 *counts.entry(key).or_default() += 1;
             }
         }
         let mut keyed = Box::<Keyed>::default();
         self.ranks.retain(|&rank| {
-            let rarest = keys(predicates(rank)).min_by_key(|key| counts[key]);
+            let rarest = predicates(rank).exact().min_by_key(|key| counts[key]);
             if let Some(key) = rarest {
                 keyed.insert(key, rank);
             }
             rarest.is_none()
         });
         self.keyed = Some(keyed);
-    }
-}
-
-/// The exact values that predicates ask for.
-fn keys(predicates: &Predicates) -> impl Iterator<Item = Key<'_>> {
-    let Predicates {
-        methods: _,
-        headers,
-        cookies,
-        query,
-        client: _,
-        after: _,
-        before: _,
-        version: _,
-        unshown: _,
-    } = predicates;
-    let headers = headers
-        .iter()
-        .filter_map(|(name, pattern)| Some(Key::Header(name, exact(pattern)?)));
-    let query = query
-        .iter()
-        .filter_map(|(name, pattern)| Some(Key::Query(name, exact(pattern)?)));
-    let cookies = cookies
-        .iter()
-        .filter_map(|(name, pattern)| Some(Key::Cookie(name, exact(pattern)?)));
-    headers.chain(cookies).chain(query)
-}
-
-fn exact(pattern: &ValuePattern) -> Option<&str> {
-    match pattern {
-        ValuePattern::Equals(text) => Some(text),
-        _ => None,
     }
 }
 
@@ -151,10 +114,11 @@ fn first(ranks: &[u32], best: u32, holds: &impl Fn(u32) -> bool) -> u32 {
 
 impl Keyed {
     fn insert(&mut self, key: Key<'_>, rank: u32) {
-        let (values, value) = match key {
-            Key::Header(name, value) => (self.headers.entry(name.clone()).or_default(), value),
-            Key::Cookie(name, value) => (self.cookies.entry(name.into()).or_default(), value),
-            Key::Query(name, value) => (self.query.entry(name.into()).or_default(), value),
+        let (of, value) = key;
+        let values = match of {
+            ValueOf::Header(name) => self.headers.entry(name.clone()).or_default(),
+            ValueOf::Cookie(name) => self.cookies.entry(name.into()).or_default(),
+            ValueOf::Query(name) => self.query.entry(name.into()).or_default(),
         };
         values.entry(value.into()).or_default().push(rank);
     }
@@ -212,7 +176,7 @@ mod tests {
     #[test]
     fn a_parameter_that_comes_again_and_again_is_looked_up_once() {
         let mut keyed = Keyed::default();
-        keyed.insert(Key::Query("v", "1"), 0);
+        keyed.insert((ValueOf::Query("v"), "1"), 0);
         let asked = Cell::new(0);
         let subject = Subject {
             listener: 0,

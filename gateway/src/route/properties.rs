@@ -384,9 +384,9 @@ fn the_route_is_that_of_the_best_rank_whatever_the_order_of_the_file() {
             );
             let chosen = request.ask(|subject| {
                 let mut candidates = first.candidates(subject).into_iter();
-                candidates.find(|candidate| super::matcher::holds(&candidate.route.0, subject))
+                candidates.find(|candidate| super::matcher::holds(&candidate.0, subject))
             });
-            assert_eq!(chosen.map(|candidate| name(candidate.route)), expected);
+            assert_eq!(chosen.map(name), expected);
             found += usize::from(expected.is_some());
             if let [(one, a), (other, b), ..] = &ranked[..]
                 && one == other

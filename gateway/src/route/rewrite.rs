@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use http::uri::PathAndQuery;
 
 use crate::config::PathRewrite;
-use crate::message::path::{self, EncodedSlashes, Unfit, shown};
+use crate::message::path::{self, PathRules, Unfit, shown};
 
 pub use cookies::cookie;
 pub use public::Public;
@@ -26,8 +26,8 @@ pub struct Astray {
     unfit: Unfit,
 }
 
-/// The path after its rewrite, with the query as it came; none where it stays as it is. An empty path is `/`. `slashes`
-/// says what the route does with escaped ones.
+/// The path after its rewrite, with the query as it came; none where it stays as it is. An empty path is `/`. `rules`
+/// are those of the route.
 ///
 /// # Errors
 /// Where the result may not leave. It is judged as the path of a client is, but never repaired: a dot segment that a
@@ -35,13 +35,13 @@ pub struct Astray {
 pub fn path(
     rewrite: &PathRewrite,
     from: &PathAndQuery,
-    slashes: EncodedSlashes,
+    rules: PathRules,
 ) -> Result<Option<PathAndQuery>, Astray> {
     let Some(made) = made(rewrite, from.path()) else {
         return Ok(None);
     };
     let path = if made.is_empty() { "/" } else { &made };
-    path::rewritten(path, from.query(), slashes)
+    path::rewritten(path, from.query(), rules)
         .map(Some)
         .map_err(|unfit| Astray {
             rule: rule(rewrite),
@@ -107,9 +107,15 @@ fn rule(rewrite: &PathRewrite) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::path::{EncodedSlashes, PathParameters};
+
+    const KEEPS_SLASHES: PathRules = PathRules {
+        slashes: EncodedSlashes::Keep,
+        parameters: PathParameters::Refuse,
+    };
 
     fn rewrite(rule: &PathRewrite, from: &str) -> Result<Option<String>, &'static str> {
-        let path = path(rule, &from.parse().unwrap(), EncodedSlashes::Refuse);
+        let path = path(rule, &from.parse().unwrap(), PathRules::default());
         path.map(|path| path.map(|path| path.to_string()))
             .map_err(|astray| astray.unfit.reason())
     }
@@ -168,11 +174,7 @@ mod tests {
             count: 1,
             prefix: String::new(),
         };
-        let kept = path(
-            &rule,
-            &"/a%2Fb/c%2Fd".parse().unwrap(),
-            EncodedSlashes::Keep,
-        );
+        let kept = path(&rule, &"/a%2Fb/c%2Fd".parse().unwrap(), KEEPS_SLASHES);
         assert_eq!(kept.unwrap().unwrap(), "/c%2Fd");
         assert_eq!(rewrite(&rule, "*"), Ok(None));
     }
@@ -183,7 +185,7 @@ mod tests {
             regex: regex::Regex::new("^/files-(.*)").unwrap(),
             to: "/data/$1".into(),
         };
-        let made = |from: &str| path(&rule, &from.parse().unwrap(), EncodedSlashes::Keep);
+        let made = |from: &str| path(&rule, &from.parse().unwrap(), KEEPS_SLASHES);
         assert_eq!(made("/files-a%2Fb").unwrap().unwrap(), "/data/a%2Fb");
         // `files-..` and `files-` are names; what the rule makes of them is none.
         for from in ["/files-..%2Fb", "/files-%2Fb", "/files-;x%2Fb"] {
@@ -221,6 +223,9 @@ mod tests {
             ("-", "#", "/a-b"),
             ("-", "\\", "/a-b"),
             ("-", "%2F", "/a-b"),
+            ("-", ";", "/a-b"),
+            ("-", "%3b", "/a-b"),
+            ("-(.)", "%3$1", "/a-Bc"),
             ("-", "\u{e9}", "/a-b"),
             ("-", "%", "/a-b"),
         ] {
@@ -235,7 +240,7 @@ mod tests {
             prefix: "/a//".to_owned() + &"\u{e9}".repeat(10_000),
         };
         let from = format!("/{}", "b".repeat(10_000)).parse().unwrap();
-        let said = path(&rule, &from, EncodedSlashes::Refuse)
+        let said = path(&rule, &from, PathRules::default())
             .unwrap_err()
             .to_string();
         assert!(said.len() < 1_000, "{said}");

@@ -7,12 +7,10 @@ mod keyed;
 mod turns;
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 
 use super::matcher;
 use super::subject::Subject;
-use crate::config::{self, SplitKey};
-use crate::message::{cookies, query};
+use crate::config;
 
 use keyed::Keyed;
 use turns::Turns;
@@ -74,24 +72,8 @@ impl Split {
 
     /// What tells this client from others; an empty value does not.
     fn key<'a>(&self, subject: Subject<'a>) -> Option<Cow<'a, [u8]>> {
-        let key = match self.config.on.as_ref()? {
-            SplitKey::Cookie(name) => Cow::from(cookies::first(subject.headers, name)?),
-            SplitKey::Header(name) => Cow::from(subject.headers.get(name)?.as_bytes()),
-            SplitKey::Query(name) => match query::first(subject.query, name)? {
-                Cow::Borrowed(text) => Cow::from(text.as_bytes()),
-                Cow::Owned(text) => Cow::from(text.into_bytes()),
-            },
-            SplitKey::ClientAddress => Cow::from(octets(subject.client)),
-        };
-        (!key.is_empty()).then_some(key)
-    }
-}
-
-/// The same whether IPv4 comes as itself or inside IPv6.
-fn octets(client: IpAddr) -> Vec<u8> {
-    match client.to_canonical() {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
+        let on = self.config.on.as_ref()?;
+        on.find(subject.headers, subject.query, subject.client)
     }
 }
 

@@ -10,6 +10,7 @@ use http::HeaderValue;
 
 use super::breaker::Pass;
 use super::budget::Budget;
+use super::hash;
 use super::outcome::{Outcome, is_its_own};
 use super::places::Places;
 use super::slots::Slot;
@@ -44,6 +45,8 @@ pub struct Endpoint {
     pub in_flight: Gauge,
     /// Whether it takes requests.
     pub standing: Standing,
+    /// What stands for it in hashes and cookies: the same in every gateway, and after every restart.
+    pub(super) token: u64,
     /// What it has in common with the other endpoints of its upstream.
     pub(super) of: Arc<State>,
     /// Its place in every client's pool.
@@ -56,6 +59,7 @@ pub struct Endpoint {
 impl Endpoint {
     pub(super) fn new(target: Target, authority: HeaderValue, slot: Slot, of: Arc<State>) -> Self {
         Self {
+            token: hash::of(target.to_string().as_bytes()),
             target,
             authority,
             in_flight: Gauge::new(),

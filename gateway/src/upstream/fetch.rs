@@ -33,6 +33,8 @@ pub enum FetchError {
     Timeout,
     /// No connection; the text says why.
     Connect(String),
+    /// No endpoint takes requests; the text says why.
+    NoEndpoint(String),
     /// The answer is larger than it may be.
     TooLarge,
     /// What came was not HTTP, or the connection ended first; the text says why.
@@ -46,6 +48,8 @@ pub enum FetchError {
 pub struct SubRequest {
     /// Where it goes.
     pub upstream: Arc<Upstream>,
+    /// What leads it to an endpoint there ([`Upstream::key`]).
+    pub key: Option<u64>,
     /// Framing and hop-by-hop fields of it are replaced.
     pub request: Request<Bytes>,
     /// How deep the exchange stands that it is made for.
@@ -63,8 +67,9 @@ pub struct SubRequest {
 pub async fn fetch(client: Arc<Client>, sub: SubRequest) -> Result<Response<Bytes>, FetchError> {
     let pass = sub.upstream.admit();
     let pass = pass.map_err(|held| FetchError::Connect(held.to_string()))?;
-    let picked = sub.upstream.pick(&client, None, &Tried::default());
-    let picked = picked.ok_or_else(|| FetchError::Connect("no endpoint".into()))?;
+    let tried = Tried::default();
+    let picked = sub.upstream.pick(&client, sub.key, &tried);
+    let picked = picked.ok_or_else(|| sub.upstream.refuse(&tried))?;
     let picked = picked.with(pass);
     let span = span::upstream(&sub.span, &sub.upstream.name, &picked.target);
     let (upstream, deadline) = (sub.upstream.clone(), sub.deadline);
@@ -173,6 +178,7 @@ impl FetchError {
         match self {
             Self::Timeout => ErrorKind::UpstreamTimeout,
             Self::Connect(_) => ErrorKind::Connect,
+            Self::NoEndpoint(_) => ErrorKind::NoEndpoint,
             Self::TooLarge => ErrorKind::ResponseTooLarge,
             Self::Protocol(_) => ErrorKind::BadGateway,
             Self::LoopDetected(_) => ErrorKind::Loop,
@@ -187,6 +193,7 @@ impl From<SendError> for FetchError {
             | ErrorKind::ConnectTimeout
             | ErrorKind::Tls
             | ErrorKind::Saturated => Self::Connect(error.why),
+            ErrorKind::NoEndpoint => Self::NoEndpoint(error.why),
             ErrorKind::UpstreamTimeout => Self::Timeout,
             _ => Self::Protocol(error.why),
         }

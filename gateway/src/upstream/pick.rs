@@ -3,9 +3,14 @@
 use std::sync::Arc;
 
 use super::endpoint::{Endpoint, Picked};
+use super::error::SendError;
 use super::group::Upstream;
-use super::members::Member;
+use super::member::Member;
 use super::pool::Client;
+use super::spread::Spread;
+use super::standing::Obstacle;
+use crate::config::Balance;
+use crate::message::error::ErrorKind;
 
 /// Endpoints that a request was sent to already.
 #[derive(Debug, Default)]
@@ -13,7 +18,7 @@ pub struct Tried(Vec<Arc<Endpoint>>);
 
 impl Tried {
     /// It was sent to this one.
-    fn add(&mut self, picked: &Picked) {
+    pub(super) fn add(&mut self, picked: &Picked) {
         self.0.push(picked.endpoint().clone());
     }
 
@@ -23,12 +28,15 @@ impl Tried {
 }
 
 impl Upstream {
-    /// The endpoint for a request: the next in the client's turn, or, with a key, the one that the key leads to as long
-    /// as the endpoints stay; in each case the first from there that takes requests and was not tried. None: there is none.
+    /// The endpoint for a request, of those that take requests and were not tried: as `balance` says, with the key that
+    /// [`Upstream::key`] found. A backup only where there is no other. None: there is none at all.
     pub fn pick(&self, client: &Client, key: Option<u64>, tried: &Tried) -> Option<Picked> {
         self.members(|members| match members.all() {
             [only] if tried.0.is_empty() && only.endpoint.standing.is_clear() => Some(only.pick()),
-            all => self.among(all, client, key, tried),
+            _ => {
+                let picked = self.among(&members.first, client, key, tried);
+                picked.or_else(|| self.among(&members.backups, client, key, tried))
+            }
         })
     }
 
@@ -50,68 +58,63 @@ impl Upstream {
 
     fn among(
         &self,
-        members: &[Member],
+        spread: &Spread,
         client: &Client,
         key: Option<u64>,
         tried: &Tried,
     ) -> Option<Picked> {
-        let count = members.len().max(1);
-        let first = match key {
-            Some(key) => usize::try_from(key % count as u64).unwrap_or_default(),
-            None => client.turn(self) % count,
+        let open =
+            |member: &Member| member.endpoint.standing.is_clear() && !tried.has(&member.endpoint);
+        let named = match (&self.config.sticky, key) {
+            (Some(_), Some(token)) => spread.named(token, open),
+            _ => None,
         };
-        let (before, from) = members.split_at_checked(first)?;
-        let takes =
-            |member: &&Member| member.endpoint.standing.is_clear() && !tried.has(&member.endpoint);
-        from.iter().chain(before).find(takes).map(Member::pick)
+        let chosen = named.or_else(|| match (&self.config.balance, key) {
+            (Balance::Hash(_), Some(key)) => spread.by_key(key, open),
+            (Balance::Random, _) => spread.any(open),
+            (Balance::LeastRequest, _) => spread.less_busy(open),
+            (Balance::RoundRobin | Balance::Hash(_), _) => client.next_turn(self, spread, open),
+        });
+        Some(spread.members()[chosen?].pick())
+    }
+
+    /// Why no endpoint takes a request that was sent to these already, counted as its failure.
+    #[cold]
+    pub fn refuse(&self, tried: &Tried) -> SendError {
+        let kind = ErrorKind::NoEndpoint;
+        self.metrics.failure(kind);
+        SendError::new(kind, self.members(|members| why_none(members.all(), tried)))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::upstream::tests::{first, upstream};
-
-    #[test]
-    fn each_endpoint_has_its_turn_and_none_that_was_tried() {
-        let (client, upstream) = (
-            Client::default(),
-            upstream(&["[::1]:1", "[::1]:2", "[::1]:3"]),
-        );
-        let mut tried = Tried::default();
-        let pick = |tried: &Tried| upstream.pick(&client, None, tried);
-        let ports: Vec<_> = (0..4)
-            .map(|_| pick(&tried).unwrap().target.tcp().unwrap().port())
-            .collect();
-        assert_eq!(ports, [1, 2, 3, 1]);
-        for port in [2, 3, 1] {
-            let picked = pick(&tried).unwrap();
-            assert_eq!(picked.target.tcp().unwrap().port(), port);
-            tried.add(&picked);
+/// Why none of these endpoints takes a request.
+fn why_none(members: &[Member], tried: &Tried) -> String {
+    let why = |member: &Member| {
+        let standing = &member.endpoint.standing;
+        let mut obstacles = Obstacle::ALL.into_iter();
+        let obstacle = obstacles.find(|obstacle| standing.has(*obstacle));
+        match obstacle {
+            _ if tried.has(&member.endpoint) => "tried",
+            Some(obstacle) => obstacle.name(),
+            // It takes requests by now.
+            None => "well again",
         }
-        assert!(pick(&tried).is_none());
-    }
-
-    #[test]
-    fn a_key_leads_to_one_endpoint_and_to_the_next_when_that_was_tried() {
-        let (client, upstream) = (
-            Client::default(),
-            upstream(&["[::1]:1", "[::1]:2", "[::1]:3"]),
-        );
-        let mut tried = Tried::default();
-        for port in [3, 1, 2] {
-            let picked = upstream.pick(&client, Some(5), &tried).unwrap();
-            assert_eq!(picked.target.tcp().unwrap().port(), port);
-            tried.add(&picked);
+    };
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for why in members.iter().map(why) {
+        match counts.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((why, 1)),
         }
     }
-
-    #[test]
-    fn a_request_is_in_flight_until_it_is_over() {
-        let (client, upstream) = (Client::default(), upstream(&["[::1]:1"]));
-        let picked = upstream.pick(&client, None, &Tried::default());
-        assert_eq!(first(&upstream).in_flight.sum(), 1);
-        drop(picked);
-        assert_eq!(first(&upstream).in_flight.sum(), 0);
+    match (members, &counts[..]) {
+        ([_], [(why, _)]) => format!("the one endpoint takes no requests: it is {why}"),
+        ([], _) | (_, []) => "there is no endpoint".to_owned(),
+        (all, counts) => {
+            let counts = counts.iter().map(|(why, count)| format!("{count} {why}"));
+            let counts: Vec<_> = counts.collect();
+            let (all, counts) = (all.len(), counts.join(", "));
+            format!("none of the {all} endpoints takes requests: {counts}")
+        }
     }
 }

@@ -16,9 +16,12 @@ use parking_lot::Mutex;
 use super::endpoint::Endpoint;
 use super::group::Upstream;
 use super::h2;
+use super::member::Member;
 use super::places::{Idle, Keeper, Open, Places, Way};
+use super::spread::Spread;
 use super::timer::Timer;
 use super::tls::{self, Tls};
+use super::turn::Turn;
 
 use crate::clock;
 use crate::net::{Stream, Waiting};
@@ -37,8 +40,8 @@ pub struct Client {
     idle: Mutex<Vec<AtRest>>,
     /// Connections of HTTP/2, by the slot of the endpoint: each carries many requests at once.
     lines: Mutex<Vec<Arc<h2::Line>>>,
-    /// By the slot of the upstream's turn: how often an endpoint was picked.
-    turns: Mutex<Vec<usize>>,
+    /// By the slot of the upstream's turn.
+    turns: Mutex<Vec<Turn>>,
     /// Where answers are read first. What came is copied out at its own size, so that a waiting connection holds no
     /// buffer.
     pub(super) scratch: Mutex<Box<[u8]>>,
@@ -59,16 +62,21 @@ impl Default for Client {
 }
 
 impl Client {
-    /// How often an endpoint of the upstream had its turn before.
-    pub(super) fn turn(&self, upstream: &Upstream) -> usize {
+    /// The endpoint of the upstream that has its turn.
+    pub(super) fn next_turn(
+        &self,
+        upstream: &Upstream,
+        spread: &Spread,
+        open: impl Fn(&Member) -> bool,
+    ) -> Option<usize> {
         let index = upstream.state.turn.index();
         let mut turns = self.turns.lock();
         if turns.len() <= index {
-            turns.resize(index + 1, 0);
+            turns.resize_with(index + 1, Turn::default);
         }
-        let turn = turns[index];
-        turns[index] = turn.wrapping_add(1);
-        turn
+        // The shard of the control thread is the first.
+        let worker = own(|own| own.shard.get()).saturating_sub(1);
+        turns[index].next(spread, worker, open)
     }
 
     /// The connection to an endpoint that was used last and is usable, of those that the event loop has looked at since

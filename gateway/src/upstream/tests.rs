@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::config::{self, Protocol};
+use crate::config::{self, Balance, Protocol};
 use crate::message::depth::Marks;
 use crate::message::target::Target;
 use crate::telemetry::metrics::Metrics;
@@ -50,6 +50,8 @@ fn configured(name: &str, endpoints: &[&str]) -> config::Upstream {
         tls: None,
         gateway: false,
         endpoints: endpoints.iter().map(|text| target(text).into()).collect(),
+        balance: Balance::RoundRobin,
+        sticky: None,
         connect_timeout: PATIENCE,
         first_byte_timeout: PATIENCE,
         idle_timeout: PATIENCE,
@@ -98,6 +100,8 @@ fn what_has_the_same_name_and_address_is_the_same_over_reloads_and_the_rest_is_f
     );
 }
 
+mod balance;
+mod picks;
 mod shared;
 mod trailing;
 mod wire;

@@ -163,8 +163,8 @@ fn leaves(path: &str) -> Result<(), String> {
     match path::may_be_set(path) {
         true => Ok(()),
         false => Err(format!(
-            "`{path}` goes to no upstream: a segment of it is `.`, `..` or empty, or has a broken escape, a backslash or \
-             an escaped separator"
+            "`{path}` goes to no upstream: a segment of it is `.`, `..` or empty, or has a broken escape, a backslash, \
+             a `;` or an escaped separator"
         )),
     }
 }

@@ -20,7 +20,7 @@ static WORDS: Words = Words {
         ("respond", "The answer of the gateway."),
         (
             "on",
-            "When. `connect`: no connection. `reset`: the connection broke before the answer, or what came was no \
+            "When. `connect`: no connection, or no endpoint that takes requests. `reset`: the connection broke before the answer, or what came was no \
              answer. `timeout`: no connection or no answer in time, `timeout` of the route included. `breaker`: the \
              upstream has as many requests as `pool` and `breaker` allow, or its breaker is open. A status or a class of them: that of the \
              upstream's answer, or of the gateway's own in its place. Unless given, \

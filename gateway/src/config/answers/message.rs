@@ -96,12 +96,7 @@ pub(super) fn body(
 
 /// What a text is.
 fn media_type(text: &str, is_html: bool, template: &Template<AnswerValue>) -> &'static str {
-    let start = text.trim_start();
-    let begins = |with: &str| {
-        let start = start.get(..with.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(with))
-    };
-    if is_html || begins("<!doctype html") || begins("<html") {
+    if is_html || begins_as_html(text) {
         return HTML;
     }
     // With digits in its holes, which are sound in a string and without one.
@@ -113,6 +108,23 @@ fn media_type(text: &str, is_html: bool, template: &Template<AnswerValue>) -> &'
     let is_json = matches!(probe.trim_ascii_start().first(), Some(b'{' | b'['))
         && serde_json::from_slice::<serde::de::IgnoredAny>(&probe).is_ok();
     if is_json { JSON } else { PLAIN }
+}
+
+/// Whether a text is a document of HTML: its root or its doctype stands before everything but a byte order mark, white
+/// space and comments (HTML, section 13.1).
+fn begins_as_html(text: &str) -> bool {
+    let mut rest = text.trim_start_matches('\u{feff}').trim_start();
+    while let Some(comment) = rest.strip_prefix("<!--") {
+        let Some((_, behind)) = comment.split_once("-->") else {
+            return false;
+        };
+        rest = behind.trim_start();
+    }
+    ["<!doctype html", "<html"].into_iter().any(|with| {
+        let (start, behind) = rest.split_at_checked(with.len()).unwrap_or_default();
+        let is_whole = !behind.starts_with(|c: char| c.is_ascii_alphanumeric());
+        start.eq_ignore_ascii_case(with) && is_whole
+    })
 }
 
 /// The status of an answer from here.
@@ -148,6 +160,12 @@ mod tests {
             ("{reason}", false, PLAIN),
             ("<!DOCTYPE html><p>", false, HTML),
             ("<HTML>", false, HTML),
+            ("\u{feff}\n <html lang=en>", false, HTML),
+            ("<!-- a --> \n<!-- b -->\n<!doctype HTML>", false, HTML),
+            ("<!-- <html>", false, PLAIN),
+            ("<!-- a --><p>", false, PLAIN),
+            ("<htmlx>", false, PLAIN),
+            ("<html", false, HTML),
             ("<p>", false, PLAIN),
             ("<p>", true, HTML),
             ("{\"a\":", false, PLAIN),

@@ -65,6 +65,48 @@ pub struct Predicates {
     pub unshown: Vec<String>,
 }
 
+/// Where the value is that a predicate asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ValueOf<'a> {
+    /// A header field.
+    Header(&'a HeaderName),
+    /// A cookie.
+    Cookie(&'a str),
+    /// A parameter of the query.
+    Query(&'a str),
+}
+
+impl Predicates {
+    /// The exact values that are asked for: of two for one name, a request has one.
+    pub fn exact(&self) -> impl Iterator<Item = (ValueOf<'_>, &str)> {
+        let Self {
+            methods: _,
+            headers,
+            cookies,
+            query,
+            client: _,
+            after: _,
+            before: _,
+            version: _,
+            unshown: _,
+        } = self;
+        let headers = headers
+            .iter()
+            .map(|(name, pattern)| (ValueOf::Header(name), pattern));
+        let cookies = cookies
+            .iter()
+            .map(|(name, pattern)| (ValueOf::Cookie(name), pattern));
+        let query = query
+            .iter()
+            .map(|(name, pattern)| (ValueOf::Query(name), pattern));
+        let all = headers.chain(cookies).chain(query);
+        all.filter_map(|(of, pattern)| match pattern {
+            ValuePattern::Equals(text) => Some((of, text.as_str())),
+            _ => None,
+        })
+    }
+}
+
 /// `match.host`: lower case, without port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum HostPattern {

@@ -26,7 +26,7 @@ impl Failed {
 /// An outcome of a request to an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// `connect`: no connection.
+    /// `connect`: no connection, or no endpoint to make one to.
     Connect,
     /// `reset`: it broke before the answer, or what came was no answer.
     Reset,
@@ -55,7 +55,10 @@ impl Outcomes {
         let is_it = |on: &Outcome| match on {
             Outcome::Connect => matches!(
                 kind,
-                ErrorKind::Connect | ErrorKind::ConnectTimeout | ErrorKind::Tls
+                ErrorKind::Connect
+                    | ErrorKind::ConnectTimeout
+                    | ErrorKind::Tls
+                    | ErrorKind::NoEndpoint
             ),
             Outcome::Reset => kind == ErrorKind::BadGateway,
             Outcome::Timeout => matches!(
@@ -81,6 +84,7 @@ mod tests {
         let status = Outcome::Status(Failed::Class(5));
         assert!(has(Outcome::Connect, ErrorKind::ConnectTimeout, 504));
         assert!(has(Outcome::Connect, ErrorKind::Tls, 502));
+        assert!(has(Outcome::Connect, ErrorKind::NoEndpoint, 503));
         assert!(!has(Outcome::Connect, ErrorKind::BadGateway, 502));
         assert!(has(Outcome::Timeout, ErrorKind::Deadline, 504));
         assert!(has(Outcome::Breaker, ErrorKind::Saturated, 503));

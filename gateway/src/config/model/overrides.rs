@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::message::path::EncodedSlashes;
+use crate::message::path::PathRules;
 
 /// What a route says in the place of its listener, its upstream and the server, and of itself.
 #[derive(Debug, Clone, Default)]
@@ -15,8 +15,8 @@ pub struct Overrides {
     pub access_log: RouteLog,
     /// `tags`: by name, in the order of the file.
     pub tags: Vec<(Box<str>, Box<str>)>,
-    /// `encoded_slashes`.
-    pub encoded_slashes: EncodedSlashes,
+    /// `encoded_slashes` and `path_parameters`.
+    pub paths: PathRules,
 }
 
 /// `routes.timeouts`, each in the place of the upstream's.

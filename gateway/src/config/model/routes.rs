@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
 
 use super::answer_rewrite::AnswerRewrite;
 use super::answers::{Errors, Fallback, Respond};
+use super::client_key::ClientKey;
 use super::conditions::When;
 use super::matcher::{Match, Predicates};
 use super::mirror::Mirror;
@@ -94,7 +95,7 @@ pub struct Split {
     /// Two or more. Not every weight is 0.
     pub arms: Vec<Arm>,
     /// What keeps a client on its arm; `None`: requests take turns.
-    pub on: Option<SplitKey>,
+    pub on: Option<ClientKey>,
 }
 
 /// One arm of a split.
@@ -112,19 +113,6 @@ pub struct Arm {
     pub plugins: Vec<RoutePlugin>,
     /// What changes on the way; `None`: what the route says.
     pub rewrite: Option<Rewrite>,
-}
-
-/// `split_on`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SplitKey {
-    /// `cookie:NAME`
-    Cookie(String),
-    /// `header:NAME`
-    Header(HeaderName),
-    /// `query:NAME`, decoded.
-    Query(String),
-    /// `client_address`
-    ClientAddress,
 }
 
 /// `routes.rewrite`.

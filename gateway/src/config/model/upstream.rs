@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::UpstreamTls;
+use super::balance::{Balance, Sticky};
 use super::breaker::Breaker;
 use crate::message::target::Target;
 
@@ -36,6 +37,10 @@ pub struct Upstream {
     pub gateway: bool,
     /// At least one.
     pub endpoints: Vec<Endpoint>,
+    /// How requests are spread over them.
+    pub balance: Balance,
+    /// The cookie that keeps a client on its endpoint, if there is one.
+    pub sticky: Option<Box<Sticky>>,
     /// Connecting (1 s).
     pub connect_timeout: Duration,
     /// From the request sent to the head of the response (15 s).

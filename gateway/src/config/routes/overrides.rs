@@ -1,12 +1,12 @@
 //! What a route says in the place of its listener, its upstream and the server: `limits`, `timeouts`, `access_log`,
-//! `tags`, `encoded_slashes`.
+//! `tags`, `encoded_slashes`, `path_parameters`.
 
 use super::super::description::Words;
 use super::super::item::Item;
 use super::super::model::{Overrides, RouteLog, RouteTimeouts};
 use super::super::table::{self, Table};
 use super::super::tree::Value;
-use crate::message::path::EncodedSlashes;
+use crate::message::path::{EncodedSlashes, PathParameters, PathRules};
 
 /// The most tags that a route may have.
 const TAGS: usize = 16;
@@ -51,29 +51,37 @@ pub(super) fn overrides(table: &mut Table<'_>) -> Overrides {
     let timeouts = table.sub("timeouts", timeouts);
     let access_log = table.or("access_log", table::Default::Bool(true), access_log);
     let tags = table.optional("tags", tags).unwrap_or_default();
-    let encoded_slashes = table.or("encoded_slashes", table::Default::Text("refuse"), |item| {
-        item.choice(
-            &[
-                ("refuse", EncodedSlashes::Refuse),
-                ("keep", EncodedSlashes::Keep),
-            ],
-            &[],
-        )
+    let (refuse, keep) = (EncodedSlashes::Refuse, EncodedSlashes::Keep);
+    let slashes = table.or("encoded_slashes", table::Default::Text("refuse"), |item| {
+        item.choice(&[("refuse", refuse), ("keep", keep)], &[])
+    });
+    let (refuse, keep) = (PathParameters::Refuse, PathParameters::Keep);
+    let parameters = table.or("path_parameters", table::Default::Text("refuse"), |item| {
+        item.choice(&[("refuse", refuse), ("keep", keep)], &[])
     });
     Overrides {
         body,
         timeouts: (timeouts != RouteTimeouts::default()).then(|| Box::new(timeouts)),
         access_log,
         tags,
-        encoded_slashes,
+        paths: PathRules {
+            slashes,
+            parameters,
+        },
     }
 }
 
-/// What the table of a route says of escaped slashes, for readers of its other keys.
-pub(super) fn slashes(table: &Table<'_>) -> EncodedSlashes {
-    match table.says("encoded_slashes", "keep") {
-        true => EncodedSlashes::Keep,
-        false => EncodedSlashes::Refuse,
+/// What the table of a route says that it keeps in paths, for readers of its other keys.
+pub(super) fn paths(table: &Table<'_>) -> PathRules {
+    PathRules {
+        slashes: match table.says("encoded_slashes", "keep") {
+            true => EncodedSlashes::Keep,
+            false => EncodedSlashes::Refuse,
+        },
+        parameters: match table.says("path_parameters", "keep") {
+            true => PathParameters::Keep,
+            false => PathParameters::Refuse,
+        },
     }
 }
 

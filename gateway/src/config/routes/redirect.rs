@@ -204,8 +204,8 @@ fn by_prefix(table: &mut Table<'_>) -> Option<(RedirectPath, String)> {
         (strip, prefix) => (strip.unwrap_or_default(), prefix.unwrap_or_default()),
     };
     if strip == prefix {
-        table.fault(
-            "prefix",
+        table.fault_between(
+            &["strip_prefix", "prefix"],
             "is what `strip_prefix` takes, so nothing would change",
         );
     }

@@ -12,13 +12,13 @@ use super::super::patterns;
 use super::super::reason::Reason;
 use super::super::table::{Default, Table};
 use super::{matcher, replacement};
-use crate::message::path::{self, EncodedSlashes};
+use crate::message::path::{self, PathRules};
 
 static WORDS: Words = Words {
     about: "What changes on the way to the upstream, after the plugins, and of its answer, before them. The path by \
             `strip_prefix` or `strip_segments`, with `prefix`, or by `regex` and `to`. An empty result is `/`. One that \
-            servers read differently (a segment `.` or `..`, `//`, a backslash, double encoding, `%2F` unless the route \
-            keeps it) is never repaired and never sent: it is a fault here, or a 500 `bad_rewrite` where it depends on \
+            servers read differently (a segment `.` or `..`, `//`, a backslash, double encoding, `%2F` or `;` unless the route \
+            keeps them) is never repaired and never sent: it is a fault here, or a 500 `bad_rewrite` where it depends on \
             the request.",
     keys: &[
         (
@@ -59,10 +59,10 @@ static WORDS: Words = Words {
     example: "",
 };
 
-/// What changes on the way to the upstream and of its answer; `slashes` says what the route does with escaped ones.
-pub(super) fn rewrite(table: &mut Table<'_>, slashes: EncodedSlashes) -> Rewrite {
+/// What changes on the way to the upstream and of its answer; `rules` say what the route keeps in paths.
+pub(super) fn rewrite(table: &mut Table<'_>, rules: PathRules) -> Rewrite {
     table.words(&WORDS);
-    let path = path_rewrite(table, slashes);
+    let path = path_rewrite(table, rules);
     let host = table.optional("host", host).unwrap_or_default();
     let location = table.or("location", Default::Text("upstream"), |item| {
         item.choice(&[("public", true), ("upstream", false)], &[])
@@ -77,14 +77,14 @@ pub(super) fn rewrite(table: &mut Table<'_>, slashes: EncodedSlashes) -> Rewrite
     }
 }
 
-fn path_rewrite(table: &mut Table<'_>, slashes: EncodedSlashes) -> PathRewrite {
+fn path_rewrite(table: &mut Table<'_>, rules: PathRules) -> PathRewrite {
     let arrives = |text: &str| {
         patterns::normalised(text)?;
-        path::rewritten(text, None, slashes)
+        path::rewritten(text, None, rules)
             .map(|_| ())
             .map_err(|unfit| Reason::own(format!("{unfit}, and such a path never arrives")))
     };
-    let leaves = |text: &str| leaves(text, slashes);
+    let leaves = |text: &str| leaves(text, rules);
     let strip = table.optional("strip_prefix", |item| prefix(item, arrives));
     let segments = table.optional("strip_segments", |item| {
         usize::try_from(item.integer(1..=64)?).ok()
@@ -172,7 +172,7 @@ fn ends_path(regex: &str) -> bool {
 }
 
 /// Whether a path that is written here may go upstream.
-fn leaves(path: &str, slashes: EncodedSlashes) -> Result<(), Reason> {
+fn leaves(path: &str, rules: PathRules) -> Result<(), Reason> {
     patterns::starts_with_slash(path)?;
     let reason = match path
         .chars()
@@ -189,7 +189,7 @@ fn leaves(path: &str, slashes: EncodedSlashes) -> Result<(), Reason> {
         None if path.contains("//") => "`//` never leaves: servers read it differently".into(),
         None => {
             patterns::escapes(path)?;
-            let left = path::rewritten(path, None, slashes);
+            let left = path::rewritten(path, None, rules);
             return left
                 .map(|_| ())
                 .map_err(|unfit| Reason::own(format!("{unfit}, and such a path never leaves")));

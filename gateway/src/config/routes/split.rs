@@ -2,21 +2,19 @@
 
 use std::sync::Arc;
 
-use http::HeaderName;
-use http::header::HOST;
 use serde_json::Value as Json;
 
 use super::super::chain::{self, Defaults};
+use super::super::client_key;
 use super::super::description::Words;
 use super::super::item::Item;
-use super::super::model::{Arm, Predicates, RoutePlugin, Split, SplitKey, UpstreamId};
+use super::super::model::{Arm, ClientKey, Predicates, RoutePlugin, Split, UpstreamId};
 use super::super::reason::Reason;
 use super::super::sections::Names;
 use super::super::suggest;
 use super::super::table::{Default, Table};
 use super::{matcher, rewrite, target};
-use crate::message::fields;
-use crate::message::path::EncodedSlashes;
+use crate::message::path::PathRules;
 
 /// The largest weight: shares of a millionth can be written.
 const HEAVIEST: i64 = 1_000_000;
@@ -80,8 +78,8 @@ pub(super) struct Around<'a> {
     pub(super) params: &'a [Arc<str>],
     /// How many plugins its chain has.
     pub(super) before: usize,
-    /// What it says of escaped slashes.
-    pub(super) slashes: EncodedSlashes,
+    /// What it keeps in paths.
+    pub(super) paths: PathRules,
 }
 
 /// `split` and `split_on`. The plugins of arms that could not be read go to `chained`.
@@ -133,7 +131,11 @@ fn read_arm(
 fn arm(table: &mut Table<'_>, around: Around<'_>, chained: &mut Vec<RoutePlugin>) -> Option<Arm> {
     table.words(&WORDS);
     let name = table.item("name").map(|item| item.name());
-    let upstream = table.required("upstream", "upstream = \"v1\"", |item| {
+    let example = match &around.names.upstreams[..] {
+        [] => "`upstream`, the name of one".to_owned(),
+        known => format!("`upstream`, such as {}", suggest::list(&some(known), "or")),
+    };
+    let upstream = table.required("upstream", &example, |item| {
         item.reference("an upstream", &around.names.upstreams)
     });
     let weight = table.or("weight", Default::Integer(1), |item| {
@@ -149,7 +151,7 @@ fn arm(table: &mut Table<'_>, around: Around<'_>, chained: &mut Vec<RoutePlugin>
         }
         None => Vec::new(),
     };
-    let rewrite = table.optional_sub("rewrite", |table| rewrite::rewrite(table, around.slashes));
+    let rewrite = table.optional_sub("rewrite", |table| rewrite::rewrite(table, around.paths));
     let name = match name {
         Some(name) => name,
         None => upstream.clone(),
@@ -169,11 +171,20 @@ fn arm(table: &mut Table<'_>, around: Around<'_>, chained: &mut Vec<RoutePlugin>
     })
 }
 
+/// As many as an example needs.
+fn some(names: &[Arc<str>]) -> Vec<&str> {
+    names.iter().take(3).map(|name| &**name).collect()
+}
+
 fn overriding(table: &mut Table<'_>, params: &[Arc<str>]) -> Predicates {
     table.words(&OVERRIDE);
     if table.is_empty() {
         table.fault_here("is empty, so that every request would go to this arm; leave it out");
     }
+    table.misplaced(
+        &["path", "host"],
+        "may not stand here: the route has taken the request by its host and path, and an arm is chosen by the rest; write it into `match` of the route, or write another route",
+    );
     let predicates = matcher::predicates(table);
     matcher::check_version(table, &predicates, params);
     predicates
@@ -194,6 +205,7 @@ fn check_together(split: &Item<'_>, items: &[Item<'_>], arms: &[Option<Arm>]) {
     if known.clone().count() == items.len()
         && items.len() > 1
         && known.clone().all(|arm| arm.weight == 0)
+        && !items.iter().any(|item| item.has_unset("weight"))
     {
         split.fault(
             "has no arm with a weight above 0, so that a request without an override would go nowhere; give one arm a `weight`",
@@ -203,10 +215,17 @@ fn check_together(split: &Item<'_>, items: &[Item<'_>], arms: &[Option<Arm>]) {
     for (item, arm) in items.iter().zip(arms) {
         let Some(arm) = arm else { continue };
         match seen.iter().find(|(name, _)| **name == arm.name) {
+            Some((_, first)) if is_named_by_unset(item) || is_named_by_unset(first) => {}
             Some((_, first)) => duplicate(item, first),
             None => seen.push((&arm.name, item)),
         }
     }
+}
+
+/// Whether the name of an arm, or of its upstream where it has none, is not set.
+fn is_named_by_unset(item: &Item<'_>) -> bool {
+    let key = item.named().map_or("upstream", |_| "name");
+    item.has_unset(key)
 }
 
 fn duplicate(item: &Item<'_>, first: &Item<'_>) {
@@ -223,55 +242,12 @@ fn duplicate(item: &Item<'_>, first: &Item<'_>) {
 }
 
 /// What `split_on` names.
-fn key(item: &Item<'_>) -> Option<SplitKey> {
+fn key(item: &Item<'_>) -> Option<ClientKey> {
     let sources = suggest::list(&SOURCES, "or");
-    let text = item.text_as(&sources)?;
-    let fault = |reason: Reason| {
-        item.fault(format!("{}: {}", item.quoted(), item.told(&reason)));
-        None
-    };
-    match text.split_once(':') {
-        None if text == "client_address" => Some(SplitKey::ClientAddress),
-        Some(("cookie" | "header" | "query", "")) => fault(Reason::repeating(
-            "a name is missing; write for example \"{}uid\"",
-            [&text],
-        )),
-        Some(("cookie", name)) if name.bytes().all(is_of_token) => {
-            Some(SplitKey::Cookie(name.to_owned()))
-        }
-        Some(("cookie", _)) => fault("no cookie has such a name (RFC 6265, section 4.1.1)".into()),
-        Some(("header", name)) => match HeaderName::try_from(name) {
-            Ok(HOST) => fault("the host tells no client from another".into()),
-            Ok(name) if never_arrives(name.as_str()) => {
-                fault("the field is removed before routes are looked at".into())
-            }
-            Ok(name) => Some(SplitKey::Header(name)),
-            Err(_) => fault("no field has such a name (RFC 9110, section 5.1)".into()),
-        },
-        Some(("query", name)) => Some(SplitKey::Query(name.to_owned())),
-        Some(("attribute", _)) => fault(Reason::own(format!(
+    let no_attributes = |_: &str| {
+        Err(Reason::own(format!(
             "the arm is chosen before any plugin runs, so that there are no attributes yet; write {sources}"
-        ))),
-        _ => {
-            let kind = text.split(':').next().unwrap_or_default();
-            let kinds = SOURCES.map(|source| source.trim_end_matches(":NAME"));
-            let meant = suggest::closest(kind, kinds);
-            let remedy = meant.map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
-            item.fault(format!(
-                "expected {sources}, found {}{remedy}",
-                item.quoted()
-            ));
-            None
-        }
-    }
-}
-
-/// RFC 9110, section 5.6.2.
-fn is_of_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// Whether a field is gone before an arm is chosen.
-fn never_arrives(name: &str) -> bool {
-    fields::ends_here(name) || fields::of_connection(name).is_some()
+        )))
+    };
+    client_key::read(item, &SOURCES, |key| key, no_attributes)
 }

@@ -43,14 +43,14 @@ pub(super) fn target(
         );
         table.fault("rewrite", message);
     }
-    let slashes = overrides::slashes(table);
+    let rules = overrides::paths(table);
     // Nothing is shown of what would change nothing.
     let rewrite = match given.as_slice() {
         ["respond" | "redirect"] => {
-            let given = table.optional_sub("rewrite", |table| rewrite(table, slashes));
+            let given = table.optional_sub("rewrite", |table| rewrite(table, rules));
             given.unwrap_or_default()
         }
-        _ => table.sub("rewrite", |table| rewrite(table, slashes)),
+        _ => table.sub("rewrite", |table| rewrite(table, rules)),
     };
     let target = match given.as_slice() {
         [] => Some(Target::Plugins),

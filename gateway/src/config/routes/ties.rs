@@ -13,11 +13,14 @@ mod pair;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::super::item::Item;
-use super::super::model::{HostPattern, PathPattern, Predicates, Route, ValuePattern};
+use super::super::model::{HostPattern, PathPattern, Route, ValueOf};
 use super::super::rank::{Rank, prefix_segments};
 use budget::Budget;
 use meets::Meeting;
-use pair::{Pair, literal};
+use pair::Pair;
+
+pub(in crate::config) use meets::implied;
+pub(in crate::config) use pair::literal;
 
 /// So few pairs are compared each with each.
 const FEW: usize = 16;
@@ -37,7 +40,9 @@ type Ties = BTreeMap<(usize, usize), Meeting>;
 
 /// Reports every route that ties with an earlier one, and warns of those that hide others.
 pub(super) fn report(items: &[Item<'_>], routes: &[Option<Route>]) {
-    let pairs = pair::all(routes);
+    let mut pairs = pair::all(routes);
+    let is_unset = |item: &Item<'_>| item.has_unset("match") || item.has_unset("listeners");
+    pairs.retain(|pair| !is_unset(&items[pair.index]));
     let (ties, incomplete) = ties(&pairs);
     for ((later, earlier), meeting) in ties {
         let (item, other) = (&items[later], &items[earlier]);
@@ -281,30 +286,11 @@ type Name<'a> = (&'static str, &'a str, usize);
 
 /// The exact values that a pair asks for: of two for one name, a request has one.
 fn exact<'a>(pair: &Pair<'a>) -> impl Iterator<Item = (Name<'a>, &'a str)> {
-    let Predicates {
-        methods: _,
-        headers,
-        cookies,
-        query,
-        client: _,
-        after: _,
-        before: _,
-        version: _,
-        unshown: _,
-    } = &pair.route.matcher.predicates;
-    let headers = headers
-        .iter()
-        .map(|(name, pattern)| (("header", name.as_str(), 0), pattern));
-    let cookies = cookies
-        .iter()
-        .map(|(name, pattern)| (("cookie", name.as_str(), 0), pattern));
-    let query = query
-        .iter()
-        .map(|(name, pattern)| (("query", name.as_str(), 0), pattern));
-    let values = headers.chain(cookies).chain(query);
-    let values = values.filter_map(|(name, pattern)| match pattern {
-        ValuePattern::Equals(text) => Some((name, text.as_str())),
-        _ => None,
+    let values = pair.route.matcher.predicates.exact();
+    let values = values.map(|(of, value)| match of {
+        ValueOf::Header(name) => (("header", name.as_str(), 0), value),
+        ValueOf::Cookie(name) => (("cookie", name, 0), value),
+        ValueOf::Query(name) => (("query", name, 0), value),
     });
     let labels = pair.host.map_or(&[][..], HostPattern::labels);
     let labels = labels.iter().rev().enumerate();

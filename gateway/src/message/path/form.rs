@@ -3,25 +3,26 @@
 use bytes::{Bytes, BytesMut};
 use http::uri::PathAndQuery;
 
-use super::{Decoded, NO_SLASH, ODD, Unfit, decode, is_plain, leaving};
+use super::{Decoded, NO_SLASH, ODD, Special, Unfit, decode, is_plain, leaving};
 
 /// The one form of a client's path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Form {
     /// The path in that form, and the query as it came.
     pub path: PathAndQuery,
-    /// Whether an escaped slash came in it, perhaps in a segment that a dot segment removed.
-    pub has_slash: bool,
+    /// What came in it that not every route keeps, perhaps in a segment that a dot segment removed.
+    pub special: Special,
 }
 
 /// Brings a path into the one form: dot segments removed (RFC 3986, 5.2.4), `//` merged, escapes in upper case and
 /// only where they must be. An empty path is `/` (RFC 9112, 3.2.1), and the query stays as it is.
 ///
-/// An escaped slash stays inside its segment, where each part of that is a name: the route says whether it passes.
+/// An escaped slash stays inside its segment, where each part of that is a name, and so does a parameter: the route says
+/// whether they pass.
 ///
 /// # Errors
-/// For what servers read differently: `%5c`, `%00`, `\`, `;`, double encoding, broken escapes, bytes beyond ASCII, and
-/// beside `%2f` a part that is `.`, `..` or empty.
+/// For what servers read differently: `%5c`, `%00`, `\`, double encoding, broken escapes, bytes beyond ASCII, parameters
+/// of a dot segment or of none, and beside `%2f` a part that is `.`, `..` or empty.
 pub fn from_client(path_and_query: &PathAndQuery) -> Result<Form, Unfit> {
     let path = path_and_query.path();
     if !path.starts_with('/') {
@@ -36,12 +37,12 @@ pub fn from_client(path_and_query: &PathAndQuery) -> Result<Form, Unfit> {
     if written && is_plain(path.as_bytes()) {
         return Ok(Form {
             path: path_and_query.clone(),
-            has_slash: false,
+            special: Special::default(),
         });
     }
-    let Decoded { bytes, has_slash } = decode(path.as_bytes())?;
+    let Decoded { bytes, special } = decode(path.as_bytes())?;
     let mut whole = remove_dots(&bytes);
-    if has_slash {
+    if special.slash {
         leaving::judge_form(&whole)?;
     }
     if let Some(query) = path_and_query.query() {
@@ -50,7 +51,7 @@ pub fn from_client(path_and_query: &PathAndQuery) -> Result<Form, Unfit> {
     }
     let whole: Bytes = whole.freeze();
     let path = PathAndQuery::from_maybe_shared(whole).map_err(|_| ODD)?;
-    Ok(Form { path, has_slash })
+    Ok(Form { path, special })
 }
 
 /// Merges slashes, and removes dot segments (RFC 3986, 5.2.4).
@@ -130,7 +131,7 @@ mod tests {
         ] {
             assert_eq!(path(from).as_deref(), Ok(to), "{from}");
             let form = from_client(&from.parse().unwrap()).unwrap();
-            assert!(form.has_slash, "{from}");
+            assert!(form.special.slash, "{from}");
         }
         for from in [
             "/%2F",
@@ -157,6 +158,24 @@ mod tests {
             "/a%2",
         ] {
             assert!(path(from).is_err(), "{from} gave {:?}", path(from));
+        }
+    }
+
+    #[test]
+    fn a_parameter_is_told_wherever_it_came() {
+        for (from, told) in [
+            ("/a;v=1/b", true),
+            ("/a/b;", true),
+            ("/a%3Bv/b", true),
+            ("/a/%3b", true),
+            ("/a;b/../c", true),
+            ("/a%2Fb;c", true),
+            ("/a/b?c;d", false),
+            ("/a/b?%3B", false),
+            ("/%61/b", false),
+        ] {
+            let form = from_client(&from.parse().unwrap()).unwrap();
+            assert_eq!(form.special.parameter, told, "{from}");
         }
     }
 

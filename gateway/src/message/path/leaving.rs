@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http::uri::{Authority, PathAndQuery};
 
-use super::{DOTS, ENCODED_SLASH, EncodedSlashes, Unfit, decode, escape, is_plain};
+use super::rules::{ENCODED_SLASH, PARAMETER};
+use super::{DOTS, EncodedSlashes, PathParameters, PathRules, Unfit, decode, escape, is_plain};
 
 /// The longest target, in bytes.
 const LONGEST: usize = u16::MAX as usize - 1;
@@ -27,11 +28,27 @@ enum Separators {
     Kept,
 }
 
-impl From<EncodedSlashes> for Separators {
-    fn from(slashes: EncodedSlashes) -> Self {
-        match slashes {
-            EncodedSlashes::Refuse => Self::Refused,
-            EncodedSlashes::Keep => Self::Slashes,
+/// What a path may have that servers read differently.
+#[derive(Debug, Clone, Copy)]
+struct Rules {
+    separators: Separators,
+    parameters: PathParameters,
+}
+
+impl From<PathRules> for Rules {
+    fn from(
+        PathRules {
+            slashes,
+            parameters,
+        }: PathRules,
+    ) -> Self {
+        let separators = match slashes {
+            EncodedSlashes::Refuse => Separators::Refused,
+            EncodedSlashes::Keep => Separators::Slashes,
+        };
+        Self {
+            separators,
+            parameters,
         }
     }
 }
@@ -41,25 +58,21 @@ impl From<EncodedSlashes> for Separators {
 ///
 /// # Errors
 /// For what is no target, and for a path that servers read differently: dot segments, however they are written, empty
-/// segments, hidden separators, double encoding.
-pub fn set_by_plugin(target: String, slashes: EncodedSlashes) -> Result<PathAndQuery, Unfit> {
-    whole(target, slashes.into())
+/// segments, hidden separators, double encoding, and parameters unless the route keeps them.
+pub fn set_by_plugin(target: String, rules: PathRules) -> Result<PathAndQuery, Unfit> {
+    whole(target, rules.into())
 }
 
 /// The path that a rewrite made, by the same rule, with the query of the request.
 ///
 /// # Errors
 /// As for [`set_by_plugin`].
-pub fn rewritten(
-    path: &str,
-    query: Option<&str>,
-    slashes: EncodedSlashes,
-) -> Result<PathAndQuery, Unfit> {
+pub fn rewritten(path: &str, query: Option<&str>, rules: PathRules) -> Result<PathAndQuery, Unfit> {
     // A question mark would begin a query that the one of the request goes on with.
     if path.contains('?') {
         return Err(super::ODD);
     }
-    judge_target(path, query.unwrap_or_default(), slashes.into())?;
+    judge_target(path, query.unwrap_or_default(), rules.into())?;
     let target = match query {
         Some(query) => [path, "?", query].concat(),
         None => path.to_owned(),
@@ -68,20 +81,25 @@ pub fn rewritten(
 }
 
 /// The path and query of a sub-request, as they leave. A name in them may have an escaped separator: the plugin wrote
-/// the whole path.
+/// the whole path. A parameter cuts a name short, so `parameters` of the route holds here, too.
 ///
 /// # Errors
 /// As for [`set_by_plugin`], but a segment may have an escaped separator, or be encoded twice, where no part of it is
 /// `.`, `..` or empty.
-pub fn of_sub_request(target: String) -> Result<PathAndQuery, Unfit> {
-    whole(target, Separators::Kept)
+pub fn of_sub_request(target: String, parameters: PathParameters) -> Result<PathAndQuery, Unfit> {
+    let rules = Rules {
+        separators: Separators::Kept,
+        parameters,
+    };
+    whole(target, rules)
 }
 
 /// Whether a client may be sent to this location: a URL of http or https, or a path on this host (RFC 9110, 10.2.2).
 ///
 /// # Errors
 /// For what is neither, for an authority that is not a host and port, and for a path that could not be of a
-/// sub-request: `//host` among them, which leads to another host.
+/// sub-request: `//host` among them, which leads to another host. A parameter passes: it is of the configuration, or a
+/// route keeps it, and where the client comes back with it, it is judged as one of a client.
 pub fn of_location(location: &[u8]) -> Result<(), Unfit> {
     let Some(text) = str::from_utf8(location)
         .ok()
@@ -104,7 +122,11 @@ pub fn of_location(location: &[u8]) -> Result<(), Unfit> {
         }
         None => before_query,
     };
-    judge(path, Separators::Kept)
+    let rules = Rules {
+        separators: Separators::Kept,
+        parameters: PathParameters::Keep,
+    };
+    judge(path, rules)
 }
 
 /// A host and perhaps a port, without user information (RFC 9110, 4.2.4).
@@ -131,15 +153,19 @@ pub fn of_sub_request_host(host: &str) -> Result<HeaderValue, Unfit> {
     HeaderValue::from_str(host).map_err(|_| NO_HOST)
 }
 
-/// Judges a path of a client that has an escaped slash, once it has its form.
+/// Judges a path of a client that has an escaped slash, once it has its form; of parameters its route says what passes.
 pub(super) fn judge_form(path: &[u8]) -> Result<(), Unfit> {
     let path = str::from_utf8(path).map_err(|_| super::ODD)?;
-    judge(path, Separators::Slashes)
+    let rules = Rules {
+        separators: Separators::Slashes,
+        parameters: PathParameters::Keep,
+    };
+    judge(path, rules)
 }
 
-fn whole(target: String, separators: Separators) -> Result<PathAndQuery, Unfit> {
+fn whole(target: String, rules: Rules) -> Result<PathAndQuery, Unfit> {
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    judge_target(path, query, separators)?;
+    judge_target(path, query, rules)?;
     parse(target)
 }
 
@@ -150,11 +176,11 @@ fn parse(target: String) -> Result<PathAndQuery, Unfit> {
     PathAndQuery::from_maybe_shared(Bytes::from(target)).map_err(|_| super::ODD)
 }
 
-fn judge_target(path: &str, query: &str, separators: Separators) -> Result<(), Unfit> {
+fn judge_target(path: &str, query: &str, rules: Rules) -> Result<(), Unfit> {
     // To the parser a fragment is the end of a target; none is sent.
     let sound = |text: &str| is_graphic(text) && !text.contains('#');
     match sound(path) && sound(query) {
-        true => judge(path, separators),
+        true => judge(path, rules),
         false => Err(super::ODD),
     }
 }
@@ -163,7 +189,7 @@ fn is_graphic(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-fn judge(path: &str, separators: Separators) -> Result<(), Unfit> {
+fn judge(path: &str, rules: Rules) -> Result<(), Unfit> {
     let Some(behind) = path.strip_prefix('/') else {
         return Err(super::NO_SLASH);
     };
@@ -174,21 +200,23 @@ fn judge(path: &str, separators: Separators) -> Result<(), Unfit> {
     while let Some(segment) = segments.next() {
         // The last one may be empty: a slash at the end.
         if !segment.is_empty() || segments.peek().is_some() {
-            judge_segment(segment.as_bytes(), separators)?;
+            judge_segment(segment.as_bytes(), rules)?;
         }
     }
     Ok(())
 }
 
 /// Refuses a segment that is `.`, `..` or empty, or parts of which are (RFC 3986, 5.2.4): a server that resolves them
-/// leaves the place that was meant.
-fn judge_segment(segment: &[u8], separators: Separators) -> Result<(), Unfit> {
-    let seen = match separators {
+/// leaves the place that was meant. So does one that cuts parameters off.
+fn judge_segment(segment: &[u8], rules: Rules) -> Result<(), Unfit> {
+    let mut has_parameter = false;
+    let seen = match rules.separators {
         Separators::Refused => {
             let decoded = decode(segment)?;
-            if decoded.has_slash {
+            if decoded.special.slash {
                 return Err(ENCODED_SLASH);
             }
+            has_parameter = decoded.special.parameter;
             decoded.bytes.to_vec()
         }
         Separators::Slashes => {
@@ -204,7 +232,11 @@ fn judge_segment(segment: &[u8], separators: Separators) -> Result<(), Unfit> {
             _ => {}
         }
     }
-    Ok(())
+    has_parameter |= seen.contains(&b';');
+    match has_parameter && rules.parameters == PathParameters::Refuse {
+        true => Err(PARAMETER),
+        false => Ok(()),
+    }
 }
 
 /// What a server sees that decodes as long as there is something to decode.
@@ -244,14 +276,42 @@ mod tests {
     use super::super::from_client;
     use super::*;
 
+    /// On which routes a path may leave.
+    #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+    enum May {
+        No,
+        /// On those that keep parameters.
+        Parameters,
+        Yes,
+    }
+
+    impl May {
+        fn read(word: &str) -> Self {
+            match word {
+                "yes" => Self::Yes,
+                ";" => Self::Parameters,
+                _ => Self::No,
+            }
+        }
+
+        fn on(self, parameters: PathParameters) -> bool {
+            match self {
+                Self::Yes => true,
+                Self::Parameters => parameters == PathParameters::Keep,
+                Self::No => false,
+            }
+        }
+    }
+
     /// A line of the shared vectors.
+    #[derive(Debug)]
     struct Vector {
         /// Whether `set-path` and a rewrite may make the path.
-        set: bool,
+        set: May,
         /// Whether they may on a route that keeps escaped slashes.
-        kept: bool,
+        kept: May,
         /// Whether a sub-request may ask for it.
-        asked: bool,
+        asked: May,
         path: String,
     }
 
@@ -266,9 +326,9 @@ mod tests {
                     panic!("{line}");
                 };
                 Vector {
-                    set: set == "yes",
-                    kept: kept == "yes",
-                    asked: asked == "yes",
+                    set: May::read(set),
+                    kept: May::read(kept),
+                    asked: May::read(asked),
                     path: serde_json::from_str(&line[quote..]).unwrap(),
                 }
             })
@@ -287,16 +347,24 @@ mod tests {
                 Some((before, query)) => (before, Some(query)),
                 None => (path.as_str(), None),
             };
-            let (refuse, keep) = (EncodedSlashes::Refuse, EncodedSlashes::Keep);
-            for (may, left) in [
-                (set, set_by_plugin(path.clone(), refuse)),
-                (set, rewritten(before, query, refuse)),
-                (kept, set_by_plugin(path.clone(), keep)),
-                (kept, rewritten(before, query, keep)),
-                (asked, of_sub_request(path.clone())),
-            ] {
-                let left = left.ok().map(|left| left.as_str().to_owned());
-                assert_eq!(left, may.then(|| path.clone()), "{path:?}");
+            for parameters in [PathParameters::Refuse, PathParameters::Keep] {
+                let rules = |slashes| PathRules {
+                    slashes,
+                    parameters,
+                };
+                let refuse = rules(EncodedSlashes::Refuse);
+                let keep = rules(EncodedSlashes::Keep);
+                for (may, left) in [
+                    (set, set_by_plugin(path.clone(), refuse)),
+                    (set, rewritten(before, query, refuse)),
+                    (kept, set_by_plugin(path.clone(), keep)),
+                    (kept, rewritten(before, query, keep)),
+                    (asked, of_sub_request(path.clone(), parameters)),
+                ] {
+                    let left = left.ok().map(|left| left.as_str().to_owned());
+                    let may = may.on(parameters).then(|| path.clone());
+                    assert_eq!(left, may, "{path:?} {parameters:?}");
+                }
             }
         }
     }
@@ -306,21 +374,19 @@ mod tests {
         for Vector { path: from, .. } in vectors() {
             let asked = from.parse().ok();
             if let Some(once) = asked.and_then(|asked| from_client(&asked).ok()) {
-                let slashes = match once.has_slash {
-                    true => EncodedSlashes::Keep,
-                    false => EncodedSlashes::Refuse,
-                };
+                let rules = once.special.rules();
                 let once = once.path.as_str().to_owned();
-                let set = set_by_plugin(once.clone(), slashes);
+                let set = set_by_plugin(once.clone(), rules);
                 assert!(set.is_ok(), "{from:?}: {once}");
-                assert!(of_sub_request(once.clone()).is_ok(), "{from:?}: {once}");
+                let asked = of_sub_request(once.clone(), rules.parameters);
+                assert!(asked.is_ok(), "{from:?}: {once}");
             }
         }
     }
 
     #[test]
     fn a_rewrite_makes_no_query() {
-        let refuse = EncodedSlashes::Refuse;
+        let refuse = PathRules::default();
         assert_eq!(rewritten("/a?b", None, refuse), Err(super::super::ODD));
         let left = rewritten("/a", Some("b?c"), refuse).unwrap();
         assert_eq!(left, "/a?b?c");
@@ -329,15 +395,15 @@ mod tests {
     #[test]
     fn who_may_make_less_may_make_it_elsewhere() {
         for vector in vectors() {
-            assert!(vector.kept || !vector.set, "{:?}", vector.path);
-            assert!(vector.asked || !vector.kept, "{:?}", vector.path);
+            assert!(vector.kept >= vector.set, "{vector:?}");
+            assert!(vector.asked >= vector.kept, "{vector:?}");
         }
     }
 
     #[test]
     fn many_layers_of_escapes_are_seen_through_in_one_pass() {
         let deep = format!("/%{}2e.", "25".repeat(30_000));
-        assert_eq!(of_sub_request(deep), Err(DOTS));
+        assert_eq!(of_sub_request(deep, PathParameters::Keep), Err(DOTS));
     }
 
     #[test]
@@ -346,6 +412,7 @@ mod tests {
             "/",
             "/a/b?c=//d#e",
             "/a%2Fb",
+            "/a;v=1/%3B",
             "https://example.com",
             "http://example.com:8080/a",
             "https://[::1]:8443/",

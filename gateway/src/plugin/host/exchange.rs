@@ -150,8 +150,8 @@ impl Guest {
         let Some(exchange) = self.in_phase(Phase::Request) else {
             return Ok(Err(HeaderError::Denied));
         };
-        let slashes = exchange.route.config.overrides.encoded_slashes;
-        match path::set_by_plugin(path.to_owned(), slashes) {
+        let rules = exchange.route.config.overrides.paths;
+        match path::set_by_plugin(path.to_owned(), rules) {
             Ok(path) => {
                 exchange.request.path = path;
                 Ok(Ok(()))

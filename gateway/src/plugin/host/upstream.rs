@@ -12,11 +12,11 @@ use crate::exchange;
 use crate::message::depth::MAX_DEPTH;
 use crate::message::fields::is_own;
 use crate::message::headers::X_REQUEST_ID;
-use crate::message::path;
+use crate::message::path::{self, PathParameters};
 use crate::plugin::host::bindings::gateway::plugin::types::{Header, Response};
 use crate::plugin::host::bindings::gateway::plugin::upstream::{Error, Request};
 use crate::plugin::host::guest::Guest;
-use crate::upstream::{FetchError, SubRequest, fetch};
+use crate::upstream::{Asked, FetchError, SubRequest, fetch};
 
 /// Sub-requests of one `send-all` or `start-all`.
 const AT_ONCE: usize = 64;
@@ -113,10 +113,18 @@ impl Guest {
         let deadline = request.timeout_ms.map_or(latest, |ms| {
             latest.min(Instant::now() + Duration::from_millis(ms.into()))
         });
-        let mut request = translate(request)?;
+        let parameters = exchange.route.config.overrides.paths.parameters;
+        let mut request = translate(request, parameters)?;
         relate(request.headers_mut(), exchange);
+        let asked = || Asked {
+            headers: request.headers(),
+            query: request.uri().query().unwrap_or_default(),
+            client: exchange.client.address,
+        };
+        let key = upstream.key(asked, |name| exchange.attributes.get(name));
         let sub = SubRequest {
             upstream,
+            key,
             request,
             depth: exchange.client.depth,
             body_limit: self.shared.plugin.body_limit,
@@ -193,7 +201,7 @@ fn relate(fields: &mut HeaderMap, exchange: &exchange::Parts) {
     }
 }
 
-fn translate(request: Request) -> Result<http::Request<Bytes>, Error> {
+fn translate(request: Request, parameters: PathParameters) -> Result<http::Request<Bytes>, Error> {
     let malformed =
         |what: &str| Error::Protocol(format!("{what} of the sub-request is not well formed"));
     let method =
@@ -203,7 +211,7 @@ fn translate(request: Request) -> Result<http::Request<Bytes>, Error> {
             "CONNECT is not for sub-requests".to_owned(),
         ));
     }
-    let path = path::of_sub_request(request.path)
+    let path = path::of_sub_request(request.path, parameters)
         .map_err(|unfit| Error::Protocol(format!("no sub-request goes there: {unfit}")))?;
     let mut out = http::Request::new(Bytes::from(request.body));
     *out.method_mut() = method;
@@ -231,7 +239,7 @@ impl From<FetchError> for Error {
     fn from(error: FetchError) -> Self {
         match error {
             FetchError::Timeout => Self::Timeout,
-            FetchError::Connect(text) => Self::Connect(text),
+            FetchError::Connect(text) | FetchError::NoEndpoint(text) => Self::Connect(text),
             FetchError::TooLarge => Self::BodyTooLarge,
             FetchError::Protocol(text) => Self::Protocol(text),
             FetchError::LoopDetected(_) => Self::LoopDetected,
@@ -246,7 +254,7 @@ mod tests {
     #[test]
     fn the_path_of_a_sub_request_stays_where_the_plugin_put_it() {
         let ask = |path: &str| {
-            translate(Request {
+            let request = Request {
                 upstream: "a".to_owned(),
                 method: "GET".to_owned(),
                 path: path.to_owned(),
@@ -254,7 +262,8 @@ mod tests {
                 headers: Vec::new(),
                 body: Vec::new(),
                 timeout_ms: None,
-            })
+            };
+            translate(request, PathParameters::Refuse)
         };
         assert_eq!(ask("/a%2Fb?c=../d").unwrap().uri(), "/a%2Fb?c=../d");
         assert!(matches!(ask("/users/..%2Fadmin"), Err(Error::Protocol(_))));
@@ -263,7 +272,7 @@ mod tests {
     #[test]
     fn the_host_of_a_sub_request_is_one_and_comes_from_its_own_field_alone() {
         let ask = |host: &str| {
-            translate(Request {
+            let request = Request {
                 upstream: "a".to_owned(),
                 method: "GET".to_owned(),
                 path: "/".to_owned(),
@@ -274,7 +283,8 @@ mod tests {
                 }],
                 body: Vec::new(),
                 timeout_ms: None,
-            })
+            };
+            translate(request, PathParameters::Refuse)
         };
         for host in ["a.example", "a.example:81", "[::1]:81"] {
             assert_eq!(ask(host).unwrap().headers()[HOST], host);

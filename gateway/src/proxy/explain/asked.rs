@@ -21,6 +21,8 @@ pub struct Asked {
     pub method: Method,
     /// A URL, or a path beside a Host field.
     pub uri: Uri,
+    /// What stood behind a `#` of the URL.
+    pub fragment: Option<String>,
     /// The fields.
     pub headers: HeaderMap,
 }
@@ -38,7 +40,7 @@ impl Asked {
         listener: Option<&str>,
         peer: IpAddr,
     ) -> Result<Self, String> {
-        let (method, uri) = request_line(request)?;
+        let (method, uri, fragment) = request_line(request)?;
         let listener = listening(config, listener, &uri)?;
         let headers = fields.iter().map(|text| field(text));
         let headers: HeaderMap = headers.collect::<Result<_, _>>()?;
@@ -52,6 +54,7 @@ impl Asked {
             peer,
             method,
             uri,
+            fragment,
             headers,
         })
     }
@@ -91,7 +94,7 @@ struct Written {
     client: Option<IpAddr>,
 }
 
-fn request_line(request: &str) -> Result<(Method, Uri), String> {
+fn request_line(request: &str) -> Result<(Method, Uri, Option<String>), String> {
     let mut words = request.split_whitespace();
     let (method, url) = match (words.next(), words.next(), words.next()) {
         (Some(url), None, _) => ("GET", url),
@@ -104,12 +107,16 @@ fn request_line(request: &str) -> Result<(Method, Uri), String> {
     };
     let parsed = Method::from_bytes(method.as_bytes());
     let method = parsed.map_err(|_| format!("{method:?} is no method; write one such as GET"))?;
-    let uri: Uri = url.parse().map_err(|error| {
+    let (before, fragment) = match url.split_once('#') {
+        Some((before, fragment)) => (before, Some(fragment.to_owned())),
+        None => (url, None),
+    };
+    let uri: Uri = before.parse().map_err(|error| {
         format!("{url:?} is no URL: {error}; write one such as 'https://example.com/path'")
     })?;
     let known = [None, Some(&Scheme::HTTP), Some(&Scheme::HTTPS)];
     match uri.path_and_query() {
-        Some(_) if known.contains(&uri.scheme()) => Ok((method, uri)),
+        Some(_) if known.contains(&uri.scheme()) => Ok((method, uri, fragment)),
         _ => Err(format!(
             "{url:?} is neither a path nor a URL of http or https"
         )),

@@ -19,6 +19,9 @@ impl Display for Explanation {
         }
         let (listener, client) = (&self.listener, self.client);
         writeln!(f, "  comes to the listener `{listener}`, from {client}")?;
+        if let Some(dropped) = &self.dropped {
+            writeln!(f, "  {}", Line(dropped))?;
+        }
         if let Some(refused) = &self.refused {
             writeln!(f, "{refused}")?;
         }
@@ -111,7 +114,11 @@ impl Display for Goes {
                 }
                 Ok(())
             }
-            Self::Answer { by, status } => writeln!(f, "answer {status}, by `{by}`"),
+            Self::Answer { by, status, fields } => {
+                writeln!(f, "answer {status}, by `{by}`")?;
+                let mut lines = fields.iter();
+                lines.try_for_each(|line| writeln!(f, "  {}", Line(line)))
+            }
             Self::Plugins => writeln!(f, "no upstream: 404 unless a plugin answers"),
             Self::Refused(refused) => writeln!(f, "{refused}"),
         }

@@ -4,7 +4,7 @@
 use http::uri::PathAndQuery;
 
 use crate::config::PathRewrite;
-use crate::message::path::{self, EncodedSlashes, Form};
+use crate::message::path::{self, EncodedSlashes, Form, PathParameters, PathRules};
 
 /// The most memory that a compiled expression takes, in bytes.
 const EXPRESSION: usize = 1 << 20;
@@ -25,16 +25,13 @@ pub fn left(input: &[u8]) {
     let asked = PathAndQuery::try_from(asked).ok();
     let Some(Form {
         path: form,
-        has_slash,
+        special,
     }) = asked.and_then(|asked| path::from_client(&asked).ok())
     else {
         return;
     };
-    let (slashes, separators) = match has_slash {
-        true => (EncodedSlashes::Keep, Separators::Slashes),
-        false => (EncodedSlashes::Refuse, Separators::Refused),
-    };
-    check(&form, separators);
+    let rules = special.rules();
+    check(&form, rules);
     let expression = regex::RegexBuilder::new(from)
         .size_limit(EXPRESSION)
         .build();
@@ -51,9 +48,9 @@ pub fn left(input: &[u8]) {
         prefix: to.to_owned(),
     };
     for rule in replaced.iter().chain([&stripped, &segments]) {
-        match super::path(rule, &form, slashes) {
+        match super::path(rule, &form, rules) {
             Ok(Some(left)) => {
-                check(&left, separators);
+                check(&left, rules);
                 assert_eq!(left.query(), form.query(), "the query stays");
             }
             Ok(None) => {}
@@ -64,21 +61,23 @@ pub fn left(input: &[u8]) {
 
 /// What a plugin or a redirect makes.
 fn made_here(text: &str) {
-    if let Ok(left) = path::set_by_plugin(text.to_owned(), EncodedSlashes::Keep) {
-        assert_eq!(left, text);
-        check(&left, Separators::Slashes);
-        let again = path::of_sub_request(text.to_owned());
-        assert_eq!(again.as_ref(), Ok(&left), "a sub-request may ask for it");
-    }
-    if let Ok(left) = path::set_by_plugin(text.to_owned(), EncodedSlashes::Refuse) {
-        assert_eq!(left, text);
-        check(&left, Separators::Refused);
-        let again = path::of_sub_request(text.to_owned());
-        assert_eq!(again.as_ref(), Ok(&left), "a sub-request may ask for it");
-    }
-    if let Ok(left) = path::of_sub_request(text.to_owned()) {
-        assert_eq!(left, text);
-        check(&left, Separators::Kept);
+    for parameters in [PathParameters::Refuse, PathParameters::Keep] {
+        for slashes in [EncodedSlashes::Refuse, EncodedSlashes::Keep] {
+            let rules = PathRules {
+                slashes,
+                parameters,
+            };
+            if let Ok(left) = path::set_by_plugin(text.to_owned(), rules) {
+                assert_eq!(left, text);
+                check(&left, rules);
+                let again = path::of_sub_request(text.to_owned(), parameters);
+                assert_eq!(again.as_ref(), Ok(&left), "a sub-request may ask for it");
+            }
+        }
+        if let Ok(left) = path::of_sub_request(text.to_owned(), parameters) {
+            assert_eq!(left, text);
+            check_left(&left, Separators::Kept, parameters);
+        }
     }
     if path::of_location(text.as_bytes()).is_ok() {
         let path = text.strip_prefix("https:").unwrap_or(text);
@@ -86,7 +85,8 @@ fn made_here(text: &str) {
         assert_eq!(path.starts_with("//"), path.len() < text.len(), "{text:?}");
         assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{text:?}");
         let before = path.split(['?', '#']).next().unwrap_or_default();
-        check_path(before.trim_start_matches('/'), Separators::Kept);
+        let before = before.trim_start_matches('/');
+        check_path(before, Separators::Kept, PathParameters::Keep);
     }
     let parameter = path::parameter(text);
     assert!(!parameter.contains(['\0', '\r', '\n']) || text.contains(char::is_control));
@@ -101,16 +101,30 @@ enum Separators {
     Kept,
 }
 
-fn check(left: &PathAndQuery, separators: Separators) {
+fn check(
+    left: &PathAndQuery,
+    PathRules {
+        slashes,
+        parameters,
+    }: PathRules,
+) {
+    let separators = match slashes {
+        EncodedSlashes::Keep => Separators::Slashes,
+        EncodedSlashes::Refuse => Separators::Refused,
+    };
+    check_left(left, separators, parameters);
+}
+
+fn check_left(left: &PathAndQuery, separators: Separators, parameters: PathParameters) {
     let text = left.as_str();
     assert!(text.starts_with('/'), "{text:?}");
     let is_sound = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
     assert!(text.bytes().all(is_sound), "{text:?}");
-    check_path(&left.path()[1..], separators);
+    check_path(&left.path()[1..], separators, parameters);
 }
 
 /// Looks at a path, without its first slash, as a server would that decodes it again and again.
-fn check_path(path: &str, separators: Separators) {
+fn check_path(path: &str, separators: Separators, parameters: PathParameters) {
     assert!(!path.contains("//") && !path.contains('\\'), "{path:?}");
     let mut seen = path.as_bytes().to_vec();
     for layer in 0.. {
@@ -126,6 +140,8 @@ fn check_path(path: &str, separators: Separators) {
             assert!(!matches!(name, Some(b"." | b"..")), "{path:?}");
         }
         assert!(!seen.contains(&0), "{path:?}");
+        let is_cut = seen.contains(&b';');
+        assert!(parameters == PathParameters::Keep || !is_cut, "{path:?}");
         let hidden = seen.iter().filter(|byte| matches!(byte, b'/' | b'\\'));
         let grown = hidden.count() > path.matches('/').count();
         assert!(!(separators == Separators::Refused && grown), "{path:?}");

@@ -73,7 +73,32 @@ impl Counter {
 
 /// A number that rises and falls. What one worker adds another may take away: only the sum says something.
 #[derive(Debug)]
-pub struct Gauge(Sharded<AtomicI64>);
+pub struct Gauge(Sharded<Part>);
+
+/// How often a worker makes do with what it saw of the others' parts of a gauge.
+const LOOKS: u64 = 32;
+
+/// A worker's part of a gauge, and what it saw of the others' last.
+#[derive(Debug)]
+struct Part {
+    own: AtomicI64,
+    others: AtomicI64,
+    /// In which turn of the worker's event loop it looked at them.
+    seen: AtomicU64,
+    /// How often it made do with that since.
+    looks: AtomicU64,
+}
+
+impl Part {
+    fn new() -> Self {
+        Self {
+            own: AtomicI64::new(0),
+            others: AtomicI64::new(0),
+            seen: AtomicU64::new(0),
+            looks: AtomicU64::new(0),
+        }
+    }
+}
 
 impl Default for Gauge {
     fn default() -> Self {
@@ -84,18 +109,45 @@ impl Default for Gauge {
 impl Gauge {
     /// Nothing yet.
     pub fn new() -> Self {
-        Self(Sharded::new(AtomicI64::default))
+        Self(Sharded::new(Part::new))
     }
 
     /// Adds, or takes away.
     pub fn add(&self, by: i64) {
-        self.0.mine().fetch_add(by, Ordering::Relaxed);
+        self.0.mine().own.fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// About the sum: with what this worker added until now, and what the others had when its event loop turned last, or
+    /// at most [`LOOKS`] calls ago. Unlike [`Self::sum`] it seldom looks at what other workers write.
+    pub fn about(&self) -> u64 {
+        let (turn, mine) = (own(|own| own.turn.get()), self.0.mine());
+        let (added, looks) = (
+            mine.own.load(Ordering::Relaxed),
+            mine.looks.load(Ordering::Relaxed),
+        );
+        // A thread without an event loop stays in the turn 0.
+        let knows = turn != 0 && looks < LOOKS && mine.seen.load(Ordering::Relaxed) == turn;
+        let others = if knows {
+            mine.looks.store(looks + 1, Ordering::Relaxed);
+            mine.others.load(Ordering::Relaxed)
+        } else {
+            let others = self.total() - added;
+            mine.others.store(others, Ordering::Relaxed);
+            mine.seen.store(turn, Ordering::Relaxed);
+            mine.looks.store(0, Ordering::Relaxed);
+            others
+        };
+        u64::try_from(added + others).unwrap_or(0)
     }
 
     /// The sum over all workers. Never below 0: shards are read one after the other.
     pub fn sum(&self) -> u64 {
-        let shards = self.0.all().map(|shard| shard.load(Ordering::Relaxed));
-        u64::try_from(shards.sum::<i64>()).unwrap_or(0)
+        u64::try_from(self.total()).unwrap_or(0)
+    }
+
+    fn total(&self) -> i64 {
+        let shards = self.0.all();
+        shards.map(|shard| shard.own.load(Ordering::Relaxed)).sum()
     }
 }
 
@@ -316,6 +368,38 @@ mod tests {
             }
         });
         assert_eq!(gauge.sum(), 2);
+    }
+
+    #[test]
+    fn about_how_much_a_gauge_has_is_its_own_part_now_and_the_others_as_of_this_turn() {
+        expect_workers(2);
+        let gauge = Gauge::new();
+        let other = |by| {
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    set_shard(1);
+                    gauge.add(by);
+                });
+            });
+        };
+        let turn = || own(|own| own.turn.set(own.turn.get() + 1));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                set_shard(0);
+                other(3);
+                assert_eq!(gauge.about(), 3, "without an event loop it is the sum");
+                turn();
+                assert_eq!(gauge.about(), 3);
+                other(4);
+                gauge.add(10);
+                assert_eq!(gauge.about(), 13, "the others' part as it was");
+                turn();
+                assert_eq!(gauge.about(), 17);
+                other(1);
+                assert!((0..LOOKS).all(|_| gauge.about() == 17));
+                assert_eq!(gauge.about(), 18, "however long a turn lasts");
+            });
+        });
     }
 
     #[test]

@@ -336,6 +336,7 @@ fn a_sub_request_whose_body_may_be_left_unread_ends_its_connection() {
             let request = Request::builder().method(method.clone()).uri("/x");
             let sub = SubRequest {
                 upstream: upstream.clone(),
+                key: None,
                 request: request.body(Bytes::from_static(b"body")).unwrap(),
                 depth: 1,
                 body_limit: 1024,

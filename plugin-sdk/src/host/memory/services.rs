@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::scene::{exchange, world};
 use super::world::World;
-use crate::path::may_be_asked;
+use crate::path::{has_parameter, may_be_asked};
 use crate::types::answer::Answer;
 use crate::types::quota::{Decision, Quota};
 use crate::types::{state, subrequest};
@@ -16,9 +16,9 @@ pub(crate) fn send(
     let upstream =
         here.or_else(|| world(|world| world.upstreams.get(&request.upstream).cloned()).flatten());
     let upstream = upstream.ok_or(subrequest::Error::UnknownUpstream)?;
-    if !may_be_asked(&request.path) {
-        let rule =
-            "no sub-request goes there: the path is none, or a part of it is `.`, `..` or empty";
+    // As on a route that keeps no parameters.
+    if !may_be_asked(&request.path) || has_parameter(&request.path) {
+        let rule = "no sub-request goes there: the path is none, has a parameter, or a part of it is `.`, `..` or empty";
         return Err(subrequest::Error::Protocol(rule.to_owned()));
     }
     upstream(&request).map(|answer: Answer| answer.into())

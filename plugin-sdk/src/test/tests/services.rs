@@ -73,6 +73,8 @@ fn a_sub_request_that_the_gateway_would_refuse_for_its_path_is_refused_here() {
             "/a/..#b",
             "/a#b",
             "/a//b",
+            "/a;b",
+            "/a%253Bb",
         ] {
             let answer = upstream::Request::get("echo", path).send();
             let refused = matches!(answer, Err(upstream::Error::Protocol(_)));

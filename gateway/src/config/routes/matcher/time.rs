@@ -16,8 +16,8 @@ pub(super) fn window(table: &mut Table<'_>) -> (Option<SystemTime>, Option<Syste
     if let (Some(after), Some(before)) = (after, before)
         && before <= after
     {
-        table.fault(
-            "before",
+        table.fault_between(
+            &["after", "before"],
             "is not later than `after`, so that nothing matches",
         );
     }

@@ -4,6 +4,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::super::super::description::Words;
 use super::super::super::item::{Form, Item};
+use super::super::super::mask;
 use super::super::super::model::ValuePattern;
 use super::super::super::patterns;
 use super::super::super::table::Table;
@@ -149,7 +150,7 @@ pub(super) fn query(
     query
 }
 
-/// The values of a key, shown but for those of names that sound like credentials.
+/// The values of a key, shown but for the texts of names that sound like credentials.
 fn fields<'a>(
     table: &mut Table<'a>,
     key: &'static str,
@@ -162,9 +163,11 @@ fn fields<'a>(
     item.fields(expected).unwrap_or_default()
 }
 
-/// Remembers the key of a value that no message shows.
+/// Remembers the key of a value that no message shows. Whether there is to be one is no credential.
 fn hide(name: &str, item: &Item<'_>, key: String, unshown: &mut Vec<String>) {
-    if tree::sounds_secret(name) || came_from_outside(item.node) {
+    let value = item.node.json();
+    let is_hidden = mask::sounds_secret(name) && mask::hidden(value.clone()) != value;
+    if is_hidden || came_from_outside(item.node) {
         unshown.push(key);
     }
 }

@@ -64,7 +64,7 @@ fn pattern(table: &mut Table<'_>) -> Option<VersionPattern> {
         && bound.partial_cmp(&default).is_none()
     {
         let message = format!("{default} and {bound} cannot be compared: one of them is a date");
-        table.fault("default", message);
+        table.fault_between(&["equals", "at_least", "below", "default"], message);
     }
     Some(VersionPattern {
         source,
@@ -156,8 +156,7 @@ fn range(
             Some(_) => format!("{high} is not above `at_least`, {low}, so that nothing matches"),
             None => format!("{high} and {low} cannot be compared: one of them is a date"),
         };
-        table.fault("below", message);
-        return None;
+        table.fault_between(&["at_least", "below"], message);
     }
     Some(Versions::Range { at_least, below })
 }
@@ -193,8 +192,9 @@ pub(super) fn check(table: &Table<'_>, predicates: &Predicates, params: &[Arc<st
         [] => "; it has none: write one such as `/{version}/orders`".to_owned(),
         _ => suggest::remedy(name, names, "there is"),
     };
-    table.fault(
-        "version",
-        format!("the path has no parameter `{name}`{remedy}"),
-    );
+    let is_unset = table.is_unset("path") || table.is_unset("version");
+    if !is_unset {
+        let message = format!("the path has no parameter `{name}`{remedy}");
+        table.fault("version", message);
+    }
 }

@@ -1,6 +1,6 @@
 //! Routes that hide others: nothing is left for a route, its policies are bypassed, or its `priority` turns the rank over.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
 use super::super::super::item::Item;
@@ -10,8 +10,11 @@ use super::covers::{self, Index, Node};
 use super::meets::{self, Meeting};
 use super::pair::Pair;
 
-/// So many lines about the routes that one route hides.
-const MOST: usize = 10;
+/// So many of the routes that one route hides are named.
+const NAMED: usize = 3;
+
+/// So many of them are counted.
+const MOST: usize = 1_000;
 
 /// Warns of every route that hides another.
 pub(super) fn report(items: &[Item<'_>], pairs: &[Pair<'_>]) {
@@ -68,7 +71,8 @@ fn unreachable(
                 &pair.route.matcher.predicates,
             )
     };
-    let mut dead = BTreeMap::new();
+    let (mut dead, mut alone) = (BTreeMap::new(), BTreeSet::new());
+    let mut by_taker = Hidden::default();
     for pairs in pairs.chunk_by(|a, b| a.index == b.index) {
         let takers = pairs.iter().map(|pair| {
             let mut taker = None;
@@ -86,14 +90,33 @@ fn unreachable(
         };
         let (index, taker) = (pairs[0].index, takers[0]);
         dead.insert(index, taker);
-        let (name, place) = named(&items[taker]);
-        let own = named(&items[index]).0;
-        let others = match takers.iter().any(|other| *other != taker) {
-            true => " and others",
-            false => "",
+        by_taker.add(taker, index);
+        if takers.iter().all(|other| *other == taker) {
+            alone.insert(index);
+        }
+    }
+    for (taker, of) in by_taker.0 {
+        if let (1, Some(&index)) = (of.0.len(), of.0.first()) {
+            let (name, place) = named(&items[taker]);
+            let own = named(&items[index]).0;
+            let others = if alone.contains(&index) {
+                ""
+            } else {
+                " and others"
+            };
+            warnings.entry(index).or_default().push(format!(
+                "{own} can never be reached: {name} in {place}{others} goes before it and matches all that it matches; remove {own}, narrow {name}, or set `match.priority`"
+            ));
+            continue;
+        }
+        let name = named(&items[taker]).0;
+        let others = match of.0.iter().all(|index| alone.contains(index)) {
+            true => "",
+            false => ", some of it with others,",
         };
-        warnings.entry(index).or_default().push(format!(
-            "{own} can never be reached: {name} in {place}{others} goes before it and matches all that it matches; remove {own}, narrow {name}, or set `match.priority`"
+        let hidden = of.named(items, |_| String::new());
+        warnings.entry(taker).or_default().push(format!(
+            "{name} goes before {hidden}, which can never be reached: it matches all that they match{others}; remove them, narrow {name}, or set their `match.priority`"
         ));
     }
     dead
@@ -121,11 +144,15 @@ fn overturned(
             ControlFlow::Continue(())
         });
     }
-    hidden.tell(items, warnings, |own, name, place, _| {
-        format!(
-            "the `match.priority` of {own} puts it before {name} in {place}, which is narrower; lower it, narrow {own}, or raise that of {name}"
-        )
-    });
+    let words = |own: &str, hidden: &str, several| match several {
+        false => format!(
+            "the `match.priority` of {own} puts it before {hidden}, which is narrower; lower it, narrow {own}, or raise that of the other"
+        ),
+        true => format!(
+            "the `match.priority` of {own} puts it before {hidden}, which are narrower; lower it, narrow {own}, or raise those of the others"
+        ),
+    };
+    hidden.tell(items, warnings, |_, _| String::new(), words);
 }
 
 fn can_meet(a: &Pair<'_>, b: &Pair<'_>) -> bool {
@@ -165,10 +192,13 @@ fn bypassed(items: &[Item<'_>], pairs: &[Pair<'_>], warnings: &mut Warnings) -> 
             ControlFlow::Continue(())
         });
     }
-    hidden.tell(items, warnings, |own, name, place, [one, other]| {
-        let lacking = chains.lacking(one, other).join(", ");
+    let lacking = |own, hidden| {
+        let lacking = chains.lacking(own, hidden).join(", ");
+        format!(" (without {lacking})")
+    };
+    hidden.tell(items, warnings, lacking, |own, hidden, _| {
         format!(
-            "{own} takes on its hosts what {name} in {place} matches, since a host ranks before a path, and lacks {lacking} of its chain; add the same here, or set `match.priority` there"
+            "{own} takes on its hosts what matches {hidden}, since a host ranks before a path: plugins of those chains are passed by; add the same here, or set `match.priority` there"
         )
     });
     !budget.is_spent() && !all.budget().is_spent()
@@ -245,39 +275,60 @@ fn is_as_strict(own: &RoutePlugin, link: &RoutePlugin) -> bool {
 
 /// Which routes each route hides, in the order they were found.
 #[derive(Debug, Default)]
-struct Hidden(BTreeMap<usize, Vec<usize>>);
+struct Hidden(BTreeMap<usize, Few>);
+
+/// Routes of which the first are named.
+#[derive(Debug, Default)]
+struct Few(BTreeSet<usize>);
 
 impl Hidden {
     fn is_full(&self, route: usize) -> bool {
-        self.0.get(&route).is_some_and(|of| of.len() > MOST)
+        self.0.get(&route).is_some_and(|of| of.0.len() >= MOST)
     }
 
     fn add(&mut self, route: usize, hides: usize) {
-        let of = self.0.entry(route).or_default();
-        if !of.contains(&hides) {
-            of.push(hides);
-        }
+        self.0.entry(route).or_default().0.insert(hides);
     }
 
-    /// Words each: the names of the route and of the hidden one, the latter's place, and their indexes.
+    /// Words what is said of each: its name, the hidden routes as a message has them, and whether those are several.
     fn tell(
         &self,
         items: &[Item<'_>],
         warnings: &mut Warnings,
-        words: impl Fn(&str, &str, &str, [usize; 2]) -> String,
+        with: impl Fn(usize, usize) -> String,
+        words: impl Fn(&str, &str, bool) -> String,
     ) {
         for (&route, of) in &self.0 {
             let own = named(&items[route]).0;
-            let messages = warnings.entry(route).or_default();
-            for &hides in of.iter().take(MOST) {
-                let (name, place) = named(&items[hides]);
-                messages.push(words(&own, &name, &place, [route, hides]));
-            }
-            if of.len() > MOST {
-                messages.push(format!(
-                    "{own} hides more routes than these in the same way"
-                ));
-            }
+            let hidden = of.named(items, |hides| with(route, hides));
+            let message = words(&own, &hidden, of.0.len() > 1);
+            warnings.entry(route).or_default().push(message);
         }
+    }
+}
+
+impl Few {
+    /// The first with their places, each with what is said of it, and how many more there are.
+    fn named(&self, items: &[Item<'_>], with: impl Fn(usize) -> String) -> String {
+        let first = self.0.iter().take(NAMED).map(|&index| {
+            let (name, place) = named(&items[index]);
+            format!("{name} in {place}{}", with(index))
+        });
+        let first: Vec<_> = first.collect();
+        match self.0.len() - first.len() {
+            0 => list(&first),
+            more if self.0.len() >= MOST => {
+                format!("{} and {more} more or above", first.join(", "))
+            }
+            more => format!("{} and {more} more", first.join(", ")),
+        }
+    }
+}
+
+/// `a, b and c`.
+fn list(texts: &[String]) -> String {
+    match texts {
+        [before @ .., last] if !before.is_empty() => format!("{} and {last}", before.join(", ")),
+        _ => texts.concat(),
     }
 }

@@ -231,7 +231,7 @@ fn same(a: &ValuePattern, b: &ValuePattern) -> bool {
 }
 
 /// Whether `wide` holds wherever `narrow` does, as far as that can be seen.
-pub(super) fn implied(wide: &Predicates, narrow: &Predicates) -> bool {
+pub(in crate::config) fn implied(wide: &Predicates, narrow: &Predicates) -> bool {
     let Predicates {
         methods,
         headers,

@@ -39,7 +39,7 @@ pub(super) fn all(routes: &[Option<Route>]) -> Vec<Pair<'_>> {
 }
 
 /// The text of a segment; none of a parameter.
-pub(super) fn literal(segment: &Segment) -> Option<&str> {
+pub(in crate::config) fn literal(segment: &Segment) -> Option<&str> {
     match segment {
         Segment::Literal(text) => Some(text),
         Segment::Param(_) => None,

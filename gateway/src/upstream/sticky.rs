@@ -1,0 +1,59 @@
+//! The cookie that keeps a client on its endpoint: `sticky` of an upstream.
+//!
+//! Its value is a hash of where the endpoint listens, so that every gateway of a fleet knows it, after a restart too, and
+//! no client reads addresses in it. It is a wish and no key: an endpoint that takes no requests gets none by it.
+
+use std::fmt::Write;
+
+use http::{HeaderMap, HeaderValue};
+
+use super::endpoint::Picked;
+use super::group::Upstream;
+use crate::config::{SameSite, Sticky};
+use crate::message::cookies;
+
+/// Digits of a value.
+const DIGITS: usize = 16;
+
+/// The endpoint that a request names.
+pub(super) fn token(headers: &HeaderMap, cookie: &str) -> Option<u64> {
+    let value = cookies::first(headers, cookie)?;
+    let value = std::str::from_utf8(value).ok()?;
+    let is_one = value.len() == DIGITS && value.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_one.then(|| u64::from_str_radix(value, 16).ok())?
+}
+
+impl Upstream {
+    /// The `Set-Cookie` of an answer to a client whose request had this key and went to this endpoint, if it needs one.
+    /// `secure` says whether the client asked over TLS.
+    #[inline]
+    pub fn set_cookie(
+        &self,
+        picked: &Picked,
+        key: Option<u64>,
+        secure: bool,
+    ) -> Option<HeaderValue> {
+        match &self.config.sticky {
+            Some(sticky) if key != Some(picked.token) => written(sticky, picked.token, secure),
+            _ => None,
+        }
+    }
+}
+
+/// RFC 6265bis, section 4.1.
+fn written(sticky: &Sticky, token: u64, secure: bool) -> Option<HeaderValue> {
+    let mut text = format!("{}={token:0DIGITS$x}; Path=/; HttpOnly", sticky.cookie);
+    if let Some(ttl) = sticky.ttl {
+        // A string takes whatever is written.
+        let _never = write!(text, "; Max-Age={}", ttl.as_secs());
+    }
+    if sticky.secure.unwrap_or(secure) {
+        text.push_str("; Secure");
+    }
+    text.push_str(match sticky.same_site {
+        SameSite::Strict => "; SameSite=Strict",
+        SameSite::Lax => "; SameSite=Lax",
+        SameSite::None => "; SameSite=None",
+    });
+    HeaderValue::try_from(text).ok()
+}
