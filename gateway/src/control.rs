@@ -29,6 +29,7 @@ use crate::server::listener;
 use crate::snapshot::{Builder, Published, Replace, Snapshot};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace;
+use crate::upstream::Checks;
 use crate::watch::Watcher;
 use crate::worker;
 
@@ -120,6 +121,7 @@ async fn serve(
     };
     let (first, builder) = built?;
     metrics.set_version(first.version);
+    let checks = Checks::start(&first.upstreams);
     let published = Published::new(first);
     let (draining, grace) = (CancellationToken::new(), CancellationToken::new());
     let start = |id| worker::start(id, published.clone(), draining.clone(), grace.clone());
@@ -134,6 +136,7 @@ async fn serve(
         engine,
         published,
         workers,
+        checks,
         metrics,
         state,
         reloading: Mutex::new(Reloading { builder, listeners }),

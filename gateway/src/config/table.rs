@@ -185,8 +185,12 @@ impl<'a> Table<'a> {
 
     /// The value of a key that is a list; where it is not given, the default is shown.
     pub(super) fn item_or(&mut self, key: &'static str, default: &[&str]) -> Option<Item<'a>> {
+        self.item_or_json(key, default.iter().copied().collect())
+    }
+
+    /// As [`Table::item_or`], of lists whose items are no texts.
+    pub(super) fn item_or_json(&mut self, key: &'static str, default: Json) -> Option<Item<'a>> {
         let item = self.item(key);
-        let default: Json = default.iter().copied().collect();
         if let Some(description) = self.scope.description() {
             description.default_of(&self.key, key, default);
         } else if item.is_none() {

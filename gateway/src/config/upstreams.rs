@@ -2,6 +2,8 @@
 
 mod balance;
 mod breaker;
+mod health;
+mod outlier;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -22,7 +24,7 @@ mod tls;
 use crate::message::target::Target;
 
 /// Keys of the contract that are to come.
-const LATER: [&str; 3] = ["slow_start", "health", "outlier"];
+const LATER: [&str; 1] = ["slow_start"];
 
 /// Keys of the contract that are to come, and that say where endpoints are.
 const DISCOVERY: [&str; 2] = ["dns", "srv"];
@@ -73,6 +75,14 @@ static WORDS: Words = Words {
             "reads_bodies",
             "Whether every endpoint reads the body of every request to its end. Unless it does, a body with another method than POST, PUT, PATCH or QUERY may hide a request of its own: such a request ends its connection.",
         ),
+        (
+            "health",
+            "How the endpoints are asked whether they are well: one that is not gets no requests. Unless given, nobody asks.",
+        ),
+        (
+            "outlier",
+            "When an endpoint that fails its requests gets none for a while. Unless given, never.",
+        ),
     ],
     example: r#"
 [upstreams.products]
@@ -85,9 +95,12 @@ timeouts = { connect = "1s", first_byte = "15s", idle = "60s" }
 pool = { idle_per_worker = 64, idle_timeout = "60s", max_connections = 1024 }
 breaker = { max_pending = 1024, max_requests = 1024, failure_ratio = 0.5, window = "10s", min_requests = 20, open_for = "5s", slow = "2s" }
 reads_bodies = true
+health = { kind = "http", method = "GET", path = "/healthz", host = "shop.internal", headers = { x-probe = "gateway" }, port = 8081, expect = [200, "3xx"], interval = "2s", timeout = "1s", healthy_after = 2, unhealthy_after = 3 }
+outlier = { consecutive_failures = 5, ejection = "30s", max_ejected = 0.5 }
 
 [upstreams.idp]
 endpoints = ["${IDP:-127.0.0.1:9001}"]
+health = { kind = "grpc", service = "idp.Tokens" }
 protocol = "auto"
 
 [upstreams.idp.tls]
@@ -158,6 +171,8 @@ pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstre
         let pool = table.sub("pool", pool);
         let (max_pending, breaker) = table.sub("breaker", breaker::breaker);
         let reads_bodies = table.or("reads_bodies", Default::Bool(false), |item| item.bool());
+        let health = table.optional_sub("health", health::health).flatten();
+        let outlier = table.optional_sub("outlier", outlier::outlier);
         table.later(&LATER);
         Some(Upstream {
             name,
@@ -174,6 +189,8 @@ pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstre
             max_pending,
             breaker,
             reads_bodies,
+            health,
+            outlier,
         })
     })
 }

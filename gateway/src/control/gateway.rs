@@ -15,6 +15,7 @@ use crate::plugin::Engine;
 use crate::snapshot::{Builder, Published};
 use crate::state;
 use crate::telemetry::metrics::Metrics;
+use crate::upstream::Checks;
 use crate::worker::Handle;
 
 /// A running gateway.
@@ -24,6 +25,8 @@ pub(super) struct Gateway {
     pub(super) engine: Arc<Engine>,
     pub(super) published: Arc<Published>,
     pub(super) workers: Vec<Handle>,
+    /// Who cares for the endpoints of the upstreams in force.
+    pub(super) checks: Checks,
     pub(super) metrics: Arc<Metrics>,
     pub(super) state: Arc<state::Memory>,
     /// One reload at a time; while its plugins are compiled, others go on.

@@ -323,6 +323,7 @@ impl Gateway {
         self.state.resize(bounds(&config), config.plugins.keys());
         reloading.listeners.open(bound, &self.workers).await;
         self.published.publish(snapshot.clone());
+        self.checks.follow(&snapshot.upstreams);
         self.changed.notify_waiters();
         self.metrics.set_version(snapshot.version);
         let plugins = changed(&previous, &snapshot);

@@ -246,7 +246,8 @@ impl Way<'_> {
             Ok((mut head, body)) => {
                 let record = &mut exchange.record;
                 record.endpoint = Some(target);
-                record.upstream = Some((now, clock::now()));
+                // The client of upstreams has read the clock as the head came.
+                record.upstream = Some((now, clock::recent()));
                 received(&mut head, exchange, upstream, hop.via, body.version());
                 if let Some(cookie) = cookie {
                     head.headers.append(SET_COOKIE, cookie);

@@ -4,6 +4,7 @@
 //! looked up when a snapshot is built, never per request.
 
 mod arms;
+mod endpoints;
 mod families;
 mod mirrors;
 mod plugin_series;
@@ -26,6 +27,7 @@ use plugin_series::{Names, Series};
 use shards::{ByKind, Counter, Histogram};
 
 pub use arms::ArmMetrics;
+pub use endpoints::{EndpointMetrics, Observed};
 pub use mirrors::{MirrorMetrics, UnderWay};
 pub use plugin_series::Unfit;
 pub use shards::{Gauge, set_shard};
@@ -89,8 +91,8 @@ pub struct PluginMetrics {
 /// What one upstream did.
 #[derive(Debug)]
 pub struct UpstreamMetrics {
-    requests: Counter,
-    failures: ByKind,
+    /// Requests and failures are theirs.
+    endpoints: endpoints::Endpoints,
     surplus: Counter,
     open: Gauge,
     pending: Gauge,
@@ -188,8 +190,7 @@ impl Metrics {
     /// The counts of an upstream.
     pub fn upstream(&self, name: &str) -> Arc<UpstreamMetrics> {
         named(&self.upstreams, name, || UpstreamMetrics {
-            requests: Counter::new(),
-            failures: ByKind::new(),
+            endpoints: endpoints::Endpoints::new(),
             surplus: Counter::new(),
             open: Gauge::new(),
             pending: Gauge::new(),
@@ -358,6 +359,16 @@ impl PluginMetrics {
 }
 
 impl UpstreamMetrics {
+    /// The counts of an endpoint.
+    pub fn endpoint(&self, name: String) -> Arc<EndpointMetrics> {
+        self.endpoints.add(name)
+    }
+
+    /// An endpoint is gone. What it counted stays in the sums of the upstream.
+    pub fn gone(&self, endpoint: &Arc<EndpointMetrics>) {
+        self.endpoints.remove(endpoint);
+    }
+
     /// A connection was opened.
     pub fn opened(&self) {
         self.open.add(1);
@@ -366,11 +377,6 @@ impl UpstreamMetrics {
     /// A connection was closed.
     pub fn closed(&self) {
         self.open.add(-1);
-    }
-
-    /// A request was answered.
-    pub fn request(&self) {
-        self.requests.add(1);
     }
 
     /// A kept connection had bytes that were not asked for.
@@ -410,9 +416,9 @@ impl UpstreamMetrics {
         self.breaker_is_open.store(open, Ordering::Relaxed);
     }
 
-    /// A request had no whole answer.
+    /// A request had no whole answer, and no endpoint.
     pub fn failure(&self, kind: ErrorKind) {
-        self.failures.add(kind.name());
+        self.endpoints.failure(kind);
     }
 }
 

@@ -1,7 +1,8 @@
 //! Streams to endpoints: the one place that opens them, whatever they are for.
 
-use std::cell::Cell;
 use std::io;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use tokio::net::TcpStream;
@@ -37,23 +38,25 @@ pub(super) async fn connect(
     endpoint: &Endpoint,
     times: Times<'_>,
 ) -> Result<Stream, SendError> {
-    connect_for(upstream.config.protocol, upstream, endpoint, times).await
+    let protocol = upstream.config.protocol;
+    connect_to(&endpoint.target, protocol, upstream, endpoint, times).await
 }
 
-/// The same for one protocol of those that an upstream may speak.
-pub(super) async fn connect_for(
+/// The same to where else the endpoint listens, for this protocol.
+pub(super) async fn connect_to(
+    target: &Target,
     protocol: Protocol,
     upstream: &Upstream,
     endpoint: &Endpoint,
     times: Times<'_>,
 ) -> Result<Stream, SendError> {
-    let (limit, target) = (times.connect(&upstream.config), &endpoint.target);
+    let limit = times.connect(&upstream.config);
     let left = times
         .deadline
         .map(|deadline| deadline.saturating_duration_since(Instant::now()));
     let is_late = left.is_some_and(|left| left < limit);
     let limit = left.map_or(limit, |left| left.min(limit));
-    let shakes_hands = Cell::new(false);
+    let shakes_hands = AtomicBool::new(false);
     let opening = async {
         let tcp = match target {
             Target::Tcp(address) => TcpStream::connect(address).await?,
@@ -63,7 +66,7 @@ pub(super) async fn connect_for(
         let Some(tls) = &upstream.tls else {
             return Ok(Stream::Plain(tcp));
         };
-        shakes_hands.set(true);
+        shakes_hands.store(true, Relaxed);
         let stream = tls.shake_hands(tcp, endpoint, protocol).await;
         let stream = stream.map_err(Failed::Tls)?;
         Ok(Stream::Tls(Box::new(stream.into())))
@@ -81,7 +84,7 @@ pub(super) async fn connect_for(
                 true => ErrorKind::Deadline,
                 false => ErrorKind::ConnectTimeout,
             };
-            let what = match shakes_hands.get() {
+            let what = match shakes_hands.load(Relaxed) {
                 true => "the TLS handshake was not over",
                 false => "no connection",
             };

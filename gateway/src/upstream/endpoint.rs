@@ -1,22 +1,24 @@
 //! One endpoint, and what all of one upstream share.
 
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use http::HeaderValue;
+use parking_lot::Mutex;
 
 use super::breaker::Pass;
 use super::budget::Budget;
+use super::failures::{Failures, Judge};
 use super::hash;
-use super::outcome::{Outcome, is_its_own};
 use super::places::Places;
 use super::slots::Slot;
-use super::standing::Standing;
+use super::standing::{Obstacle, Standing};
+use super::tally::Tally;
 use crate::message::target::Target;
-use crate::telemetry::metrics::{Gauge, UpstreamMetrics};
+use crate::telemetry::metrics::{EndpointMetrics, Gauge, Observed, UpstreamMetrics};
 
 /// How long no connection is kept to an endpoint that sent what was not asked for, in milliseconds.
 const DISTRUST: u64 = 60_000;
@@ -24,6 +26,8 @@ const DISTRUST: u64 = 60_000;
 /// What all upstreams of one name have in common, over reloads.
 #[derive(Debug)]
 pub(super) struct State {
+    /// Their name.
+    pub(super) name: Arc<str>,
     /// Of its pool, over all workers.
     pub(super) places: Arc<Places>,
     /// Its place among every client's turns.
@@ -32,6 +36,18 @@ pub(super) struct State {
     pub(super) metrics: Arc<UpstreamMetrics>,
     /// What of its requests may go out again.
     pub(super) budget: Budget,
+    /// By what its endpoints are ejected.
+    pub(super) judge: Judge,
+    /// The endpoints in force, each once.
+    pub(super) siblings: Mutex<Vec<Weak<Endpoint>>>,
+}
+
+impl State {
+    /// The endpoints in force, each once.
+    pub(super) fn siblings(&self) -> Vec<Arc<Endpoint>> {
+        let siblings = self.siblings.lock();
+        siblings.iter().filter_map(Weak::upgrade).collect()
+    }
 }
 
 /// One place of an upstream; the same for the same name and place over reloads.
@@ -49,6 +65,12 @@ pub struct Endpoint {
     pub(super) token: u64,
     /// What it has in common with the other endpoints of its upstream.
     pub(super) of: Arc<State>,
+    /// Its counters.
+    pub(super) counts: Arc<EndpointMetrics>,
+    /// What it failed at.
+    pub(super) failures: Failures,
+    /// What the checks of its health came to.
+    pub(super) tally: Mutex<Tally>,
     /// Its place in every client's pool.
     slot: Slot,
     made: Instant,
@@ -60,11 +82,14 @@ impl Endpoint {
     pub(super) fn new(target: Target, authority: HeaderValue, slot: Slot, of: Arc<State>) -> Self {
         Self {
             token: hash::of(target.to_string().as_bytes()),
+            counts: of.metrics.endpoint(target.to_string()),
             target,
             authority,
             in_flight: Gauge::new(),
             standing: Standing::default(),
             of,
+            failures: Failures::default(),
+            tally: Mutex::default(),
             slot,
             made: Instant::now(),
             distrusted_until: AtomicU64::new(0),
@@ -88,18 +113,26 @@ impl Endpoint {
         now.saturating_duration_since(self.made).as_millis() as u64
     }
 
-    /// An attempt at it ended so, or was answered.
-    #[inline]
-    pub(super) fn ended(&self, outcome: Outcome) {
-        match outcome {
-            Outcome::Answered(_) => self.of.metrics.request(),
-            Outcome::Failed(kind) if is_its_own(kind) => self.of.metrics.failure(kind),
-            Outcome::Failed(_) => {}
-        }
-    }
-
     pub(super) fn slot(&self) -> usize {
         self.slot.index()
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.of.metrics.gone(&self.counts);
+    }
+}
+
+impl Observed for Endpoint {
+    fn in_flight(&self) -> u64 {
+        self.in_flight.sum()
+    }
+
+    fn obstacles(&self) -> Vec<(&'static str, bool)> {
+        let obstacles = Obstacle::ALL.into_iter();
+        let obstacles = obstacles.map(|it| (it.name(), self.standing.has(it)));
+        obstacles.collect()
     }
 }
 
@@ -134,14 +167,6 @@ impl Picked {
     /// What the breaker of its upstream let it out by.
     pub(super) fn pass(&self) -> Option<&Arc<Pass>> {
         self.pass.as_ref()
-    }
-
-    /// The attempt ended so.
-    pub(super) fn ended(&self, outcome: Outcome) {
-        self.endpoint.ended(outcome);
-        if let Some(pass) = &self.pass {
-            pass.ended(outcome);
-        }
     }
 
     /// The endpoint, for what outlives the request.

@@ -72,12 +72,12 @@ pub async fn fetch(client: Arc<Client>, sub: SubRequest) -> Result<Response<Byte
     let picked = picked.ok_or_else(|| sub.upstream.refuse(&tried))?;
     let picked = picked.with(pass);
     let span = span::upstream(&sub.span, &sub.upstream.name, &picked.target);
-    let (upstream, deadline) = (sub.upstream.clone(), sub.deadline);
+    let (endpoint, deadline) = (picked.endpoint().clone(), sub.deadline);
     let whole = exchange(client, sub, picked).instrument(span.clone());
     let fetched = match tokio::time::timeout_at(deadline.into(), whole).await {
         Ok(fetched) => fetched,
         Err(_) => {
-            upstream.metrics.failure(ErrorKind::UpstreamTimeout);
+            endpoint.counts.failure(ErrorKind::UpstreamTimeout);
             Err(FetchError::Timeout)
         }
     };

@@ -2,6 +2,7 @@
 
 use http::HeaderValue;
 
+use super::listed::Listed;
 pub use super::member::Member;
 use super::spread::Spread;
 
@@ -9,6 +10,7 @@ use super::spread::Spread;
 #[derive(Debug)]
 pub struct Members {
     all: Vec<Member>,
+    _listed: Listed,
     /// Those that are no backups.
     pub(super) first: Spread,
     /// Those that are.
@@ -17,9 +19,11 @@ pub struct Members {
 
 impl Members {
     pub(super) fn new(members: Vec<Member>) -> Self {
+        let listed = Listed::new(members.iter().map(|member| &member.endpoint));
         let (backups, first) = members.iter().cloned().partition(|member| member.backup);
         Self {
             all: members,
+            _listed: listed,
             first: Spread::new(first),
             backups: Spread::new(backups),
         }

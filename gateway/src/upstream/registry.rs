@@ -6,10 +6,12 @@ use std::sync::{Arc, Weak};
 use dashmap::DashMap;
 use http::HeaderValue;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::breaker::Breaker;
 use super::budget::Budget;
 use super::endpoint::{Endpoint, State};
+use super::failures::Judge;
 use super::fleet::Fleet;
 use super::group::Upstream;
 use super::members::{Member, Members};
@@ -28,6 +30,8 @@ pub struct Registry {
     upstreams: DashMap<Arc<str>, Known>,
     slots: Arc<Slots>,
     turns: Arc<Slots>,
+    /// Tells who cares for endpoints that one needs care.
+    notice: Arc<Notify>,
 }
 
 /// An upstream, and those of its endpoints that are in use.
@@ -57,10 +61,8 @@ impl Known {
     fn tls(&self, config: &config::Upstream) -> Option<Arc<Tls>> {
         let mut present = self.tls.lock();
         *present = config.tls.as_ref().map(|given| {
-            let kept = present
-                .take()
-                .filter(|tls| tls.is_of(given, config.protocol));
-            kept.unwrap_or_else(|| Tls::new(given, config.protocol))
+            let kept = present.take().filter(|tls| tls.is_of(given));
+            kept.unwrap_or_else(|| Tls::new(given))
         });
         present.clone()
     }
@@ -80,16 +82,20 @@ impl Registry {
             .entry(config.name.clone())
             .or_insert_with(|| Known {
                 state: Arc::new(State {
+                    name: config.name.clone(),
                     places: Places::new(most, metrics.clone()),
                     turn: self.turns.take(),
                     metrics: metrics.clone(),
                     budget: Budget::new(),
+                    judge: Judge::new(self.notice.clone()),
+                    siblings: Mutex::default(),
                 }),
                 endpoints: Mutex::default(),
                 tls: Mutex::default(),
                 breaker: Mutex::default(),
             });
         known.state.places.limit(most);
+        known.state.judge.follow(config.outlier);
         let mut endpoints = known.endpoints.lock();
         endpoints.retain(|_, endpoint| endpoint.strong_count() > 0);
         let mut endpoint = |target: &Target| {

@@ -8,7 +8,7 @@ use tokio::time::timeout_at;
 
 use super::admission::place;
 use super::body::ResponseBody;
-use super::connect::connect_for;
+use super::connect::connect_to;
 use super::endpoint::{Endpoint, Picked};
 use super::error::SendError;
 use super::group::Upstream;
@@ -47,6 +47,7 @@ pub async fn send(
     body: Outgoing,
 ) -> Result<(ResponseHead, ResponseBody), SendError> {
     let (endpoint, pass) = (picked.endpoint().clone(), picked.pass().cloned());
+    let is_whole = matches!(body, Outgoing::Empty | Outgoing::Full(_));
     // Boxed, so that exchanges over HTTP/1 without a limit of their own do not carry the room for the others.
     let sent = match (upstream.config.protocol, times.patience) {
         (Protocol::H1, None) => send_h1(client, upstream, picked, times, message, body).await,
@@ -59,8 +60,16 @@ pub async fn send(
         }
     };
     let outcome = match &sent {
-        Ok((head, _)) => Outcome::Answered(head.status),
-        Err(error) => Outcome::Failed(error.kind),
+        Ok((head, _)) => {
+            endpoint.took(clock::now().saturating_duration_since(times.now));
+            Outcome::Answered(head.status)
+        }
+        Err(error) => {
+            if error.kind == ErrorKind::Deadline && error.sent && is_whole {
+                endpoint.was_late();
+            }
+            Outcome::Failed(error.kind)
+        }
     };
     endpoint.ended(outcome);
     if let Some(pass) = pass {
@@ -236,7 +245,7 @@ async fn open(
         }
         open = kept.into_tunnel().1;
     }
-    let io = connect_for(Protocol::H1, upstream, endpoint, times).await?;
+    let io = connect_to(&endpoint.target, Protocol::H1, upstream, endpoint, times).await?;
     let opened = Connection::over(io, client, upstream, endpoint, open);
     Ok((opened, false))
 }

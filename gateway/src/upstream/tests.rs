@@ -63,6 +63,8 @@ fn configured(name: &str, endpoints: &[&str]) -> config::Upstream {
         breaker: None,
         max_pending: 4,
         reads_bodies: false,
+        health: None,
+        outlier: None,
     }
 }
 

@@ -23,11 +23,10 @@ mod words;
 #[derive(Debug)]
 pub(super) struct Tls {
     given: config::UpstreamTls,
-    protocol: Protocol,
-    /// Offers what the upstream speaks.
-    usual: Arc<ClientConfig>,
-    /// Offers HTTP/1.1 alone.
+    /// Each offers what its name says.
     h1: Arc<ClientConfig>,
+    h2: Arc<ClientConfig>,
+    auto: Arc<ClientConfig>,
     identity: Arc<Identity>,
 }
 
@@ -41,7 +40,7 @@ struct Identity {
 
 impl Tls {
     /// Makes the configuration of rustls: ring, resumption, no early data, no key log. Verification is that of webpki.
-    pub(super) fn new(given: &config::UpstreamTls, protocol: Protocol) -> Arc<Self> {
+    pub(super) fn new(given: &config::UpstreamTls) -> Arc<Self> {
         let identity = Arc::new(Identity {
             key: given.certificate.as_ref().map(|shown| shown.key.clone()),
             asked: AtomicBool::new(false),
@@ -51,34 +50,29 @@ impl Tls {
             TlsVersion::V1_3 => &[&rustls::version::TLS13],
         };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .expect("ring speaks both versions")
+            .with_root_certificates(given.roots.clone())
+            .with_client_cert_resolver(identity.clone());
+        // Copies share the sessions.
         let offering = |alpn: &[&[u8]]| {
-            let mut config = ClientConfig::builder_with_provider(provider.clone())
-                .with_protocol_versions(versions)
-                .expect("ring speaks both versions")
-                .with_root_certificates(given.roots.clone())
-                .with_client_cert_resolver(identity.clone());
+            let mut config = config.clone();
             config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-            config
+            Arc::new(config)
         };
-        let usual = match protocol {
-            Protocol::H1 => offering(&[b"http/1.1"]),
-            Protocol::H2 => offering(&[b"h2"]),
-            Protocol::Auto => offering(&[b"h2", b"http/1.1"]),
-        };
-        let mut h1 = usual.clone();
-        h1.alpn_protocols = vec![b"http/1.1".to_vec()];
         Arc::new(Self {
             given: given.clone(),
-            protocol,
-            usual: Arc::new(usual),
-            h1: Arc::new(h1),
+            h1: offering(&[b"http/1.1"]),
+            h2: offering(&[b"h2"]),
+            auto: offering(&[b"h2", b"http/1.1"]),
             identity,
         })
     }
 
     /// Whether it was made of this, so that a reload need not make it anew.
-    pub(super) fn is_of(&self, given: &config::UpstreamTls, protocol: Protocol) -> bool {
-        self.given == *given && self.protocol == protocol
+    pub(super) fn is_of(&self, given: &config::UpstreamTls) -> bool {
+        self.given == *given
     }
 
     /// Shakes hands, and verifies that the other side is the endpoint.
@@ -93,10 +87,11 @@ impl Tls {
     ) -> Result<TlsStream<TcpStream>, String> {
         let name = self.name_of(endpoint)?;
         let config = match protocol {
-            Protocol::H1 => self.h1.clone(),
-            Protocol::H2 | Protocol::Auto => self.usual.clone(),
+            Protocol::H1 => &self.h1,
+            Protocol::H2 => &self.h2,
+            Protocol::Auto => &self.auto,
         };
-        let shaken = TlsConnector::from(config).connect(name, tcp).await;
+        let shaken = TlsConnector::from(config.clone()).connect(name, tcp).await;
         let stream = shaken.map_err(|error| self.explain(&error))?;
         let agreed = stream.get_ref().1.alpn_protocol();
         if protocol == Protocol::H2 && agreed != Some(b"h2") {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::UpstreamTls;
 use super::balance::{Balance, Sticky};
 use super::breaker::Breaker;
+use super::{Health, Outlier};
 use crate::message::target::Target;
 
 /// An upstream of a configuration, by index into [`Config::upstreams`](crate::config::Config::upstreams).
@@ -55,6 +56,10 @@ pub struct Upstream {
     pub max_pending: usize,
     /// Whether it reads the body of every request to its end, whatever the method (false).
     pub reads_bodies: bool,
+    /// How its endpoints are asked whether they are well; none: they are not.
+    pub health: Option<Health>,
+    /// When an endpoint is ejected; none: never.
+    pub outlier: Option<Outlier>,
 }
 
 /// One of `upstreams.NAME.endpoints`.

@@ -1,6 +1,7 @@
 //! The names, and the text that Prometheus reads.
 
 mod arms;
+mod endpoints;
 mod mirrors;
 mod plugins;
 mod upstreams;
@@ -45,7 +46,8 @@ impl Collector for All {
         self.0.plugin_calls(&mut encoder)?;
         self.0.plugin_own(&mut encoder)?;
         self.0.plugin_state(&mut encoder)?;
-        self.0.upstream_use(&mut encoder)
+        self.0.upstream_use(&mut encoder)?;
+        self.0.endpoints(&mut encoder)
     }
 }
 

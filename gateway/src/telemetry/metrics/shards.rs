@@ -172,6 +172,10 @@ impl ByKind {
     }
 
     pub(super) fn add(&self, kind: &'static str) {
+        self.add_all(kind, 1);
+    }
+
+    pub(super) fn add_all(&self, kind: &'static str, by: u64) {
         let kinds = self.0.mine().get_or_init(Box::default);
         let is_it = |place: &&Kind| *place.name.get_or_init(|| kind) == kind;
         let (last, others) = kinds.split_last().expect("there are kinds");
@@ -179,7 +183,7 @@ impl ByKind {
             last.name.get_or_init(|| OTHER);
             last
         });
-        place.count.fetch_add(1, Ordering::Relaxed);
+        place.count.fetch_add(by, Ordering::Relaxed);
     }
 
     /// Every kind that was seen, with its count.

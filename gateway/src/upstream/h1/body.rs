@@ -101,6 +101,7 @@ impl Body {
             rest: None,
         };
         if matches!(rest.framing, State::Length(0)) {
+            rest.picked.finished();
             rest.settle();
         } else {
             body.rest = Some(Box::new(rest));
@@ -163,6 +164,9 @@ impl Body {
             }
             None => true,
         };
+        if over && !matches!(polled, Some(Err(_))) {
+            rest.picked.finished();
+        }
         if over && let Some(rest) = self.rest.take() {
             rest.settle();
         }

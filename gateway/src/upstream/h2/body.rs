@@ -80,7 +80,10 @@ impl http_body::Body for Body {
                 self.waiting = None;
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Ready(None) => {
+                self.picked.finished();
+                Poll::Ready(None)
+            }
             Poll::Ready(Some(Err(_))) => self.fail(BodyFault::Broken),
             Poll::Pending => {
                 let since = *self.waiting.get_or_insert_with(Instant::now);

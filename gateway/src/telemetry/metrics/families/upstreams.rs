@@ -14,14 +14,14 @@ impl Metrics {
         let name = |upstream: &String| ("upstream", upstream.clone());
         let requests = upstreams
             .iter()
-            .map(|(upstream, metrics)| ([name(upstream)], metrics.requests.sum()));
+            .map(|(upstream, metrics)| ([name(upstream)], metrics.endpoints.answers()));
         counters(
             encoder,
             ("gateway_upstream_requests", "Requests that were answered"),
             requests,
         )?;
         let failures = upstreams.iter().flat_map(|(upstream, metrics)| {
-            let failures = metrics.failures.sums().into_iter();
+            let failures = metrics.endpoints.failures().into_iter();
             failures.map(move |(kind, count)| ([name(upstream), ("kind", kind.to_owned())], count))
         });
         counters(
