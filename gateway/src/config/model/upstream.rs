@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::UpstreamTls;
 use super::balance::{Balance, Sticky};
 use super::breaker::Breaker;
+use super::upstream_tls::UpstreamTls;
 use super::{Health, Outlier};
 use crate::message::target::Target;
 

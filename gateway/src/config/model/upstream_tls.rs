@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustls::RootCertStore;
 use rustls::pki_types::ServerName;
 
-use super::{Certificate, TlsVersion};
+use super::tls::{Certificate, TlsVersion};
 
 /// `upstreams.NAME.tls`. Files are read, and matched with each other, by the loader.
 #[derive(Debug, Clone)]
