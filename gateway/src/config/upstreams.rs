@@ -16,7 +16,7 @@ use super::item::{Form, Item};
 use super::model::{Endpoint, Pool, Protocol, Server, Upstream};
 use super::reason::Reason;
 use super::sections::Sections;
-use super::table::{self, Default, Table};
+use super::table::{Default, Table};
 use super::tree::Value;
 
 mod tls;
