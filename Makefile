@@ -75,7 +75,8 @@ check:
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
 
-# What tests need beside Rust: valgrind, which counts instructions; nginx and HAProxy, beside which the gateway is set.
+# What tests need beside Rust: valgrind, which counts instructions; nginx and HAProxy, beside which the gateway is set;
+# grpcio, whose client and server call through it.
 packages:
 	@PATH=$$PATH:/usr/sbin; missing=; \
 	command -v valgrind >/dev/null || missing="$$missing valgrind"; \
@@ -84,6 +85,11 @@ packages:
 	[ -z "$$missing" ] || { \
 		root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 		$$root apt-get update -qq && $$root apt-get install -y -qq $$missing; }
+	@[ -d target/python/grpc ] || { \
+		python3 -m pip --version >/dev/null 2>&1 || { \
+			root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+			$$root apt-get update -qq && $$root apt-get install -y -qq python3-pip; }; \
+		python3 -m pip install --quiet --target target/python 'grpcio>=1.60'; }
 
 test: packages plugins guests check
 	# One at a time: each end-to-end test is a whole gateway under load, and there may be two cores.

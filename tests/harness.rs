@@ -10,6 +10,7 @@ pub(crate) mod http;
 pub(crate) mod origin;
 pub(crate) mod recorder;
 pub(crate) mod tls;
+pub(crate) mod tls_origin;
 
 pub(crate) use config::Configuration;
 pub(crate) use gateway::Gateway;

@@ -232,6 +232,7 @@ CASES = (
     Case("tls-new", "TLS 1.3, a full handshake for each request", PLAIN, tls(resumed=False)),
     Case("tls-resumed", "TLS 1.3, a resumed session for each request", PLAIN, tls(resumed=True)),
     Case("h2", "HTTP/2 without TLS, one connection of 100 streams", PLAIN, h2),
+    Case("h2-upstream", "The same to an upstream of HTTP/2", ("nginx+h2", "gateway+h2"), h2, times=3),
     Case("idle", "Beside 10,000 idle connections", PLAIN, idle, times=0),
     Case("growth", "The gateway as it grows, nothing asked of what is more", GROWTH, closed(), times=3),
     Case("latency", "3 plugins at 70 % of its own capacity, open loop", ("lua+3", "envoy+3", "gateway+3"), latency, times=3),

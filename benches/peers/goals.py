@@ -59,6 +59,7 @@ GOALS = (
     Goal("TLS, new: requests per CPU against nginx", 0.9, ratio("tls-new", "nginx", "gateway"), at_least=True),
     Goal("TLS, resumed: requests per CPU against nginx", 0.9, ratio("tls-resumed", "nginx", "gateway"), at_least=True),
     Goal("HTTP/2: requests per CPU against nginx", 0.9, ratio("h2", "nginx", "gateway"), at_least=True),
+    Goal("HTTP/2 to the upstream: CPU against nginx's grpc_pass", 1.1, ratio("h2-upstream", "gateway+h2", "nginx+h2")),
 )
 
 

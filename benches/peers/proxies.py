@@ -60,6 +60,7 @@ VARIANTS = {
     for variant in (
         Variant("nginx", "nginx"),
         Variant("nginx-2 workers", "nginx", workers=2),
+        Variant("nginx+h2", "nginx", path="/over-h2/1"),
         Variant("haproxy", "haproxy"),
         Variant("lua+1", "lua", PLUGINS[:1], "/auth/products/1"),
         Variant("lua+3", "lua", PLUGINS[:3]),
@@ -69,6 +70,7 @@ VARIANTS = {
         *(Variant(f"envoy+{count}", "envoy-wasm", PLUGINS[:count]) for count in (1, 3, 4)),
         Variant("gateway", "gateway"),
         *(Variant(f"gateway+{count}", "gateway", PLUGINS[:count]) for count in (1, 3, 4)),
+        Variant("gateway+h2", "gateway", path="/over-h2/1"),
         Variant("gateway-2 workers", "gateway", workers=2),
         Variant("gateway-10,000 routes more", "gateway", idle_routes=10_000),
         Variant("gateway-1,000 upstreams more", "gateway", idle_upstreams=1_000),
@@ -101,6 +103,7 @@ class Bench:
 
     work: Path
     origin: int
+    origin_h2: int
     programs: dict = field(default_factory=dict)
 
     def start(self, variant):
@@ -112,7 +115,7 @@ class Bench:
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
         ports = {name: free_port() for name in ("h1", "h2", "tls", "admin")}
-        values = {"work": work, "origin": self.origin, "token": TOKEN, "secret": SECRET, **ports}
+        values = {"work": work, "origin": self.origin, "origin_h2": self.origin_h2, "token": TOKEN, "secret": SECRET, **ports}
         values["workers"] = variant.workers
         for name in ("cert.pem", "key.pem", "both.pem"):
             shutil.copy(self.work / name, work)
@@ -236,8 +239,8 @@ def ask(method, port, path, headers, seconds=5):
 
 
 def start_origin(work):
-    """The nginx behind every proxy, beside the load; it and its port."""
-    port = free_port()
+    """The nginx behind every proxy, beside the load; it and its ports, of HTTP/1.1 and of HTTP/2."""
+    port, h2 = free_port(), free_port()
     origin = work / "origin"
     files = origin / "files"
     files.mkdir(parents=True)
@@ -249,10 +252,10 @@ def start_origin(work):
             while file.read(1 << 20):
                 pass
     program = build.tool("nginx", "nginx-light")
-    config = fill("origin.conf", origin / "origin.conf", {"port": port, "work": origin})
+    config = fill("origin.conf", origin / "origin.conf", {"port": port, "h2": h2, "work": origin})
     process = Process("origin", nginx_command(program, config, origin), (LOAD_CORE,), origin)
     process.wait_until(lambda: None if get(port, "/", {})[0] == 200 else "no 200")
-    return process, port
+    return process, port, h2
 
 
 def programs():

@@ -111,9 +111,9 @@ def measure_all(cases, programs, settings):
         # An nginx started by root serves files as another user.
         work.chmod(0o755)
         build.certificate(work)
-        origin, port = proxies.start_origin(work)
+        origin, port, h2 = proxies.start_origin(work)
         with origin:
-            bench = proxies.Bench(work, port, programs)
+            bench = proxies.Bench(work, port, h2, programs)
             measured = {}
             for case in cases:
                 say(f"{case.name}: {case.title}")

@@ -47,6 +47,9 @@ pub enum Error {
     /// No connection to the upstream in time.
     #[error("upstream `{0}`: cannot connect: {1}")]
     ConnectTimeout(String, String),
+    /// No TLS with the upstream.
+    #[error("upstream `{0}`: no TLS: {1}")]
+    Tls(String, String),
     /// No endpoint of the upstream takes requests.
     #[error("upstream `{0}`: {1}")]
     NoEndpoint(String, String),
@@ -98,6 +101,7 @@ impl Error {
             Self::UnknownCoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyBroken | Self::BodyCoding(CodingFault::Broken(..)) => StatusCode::BAD_REQUEST,
             Self::Connect(..)
+            | Self::Tls(..)
             | Self::BadGateway(..)
             | Self::ResponseBroken(_)
             | Self::ResponseTooLarge(_) => StatusCode::BAD_GATEWAY,
@@ -128,6 +132,7 @@ impl Error {
             Self::BodyCoding(fault) => BodyFault::Coding(*fault).of_request(),
             Self::Connect(..) => ErrorKind::Connect,
             Self::ConnectTimeout(..) => ErrorKind::ConnectTimeout,
+            Self::Tls(..) => ErrorKind::Tls,
             Self::NoEndpoint(..) => ErrorKind::NoEndpoint,
             Self::Saturated(..) => ErrorKind::Saturated,
             Self::BreakerOpen(..) => ErrorKind::BreakerOpen,

@@ -29,6 +29,14 @@ impl Stream {
         }
     }
 
+    /// The protocol that both sides agreed on by ALPN.
+    pub fn agreed(&self) -> Option<&[u8]> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(tls) => tls.get_ref().1.alpn_protocol(),
+        }
+    }
+
     /// What waits to be read on a connection at rest. A connection on which something waits must not be used again.
     ///
     /// The kernel is asked, by one system call, unless the event loop has `looked` since the connection came to rest:

@@ -3,11 +3,13 @@
 //! Nothing here knows of exchanges, plugins or workers: a [`Client`] belongs to a thread, whichever it is, and what
 //! outlives a reload stands in the [`Registry`].
 
+mod admission;
 mod asked;
 mod body;
 mod breaker;
 mod budget;
 mod checks;
+mod connect;
 mod endpoint;
 mod error;
 mod failures;
@@ -39,6 +41,7 @@ mod tally;
 mod tests;
 mod timer;
 mod times;
+mod tls;
 mod tunnel;
 mod turn;
 mod window;

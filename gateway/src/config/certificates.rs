@@ -1,4 +1,4 @@
-//! `listeners.tls`: chains and keys, read and matched with each other.
+//! `listeners.tls`, and what upstreams' has in common with it: chains and keys, read and matched with each other.
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -39,6 +39,24 @@ static CERTIFICATE: Words = Words {
     example: "",
 };
 
+/// Whom a certificate is shown to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// By a listener.
+    ToClients,
+    /// To an upstream that asks for one.
+    ToEndpoints,
+}
+
+impl Shown {
+    fn who(self) -> &'static str {
+        match self {
+            Self::ToClients => "clients",
+            Self::ToEndpoints => "endpoints",
+        }
+    }
+}
+
 /// `listeners.tls`.
 pub(super) fn tls(table: &mut Table<'_>) -> Option<Tls> {
     table.words(&TLS);
@@ -49,24 +67,33 @@ pub(super) fn tls(table: &mut Table<'_>) -> Option<Tls> {
         if items.is_empty() {
             item.fault("is empty; TLS needs at least one certificate");
         }
-        let read: Vec<_> = items.iter().filter_map(certificate).collect();
+        let read: Vec<_> = items
+            .iter()
+            .filter_map(|item| certificate(item, Shown::ToClients))
+            .collect();
         Some(read)
     });
-    let min_version = table.or("min_version", Default::Text("1.2"), |item| {
-        item.choice(&[("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)], &[])
-    });
+    let min_version = min_version(table);
     Some(Tls {
         certificates: certificates?,
         min_version,
     })
 }
 
-fn certificate(item: &Item<'_>) -> Option<Certificate> {
+/// The lowest version of TLS.
+pub(super) fn min_version(table: &mut Table<'_>) -> TlsVersion {
+    table.or("min_version", Default::Text("1.2"), |item| {
+        item.choice(&[("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3)], &[])
+    })
+}
+
+/// A certificate, those that vouch for it, and its key.
+pub(super) fn certificate(item: &Item<'_>, shown: Shown) -> Option<Certificate> {
     let (read, _) = item.table(
         "a table such as { cert = \"cert.pem\", key = \"key.pem\" }",
         |table| {
             table.words(&CERTIFICATE);
-            let chain = table.required("cert", "cert = \"cert.pem\"", chain);
+            let chain = table.required("cert", "cert = \"cert.pem\"", |item| chain(item, shown));
             let key = table.required("key", "key = \"key.pem\"", |item| {
                 Some((item.quoted(), private_key(item)?))
             });
@@ -97,25 +124,9 @@ fn certificate(item: &Item<'_>) -> Option<Certificate> {
 
 type Chain = (Vec<CertificateDer<'static>>, Vec<String>);
 
-fn chain(item: &Item<'_>) -> Option<Chain> {
-    let pem = file(item)?;
-    let quoted = item.quoted();
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    let chain = match chain {
-        Ok(chain) => chain,
-        Err(error) => {
-            item.fault(format!("{quoted} is not sound PEM: {}", reason(&error)));
-            return None;
-        }
-    };
-    let Some(first) = chain.first() else {
-        let hint = match PrivateKeyDer::from_pem_slice(&pem) {
-            Ok(_) => "it holds a private key: `cert` and `key` may have changed places",
-            Err(_) => "expected PEM with a CERTIFICATE section",
-        };
-        item.fault(format!("{quoted} holds no certificate; {hint}"));
-        return None;
-    };
+fn chain(item: &Item<'_>, shown: Shown) -> Option<Chain> {
+    let chain = all_of(item, "`cert` and `key` may have changed places")?;
+    let (first, quoted) = (chain.first()?, item.quoted());
     let names = match webpki::EndEntityCert::try_from(first) {
         Ok(parsed) => parsed
             .valid_dns_names()
@@ -129,13 +140,13 @@ fn chain(item: &Item<'_>) -> Option<Chain> {
         }
     };
     let names: Vec<_> = names;
-    if names.is_empty() && !has_subject_alternative_names(first) {
+    if shown == Shown::ToClients && names.is_empty() && !has_subject_alternative_names(first) {
         item.warn(format!(
             "{quoted} has no subject alternative name: clients will refuse it, a common name does not count (RFC 9525)"
         ));
     }
     for (index, certificate) in chain.iter().enumerate() {
-        if let Some(trouble) = validity(certificate, UnixTime::now()) {
+        if let Some(trouble) = validity(certificate, UnixTime::now(), shown.who()) {
             let which = match index {
                 0 => String::new(),
                 _ => format!("certificate {} of ", index + 1),
@@ -146,6 +157,29 @@ fn chain(item: &Item<'_>) -> Option<Chain> {
     Some((chain, names))
 }
 
+/// The certificates in a file: at least one. `misplaced` says what it may mean that there is a private key instead.
+pub(super) fn all_of(item: &Item<'_>, misplaced: &str) -> Option<Vec<CertificateDer<'static>>> {
+    let pem = file(item)?;
+    let quoted = item.quoted();
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let all = match all {
+        Ok(all) => all,
+        Err(error) => {
+            item.fault(format!("{quoted} is not sound PEM: {}", reason(&error)));
+            return None;
+        }
+    };
+    if all.is_empty() {
+        let hint = match PrivateKeyDer::from_pem_slice(&pem) {
+            Ok(_) => format!("it holds a private key: {misplaced}"),
+            Err(_) => "expected PEM with a CERTIFICATE section".to_owned(),
+        };
+        item.fault(format!("{quoted} holds no certificate; {hint}"));
+        return None;
+    }
+    Some(all)
+}
+
 /// Whether a certificate has the extension of that name (RFC 5280, section 4.2.1.6): its object identifier, 2.5.29.17,
 /// stands in it.
 fn has_subject_alternative_names(certificate: &CertificateDer<'_>) -> bool {
@@ -153,8 +187,8 @@ fn has_subject_alternative_names(certificate: &CertificateDer<'_>) -> bool {
     memchr::memmem::find(certificate, &IDENTIFIER).is_some()
 }
 
-/// What clients will not like about the time a certificate is valid for.
-fn validity(certificate: &CertificateDer<'_>, now: UnixTime) -> Option<String> {
+/// What clients, or who else looks at it, will not like about the time a certificate is valid for.
+fn validity(certificate: &CertificateDer<'_>, now: UnixTime, who: &str) -> Option<String> {
     let certificate = webpki::EndEntityCert::try_from(certificate).ok()?;
     // The time is looked at before anything else; no anchor is trusted, so that nothing else comes of it.
     let at = |time| {
@@ -171,15 +205,15 @@ fn validity(certificate: &CertificateDer<'_>, now: UnixTime) -> Option<String> {
     let soon = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()) + SOON);
     match (at(now), at(soon)) {
         (Some(webpki::Error::CertExpired { not_after, .. }), _) => Some(format!(
-            "has expired on {}: clients will refuse it",
+            "has expired on {}: {who} will refuse it",
             day(not_after)
         )),
         (Some(webpki::Error::CertNotValidYet { not_before, .. }), _) => Some(format!(
-            "is not valid before {}: clients will refuse it",
+            "is not valid before {}: {who} will refuse it",
             day(not_before)
         )),
         (_, Some(webpki::Error::CertExpired { not_after, .. })) => Some(format!(
-            "expires on {}: clients will refuse it then",
+            "expires on {}: {who} will refuse it then",
             day(not_after)
         )),
         _ => None,

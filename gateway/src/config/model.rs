@@ -21,7 +21,9 @@ mod redirect;
 mod retry;
 mod routes;
 mod split;
+mod tls;
 mod upstream;
+mod upstream_tls;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -60,7 +62,9 @@ pub use overrides::*;
 pub use redirect::*;
 pub use retry::*;
 pub use routes::*;
+pub use tls::*;
 pub use upstream::*;
+pub use upstream_tls::*;
 
 /// One whole configuration.
 #[derive(Debug, Clone)]
@@ -218,33 +222,6 @@ pub enum HalfClose {
     Abort,
     /// It has said all: its request is answered.
     Answer,
-}
-
-/// `listeners.tls`. Certificates are read and matched with their keys by the loader.
-#[derive(Debug, Clone)]
-pub struct Tls {
-    /// At least one; the first is the default, SNI picks by the names in the certificate.
-    pub certificates: Vec<Certificate>,
-    /// The lowest version.
-    pub min_version: TlsVersion,
-}
-
-/// One certificate chain and its key.
-#[derive(Debug, Clone)]
-pub struct Certificate {
-    /// Chain and key, ready for rustls.
-    pub key: Arc<rustls::sign::CertifiedKey>,
-    /// The DNS names it covers, lower case, `*.example.com` for wildcards.
-    pub names: Vec<String>,
-}
-
-/// `tls.min_version`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TlsVersion {
-    /// TLS 1.2.
-    V1_2,
-    /// TLS 1.3.
-    V1_3,
 }
 
 /// `listeners.limits`, with its defaults.

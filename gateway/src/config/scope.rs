@@ -2,10 +2,12 @@
 //!
 //! The lowest floor of the loader, under the tree and the readers of files.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use rustls::RootCertStore;
 use serde_json::Value as Json;
 
 use super::description::Description;
@@ -35,6 +37,8 @@ pub(super) struct Scope {
     stand_ins: Option<RefCell<StandIns>>,
     /// Where the readers describe themselves instead of reading.
     description: Option<Description>,
+    /// The authorities that the system trusts, or why there are none, once an upstream asked for them.
+    authorities: OnceCell<Result<Arc<RootCertStore>, String>>,
 }
 
 #[derive(Debug)]
@@ -218,6 +222,17 @@ impl Scope {
     pub(super) fn read(&self, path: &Path) -> Result<Vec<u8>, Unreadable> {
         add_once(&mut self.watched.borrow_mut().files, path);
         file::read(path, LARGEST)
+    }
+
+    /// The authorities that the system trusts, loaded once for all who ask.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub(super) fn authorities(
+        &self,
+        load: impl FnOnce() -> Result<Arc<RootCertStore>, String>,
+    ) -> Result<Arc<RootCertStore>, String> {
+        self.authorities.get_or_init(load).clone()
     }
 
     /// Remembers a pattern of `include` for the watcher.

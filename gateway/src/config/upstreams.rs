@@ -16,21 +16,32 @@ use super::item::{Form, Item};
 use super::model::{Endpoint, Pool, Protocol, Server, Upstream};
 use super::reason::Reason;
 use super::sections::Sections;
-use super::table::{self, Default, Table};
+use super::table::{Default, Table};
 use super::tree::Value;
+
+mod tls;
+
 use crate::message::target::Target;
 
 /// Keys of the contract that are to come.
-const LATER: [&str; 2] = ["tls", "slow_start"];
+const LATER: [&str; 1] = ["slow_start"];
 
 /// Keys of the contract that are to come, and that say where endpoints are.
 const DISCOVERY: [&str; 2] = ["dns", "srv"];
 
 static WORDS: Words = Words {
-    about: "Servers that requests go to, by HTTP/1.1 over TCP in this version.",
+    about: "Servers that requests go to, by HTTP/1.1 or HTTP/2, in clear text or over TLS.",
     keys: &[
         ("endpoints", "The servers: an IP address and a port each."),
-        ("protocol", "What the endpoints speak."),
+        (
+            "protocol",
+            "What the endpoints speak: HTTP/1.1, HTTP/2 (over TLS by ALPN, without by prior knowledge), or, by `auto`, what \
+             each chooses over TLS by ALPN. Many requests share a connection of HTTP/2; gRPC needs it.",
+        ),
+        (
+            "tls",
+            "TLS to the endpoints. Without it, connections are plain.",
+        ),
         (
             "gateway",
             "Whether the endpoints are gateways of the same fleet: then requests carry the mark that ends a circle after \
@@ -90,6 +101,13 @@ outlier = { consecutive_failures = 5, ejection = "30s", max_ejected = 0.5 }
 [upstreams.idp]
 endpoints = ["${IDP:-127.0.0.1:9001}"]
 health = { kind = "grpc", service = "idp.Tokens" }
+protocol = "auto"
+
+[upstreams.idp.tls]
+server_name = "idp.internal"
+ca = "ca.pem"
+certificate = { cert = "cert.pem", key = "key.pem" }
+min_version = "1.3"
 
 [upstreams.carts]
 endpoints = ["10.0.1.1:8080", "10.0.1.2:8080"]
@@ -124,8 +142,22 @@ pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstre
             table.required("endpoints", "endpoints = [\"127.0.0.1:8080\"]", endpoints)
         };
         let protocol = table.or("protocol", Default::Text("h1"), |item| {
-            item.choice(&[("h1", Protocol::H1)], &["h2", "auto"])
+            item.choice(
+                &[
+                    ("h1", Protocol::H1),
+                    ("h2", Protocol::H2),
+                    ("auto", Protocol::Auto),
+                ],
+                &[],
+            )
         });
+        let tls = table.optional_sub("tls", tls::tls);
+        if protocol == Protocol::Auto && !table.has("tls") {
+            table.fault(
+                "protocol",
+                "`auto` is what endpoints choose over TLS, by ALPN; add `tls = {}`, or write \"h1\" or \"h2\"",
+            );
+        }
         let gateway = table.or("gateway", Default::Bool(false), |item| item.bool());
         let (balance, sticky) = balance::balance(table);
         let (connect_timeout, first_byte_timeout, idle_timeout) = table.sub("timeouts", |table| {
@@ -145,6 +177,7 @@ pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstre
         Some(Upstream {
             name,
             protocol,
+            tls: tls.flatten(),
             gateway,
             endpoints: endpoints?,
             balance,
@@ -306,7 +339,13 @@ fn address(item: &Item<'_>) -> Option<SocketAddr> {
     }
     if let Some((scheme, rest)) = text.split_once("://") {
         let reason = match scheme {
-            "https" => Reason::own(table::later("tls")),
+            "https" => {
+                let right = rest.trim_end_matches('/');
+                Reason::repeating(
+                    "write \"{}\", with its port, and the key `tls` beside `endpoints`",
+                    [&right],
+                )
+            }
             _ => {
                 let right = rest.trim_end_matches('/');
                 Reason::repeating("write \"{}\", without a scheme", [&right])

@@ -60,6 +60,8 @@ pub enum ErrorKind {
     Connect,
     /// No connection to the upstream in time.
     ConnectTimeout,
+    /// No TLS with the upstream: one of both does not accept what the other shows or speaks. Nothing was sent.
+    Tls,
     /// No endpoint of the upstream takes requests.
     NoEndpoint,
     /// Every connection that the upstream's pool allows is taken.
@@ -88,7 +90,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Refused,
         Self::NoRoute,
         Self::NoAnswer,
@@ -100,6 +102,7 @@ impl ErrorKind {
         Self::Loop,
         Self::Connect,
         Self::ConnectTimeout,
+        Self::Tls,
         Self::NoEndpoint,
         Self::Saturated,
         Self::BreakerOpen,
@@ -128,6 +131,7 @@ impl ErrorKind {
             Self::Loop => "loop",
             Self::Connect => "connect",
             Self::ConnectTimeout => "connect_timeout",
+            Self::Tls => "tls",
             Self::NoEndpoint => "no_endpoint",
             Self::Saturated => "saturated",
             Self::BreakerOpen => "breaker_open",
@@ -153,6 +157,7 @@ impl ErrorKind {
             | Self::ClientClosed => Side::Client,
             Self::Connect
             | Self::ConnectTimeout
+            | Self::Tls
             | Self::NoEndpoint
             | Self::Saturated
             | Self::BreakerOpen

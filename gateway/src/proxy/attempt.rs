@@ -205,7 +205,7 @@ impl Way<'_> {
             progress,
         } = self;
         let body = this.body;
-        if upstream.config.protocol == Protocol::H2 && media::is_grpc(&exchange.request.headers) {
+        if upstream.config.protocol != Protocol::H1 && media::is_grpc(&exchange.request.headers) {
             progress.may_take_its_time();
         }
         let key = key(exchange, upstream);
@@ -248,7 +248,7 @@ impl Way<'_> {
                 record.endpoint = Some(target);
                 // The client of upstreams has read the clock as the head came.
                 record.upstream = Some((now, clock::recent()));
-                received(&mut head, exchange, upstream, hop.via);
+                received(&mut head, exchange, upstream, hop.via, body.version());
                 if let Some(cookie) = cookie {
                     head.headers.append(SET_COOKIE, cookie);
                 }
@@ -281,17 +281,19 @@ fn key(exchange: &Parts, upstream: &Upstream) -> Option<u64> {
 
 /// Takes from the head of an answer what was for this connection, and says by which way it came.
 #[inline]
-fn received(head: &mut ResponseHead, exchange: &Parts, upstream: &Upstream, via: Option<&Via>) {
+fn received(
+    head: &mut ResponseHead,
+    exchange: &Parts,
+    upstream: &Upstream,
+    via: Option<&Via>,
+    version: Version,
+) {
     let upgrade = upgrade::told(head, exchange.client.version);
     headers::strip(&mut head.headers);
     if let Some(upgrade) = upgrade {
         head.headers.insert(UPGRADE, upgrade);
     }
     if let Some(via) = via {
-        let version = match upstream.config.protocol {
-            Protocol::H1 => Version::HTTP_11,
-            Protocol::H2 => Version::HTTP_2,
-        };
         head.headers.append(VIA, via.value(version));
     }
     if let Some(rewrite) = &exchange.route.config.rewrite.answer {
@@ -317,6 +319,7 @@ fn explain(upstream: &Upstream, exchange: &Parts, times: Times<'_>, error: SendE
     match error.kind {
         ErrorKind::Connect => Error::Connect(name, error.why),
         ErrorKind::ConnectTimeout => Error::ConnectTimeout(name, error.why),
+        ErrorKind::Tls => Error::Tls(name, error.why),
         ErrorKind::NoEndpoint => Error::NoEndpoint(name, error.why),
         ErrorKind::Saturated => Error::Saturated(name, error.why),
         ErrorKind::BreakerOpen => Error::BreakerOpen(name, Duration::ZERO),

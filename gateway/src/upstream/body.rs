@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::Version;
 use http_body::{Frame, SizeHint};
 
 use super::tunnel::Tunnel;
@@ -22,6 +23,15 @@ pub enum ResponseBody {
 }
 
 impl ResponseBody {
+    /// What it comes by.
+    #[inline]
+    pub fn version(&self) -> Version {
+        match self {
+            Self::H1(_) => Version::HTTP_11,
+            Self::H2(_) => Version::HTTP_2,
+        }
+    }
+
     /// The connection after a 101.
     pub fn into_tunnel(self) -> Option<Tunnel> {
         match self {

@@ -189,9 +189,10 @@ impl FetchError {
 impl From<SendError> for FetchError {
     fn from(error: SendError) -> Self {
         match error.kind {
-            ErrorKind::Connect | ErrorKind::ConnectTimeout | ErrorKind::Saturated => {
-                Self::Connect(error.why)
-            }
+            ErrorKind::Connect
+            | ErrorKind::ConnectTimeout
+            | ErrorKind::Tls
+            | ErrorKind::Saturated => Self::Connect(error.why),
             ErrorKind::NoEndpoint => Self::NoEndpoint(error.why),
             ErrorKind::UpstreamTimeout => Self::Timeout,
             _ => Self::Protocol(error.why),

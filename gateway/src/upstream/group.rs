@@ -7,6 +7,7 @@ use http::HeaderValue;
 use super::breaker::{Breaker, BreakerState, Held, Pass};
 use super::endpoint::{Endpoint, Picked, State};
 use super::members::Members;
+use super::tls::Tls;
 use crate::clock;
 use crate::config;
 use crate::message::depth::{Marks, TooDeep};
@@ -26,6 +27,7 @@ pub struct Upstream {
     pub(super) members: Members,
     pub(super) breaker: Option<Arc<Breaker>>,
     pub(super) state: Arc<State>,
+    pub(super) tls: Option<Arc<Tls>>,
 }
 
 /// The connections of an upstream.

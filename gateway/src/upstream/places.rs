@@ -60,6 +60,15 @@ pub(super) struct Way {
     pub(super) endpoint: usize,
     /// The address of its client, which has one event loop.
     pub(super) client: usize,
+    /// The mark of its TLS.
+    pub(super) tls: usize,
+}
+
+impl Way {
+    /// Whether it leads to the same endpoint, over the same TLS or none, whoever drives it.
+    fn leads_as(self, other: Self) -> bool {
+        self.endpoint == other.endpoint && self.tls == other.tls
+    }
 }
 
 /// A connection that waits for a request.
@@ -273,7 +282,7 @@ impl Idle {
         };
         let offer = match io {
             io if next.way == way => Offer::Here(io, open),
-            Stream::Plain(tcp) if next.way.endpoint == way.endpoint => match tcp.into_std() {
+            Stream::Plain(tcp) if next.way.leads_as(way) => match tcp.into_std() {
                 Ok(tcp) => Offer::Moved(tcp, open),
                 Err(_) => Offer::Place(open),
             },
@@ -373,6 +382,7 @@ mod tests {
         let way = Way {
             endpoint,
             client: 0,
+            tls: 0,
         };
         places.enter(way, 100).unwrap()
     }

@@ -6,6 +6,7 @@
 //! the mouth of others: for a minute, no connection to it is kept.
 
 use std::fmt;
+use std::io;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ use super::member::Member;
 use super::places::{Idle, Keeper, Open, Places, Way};
 use super::spread::Spread;
 use super::timer::Timer;
+use super::tls::{self, Tls};
 use super::turn::Turn;
 
 use crate::clock;
@@ -37,7 +39,7 @@ pub struct Client {
     /// By the slot of the endpoint; the connection used last is at the end.
     idle: Mutex<Vec<AtRest>>,
     /// Connections of HTTP/2, by the slot of the endpoint: each carries many requests at once.
-    shared: Mutex<Vec<Option<h2::Shared>>>,
+    lines: Mutex<Vec<Arc<h2::Line>>>,
     /// By the slot of the upstream's turn.
     turns: Mutex<Vec<Turn>>,
     /// Where answers are read first. What came is copied out at its own size, so that a waiting connection holds no
@@ -51,7 +53,7 @@ impl Default for Client {
     fn default() -> Self {
         Self {
             idle: Mutex::default(),
-            shared: Mutex::default(),
+            lines: Mutex::default(),
             turns: Mutex::default(),
             scratch: Mutex::new(vec![0; READ].into()),
             spare: Mutex::default(),
@@ -79,8 +81,13 @@ impl Client {
 
     /// The connection to an endpoint that was used last and is usable, of those that the event loop has looked at since
     /// if there are any, which saves a system call. Those that turn out not to be usable are closed.
-    pub(super) fn take(&self, endpoint: &Endpoint, now: Instant) -> Option<Box<Connection>> {
-        let turn = turn();
+    pub(super) fn take(
+        &self,
+        endpoint: &Endpoint,
+        tls: Option<&Arc<Tls>>,
+        now: Instant,
+    ) -> Option<Box<Connection>> {
+        let (turn, mark) = (turn(), tls::mark(tls));
         loop {
             let mut idle = self.idle.lock();
             let slot = idle.get_mut(endpoint.slot())?;
@@ -88,7 +95,7 @@ impl Client {
             let at = looked_at.or(slot.len().checked_sub(1))?;
             let mut connection = slot.remove(at);
             drop(idle);
-            if connection.is_usable(now) {
+            if tls::mark(connection.tls.as_ref()) == mark && connection.is_usable(now) {
                 return Some(connection);
             }
         }
@@ -108,9 +115,8 @@ impl Client {
         while let Some(one) = self.find(|it| it.open.is_over()) {
             drop(one);
         }
-        let closed = |shared: &h2::Shared| shared.is_closed();
-        for slot in &mut *self.shared.lock() {
-            slot.take_if(|shared| closed(shared));
+        for line in self.lines() {
+            line.sweep(now);
         }
     }
 
@@ -121,19 +127,17 @@ impl Client {
         last.find_map(|slot| slot.pop_if(|connection| wanted(connection)))
     }
 
-    /// The connection of HTTP/2 to an endpoint, if there is one that takes requests.
-    pub(super) fn shared(&self, endpoint: &Endpoint) -> Option<h2::Shared> {
-        let shared = self.shared.lock().get(endpoint.slot())?.clone()?;
-        (!shared.is_closed()).then_some(shared)
+    /// The connections of HTTP/2 to an endpoint.
+    pub(super) fn line(&self, endpoint: &Endpoint) -> Arc<h2::Line> {
+        let (mut lines, slot) = (self.lines.lock(), endpoint.slot());
+        if lines.len() <= slot {
+            lines.resize_with(slot + 1, Arc::default);
+        }
+        lines[slot].clone()
     }
 
-    /// Keeps a connection of HTTP/2 for the requests to come.
-    pub(super) fn share(&self, endpoint: &Endpoint, connection: h2::Shared) {
-        let (mut shared, slot) = (self.shared.lock(), endpoint.slot());
-        if shared.len() <= slot {
-            shared.resize_with(slot + 1, || None);
-        }
-        shared[slot] = Some(connection);
+    fn lines(&self) -> Vec<Arc<h2::Line>> {
+        self.lines.lock().clone()
     }
 
     /// An empty buffer for a head.
@@ -160,7 +164,13 @@ impl Keeper for Client {
             let to = connection.endpoint.slot();
             connection.open.is_of(places) && endpoint.is_none_or(|endpoint| endpoint == to)
         };
-        self.find(is_of).map(|connection| connection.into_idle())
+        let found = self.find(is_of).map(|connection| connection.into_idle());
+        // One of HTTP/2 gives its place back as it closes, on the thread that drives it.
+        if found.is_none() && endpoint.is_none() {
+            let mut lines = self.lines().into_iter();
+            let _gives_up = lines.any(|line| line.give_up(places));
+        }
+        found
     }
 }
 
@@ -181,6 +191,7 @@ pub(super) struct Connection {
     upstream: Arc<str>,
     /// What it leads to: its slot is taken as long as the connection is there.
     endpoint: Arc<Endpoint>,
+    tls: Option<Arc<Tls>>,
     most_idle: usize,
     idle_timeout: Duration,
     /// When it has idled too long.
@@ -213,6 +224,7 @@ impl Connection {
             client: Arc::downgrade(client),
             upstream: upstream.name.clone(),
             endpoint: endpoint.clone(),
+            tls: upstream.tls.clone(),
             most_idle: upstream.config.pool.idle_per_worker,
             idle_timeout: upstream.config.pool.idle_timeout,
             idle_until: None,
@@ -265,6 +277,7 @@ impl Connection {
         let way = Way {
             endpoint: self.endpoint.slot(),
             client: self.client.as_ptr().addr(),
+            tls: tls::mark(self.tls.as_ref()),
         };
         let Self {
             io, open, endpoint, ..
@@ -275,6 +288,15 @@ impl Connection {
             way,
             endpoint,
         }
+    }
+
+    /// Why the endpoint does not accept what the gateway showed of itself, if this error says so. Only before the first
+    /// exchange is over: then nothing of it was read.
+    #[cold]
+    pub(super) fn refusal(&self, error: &io::Error) -> Option<String> {
+        let tls = self.tls.as_ref().filter(|_| self.idle_until.is_none())?;
+        let why = tls.refusal(error)?;
+        Some(format!("{}: {why}", self.endpoint.target))
     }
 
     /// Whether one that was another request's may carry one more: the kernel holds nothing for it.

@@ -17,9 +17,9 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
+use super::connect::connect_to;
 use super::endpoint::Endpoint;
 use super::group::Upstream;
-use super::send::connect;
 use super::times::Times;
 use crate::config::{Check, Health, HttpCheck, Protocol};
 use crate::message::target::Target;
@@ -59,15 +59,20 @@ async fn ask(upstream: &Upstream, endpoint: &Endpoint, health: &Health) -> Resul
         patience: None,
         own: None,
     };
-    let io = connect(upstream, &target, times).await;
+    let protocol = match &health.check {
+        Check::Tcp | Check::Http(_) => upstream.config.protocol,
+        Check::Grpc { .. } => Protocol::H2,
+    };
+    let io = connect_to(&target, protocol, upstream, endpoint, times).await;
     let io = io.map_err(|error| error.why)?;
     match &health.check {
         Check::Tcp => Ok(()),
         Check::Http(check) => {
             let authority = authority(endpoint, &target, check.host.as_ref());
-            let status = match upstream.config.protocol {
-                Protocol::H1 => over_h1(io, authority, check).await?,
-                Protocol::H2 => {
+            let is_h2 = protocol == Protocol::H2 || io.agreed() == Some(b"h2");
+            let status = match is_h2 {
+                false => over_h1(io, authority, check).await?,
+                true => {
                     let uri = absolute(&io, &authority, check.path.clone())?;
                     let request = request(&check.method, uri, &check.headers);
                     over_h2(io, request, async |answer| Ok(answer.status())).await?

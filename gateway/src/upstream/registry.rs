@@ -17,6 +17,7 @@ use super::group::Upstream;
 use super::members::{Member, Members};
 use super::places::Places;
 use super::slots::Slots;
+use super::tls::Tls;
 use crate::config;
 use crate::message::target::Target;
 use crate::telemetry::metrics::Metrics;
@@ -39,6 +40,8 @@ struct Known {
     state: Arc<State>,
     endpoints: Mutex<HashMap<Target, Weak<Endpoint>>>,
     breaker: Mutex<Option<Arc<Breaker>>>,
+    /// With the sessions that connections resume.
+    tls: Mutex<Option<Arc<Tls>>>,
 }
 
 impl Known {
@@ -52,6 +55,16 @@ impl Known {
             *known = wanted.map(new);
         }
         known.clone()
+    }
+
+    /// TLS as a configuration has it: what is there already, if nothing of it changed.
+    fn tls(&self, config: &config::Upstream) -> Option<Arc<Tls>> {
+        let mut present = self.tls.lock();
+        *present = config.tls.as_ref().map(|given| {
+            let kept = present.take().filter(|tls| tls.is_of(given));
+            kept.unwrap_or_else(|| Tls::new(given))
+        });
+        present.clone()
     }
 }
 
@@ -78,6 +91,7 @@ impl Registry {
                     siblings: Mutex::default(),
                 }),
                 endpoints: Mutex::default(),
+                tls: Mutex::default(),
                 breaker: Mutex::default(),
             });
         known.state.places.limit(most);
@@ -110,6 +124,7 @@ impl Registry {
             marks: fleet.marks.clone(),
             breaker: known.breaker(config),
             state: known.state.clone(),
+            tls: known.tls(config),
             metrics,
             config: config.clone(),
         })

@@ -4,17 +4,17 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::net::TcpStream;
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout_at;
 
+use super::admission::place;
 use super::body::ResponseBody;
+use super::connect::connect_to;
 use super::endpoint::{Endpoint, Picked};
 use super::error::SendError;
 use super::group::Upstream;
 use super::h1::{Attempt, Message, Sending};
 use super::h2;
 use super::outcome::Outcome;
-use super::places::{Offer, Way};
 use super::pool::{Client, Connection};
 use super::replay::Replayable;
 use super::times::Times;
@@ -23,9 +23,6 @@ use crate::config::Protocol;
 use crate::message::body::{BodyFault, Outgoing};
 use crate::message::error::ErrorKind;
 use crate::message::head::ResponseHead;
-use crate::message::target::Target;
-use crate::net::Stream;
-use crate::telemetry::metrics::Refused;
 
 /// Sends a request and waits for the head of the answer, which is counted for the upstream: as a request, or as a
 /// failure by its kind.
@@ -92,7 +89,9 @@ async fn send_any(
 ) -> Result<(ResponseHead, ResponseBody), SendError> {
     match upstream.config.protocol {
         Protocol::H1 => send_h1(client, upstream, picked, times, message, body).await,
-        Protocol::H2 => send_h2(client, upstream, picked, times, message, body).await,
+        Protocol::H2 | Protocol::Auto => {
+            send_h2(client, upstream, picked, times, message, body).await
+        }
     }
 }
 
@@ -107,6 +106,7 @@ async fn send_h1(
     body: Outgoing,
 ) -> Result<(ResponseHead, ResponseBody), SendError> {
     let (upgrade, interim) = (message.upgrade, message.interim);
+    let tls = upstream.tls.as_ref();
     let message = message.to(&picked.authority);
     let (body, now) = match body {
         here @ (Outgoing::Empty | Outgoing::Full(_)) => (here, times.now),
@@ -121,7 +121,7 @@ async fn send_h1(
     let mut sending = Some(Sending::new(message, body, last, client.spare()));
     let mut pooled = true;
     loop {
-        let kept = pooled.then(|| client.take(&picked, now)).flatten();
+        let kept = pooled.then(|| client.take(&picked, tls, now)).flatten();
         let (connection, reused, since) = match kept {
             Some(connection) => (connection, true, now),
             None => {
@@ -177,42 +177,55 @@ async fn begin(body: Outgoing, deadline: Option<Instant>) -> Result<Outgoing, Se
     begun.map_err(SendError::body)
 }
 
-/// Over the connection of HTTP/2 to the endpoint, which is opened for the first request.
+/// Over a stream of HTTP/2 to the endpoint, or over HTTP/1.1 where the endpoint chooses that.
+///
+/// It goes out again, once, where the endpoint did nothing for it, or the connection broke: no more than [`Replayable`]
+/// allows.
 async fn send_h2(
     client: &Arc<Client>,
     upstream: &Upstream,
     picked: Picked,
     times: Times<'_>,
     message: Message<'_>,
-    body: Outgoing,
+    mut body: Outgoing,
 ) -> Result<(ResponseHead, ResponseBody), SendError> {
-    let shared = match client.shared(&picked) {
-        Some(shared) => shared,
-        None => {
-            let opened = open_h2(client, upstream, &picked, times).await;
-            match opened {
-                Ok(shared) => shared,
-                Err(error) => return Err(error.with(Some(body))),
+    // What a client would switch to is HTTP/1.1's.
+    if upstream.config.protocol == Protocol::Auto && message.upgrade.is_some() {
+        return send_h1(client, upstream, picked, times, message, body).await;
+    }
+    let replay = Replayable::of(message, &body);
+    let mut is_first = true;
+    loop {
+        let stream = match h2::reserve(client, upstream, picked.endpoint(), times).await {
+            Ok(h2::Reserved::H2(stream)) => stream,
+            Ok(h2::Reserved::H1) => {
+                return send_h1(client, upstream, picked, times, message, body).await;
+            }
+            Err(error) => return Err(error.with(Some(body))),
+        };
+        let limit = times.first_byte(&upstream.config);
+        let sent = stream.send(message, &picked.authority, body, limit, times);
+        let h2::Unanswered { mut error, broke } = match sent.await {
+            Ok(answered) => {
+                let idle = times.idle(&upstream.config);
+                let (head, body) = h2::Body::of(answered, stream, idle, picked);
+                return Ok((head, ResponseBody::H2(Box::new(body))));
+            }
+            Err(unanswered) => unanswered,
+        };
+        let held = replay.as_ref().filter(|replay| replay.may_follow(&error));
+        let again = error.unsent.take();
+        let again = again.or_else(|| held.map(Replayable::body));
+        let is_safe = !error.sent || broke;
+        match again {
+            Some(again) if is_first && is_safe => body = again,
+            again => {
+                let unsent = again.filter(|_| !error.sent);
+                return Err(error.with(unsent));
             }
         }
-    };
-    let sent = shared.send(upstream, picked, times, message, body).await;
-    sent.map(|(head, body)| (head, ResponseBody::H2(Box::new(body))))
-}
-
-/// A connection of HTTP/2 to the endpoint, for all requests to it.
-async fn open_h2(
-    client: &Arc<Client>,
-    upstream: &Upstream,
-    picked: &Picked,
-    times: Times<'_>,
-) -> Result<h2::Shared, SendError> {
-    let place = place(client, upstream, picked, times).await;
-    let (_, place) = place?.split();
-    let io = connect(upstream, &picked.target, times).await?;
-    let shared = h2::Shared::open(io, picked.endpoint().clone(), place).await?;
-    client.share(picked, shared.clone());
-    Ok(shared)
+        is_first = false;
+    }
 }
 
 /// A connection of HTTP/1: a new one, or, where the pool is full and `pooled` allows it, one that came to rest
@@ -233,93 +246,7 @@ async fn open(
         }
         open = kept.into_tunnel().1;
     }
-    let io = connect(upstream, &endpoint.target, times).await?;
+    let io = connect_to(&endpoint.target, Protocol::H1, upstream, endpoint, times).await?;
     let opened = Connection::over(io, client, upstream, endpoint, open);
     Ok((opened, false))
-}
-
-/// A place for one more connection. Where the pool is full, an idle connection makes way, or the request waits its turn.
-async fn place(
-    client: &Arc<Client>,
-    upstream: &Upstream,
-    endpoint: &Endpoint,
-    times: Times<'_>,
-) -> Result<Offer, SendError> {
-    let places = &upstream.state.places;
-    if let Some(free) = places.take() {
-        return Ok(Offer::Place(free));
-    }
-    let way = Way {
-        endpoint: endpoint.slot(),
-        client: Arc::as_ptr(client).addr(),
-    };
-    let patience = times.connect(&upstream.config);
-    let most = upstream.config.max_pending;
-    let (until, is_late) = match (Instant::now() + patience, times.deadline) {
-        (patience, Some(deadline)) if deadline < patience => (deadline, true),
-        (patience, _) => (patience, false),
-    };
-    let refused = match places.wait(way, most, until).await {
-        Ok(offer) => return Ok(offer),
-        Err(refused) => refused,
-    };
-    let full = format!(
-        "all {} connections that `pool.max_connections` allows are taken",
-        upstream.config.pool.max_connections
-    );
-    let (kind, why) = match refused {
-        Refused::QueueFull => (
-            ErrorKind::Saturated,
-            format!("{full}, and as many requests wait as `breaker.max_pending` allows, {most}"),
-        ),
-        Refused::QueueTimeout if is_late => (ErrorKind::Deadline, full),
-        Refused::QueueTimeout => (
-            ErrorKind::Saturated,
-            format!("{full}, and none came free within the {patience:?} of `timeouts.connect`"),
-        ),
-    };
-    if kind == ErrorKind::Saturated {
-        upstream.metrics.refused(refused);
-    }
-    Err(SendError::new(kind, why))
-}
-
-/// Opens a stream to where an endpoint listens, within `timeouts.connect` and before the deadline of the exchange.
-pub(super) async fn connect(
-    upstream: &Upstream,
-    target: &Target,
-    times: Times<'_>,
-) -> Result<Stream, SendError> {
-    let limit = times.connect(&upstream.config);
-    let left = times
-        .deadline
-        .map(|deadline| deadline.saturating_duration_since(Instant::now()));
-    let is_late = left.is_some_and(|left| left < limit);
-    let limit = left.map_or(limit, |left| left.min(limit));
-    let opening = async {
-        match target {
-            Target::Tcp(address) => {
-                let tcp = TcpStream::connect(address).await?;
-                tcp.set_nodelay(true)?;
-                std::io::Result::Ok(Stream::Plain(tcp))
-            }
-            Target::Unix(_) => Err(std::io::ErrorKind::Unsupported.into()),
-        }
-    };
-    let (kind, why) = match timeout(limit, opening).await {
-        Ok(Ok(stream)) => return Ok(stream),
-        // The kernel too gives up after a while.
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::TimedOut => {
-            (ErrorKind::ConnectTimeout, format!("{target}: {error}"))
-        }
-        Ok(Err(error)) => (ErrorKind::Connect, format!("{target}: {error}")),
-        Err(_) => {
-            let kind = match is_late {
-                true => ErrorKind::Deadline,
-                false => ErrorKind::ConnectTimeout,
-            };
-            (kind, format!("{target}: no connection within {limit:?}"))
-        }
-    };
-    Err(SendError::new(kind, why))
 }

@@ -47,6 +47,7 @@ fn configured(name: &str, endpoints: &[&str]) -> config::Upstream {
     config::Upstream {
         name: name.into(),
         protocol: Protocol::H1,
+        tls: None,
         gateway: false,
         endpoints: endpoints.iter().map(|text| target(text).into()).collect(),
         balance: Balance::RoundRobin,
@@ -103,5 +104,6 @@ fn what_has_the_same_name_and_address_is_the_same_over_reloads_and_the_rest_is_f
 
 mod balance;
 mod picks;
+mod shared;
 mod trailing;
 mod wire;

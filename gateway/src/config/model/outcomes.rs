@@ -55,7 +55,10 @@ impl Outcomes {
         let is_it = |on: &Outcome| match on {
             Outcome::Connect => matches!(
                 kind,
-                ErrorKind::Connect | ErrorKind::ConnectTimeout | ErrorKind::NoEndpoint
+                ErrorKind::Connect
+                    | ErrorKind::ConnectTimeout
+                    | ErrorKind::Tls
+                    | ErrorKind::NoEndpoint
             ),
             Outcome::Reset => kind == ErrorKind::BadGateway,
             Outcome::Timeout => matches!(
@@ -80,6 +83,7 @@ mod tests {
         };
         let status = Outcome::Status(Failed::Class(5));
         assert!(has(Outcome::Connect, ErrorKind::ConnectTimeout, 504));
+        assert!(has(Outcome::Connect, ErrorKind::Tls, 502));
         assert!(has(Outcome::Connect, ErrorKind::NoEndpoint, 503));
         assert!(!has(Outcome::Connect, ErrorKind::BadGateway, 502));
         assert!(has(Outcome::Timeout, ErrorKind::Deadline, 504));

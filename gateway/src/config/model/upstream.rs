@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::balance::{Balance, Sticky};
 use super::breaker::Breaker;
+use super::upstream_tls::UpstreamTls;
 use super::{Health, Outlier};
 use crate::message::target::Target;
 
@@ -20,6 +21,8 @@ pub enum Protocol {
     H1,
     /// HTTP/2 with prior knowledge, or by ALPN over TLS.
     H2,
+    /// What the endpoint chooses by ALPN, over TLS.
+    Auto,
 }
 
 impl Protocol {
@@ -39,6 +42,8 @@ pub struct Upstream {
     pub name: Arc<str>,
     /// What is spoken to it.
     pub protocol: Protocol,
+    /// TLS; in clear text without.
+    pub tls: Option<UpstreamTls>,
     /// Whether its endpoints are gateways of the fleet.
     pub gateway: bool,
     /// At least one.

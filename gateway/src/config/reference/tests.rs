@@ -154,6 +154,7 @@ fn the_examples_together_are_a_sound_configuration() {
     let names = vec!["example.com".to_owned()];
     let certified = rcgen::generate_simple_self_signed(names).unwrap();
     write("cert.pem", &certified.cert.pem());
+    write("ca.pem", &certified.cert.pem());
     write("key.pem", &certified.signing_key.serialize_pem());
     write("secret.txt", "secret\n");
     write("sorry.html", "<p>Sorry\n");

@@ -188,7 +188,14 @@ impl<'a> Attempt<'a> {
     }
 
     fn ended(&mut self, error: Option<io::Error>) -> SendError {
-        let why = match error.or_else(|| self.stopped.take()) {
+        let error = error.or_else(|| self.stopped.take());
+        if let Some(error) = &error
+            && !self.answered
+            && let Some(why) = self.connection.refusal(error)
+        {
+            return SendError::new(ErrorKind::Tls, why);
+        }
+        let why = match error {
             Some(error) => format!("the connection broke before the answer: {error}"),
             None => "the connection closed before the answer".into(),
         };

@@ -44,7 +44,7 @@ async fn echo(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper
 }
 
 /// A server of HTTP/2; how many connections it took is told.
-async fn server() -> (SocketAddr, std::rc::Rc<std::cell::Cell<usize>>) {
+pub(super) async fn server() -> (SocketAddr, std::rc::Rc<std::cell::Cell<usize>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let connections = std::rc::Rc::new(std::cell::Cell::new(0));
@@ -192,7 +192,11 @@ fn a_connection_of_http_1_is_the_same_over_tls_and_is_kept() {
         let (head, rest) = answered.await.unwrap();
         let (_, body) = attempt.answer(head, rest, None, limit, picked).unwrap();
         assert_eq!(body.collect().await.unwrap().to_bytes(), "over");
-        assert!(client.take(first(&upstream), Instant::now()).is_some());
+        assert!(
+            client
+                .take(first(&upstream), None, Instant::now())
+                .is_some()
+        );
     });
 }
 
@@ -218,7 +222,7 @@ fn handle(io: &Stream) -> Socket {
 
 /// Whether a kept connection is taken for a request.
 fn takes(client: &Client, upstream: &Upstream) -> bool {
-    let taken = client.take(first(upstream), Instant::now());
+    let taken = client.take(first(upstream), None, Instant::now());
     taken.is_some()
 }
 
@@ -286,7 +290,7 @@ fn over_tls_only_what_is_not_of_tls_itself_waits() {
         let socket = handle(&io);
         give_back(io, &client, &upstream);
         arrived(&socket);
-        let taken = client.take(first(&upstream), Instant::now());
+        let taken = client.take(first(&upstream), None, Instant::now());
         taken.expect("tickets are no answer").give_back();
         server.write_all(b"HTTP/1.1 200 OK\r\n").await.unwrap();
         server.flush().await.unwrap();

@@ -1,0 +1,61 @@
+//! Who may open one more connection to an upstream, and who waits for it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::endpoint::Endpoint;
+use super::error::SendError;
+use super::group::Upstream;
+use super::places::{Offer, Way};
+use super::pool::Client;
+use super::times::Times;
+use super::tls;
+use crate::message::error::ErrorKind;
+use crate::telemetry::metrics::Refused;
+
+/// A place for one more connection. Where the pool is full, an idle connection makes way, or the request waits its turn.
+pub(super) async fn place(
+    client: &Arc<Client>,
+    upstream: &Upstream,
+    endpoint: &Endpoint,
+    times: Times<'_>,
+) -> Result<Offer, SendError> {
+    let places = &upstream.state.places;
+    if let Some(free) = places.take() {
+        return Ok(Offer::Place(free));
+    }
+    let way = Way {
+        endpoint: endpoint.slot(),
+        client: Arc::as_ptr(client).addr(),
+        tls: tls::mark(upstream.tls.as_ref()),
+    };
+    let patience = times.connect(&upstream.config);
+    let most = upstream.config.max_pending;
+    let (until, is_late) = match (Instant::now() + patience, times.deadline) {
+        (patience, Some(deadline)) if deadline < patience => (deadline, true),
+        (patience, _) => (patience, false),
+    };
+    let refused = match places.wait(way, most, until).await {
+        Ok(offer) => return Ok(offer),
+        Err(refused) => refused,
+    };
+    let full = format!(
+        "all {} connections that `pool.max_connections` allows are taken",
+        upstream.config.pool.max_connections
+    );
+    let (kind, why) = match refused {
+        Refused::QueueFull => (
+            ErrorKind::Saturated,
+            format!("{full}, and as many requests wait as `breaker.max_pending` allows, {most}"),
+        ),
+        Refused::QueueTimeout if is_late => (ErrorKind::Deadline, full),
+        Refused::QueueTimeout => (
+            ErrorKind::Saturated,
+            format!("{full}, and none came free within the {patience:?} of `timeouts.connect`"),
+        ),
+    };
+    if kind == ErrorKind::Saturated {
+        upstream.metrics.refused(refused);
+    }
+    Err(SendError::new(kind, why))
+}

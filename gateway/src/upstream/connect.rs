@@ -1,0 +1,95 @@
+//! Streams to endpoints: the one place that opens them, whatever they are for.
+
+use std::io;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::endpoint::Endpoint;
+use super::error::SendError;
+use super::group::Upstream;
+use super::times::Times;
+use crate::config::Protocol;
+use crate::message::error::ErrorKind;
+use crate::message::target::Target;
+use crate::net::Stream;
+
+/// Why there is no stream.
+enum Failed {
+    /// No connection.
+    Connect(io::Error),
+    /// No TLS over it.
+    Tls(String),
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        Self::Connect(error)
+    }
+}
+
+/// Opens a stream to an endpoint for what its upstream speaks, over TLS where it has TLS, within `timeouts.connect` and
+/// before the deadline of the exchange.
+pub(super) async fn connect(
+    upstream: &Upstream,
+    endpoint: &Endpoint,
+    times: Times<'_>,
+) -> Result<Stream, SendError> {
+    let protocol = upstream.config.protocol;
+    connect_to(&endpoint.target, protocol, upstream, endpoint, times).await
+}
+
+/// The same to where else the endpoint listens, for this protocol.
+pub(super) async fn connect_to(
+    target: &Target,
+    protocol: Protocol,
+    upstream: &Upstream,
+    endpoint: &Endpoint,
+    times: Times<'_>,
+) -> Result<Stream, SendError> {
+    let limit = times.connect(&upstream.config);
+    let left = times
+        .deadline
+        .map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let is_late = left.is_some_and(|left| left < limit);
+    let limit = left.map_or(limit, |left| left.min(limit));
+    let shakes_hands = AtomicBool::new(false);
+    let opening = async {
+        let tcp = match target {
+            Target::Tcp(address) => TcpStream::connect(address).await?,
+            Target::Unix(_) => return Err(io::Error::from(io::ErrorKind::Unsupported).into()),
+        };
+        tcp.set_nodelay(true)?;
+        let Some(tls) = &upstream.tls else {
+            return Ok(Stream::Plain(tcp));
+        };
+        shakes_hands.store(true, Relaxed);
+        let stream = tls.shake_hands(tcp, endpoint, protocol).await;
+        let stream = stream.map_err(Failed::Tls)?;
+        Ok(Stream::Tls(Box::new(stream.into())))
+    };
+    let (kind, why) = match timeout(limit, opening).await {
+        Ok(Ok(stream)) => return Ok(stream),
+        Ok(Err(Failed::Tls(why))) => (ErrorKind::Tls, format!("{target}: {why}")),
+        // The kernel too gives up after a while.
+        Ok(Err(Failed::Connect(error))) if error.kind() == io::ErrorKind::TimedOut => {
+            (ErrorKind::ConnectTimeout, format!("{target}: {error}"))
+        }
+        Ok(Err(Failed::Connect(error))) => (ErrorKind::Connect, format!("{target}: {error}")),
+        Err(_) => {
+            let kind = match is_late {
+                true => ErrorKind::Deadline,
+                false => ErrorKind::ConnectTimeout,
+            };
+            let what = match shakes_hands.load(Relaxed) {
+                true => "the TLS handshake was not over",
+                false => "no connection",
+            };
+            (kind, format!("{target}: {what} within {limit:?}"))
+        }
+    };
+    Err(SendError::new(kind, why))
+}

@@ -1,0 +1,149 @@
+//! One connection of HTTP/2, and the task that drives it.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hyper::client::conn::http2;
+use hyper_util::rt::TokioIo;
+
+use super::state::{Ended, State};
+use super::upload::Upload;
+use super::wire::Wire;
+use crate::message::error::ErrorKind;
+use crate::net::Stream;
+use crate::upstream::endpoint::Endpoint;
+use crate::upstream::error::SendError;
+use crate::upstream::group::Upstream;
+use crate::upstream::places::{Open, Places};
+use crate::upstream::tls::{self, Tls};
+
+/// What an endpoint may send of one answer before it is read: as much as a client that stalls can have held here.
+const STREAM_WINDOW: u32 = 256 << 10;
+/// The same of all answers together. It is no limit: clients that stall would stop those beside them.
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+/// The size of a head, as of one over HTTP/1.
+const HEAD: u32 = 64 << 10;
+/// What is held of one request for an endpoint that does not take it.
+const SEND_BUFFER: usize = 256 << 10;
+
+/// A connection that requests share; it ends when the last of them has and it is not kept any more.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) requests: http2::SendRequest<Upload>,
+    pub(super) state: Arc<State>,
+    pub(super) tls: Option<Arc<Tls>>,
+    idle_timeout: Duration,
+    places: Arc<Places>,
+    /// What it leads to: its slot is taken as long as the connection is there.
+    _endpoint: Arc<Endpoint>,
+}
+
+/// Runs what hyper needs on this worker.
+#[derive(Clone)]
+struct OnWorker;
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for OnWorker {
+    fn execute(&self, task: F) {
+        tokio::task::spawn_local(task);
+    }
+}
+
+impl Shared {
+    /// Speaks HTTP/2 over a stream that is open (RFC 9113, 3.2 to 3.4), and waits until the endpoint has said how many
+    /// requests it takes at once: then it speaks HTTP/2, and accepts who asks. Must be called on a local runtime.
+    pub(super) async fn open(
+        io: Stream,
+        upstream: &Upstream,
+        endpoint: &Arc<Endpoint>,
+        open: Open,
+    ) -> Result<Self, SendError> {
+        let state = Arc::new(State::new());
+        let wire = Wire::new(io, state.clone(), open);
+        let handshake = http2::Builder::new(OnWorker)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(HEAD)
+            .max_send_buf_size(SEND_BUFFER)
+            .initial_max_send_streams(0)
+            .handshake(TokioIo::new(wire))
+            .await;
+        let tls = upstream.tls.clone();
+        let (requests, connection) = match handshake {
+            Ok(both) => both,
+            Err(error) => {
+                return Err(unsettled(
+                    endpoint,
+                    &state,
+                    tls.as_deref(),
+                    &error.to_string(),
+                ));
+            }
+        };
+        let (told, address) = (state.clone(), endpoint.target.clone());
+        tokio::task::spawn_local(async move {
+            let mut connection = pin!(connection);
+            let ended = poll_fn(|cx| {
+                let polled = connection.as_mut().poll(cx);
+                told.allows(connection.current_max_send_streams(), cx.waker());
+                polled
+            });
+            if let Err(error) = ended.await {
+                tracing::debug!(%address, %error, "a connection of HTTP/2 to an upstream failed");
+            }
+            told.ends();
+        });
+        if !state.settled().await {
+            let why = "the connection ended before the endpoint spoke HTTP/2";
+            return Err(unsettled(endpoint, &state, tls.as_deref(), why));
+        }
+        Ok(Self {
+            requests,
+            state,
+            tls,
+            idle_timeout: upstream.config.pool.idle_timeout,
+            places: upstream.state.places.clone(),
+            _endpoint: endpoint.clone(),
+        })
+    }
+
+    /// Takes a stream of it, if one is free. It is given back by [`State::give_back`].
+    pub(super) fn take(&self, mark: usize) -> bool {
+        tls::mark(self.tls.as_ref()) == mark && self.state.take()
+    }
+
+    /// Whether it is kept for requests to come.
+    pub(super) fn is_kept(&self, now: Instant) -> bool {
+        !self.state.is_over() && !self.state.has_idled(now, self.idle_timeout)
+    }
+
+    /// Whether it carries nothing, and counts here.
+    pub(super) fn is_idle_of(&self, places: &Arc<Places>) -> bool {
+        self.state.is_idle() && Arc::ptr_eq(&self.places, places)
+    }
+}
+
+/// Why a connection came to nothing. No request was sent.
+fn unsettled(endpoint: &Endpoint, state: &State, tls: Option<&Tls>, why: &str) -> SendError {
+    let target = &endpoint.target;
+    let (kind, why) = match state.take_end() {
+        Some(Ended::Http1) => (
+            ErrorKind::BadGateway,
+            "the endpoint speaks HTTP/1.1: write `protocol = \"h1\"`".to_owned(),
+        ),
+        Some(Ended::Error(error)) => match tls.and_then(|tls| tls.refusal(&error)) {
+            Some(why) => (ErrorKind::Tls, why),
+            None => (ErrorKind::BadGateway, format!("{why}: {error}")),
+        },
+        None => (ErrorKind::BadGateway, why.to_owned()),
+    };
+    SendError::new(kind, format!("{target}: {why}"))
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}

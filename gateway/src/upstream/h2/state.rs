@@ -1,0 +1,156 @@
+//! What a connection of HTTP/2 knows of itself, told by who drives it and asked by who uses it.
+
+use std::io;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// Begins what a server of HTTP/1 says to a preface that it does not understand.
+const HTTP_1: &[u8] = b"HTTP/1.";
+
+/// The state of one connection.
+#[derive(Debug)]
+pub(super) struct State {
+    made: Instant,
+    /// Streams that the endpoint allows at once; 0 as long as it has not said.
+    most: AtomicUsize,
+    /// Streams that are taken.
+    streams: AtomicUsize,
+    /// Takes no more requests.
+    over: AtomicBool,
+    /// When something came last, and since when no stream is taken, in milliseconds since it was made.
+    read_at: AtomicU64,
+    idle_since: AtomicU64,
+    /// Who drives it, until the endpoint has said what it allows.
+    driver: Mutex<Option<Waker>>,
+    told: Notify,
+    /// What came instead of HTTP/2.
+    ended_by: Mutex<Option<Ended>>,
+}
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// By an error.
+    Error(io::Error),
+    /// With bytes of HTTP/1.
+    Http1,
+}
+
+impl State {
+    pub(super) fn new() -> Self {
+        Self {
+            made: Instant::now(),
+            most: AtomicUsize::new(0),
+            streams: AtomicUsize::new(0),
+            over: AtomicBool::new(false),
+            read_at: AtomicU64::new(0),
+            idle_since: AtomicU64::new(0),
+            driver: Mutex::default(),
+            told: Notify::new(),
+            ended_by: Mutex::default(),
+        }
+    }
+
+    /// The endpoint allows so many streams at once; 0: it has not said yet.
+    pub(super) fn allows(&self, most: usize, driver: &Waker) {
+        if self.most.swap(most, Relaxed) == 0 {
+            match most {
+                0 => *self.driver.lock() = Some(driver.clone()),
+                _ => {
+                    *self.driver.lock() = None;
+                    self.told.notify_one();
+                }
+            }
+        }
+    }
+
+    /// Something came.
+    pub(super) fn read(&self, bytes: &[u8]) {
+        let first = self.read_at.swap(self.age(Instant::now()), Relaxed) == 0;
+        if first && bytes.starts_with(HTTP_1) {
+            *self.ended_by.lock() = Some(Ended::Http1);
+        }
+        if let Some(driver) = &*self.driver.lock() {
+            driver.wake_by_ref();
+        }
+    }
+
+    /// Reading or writing failed.
+    pub(super) fn failed(&self, error: &io::Error) {
+        let again = match error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+        {
+            Some(inner) => io::Error::new(error.kind(), inner.clone()),
+            None => io::Error::new(error.kind(), error.to_string()),
+        };
+        self.ended_by.lock().get_or_insert(Ended::Error(again));
+    }
+
+    /// It takes no more requests.
+    pub(super) fn ends(&self) {
+        self.over.store(true, Relaxed);
+        self.told.notify_one();
+    }
+
+    /// How it ended, as far as was seen.
+    pub(super) fn take_end(&self) -> Option<Ended> {
+        self.ended_by.lock().take()
+    }
+
+    /// Waits until the endpoint has said what it allows. Whether it did, and did not end instead.
+    pub(super) async fn settled(&self) -> bool {
+        while self.most.load(Relaxed) == 0 && !self.is_over() {
+            self.told.notified().await;
+        }
+        !self.is_over()
+    }
+
+    /// Whether it takes no more requests.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Relaxed)
+    }
+
+    /// Takes a stream, if one is free.
+    pub(super) fn take(&self) -> bool {
+        let most = self.most.load(Relaxed);
+        let free = |taken| (taken < most).then_some(taken + 1);
+        !self.is_over() && self.streams.fetch_update(Relaxed, Relaxed, free).is_ok()
+    }
+
+    /// Gives one back.
+    pub(super) fn give_back(&self) {
+        self.idle_since.store(self.age(Instant::now()), Relaxed);
+        self.streams.fetch_sub(1, Relaxed);
+    }
+
+    /// Whether no stream is taken.
+    pub(super) fn is_idle(&self) -> bool {
+        self.streams.load(Relaxed) == 0
+    }
+
+    /// Whether none was for so long.
+    pub(super) fn has_idled(&self, now: Instant, longest: Duration) -> bool {
+        let since = Duration::from_millis(self.idle_since.load(Relaxed));
+        self.is_idle() && now.saturating_duration_since(self.made + since) > longest
+    }
+
+    /// Nothing came in time for what was asked at `since`. If nothing else came in the second half of that time, the
+    /// endpoint may be gone without a word, and no other request is given to this connection.
+    pub(super) fn doubt(&self, since: Instant) {
+        let half = since.elapsed() / 2;
+        if self.read_at.load(Relaxed) < self.age(since + half) {
+            self.ends();
+        }
+    }
+
+    fn age(&self, now: Instant) -> u64 {
+        // Never 0, which stands for nothing yet.
+        now.saturating_duration_since(self.made).as_millis() as u64 + 1
+    }
+}

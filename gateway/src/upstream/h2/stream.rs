@@ -1,0 +1,173 @@
+//! One request on a stream of a connection.
+
+use std::error::Error as _;
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{HeaderValue, Request};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use tokio::sync::Notify;
+use tokio::time::timeout_at;
+
+use super::connection::Shared;
+use super::request::request;
+use super::state::Ended;
+use super::upload::{Follower, Upload};
+use crate::message::body::{BodyFault, Outgoing};
+use crate::message::error::ErrorKind;
+use crate::message::head::{ResponseHead, is_sound};
+use crate::upstream::error::SendError;
+use crate::upstream::h1::Message;
+use crate::upstream::times::Times;
+
+/// A stream that is taken, until this is dropped.
+pub(in crate::upstream) struct Stream {
+    connection: Shared,
+    freed: Arc<Notify>,
+}
+
+/// The answer to a request: its head, and what its body comes of.
+pub(in crate::upstream) struct Answered {
+    pub(super) head: ResponseHead,
+    pub(super) incoming: Incoming,
+    pub(super) upload: Option<Follower>,
+}
+
+/// Why there is no answer.
+pub(in crate::upstream) struct Unanswered {
+    /// With the body, where it was not taken.
+    pub(in crate::upstream) error: SendError,
+    /// Whether the connection broke, rather than the stream.
+    pub(in crate::upstream) broke: bool,
+}
+
+impl Stream {
+    pub(super) fn new(connection: Shared, freed: Arc<Notify>) -> Self {
+        Self { connection, freed }
+    }
+
+    /// Sends a request and waits for the head of the answer, `limit` long from when all of it that there is was sent.
+    pub(in crate::upstream) async fn send(
+        &self,
+        message: Message<'_>,
+        authority: &HeaderValue,
+        body: Outgoing,
+        limit: Duration,
+        times: Times<'_>,
+    ) -> Result<Answered, Unanswered> {
+        let (upload, follower) = Upload::new(body);
+        let is_tls = self.connection.tls.is_some();
+        let request = match request(message.to(authority), is_tls, upload) {
+            Ok(request) => request,
+            Err(error) => return Err(error.into()),
+        };
+        let began = Instant::now();
+        let mut requests = self.connection.requests.clone();
+        let mut answered = pin!(requests.try_send_request(request));
+        let response = loop {
+            let since = match &follower {
+                None => Some(began),
+                Some(follower) => follower.since(),
+            };
+            let patience = since.unwrap_or_else(Instant::now) + limit;
+            let (at, late) = match times.deadline {
+                Some(deadline) if deadline < patience => (deadline, ErrorKind::Deadline),
+                _ => (patience, ErrorKind::UpstreamTimeout),
+            };
+            let (at, late) = match times.patience {
+                Some(patience) if since.is_some() && patience < at => {
+                    (patience, ErrorKind::UpstreamTimeout)
+                }
+                _ => (at, late),
+            };
+            // While the client still sends its body, only the deadline counts: the body has a clock of its own.
+            let waits_for_client = since.is_none() && late == ErrorKind::UpstreamTimeout;
+            if !waits_for_client && at <= Instant::now() {
+                self.doubt(began);
+                return Err(SendError::new(late, "no answer in time").sent(true).into());
+            }
+            match timeout_at(at.into(), &mut answered).await {
+                Ok(Ok(response)) => break response,
+                Ok(Err(error)) => return Err(self.explain(error)),
+                Err(_) => {}
+            }
+        };
+        let (parts, incoming) = response.into_parts();
+        // HTTP/2 has no 101 either (RFC 9113, section 8.6).
+        if !is_sound(parts.status) || parts.status.is_informational() {
+            let why = format!("{} is no status of an answer", parts.status.as_str());
+            return Err(SendError::protocol(why).sent(true).into());
+        }
+        Ok(Answered {
+            head: ResponseHead {
+                status: parts.status,
+                headers: parts.headers,
+            },
+            incoming,
+            upload: follower,
+        })
+    }
+
+    /// Nothing came on the stream that was waited for since then.
+    pub(super) fn doubt(&self, since: Instant) {
+        self.connection.state.doubt(since);
+    }
+
+    /// Why there is no answer, and whether the endpoint can have done something: not where nothing went out, nor where it
+    /// says so itself by REFUSED_STREAM, or by a GOAWAY that leaves the stream out (RFC 9113, sections 6.8 and 8.7).
+    fn explain(&self, mut error: TrySendError<Request<Upload>>) -> Unanswered {
+        let unsent = error.take_message();
+        let unsent = unsent.map(|request| request.into_body().into_body());
+        let error = error.into_error();
+        let of_http_2 = error
+            .source()
+            .and_then(|source| source.downcast_ref::<h2::Error>());
+        let is_left_out = of_http_2.is_some_and(|error| {
+            error.is_remote()
+                && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
+        });
+        let is_own = of_http_2
+            .is_some_and(|error| error.is_reset() && !error.is_remote() && !error.is_library());
+        let sent = unsent.is_none() && !is_left_out;
+        let failure = match of_http_2 {
+            // Only a body that broke resets a stream from this side.
+            Some(_) if is_own => SendError::body(BodyFault::Broken),
+            Some(error) => SendError::protocol(format!("HTTP/2: {error}")),
+            None => {
+                let seen = match self.connection.state.take_end() {
+                    Some(Ended::Error(seen)) => seen.to_string(),
+                    Some(Ended::Http1) | None => error.to_string(),
+                };
+                let why = format!("the connection broke before the answer: {seen}");
+                SendError::protocol(why)
+            }
+        };
+        Unanswered {
+            error: failure.sent(sent).with(unsent),
+            broke: of_http_2.is_none_or(h2::Error::is_go_away),
+        }
+    }
+}
+
+impl From<SendError> for Unanswered {
+    fn from(error: SendError) -> Self {
+        let broke = false;
+        Self { error, broke }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.connection.state.give_back();
+        self.freed.notify_one();
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").finish_non_exhaustive()
+    }
+}

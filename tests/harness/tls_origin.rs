@@ -1,0 +1,262 @@
+//! An upstream over TLS that counts what shook hands with it, and the authorities that vouch for it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::{Request, Response, Version};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{HandshakeKind, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+/// Who vouches for certificates.
+pub(crate) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    der: CertificateDer<'static>,
+    pem: String,
+}
+
+/// A certificate that an authority vouches for.
+pub(crate) struct Issued {
+    der: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+    pem: String,
+    key_pem: String,
+}
+
+impl Authority {
+    pub(crate) fn new(name: &str) -> Self {
+        let mut parameters = CertificateParams::default();
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        parameters.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        let certificate = parameters.self_signed(&key).unwrap();
+        Self {
+            der: certificate.der().clone(),
+            pem: certificate.pem(),
+            issuer: Issuer::new(parameters, key),
+        }
+    }
+
+    /// A certificate for these names.
+    pub(crate) fn issue(&self, names: &[&str]) -> Issued {
+        self.issue_until(names, 3000)
+    }
+
+    /// One that is valid until a year begins.
+    pub(crate) fn issue_until(&self, names: &[&str], year: i32) -> Issued {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let mut parameters = CertificateParams::new(names).unwrap();
+        parameters.not_before = rcgen::date_time_ymd(2000, 1, 1);
+        parameters.not_after = rcgen::date_time_ymd(year, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let certificate = parameters.signed_by(&key, &self.issuer).unwrap();
+        Issued {
+            der: certificate.der().clone(),
+            pem: certificate.pem(),
+            key_pem: key.serialize_pem(),
+            key: PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        }
+    }
+
+    /// Writes `NAME.pem`.
+    pub(crate) fn write(&self, directory: &Path, name: &str) {
+        std::fs::write(directory.join(format!("{name}.pem")), &self.pem).unwrap();
+    }
+
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.der.clone()).unwrap();
+        roots
+    }
+}
+
+impl Issued {
+    /// Writes `NAME.pem` and `NAME.key`.
+    pub(crate) fn write(&self, directory: &Path, name: &str) {
+        std::fs::write(directory.join(format!("{name}.pem")), &self.pem).unwrap();
+        std::fs::write(directory.join(format!("{name}.key")), &self.key_pem).unwrap();
+    }
+}
+
+/// What an origin is like.
+pub(crate) struct Setup<'a> {
+    pub(crate) certificate: &'a Issued,
+    /// The authority of the clients that it takes; any client if none.
+    pub(crate) clients: Option<&'a Authority>,
+    pub(crate) alpn: &'a [&'a str],
+    pub(crate) version: &'static SupportedProtocolVersion,
+}
+
+impl<'a> Setup<'a> {
+    /// TLS 1.3 for any client, without ALPN.
+    pub(crate) fn new(certificate: &'a Issued) -> Self {
+        Self {
+            certificate,
+            clients: None,
+            alpn: &[],
+            version: &rustls::version::TLS13,
+        }
+    }
+
+    fn config(&self) -> Arc<ServerConfig> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[self.version])
+            .unwrap();
+        let builder = match self.clients {
+            None => builder.with_no_client_auth(),
+            Some(authority) => {
+                let roots = Arc::new(authority.roots());
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+                builder.with_client_cert_verifier(verifier.build().unwrap())
+            }
+        };
+        let chain = vec![self.certificate.der.clone()];
+        let mut config = builder
+            .with_single_cert(chain, self.certificate.key.clone_key())
+            .unwrap();
+        config.alpn_protocols = self.alpn.iter().map(|it| it.as_bytes().to_vec()).collect();
+        Arc::new(config)
+    }
+}
+
+/// What an origin saw.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Seen {
+    /// Handshakes that came to an end, and of those the ones that resumed a session.
+    pub(crate) handshakes: usize,
+    pub(crate) resumed: usize,
+    /// Certificates of clients.
+    pub(crate) clients: Vec<Vec<u8>>,
+    /// Version, method, scheme, authority, path and body of each request.
+    pub(crate) requests: Vec<String>,
+}
+
+/// A server over TLS. It speaks HTTP/2 where ALPN chose that, and answers with what it got.
+pub(crate) struct TlsOrigin {
+    pub(crate) address: SocketAddr,
+    config: Arc<Mutex<Arc<ServerConfig>>>,
+    seen: Arc<Mutex<Seen>>,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl TlsOrigin {
+    pub(crate) fn start(setup: &Setup<'_>) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let config = Arc::new(Mutex::new(setup.config()));
+        let seen = Arc::<Mutex<Seen>>::default();
+        let (current, log) = (config.clone(), seen.clone());
+        runtime.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let config = current.lock().unwrap().clone();
+                tokio::spawn(serve(stream, config, log.clone()));
+            }
+        });
+        Self {
+            address,
+            config,
+            seen,
+            runtime: Some(runtime),
+        }
+    }
+
+    /// Is another for the connections to come.
+    pub(crate) fn become_other(&self, setup: &Setup<'_>) {
+        *self.config.lock().unwrap() = setup.config();
+    }
+
+    /// What it saw so far.
+    pub(crate) fn seen(&self) -> Seen {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+impl Drop for TlsOrigin {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, config: Arc<ServerConfig>, seen: Arc<Mutex<Seen>>) {
+    let Ok(stream) = TlsAcceptor::from(config).accept(stream).await else {
+        return;
+    };
+    let session = stream.get_ref().1;
+    let h2 = session.alpn_protocol() == Some(b"h2");
+    {
+        let mut seen = seen.lock().unwrap();
+        seen.handshakes += 1;
+        seen.resumed += usize::from(session.handshake_kind() == Some(HandshakeKind::Resumed));
+        let client = session.peer_certificates().and_then(|chain| chain.first());
+        seen.clients.extend(client.map(|der| der.to_vec()));
+    }
+    let service = service_fn(move |request| answer(request, seen.clone()));
+    let io = TokioIo::new(stream);
+    // The other side ends the connection when it likes.
+    let _ended = if h2 {
+        hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            .serve_connection(io, service)
+            .await
+    } else {
+        hyper::server::conn::http1::Builder::new()
+            .serve_connection(io, service)
+            .with_upgrades()
+            .await
+    };
+}
+
+async fn answer(
+    mut request: Request<Incoming>,
+    seen: Arc<Mutex<Seen>>,
+) -> hyper::Result<Response<Full<Bytes>>> {
+    let uri = request.uri().clone();
+    let host = request.headers().get("host");
+    let host = host.map(|host| host.to_str().unwrap().to_owned());
+    let authority = uri.authority().map(ToString::to_string).or(host);
+    let said = format!(
+        "{:?} {} {} {} {}",
+        request.version(),
+        request.method(),
+        uri.scheme_str().unwrap_or("-"),
+        authority.unwrap_or_default(),
+        uri.path()
+    );
+    let upgrade = request.headers().get("upgrade").cloned();
+    if let Some(protocol) = upgrade.filter(|_| request.version() == Version::HTTP_11) {
+        seen.lock().unwrap().requests.push(said);
+        let upgraded = hyper::upgrade::on(&mut request);
+        tokio::spawn(upgraded);
+        let answer = Response::builder()
+            .status(101)
+            .header("connection", "upgrade")
+            .header("upgrade", protocol);
+        return Ok(answer.body(Full::default()).unwrap());
+    }
+    let body = request.into_body().collect().await?.to_bytes();
+    let said = format!("{said} {}", String::from_utf8_lossy(&body));
+    let said = said.trim_end().to_owned();
+    seen.lock().unwrap().requests.push(said.clone());
+    let status = match uri.path() {
+        path if path.ends_with("/misdirected") => 421,
+        _ => 200,
+    };
+    let answer = Response::builder().status(status);
+    Ok(answer.body(Full::from(said)).unwrap())
+}
