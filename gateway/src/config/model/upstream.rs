@@ -31,6 +31,7 @@ impl Protocol {
         match self {
             Self::H1 => "h1",
             Self::H2 => "h2",
+            Self::Auto => "auto",
         }
     }
 }
