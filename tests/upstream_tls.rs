@@ -1,6 +1,7 @@
 //! TLS to upstreams: who is believed, what is said where one is not, and what is kept.
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
 
 use tempfile::TempDir;
 
@@ -176,19 +177,34 @@ impl Refusal {
     }
 }
 
+/// A server of HTTP that answers whatever it reads, as those do that cannot make a request of it.
+fn clear() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let answer = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+            // Who reads it may have gone.
+            let _read = stream.read(&mut [0; 1024]);
+            let _sent = stream.write_all(answer);
+        }
+    });
+    address
+}
+
 #[test]
 fn where_there_is_no_tls_the_request_is_502_and_the_log_says_what_to_do() {
     let (directory, authority, issued) = trusted();
     let stranger = Authority::new("theirs").issue(&["gateway"]);
     stranger.write(directory.path(), "stranger");
-    let clear = Origin::start();
+    let clear = clear();
     let mut refusals = endpoints_that_are_refused(&authority, &issued);
     refusals.extend(endpoints_that_refuse(&authority, &issued));
     refusals.push(Refusal {
         name: "clear",
         lines: tls(""),
         said: "what came is no TLS: the endpoint speaks in clear text on this port, perhaps HTTP",
-        at: clear.address,
+        at: clear,
         origin: None,
     });
     let mut config = Configuration::new().access_log();
