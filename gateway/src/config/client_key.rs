@@ -25,6 +25,10 @@ pub(super) fn read<T>(
     };
     match text.split_once(':') {
         None if text == "client_address" => Some(of_client(ClientKey::ClientAddress)),
+        None if sources.contains(&&*format!("{text}:NAME")) => fault(Reason::repeating(
+            "a name is missing; write `{}:NAME`",
+            [&text],
+        )),
         Some(("cookie" | "header" | "query", "")) => fault(Reason::repeating(
             "a name is missing; write for example \"{}uid\"",
             [&text],

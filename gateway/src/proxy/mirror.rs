@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
+use super::attempt;
 use crate::exchange::{Mirror, Parts, Route, View};
 use crate::message::body::{BodyCopy, BodyFault, Outgoing, Uncopied};
 use crate::message::depth::TooDeep;
@@ -61,6 +62,7 @@ pub(super) fn copied(
             host: host.cloned(),
             headers: exchange.request.headers.clone(),
             depth: exchange.client.depth,
+            key: attempt::key(exchange, upstream),
             _under_way: under_way,
         };
         tokio::task::spawn_local(copied.send(copy));
@@ -80,6 +82,8 @@ struct Copy {
     host: Option<HeaderValue>,
     headers: HeaderMap,
     depth: u8,
+    /// What leads it to an endpoint there.
+    key: Option<u64>,
     _under_way: UnderWay,
 }
 
@@ -124,9 +128,8 @@ impl Copy {
         let upstream = &*self.upstream;
         let pass = upstream.admit();
         let pass = pass.map_err(|held| Failed::new(ErrorKind::BreakerOpen, &held.to_string()))?;
-        let tried = Tried::default();
-        let picked = upstream.pick(&self.client, None, &tried);
-        let picked = picked.ok_or_else(|| upstream.refuse(&tried))?;
+        let picked = upstream.pick(&self.client, self.key, &Tried::default());
+        let picked = picked.ok_or_else(|| upstream.refuse())?;
         let picked = picked.with(pass);
         let mark = upstream.mark(&picked, self.depth);
         let mark = mark.map_err(|TooDeep| {
