@@ -9,6 +9,7 @@ use crate::harness::gateway::PATIENCE;
 use crate::harness::http::{connect, read_answer};
 use crate::harness::recorder::Recorder;
 use crate::harness::{Answer, Configuration, Gateway, Origin, get};
+use crate::streams::gone;
 
 /// An origin that answers with its name.
 fn named(name: &'static str) -> Origin {
@@ -355,6 +356,59 @@ fn a_backup_gets_nothing_while_another_endpoint_takes_requests() {
     }
     assert!(c.seen().is_empty());
     assert!(!a.seen().is_empty() && !b.seen().is_empty());
+}
+
+/// Checks that no endpoint which is gone passes.
+const CHECKED: &str = "health = { kind = 'tcp', interval = '50ms', timeout = '20s' }";
+
+/// Asks until the answer has this status.
+fn wait_for_status(public: SocketAddr, path: &str, status: u16) -> Answer {
+    let began = Instant::now();
+    loop {
+        let answer = get(public, path, &[]);
+        if answer.status == status {
+            return answer;
+        }
+        assert!(
+            began.elapsed() < PATIENCE,
+            "{} {}",
+            answer.status,
+            answer.text()
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_backup_answers_where_no_other_endpoint_is_well() {
+    let [a, _, _, _] = origins();
+    let backup = format!("{{ address = '{}', backup = true }}", a.address);
+    for lines in ["", "balance = 'hash'", "sticky = { cookie = 'gw' }"] {
+        let gateway = Gateway::start(&spread(
+            &[at(gone()), backup.clone()],
+            &format!("{CHECKED}\n{lines}"),
+        ));
+        let answer = wait_for_status(gateway.listener("public"), "/", 200);
+        assert_eq!(answer.text(), "a", "{lines}");
+    }
+}
+
+#[test]
+fn where_no_endpoint_takes_requests_503_says_why_and_a_fallback_answers() {
+    let config = spread(&[at(gone())], CHECKED).access_log().route(
+        "caught",
+        "/caught",
+        "upstream = 'p'\nfallback = { respond = { status = 203 }, on = ['connect'] }",
+    );
+    let gateway = Gateway::start(&config);
+    let public = gateway.listener("public");
+    wait_for_status(public, "/", 503);
+    gateway.wait_for_all(&["the one endpoint takes no requests: it is unhealthy"]);
+    gateway.wait_for_all(&["\"error\":\"no_endpoint\"", "\"status\":503"]);
+    assert_eq!(get(public, "/caught", &[]).status, 203);
+    gateway.wait_for("\"fallback\":\"no_endpoint\"");
+    let failures = "gateway_upstream_failures_total{upstream=\"p\",kind=\"no_endpoint\"}";
+    assert!(gateway.metric(failures) >= 2.0);
 }
 
 /// config/examples/balancing.toml, as docs/balancing.md shows it.

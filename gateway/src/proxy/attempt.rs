@@ -177,16 +177,16 @@ impl Way<'_> {
     /// The endpoint for a request, if the breaker lets it out.
     #[inline]
     fn pick(self, key: Option<u64>, tried: Option<&mut Tried>) -> Result<Picked, Error> {
-        let (upstream, none) = (self.upstream, Tried::default());
+        let upstream = self.upstream;
         let pass = upstream.admit().map_err(|held| refused(upstream, held))?;
         let picked = match tried {
-            None => upstream.pick(self.client, key, &none),
+            None => upstream.pick(self.client, key, &Tried::default()),
             Some(tried) => upstream.pick_another(self.client, key, tried),
         };
         match picked {
             Some(picked) => Ok(picked.with(pass)),
             None => {
-                let (name, why) = (upstream.name.to_string(), upstream.refuse(&none).why);
+                let (name, why) = (upstream.name.to_string(), upstream.refuse().why);
                 Err(Error::NoEndpoint(name, why))
             }
         }
@@ -270,7 +270,7 @@ impl Way<'_> {
 
 /// What leads the request to an endpoint, as it leaves.
 #[inline]
-fn key(exchange: &Parts, upstream: &Upstream) -> Option<u64> {
+pub(super) fn key(exchange: &Parts, upstream: &Upstream) -> Option<u64> {
     let asked = || Asked {
         headers: &exchange.request.headers,
         query: exchange.request.path.query().unwrap_or_default(),

@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use http_body_util::BodyExt as _;
 use tokio::time::timeout;
 
+use super::attempt;
 use crate::exchange::{Mirror, Parts, Route, View};
 use crate::message::body::{BodyCopy, BodyFault, Outgoing, Uncopied};
 use crate::message::depth::TooDeep;
@@ -61,6 +62,7 @@ pub(super) fn copied(
             host: host.cloned(),
             headers: exchange.request.headers.clone(),
             depth: exchange.client.depth,
+            key: attempt::key(exchange, upstream),
             _under_way: under_way,
         };
         tokio::task::spawn_local(copied.send(copy));
@@ -80,6 +82,8 @@ struct Copy {
     host: Option<HeaderValue>,
     headers: HeaderMap,
     depth: u8,
+    /// What leads it to an endpoint there.
+    key: Option<u64>,
     _under_way: UnderWay,
 }
 
@@ -128,10 +132,9 @@ impl Copy {
     fn pick(&self) -> Result<(Picked, Option<HeaderValue>), Dropped> {
         let upstream = &*self.upstream;
         let pass = upstream.admit().map_err(|_held| Dropped::HeldBack)?;
-        let tried = Tried::default();
-        let picked = upstream.pick(&self.client, None, &tried);
+        let picked = upstream.pick(&self.client, self.key, &Tried::default());
         let picked = picked.ok_or_else(|| {
-            let _counted = upstream.refuse(&tried);
+            let _counted = upstream.refuse();
             Dropped::Nowhere
         })?;
         let picked = picked.with(pass);

@@ -67,9 +67,8 @@ pub struct SubRequest {
 pub async fn fetch(client: Arc<Client>, sub: SubRequest) -> Result<Response<Bytes>, FetchError> {
     let pass = sub.upstream.admit();
     let pass = pass.map_err(|held| FetchError::Connect(held.to_string()))?;
-    let tried = Tried::default();
-    let picked = sub.upstream.pick(&client, sub.key, &tried);
-    let picked = picked.ok_or_else(|| sub.upstream.refuse(&tried))?;
+    let picked = sub.upstream.pick(&client, sub.key, &Tried::default());
+    let picked = picked.ok_or_else(|| sub.upstream.refuse())?;
     let picked = picked.with(pass);
     let span = span::upstream(&sub.span, &sub.upstream.name, &picked.target);
     let (endpoint, deadline) = (picked.endpoint().clone(), sub.deadline);

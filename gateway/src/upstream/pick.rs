@@ -78,27 +78,23 @@ impl Upstream {
         Some(spread.members()[chosen?].pick())
     }
 
-    /// Why no endpoint takes a request that was sent to these already, counted as its failure.
+    /// Why no endpoint takes a request, counted as its failure.
     #[cold]
-    pub fn refuse(&self, tried: &Tried) -> SendError {
+    pub fn refuse(&self) -> SendError {
         let kind = ErrorKind::NoEndpoint;
         self.metrics.failure(kind);
-        SendError::new(kind, self.members(|members| why_none(members.all(), tried)))
+        SendError::new(kind, self.members(|members| why_none(members.all())))
     }
 }
 
 /// Why none of these endpoints takes a request.
-fn why_none(members: &[Member], tried: &Tried) -> String {
+fn why_none(members: &[Member]) -> String {
     let why = |member: &Member| {
         let standing = &member.endpoint.standing;
         let mut obstacles = Obstacle::ALL.into_iter();
         let obstacle = obstacles.find(|obstacle| standing.has(*obstacle));
-        match obstacle {
-            _ if tried.has(&member.endpoint) => "tried",
-            Some(obstacle) => obstacle.name(),
-            // It takes requests by now.
-            None => "well again",
-        }
+        // One without takes requests by now.
+        obstacle.map_or("well again", Obstacle::name)
     };
     let mut counts: Vec<(&str, usize)> = Vec::new();
     for why in members.iter().map(why) {

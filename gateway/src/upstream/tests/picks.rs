@@ -91,7 +91,7 @@ fn where_no_endpoint_takes_requests_the_failure_says_why_and_is_counted() {
         .standing
         .block(Obstacle::Drained, "by an operator");
     assert!(one.pick(&client, None, &Tried::default()).is_none());
-    let refused = one.refuse(&Tried::default());
+    let refused = one.refuse();
     assert_eq!(refused.kind, crate::message::error::ErrorKind::NoEndpoint);
     assert_eq!(
         refused.why,
@@ -101,15 +101,17 @@ fn where_no_endpoint_takes_requests_the_failure_says_why_and_is_counted() {
     for (at, obstacle) in [
         (0, Obstacle::Unhealthy),
         (1, Obstacle::Drained),
+        (2, Obstacle::Ejected),
         (3, Obstacle::Unhealthy),
     ] {
         endpoint(&four, at).standing.block(obstacle, "");
     }
-    let mut tried = Tried::default();
-    tried.add(&four.pick(&client, None, &tried).unwrap());
-    assert!(four.pick(&client, None, &tried).is_none());
+    assert!(
+        four.pick_another(&client, None, &mut Tried::default())
+            .is_none()
+    );
     assert_eq!(
-        four.refuse(&tried).why,
-        "none of the 4 endpoints takes requests: 2 unhealthy, 1 drained, 1 tried"
+        four.refuse().why,
+        "none of the 4 endpoints takes requests: 2 unhealthy, 1 drained, 1 ejected"
     );
 }
