@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 pub(crate) mod config;
+pub(crate) mod dns;
 pub(crate) mod faulty;
 pub(crate) mod frames;
 pub(crate) mod gateway;

@@ -28,6 +28,7 @@ mod contract;
 mod corpora;
 mod deadline;
 mod departures;
+mod discovery;
 mod drain;
 mod draining;
 mod error_pages;

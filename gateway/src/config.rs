@@ -43,6 +43,7 @@ mod read;
 mod reason;
 #[cfg(test)]
 mod reference;
+mod resolver;
 mod routes;
 mod scope;
 mod sections;

@@ -2,6 +2,7 @@
 
 mod admin;
 mod check;
+mod discovery;
 mod gateway;
 mod listeners;
 mod reload;
@@ -33,6 +34,7 @@ use crate::worker;
 
 pub use check::{Report, check};
 
+use discovery::Following;
 use gateway::{Gateway, Reloading, empty_state, warn};
 use listeners::Listeners;
 use swaps::Swaps;
@@ -116,6 +118,10 @@ async fn serve(
     };
     let (first, builder) = built?;
     metrics.set_version(first.version);
+    let Some(following) = signals.ends.unless(Following::start(&first)).await else {
+        engine.end();
+        return Ok(());
+    };
     let checks = Checks::start(&first.upstreams);
     let published = Published::new(first);
     let (draining, grace) = (CancellationToken::new(), CancellationToken::new());
@@ -132,6 +138,7 @@ async fn serve(
         published,
         workers,
         checks,
+        following: parking_lot::Mutex::new(following),
         metrics,
         state,
         reloading: Mutex::new(Reloading { builder, listeners }),

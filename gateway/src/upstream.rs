@@ -4,6 +4,7 @@
 //! outlives a reload stands in the [`Registry`].
 
 mod admission;
+mod answer;
 mod asked;
 mod body;
 mod breaker;
@@ -15,10 +16,12 @@ mod error;
 mod failures;
 mod fetch;
 mod fleet;
+mod followed;
 mod group;
 mod h1;
 mod h2;
 mod hash;
+mod known;
 mod learn;
 mod listed;
 mod member;
@@ -46,6 +49,7 @@ mod tunnel;
 mod turn;
 mod window;
 
+pub use answer::Learnt;
 pub use asked::Asked;
 pub use body::ResponseBody;
 pub use breaker::{BreakerState, Held, Pass};
@@ -54,6 +58,7 @@ pub use endpoint::{Endpoint, Picked};
 pub use error::SendError;
 pub use fetch::{FetchError, SubRequest, fetch};
 pub use fleet::Fleet;
+pub use followed::Followed;
 pub use group::{Connections, Upstream};
 pub use h1::Message;
 #[cfg(any(test, feature = "fuzzing"))]

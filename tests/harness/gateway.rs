@@ -77,11 +77,22 @@ impl Gateway {
 
     /// With an example of `config/examples`, whose addresses are variables. The listener has a port of its own.
     pub(crate) fn example(name: &str, environment: &[(&str, SocketAddr)]) -> Self {
+        let environment: Vec<_> = environment
+            .iter()
+            .map(|(name, at)| (*name, at.to_string()))
+            .collect();
+        let environment: Vec<_> = environment
+            .iter()
+            .map(|(name, at)| (*name, &**at))
+            .collect();
+        Self::example_with(name, &environment)
+    }
+
+    /// The same, where not all variables are addresses.
+    pub(crate) fn example_with(name: &str, environment: &[(&str, &str)]) -> Self {
         let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/examples");
-        let addresses = environment.iter().map(|(name, at)| (*name, at.to_string()));
-        let mut addresses: Vec<_> = addresses.collect();
-        addresses.push(("GATEWAY_PUBLIC", "127.0.0.1:0".to_owned()));
-        let environment: Vec<_> = addresses.iter().map(|(name, at)| (*name, &**at)).collect();
+        let mut environment = environment.to_vec();
+        environment.push(("GATEWAY_PUBLIC", "127.0.0.1:0"));
         let file = examples.join(name).with_extension("toml");
         Self::start_file(&file, &environment, tempfile::tempdir().unwrap())
     }

@@ -46,8 +46,25 @@ impl Origin {
         Self::listen(answer, None)
     }
 
+    /// Answers every request with 200 and this body, at an address of the test's choice.
+    pub(crate) fn saying(body: &'static str, address: SocketAddr) -> Self {
+        let length = body.len();
+        let answer = move |_: &str, _: &[u8]| {
+            format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()
+        };
+        let listener = TcpListener::bind(address).unwrap();
+        Self::serve(listener, answer, Some(Arc::default()))
+    }
+
     fn listen(answer: impl Fn(&str, &[u8]) -> Vec<u8> + Send + Sync + 'static, seen: Seen) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::serve(TcpListener::bind("127.0.0.1:0").unwrap(), answer, seen)
+    }
+
+    fn serve(
+        listener: TcpListener,
+        answer: impl Fn(&str, &[u8]) -> Vec<u8> + Send + Sync + 'static,
+        seen: Seen,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let (answer, log) = (Arc::new(answer), seen.clone());
         std::thread::spawn(move || {

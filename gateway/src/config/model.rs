@@ -13,6 +13,7 @@ mod conditions;
 mod health;
 mod matcher;
 mod mirror;
+mod named;
 mod networks;
 mod outcomes;
 mod outlier;
@@ -55,6 +56,7 @@ pub use conditions::*;
 pub use health::*;
 pub use matcher::*;
 pub use mirror::*;
+pub use named::*;
 pub use networks::Networks;
 pub use outcomes::*;
 pub use outlier::*;
@@ -121,6 +123,8 @@ pub struct Server {
     pub compile: Compile,
     /// By which the gateways of one fleet know each other's marks; unless given, one that no other process has.
     pub fleet_key: Option<Secret>,
+    /// Name servers that are asked for the names of endpoints; those of the system, if there is none.
+    pub resolver: Vec<SocketAddr>,
 }
 
 /// `server.compile`.

@@ -15,6 +15,7 @@ use super::log_format::LogTemplate;
 use super::model::{AccessLog, AccessLogFormat, AccessLogPath, Compile, Plugin, Server, State};
 use super::plugin_memory;
 use super::reason::Reason;
+use super::resolver;
 use super::scope::Scope;
 use super::sections::Sections;
 use super::suggest;
@@ -58,6 +59,10 @@ static SERVER: Words = Words {
             "What the gateways of one fleet share, so that each believes the others how many gateways a request has \
              passed: a string of at least 16 bytes. Empty, or not given, it is one that no other process has.",
         ),
+        (
+            "resolver",
+            "The name servers that are asked for the names of endpoints, by UDP and TCP: an IP address and a port each. Unless given, those of `/etc/resolv.conf`. `/etc/hosts` comes before them.",
+        ),
     ],
     example: r#"
 [server]
@@ -69,6 +74,7 @@ compile_cache = "cache"
 compile = { time = "60s", memory = "1GiB" }
 plugin_memory = "1GiB"
 fleet_key = "${FLEET_KEY:-}"
+resolver = ["127.0.0.1:53"]
 "#,
 };
 
@@ -93,6 +99,7 @@ pub(super) fn server(table: &mut Table<'_>, plugins: usize) -> Server {
     let compile = table.sub("compile", compile);
     let plugin_memory = plugin_memory::read(table, plugins);
     let fleet_key = fleet_key(table);
+    let resolver = table.optional("resolver", resolver::resolver);
     table.later(&["tracing"]);
     Server {
         workers,
@@ -103,6 +110,7 @@ pub(super) fn server(table: &mut Table<'_>, plugins: usize) -> Server {
         compile,
         plugin_memory,
         fleet_key,
+        resolver: resolver.unwrap_or_default(),
     }
 }
 

@@ -2,37 +2,38 @@
 
 mod balance;
 mod breaker;
+mod endpoints;
 mod health;
 mod outlier;
+mod place;
+mod tls;
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 
 use super::description::Words;
-use super::item::{Form, Item};
-use super::model::{Endpoint, Pool, Protocol, Server, Upstream};
-use super::reason::Reason;
+use super::item::Item;
+use super::model::{Pool, Protocol, Server, Upstream};
 use super::sections::Sections;
 use super::table::{Default, Table};
 use super::tree::Value;
 
-mod tls;
-
-use crate::message::target::Target;
-
 /// Keys of the contract that are to come.
 const LATER: [&str; 1] = ["slow_start"];
 
-/// Keys of the contract that are to come, and that say where endpoints are.
-const DISCOVERY: [&str; 2] = ["dns", "srv"];
+/// Where `dns` stands, and not beside `endpoints`.
+const DNS_ELSEWHERE: &str =
+    "stands in `endpoints`; write endpoints = [{ dns = \"products.internal:8080\" }]";
 
 static WORDS: Words = Words {
     about: "Servers that requests go to, by HTTP/1.1 or HTTP/2, in clear text or over TLS.",
     keys: &[
-        ("endpoints", "The servers: an IP address and a port each."),
+        (
+            "endpoints",
+            "The servers: an IP address and a port each, or a name in the DNS.",
+        ),
         (
             "protocol",
             "What the endpoints speak: HTTP/1.1, HTTP/2 (over TLS by ALPN, without by prior knowledge), or, by `auto`, what \
@@ -86,7 +87,7 @@ static WORDS: Words = Words {
     ],
     example: r#"
 [upstreams.products]
-endpoints = ["10.0.0.1:8080", { address = "[fd00::1]:8080", weight = 2 }, { address = "10.0.0.9:8080", backup = true }]
+endpoints = ["10.0.0.1:8080", { address = "[fd00::1]:8080", weight = 2 }, { address = "10.0.0.9:8080", backup = true }, { dns = "products.internal:8080", refresh = "5s" }]
 protocol = "h1"
 gateway = false
 balance = "least_request"
@@ -136,10 +137,11 @@ static TIMEOUTS: Words = Words {
 pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstream>, Json)> {
     item.table("a table [upstreams.NAME]", |table| {
         table.words(&WORDS);
-        let endpoints = if table.later(&DISCOVERY) {
-            table.optional("endpoints", endpoints)
+        table.misplaced(&["dns"], DNS_ELSEWHERE);
+        let endpoints = if table.later(&endpoints::DISCOVERY) || table.is_given("dns") {
+            table.optional("endpoints", endpoints::endpoints)
         } else {
-            table.required("endpoints", "endpoints = [\"127.0.0.1:8080\"]", endpoints)
+            table.required("endpoints", "endpoints = [\"127.0.0.1:8080\"]", endpoints::endpoints)
         };
         let protocol = table.or("protocol", Default::Text("h1"), |item| {
             item.choice(
@@ -174,12 +176,14 @@ pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstre
         let health = table.optional_sub("health", health::health).flatten();
         let outlier = table.optional_sub("outlier", outlier::outlier);
         table.later(&LATER);
+        let (endpoints, names) = endpoints?;
         Some(Upstream {
             name,
             protocol,
             tls: tls.flatten(),
             gateway,
-            endpoints: endpoints?,
+            endpoints,
+            names,
             balance,
             sticky,
             connect_timeout,
@@ -245,137 +249,4 @@ fn pool(table: &mut Table<'_>) -> Pool {
             item.count(1)
         }),
     }
-}
-
-fn endpoints(item: &Item<'_>) -> Option<Vec<Endpoint>> {
-    let items = item.items("a list such as [\"127.0.0.1:8080\"]")?;
-    if items.is_empty() {
-        item.fault("is empty; an upstream needs at least one endpoint, such as \"127.0.0.1:8080\"");
-    }
-    let endpoints: Vec<_> = items.iter().filter_map(endpoint).collect();
-    for (at, endpoint) in endpoints.iter().enumerate() {
-        let mut earlier = endpoints[..at].iter();
-        if endpoints.len() == items.len() && earlier.any(|it| it.target == endpoint.target) {
-            items[at]
-                .warn("is listed twice, and is one endpoint; a larger share is a larger `weight`");
-        }
-    }
-    let all_are_known = endpoints.len() == items.len() && !items.is_empty();
-    if all_are_known && endpoints.iter().all(|endpoint| endpoint.backup) {
-        item.fault(
-            "has backups alone, and no endpoint that they stand in for; leave `backup` out of one",
-        );
-    }
-    Some(endpoints)
-}
-
-fn endpoint(item: &Item<'_>) -> Option<Endpoint> {
-    item.by_form(|form| match form {
-        Form::Table => endpoint_table(item),
-        _ => target(item).map(Endpoint::from),
-    })
-}
-
-static ENDPOINT: Words = Words {
-    about: "One endpoint of an upstream.",
-    keys: &[
-        ("address", "An IP address and a port."),
-        (
-            "weight",
-            "Its part of the sum of all weights: how many of the requests it gets.",
-        ),
-        (
-            "backup",
-            "Whether it gets requests only while every endpoint that is no backup is unhealthy, ejected or drained, or was tried for the request.",
-        ),
-    ],
-    example: "",
-};
-
-fn endpoint_table(item: &Item<'_>) -> Option<Endpoint> {
-    let (endpoint, _) = item.table("{ address = \"127.0.0.1:8080\" }", |table| {
-        table.words(&ENDPOINT);
-        let elsewhere = table.later(&DISCOVERY);
-        if elsewhere {
-            // Known with `dns`, and worth no fault of its own.
-            table.item("refresh");
-        }
-        let address = if elsewhere {
-            table.optional("address", target)
-        } else {
-            table.required("address", "address = \"127.0.0.1:8080\"", target)
-        };
-        let weight = table.or("weight", Default::Integer(1), |item| {
-            u16::try_from(item.integer(1..=65_535)?).ok()
-        });
-        let backup = table.or("backup", Default::Bool(false), |item| item.bool());
-        address.map(|target| Endpoint {
-            target,
-            weight,
-            backup,
-        })
-    })?;
-    endpoint
-}
-
-fn target(item: &Item<'_>) -> Option<Target> {
-    address(item).map(Target::Tcp)
-}
-
-fn address(item: &Item<'_>) -> Option<SocketAddr> {
-    let expected = "an address such as \"127.0.0.1:8080\" or \"[::1]:8080\"";
-    let text = item.text_as(expected)?;
-    let quoted = item.quoted();
-    match text.parse::<SocketAddr>() {
-        Ok(address) if address.port() == 0 => {
-            item.fault(format!("{quoted}: nothing can be reached at port 0"));
-            return None;
-        }
-        Ok(address) => {
-            item.may_show(Some(text));
-            return Some(address);
-        }
-        Err(_) => {}
-    }
-    if let Some((scheme, rest)) = text.split_once("://") {
-        let reason = match scheme {
-            "https" => {
-                let right = rest.trim_end_matches('/');
-                Reason::repeating(
-                    "write \"{}\", with its port, and the key `tls` beside `endpoints`",
-                    [&right],
-                )
-            }
-            _ => {
-                let right = rest.trim_end_matches('/');
-                Reason::repeating("write \"{}\", without a scheme", [&right])
-            }
-        };
-        let reason = item.told(&reason);
-        item.fault(format!("{quoted} is a URL, expected an address: {reason}"));
-    } else if text.parse::<IpAddr>().is_ok() {
-        let reason = match text.contains(':') {
-            true => Reason::repeating("write for example \"[{}]:8080\"", [&text]),
-            false => Reason::repeating("write for example \"{}:8080\"", [&text]),
-        };
-        item.fault(format!("{quoted} has no port; {}", item.told(&reason)));
-    } else if is_name(text) {
-        item.fault(format!(
-            "{quoted} is a name, expected an IP address and a port; names need `{{ dns = .. }}`, which is not in this version yet"
-        ));
-    } else {
-        item.mismatch(expected);
-    }
-    None
-}
-
-fn is_name(text: &str) -> bool {
-    let (host, port) = text.rsplit_once(':').unwrap_or((text, "80"));
-    let numeric = host
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || byte == b'.' || byte == b':');
-    let named = host
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
-    port.parse::<u16>().is_ok() && !host.is_empty() && named && !numeric
 }

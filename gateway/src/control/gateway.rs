@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use tokio::sync::{Mutex, Notify, watch};
 
+use super::discovery::Following;
 use super::listeners::Listeners;
 use super::swaps::Swaps;
 use crate::config::{Config, Fault, Watched};
@@ -27,6 +28,8 @@ pub(super) struct Gateway {
     pub(super) workers: Vec<Handle>,
     /// Who cares for the endpoints of the upstreams in force.
     pub(super) checks: Checks,
+    /// Who asks the DNS for the names of endpoints in force.
+    pub(super) following: parking_lot::Mutex<Following>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) state: Arc<state::Memory>,
     /// One reload at a time; while its plugins are compiled, others go on.

@@ -103,6 +103,8 @@ pub struct UpstreamMetrics {
     /// How often its breaker opened, and whether it is open.
     breaker_openings: Counter,
     breaker_is_open: AtomicBool,
+    /// How looking for the addresses of names ended, by name.
+    resolutions: Mutex<BTreeMap<(String, &'static str), u64>>,
 }
 
 /// Why a request gets no connection of a full pool.
@@ -199,6 +201,7 @@ impl Metrics {
             spent_budgets: Counter::new(),
             breaker_openings: Counter::new(),
             breaker_is_open: AtomicBool::new(false),
+            resolutions: Mutex::default(),
         })
     }
 
@@ -414,6 +417,12 @@ impl UpstreamMetrics {
     pub fn breaker(&self, open: bool) {
         self.breaker_openings.add(u64::from(open));
         self.breaker_is_open.store(open, Ordering::Relaxed);
+    }
+
+    /// The DNS was asked for the addresses of a name.
+    pub fn resolution(&self, name: &str, outcome: &'static str) {
+        let mut resolutions = self.resolutions.lock();
+        *resolutions.entry((name.to_owned(), outcome)).or_default() += 1;
     }
 
     /// A request had no whole answer, and no endpoint.

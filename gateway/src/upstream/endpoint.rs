@@ -23,6 +23,9 @@ use crate::telemetry::metrics::{EndpointMetrics, Gauge, Observed, UpstreamMetric
 /// How long no connection is kept to an endpoint that sent what was not asked for, in milliseconds.
 const DISTRUST: u64 = 60_000;
 
+/// Until when no connection is kept to an endpoint that its upstream has no more.
+const GONE: u64 = u64::MAX;
+
 /// What all upstreams of one name have in common, over reloads.
 #[derive(Debug)]
 pub(super) struct State {
@@ -55,6 +58,8 @@ impl State {
 pub struct Endpoint {
     /// Where it listens.
     pub target: Target,
+    /// The name in the DNS that led there, if one did.
+    pub name: Option<Arc<str>>,
     /// The `Host` that stands for it.
     pub authority: HeaderValue,
     /// Requests that are under way, over all workers.
@@ -74,16 +79,23 @@ pub struct Endpoint {
     /// Its place in every client's pool.
     slot: Slot,
     made: Instant,
-    /// Until when no connection to it is kept, in milliseconds since it was made.
+    /// Until when no connection to it is kept, in milliseconds since it was made; [`GONE`] for ever.
     distrusted_until: AtomicU64,
 }
 
 impl Endpoint {
-    pub(super) fn new(target: Target, authority: HeaderValue, slot: Slot, of: Arc<State>) -> Self {
+    pub(super) fn new(
+        target: Target,
+        name: Option<Arc<str>>,
+        authority: HeaderValue,
+        slot: Slot,
+        of: Arc<State>,
+    ) -> Self {
         Self {
             token: hash::of(target.to_string().as_bytes()),
             counts: of.metrics.endpoint(target.to_string()),
             target,
+            name,
             authority,
             in_flight: Gauge::new(),
             standing: Standing::default(),
@@ -106,7 +118,20 @@ impl Endpoint {
     /// was trusted until now.
     pub(super) fn distrust(&self, now: Instant) -> bool {
         let now = self.age(now);
-        self.distrusted_until.swap(now + DISTRUST, Relaxed) <= now
+        self.distrusted_until.fetch_max(now + DISTRUST, Relaxed) <= now
+    }
+
+    /// It gets no more requests: no connection to it is kept.
+    pub(super) fn leave(&self) {
+        self.distrusted_until.store(GONE, Relaxed);
+    }
+
+    /// It gets requests again, if it had left.
+    pub(super) fn come_back(&self) {
+        // Else it has not left, which is as well.
+        let _stayed = self
+            .distrusted_until
+            .compare_exchange(GONE, 0, Relaxed, Relaxed);
     }
 
     fn age(&self, now: Instant) -> u64 {

@@ -6,12 +6,22 @@ use http::HeaderValue;
 
 use super::breaker::{Breaker, BreakerState, Held, Pass};
 use super::endpoint::{Endpoint, Picked, State};
+use super::followed::Followed;
 use super::members::Members;
 use super::tls::Tls;
 use crate::clock;
 use crate::config;
 use crate::message::depth::{Marks, TooDeep};
 use crate::telemetry::metrics::UpstreamMetrics;
+
+/// Where its endpoints come from.
+#[derive(Debug)]
+pub(super) enum Endpointed {
+    /// From the configuration.
+    Fixed(Members),
+    /// Some of them from the DNS.
+    Followed(Box<Followed>),
+}
 
 /// An upstream in force.
 #[derive(Debug)]
@@ -24,7 +34,7 @@ pub struct Upstream {
     pub metrics: Arc<UpstreamMetrics>,
     /// How endpoints that are gateways are told the depth of a request.
     pub(super) marks: Arc<Marks>,
-    pub(super) members: Members,
+    pub(super) members: Endpointed,
     pub(super) breaker: Option<Arc<Breaker>>,
     pub(super) state: Arc<State>,
     pub(super) tls: Option<Arc<Tls>>,
@@ -98,6 +108,17 @@ impl Upstream {
     /// Looks at its endpoints as they are now.
     #[inline]
     pub fn members<R>(&self, look: impl FnOnce(&Members) -> R) -> R {
-        look(&self.members)
+        match &self.members {
+            Endpointed::Fixed(members) => look(members),
+            Endpointed::Followed(followed) => look(&followed.members()),
+        }
+    }
+
+    /// What is to be followed of it: the names of endpoints, if it has some.
+    pub fn followed(&self) -> Option<&Followed> {
+        match &self.members {
+            Endpointed::Fixed(_) => None,
+            Endpointed::Followed(followed) => Some(followed),
+        }
     }
 }

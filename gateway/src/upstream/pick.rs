@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::endpoint::{Endpoint, Picked};
 use super::error::SendError;
+use super::followed::Followed;
 use super::group::Upstream;
 use super::member::Member;
 use super::pool::Client;
@@ -83,7 +84,9 @@ impl Upstream {
     pub fn refuse(&self) -> SendError {
         let kind = ErrorKind::NoEndpoint;
         self.metrics.failure(kind);
-        SendError::new(kind, self.members(|members| why_none(members.all())))
+        let none = || self.members(|members| why_none(members.all()));
+        let unresolved = self.followed().and_then(Followed::unresolved);
+        SendError::new(kind, unresolved.unwrap_or_else(none))
     }
 }
 

@@ -1,25 +1,23 @@
 //! What outlives a reload, by the names of upstreams and the addresses of their endpoints.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use dashmap::DashMap;
-use http::HeaderValue;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::breaker::Breaker;
 use super::budget::Budget;
-use super::endpoint::{Endpoint, State};
+use super::endpoint::State;
 use super::failures::Judge;
 use super::fleet::Fleet;
-use super::group::Upstream;
-use super::members::{Member, Members};
+use super::followed::{Followed, members};
+use super::group::{Endpointed, Upstream};
+use super::known::Endpoints;
 use super::places::Places;
 use super::slots::Slots;
 use super::tls::Tls;
 use crate::config;
-use crate::message::target::Target;
 use crate::telemetry::metrics::Metrics;
 
 /// Every upstream that a snapshot has, or had until the last [`prune`](Self::prune). Snapshots borrow from it: an
@@ -38,7 +36,7 @@ pub struct Registry {
 #[derive(Debug)]
 struct Known {
     state: Arc<State>,
-    endpoints: Mutex<HashMap<Target, Weak<Endpoint>>>,
+    endpoints: Arc<Endpoints>,
     breaker: Mutex<Option<Arc<Breaker>>>,
     /// With the sessions that connections resume.
     tls: Mutex<Option<Arc<Tls>>>,
@@ -80,8 +78,8 @@ impl Registry {
         let known = self
             .upstreams
             .entry(config.name.clone())
-            .or_insert_with(|| Known {
-                state: Arc::new(State {
+            .or_insert_with(|| {
+                let state = Arc::new(State {
                     name: config.name.clone(),
                     places: Places::new(most, metrics.clone()),
                     turn: self.turns.take(),
@@ -89,38 +87,25 @@ impl Registry {
                     budget: Budget::new(),
                     judge: Judge::new(self.notice.clone()),
                     siblings: Mutex::default(),
-                }),
-                endpoints: Mutex::default(),
-                tls: Mutex::default(),
-                breaker: Mutex::default(),
+                });
+                Known {
+                    endpoints: Endpoints::new(state.clone(), self.slots.clone()),
+                    state,
+                    tls: Mutex::default(),
+                    breaker: Mutex::default(),
+                }
             });
         known.state.places.limit(most);
         known.state.judge.follow(config.outlier);
-        let mut endpoints = known.endpoints.lock();
-        endpoints.retain(|_, endpoint| endpoint.strong_count() > 0);
-        let mut endpoint = |target: &Target| {
-            if let Some(present) = endpoints.get(target).and_then(Weak::upgrade) {
-                return present;
-            }
-            let (slot, state) = (self.slots.take(), known.state.clone());
-            let made = Arc::new(Endpoint::new(
-                target.clone(),
-                authority(target),
-                slot,
-                state,
-            ));
-            endpoints.insert(target.clone(), Arc::downgrade(&made));
-            made
+        known.endpoints.prune();
+        let endpoints = &known.endpoints;
+        let members = match config.names.is_empty() {
+            true => Endpointed::Fixed(members(config, fleet, endpoints, &[])),
+            false => Endpointed::Followed(Box::new(Followed::new(config, fleet, endpoints))),
         };
-        let members = config.endpoints.iter().map(|it| Member {
-            endpoint: endpoint(&it.target),
-            weight: it.weight,
-            backup: it.backup,
-            gateway: fleet.has(config, &it.target),
-        });
         Arc::new(Upstream {
             name: config.name.clone(),
-            members: Members::new(members.collect()),
+            members,
             marks: fleet.marks.clone(),
             breaker: known.breaker(config),
             state: known.state.clone(),
@@ -132,8 +117,9 @@ impl Registry {
 
     /// Forgets the names that no snapshot has any more, and no connection.
     pub fn prune(&self) {
+        // One of its own, and one of its endpoints.
         self.upstreams
-            .retain(|_, known| Arc::strong_count(&known.state) > 1);
+            .retain(|_, known| Arc::strong_count(&known.state) > 2);
     }
 
     /// How many names it knows.
@@ -145,11 +131,4 @@ impl Registry {
     pub fn is_empty(&self) -> bool {
         self.upstreams.is_empty()
     }
-}
-
-/// The `Host` that stands for an endpoint: its address, or `localhost` where it has none.
-fn authority(target: &Target) -> HeaderValue {
-    let address = target.tcp().map(|address| address.to_string());
-    let address = address.and_then(|address| HeaderValue::try_from(address).ok());
-    address.unwrap_or(HeaderValue::from_static("localhost"))
 }

@@ -31,7 +31,10 @@ pub(super) fn first(upstream: &Upstream) -> &Arc<Endpoint> {
 }
 
 fn endpoint(upstream: &Upstream, at: usize) -> &Arc<Endpoint> {
-    &upstream.members.all()[at].endpoint
+    let group::Endpointed::Fixed(members) = &upstream.members else {
+        panic!("it has names");
+    };
+    &members.all()[at].endpoint
 }
 
 /// An upstream without gateways.
@@ -52,6 +55,7 @@ fn configured(name: &str, endpoints: &[&str]) -> config::Upstream {
         endpoints: endpoints.iter().map(|text| target(text).into()).collect(),
         balance: Balance::RoundRobin,
         sticky: None,
+        names: Vec::new(),
         connect_timeout: PATIENCE,
         first_byte_timeout: PATIENCE,
         idle_timeout: PATIENCE,
@@ -93,13 +97,10 @@ fn what_has_the_same_name_and_address_is_the_same_over_reloads_and_the_rest_is_f
     let new = of(&registry, "one", &["[::1]:4"]);
     let slot = first(&new).slot();
     assert!(slot < 4, "a fifth slot though two of four are free: {slot}");
-    assert!(
-        again
-            .members
-            .all()
-            .iter()
-            .all(|taken| taken.endpoint.slot() != slot)
-    );
+    again.members(|members| {
+        let mut all = members.all().iter();
+        assert!(all.all(|taken| taken.endpoint.slot() != slot));
+    });
 }
 
 mod balance;

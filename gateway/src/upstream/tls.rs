@@ -105,7 +105,8 @@ impl Tls {
         if let Some(name) = &self.given.server_name {
             return Ok(name.clone());
         }
-        if let Some(address) = endpoint.target.tcp() {
+        let address = endpoint.target.tcp().filter(|_| endpoint.name.is_none());
+        if let Some(address) = address {
             return Ok(ServerName::from(address.ip()));
         }
         let none =

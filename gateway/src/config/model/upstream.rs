@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::balance::{Balance, Sticky};
 use super::breaker::Breaker;
+use super::named::Named;
 use super::upstream_tls::UpstreamTls;
 use super::{Health, Outlier};
 use crate::message::target::Target;
@@ -47,12 +48,14 @@ pub struct Upstream {
     pub tls: Option<UpstreamTls>,
     /// Whether its endpoints are gateways of the fleet.
     pub gateway: bool,
-    /// At least one.
+    /// Those with addresses; at least one, if there is no name.
     pub endpoints: Vec<Endpoint>,
     /// How requests are spread over them.
     pub balance: Balance,
     /// The cookie that keeps a client on its endpoint, if there is one.
     pub sticky: Option<Box<Sticky>>,
+    /// Names of others.
+    pub names: Vec<Named>,
     /// Connecting (1 s).
     pub connect_timeout: Duration,
     /// From the request sent to the head of the response (15 s).
@@ -71,6 +74,27 @@ pub struct Upstream {
     pub health: Option<Health>,
     /// When an endpoint is ejected; none: never.
     pub outlier: Option<Outlier>,
+}
+
+impl Upstream {
+    /// Its endpoints as they are configured, for people.
+    pub fn places(&self) -> Vec<String> {
+        let endpoints = self.endpoints.iter().map(|it| it.target.to_string());
+        let names = self.names.iter().map(ToString::to_string);
+        endpoints.chain(names).collect()
+    }
+
+    /// What stands for its endpoints as a `Host`, for people.
+    pub fn hosts(&self) -> String {
+        let endpoints = self.endpoints.iter().map(|it| match it.target.tcp() {
+            Some(address) => address.to_string(),
+            None => "localhost".to_owned(),
+        });
+        let names = self.names.iter().map(ToString::to_string);
+        let mut hosts: Vec<_> = endpoints.chain(names).collect();
+        hosts.dedup();
+        hosts.join(" or ")
+    }
 }
 
 /// One of `upstreams.NAME.endpoints`.

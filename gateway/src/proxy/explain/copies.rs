@@ -23,11 +23,7 @@ pub(super) fn of(config: &Config, route: &config::Route) -> Vec<Copies> {
         let (name, upstream) = config.upstreams.get_index(mirror.upstream.0)?;
         Some(Copies {
             upstream: name.to_string(),
-            endpoints: upstream
-                .endpoints
-                .iter()
-                .map(|it| it.target.to_string())
-                .collect(),
+            endpoints: upstream.places(),
             ratio: mirror.ratio,
         })
     };

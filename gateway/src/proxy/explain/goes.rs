@@ -152,10 +152,7 @@ impl Request {
                 return Goes::Refused(Refused::by(route, &error));
             }
         };
-        let endpoints = upstream.endpoints.iter();
-        let endpoints: Vec<_> = endpoints.map(|it| it.target.to_string()).collect();
-        let own =
-            HeaderValue::try_from(endpoints.join(" or ")).expect("addresses are a field value");
+        let own = HeaderValue::try_from(upstream.hosts()).expect("hosts are a field value");
         let path = path.as_ref().unwrap_or(&self.target.path);
         let message = Message::new(&self.method, path, &self.headers);
         let host = match &route.rewrite.host {
@@ -168,7 +165,7 @@ impl Request {
             upstream: name.to_string(),
             request: head.lines().map(str::to_owned).collect(),
             copies: copies::of(config, route),
-            endpoints,
+            endpoints: upstream.places(),
         }
     }
 }

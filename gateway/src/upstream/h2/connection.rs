@@ -38,7 +38,7 @@ pub(super) struct Shared {
     idle_timeout: Duration,
     places: Arc<Places>,
     /// What it leads to: its slot is taken as long as the connection is there.
-    _endpoint: Arc<Endpoint>,
+    endpoint: Arc<Endpoint>,
 }
 
 /// Runs what hyper needs on this worker.
@@ -105,7 +105,7 @@ impl Shared {
             tls,
             idle_timeout: upstream.config.pool.idle_timeout,
             places: upstream.state.places.clone(),
-            _endpoint: endpoint.clone(),
+            endpoint: endpoint.clone(),
         })
     }
 
@@ -116,7 +116,10 @@ impl Shared {
 
     /// Whether it is kept for requests to come.
     pub(super) fn is_kept(&self, now: Instant) -> bool {
-        !self.state.is_over() && !self.state.has_idled(now, self.idle_timeout)
+        let state = &self.state;
+        !state.is_over()
+            && !state.has_idled(now, self.idle_timeout)
+            && self.endpoint.is_trusted(now)
     }
 
     /// Whether it carries nothing, and counts here.

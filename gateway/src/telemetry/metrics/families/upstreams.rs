@@ -74,7 +74,25 @@ impl Metrics {
             ),
             refused,
         )?;
-        self.breakers(encoder)
+        self.breakers(encoder)?;
+        self.resolutions(encoder)
+    }
+
+    fn resolutions(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let upstreams = self.upstreams.lock().clone();
+        let resolutions = upstreams.iter().flat_map(|(upstream, metrics)| {
+            let resolutions = metrics.resolutions.lock().clone().into_iter();
+            resolutions.map(move |((name, outcome), count)| {
+                let labels = [
+                    ("upstream", upstream.clone()),
+                    ("name", name),
+                    ("outcome", outcome.to_owned()),
+                ];
+                (labels, count)
+            })
+        });
+        let help = "How often the addresses of a name were looked up, by outcome";
+        counters(encoder, ("gateway_upstream_resolutions", help), resolutions)
     }
 
     fn breakers(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

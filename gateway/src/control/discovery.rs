@@ -1,0 +1,180 @@
+//! Follows the names of endpoints: asks the DNS as long as they are in force, and tells their upstreams.
+
+mod resolver;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use self::resolver::{Answered, Family, Resolver, Trouble};
+use crate::config::Named;
+use crate::snapshot::Snapshot;
+use crate::upstream::{Followed, Learnt, Upstream};
+
+/// How long a start or a reload waits for names that were never asked for.
+const FIRST: Duration = Duration::from_secs(2);
+
+/// How long an answer is believed at least: a TTL of 0 is no leave to ask without end.
+const LEAST: Duration = Duration::from_secs(1);
+
+/// How long until it is asked again after there was no answer: this the first time, and twice as long each time, but no
+/// longer than the second.
+const AGAIN: Duration = Duration::from_secs(1);
+const AGAIN_AT_MOST: Duration = Duration::from_secs(10);
+
+/// Tasks that follow the names of one snapshot, each its own, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Following(#[expect(dead_code, reason = "it is dropped")] JoinSet<()>);
+
+impl Following {
+    /// Begins. Returns once every name was asked for, or has an answer from before, and in any case after a while.
+    pub(super) async fn start(snapshot: &Snapshot) -> Self {
+        let mut tasks = JoinSet::new();
+        let (asking, mut asked) = mpsc::channel(1);
+        let servers: Arc<[SocketAddr]> = snapshot.config.server.resolver.as_slice().into();
+        for upstream in &snapshot.upstreams {
+            let Some(followed) = upstream.followed() else {
+                continue;
+            };
+            followed.take_up();
+            for at in 0..followed.names().len() {
+                let first = (!followed.is_known(at)).then(|| asking.clone());
+                tasks.spawn(follow(upstream.clone(), at, servers.clone(), first));
+            }
+        }
+        drop(asking);
+        // No task sends anything: it ends with the last who lets go.
+        let _late = timeout(FIRST, asked.recv()).await;
+        Self(tasks)
+    }
+}
+
+async fn follow(
+    upstream: Arc<Upstream>,
+    at: usize,
+    servers: Arc<[SocketAddr]>,
+    mut first: Option<mpsc::Sender<()>>,
+) {
+    let Some(followed) = upstream.followed() else {
+        return;
+    };
+    let one = One {
+        upstream: &upstream,
+        followed,
+        name: &followed.names()[at],
+        at,
+    };
+    let mut resolver = Resolver::new(servers);
+    let (mut failures, mut said) = (0, None);
+    loop {
+        let pause = match one.ask(&mut resolver).await {
+            Ok(ttl) => {
+                if said.take().is_some() {
+                    tracing::info!(upstream = %upstream.name, name = %one.name, "the name resolves again");
+                }
+                failures = 0;
+                one.name.refresh.unwrap_or_else(|| ttl.max(LEAST))
+            }
+            Err(trouble) => {
+                if said.as_ref() != Some(&trouble) {
+                    one.tell(&trouble);
+                    said = Some(trouble);
+                }
+                // The system may have other servers by now.
+                resolver.forget();
+                let pause = AGAIN.saturating_mul(1 << failures).min(AGAIN_AT_MOST);
+                failures = (failures + 1).min(8);
+                one.name.refresh.map_or(pause, |refresh| refresh.min(pause))
+            }
+        };
+        drop(first.take());
+        sleep(pause).await;
+    }
+}
+
+/// A name of an upstream.
+struct One<'a> {
+    upstream: &'a Upstream,
+    followed: &'a Followed,
+    name: &'a Named,
+    at: usize,
+}
+
+impl One<'_> {
+    /// Asks for the addresses once, and takes each answer up as it comes. For how long all of it may be believed.
+    ///
+    /// # Errors
+    /// If there is no answer to take the place of the last good one, or only a part of it.
+    async fn ask(&self, resolver: &mut Resolver) -> Result<Duration, Trouble> {
+        let asked = match resolver.ready() {
+            Ok(resolver) => {
+                tokio::join!(
+                    self.ask_for(resolver, Family::V4),
+                    self.ask_for(resolver, Family::V6)
+                )
+            }
+            Err(trouble) => (Err(trouble.clone()), Err(trouble)),
+        };
+        let result = self.conclude(asked);
+        let outcome = result
+            .as_ref()
+            .map_or_else(Trouble::outcome, |_| "resolved");
+        let name = self.name.to_string();
+        self.upstream.metrics.resolution(&name, outcome);
+        result
+    }
+
+    async fn ask_for(
+        &self,
+        resolver: &resolver::Ready,
+        family: Family,
+    ) -> Result<Duration, Trouble> {
+        let Answered { addresses, ttl } = resolver.ask(&self.name.host, family).await?;
+        self.learn(family, addresses);
+        Ok(ttl)
+    }
+
+    fn conclude(
+        &self,
+        (v4, v6): (Result<Duration, Trouble>, Result<Duration, Trouble>),
+    ) -> Result<Duration, Trouble> {
+        match (v4, v6) {
+            (Ok(v4), Ok(v6)) => Ok(v4.min(v6)),
+            (Ok(ttl), Err(trouble)) if trouble.is_none() => {
+                self.learn(Family::V6, Vec::new());
+                Ok(ttl)
+            }
+            (Err(trouble), Ok(ttl)) if trouble.is_none() => {
+                self.learn(Family::V4, Vec::new());
+                Ok(ttl)
+            }
+            // What went wrong tells more than that there is nothing.
+            (Err(none), Err(trouble)) if none.is_none() => Err(trouble),
+            (Err(trouble), _) | (_, Err(trouble)) => Err(trouble),
+        }
+    }
+
+    fn learn(&self, family: Family, addresses: Vec<IpAddr>) {
+        let learnt = match family {
+            Family::V4 => Learnt::V4(addresses),
+            Family::V6 => Learnt::V6(addresses),
+        };
+        if let Some(all) = self.followed.learn(self.at, learnt) {
+            let upstream = &self.upstream.name;
+            tracing::info!(%upstream, name = %self.name, addresses = ?all, "the name has other addresses");
+        }
+    }
+
+    fn tell(&self, trouble: &Trouble) {
+        let what_stays = match self.followed.is_known(self.at) {
+            true => "what is known of it stays",
+            false => "it has no endpoint yet",
+        };
+        let upstream = &self.upstream.name;
+        tracing::warn!(%upstream, name = %self.name, "cannot resolve: {trouble}; {what_stays}");
+    }
+}
