@@ -1,6 +1,7 @@
 //! Endpoints by name: they follow what the DNS says, and nothing that it does not say takes them away.
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
@@ -196,8 +197,23 @@ impl Dnsmasq {
     fn start(hosts: &str) -> Self {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), hosts).unwrap();
-        let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr();
-        let address = address.unwrap();
+        // Another may take the port before dnsmasq does, which ends then.
+        let mut started = (0..10).filter_map(|_| Self::spawned(file.path()));
+        let (child, address) = started.next().expect("dnsmasq starts and answers");
+        Self {
+            child,
+            address,
+            hosts: file,
+        }
+    }
+
+    /// Once it answers; nothing where it ended before.
+    fn spawned(hosts: &Path) -> Option<(Child, SocketAddr)> {
+        // It listens by TCP as well.
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = tcp.local_addr().unwrap();
+        UdpSocket::bind(address).ok()?;
+        drop(tcp);
         let user = Command::new("id").arg("-un").output().unwrap().stdout;
         let child = Command::new(program("dnsmasq"))
             .args([
@@ -213,18 +229,26 @@ impl Dnsmasq {
             ])
             .args(["--listen-address=127.0.0.1", "--bind-interfaces"])
             .arg(format!("--port={}", address.port()))
-            .arg(format!("--addn-hosts={}", file.path().display()))
+            .arg(format!("--addn-hosts={}", hosts.display()))
             .arg(format!("--user={}", String::from_utf8_lossy(&user).trim()))
             .arg("--log-facility=-")
             .stderr(Stdio::null())
             .spawn();
-        let child = child.expect("dnsmasq, of Debian's dnsmasq-base (`make packages`)");
-        let hosts = file;
-        Self {
-            child,
-            address,
-            hosts,
+        let mut child = child.expect("dnsmasq, of Debian's dnsmasq-base (`make packages`)");
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.connect(address).unwrap();
+        let second = Some(Duration::from_secs(1));
+        client.set_read_timeout(second).unwrap();
+        // A query for the A records of `a.internal`.
+        let query = b"\0\x01\x01\0\0\x01\0\0\0\0\0\0\x01a\x08internal\0\0\x01\0\x01";
+        while child.try_wait().unwrap().is_none() {
+            // Refused until it listens.
+            let _refused = client.send(query);
+            if client.recv(&mut [0; 512]).is_ok() {
+                return Some((child, address));
+            }
         }
+        None
     }
 
     fn have(&self, hosts: &str) {
