@@ -27,7 +27,9 @@ impl Wire {
         }
     }
 
-    /// Who closed the connection may have said why before: that is worth more than that it is closed.
+    /// Who closed the connection may have said why before: that is worth more than that it is closed. The event loop may
+    /// not have heard of it yet, but will: a socket that cannot be written to any more has something to read, if only
+    /// its end.
     fn written<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -36,6 +38,9 @@ impl Wire {
         if matches!(polled, Poll::Ready(Err(_))) {
             let mut read = [0; 256];
             let read = Pin::new(&mut self.io).poll_read(cx, &mut ReadBuf::new(&mut read));
+            if read.is_pending() {
+                return Poll::Pending;
+            }
             let _said = self.noted(read);
         }
         self.noted(polled)
