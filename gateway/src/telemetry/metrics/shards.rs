@@ -118,7 +118,7 @@ impl Gauge {
     }
 
     /// About the sum: with what this worker added until now, and what the others had when its event loop turned last, or
-    /// at most [`LOOKS`] calls ago. Unlike [`Self::sum`] it seldom looks at what other workers write.
+    /// at most `LOOKS` calls ago. Unlike [`Self::sum`] it seldom looks at what other workers write.
     pub fn about(&self) -> u64 {
         let (turn, mine) = (own(|own| own.turn.get()), self.0.mine());
         let (added, looks) = (
