@@ -27,8 +27,9 @@ pub(super) async fn send(
     let held = body.held();
     let mut tried = Tried::default();
     let mut last_answer = None;
+    let mut attempt = 1;
     way.upstream.goes_out();
-    for attempt in 1.. {
+    loop {
         let this = Try::of_several(body, &mut tried, retry.per_try);
         let mut outcome = way.attempt(exchange, this).await;
         let pause = pause(retry.backoff, attempt);
@@ -43,9 +44,9 @@ pub(super) async fn send(
         last_answer = outcome.ok().or(last_answer);
         tokio::time::sleep(pause).await;
         body = another;
-        exchange.record.attempts = attempt + 1;
+        attempt += 1;
+        exchange.record.attempts = attempt;
     }
-    unreachable!("there are fewer attempts than numbers")
 }
 
 /// The body for another attempt; none where there is to be none.

@@ -125,6 +125,10 @@ impl Breaker {
             probe: false,
             told: AtomicBool::new(false),
         };
+        if self.config.trip.is_none() {
+            // It never opens.
+            return Ok(Arc::new(pass));
+        }
         let mut state = self.state.lock();
         match &mut *state {
             State::Closed(_) => {}
