@@ -19,6 +19,16 @@ pub struct Times<'a> {
 }
 
 impl Times<'_> {
+    /// From now on, with no limits but those of the upstream.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            now,
+            deadline: None,
+            patience: None,
+            own: None,
+        }
+    }
+
     /// Whether a failure of this kind is what a limit of the route makes of an attempt, whatever the endpoint did.
     pub(super) fn cut_off(&self, kind: ErrorKind) -> bool {
         let is_over = || self.patience.is_some_and(|over| over <= Instant::now());
