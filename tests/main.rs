@@ -87,6 +87,7 @@ mod timeouts;
 mod tls;
 mod tunnels;
 mod upstream_h2;
+mod upstream_h2_ends;
 mod upstream_tls;
 mod upstreams;
 mod watching;
