@@ -47,6 +47,7 @@ mod resolver;
 mod routes;
 mod scope;
 mod sections;
+mod socket_path;
 mod source;
 mod suggest;
 mod table;

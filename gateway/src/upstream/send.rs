@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::StatusCode;
 use tokio::time::timeout_at;
 
 use super::admission::place;
@@ -145,7 +146,10 @@ async fn send_h1(
         let polled = poll_fn(|cx| attempt.poll(cx, message.method, limit, times.deadline));
         let error = match polled.await {
             Ok((head, rest)) => {
-                let idle = times.idle(&upstream.config);
+                let idle = match head.status {
+                    StatusCode::SWITCHING_PROTOCOLS => times.tunnel(&upstream.config),
+                    _ => times.idle(&upstream.config),
+                };
                 let answer = attempt.answer(head, rest, upgrade, idle, picked);
                 return answer.map(|(head, body)| (head, ResponseBody::H1(body)));
             }

@@ -42,4 +42,12 @@ impl Times<'_> {
         let own = self.own.and_then(|own| own.idle);
         own.unwrap_or(upstream.idle_timeout)
     }
+
+    /// How long a tunnel may be without a byte either way: as long as a response, unless it has a time of its own.
+    #[cold]
+    pub(super) fn tunnel(&self, upstream: &Upstream) -> Duration {
+        let own = self.own.and_then(|own| own.tunnel);
+        own.or(upstream.tunnel_timeout)
+            .unwrap_or_else(|| self.idle(upstream))
+    }
 }

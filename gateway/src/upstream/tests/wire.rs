@@ -157,7 +157,10 @@ async fn tls() -> (Stream, tokio_rustls::server::TlsStream<TcpStream>) {
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(server));
     let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
     let name = "upstream.test".try_into().unwrap();
-    let (client, server) = tokio::join!(connector.connect(name, tcp), acceptor.accept(accepted));
+    let (client, server) = tokio::join!(
+        connector.connect(name, tcp.into()),
+        acceptor.accept(accepted)
+    );
     (
         Stream::Tls(Box::new(client.unwrap().into())),
         server.unwrap(),
@@ -217,7 +220,7 @@ fn arrived(socket: &Socket) {
 
 /// Another handle of the same socket.
 fn handle(io: &Stream) -> Socket {
-    SockRef::from(io.tcp()).try_clone().unwrap()
+    SockRef::from(io.socket()).try_clone().unwrap()
 }
 
 /// Whether a kept connection is taken for a request.
@@ -231,7 +234,7 @@ async fn tcp() -> (Stream, std::net::TcpStream) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let tcp = TcpStream::connect(listener.local_addr().unwrap()).await;
     let (peer, _) = listener.accept().unwrap();
-    (Stream::Plain(tcp.unwrap()), peer)
+    (Stream::Plain(tcp.unwrap().into()), peer)
 }
 
 #[test]
