@@ -63,6 +63,7 @@ mod outlier;
 mod path_parameters;
 mod paths;
 mod peers;
+mod per_try;
 mod poisoning;
 mod pool;
 mod predicates;

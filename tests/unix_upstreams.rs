@@ -1,7 +1,7 @@
 //! Endpoints that are unix sockets: what goes over them is what goes over TCP, and what cannot be connected to is told.
 
 mod broken;
-mod full;
+pub(crate) mod full;
 mod standing;
 
 use std::fs;

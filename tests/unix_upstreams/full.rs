@@ -11,7 +11,7 @@ use crate::harness::{Gateway, get};
 use crate::upstreams::{OK, connect};
 
 /// A listener whose queue is full, and what fills it.
-fn full(path: &Path) -> (UnixListener, Vec<UnixStream>) {
+pub(crate) fn full(path: &Path) -> (UnixListener, Vec<UnixStream>) {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
     socket.bind(&SockAddr::unix(path).unwrap()).unwrap();
     socket.listen(1).unwrap();

@@ -32,8 +32,8 @@ impl From<io::Error> for Failed {
     }
 }
 
-/// Opens a stream to an endpoint for what its upstream speaks, over TLS where it has TLS, within `timeouts.connect` and
-/// before the deadline of the exchange.
+/// Opens a stream to an endpoint for what its upstream speaks, over TLS where it has TLS, within `timeouts.connect`,
+/// and before the attempt or the exchange is over. An attempt that ends meanwhile has found no connection in time.
 pub(super) async fn connect(
     upstream: &Upstream,
     endpoint: &Endpoint,
@@ -52,10 +52,10 @@ pub(super) async fn connect_to(
     times: Times<'_>,
 ) -> Result<Stream, SendError> {
     let limit = times.connect(&upstream.config);
-    let left = times
-        .deadline
-        .map(|deadline| deadline.saturating_duration_since(Instant::now()));
-    let is_late = left.is_some_and(|left| left < limit);
+    let end = times.end();
+    let left = end.map(|end| end.at.saturating_duration_since(Instant::now()));
+    let is_late = left.is_some_and(|left| left < limit)
+        && end.is_some_and(|end| end.kind == ErrorKind::Deadline);
     let limit = left.map_or(limit, |left| left.min(limit));
     let shakes_hands = AtomicBool::new(false);
     let opening = async {

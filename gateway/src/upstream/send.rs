@@ -7,7 +7,7 @@ use std::time::Instant;
 use http::StatusCode;
 use tokio::time::timeout_at;
 
-use super::admission::place;
+use super::admission::{Admitted, place};
 use super::body::ResponseBody;
 use super::connect::connect_to;
 use super::endpoint::{Endpoint, Picked};
@@ -49,15 +49,11 @@ pub async fn send(
 ) -> Result<(ResponseHead, ResponseBody), SendError> {
     let (endpoint, pass) = (picked.endpoint().clone(), picked.pass().cloned());
     let is_whole = matches!(body, Outgoing::Empty | Outgoing::Full(_));
-    // Boxed, so that exchanges over HTTP/1 without a limit of their own do not carry the room for the others.
-    let sent = match (upstream.config.protocol, times.patience) {
-        (Protocol::H1, None) => send_h1(client, upstream, picked, times, message, body).await,
-        (_, None) => Box::pin(send_any(client, upstream, picked, times, message, body)).await,
-        (_, Some(patience)) => {
-            let sending = send_any(client, upstream, picked, times, message, body);
-            let sent = timeout_at(patience.into(), Box::pin(sending)).await;
-            let late = || SendError::new(ErrorKind::UpstreamTimeout, "no answer in time");
-            sent.unwrap_or_else(|_| Err(late().sent(true)))
+    let sent = match upstream.config.protocol {
+        Protocol::H1 => send_h1(client, upstream, picked, times, message, body).await,
+        // Boxed, so that exchanges over HTTP/1 do not carry the room for the others.
+        Protocol::H2 | Protocol::Auto => {
+            Box::pin(send_h2(client, upstream, picked, times, message, body)).await
         }
     };
     let outcome = match &sent {
@@ -69,31 +65,17 @@ pub async fn send(
             endpoint.ended(outcome);
             endpoint.took(clock::now().saturating_duration_since(times.now));
         }
+        Err(error) if error.blameless => endpoint.cut_off(error.kind, false),
         Err(error) if times.cut_off(error.kind) => {
             endpoint.cut_off(error.kind, is_whole && error.sent);
         }
         Err(_) => endpoint.ended(outcome),
     }
-    if let Some(pass) = pass {
+    let is_blameless = sent.as_ref().is_err_and(|error| error.blameless);
+    if let Some(pass) = pass.filter(|_| !is_blameless) {
         pass.ended(outcome);
     }
     sent
-}
-
-async fn send_any(
-    client: &Arc<Client>,
-    upstream: &Upstream,
-    picked: Picked,
-    times: Times<'_>,
-    message: Message<'_>,
-    body: Outgoing,
-) -> Result<(ResponseHead, ResponseBody), SendError> {
-    match upstream.config.protocol {
-        Protocol::H1 => send_h1(client, upstream, picked, times, message, body).await,
-        Protocol::H2 | Protocol::Auto => {
-            send_h2(client, upstream, picked, times, message, body).await
-        }
-    }
 }
 
 /// Over a connection of its own, which is opened or was kept.
@@ -109,11 +91,13 @@ async fn send_h1(
     let (upgrade, interim) = (message.upgrade, message.interim);
     let tls = upstream.tls.as_ref();
     let message = message.to(&picked.authority);
-    let (body, now) = match body {
-        here @ (Outgoing::Empty | Outgoing::Full(_)) => (here, times.now),
+    let streams = !matches!(body, Outgoing::Empty | Outgoing::Full(_));
+    let (body, now, times) = match body {
+        here if !streams => (here, times.now, times),
         streamed => {
-            let begun = Box::pin(begin(streamed, times.deadline)).await;
-            (begun?, clock::now())
+            let begun = Box::pin(begin(streamed, times.deadline)).await?;
+            let now = clock::now();
+            (begun, now, times.begun(now))
         }
     };
     let unread = message.has_unexpected_body(&body) && !upstream.config.reads_bodies;
@@ -142,8 +126,8 @@ async fn send_h1(
         };
         let request = sending.take().unwrap_or_else(again);
         let mut attempt = Attempt::new(client, connection, request, since, interim);
-        let limit = times.first_byte(&upstream.config);
-        let polled = poll_fn(|cx| attempt.poll(cx, message.method, limit, times.deadline));
+        let (limit, end) = times.answer(&upstream.config, since, streams);
+        let polled = poll_fn(|cx| attempt.poll(cx, message.method, limit, end));
         let error = match polled.await {
             Ok((head, rest)) => {
                 let idle = match head.status {
@@ -207,8 +191,7 @@ async fn send_h2(
             }
             Err(error) => return Err(error.with(Some(body))),
         };
-        let limit = times.first_byte(&upstream.config);
-        let sent = stream.send(message, &picked.authority, body, limit, times);
+        let sent = stream.send(message, &picked.authority, body, &upstream.config, times);
         let h2::Unanswered { mut error, broke } = match sent.await {
             Ok(answered) => {
                 let idle = times.idle(&upstream.config);
@@ -241,8 +224,8 @@ async fn open(
     times: Times<'_>,
     pooled: bool,
 ) -> Result<(Box<Connection>, bool), SendError> {
-    let place = place(client, upstream, endpoint, times).await?;
-    let (kept, mut open) = place.split();
+    let Admitted { offer, waited } = place(client, upstream, endpoint, times).await?;
+    let (kept, mut open) = offer.split();
     if let Some(io) = kept.filter(|_| pooled) {
         let mut kept = Connection::over(io, client, upstream, endpoint, open);
         if kept.is_quiet() {
@@ -250,7 +233,11 @@ async fn open(
         }
         open = kept.into_tunnel().1;
     }
-    let io = connect_to(&endpoint.target, Protocol::H1, upstream, endpoint, times).await?;
+    let io = connect_to(&endpoint.target, Protocol::H1, upstream, endpoint, times).await;
+    let io = io.map_err(|error| match waited {
+        true => times.excused(error),
+        false => error,
+    })?;
     let opened = Connection::over(io, client, upstream, endpoint, open);
     Ok((opened, false))
 }
