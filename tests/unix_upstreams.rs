@@ -254,7 +254,8 @@ fn the_example_of_sockets_does_what_its_page_says() {
 
 /// Has an operator drain an endpoint of `app`.
 fn drain(gateway: &Gateway, endpoint: &str) {
-    let named = endpoint.replace('/', "%2F");
+    let named: String = form_urlencoded::byte_serialize(endpoint.as_bytes()).collect();
+    let named = named.replace('+', "%20");
     let answer = gateway.post(&format!("/upstreams/app/{named}/drain"));
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.json()["changed"], json!(true));

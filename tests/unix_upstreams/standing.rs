@@ -62,6 +62,27 @@ fn an_endpoint_that_is_gone_is_ejected_and_one_that_is_drained_gets_nothing() {
     assert_eq!(ask().status, 503);
 }
 
+/// A path may have what a name of a host cannot.
+#[test]
+fn a_path_with_quotes_and_spaces_is_told_whole_everywhere() {
+    let (directory, _) = place();
+    let name = "an \"app\" \\ %41.sock";
+    let _app = saying(&directory.path().join(name), "app");
+    let config = config(&[&format!("unix:{name}")], "");
+    let gateway = Gateway::start_in(directory, &config, &[]);
+    assert_eq!(get(gateway.listener("public"), "/", &[]).text(), "app");
+    let endpoint = told(&gateway, name);
+    let line = gateway.wait_for_all(&["\"path\":\"/\"", "\"status\":200"]);
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["endpoint"], endpoint);
+    let label = endpoint.replace('\\', "\\\\").replace('"', "\\\"");
+    let count = format!(
+        "gateway_endpoint_requests_total{{upstream=\"app\",endpoint=\"{label}\",status=\"2xx\"}}"
+    );
+    assert_eq!(gateway.metric(&count), 1.0, "{count}");
+    drain(&gateway, &endpoint);
+}
+
 #[test]
 fn keys_cookies_and_weights_lead_to_sockets() {
     for (lines, fields) in [
