@@ -5,6 +5,7 @@ mod breaker;
 mod endpoints;
 mod health;
 mod outlier;
+pub(super) mod own_admin;
 mod place;
 mod sockets;
 mod timeouts;
