@@ -51,6 +51,9 @@ pub(super) fn json(to: &mut Vec<u8>, line: &Line<'_>) {
     if let Some(cause) = line.fallback {
         object.raw("fallback", format_args!("\"{cause}\""));
     }
+    if let Some(status) = line.grpc_status {
+        object.raw("grpc_status", format_args!("{status}"));
+    }
     object.raw("complete", format_args!("{}", line.finished));
     if let Some(agent) = line.user_agent {
         object.text("user_agent", &String::from_utf8_lossy(agent));
@@ -209,6 +212,9 @@ fn field(to: &mut Vec<u8>, name: LogField, line: &Line<'_>) -> bool {
         LogField::DurationMs => milliseconds(to, Some(line.duration)),
         LogField::UpstreamMs => milliseconds(to, line.upstream_time),
         LogField::Endpoint => plain(to, line.endpoint),
+        LogField::Attempts => plain(to, Some(line.attempts).filter(|attempts| *attempts > 1)),
+        LogField::Fallback => plain(to, line.fallback),
+        LogField::GrpcStatus => plain(to, line.grpc_status),
         LogField::Complete => plain(to, Some(line.finished)),
         LogField::UserAgent => text(to, line.user_agent),
         LogField::Referer => text(to, line.referer),
@@ -280,6 +286,7 @@ mod tests {
             arm: None,
             error: None,
             fallback: None,
+            grpc_status: None,
             finished: true,
             user_agent: Some(b"a\"b\xff"),
             referer: Some(b"https://h/\"x"),
