@@ -8,6 +8,7 @@
 
 mod access_log;
 mod admin;
+mod admin_crowd;
 mod aggregate;
 mod answers;
 mod arms;
