@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{SET_COOKIE, UPGRADE, VIA};
-use http::{HeaderValue, Version};
+use http::{HeaderValue, StatusCode, Version};
 use tracing::Instrument;
 
 use super::answer::{Answer, Source};
@@ -106,6 +106,14 @@ pub(super) struct Undelivered {
     pub(super) sent: bool,
     /// Its body, where nothing of it was taken.
     pub(super) body: Option<Outgoing>,
+}
+
+/// What came of an attempt, for the log.
+pub(super) fn in_short(outcome: &Result<Answer, Box<Undelivered>>) -> Result<StatusCode, &Error> {
+    match outcome {
+        Ok(answer) => Ok(answer.head.status),
+        Err(failed) => Err(&failed.error),
+    }
 }
 
 impl Undelivered {
@@ -218,7 +226,9 @@ impl Way<'_> {
         let Self {
             upstream, progress, ..
         } = self;
-        if upstream.config.protocol != Protocol::H1 && media::is_grpc(&exchange.request.headers) {
+        let is_call =
+            upstream.config.protocol != Protocol::H1 && media::is_grpc(&exchange.request.headers);
+        if is_call {
             progress.may_take_its_time();
         }
         let key = key(exchange, upstream);
@@ -229,7 +239,8 @@ impl Way<'_> {
         let cookie = upstream.set_cookie(&picked, key, exchange.client.secure);
         let mark = upstream.mark(&picked, exchange.client.depth);
         let mark = mark.map_err(|TooDeep| Box::new(Error::Loop))?;
-        let target = picked.target.clone();
+        // Also where it does not answer, or the client leaves before it does.
+        exchange.record.endpoint = Some(picked.target.clone());
         let order = Order {
             client: self.client,
             upstream,
@@ -241,7 +252,7 @@ impl Way<'_> {
             },
             message: self.hop.message(exchange, mark.as_ref()),
         };
-        let span = span::upstream(&exchange.span, &upstream.name, &target);
+        let span = span::upstream(&exchange.span, &upstream.name, &picked.target);
         let sent = match span.is_disabled() {
             true => upstream::send(&order, picked, this.body).await,
             false => {
@@ -253,10 +264,11 @@ impl Way<'_> {
         match sent {
             Ok((mut head, body)) => {
                 let now = order.times.now;
-                let record = &mut exchange.record;
-                record.endpoint = Some(target);
                 // The client of upstreams has read the clock as the head came.
-                record.upstream = Some((now, clock::recent()));
+                exchange.record.upstream = Some((now, clock::recent()));
+                if is_call {
+                    exchange.record.grpc(&head.headers);
+                }
                 received(&mut head, exchange, upstream, self.hop.via, body.version());
                 if let Some(cookie) = cookie {
                     head.headers.append(SET_COOKIE, cookie);
@@ -332,11 +344,13 @@ fn explain(upstream: &Upstream, exchange: &Parts, times: &Times<'_>, error: Send
         ErrorKind::NoEndpoint => Error::NoEndpoint(name, error.why),
         ErrorKind::Saturated => Error::Saturated(name, error.why),
         ErrorKind::BreakerOpen => Error::BreakerOpen(name, Duration::ZERO),
+        ErrorKind::UpstreamTimeout if !error.sent => Error::UpstreamTimeout(name, error.why),
         ErrorKind::UpstreamTimeout => {
             let own = exchange.route.config.retry.as_ref();
             let per_try = own.and_then(|retry| retry.per_try);
             let limit = times.first_byte(&upstream.config);
-            Error::UpstreamTimeout(name, per_try.map_or(limit, |per_try| per_try.min(limit)))
+            let limit = per_try.map_or(limit, |per_try| per_try.min(limit));
+            Error::UpstreamTimeout(name, format!("no answer within {limit:?}"))
         }
         ErrorKind::Deadline => Error::Deadline(exchange.route.config.timeout.unwrap_or_default()),
         ErrorKind::BodyTooLarge => Error::BodyTooLarge,

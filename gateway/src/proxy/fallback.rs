@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::answer::Answer;
-use super::attempt::{Hop, Undelivered};
+use super::attempt::{Hop, Undelivered, in_short};
 use super::forward;
 use super::passage::Passage;
-use super::report::report_of;
+use super::report::{attempted, report_of};
 use super::respond;
 use crate::config::{Fallback, FallbackTo, UpstreamId};
 use crate::error::Error;
@@ -34,11 +34,15 @@ pub(super) async fn send(
     let Some(cause) = cause(fallback, &first) else {
         return first.map_err(Into::into);
     };
+    let asked = passage.record.endpoint.clone();
+    if first.is_ok() {
+        let attempt = passage.record.attempts.max(1);
+        attempted(passage, attempt, in_short(&first), "the fallback is asked");
+    }
     let answer = match &fallback.to {
         FallbackTo::Respond(configured) => {
             let answer = respond::respond(configured, passage)?;
-            // No endpoint answered.
-            passage.record.endpoint = None;
+            // The answer is no upstream's; who was asked is told all the same.
             passage.record.upstream = None;
             answer
         }
@@ -60,14 +64,25 @@ pub(super) async fn send(
                 // Whatever the upstream was at fault for, this is the client's.
                 Err(failed) if failed.error.side() == Side::Client => return Err(failed.into()),
                 Err(failed) => {
-                    report_of(passage, &failed.error, " by the fallback, too");
+                    let other = std::mem::replace(&mut passage.record.endpoint, asked);
+                    report_of(
+                        passage,
+                        &failed.error,
+                        other.as_ref(),
+                        " by the fallback, too",
+                    );
                     return first.map_err(Into::into);
                 }
             }
         }
     };
     if let Err(failed) = &first {
-        report_of(passage, &failed.error, "; the fallback answers");
+        report_of(
+            passage,
+            &failed.error,
+            asked.as_ref(),
+            "; the fallback answers",
+        );
     }
     passage.record.fallback = Some(cause);
     passage.route.metrics.fallback();

@@ -65,6 +65,9 @@ pub enum Held {
 impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Open(Duration::ZERO) => f.write_str(
+                "its breaker is half open: one request is under way, to see whether the upstream is well",
+            ),
             Self::Open(left) => write!(f, "its breaker is open for {left:?} more"),
             Self::Full(most) => write!(
                 f,

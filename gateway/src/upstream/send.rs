@@ -7,7 +7,7 @@ use std::time::Instant;
 use http::StatusCode;
 use tokio::time::timeout_at;
 
-use super::admission::place;
+use super::admission::{Admitted, place};
 use super::body::ResponseBody;
 use super::breaker::Pass;
 use super::connect::connect_to;
@@ -61,24 +61,10 @@ type Sent = Result<(ResponseHead, ResponseBody), SendError>;
 /// # Errors
 /// Where there is no answer; the error says whether a byte of the request went out.
 pub async fn send(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
-    // Boxed, so that exchanges over HTTP/1 without a limit of their own do not carry the room for the others.
-    match (order.upstream.config.protocol, order.times.patience) {
-        (Protocol::H1, None) => over_h1(order, picked, body).await,
-        (_, None) => Box::pin(over_any(order, picked, body)).await,
-        (_, Some(patience)) => {
-            let learner = Learner::new(order, &picked, &body);
-            let sending = Box::pin(over_any(order, picked, body));
-            let sent = timeout_at(patience.into(), sending).await;
-            let late = || SendError::new(ErrorKind::UpstreamTimeout, "no answer in time");
-            sent.unwrap_or_else(|_| Err(learner.failed(late().sent(true))))
-        }
-    }
-}
-
-async fn over_any(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
     match order.upstream.config.protocol {
         Protocol::H1 => over_h1(order, picked, body).await,
-        Protocol::H2 | Protocol::Auto => over_h2(order, picked, body).await,
+        // Boxed, so that exchanges over HTTP/1 do not carry the room for the others.
+        Protocol::H2 | Protocol::Auto => Box::pin(over_h2(order, picked, body)).await,
     }
 }
 
@@ -118,6 +104,10 @@ impl<'a> Learner<'a> {
     #[cold]
     fn failed(self, error: SendError) -> SendError {
         let outcome = Outcome::Failed(error.kind);
+        if error.blameless {
+            self.endpoint.cut_off(error.kind, false);
+            return error;
+        }
         match self.order.times.cut_off(error.kind) {
             true => {
                 let whole = self.is_whole && error.sent;
@@ -138,15 +128,16 @@ async fn over_h1(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
     let Order {
         client, upstream, ..
     } = *order;
-    let times = &order.times;
+    let times = order.times;
     let learner = Learner::new(order, &picked, &body);
     let tls = upstream.tls.as_ref();
     let (upgrade, interim) = (order.message.upgrade, order.message.interim);
     let message = order.message.to(&picked.authority);
-    let (body, now) = match body {
-        here @ (Outgoing::Empty | Outgoing::Full(_)) => (here, times.now),
-        streamed => match Box::pin(begin(streamed, times.deadline)).await {
-            Ok(begun) => (begun, clock::now()),
+    let streams = !learner.is_whole;
+    let (body, now, times) = match body {
+        here if !streams => (here, times.now, times),
+        streamed => match Box::pin(begin(streamed, times)).await {
+            Ok(begun) => begun,
             Err(error) => return Err(learner.failed(error)),
         },
     };
@@ -173,11 +164,11 @@ async fn over_h1(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
         };
         let request = sending.take().unwrap_or_else(again);
         let mut attempt = Attempt::new(client, connection, request, since, interim);
-        let limit = times.first_byte(&upstream.config);
-        let polled = poll_fn(|cx| attempt.poll(cx, message.method, limit, times.deadline));
+        let (limit, end) = times.answer(&upstream.config, since, streams);
+        let polled = poll_fn(|cx| attempt.poll(cx, message.method, limit, end));
         let error = match polled.await {
             Ok((head, rest)) => {
-                let idle = times.idle(&upstream.config);
+                let idle = times.after(head.status, &upstream.config);
                 match attempt.answer(head, rest, upgrade, idle, picked) {
                     Ok((head, body)) => {
                         learner.answered(head.status);
@@ -204,15 +195,21 @@ async fn over_h1(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
     Err(learner.failed(error))
 }
 
-/// A body that streams, once it has begun. One that has not by the deadline is a slow one.
-async fn begin(body: Outgoing, deadline: Option<Instant>) -> Result<Outgoing, SendError> {
-    let begun = match deadline {
+/// A body that streams, once it has begun, when that is, and the times that an endpoint has from then on. One that has not
+/// by the deadline is a slow one.
+async fn begin(
+    body: Outgoing,
+    times: Times<'_>,
+) -> Result<(Outgoing, Instant, Times<'_>), SendError> {
+    let begun = match times.deadline {
         None => body.begin().await,
         Some(deadline) => timeout_at(deadline.into(), body.begin())
             .await
             .unwrap_or(Err(BodyFault::Timeout)),
     };
-    begun.map_err(SendError::body)
+    let now = clock::now();
+    let begun = begun.map_err(SendError::body)?;
+    Ok((begun, now, times.begun(now)))
 }
 
 /// Over a stream of HTTP/2 to the endpoint, or over HTTP/1.1 where the endpoint chooses that.
@@ -239,8 +236,7 @@ async fn over_h2(order: &Order<'_>, picked: Picked, mut body: Outgoing) -> Sent 
             Ok(h2::Reserved::H1) => return over_h1(order, picked, body).await,
             Err(error) => break error.with(Some(body)),
         };
-        let limit = times.first_byte(&upstream.config);
-        let sent = stream.send(message, &picked.authority, body, limit, times);
+        let sent = stream.send(message, &picked.authority, body, &upstream.config, times);
         let h2::Unanswered { mut error, fate } = match sent.await {
             Ok(answered) => {
                 let idle = times.idle(&upstream.config);
@@ -289,8 +285,8 @@ async fn open(
         times,
         ..
     } = *order;
-    let place = place(client, upstream, endpoint, times).await?;
-    let (kept, mut open) = place.split();
+    let Admitted { offer, waited } = place(client, upstream, endpoint, times).await?;
+    let (kept, mut open) = offer.split();
     if let Some(io) = kept.filter(|_| pooled) {
         let mut kept = Connection::over(io, client, upstream, endpoint, open);
         if kept.is_quiet() {
@@ -298,7 +294,11 @@ async fn open(
         }
         open = kept.into_tunnel().1;
     }
-    let io = connect_to(&endpoint.target, Protocol::H1, upstream, endpoint, times).await?;
+    let io = connect_to(&endpoint.target, Protocol::H1, upstream, endpoint, times).await;
+    let io = io.map_err(|error| match waited {
+        true => times.excused(error),
+        false => error,
+    })?;
     let opened = Connection::over(io, client, upstream, endpoint, open);
     Ok((opened, false))
 }
