@@ -6,6 +6,7 @@
 mod grpc;
 
 use std::pin::pin;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -15,7 +16,9 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use tokio::task::JoinSet;
 
 use super::connect::connect_to;
 use super::endpoint::Endpoint;
@@ -132,13 +135,27 @@ async fn over_h2<T>(
     request: Request<Full<Bytes>>,
     read: impl AsyncFnOnce(Answer) -> Result<T, String>,
 ) -> Result<T, String> {
-    let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(io));
+    // What hyper runs beside the answer ends with the check, also where the endpoint takes nothing.
+    let beside = Arc::<Mutex<JoinSet<()>>>::default();
+    let handshake = http2::handshake(Beside(Arc::downgrade(&beside)), TokioIo::new(io));
     let (mut sender, connection) = handshake.await.map_err(told)?;
     let asking = async {
         let answer = sender.send_request(request).await.map_err(told)?;
         read(answer).await
     };
     driven(asking, connection).await
+}
+
+/// Runs what hyper needs as long as a check lasts.
+#[derive(Debug, Clone)]
+struct Beside(Weak<Mutex<JoinSet<()>>>);
+
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Beside {
+    fn execute(&self, task: F) {
+        if let Some(tasks) = self.0.upgrade() {
+            tasks.lock().spawn(task);
+        }
+    }
 }
 
 /// The verdict of `grpc.health.v1.Health/Check`.

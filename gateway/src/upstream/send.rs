@@ -240,9 +240,13 @@ async fn over_h2(order: &Order<'_>, picked: Picked, mut body: Outgoing) -> Sent 
         let h2::Unanswered { mut error, fate } = match sent.await {
             Ok(answered) => {
                 let idle = times.idle(&upstream.config);
-                let (head, body) = h2::Body::of(answered, stream, idle, picked);
-                learner.answered(head.status);
-                return Ok((head, ResponseBody::H2(Box::new(body))));
+                match h2::Body::of(answered, stream, idle, picked).await {
+                    Ok((head, body)) => {
+                        learner.answered(head.status);
+                        return Ok((head, ResponseBody::H2(Box::new(body))));
+                    }
+                    Err(error) => break error,
+                }
             }
             Err(unanswered) => unanswered,
         };
@@ -252,13 +256,13 @@ async fn over_h2(order: &Order<'_>, picked: Picked, mut body: Outgoing) -> Sent 
         let follows = match fate {
             h2::Fate::Stayed | h2::Fate::LeftOut => left_out < LEFT_OUT,
             h2::Fate::Refused | h2::Fate::Lost => is_first,
-            h2::Fate::Failed => false,
+            h2::Fate::Broke | h2::Fate::Failed => false,
         };
         match again {
             Some(again) if follows => body = again,
             again => {
                 let unsent = again.filter(|_| !error.sent);
-                break error.with(unsent);
+                break stream.charged(error, fate).with(unsent);
             }
         }
         match fate {

@@ -68,7 +68,8 @@ pub(in crate::upstream) async fn reserve(
             ended = outcome.changed() => {
                 let failed = outcome.borrow().clone();
                 if let (Ok(()), Some((kind, why))) = (ended, failed) {
-                    return Err(SendError::new(kind, why));
+                    // The one who opened it has told.
+                    return Err(SendError::new(kind, why).blameless());
                 }
             }
             stream = line.freed(mark) => return Ok(Reserved::H2(stream)),

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout_at;
 
 use super::connection::Shared;
-use super::request::request;
+use super::request::{length, request};
 use super::state::Ended;
 use super::upload::{Follower, Upload};
 use crate::config;
@@ -58,7 +58,9 @@ pub(in crate::upstream) enum Fate {
     Refused,
     /// A connection that was kept before broke: the endpoint may not have seen it.
     Lost,
-    /// What went wrong would go wrong again, or may be its own doing.
+    /// The connection broke, maybe by its own doing.
+    Broke,
+    /// What went wrong would go wrong again.
     Failed,
 }
 
@@ -88,6 +90,15 @@ impl Stream {
             Ok(request) => request,
             Err(error) => return Err(error.into()),
         };
+        if let Some(longest) = self.connection.state.longest_head()
+            && let length = length(&request)
+            && length > longest
+        {
+            let why = format!("the head has {length} bytes, and the endpoint takes {longest}");
+            let body = request.into_body().into_body();
+            let error = SendError::protocol(why).blameless().with(Some(body));
+            return Err(error.into());
+        }
         let began = Instant::now();
         let streams = follower.is_some();
         let (limit, end) = times.answer(upstream, began, streams);
@@ -133,6 +144,24 @@ impl Stream {
             incoming,
             upload: follower,
         })
+    }
+
+    /// What the endpoint is charged with: one broken connection is one failure, whatever it carried.
+    pub(in crate::upstream) fn charged(&self, error: SendError, fate: Fate) -> SendError {
+        match fate {
+            Fate::Refused | Fate::Failed => error,
+            _ if self.connection.state.is_told_now() => error,
+            _ => error.blameless(),
+        }
+    }
+
+    /// Whether a broken answer is to be told of: not where the connection broke, and another request has.
+    pub(super) fn is_charged(&self, error: &hyper::Error) -> bool {
+        let of_http_2 = error
+            .source()
+            .and_then(|source| source.downcast_ref::<h2::Error>());
+        let of_stream = of_http_2.is_some_and(h2::Error::is_reset);
+        of_stream || self.connection.state.is_told_now()
     }
 
     /// Nothing came on the stream that was waited for since then.
@@ -189,7 +218,7 @@ impl Stream {
             Some(error) if error.is_go_away() => {
                 match error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR) {
                     true => Fate::LeftOut,
-                    false => Fate::Failed,
+                    false => Fate::Broke,
                 }
             }
             Some(error) if error.is_remote() => match error.reason() {
@@ -198,7 +227,7 @@ impl Stream {
             },
             Some(_) => Fate::Failed,
             None if self.kept && !self.connection.state.is_accused() => Fate::Lost,
-            None => Fate::Failed,
+            None => Fate::Broke,
         }
     }
 }

@@ -113,6 +113,12 @@ impl Follower {
         self.course.take_back()
     }
 
+    /// The answer is whole: nobody reads the rest.
+    pub(super) fn leave(&self) {
+        let rest = self.course.body.lock().take();
+        drop(rest);
+    }
+
     /// Whether the body broke, which is the doing of who sends it.
     pub(super) fn broke(&self) -> bool {
         self.course.broke.load(Relaxed)
