@@ -80,7 +80,9 @@ fn serve_few(mut link: Link, few: usize) -> Option<()> {
 
 #[test]
 fn what_a_goaway_leaves_out_goes_over_another_connection_whatever_the_method() {
-    let origin = FrameOrigin::start(|link| drop(serve_few(link, 3)));
+    let origin = FrameOrigin::start(|link| {
+        serve_few(link, 3);
+    });
     let gateway = gateway(origin.address, "", "");
     let public = gateway.listener("public");
     for _ in 0..10 {

@@ -20,8 +20,6 @@ pub(crate) struct FrameOrigin {
 
 /// One connection of it.
 pub(crate) struct Link {
-    /// Which one it is, from 1.
-    pub(crate) number: usize,
     pub(crate) stream: TcpStream,
     requests: Arc<AtomicUsize>,
 }
@@ -34,13 +32,9 @@ impl FrameOrigin {
         let (serve, counted, asked) = (Arc::new(serve), connections.clone(), requests.clone());
         std::thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
-                let number = counted.fetch_add(1, Relaxed) + 1;
+                counted.fetch_add(1, Relaxed);
                 let (serve, requests) = (serve.clone(), asked.clone());
-                let link = Link {
-                    number,
-                    stream,
-                    requests,
-                };
+                let link = Link { stream, requests };
                 std::thread::spawn(move || serve(link));
             }
         });
