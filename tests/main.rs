@@ -95,6 +95,7 @@ mod tunnel_timeouts;
 mod tunnels;
 mod unix_upstreams;
 mod upstream_h2;
+mod upstream_h2_ends;
 mod upstream_self_signed;
 mod upstream_tls;
 mod upstreams;

@@ -39,6 +39,10 @@ pub struct Order<'a> {
     pub message: Message<'a>,
 }
 
+/// How often a request goes over another connection of HTTP/2 because the endpoint ends one in good order: most
+/// times once, but with every new connection that takes fewer requests than there are, again.
+const LEFT_OUT: u32 = 16;
+
 /// The head of the answer, and the rest of it.
 type Sent = Result<(ResponseHead, ResponseBody), SendError>;
 
@@ -210,8 +214,8 @@ async fn begin(
 
 /// Over a stream of HTTP/2 to the endpoint, or over HTTP/1.1 where the endpoint chooses that.
 ///
-/// It goes out again, once, where the endpoint did nothing for it, or the connection broke: no more than [`Replayable`]
-/// allows.
+/// It goes out again over another connection where the endpoint did nothing for it, and, once, where a connection that was
+/// kept broke: no more than [`Replayable`] allows.
 async fn over_h2(order: &Order<'_>, picked: Picked, mut body: Outgoing) -> Sent {
     let Order {
         client,
@@ -225,7 +229,7 @@ async fn over_h2(order: &Order<'_>, picked: Picked, mut body: Outgoing) -> Sent 
     }
     let learner = Learner::new(order, &picked, &body);
     let replay = Replayable::of(message.method, &body);
-    let mut is_first = true;
+    let (mut is_first, mut left_out) = (true, 0);
     let error = loop {
         let stream = match h2::reserve(client, upstream, picked.endpoint(), times).await {
             Ok(h2::Reserved::H2(stream)) => stream,
@@ -233,7 +237,7 @@ async fn over_h2(order: &Order<'_>, picked: Picked, mut body: Outgoing) -> Sent 
             Err(error) => break error.with(Some(body)),
         };
         let sent = stream.send(message, &picked.authority, body, &upstream.config, times);
-        let h2::Unanswered { mut error, broke } = match sent.await {
+        let h2::Unanswered { mut error, fate } = match sent.await {
             Ok(answered) => {
                 let idle = times.idle(&upstream.config);
                 let (head, body) = h2::Body::of(answered, stream, idle, picked);
@@ -245,15 +249,25 @@ async fn over_h2(order: &Order<'_>, picked: Picked, mut body: Outgoing) -> Sent 
         let held = replay.as_ref().filter(|replay| replay.may_follow(&error));
         let again = error.unsent.take();
         let again = again.or_else(|| held.map(Replayable::body));
-        let is_safe = !error.sent || broke;
+        let follows = match fate {
+            h2::Fate::Stayed | h2::Fate::LeftOut => left_out < LEFT_OUT,
+            h2::Fate::Refused | h2::Fate::Lost => is_first,
+            h2::Fate::Failed => false,
+        };
         match again {
-            Some(again) if is_first && is_safe => body = again,
+            Some(again) if follows => body = again,
             again => {
                 let unsent = again.filter(|_| !error.sent);
                 break error.with(unsent);
             }
         }
-        is_first = false;
+        match fate {
+            h2::Fate::Stayed | h2::Fate::LeftOut => left_out += 1,
+            _ => is_first = false,
+        }
+        if fate != h2::Fate::Stayed {
+            upstream.metrics.retry(true);
+        }
     };
     Err(learner.failed(error))
 }
