@@ -70,7 +70,6 @@ pub async fn handle(
     // Over HTTP/1 the next request is found only behind the end of this one. Over HTTP/2 a stream whose answer is out is
     // forgotten, and with it what is wrong with the rest of its request.
     let has_body = !request.body().is_end_stream();
-    let h2 = connection.h2;
     // Who waits for 100 (RFC 9110, 10.1.1) is not asked for a body that nothing reads.
     let waits = has_body && request.headers().contains_key(header::EXPECT);
     let (parts, incoming) = request.into_parts();
@@ -83,13 +82,12 @@ pub async fn handle(
     let (body, progress) = ClientBody::new(incoming, limits.body, pace, has_body, names);
 
     let (mut passage, admitted) = admit::admit(local, &connection, parts, &body);
+    // Of what is refused nothing is read.
+    let admitted = admitted.map(|()| Outgoing::client(body));
     let hop = Hop::new(&connection, upgrade.as_ref());
     let responded = match admitted {
-        Ok(()) => respond(&mut passage, body, hop, &progress).await,
-        Err(refused) => {
-            drop(body);
-            Err(refused)
-        }
+        Ok(body) => respond(&mut passage, body, hop, &progress).await,
+        Err(refused) => Err(refused),
     };
     let responded = match responded {
         Ok(responded) => responded,
@@ -103,7 +101,7 @@ pub async fn handle(
     };
     if has_body {
         let unread = Unread {
-            h2,
+            h2: connection.h2,
             waits,
             streams,
             deadline,
@@ -143,11 +141,10 @@ impl Unread {
 /// From the first plugin that sees the request to the last that sees the head of the response.
 async fn respond(
     passage: &mut Passage,
-    body: ClientBody,
+    mut body: Outgoing,
     hop: Hop<'_>,
     progress: &Arc<Progress>,
 ) -> Result<Responded, Box<Error>> {
-    let mut body = Outgoing::client(body);
     let answer = match chain::on_request(passage, &mut body, progress).await? {
         Some(answer) => *answer,
         None => match respond::target(passage)? {

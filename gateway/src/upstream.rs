@@ -70,7 +70,7 @@ pub use places::Open;
 pub use pool::Client;
 pub use registry::Registry;
 pub use replay::Replayable;
-pub use send::send;
+pub use send::{Order, send};
 pub use standing::{Obstacle, Reason, Standing};
 pub use times::Times;
 pub use tunnel::Tunnel;

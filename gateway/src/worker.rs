@@ -3,7 +3,6 @@
 //! A worker takes orders from the control thread over a channel; on the request path it shares nothing with
 //! other workers but the version number of the configuration in force.
 
-use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -168,11 +167,7 @@ fn listen(local: Rc<Local>, listener: Settings, socket: std::net::TcpListener, d
         let name = listener.load().config.name.clone();
         let hears = local.clone();
         let handler = Hearing {
-            answer: move |connection, request| {
-                // Called inside the block: a future that is moved into another takes its room twice.
-                let local = local.clone();
-                async { Ok::<_, Infallible>(proxy::handle(local, connection, request).await) }
-            },
+            answer: move |connection, request| proxy::handle(local.clone(), connection, request),
             refused: move |connection: &Connection, status| {
                 proxy::refused(&hears, connection, status);
             },

@@ -25,7 +25,9 @@ use crate::message::via::Via;
 use crate::message::{headers, media, upgrade};
 use crate::server::connection::Connection;
 use crate::telemetry::span;
-use crate::upstream::{self, Asked, Held, Message, Picked, SendError, Times, Tried, Upstream};
+use crate::upstream::{
+    self, Asked, Held, Message, Order, Picked, SendError, Times, Tried, Upstream,
+};
 
 /// What the connection of a client has to do with the way to an upstream.
 #[derive(Clone, Copy)]
@@ -67,6 +69,21 @@ impl<'a> Hop<'a> {
             upgrade: self.upgrade.filter(|_| !reads),
             interim: self.interim.filter(|_| takes),
             via: self.via,
+        }
+    }
+
+    /// The head of a request as it leaves.
+    #[inline]
+    fn message(self, exchange: &'a Parts, mark: Option<&'a HeaderValue>) -> Message<'a> {
+        Message {
+            method: &exchange.request.method,
+            path: &exchange.request.path,
+            host: host(exchange),
+            headers: &exchange.request.headers,
+            mark,
+            upgrade: self.upgrade,
+            // Edits of plugins wait for the answer: what comes before it would go around them.
+            interim: self.interim.filter(|_| exchange.response.edits.is_empty()),
         }
     }
 
@@ -199,56 +216,48 @@ impl Way<'_> {
         this: Try<'_>,
     ) -> Result<Answer, Box<Undelivered>> {
         let Self {
-            upstream,
-            client,
-            hop,
-            progress,
+            upstream, progress, ..
         } = self;
-        let body = this.body;
         if upstream.config.protocol != Protocol::H1 && media::is_grpc(&exchange.request.headers) {
             progress.may_take_its_time();
         }
         let key = key(exchange, upstream);
         let picked = match self.pick(key, this.tried) {
             Ok(picked) => picked,
-            Err(error) => return Err(Undelivered::unsent(error, body)),
+            Err(error) => return Err(Undelivered::unsent(error, this.body)),
         };
         let cookie = upstream.set_cookie(&picked, key, exchange.client.secure);
         let mark = upstream.mark(&picked, exchange.client.depth);
         let mark = mark.map_err(|TooDeep| Box::new(Error::Loop))?;
         let target = picked.target.clone();
-        let now = clock::recent();
-        let times = Times {
-            now,
-            deadline: exchange.deadline(),
-            patience: this.patience.map(|patience| clock::now() + patience),
-            own: exchange.route.config.overrides.timeouts.as_deref(),
-        };
-        let message = Message {
-            method: &exchange.request.method,
-            path: &exchange.request.path,
-            host: host(exchange),
-            headers: &exchange.request.headers,
-            mark: mark.as_ref(),
-            upgrade: hop.upgrade,
-            // Edits of plugins wait for the answer: what comes before it would go around them.
-            interim: hop.interim.filter(|_| exchange.response.edits.is_empty()),
+        let order = Order {
+            client: self.client,
+            upstream,
+            times: Times {
+                now: clock::recent(),
+                deadline: exchange.deadline(),
+                patience: this.patience.map(|patience| clock::now() + patience),
+                own: exchange.route.config.overrides.timeouts.as_deref(),
+            },
+            message: self.hop.message(exchange, mark.as_ref()),
         };
         let span = span::upstream(&exchange.span, &upstream.name, &target);
-        let sending = || upstream::send(client, upstream, picked, times, message, body);
-        let sent = if span.is_disabled() {
-            sending().await
-        } else {
-            Box::pin(sending().instrument(span.clone())).await
+        let sent = match span.is_disabled() {
+            true => upstream::send(&order, picked, this.body).await,
+            false => {
+                let sending = upstream::send(&order, picked, this.body);
+                Box::pin(sending.instrument(span.clone())).await
+            }
         };
-        hop.informed().await;
+        self.hop.informed().await;
         match sent {
             Ok((mut head, body)) => {
+                let now = order.times.now;
                 let record = &mut exchange.record;
                 record.endpoint = Some(target);
                 // The client of upstreams has read the clock as the head came.
                 record.upstream = Some((now, clock::recent()));
-                received(&mut head, exchange, upstream, hop.via, body.version());
+                received(&mut head, exchange, upstream, self.hop.via, body.version());
                 if let Some(cookie) = cookie {
                     head.headers.append(SET_COOKIE, cookie);
                 }
@@ -260,7 +269,7 @@ impl Way<'_> {
                 let (sent, body) = (error.sent, error.unsent.take());
                 let error = match progress.fault() {
                     Some(fault) => Error::of_request(fault),
-                    None => explain(upstream, exchange, times, error),
+                    None => explain(upstream, exchange, &order.times, error),
                 };
                 Err(Box::new(Undelivered { error, sent, body }))
             }
@@ -314,7 +323,7 @@ pub(super) fn host(exchange: &Parts) -> Option<&HeaderValue> {
 }
 
 /// The failure in the terms of the exchange.
-fn explain(upstream: &Upstream, exchange: &Parts, times: Times<'_>, error: SendError) -> Error {
+fn explain(upstream: &Upstream, exchange: &Parts, times: &Times<'_>, error: SendError) -> Error {
     let name = upstream.name.to_string();
     match error.kind {
         ErrorKind::Connect => Error::Connect(name, error.why),

@@ -18,7 +18,9 @@ use crate::message::body::{BodyCopy, BodyFault, Outgoing, Uncopied};
 use crate::message::depth::TooDeep;
 use crate::message::error::ErrorKind;
 use crate::telemetry::metrics::UnderWay;
-use crate::upstream::{self, Message, Picked, ResponseBody, SendError, Times, Tried, Upstream};
+use crate::upstream::{
+    self, Message, Order, Picked, ResponseBody, SendError, Times, Tried, Upstream,
+};
 
 /// How much of an answer is read, in bytes, so that its connection can be kept; that of a longer one is closed.
 const READ: usize = 1 << 20;
@@ -154,14 +156,13 @@ impl Copy {
             ..Message::new(&self.method, &self.path, &self.headers)
         };
         // What the route says of timeouts is said of its own upstream.
-        let times = Times {
-            now: Instant::now(),
-            deadline: None,
-            patience: None,
-            own: None,
+        let order = Order {
+            client: &self.client,
+            upstream: &self.upstream,
+            times: Times::new(Instant::now()),
+            message,
         };
-        let sent = upstream::send(&self.client, &self.upstream, picked, times, message, body);
-        let (_head, answer) = sent.await?;
+        let (_head, answer) = upstream::send(&order, picked, body).await?;
         Ok(discard(answer).await?)
     }
 }

@@ -222,7 +222,6 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
 
     use http_body_util::Empty;
     use tokio_util::sync::CancellationToken;
@@ -254,9 +253,7 @@ mod tests {
                 let mut acceptor = Acceptor {
                     settings: Arc::new(arc_swap::ArcSwap::from_pointee(runtime)),
                     drain: Drain::new(begun.clone(), CancellationToken::new()),
-                    handler: |_, _| async {
-                        Ok::<_, Infallible>(http::Response::new(Empty::<bytes::Bytes>::new()))
-                    },
+                    handler: |_, _| async { http::Response::new(Empty::<bytes::Bytes>::new()) },
                     back_off: Duration::from_secs(3600),
                 };
                 begun.cancel();

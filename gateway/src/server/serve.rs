@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Version, header};
@@ -18,6 +18,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
+use pin_project_lite::pin_project;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
@@ -50,10 +51,8 @@ type BoxError = Box<dyn Error + Send + Sync>;
 pub trait Handler: Clone + 'static {
     /// The body of a response; need not be `Send`.
     type Body: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + 'static;
-    /// An error ends the connection (HTTP/2: the stream) without a response.
-    type Error: Into<BoxError>;
     /// The answer.
-    type Future: Future<Output = Result<Response<Self::Body>, Self::Error>> + 'static;
+    type Future: Future<Output = Response<Self::Body>> + 'static;
 
     /// Answers one request.
     fn call(&self, connection: Rc<Connection>, request: Request<Incoming>) -> Self::Future;
@@ -62,15 +61,13 @@ pub trait Handler: Clone + 'static {
     fn refused(&self, _connection: &Connection, _status: StatusCode) {}
 }
 
-impl<H, F, B, E> Handler for H
+impl<H, F, B> Handler for H
 where
     H: Fn(Rc<Connection>, Request<Incoming>) -> F + Clone + 'static,
-    F: Future<Output = Result<Response<B>, E>> + 'static,
+    F: Future<Output = Response<B>> + 'static,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + 'static,
-    E: Into<BoxError>,
 {
     type Body = B;
-    type Error = E;
     type Future = F;
 
     fn call(&self, connection: Rc<Connection>, request: Request<Incoming>) -> F {
@@ -93,7 +90,6 @@ where
     R: Fn(&Connection, StatusCode) + Clone + 'static,
 {
     type Body = H::Body;
-    type Error = H::Error;
     type Future = H::Future;
 
     fn call(&self, connection: Rc<Connection>, request: Request<Incoming>) -> Self::Future {
@@ -178,30 +174,14 @@ async fn serve<H: Handler>(stream: Stream, prefix: Bytes, connection: Rc<Connect
         let (connection, handler) = (connection.clone(), handler.clone());
         hyper::service::service_fn(move |request: Request<Incoming>| {
             let in_flight = connection.begin();
-            connection.set_version(request.version());
-            let handler = handler.clone();
-            let unseen = !connection.h2 && connection.is_unseen();
             let version = request.version();
-            async move {
-                if unseen {
-                    return Err("the guard has not seen this request".into());
-                }
-                let connection = in_flight.connection.clone();
-                let answer = handler.call(connection, request).await;
-                let response = answer.map_err(Into::into);
-                if in_flight.connection.h2 {
-                    in_flight.mark(now());
-                }
-                response.map(|mut response| {
-                    finish_head(&in_flight.connection, version, &mut response);
-                    response.map(|body| Tracked {
-                        over: body.is_end_stream(),
-                        body,
-                        in_flight,
-                        sent: 0,
-                        held: None,
-                    })
-                }) as Result<_, BoxError>
+            connection.set_version(version);
+            let seen = connection.h2 || !connection.is_unseen();
+            Exchange {
+                answer: handler.call(connection.clone(), request),
+                seen,
+                in_flight: Some(in_flight),
+                version,
             }
         })
     };
@@ -217,6 +197,49 @@ async fn serve<H: Handler>(stream: Stream, prefix: Bytes, connection: Rc<Connect
         let http = http1_builder(limits);
         let refused = |status| handler.refused(&connection, status);
         watchdog::h1(io, service, &http, &connection, &refused).await;
+    }
+}
+
+pin_project! {
+    /// A request whose answer is being made. Not an `async` block: that holds the future of the handler twice, and hyper
+    /// moves it.
+    struct Exchange<F> {
+        #[pin]
+        answer: F,
+        // Whether the guard has seen the request.
+        seen: bool,
+        in_flight: Option<InFlight>,
+        version: Version,
+    }
+}
+
+impl<B, F> Future for Exchange<F>
+where
+    B: Body,
+    F: Future<Output = Response<B>>,
+{
+    type Output = Result<Response<Tracked<B>>, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if !*this.seen {
+            return Poll::Ready(Err("the guard has not seen this request".into()));
+        }
+        let mut response = ready!(this.answer.poll(cx));
+        let Some(in_flight) = this.in_flight.take() else {
+            return Poll::Ready(Err("the answer was given already".into()));
+        };
+        if in_flight.connection.h2 {
+            in_flight.mark(now());
+        }
+        finish_head(&in_flight.connection, *this.version, &mut response);
+        Poll::Ready(Ok(response.map(|body| Tracked {
+            over: body.is_end_stream(),
+            body,
+            in_flight,
+            sent: 0,
+            held: None,
+        })))
     }
 }
 

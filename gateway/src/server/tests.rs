@@ -38,11 +38,11 @@ async fn answer(
     connection: Rc<Connection>,
     request: Request<Incoming>,
     release: Rc<tokio::sync::Notify>,
-) -> Result<Response<Body>, std::convert::Infallible> {
+) -> Response<Body> {
     if connection.ambiguous_framing() {
         let mut refused = Response::new(Empty::new().boxed_unsync());
         *refused.status_mut() = StatusCode::BAD_REQUEST;
-        return Ok(refused);
+        return refused;
     }
     let (parts, incoming) = request.into_parts();
     let body = match parts.uri.path() {
@@ -70,7 +70,7 @@ async fn answer(
             Full::from(path.to_owned()).boxed_unsync()
         }
     };
-    Ok(Response::new(body))
+    Response::new(body)
 }
 
 struct Server {

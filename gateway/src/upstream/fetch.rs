@@ -16,7 +16,7 @@ use super::group::Upstream;
 use super::h1::Message;
 use super::pick::Tried;
 use super::pool::Client;
-use super::send::send;
+use super::send::{Order, send};
 use super::times::Times;
 use crate::message::body::{BodyFault, Collected, Outgoing, collect};
 use crate::message::coding::{CodingFault, Decoded, Decoder, Limits, codings};
@@ -111,15 +111,14 @@ async fn exchange(
         upgrade: None,
         interim: None,
     };
-    let times = Times {
-        now: Instant::now(),
-        deadline: None,
-        patience: None,
-        own: None,
-    };
     let body = Outgoing::full(body);
-    let sent = send(&client, &sub.upstream, picked, times, message, body);
-    let (mut head, mut answer) = sent.await?;
+    let order = Order {
+        client: &client,
+        upstream: &sub.upstream,
+        times: Times::new(Instant::now()),
+        message,
+    };
+    let (mut head, mut answer) = send(&order, picked, body).await?;
     if mark.is_some() && head.status == StatusCode::LOOP_DETECTED {
         return Err(looped());
     }

@@ -9,6 +9,7 @@ use tokio::time::timeout_at;
 
 use super::admission::{Admitted, place};
 use super::body::ResponseBody;
+use super::breaker::Pass;
 use super::connect::connect_to;
 use super::endpoint::{Endpoint, Picked};
 use super::error::SendError;
@@ -25,6 +26,22 @@ use crate::message::body::{BodyFault, Outgoing};
 use crate::message::error::ErrorKind;
 use crate::message::head::ResponseHead;
 
+/// A request to an upstream: all but its body, and the endpoint that it goes to.
+#[derive(Debug, Clone, Copy)]
+pub struct Order<'a> {
+    /// The connections of this worker.
+    pub client: &'a Arc<Client>,
+    /// Where it goes.
+    pub upstream: &'a Upstream,
+    /// When things happen to it.
+    pub times: Times<'a>,
+    /// Its head.
+    pub message: Message<'a>,
+}
+
+/// The head of the answer, and the rest of it.
+type Sent = Result<(ResponseHead, ResponseBody), SendError>;
+
 /// Sends a request and waits for the head of the answer, which is counted for the upstream: as a request, or as a
 /// failure by its kind.
 ///
@@ -34,124 +51,146 @@ use crate::message::head::ResponseHead;
 /// No connection of HTTP/1 is taken before the first byte of the body is there, or its end. A body that the upstream may
 /// leave unread, and take for the next request, ends its connection.
 ///
-/// A 101 is an answer only to a protocol that `message` asks for. Cancelling it closes the connection (HTTP/2: resets the
-/// stream).
+/// A 101 is an answer only to a protocol that the message asks for. Cancelling it closes the connection (HTTP/2: resets
+/// the stream).
 ///
 /// # Errors
 /// Where there is no answer; the error says whether a byte of the request went out.
-pub async fn send(
-    client: &Arc<Client>,
-    upstream: &Upstream,
-    picked: Picked,
-    times: Times<'_>,
-    message: Message<'_>,
-    body: Outgoing,
-) -> Result<(ResponseHead, ResponseBody), SendError> {
-    let (endpoint, pass) = (picked.endpoint().clone(), picked.pass().cloned());
-    let is_whole = matches!(body, Outgoing::Empty | Outgoing::Full(_));
-    let sent = match upstream.config.protocol {
-        Protocol::H1 => send_h1(client, upstream, picked, times, message, body).await,
+pub async fn send(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
+    match order.upstream.config.protocol {
+        Protocol::H1 => over_h1(order, picked, body).await,
         // Boxed, so that exchanges over HTTP/1 do not carry the room for the others.
-        Protocol::H2 | Protocol::Auto => {
-            Box::pin(send_h2(client, upstream, picked, times, message, body)).await
-        }
-    };
-    let outcome = match &sent {
-        Ok((head, _)) => Outcome::Answered(head.status),
-        Err(error) => Outcome::Failed(error.kind),
-    };
-    match &sent {
-        Ok(_) => {
-            endpoint.ended(outcome);
-            endpoint.took(clock::now().saturating_duration_since(times.now));
-        }
-        Err(error) if error.blameless => endpoint.cut_off(error.kind, false),
-        Err(error) if times.cut_off(error.kind) => {
-            endpoint.cut_off(error.kind, is_whole && error.sent);
-        }
-        Err(_) => endpoint.ended(outcome),
+        Protocol::H2 | Protocol::Auto => Box::pin(over_h2(order, picked, body)).await,
     }
-    let is_blameless = sent.as_ref().is_err_and(|error| error.blameless);
-    if let Some(pass) = pass.filter(|_| !is_blameless) {
-        pass.ended(outcome);
+}
+
+/// Who learns how it ends: the endpoint, and the breaker of its upstream.
+struct Learner<'a> {
+    order: &'a Order<'a>,
+    endpoint: Arc<Endpoint>,
+    pass: Option<Arc<Pass>>,
+    /// Whether the whole request was there as it began.
+    is_whole: bool,
+}
+
+impl<'a> Learner<'a> {
+    #[inline]
+    fn new(order: &'a Order<'a>, picked: &Picked, body: &Outgoing) -> Self {
+        Self {
+            order,
+            endpoint: picked.endpoint().clone(),
+            pass: picked.pass().cloned(),
+            is_whole: matches!(body, Outgoing::Empty | Outgoing::Full(_)),
+        }
     }
-    sent
+
+    /// The head of an answer came.
+    #[inline]
+    fn answered(self, status: StatusCode) {
+        let outcome = Outcome::Answered(status);
+        self.endpoint.ended(outcome);
+        let took = clock::now().saturating_duration_since(self.order.times.now);
+        self.endpoint.took(took);
+        if let Some(pass) = self.pass {
+            pass.ended(outcome);
+        }
+    }
+
+    /// None will come.
+    #[cold]
+    fn failed(self, error: SendError) -> SendError {
+        let outcome = Outcome::Failed(error.kind);
+        if error.blameless {
+            self.endpoint.cut_off(error.kind, false);
+            return error;
+        }
+        match self.order.times.cut_off(error.kind) {
+            true => {
+                let whole = self.is_whole && error.sent;
+                self.endpoint.cut_off(error.kind, whole);
+            }
+            false => self.endpoint.ended(outcome),
+        }
+        if let Some(pass) = self.pass {
+            pass.ended(outcome);
+        }
+        error
+    }
 }
 
 /// Over a connection of its own, which is opened or was kept.
 #[inline]
-async fn send_h1(
-    client: &Arc<Client>,
-    upstream: &Upstream,
-    picked: Picked,
-    times: Times<'_>,
-    message: Message<'_>,
-    body: Outgoing,
-) -> Result<(ResponseHead, ResponseBody), SendError> {
-    let (upgrade, interim) = (message.upgrade, message.interim);
+async fn over_h1(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
+    let Order {
+        client, upstream, ..
+    } = *order;
+    let learner = Learner::new(order, &picked, &body);
     let tls = upstream.tls.as_ref();
-    let message = message.to(&picked.authority);
+    let message = order.message.to(&picked.authority);
     let streams = !matches!(body, Outgoing::Empty | Outgoing::Full(_));
-    let (body, now, times) = match body {
-        here if !streams => (here, times.now, times),
-        streamed => {
-            let begun = Box::pin(begin(streamed, times.deadline)).await?;
-            let now = clock::now();
-            (begun, now, times.begun(now))
-        }
+    let later;
+    let (body, times) = match body {
+        here if !streams => (here, &order.times),
+        streamed => match Box::pin(begin(streamed, order.times.deadline)).await {
+            Ok(begun) => {
+                later = order.times.begun(clock::now());
+                (begun, &later)
+            }
+            Err(error) => return Err(learner.failed(error)),
+        },
     };
     let unread = message.has_unexpected_body(&body) && !upstream.config.reads_bodies;
-    let last = unread || !picked.is_trusted(now);
-    let replay = Replayable::of(message, &body);
-    let mut sending = Some(Sending::new(message, body, last, client.spare()));
+    let last = unread || !picked.is_trusted(times.now);
+    let replay = Replayable::of(message.method, &body);
+    let mut sending = Some(Sending::new(&message, body, last, client.spare()));
     let mut pooled = true;
-    loop {
-        let kept = pooled.then(|| client.take(&picked, tls, now)).flatten();
+    let error = loop {
+        let kept = pooled
+            .then(|| client.take(&picked, tls, times.now))
+            .flatten();
         let (connection, reused, since) = match kept {
-            Some(connection) => (connection, true, now),
-            None => {
-                let endpoint = picked.endpoint();
-                match Box::pin(open(client, upstream, endpoint, times, pooled)).await {
-                    Ok((connection, reused)) => (connection, reused, Instant::now()),
-                    Err(error) => {
-                        let unsent = sending.take().and_then(Sending::into_body);
-                        return Err(error.with(unsent));
-                    }
+            Some(connection) => (connection, true, times.now),
+            None => match Box::pin(open(order, *times, picked.endpoint(), pooled)).await {
+                Ok((connection, reused)) => (connection, reused, Instant::now()),
+                Err(error) => {
+                    let unsent = sending.take().and_then(Sending::into_body);
+                    break error.with(unsent);
                 }
-            }
+            },
         };
         let again = || {
             let body = replay.as_ref().map_or(Outgoing::Empty, Replayable::body);
-            Sending::new(message, body, last, client.spare())
+            Sending::new(&message, body, last, client.spare())
         };
         let request = sending.take().unwrap_or_else(again);
-        let mut attempt = Attempt::new(client, connection, request, since, interim);
+        let mut attempt = Attempt::new(client, connection, request, since, order.message.interim);
         let (limit, end) = times.answer(&upstream.config, since, streams);
         let polled = poll_fn(|cx| attempt.poll(cx, message.method, limit, end));
         let error = match polled.await {
             Ok((head, rest)) => {
-                let idle = match head.status {
-                    StatusCode::SWITCHING_PROTOCOLS => times.tunnel(&upstream.config),
-                    _ => times.idle(&upstream.config),
-                };
-                let answer = attempt.answer(head, rest, upgrade, idle, picked);
-                return answer.map(|(head, body)| (head, ResponseBody::H1(body)));
+                let idle = times.pause(head.status, &upstream.config);
+                match attempt.answer(head, rest, order.message.upgrade, idle, picked) {
+                    Ok((head, body)) => {
+                        learner.answered(head.status);
+                        return Ok((head, ResponseBody::H1(body)));
+                    }
+                    Err(error) => break error,
+                }
             }
             Err(error) => error,
         };
         let stale = reused && !attempt.answered() && error.kind == ErrorKind::BadGateway;
-        let replayable = replay
-            .as_ref()
-            .is_some_and(|replay| replay.may_follow(&error));
+        let replayable = replay.as_ref().is_some_and(|it| it.may_follow(&error));
         match attempt.into_sending() {
             Some(unsent) if stale && !unsent.begun() => sending = Some(unsent),
             _ if stale && replayable => pooled = false,
             unsent => {
                 let unsent = unsent.and_then(Sending::into_body);
-                return Err(error.with(unsent));
+                break error.with(unsent);
             }
         }
-    }
+    };
+    Err(learner.failed(error))
 }
 
 /// A body that streams, once it has begun. One that has not by the deadline is a slow one.
@@ -169,33 +208,32 @@ async fn begin(body: Outgoing, deadline: Option<Instant>) -> Result<Outgoing, Se
 ///
 /// It goes out again, once, where the endpoint did nothing for it, or the connection broke: no more than [`Replayable`]
 /// allows.
-async fn send_h2(
-    client: &Arc<Client>,
-    upstream: &Upstream,
-    picked: Picked,
-    times: Times<'_>,
-    message: Message<'_>,
-    mut body: Outgoing,
-) -> Result<(ResponseHead, ResponseBody), SendError> {
+async fn over_h2(order: &Order<'_>, picked: Picked, mut body: Outgoing) -> Sent {
+    let Order {
+        client,
+        upstream,
+        times,
+        message,
+    } = *order;
     // What a client would switch to is HTTP/1.1's.
     if upstream.config.protocol == Protocol::Auto && message.upgrade.is_some() {
-        return send_h1(client, upstream, picked, times, message, body).await;
+        return over_h1(order, picked, body).await;
     }
-    let replay = Replayable::of(message, &body);
+    let learner = Learner::new(order, &picked, &body);
+    let replay = Replayable::of(message.method, &body);
     let mut is_first = true;
-    loop {
+    let error = loop {
         let stream = match h2::reserve(client, upstream, picked.endpoint(), times).await {
             Ok(h2::Reserved::H2(stream)) => stream,
-            Ok(h2::Reserved::H1) => {
-                return send_h1(client, upstream, picked, times, message, body).await;
-            }
-            Err(error) => return Err(error.with(Some(body))),
+            Ok(h2::Reserved::H1) => return over_h1(order, picked, body).await,
+            Err(error) => break error.with(Some(body)),
         };
         let sent = stream.send(message, &picked.authority, body, &upstream.config, times);
         let h2::Unanswered { mut error, broke } = match sent.await {
             Ok(answered) => {
                 let idle = times.idle(&upstream.config);
                 let (head, body) = h2::Body::of(answered, stream, idle, picked);
+                learner.answered(head.status);
                 return Ok((head, ResponseBody::H2(Box::new(body))));
             }
             Err(unanswered) => unanswered,
@@ -208,22 +246,25 @@ async fn send_h2(
             Some(again) if is_first && is_safe => body = again,
             again => {
                 let unsent = again.filter(|_| !error.sent);
-                return Err(error.with(unsent));
+                break error.with(unsent);
             }
         }
         is_first = false;
-    }
+    };
+    Err(learner.failed(error))
 }
 
 /// A connection of HTTP/1: a new one, or, where the pool is full and `pooled` allows it, one that came to rest
 /// meanwhile; whether it is such a one.
 async fn open(
-    client: &Arc<Client>,
-    upstream: &Upstream,
-    endpoint: &Arc<Endpoint>,
+    order: &Order<'_>,
     times: Times<'_>,
+    endpoint: &Arc<Endpoint>,
     pooled: bool,
 ) -> Result<(Box<Connection>, bool), SendError> {
+    let Order {
+        client, upstream, ..
+    } = *order;
     let Admitted { offer, waited } = place(client, upstream, endpoint, times).await?;
     let (kept, mut open) = offer.split();
     if let Some(io) = kept.filter(|_| pooled) {

@@ -42,7 +42,7 @@ impl Sending {
     /// A request whose head is written into `line`, an empty buffer; `last` on its connection or not. Its body has
     /// begun.
     pub(in crate::upstream) fn new(
-        message: Message<'_>,
+        message: &Message<'_>,
         body: Outgoing,
         last: bool,
         mut line: Vec<u8>,

@@ -5,17 +5,15 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::BodyExt as _;
 
-use super::wire::{run, server, times};
+use super::wire::{run, sent, server};
 use super::*;
 use crate::message::body::Outgoing;
 
 async fn ask(client: &Arc<Client>, upstream: &Upstream) {
     let (path, headers) = (PathAndQuery::from_static("/"), HeaderMap::new());
     let message = Message::new(&Method::POST, &path, &headers);
-    let picked = upstream.pick(client, None, &Tried::default()).unwrap();
     let body = Outgoing::full(Bytes::from_static(b"body"));
-    let sent = send(client, upstream, picked, times(), message, body).await;
-    let (head, body) = sent.unwrap();
+    let (head, body) = sent(client, upstream, message, body).await.unwrap();
     assert_eq!(head.status, StatusCode::OK);
     body.collect().await.unwrap();
 }

@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use super::wire::{run, times};
+use super::wire::{run, sent};
 use super::*;
 use crate::message::body::Outgoing;
 
@@ -65,9 +65,7 @@ async fn post(address: SocketAddr, path: &'static str) -> Result<(u16, Bytes, He
     drop(send_frame);
     let (path, headers) = (PathAndQuery::from_static(path), HeaderMap::new());
     let message = Message::new(&Method::POST, &path, &headers);
-    let picked = upstream.pick(&client, None, &Tried::default()).unwrap();
-    let body = Outgoing::Edited(body);
-    let sent = send(&client, &upstream, picked, times(), message, body).await;
+    let sent = sent(&client, &upstream, message, Outgoing::Edited(body)).await;
     let (head, body) = sent.map_err(|error| error.why)?;
     let collected = body.collect().await.unwrap();
     let trailers = collected.trailers().cloned().unwrap_or_default();

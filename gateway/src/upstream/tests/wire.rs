@@ -16,6 +16,7 @@ use tokio::task::LocalSet;
 
 use super::*;
 use crate::message::body::Outgoing;
+use crate::message::head::ResponseHead;
 use crate::net::Stream;
 use crate::upstream::h1::{Attempt, Sending};
 use crate::upstream::pool::Connection;
@@ -60,13 +61,21 @@ pub(super) async fn server() -> (SocketAddr, std::rc::Rc<std::cell::Cell<usize>>
     (address, connections)
 }
 
-pub(super) fn times() -> Times<'static> {
-    Times {
-        now: Instant::now(),
-        patience: None,
-        deadline: None,
-        own: None,
-    }
+/// Sends a request, with no limits but those of the upstream.
+pub(super) async fn sent(
+    client: &Arc<Client>,
+    upstream: &Upstream,
+    message: Message<'_>,
+    body: Outgoing,
+) -> Result<(ResponseHead, ResponseBody), SendError> {
+    let order = Order {
+        client,
+        upstream,
+        times: Times::new(Instant::now()),
+        message,
+    };
+    let picked = upstream.pick(client, None, &Tried::default()).unwrap();
+    send(&order, picked, body).await
 }
 
 #[test]
@@ -83,10 +92,8 @@ fn a_request_goes_over_http_2_and_the_next_over_the_same_connection() {
         for path in ["/one?a=b", "/two"] {
             let path = PathAndQuery::from_static(path);
             let message = Message::new(&Method::POST, &path, &headers);
-            let picked = upstream.pick(&client, None, &Tried::default()).unwrap();
             let body = Outgoing::full(Bytes::from_static(b"body"));
-            let sent = send(&client, &upstream, picked, times(), message, body).await;
-            let (head, body) = sent.unwrap();
+            let (head, body) = sent(&client, &upstream, message, body).await.unwrap();
             assert_eq!(head.status, StatusCode::OK);
             assert_eq!(head.headers["x-seen"], "1");
             assert_eq!(first(&upstream).in_flight.sum(), 1);
@@ -115,16 +122,7 @@ fn an_endpoint_where_nothing_listens_is_a_connect_failure_and_nothing_was_sent()
         let client = Arc::new(Client::default());
         let (path, headers) = (PathAndQuery::from_static("/"), HeaderMap::new());
         let message = Message::new(&Method::GET, &path, &headers);
-        let picked = upstream.pick(&client, None, &Tried::default()).unwrap();
-        let sent = send(
-            &client,
-            &upstream,
-            picked,
-            times(),
-            message,
-            Outgoing::Empty,
-        )
-        .await;
+        let sent = sent(&client, &upstream, message, Outgoing::Empty).await;
         let error = sent.unwrap_err();
         assert_eq!((error.kind.name(), error.sent), ("connect", false));
     });
@@ -188,7 +186,7 @@ fn a_connection_of_http_1_is_the_same_over_tls_and_is_kept() {
         let (path, headers) = (PathAndQuery::from_static("/x"), HeaderMap::new());
         let authority = picked.authority.clone();
         let message = Message::new(&Method::GET, &path, &headers).to(&authority);
-        let sending = Sending::new(message, Outgoing::Empty, false, Vec::new());
+        let sending = Sending::new(&message, Outgoing::Empty, false, Vec::new());
         let mut attempt = Attempt::new(&client, connection, sending, Instant::now(), None);
         let limit = PATIENCE;
         let answered = std::future::poll_fn(|cx| attempt.poll(cx, &Method::GET, limit, None));
