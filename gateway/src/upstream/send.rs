@@ -125,9 +125,7 @@ impl<'a> Learner<'a> {
 /// Over a connection of its own, which is opened or was kept.
 #[inline]
 async fn over_h1(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
-    let Order {
-        client, upstream, ..
-    } = *order;
+    let (client, upstream) = (order.client, order.upstream);
     let learner = Learner::new(order, &picked, &body);
     let tls = upstream.tls.as_ref();
     let message = order.message.to(&picked.authority);
