@@ -272,6 +272,16 @@ mod tests {
     const OK: Outcome = Outcome::Answered(StatusCode::OK);
     const BROKEN: Outcome = Outcome::Failed(ErrorKind::BadGateway);
 
+    #[test]
+    fn who_is_held_back_while_another_tries_is_told_so_and_not_for_how_long() {
+        let (open, half) = (
+            Held::Open(Duration::from_secs(5)),
+            Held::Open(Duration::ZERO),
+        );
+        assert_eq!(open.to_string(), "its breaker is open for 5s more");
+        assert!(half.to_string().contains("half open"), "{half}");
+    }
+
     fn breaker(max_requests: Option<usize>) -> Arc<Breaker> {
         let trip = Trip {
             failure_ratio: 0.5,

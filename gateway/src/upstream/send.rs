@@ -125,32 +125,34 @@ impl<'a> Learner<'a> {
 /// Over a connection of its own, which is opened or was kept.
 #[inline]
 async fn over_h1(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
-    let Order {
-        client, upstream, ..
-    } = *order;
-    let times = order.times;
+    let (client, upstream) = (order.client, order.upstream);
     let learner = Learner::new(order, &picked, &body);
     let tls = upstream.tls.as_ref();
-    let (upgrade, interim) = (order.message.upgrade, order.message.interim);
     let message = order.message.to(&picked.authority);
-    let streams = !learner.is_whole;
-    let (body, now, times) = match body {
-        here if !streams => (here, times.now, times),
-        streamed => match Box::pin(begin(streamed, times)).await {
-            Ok(begun) => begun,
+    let streams = !matches!(body, Outgoing::Empty | Outgoing::Full(_));
+    let later;
+    let (body, times) = match body {
+        here if !streams => (here, &order.times),
+        streamed => match Box::pin(begin(streamed, order.times.deadline)).await {
+            Ok(begun) => {
+                later = order.times.begun(clock::now());
+                (begun, &later)
+            }
             Err(error) => return Err(learner.failed(error)),
         },
     };
     let unread = message.has_unexpected_body(&body) && !upstream.config.reads_bodies;
-    let last = unread || !picked.is_trusted(now);
+    let last = unread || !picked.is_trusted(times.now);
     let replay = Replayable::of(message.method, &body);
     let mut sending = Some(Sending::new(&message, body, last, client.spare()));
     let mut pooled = true;
     let error = loop {
-        let kept = pooled.then(|| client.take(&picked, tls, now)).flatten();
+        let kept = pooled
+            .then(|| client.take(&picked, tls, times.now))
+            .flatten();
         let (connection, reused, since) = match kept {
-            Some(connection) => (connection, true, now),
-            None => match Box::pin(open(order, picked.endpoint(), pooled)).await {
+            Some(connection) => (connection, true, times.now),
+            None => match Box::pin(open(order, *times, picked.endpoint(), pooled)).await {
                 Ok((connection, reused)) => (connection, reused, Instant::now()),
                 Err(error) => {
                     let unsent = sending.take().and_then(Sending::into_body);
@@ -163,13 +165,13 @@ async fn over_h1(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
             Sending::new(&message, body, last, client.spare())
         };
         let request = sending.take().unwrap_or_else(again);
-        let mut attempt = Attempt::new(client, connection, request, since, interim);
+        let mut attempt = Attempt::new(client, connection, request, since, order.message.interim);
         let (limit, end) = times.answer(&upstream.config, since, streams);
         let polled = poll_fn(|cx| attempt.poll(cx, message.method, limit, end));
         let error = match polled.await {
             Ok((head, rest)) => {
-                let idle = times.after(head.status, &upstream.config);
-                match attempt.answer(head, rest, upgrade, idle, picked) {
+                let idle = times.pause(head.status, &upstream.config);
+                match attempt.answer(head, rest, order.message.upgrade, idle, picked) {
                     Ok((head, body)) => {
                         learner.answered(head.status);
                         return Ok((head, ResponseBody::H1(body)));
@@ -180,9 +182,7 @@ async fn over_h1(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
             Err(error) => error,
         };
         let stale = reused && !attempt.answered() && error.kind == ErrorKind::BadGateway;
-        let replayable = replay
-            .as_ref()
-            .is_some_and(|replay| replay.may_follow(&error));
+        let replayable = replay.as_ref().is_some_and(|it| it.may_follow(&error));
         match attempt.into_sending() {
             Some(unsent) if stale && !unsent.begun() => sending = Some(unsent),
             _ if stale && replayable => pooled = false,
@@ -195,21 +195,15 @@ async fn over_h1(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
     Err(learner.failed(error))
 }
 
-/// A body that streams, once it has begun, when that is, and the times that an endpoint has from then on. One that has not
-/// by the deadline is a slow one.
-async fn begin(
-    body: Outgoing,
-    times: Times<'_>,
-) -> Result<(Outgoing, Instant, Times<'_>), SendError> {
-    let begun = match times.deadline {
+/// A body that streams, once it has begun. One that has not by the deadline is a slow one.
+async fn begin(body: Outgoing, deadline: Option<Instant>) -> Result<Outgoing, SendError> {
+    let begun = match deadline {
         None => body.begin().await,
         Some(deadline) => timeout_at(deadline.into(), body.begin())
             .await
             .unwrap_or(Err(BodyFault::Timeout)),
     };
-    let now = clock::now();
-    let begun = begun.map_err(SendError::body)?;
-    Ok((begun, now, times.begun(now)))
+    begun.map_err(SendError::body)
 }
 
 /// Over a stream of HTTP/2 to the endpoint, or over HTTP/1.1 where the endpoint chooses that.
@@ -280,14 +274,12 @@ async fn over_h2(order: &Order<'_>, picked: Picked, mut body: Outgoing) -> Sent 
 /// meanwhile; whether it is such a one.
 async fn open(
     order: &Order<'_>,
+    times: Times<'_>,
     endpoint: &Arc<Endpoint>,
     pooled: bool,
 ) -> Result<(Box<Connection>, bool), SendError> {
     let Order {
-        client,
-        upstream,
-        times,
-        ..
+        client, upstream, ..
     } = *order;
     let Admitted { offer, waited } = place(client, upstream, endpoint, times).await?;
     let (kept, mut open) = offer.split();

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::error::SendError;
 use http::StatusCode;
 
+use super::error::SendError;
 use crate::config::{RouteTimeouts, Upstream};
 use crate::message::error::ErrorKind;
 
@@ -61,11 +61,15 @@ impl Times<'_> {
         end.map(|end| end.kind)
     }
 
-    /// The same for a body that has begun now: the time that its client took for that is none of the endpoint's.
+    /// The same from now on, as a body has begun: the time that its client took for that is none of the endpoint's.
     pub(super) fn begun(self, now: Instant) -> Self {
         let taken = now.saturating_duration_since(self.now);
         let patience = self.patience.map(|patience| patience + taken);
-        Self { patience, ..self }
+        Self {
+            now,
+            patience,
+            ..self
+        }
     }
 
     /// How long the head of an answer may take, from when the request is out or last moved, over a connection that is
@@ -126,9 +130,9 @@ impl Times<'_> {
         own.unwrap_or(upstream.idle_timeout)
     }
 
-    /// How long the connection may be without a byte behind the head of an answer.
+    /// How long what follows the head of an answer may pause: its body, or the tunnel behind a 101.
     #[inline]
-    pub(super) fn after(&self, status: StatusCode, upstream: &Upstream) -> Duration {
+    pub(super) fn pause(&self, status: StatusCode, upstream: &Upstream) -> Duration {
         match status {
             StatusCode::SWITCHING_PROTOCOLS => self.tunnel(upstream),
             _ => self.idle(upstream),
