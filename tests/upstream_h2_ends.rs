@@ -266,9 +266,10 @@ fn a_check_of_health_leaves_no_connection_behind() {
         // The test may be over.
         let _over = ended.send(());
     });
-    let health = "health = { path = '/', interval = '50ms', timeout = '200ms' }";
+    // Long enough for all buffers to fill.
+    let health = "health = { path = '/', interval = '50ms', timeout = '1500ms' }";
     let _gateway = gateway(origin.address, health, "");
-    for _ in 0..3 {
+    for _ in 0..2 {
         ends.recv_timeout(PATIENCE).unwrap();
     }
 }
