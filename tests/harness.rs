@@ -1,5 +1,6 @@
 //! What tests share: the real binary and its configurations, an origin that remembers what it got, raw sockets.
 
+pub(crate) mod bridge;
 pub(crate) mod client;
 pub(crate) mod config;
 pub(crate) mod dns;

@@ -66,8 +66,8 @@ pub enum Error {
     #[error("the response to be held: {0}")]
     ResponseBroken(BodyFault),
     /// The upstream took too long.
-    #[error("upstream `{0}`: no answer within {1:?}")]
-    UpstreamTimeout(String, std::time::Duration),
+    #[error("upstream `{0}`: {1}")]
+    UpstreamTimeout(String, String),
     /// The whole exchange took too long.
     #[error("the exchange took longer than {0:?}")]
     Deadline(std::time::Duration),

@@ -47,6 +47,7 @@ mod times;
 mod tls;
 mod tunnel;
 mod turn;
+mod unix;
 mod window;
 
 pub use answer::Learnt;

@@ -332,11 +332,13 @@ fn explain(upstream: &Upstream, exchange: &Parts, times: &Times<'_>, error: Send
         ErrorKind::NoEndpoint => Error::NoEndpoint(name, error.why),
         ErrorKind::Saturated => Error::Saturated(name, error.why),
         ErrorKind::BreakerOpen => Error::BreakerOpen(name, Duration::ZERO),
+        ErrorKind::UpstreamTimeout if !error.sent => Error::UpstreamTimeout(name, error.why),
         ErrorKind::UpstreamTimeout => {
             let own = exchange.route.config.retry.as_ref();
             let per_try = own.and_then(|retry| retry.per_try);
             let limit = times.first_byte(&upstream.config);
-            Error::UpstreamTimeout(name, per_try.map_or(limit, |per_try| per_try.min(limit)))
+            let limit = per_try.map_or(limit, |per_try| per_try.min(limit));
+            Error::UpstreamTimeout(name, format!("no answer within {limit:?}"))
         }
         ErrorKind::Deadline => Error::Deadline(exchange.route.config.timeout.unwrap_or_default()),
         ErrorKind::BodyTooLarge => Error::BodyTooLarge,

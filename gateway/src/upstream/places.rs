@@ -13,11 +13,10 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
-use crate::net::Stream;
+use crate::net::{Detached, Stream};
 use crate::telemetry::metrics::{Refused, UpstreamMetrics};
 
 /// How many that came later may be served before the first, since connections to their endpoint came to rest and none
@@ -97,7 +96,7 @@ pub(super) enum Offer {
     /// A connection to the endpoint.
     Here(Stream, Open),
     /// One that no event loop has.
-    Moved(std::net::TcpStream, Open),
+    Moved(Detached, Open),
 }
 
 impl Places {
@@ -282,8 +281,8 @@ impl Idle {
         };
         let offer = match io {
             io if next.way == way => Offer::Here(io, open),
-            Stream::Plain(tcp) if next.way.leads_as(way) => match tcp.into_std() {
-                Ok(tcp) => Offer::Moved(tcp, open),
+            Stream::Plain(socket) if next.way.leads_as(way) => match socket.detach() {
+                Ok(socket) => Offer::Moved(socket, open),
                 Err(_) => Offer::Place(open),
             },
             // Closed before its place is given on.
@@ -309,7 +308,7 @@ impl Offer {
         match self {
             Self::Place(open) => (None, open),
             Self::Here(io, open) => (Some(io), open),
-            Self::Moved(tcp, open) => (TcpStream::from_std(tcp).ok().map(Stream::Plain), open),
+            Self::Moved(socket, open) => (socket.attach().ok().map(Stream::Plain), open),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use http::StatusCode;
 use tokio::time::timeout_at;
 
-use super::admission::place;
+use super::admission::{Admitted, place};
 use super::body::ResponseBody;
 use super::breaker::Pass;
 use super::connect::connect_to;
@@ -57,24 +57,10 @@ type Sent = Result<(ResponseHead, ResponseBody), SendError>;
 /// # Errors
 /// Where there is no answer; the error says whether a byte of the request went out.
 pub async fn send(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
-    // Boxed, so that exchanges over HTTP/1 without a limit of their own do not carry the room for the others.
-    match (order.upstream.config.protocol, order.times.patience) {
-        (Protocol::H1, None) => over_h1(order, picked, body).await,
-        (_, None) => Box::pin(over_any(order, picked, body)).await,
-        (_, Some(patience)) => {
-            let learner = Learner::new(order, &picked, &body);
-            let sending = Box::pin(over_any(order, picked, body));
-            let sent = timeout_at(patience.into(), sending).await;
-            let late = || SendError::new(ErrorKind::UpstreamTimeout, "no answer in time");
-            sent.unwrap_or_else(|_| Err(learner.failed(late().sent(true))))
-        }
-    }
-}
-
-async fn over_any(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
     match order.upstream.config.protocol {
         Protocol::H1 => over_h1(order, picked, body).await,
-        Protocol::H2 | Protocol::Auto => over_h2(order, picked, body).await,
+        // Boxed, so that exchanges over HTTP/1 do not carry the room for the others.
+        Protocol::H2 | Protocol::Auto => Box::pin(over_h2(order, picked, body)).await,
     }
 }
 
@@ -114,6 +100,10 @@ impl<'a> Learner<'a> {
     #[cold]
     fn failed(self, error: SendError) -> SendError {
         let outcome = Outcome::Failed(error.kind);
+        if error.blameless {
+            self.endpoint.cut_off(error.kind, false);
+            return error;
+        }
         match self.order.times.cut_off(error.kind) {
             true => {
                 let whole = self.is_whole && error.sent;
@@ -134,15 +124,20 @@ async fn over_h1(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
     let Order {
         client, upstream, ..
     } = *order;
-    let times = &order.times;
     let learner = Learner::new(order, &picked, &body);
     let tls = upstream.tls.as_ref();
     let (upgrade, interim) = (order.message.upgrade, order.message.interim);
     let message = order.message.to(&picked.authority);
-    let (body, now) = match body {
-        here @ (Outgoing::Empty | Outgoing::Full(_)) => (here, times.now),
-        streamed => match Box::pin(begin(streamed, times.deadline)).await {
-            Ok(begun) => (begun, clock::now()),
+    let streams = !matches!(body, Outgoing::Empty | Outgoing::Full(_));
+    let since_begun;
+    let (body, now, times) = match body {
+        here if !streams => (here, order.times.now, &order.times),
+        streamed => match Box::pin(begin(streamed, order.times.deadline)).await {
+            Ok(begun) => {
+                let now = clock::now();
+                since_begun = order.times.begun(now);
+                (begun, now, &since_begun)
+            }
             Err(error) => return Err(learner.failed(error)),
         },
     };
@@ -155,7 +150,7 @@ async fn over_h1(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
         let kept = pooled.then(|| client.take(&picked, tls, now)).flatten();
         let (connection, reused, since) = match kept {
             Some(connection) => (connection, true, now),
-            None => match Box::pin(open(order, picked.endpoint(), pooled)).await {
+            None => match Box::pin(open(order, *times, picked.endpoint(), pooled)).await {
                 Ok((connection, reused)) => (connection, reused, Instant::now()),
                 Err(error) => {
                     let unsent = sending.take().and_then(Sending::into_body);
@@ -169,11 +164,14 @@ async fn over_h1(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
         };
         let request = sending.take().unwrap_or_else(again);
         let mut attempt = Attempt::new(client, connection, request, since, interim);
-        let limit = times.first_byte(&upstream.config);
-        let polled = poll_fn(|cx| attempt.poll(cx, message.method, limit, times.deadline));
+        let (limit, end) = times.answer(&upstream.config, since, streams);
+        let polled = poll_fn(|cx| attempt.poll(cx, message.method, limit, end));
         let error = match polled.await {
             Ok((head, rest)) => {
-                let idle = times.idle(&upstream.config);
+                let idle = match head.status {
+                    StatusCode::SWITCHING_PROTOCOLS => times.tunnel(&upstream.config),
+                    _ => times.idle(&upstream.config),
+                };
                 match attempt.answer(head, rest, upgrade, idle, picked) {
                     Ok((head, body)) => {
                         learner.answered(head.status);
@@ -235,8 +233,7 @@ async fn over_h2(order: &Order<'_>, picked: Picked, mut body: Outgoing) -> Sent 
             Ok(h2::Reserved::H1) => return over_h1(order, picked, body).await,
             Err(error) => break error.with(Some(body)),
         };
-        let limit = times.first_byte(&upstream.config);
-        let sent = stream.send(message, &picked.authority, body, limit, times);
+        let sent = stream.send(message, &picked.authority, body, &upstream.config, times);
         let h2::Unanswered { mut error, broke } = match sent.await {
             Ok(answered) => {
                 let idle = times.idle(&upstream.config);
@@ -266,17 +263,15 @@ async fn over_h2(order: &Order<'_>, picked: Picked, mut body: Outgoing) -> Sent 
 /// meanwhile; whether it is such a one.
 async fn open(
     order: &Order<'_>,
+    times: Times<'_>,
     endpoint: &Arc<Endpoint>,
     pooled: bool,
 ) -> Result<(Box<Connection>, bool), SendError> {
     let Order {
-        client,
-        upstream,
-        times,
-        ..
+        client, upstream, ..
     } = *order;
-    let place = place(client, upstream, endpoint, times).await?;
-    let (kept, mut open) = place.split();
+    let Admitted { offer, waited } = place(client, upstream, endpoint, times).await?;
+    let (kept, mut open) = offer.split();
     if let Some(io) = kept.filter(|_| pooled) {
         let mut kept = Connection::over(io, client, upstream, endpoint, open);
         if kept.is_quiet() {
@@ -284,7 +279,11 @@ async fn open(
         }
         open = kept.into_tunnel().1;
     }
-    let io = connect_to(&endpoint.target, Protocol::H1, upstream, endpoint, times).await?;
+    let io = connect_to(&endpoint.target, Protocol::H1, upstream, endpoint, times).await;
+    let io = io.map_err(|error| match waited {
+        true => times.excused(error),
+        false => error,
+    })?;
     let opened = Connection::over(io, client, upstream, endpoint, open);
     Ok((opened, false))
 }

@@ -9,12 +9,12 @@ use rustls::client::ResolvesClientCert;
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, SignatureScheme};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::endpoint::Endpoint;
 use crate::config::{self, Protocol, TlsVersion};
+use crate::net::Socket;
 
 mod words;
 
@@ -81,17 +81,18 @@ impl Tls {
     /// In words for operators.
     pub(super) async fn shake_hands(
         &self,
-        tcp: TcpStream,
+        socket: Socket,
         endpoint: &Endpoint,
         protocol: Protocol,
-    ) -> Result<TlsStream<TcpStream>, String> {
+    ) -> Result<TlsStream<Socket>, String> {
         let name = self.name_of(endpoint)?;
         let config = match protocol {
             Protocol::H1 => &self.h1,
             Protocol::H2 => &self.h2,
             Protocol::Auto => &self.auto,
         };
-        let shaken = TlsConnector::from(config.clone()).connect(name, tcp).await;
+        let connector = TlsConnector::from(config.clone());
+        let shaken = connector.connect(name, socket).await;
         let stream = shaken.map_err(|error| self.explain(&error))?;
         let agreed = stream.get_ref().1.alpn_protocol();
         if protocol == Protocol::H2 && agreed != Some(b"h2") {

@@ -45,8 +45,8 @@ static WORDS: Words = Words {
         ),
         (
             "per_try",
-            "How long one attempt may take, up to the head of the answer. Unless given, as long as `timeouts` and \
-             `timeout` allow.",
+            "How long one attempt may take, from when there is something to send up to the head of the answer. Unless \
+             given, as long as `timeouts` and `timeout` allow.",
         ),
     ],
     example: "",

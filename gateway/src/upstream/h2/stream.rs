@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::{HeaderValue, Request};
 use hyper::body::Incoming;
@@ -16,6 +16,7 @@ use super::connection::Shared;
 use super::request::request;
 use super::state::Ended;
 use super::upload::{Follower, Upload};
+use crate::config;
 use crate::message::body::{BodyFault, Outgoing};
 use crate::message::error::ErrorKind;
 use crate::message::head::{ResponseHead, is_sound};
@@ -49,13 +50,14 @@ impl Stream {
         Self { connection, freed }
     }
 
-    /// Sends a request and waits for the head of the answer, `limit` long from when all of it that there is was sent.
+    /// Sends a request and waits for the head of the answer, as long as it may take from when all of the request that
+    /// there is was sent.
     pub(in crate::upstream) async fn send(
         &self,
         message: Message<'_>,
         authority: &HeaderValue,
         body: Outgoing,
-        limit: Duration,
+        upstream: &config::Upstream,
         times: Times<'_>,
     ) -> Result<Answered, Unanswered> {
         let (upload, follower) = Upload::new(body);
@@ -65,6 +67,8 @@ impl Stream {
             Err(error) => return Err(error.into()),
         };
         let began = Instant::now();
+        let streams = follower.is_some();
+        let (limit, end) = times.answer(upstream, began, streams);
         let mut requests = self.connection.requests.clone();
         let mut answered = pin!(requests.try_send_request(request));
         let response = loop {
@@ -73,15 +77,9 @@ impl Stream {
                 Some(follower) => follower.since(),
             };
             let patience = since.unwrap_or_else(Instant::now) + limit;
-            let (at, late) = match times.deadline {
-                Some(deadline) if deadline < patience => (deadline, ErrorKind::Deadline),
+            let (at, late) = match end {
+                Some(end) if end.at < patience => (end.at, end.kind),
                 _ => (patience, ErrorKind::UpstreamTimeout),
-            };
-            let (at, late) = match times.patience {
-                Some(patience) if since.is_some() && patience < at => {
-                    (patience, ErrorKind::UpstreamTimeout)
-                }
-                _ => (at, late),
             };
             // While the client still sends its body, only the deadline counts: the body has a clock of its own.
             let waits_for_client = since.is_none() && late == ErrorKind::UpstreamTimeout;
