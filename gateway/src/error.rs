@@ -56,8 +56,8 @@ pub enum Error {
     /// All connections that the upstream's pool allows are taken.
     #[error("upstream `{0}`: {1}")]
     Saturated(String, String),
-    /// The upstream's breaker is open: too many requests to it failed. For so long it stays so.
-    #[error("upstream `{0}`: its breaker is open for {1:?} more")]
+    /// The upstream's breaker is open: too many requests to it failed. For so long it stays so; for none, it is half open.
+    #[error("upstream `{0}`: {why}", why = still_open(*.1))]
     BreakerOpen(String, std::time::Duration),
     /// The upstream's answer was not HTTP, or it closed the connection before it answered.
     #[error("upstream `{0}`: {1}")]
@@ -86,6 +86,16 @@ pub enum Error {
     /// The request came from gateway to gateway 8 times already, and was to go to one more.
     #[error("the request passed from gateway to gateway 8 times already: it goes in a circle")]
     Loop,
+}
+
+/// How long a breaker stays open.
+fn still_open(left: std::time::Duration) -> String {
+    match left.is_zero() {
+        true => {
+            "its breaker is half open, and waits for the one request that it let through".into()
+        }
+        false => format!("its breaker is open for {left:?} more"),
+    }
 }
 
 impl Error {

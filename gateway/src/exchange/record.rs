@@ -19,7 +19,7 @@ pub struct Record {
     pub bytes_in: u64,
     /// Bytes of the response body that went out.
     pub bytes_out: u64,
-    /// The endpoint that answered.
+    /// The endpoint that answered, or else the last one that was asked.
     pub endpoint: Option<Target>,
     /// When the request went upstream, and when the head of the answer came.
     pub upstream: Option<(Instant, Instant)>,

@@ -126,6 +126,7 @@ fn refused(upstream: &Upstream, held: Held) -> Error {
     let name = upstream.name.to_string();
     match held {
         Held::Open(left) => Error::BreakerOpen(name, left),
+        Held::HalfOpen => Error::BreakerOpen(name, Duration::ZERO),
         Held::Full(_) => Error::Saturated(name, held.to_string()),
     }
 }
@@ -193,9 +194,17 @@ impl<'a> Try<'a> {
 impl Way<'_> {
     /// The endpoint for a request, if the breaker lets it out.
     #[inline]
-    fn pick(self, key: Option<u64>, tried: Option<&mut Tried>) -> Result<Picked, Error> {
+    fn pick(
+        self,
+        key: Option<u64>,
+        body: &Outgoing,
+        tried: Option<&mut Tried>,
+    ) -> Result<Picked, Error> {
         let upstream = self.upstream;
-        let pass = upstream.admit().map_err(|held| refused(upstream, held))?;
+        let whole = matches!(body, Outgoing::Empty | Outgoing::Full(_));
+        let pass = upstream
+            .admit(whole)
+            .map_err(|held| refused(upstream, held))?;
         let picked = match tried {
             None => upstream.pick(self.client, key, &Tried::default()),
             Some(tried) => upstream.pick_another(self.client, key, tried),
@@ -222,26 +231,32 @@ impl Way<'_> {
             progress.may_take_its_time();
         }
         let key = key(exchange, upstream);
-        let picked = match self.pick(key, this.tried) {
+        // Of another attempt, the pause before is nobody's.
+        let now = match &this.tried {
+            None => clock::recent(),
+            Some(_) => clock::now(),
+        };
+        let picked = match self.pick(key, &this.body, this.tried) {
             Ok(picked) => picked,
             Err(error) => return Err(Undelivered::unsent(error, this.body)),
         };
         let cookie = upstream.set_cookie(&picked, key, exchange.client.secure);
         let mark = upstream.mark(&picked, exchange.client.depth);
         let mark = mark.map_err(|TooDeep| Box::new(Error::Loop))?;
-        let target = picked.target.clone();
+        exchange.record.endpoint = Some(picked.target.clone());
+        exchange.record.upstream = None;
         let order = Order {
             client: self.client,
             upstream,
             times: Times {
-                now: clock::recent(),
+                now,
                 deadline: exchange.deadline(),
                 patience: this.patience.map(|patience| clock::now() + patience),
                 own: exchange.route.config.overrides.timeouts.as_deref(),
             },
             message: self.hop.message(exchange, mark.as_ref()),
         };
-        let span = span::upstream(&exchange.span, &upstream.name, &target);
+        let span = span::upstream(&exchange.span, &upstream.name, &picked.target);
         let sent = match span.is_disabled() {
             true => upstream::send(&order, picked, this.body).await,
             false => {
@@ -254,7 +269,6 @@ impl Way<'_> {
             Ok((mut head, body)) => {
                 let now = order.times.now;
                 let record = &mut exchange.record;
-                record.endpoint = Some(target);
                 // The client of upstreams has read the clock as the head came.
                 record.upstream = Some((now, clock::recent()));
                 received(&mut head, exchange, upstream, self.hop.via, body.version());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::answer::Answer;
 use super::attempt::{Hop, Undelivered};
 use super::forward;
+use super::kept::Kept;
 use super::passage::Passage;
 use super::report::report_of;
 use super::respond;
@@ -12,12 +13,13 @@ use crate::config::{Fallback, FallbackTo, UpstreamId};
 use crate::error::Error;
 use crate::message::body::{Outgoing, Progress};
 use crate::message::error::{Cause, Side};
+use crate::message::target::Target;
 
 /// Sends the request as [`forward::send`] does; where its outcome is one that the fallback is for, that answers.
 ///
 /// To another upstream goes only what may be sent again: anything where nothing was sent, else a request of an idempotent
 /// method (RFC 9110, section 9.2.2) whose body is held. Where that may not be, or has no answer either, the first
-/// outcome stands.
+/// outcome stands, an answer if it is [`Kept`].
 pub(super) async fn send(
     passage: &mut Passage,
     upstream: UpstreamId,
@@ -55,23 +57,62 @@ pub(super) async fn send(
             let Some(body) = body else {
                 return first.map_err(Into::into);
             };
-            match forward::again(passage, *other, body, hop, progress).await {
+            let first = First::of(first, passage).await;
+            let answer = match forward::again(passage, *other, body, hop, progress).await {
                 Ok(answer) => answer,
                 // Whatever the upstream was at fault for, this is the client's.
                 Err(failed) if failed.error.side() == Side::Client => return Err(failed.into()),
-                Err(failed) => {
-                    report_of(passage, &failed.error, " by the fallback, too");
-                    return first.map_err(Into::into);
-                }
+                Err(failed) => return first.stands(passage, failed),
+            };
+            if let First::Failed(failed, _) = &first {
+                report_of(passage, &failed.error, "; the fallback answers");
             }
+            return Ok(answers(passage, cause, answer));
         }
     };
     if let Err(failed) = &first {
         report_of(passage, &failed.error, "; the fallback answers");
     }
+    Ok(answers(passage, cause, answer))
+}
+
+/// It is the fallback that answers.
+fn answers(passage: &mut Passage, cause: Cause, answer: Answer) -> Answer {
     passage.record.fallback = Some(cause);
     passage.route.metrics.fallback();
-    Ok(answer)
+    answer
+}
+
+/// The first outcome, while another upstream is asked.
+enum First {
+    Answered(Option<Kept>),
+    /// At this endpoint, if at any.
+    Failed(Box<Undelivered>, Option<Target>),
+}
+
+impl First {
+    async fn of(first: Result<Answer, Box<Undelivered>>, passage: &Passage) -> Self {
+        match first {
+            Ok(answer) => Self::Answered(Kept::of(answer, &passage.exchange).await),
+            Err(failed) => Self::Failed(failed, passage.record.endpoint.clone()),
+        }
+    }
+
+    /// The other has no answer.
+    fn stands(self, passage: &mut Passage, other: Box<Undelivered>) -> Result<Answer, Box<Error>> {
+        match self {
+            Self::Answered(None) => Err(other.into()),
+            Self::Answered(Some(kept)) => {
+                report_of(passage, &other.error, " by the fallback, too");
+                Ok(kept.stands(&mut passage.exchange))
+            }
+            Self::Failed(first, endpoint) => {
+                report_of(passage, &other.error, " by the fallback, too");
+                passage.record.endpoint = endpoint;
+                Err(first.into())
+            }
+        }
+    }
 }
 
 /// Why the fallback answers, if it does.

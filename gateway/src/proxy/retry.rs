@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::answer::Answer;
 use super::attempt::{Try, Undelivered, Way};
+use super::kept::Kept;
 use crate::clock;
 use crate::config::Retry;
 use crate::exchange::Parts;
@@ -17,7 +18,7 @@ const LONGEST: u32 = 10;
 /// Sends a request, and again as its route says: to endpoints that it was not sent to, as long as there are any.
 ///
 /// What an endpoint may have seen goes out again only with a method that the route lists and a body that is held. An
-/// answer of the upstream is worth more than none: where a later attempt fails, the last answer stands.
+/// answer of the upstream is worth more than none: where a later attempt fails, the last answer stands, if it is [`Kept`].
 pub(super) async fn send(
     retry: &Retry,
     way: Way<'_>,
@@ -28,10 +29,12 @@ pub(super) async fn send(
     let mut tried = Tried::default();
     let mut last_answer = None;
     let mut attempt = 1;
-    way.upstream.goes_out();
     loop {
         let this = Try::of_several(body, &mut tried, retry.per_try);
         let mut outcome = way.attempt(exchange, this).await;
+        if attempt == 1 && went_out(&outcome) {
+            way.upstream.goes_out();
+        }
         let pause = pause(retry.backoff, attempt);
         let another = repeated(retry, exchange, &mut outcome, held.as_ref()).filter(|_| {
             attempt < retry.attempts
@@ -39,14 +42,32 @@ pub(super) async fn send(
                 && way.upstream.may_go_out_again(retry.budget)
         });
         let Some(another) = another else {
-            return outcome.or_else(|failed| last_answer.ok_or(failed));
+            return match (outcome, last_answer) {
+                (Err(_), Some(kept)) => Ok(Kept::stands(kept, exchange)),
+                (outcome, _) => outcome,
+            };
         };
-        last_answer = outcome.ok().or(last_answer);
-        tokio::time::sleep(pause).await;
+        let pause = tokio::time::sleep(pause);
+        match outcome {
+            Ok(answer) => {
+                let (kept, ()) = tokio::join!(Kept::of(answer, exchange), pause);
+                last_answer = kept.or(last_answer);
+            }
+            Err(_) => pause.await,
+        }
         body = another;
         attempt += 1;
         exchange.record.attempts = attempt;
     }
+}
+
+/// Whether the upstream was asked, rather than the gateway held the request back.
+fn went_out(outcome: &Result<Answer, Box<Undelivered>>) -> bool {
+    let Err(failed) = outcome else { return true };
+    !matches!(
+        failed.error.kind(),
+        ErrorKind::NoEndpoint | ErrorKind::Saturated | ErrorKind::BreakerOpen
+    )
 }
 
 /// The body for another attempt; none where there is to be none.

@@ -201,6 +201,18 @@ impl<'a> Attempt<'a> {
         SendError::protocol(why).sent(self.begun())
     }
 
+    /// Since when the endpoint has had the request, or the last piece of it.
+    #[inline]
+    pub(in crate::upstream) fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// Whether the whole request is out.
+    #[inline]
+    pub(in crate::upstream) fn is_out(&self) -> bool {
+        self.sending.is_none()
+    }
+
     /// Whether a byte of an answer came.
     pub(in crate::upstream) fn answered(&self) -> bool {
         self.answered

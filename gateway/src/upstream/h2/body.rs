@@ -14,7 +14,6 @@ use super::upload::Follower;
 use crate::message::body::BodyFault;
 use crate::message::head::ResponseHead;
 use crate::upstream::endpoint::Picked;
-use crate::upstream::outcome::Outcome;
 use crate::upstream::timer::Timer;
 
 /// The body of an answer, on its stream.
@@ -41,6 +40,9 @@ impl Body {
         idle: Duration,
         picked: Picked,
     ) -> (ResponseHead, Self) {
+        if http_body::Body::is_end_stream(&answered.incoming) {
+            picked.finished();
+        }
         let body = Self {
             ready: None,
             incoming: answered.incoming,
@@ -54,12 +56,17 @@ impl Body {
         (answered.head, body)
     }
 
+    /// The endpoint.
+    pub(in crate::upstream) fn picked(&self) -> &Picked {
+        &self.picked
+    }
+
     pub(in crate::upstream) fn prepend(&mut self, bytes: Bytes) {
         self.ready = Some(bytes).filter(|bytes| !bytes.is_empty());
     }
 
     fn fail(&self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
-        self.picked.ended(Outcome::Failed(fault.of_response()));
+        self.picked.failed(fault.of_response());
         Poll::Ready(Some(Err(fault)))
     }
 }
