@@ -1,216 +1,223 @@
-//! What counts against an endpoint and its breaker: its own failures, and no client's.
+//! Whom the logs name where an upstream fails: the endpoint, whatever it did, and who failed before a retry saved it.
 
-use std::io::Write as _;
-use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 
-use crate::harness::http::{connect, read_answer};
+use crate::harness::faulty::{Fault, Faulty};
+use crate::harness::gateway::PATIENCE;
+use crate::harness::http::send;
 use crate::harness::recorder::Recorder;
 use crate::harness::{Configuration, Gateway, Origin, get};
+use crate::streams::gone;
 
-const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+const DEBUG: [(&str, &str); 1] = [("GATEWAY_LOG", "info,gateway::proxy=debug")];
 
-fn config(endpoint: std::net::SocketAddr, upstream: &str, route: &str) -> Configuration {
-    Configuration::new()
+fn named(endpoint: SocketAddr) -> String {
+    format!("endpoint={endpoint}")
+}
+
+fn logged(endpoint: SocketAddr) -> String {
+    format!("\"endpoint\":\"{endpoint}\"")
+}
+
+/// Asks and reads what comes, whole or not.
+fn ask(public: SocketAddr, path: &str) {
+    let mut client = TcpStream::connect(public).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(
+        client,
+        "GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
+    // It may be reset.
+    let _read = client.read_to_end(&mut Vec::new());
+}
+
+#[test]
+fn a_failure_names_its_endpoint_in_the_log_and_in_the_access_log_whatever_it_is() {
+    let faults = [
+        ("reset", Fault::ResetInHead, "bad_gateway", ""),
+        ("garbage", Fault::Garbage, "bad_gateway", ""),
+        (
+            "late",
+            Fault::BlackHole,
+            "upstream_timeout",
+            "timeouts = { first_byte = '100ms' }",
+        ),
+        (
+            "deadline",
+            Fault::BlackHole,
+            "deadline",
+            "timeout = '100ms'",
+        ),
+        ("body", Fault::ResetInBody, "response_broken", ""),
+    ];
+    let origins = faults.map(|(_, fault, ..)| Faulty::start(fault));
+    let slow = Recorder::start();
+    let refused = gone();
+    let mut config = Configuration::new()
         .access_log()
-        .upstream_with("it", endpoint, upstream)
-        .route("all", "/**", &format!("upstream = 'it'\n{route}"))
+        .upstream("slow", slow.address)
+        .route("slow", "/slow", "upstream = 'slow'\ntimeout = '200ms'")
+        .upstream("refused", refused)
+        .route("refused", "/refused", "upstream = 'refused'");
+    let mut failures = vec![
+        ("slow", slow.address, "deadline"),
+        ("refused", refused, "connect"),
+    ];
+    for ((name, _, kind, lines), origin) in faults.iter().zip(&origins) {
+        config = config.upstream(name, origin.address).route(
+            name,
+            &format!("/{name}"),
+            &format!("upstream = '{name}'\n{lines}"),
+        );
+        failures.push((name, origin.address, kind));
+    }
+    let gateway = Gateway::start(&config);
+    let public = gateway.listener("public");
+    for (name, endpoint, kind) in failures {
+        let path = format!("/{name}");
+        std::thread::scope(|scope| {
+            scope.spawn(|| ask(public, &path));
+            // Its head comes in time, its end does not.
+            if name == "slow" {
+                slow.head(0);
+                slow.send(0, b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nabc");
+            }
+        });
+        let (route, kind_of) = (format!("route={name} "), format!("kind=\"{kind}\""));
+        gateway.wait_for_all(&["WARN", &route, &kind_of, &named(endpoint)]);
+        let (path, error) = (
+            format!("\"path\":\"{path}\""),
+            format!("\"error\":\"{kind}\""),
+        );
+        gateway.wait_for_all(&[&path, &error, &logged(endpoint)]);
+    }
 }
 
-fn openings(gateway: &Gateway) -> f64 {
-    gateway.metric("gateway_upstream_breaker_openings_total{upstream=\"it\"}")
-}
-
-fn begun(gateway: &Gateway, length: usize) -> TcpStream {
-    let mut client = connect(gateway.listener("public"));
-    let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\nx");
-    client.write_all(head.as_bytes()).unwrap();
+#[test]
+fn a_client_that_leaves_before_the_answer_has_the_endpoint_in_its_line() {
+    let slow = Recorder::start();
+    let config = Configuration::new()
+        .access_log()
+        .upstream("slow", slow.address)
+        .route("slow", "/**", "upstream = 'slow'");
+    let gateway = Gateway::start(&config);
+    let mut client = TcpStream::connect(gateway.listener("public")).unwrap();
     client
+        .write_all(b"GET /x HTTP/1.1\r\nhost: a\r\n\r\n")
+        .unwrap();
+    slow.head(0);
+    drop(client);
+    gateway.wait_for_all(&["\"status\":499", "client_closed", &logged(slow.address)]);
 }
 
 #[test]
-fn clients_with_slow_bodies_open_no_breaker() {
-    let origin = Origin::answering(|_, _| OK.to_vec());
-    let breaker =
-        "breaker = { failure_ratio = 0.1, min_requests = 1, open_for = '1h', slow = '2s' }";
-    let gateway = Gateway::start(&config(origin.address, breaker, "timeout = '4s'"));
-    let mut slow: Vec<_> = (0..3).map(|_| begun(&gateway, 2)).collect();
-    let mut never = begun(&gateway, 9);
-    std::thread::sleep(Duration::from_millis(2100));
-    for client in &mut slow {
-        client.write_all(b"y").unwrap();
-        assert_eq!(read_answer(client).status, 200);
-    }
-    // The time of the route ends it.
-    assert!(read_answer(&mut never).status >= 400);
-    assert_eq!(openings(&gateway), 0.0);
-    assert_eq!(get(gateway.listener("public"), "/", &[]).status, 200);
-}
-
-#[test]
-fn the_time_in_the_queue_of_the_pool_is_not_the_endpoints() {
-    let recorder = Recorder::start();
-    let upstream = "pool = { max_connections = 1 }\ntimeouts = { connect = '20s' }\n\
-        breaker = { failure_ratio = 0.1, min_requests = 1, open_for = '1h' }";
-    let gateway = Gateway::start(&config(recorder.address, upstream, "").route(
-        "short",
-        "/short",
-        "upstream = 'it'\ntimeout = '300ms'",
-    ));
+fn a_flood_of_answers_that_break_off_is_bounded_in_the_log() {
+    let broken = Faulty::start(Fault::ResetInBody);
+    let config = Configuration::new()
+        .access_log()
+        .upstream("broken", broken.address)
+        .route("broken", "/**", "upstream = 'broken'");
+    let gateway = Gateway::start(&config);
     let public = gateway.listener("public");
-    let held = begun(&gateway, 9);
-    recorder.head(0);
-    assert_eq!(get(public, "/short", &[]).status, 504);
-    let waits = std::thread::spawn(move || get(public, "/", &[]));
-    std::thread::sleep(Duration::from_millis(500));
-    let free = Instant::now();
-    drop(held);
-    recorder.head(1);
-    recorder.send(1, OK);
-    assert_eq!(waits.join().unwrap().status, 200);
-    let took = free.elapsed();
-    assert_eq!(openings(&gateway), 0.0);
-    let sum = format!(
-        "gateway_endpoint_latency_seconds_sum{{upstream=\"it\",endpoint=\"{}\"}}",
-        recorder.address
-    );
-    let count = sum.replace("_sum", "_count");
-    assert_eq!(gateway.metric(&count), 1.0);
-    let sum = gateway.metric(&sum);
-    assert!(sum <= took.as_secs_f64(), "{sum} s of {took:?}");
+    for at in 0..60 {
+        ask(public, &format!("/{at}"));
+    }
+    gateway.wait_for_all(&["\"path\":\"/59\"", "response_broken"]);
+    let lines = gateway.text().matches("kind=\"response_broken\"").count();
+    assert!(lines >= 1, "{}", gateway.text());
+    // Ten of a second; a busy machine takes several.
+    let seconds = gateway.text().matches("suppressed=").count() / 10 + 1;
+    assert!(lines <= 10 * seconds, "{lines} in {seconds}");
 }
 
 #[test]
-fn a_client_that_holds_the_probe_holds_nobody_else() {
-    let recorder = Recorder::start();
-    let breaker = "breaker = { failure_ratio = 0.1, min_requests = 1, open_for = '200ms' }";
-    let gateway = Gateway::start(&config(recorder.address, breaker, ""));
-    let public = gateway.listener("public");
-    let first = std::thread::spawn(move || get(public, "/", &[]));
-    recorder.head(0);
-    recorder.close(0);
-    assert_eq!(first.join().unwrap().status, 502);
-    std::thread::sleep(Duration::from_millis(250));
-    let _holds = begun(&gateway, 9);
-    recorder.head(1);
-    let whole = std::thread::spawn(move || get(public, "/", &[]));
-    recorder.head(2);
-    recorder.send(2, OK);
-    assert_eq!(whole.join().unwrap().status, 200);
-    gateway.wait_for("the breaker is closed");
-}
-
-#[test]
-fn a_broken_body_is_a_failure_and_the_whole_answer_of_a_probe_decides() {
-    let origin = Origin::answering(|head, _| match head.contains("/whole") {
-        true => OK.to_vec(),
-        false => b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n".to_vec(),
-    });
-    let breaker =
-        "breaker = { failure_ratio = 0.6, min_requests = 4, window = '1h', open_for = '100ms' }";
-    let gateway = Gateway::start(&config(origin.address, breaker, ""));
-    let public = gateway.listener("public");
-    for _ in 0..4 {
-        get(public, "/", &[]);
-    }
-    gateway.wait_for("the breaker opens for 100ms: 4 of 4 requests failed");
-    while get(public, "/", &[]).status == 503 {
-        std::thread::yield_now();
-    }
-    gateway.wait_for("the request that was let through failed");
-    while get(public, "/whole", &[]).status == 503 {
-        std::thread::yield_now();
-    }
-    gateway.wait_for("the breaker is closed: requests go out");
-}
-
-#[test]
-fn an_endpoint_that_is_silent_until_its_clients_give_up_is_seen() {
-    let recorder = Recorder::start();
-    let breaker =
-        "breaker = { failure_ratio = 0.5, min_requests = 2, open_for = '1h', slow = '100ms' }";
-    let gateway = Gateway::start(&config(recorder.address, breaker, ""));
-    for at in 0..2 {
-        let mut client = connect(gateway.listener("public"));
-        client
-            .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
-            .unwrap();
-        recorder.head(at);
-        std::thread::sleep(Duration::from_millis(200));
-        drop(client);
-        recorder.ended(at);
-    }
-    gateway.wait_for("the breaker opens for 3600s: 2 of 2 requests failed");
-    let endpoint = format!("\"endpoint\":\"{}\"", recorder.address);
-    gateway.wait_for_all(&["\"status\":499", &endpoint]);
-    let aborted = format!(
-        "gateway_endpoint_failures_total{{upstream=\"it\",endpoint=\"{}\",kind=\"client_closed\"}}",
-        recorder.address
-    );
-    assert_eq!(gateway.metric(&aborted), 2.0);
-}
-
-#[test]
-fn a_method_that_an_endpoint_does_not_know_is_no_failure_of_it() {
-    let origin = Origin::answering(|head, _| match head.starts_with("BREW") {
-        true => b"HTTP/1.1 501 N\r\ncontent-length: 0\r\n\r\n".to_vec(),
-        false => OK.to_vec(),
-    });
-    let breaker = "breaker = { failure_ratio = 0.1, min_requests = 1, open_for = '1h' }";
-    let gateway = Gateway::start(&config(origin.address, breaker, ""));
-    for _ in 0..3 {
-        let mut client = connect(gateway.listener("public"));
-        client
-            .write_all(b"BREW / HTTP/1.1\r\nhost: a\r\n\r\n")
-            .unwrap();
-        assert_eq!(read_answer(&mut client).status, 501);
-    }
-    assert_eq!(get(gateway.listener("public"), "/", &[]).status, 200);
-    assert_eq!(openings(&gateway), 0.0);
-}
-
-#[test]
-fn a_reload_that_changes_or_removes_an_open_breaker_closes_it() {
-    let origin = Origin::answering(|_, _| b"HTTP/1.1 500 S\r\ncontent-length: 0\r\n\r\n".to_vec());
-    let breaker = |ratio| {
-        format!("breaker = {{ failure_ratio = {ratio}, min_requests = 1, open_for = '1h' }}")
-    };
-    let of = |ratio| config(origin.address, &breaker(ratio), "");
-    let gateway = Gateway::start(&of("0.5"));
-    let without = Configuration::new().route("all", "/**", "respond = { status = 204 }");
-    let open = || gateway.metric("gateway_upstream_breaker_open{upstream=\"it\"}");
-    for next in [of("0.6"), config(origin.address, "", ""), without] {
-        gateway.configure(&of("0.5"));
-        assert_eq!(gateway.post("/reload").status, 200);
-        get(gateway.listener("public"), "/", &[]);
-        assert_eq!(open(), 1.0);
-        gateway.configure(&next);
-        assert_eq!(gateway.post("/reload").status, 200);
-        assert_eq!(open(), 0.0);
-    }
-    gateway.wait_for("the breaker is closed: the configuration has it no more");
-}
-
-#[test]
-fn a_shadow_that_hangs_is_told_so_and_its_breaker_opens() {
-    let (origin, shadow) = (Origin::answering(|_, _| OK.to_vec()), Recorder::start());
-    let breaker = "breaker = { failure_ratio = 0.5, min_requests = 2, open_for = '1h' }";
-    let gateway = Gateway::start(
-        &config(
-            origin.address,
-            "",
-            "timeout = '3s'\nmirror = { upstream = 'shadow' }",
+fn the_endpoint_of_a_line_is_the_one_whose_outcome_stands() {
+    let busy = Origin::answering(|_, _| b"HTTP/1.1 503 S\r\ncontent-length: 0\r\n\r\n".to_vec());
+    let (refused, other) = (gone(), gone());
+    let config = Configuration::new()
+        .access_log()
+        .upstream_of("two", &[busy.address, refused], "")
+        .upstream("busy", busy.address)
+        .upstream("other", other)
+        .route(
+            "retried",
+            "/retried",
+            "upstream = 'two'\nretry = { attempts = 2, backoff = '1ms', budget = false }",
         )
-        .upstream_with("shadow", shadow.address, breaker),
-    );
-    for at in 0..2 {
-        assert_eq!(get(gateway.listener("public"), "/", &[]).status, 200);
-        shadow.head(at);
+        .route(
+            "fallen",
+            "/fallen",
+            "upstream = 'busy'\nfallback = { upstream = 'other' }",
+        );
+    let gateway = Gateway::start_with(&config, &DEBUG);
+    let public = gateway.listener("public");
+    for _ in 0..2 {
+        assert_eq!(get(public, "/retried", &[]).status, 503);
     }
-    gateway.wait_for_all(&["shadow", "the breaker opens for 3600s: 2 of 2"]);
-    let late = format!(
-        "gateway_endpoint_failures_total{{upstream=\"shadow\",endpoint=\"{}\",kind=\"upstream_timeout\"}}",
-        shadow.address
-    );
-    assert_eq!(gateway.metric(&late), 2.0);
+    assert_eq!(get(public, "/fallen", &[]).status, 503);
+    let fallen = logged(busy.address);
+    gateway.wait_for_all(&["\"path\":\"/fallen\"", &fallen]);
+    let by = named(other);
+    gateway.wait_for_all(&["WARN", &by, "by the fallback, too"]);
+    let text = gateway.text();
+    for line in text
+        .lines()
+        .filter(|line| line.contains("\"path\":\"/retried\""))
+    {
+        assert!(line.contains(&logged(busy.address)), "{line}");
+    }
+}
+
+#[test]
+fn who_failed_before_a_retry_saved_a_request_and_what_prevented_one_is_said_at_debug_level() {
+    let busy = Origin::answering(|_, _| b"HTTP/1.1 503 S\r\ncontent-length: 0\r\n\r\n".to_vec());
+    let (refused, good) = (gone(), Origin::start());
+    let retry = "retry = { attempts = 2, backoff = '1ms', budget = 0.01 }";
+    let config = Configuration::new()
+        .access_log()
+        .upstream_of("saved", &[refused, good.address], "balance = 'round_robin'")
+        .upstream("busy", busy.address)
+        .route("saved", "/saved", &format!("upstream = 'saved'\n{retry}"))
+        .route("busy", "/busy/**", &format!("upstream = 'busy'\n{retry}"));
+    let gateway = Gateway::start_with(&config, &DEBUG);
+    let public = gateway.listener("public");
+    for _ in 0..2 {
+        assert_eq!(get(public, "/saved", &[]).status, 200);
+    }
+    let first = named(refused);
+    gateway.wait_for_all(&[
+        "DEBUG",
+        "route=saved",
+        "attempt=1",
+        &first,
+        "refused",
+        "it is sent again",
+    ]);
+    assert_eq!(get(public, "/busy/x", &[]).status, 503);
+    let asked = named(busy.address);
+    gateway.wait_for_all(&[
+        "DEBUG",
+        "route=busy",
+        "attempt=1",
+        &asked,
+        "the answer is 503; it is sent again",
+    ]);
+    gateway.wait_for_all(&["attempt=2", &asked, "that was the last of its `attempts`"]);
+    assert_eq!(send(public, "PUT", "/busy/x", &[], b"streamed").status, 503);
+    gateway.wait_for_all(&[&asked, "it is not sent again: no plugin holds its body"]);
+    assert_eq!(send(public, "POST", "/busy/x", &[], b"").status, 503);
+    gateway.wait_for_all(&[
+        &asked,
+        "it is not sent again: its method is none of `methods`",
+    ]);
+    // Ten may always go again.
+    for _ in 0..12 {
+        assert_eq!(get(public, "/busy/x", &[]).status, 503);
+    }
+    gateway.wait_for_all(&[
+        &asked,
+        "it is not sent again: the `budget` of retries is spent",
+    ]);
 }

@@ -8,6 +8,7 @@ pub(crate) mod faulty;
 pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod h2;
+pub(crate) mod h2_origin;
 pub(crate) mod http;
 pub(crate) mod origin;
 pub(crate) mod recorder;

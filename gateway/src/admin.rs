@@ -3,7 +3,9 @@
 //! It runs on the control thread and never touches a worker. `guard` decides who may ask, `routes` answers.
 
 mod control;
+mod crowd;
 mod guard;
+mod impatient;
 mod routes;
 pub mod socket;
 #[cfg(test)]
@@ -21,22 +23,26 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::Semaphore;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crowd::{Crowd, Seat};
 use guard::{Guard, Way};
+use impatient::Impatient;
 use socket::{Bound, SocketFile};
 
 pub use control::{Control, Missing, Turn};
 pub use guard::Tokens;
 
-/// Connections at a time; more wait in the listen queue.
+/// Connections at a time; for one more, another makes way.
 const CONNECTIONS: usize = 64;
 
 /// How long a request head may take, and how long a connection may be idle.
 const HEAD: Duration = Duration::from_secs(10);
+
+/// How long a client may take nothing of its answers.
+const UNREAD: Duration = Duration::from_secs(10);
 
 /// How long answers that are under way may take once the listener stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -80,22 +86,19 @@ impl Listener {
 
 /// Serves until `stop`, then lets the answers under way finish for a few seconds.
 pub async fn serve<C: Control>(listener: Listener, control: Arc<C>, stop: CancellationToken) {
-    let free = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut crowd = Crowd::new(CONNECTIONS);
     let connections = TaskTracker::new();
     let serving = async {
         loop {
-            // The semaphore is never closed.
-            let Ok(place) = free.clone().acquire_owned().await else {
-                return;
-            };
             match listener.accept().await {
                 Ok(stream) => {
+                    let (seat, made_way) = crowd.enter();
+                    if made_way {
+                        tracing::debug!(most = CONNECTIONS, "admin: a connection makes way");
+                    }
                     let way = listener.way();
-                    let connection = connection(stream, way, control.clone(), stop.clone());
-                    connections.spawn(async move {
-                        connection.await;
-                        drop(place);
-                    });
+                    let connection = connection(stream, way, seat, control.clone(), stop.clone());
+                    connections.spawn(connection);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "admin: cannot accept a connection");
@@ -124,12 +127,14 @@ pub async fn serve<C: Control>(listener: Listener, control: Arc<C>, stop: Cancel
 async fn connection<C: Control>(
     stream: Either<TcpStream, UnixStream>,
     way: Way,
+    seat: Arc<Seat>,
     control: Arc<C>,
     stop: CancellationToken,
 ) {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let control = control.clone();
+    let service = service_fn(|request: Request<Incoming>| {
+        let (control, seat) = (control.clone(), &seat);
         async move {
+            let _answering = seat.answering();
             // For each request: a token that a reload took away is worth nothing on an open connection either.
             let guard = Guard::new(&control.tokens(), way);
             Ok::<_, Infallible>(routes::answer(request, &guard, control).await)
@@ -139,14 +144,18 @@ async fn connection<C: Control>(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(Impatient::new(stream, UNREAD)), service)
     );
     let done = tokio::select! {
         done = http.as_mut() => done,
         () = stop.cancelled() => {
             http.as_mut().graceful_shutdown();
-            http.await
+            tokio::select! {
+                done = http.as_mut() => done,
+                () = seat.gone.cancelled() => return,
+            }
         }
+        () = seat.gone.cancelled() => return,
     };
     if let Err(error) = done {
         tracing::debug!(%error, "admin: a connection failed");

@@ -10,6 +10,7 @@ use crate::message::error::{ErrorKind, Side};
 use crate::message::head::ResponseHead;
 use crate::message::names;
 use crate::plugin::Failure;
+use crate::upstream::Held;
 
 /// Why an exchange failed.
 #[derive(Debug, thiserror::Error)]
@@ -56,8 +57,9 @@ pub enum Error {
     /// All connections that the upstream's pool allows are taken.
     #[error("upstream `{0}`: {1}")]
     Saturated(String, String),
-    /// The upstream's breaker is open: too many requests to it failed. For so long it stays so; for none, it is half open.
-    #[error("upstream `{0}`: {why}", why = still_open(*.1))]
+    /// The upstream's breaker is open: too many requests to it failed. For so long it stays so; not at all where it is half
+    /// open, and a request is under way to see.
+    #[error("upstream `{0}`: {held}", held = Held::Open(*.1))]
     BreakerOpen(String, std::time::Duration),
     /// The upstream's answer was not HTTP, or it closed the connection before it answered.
     #[error("upstream `{0}`: {1}")]
@@ -86,16 +88,6 @@ pub enum Error {
     /// The request came from gateway to gateway 8 times already, and was to go to one more.
     #[error("the request passed from gateway to gateway 8 times already: it goes in a circle")]
     Loop,
-}
-
-/// How long a breaker stays open.
-fn still_open(left: std::time::Duration) -> String {
-    match left.is_zero() {
-        true => {
-            "its breaker is half open, and waits for the one request that it let through".into()
-        }
-        false => format!("its breaker is open for {left:?} more"),
-    }
 }
 
 impl Error {

@@ -4,6 +4,7 @@ mod balance;
 mod breaker;
 mod endpoints;
 mod health;
+mod hints;
 mod outlier;
 pub(super) mod own_admin;
 mod place;
@@ -194,16 +195,17 @@ pub(super) fn check_together(
     server: &Server,
 ) {
     balance::check_together(sections, upstreams);
-    if server.fleet_key.is_some() {
-        return;
-    }
     for item in sections.given("upstreams") {
         let fields = match item.node.value {
             Value::Table(_) => item.fields("a table").unwrap_or_default(),
             _ => Vec::new(),
         };
         for (entry, item) in fields {
-            if upstreams.get(&*entry.key).is_some_and(|it| it.gateway) {
+            let Some(upstream) = upstreams.get(&*entry.key) else {
+                continue;
+            };
+            hints::report(&item, upstream, server);
+            if upstream.gateway && server.fleet_key.is_none() {
                 item.warn("`gateway = true` without `server.fleet_key`: no other gateway believes the mark of this one");
             }
         }

@@ -2,10 +2,10 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::header::{SET_COOKIE, UPGRADE, VIA};
-use http::{HeaderValue, Version};
+use http::{HeaderValue, StatusCode, Version};
 use tracing::Instrument;
 
 use super::answer::{Answer, Source};
@@ -108,6 +108,14 @@ pub(super) struct Undelivered {
     pub(super) body: Option<Outgoing>,
 }
 
+/// What came of an attempt, for the log.
+pub(super) fn in_short(outcome: &Result<Answer, Box<Undelivered>>) -> Result<StatusCode, &Error> {
+    match outcome {
+        Ok(answer) => Ok(answer.head.status),
+        Err(failed) => Err(&failed.error),
+    }
+}
+
 impl Undelivered {
     /// It did not even leave.
     #[cold]
@@ -191,6 +199,17 @@ impl<'a> Try<'a> {
     }
 }
 
+impl Try<'_> {
+    /// Now. The pause before another attempt is nobody's.
+    #[inline]
+    fn begins(&self) -> Instant {
+        match &self.tried {
+            None => clock::recent(),
+            Some(_) => clock::now(),
+        }
+    }
+}
+
 impl Way<'_> {
     /// The endpoint for a request, if the breaker lets it out.
     #[inline]
@@ -227,15 +246,13 @@ impl Way<'_> {
         let Self {
             upstream, progress, ..
         } = self;
-        if upstream.config.protocol != Protocol::H1 && media::is_grpc(&exchange.request.headers) {
+        let is_call =
+            upstream.config.protocol != Protocol::H1 && media::is_grpc(&exchange.request.headers);
+        if is_call {
             progress.may_take_its_time();
         }
         let key = key(exchange, upstream);
-        // Of another attempt, the pause before is nobody's.
-        let now = match &this.tried {
-            None => clock::recent(),
-            Some(_) => clock::now(),
-        };
+        let now = this.begins();
         let picked = match self.pick(key, &this.body, this.tried) {
             Ok(picked) => picked,
             Err(error) => return Err(Undelivered::unsent(error, this.body)),
@@ -243,8 +260,8 @@ impl Way<'_> {
         let cookie = upstream.set_cookie(&picked, key, exchange.client.secure);
         let mark = upstream.mark(&picked, exchange.client.depth);
         let mark = mark.map_err(|TooDeep| Box::new(Error::Loop))?;
-        exchange.record.endpoint = Some(picked.target.clone());
-        exchange.record.upstream = None;
+        // Also where it does not answer, or the client leaves before it does.
+        exchange.record.asks(&picked.target);
         let order = Order {
             client: self.client,
             upstream,
@@ -267,10 +284,11 @@ impl Way<'_> {
         self.hop.informed().await;
         match sent {
             Ok((mut head, body)) => {
-                let now = order.times.now;
-                let record = &mut exchange.record;
                 // The client of upstreams has read the clock as the head came.
-                record.upstream = Some((now, clock::recent()));
+                exchange.record.upstream = Some((now, clock::recent()));
+                if is_call {
+                    exchange.record.grpc(&head.headers);
+                }
                 received(&mut head, exchange, upstream, self.hop.via, body.version());
                 if let Some(cookie) = cookie {
                     head.headers.append(SET_COOKIE, cookie);

@@ -29,6 +29,7 @@ pub(super) fn send(
     let mut head = head(&mut passage, &length);
     if let Some(kind) = grpc::refused(&passage) {
         grpc::translate(&mut head, responded.body.held(), kind);
+        passage.record.grpc(&head.headers);
         responded.body = Source::Empty;
         responded.pipeline = None;
     }

@@ -81,8 +81,10 @@ pub enum Held {
 impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::HalfOpen | Self::Open(Duration::ZERO) => f.write_str(
+                "its breaker is half open: one request is under way, to see whether the upstream is well",
+            ),
             Self::Open(left) => write!(f, "its breaker is open for {left:?} more"),
-            Self::HalfOpen => f.write_str("its breaker is half open, and waits for one request"),
             Self::Full(most) => write!(
                 f,
                 "{most} requests are under way, as many as `breaker.max_requests` allows"
@@ -293,6 +295,16 @@ mod tests {
 
     const OK: bool = true;
     const BROKEN: bool = false;
+
+    #[test]
+    fn who_is_held_back_while_another_tries_is_told_so_and_not_for_how_long() {
+        let (open, half) = (
+            Held::Open(Duration::from_secs(5)),
+            Held::Open(Duration::ZERO),
+        );
+        assert_eq!(open.to_string(), "its breaker is open for 5s more");
+        assert!(half.to_string().contains("half open"), "{half}");
+    }
 
     fn breaker(max_requests: Option<usize>) -> Arc<Breaker> {
         let trip = Trip {

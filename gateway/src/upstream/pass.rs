@@ -75,8 +75,11 @@ impl Pass {
 
     /// The answer to a probe is no failure.
     fn well(&self) {
-        let told = std::mem::replace(&mut *self.told.lock(), Told::All);
-        if matches!(told, Told::Well(_)) {
+        let mut told = self.told.lock();
+        // An answer without a body is whole before its head is told.
+        if matches!(*told, Told::Well(_)) {
+            *told = Told::All;
+            drop(told);
             self.of.ended(false, true, true, clock::now());
         }
     }

@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::StatusCode;
 use tokio::time::timeout_at;
 
 use super::admission::{Admitted, place};
@@ -38,6 +37,10 @@ pub struct Order<'a> {
     pub message: Message<'a>,
 }
 
+/// How often a request goes over another connection of HTTP/2 because the endpoint ends one in good order: most
+/// times once, but with every new connection that takes fewer requests than there are, again.
+const LEFT_OUT: u32 = 16;
+
 /// The head of the answer, and the rest of it.
 type Sent = Result<(ResponseHead, ResponseBody), SendError>;
 
@@ -66,35 +69,31 @@ pub async fn send(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
 /// Over a connection of its own, which is opened or was kept.
 #[inline]
 async fn over_h1(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
-    let Order {
-        client, upstream, ..
-    } = *order;
+    let (client, upstream) = (order.client, order.upstream);
     let mut learner = Learner::new(order, &picked);
     let tls = upstream.tls.as_ref();
-    let (upgrade, interim) = (order.message.upgrade, order.message.interim);
     let message = order.message.to(&picked.authority);
     let streams = !matches!(body, Outgoing::Empty | Outgoing::Full(_));
-    let since_begun;
-    let (body, now, times) = match body {
-        here if !streams => (here, order.times.now, &order.times),
+    let later;
+    let (body, times) = match body {
+        here if !streams => (here, &order.times),
         streamed => match Box::pin(begin(streamed, order.times.deadline)).await {
             Ok(begun) => {
-                let now = clock::now();
-                since_begun = order.times.begun(now);
-                (begun, now, &since_begun)
+                later = order.times.begun(clock::now());
+                (begun, &later)
             }
             Err(error) => return Err(learner.failed(error)),
         },
     };
     let unread = message.has_unexpected_body(&body) && !upstream.config.reads_bodies;
-    let last = unread || !picked.is_trusted(now);
+    let last = unread || !picked.is_trusted(times.now);
     let replay = Replayable::of(message.method, &body);
     let mut sending = Some(Sending::new(&message, body, last, client.spare()));
     let mut pooled = true;
     let error = loop {
-        let kept = pooled.then(|| client.take(&picked, tls, now)).flatten();
-        let (connection, reused, since) = match kept {
-            Some(connection) => (connection, true, now),
+        let kept = pooled.then(|| client.take(&picked, tls, times.now));
+        let (connection, reused, since) = match kept.flatten() {
+            Some(connection) => (connection, true, times.now),
             None => match Box::pin(open(order, *times, picked.endpoint(), pooled)).await {
                 Ok((connection, reused)) => (connection, reused, Instant::now()),
                 Err(error) => {
@@ -108,20 +107,14 @@ async fn over_h1(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
             Sending::new(&message, body, last, client.spare())
         };
         let request = sending.take().unwrap_or_else(again);
-        let mut attempt = Attempt::new(client, connection, request, since, interim);
+        let mut attempt = Attempt::new(client, connection, request, since, order.message.interim);
         let (limit, end) = times.answer(&upstream.config, since, streams);
-        let polled = poll_fn(|cx| {
-            let polled = attempt.poll(cx, message.method, limit, end);
-            learner.silence = Silence::of(attempt.since(), attempt.is_out());
-            polled
-        });
+        let silence = &mut learner.silence;
+        let polled = poll_fn(|cx| attempt.poll(cx, message.method, limit, end, silence));
         let error = match polled.await {
             Ok((head, rest)) => {
-                let idle = match head.status {
-                    StatusCode::SWITCHING_PROTOCOLS => times.tunnel(&upstream.config),
-                    _ => times.idle(&upstream.config),
-                };
-                match attempt.answer(head, rest, upgrade, idle, picked) {
+                let idle = times.pause(head.status, &upstream.config);
+                match attempt.answer(head, rest, order.message.upgrade, idle, picked) {
                     Ok((head, body)) => {
                         learner.answered(head.status);
                         return Ok((head, ResponseBody::H1(body)));
@@ -132,9 +125,7 @@ async fn over_h1(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
             Err(error) => error,
         };
         let stale = reused && !attempt.answered() && error.kind == ErrorKind::BadGateway;
-        let replayable = replay
-            .as_ref()
-            .is_some_and(|replay| replay.may_follow(&error));
+        let replayable = replay.as_ref().is_some_and(|it| it.may_follow(&error));
         match attempt.into_sending() {
             Some(unsent) if stale && !unsent.begun() => sending = Some(unsent),
             _ if stale && replayable => pooled = false,
@@ -143,7 +134,6 @@ async fn over_h1(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
                 break error.with(unsent);
             }
         }
-        learner.silence = Silence::Elsewhere;
     };
     Err(learner.failed(error))
 }
@@ -161,8 +151,8 @@ async fn begin(body: Outgoing, deadline: Option<Instant>) -> Result<Outgoing, Se
 
 /// Over a stream of HTTP/2 to the endpoint, or over HTTP/1.1 where the endpoint chooses that.
 ///
-/// It goes out again, once, where the endpoint did nothing for it, or the connection broke: no more than [`Replayable`]
-/// allows.
+/// It goes out again over another connection where the endpoint did nothing for it, and, once, where a connection that was
+/// kept broke: no more than [`Replayable`] allows.
 async fn over_h2(order: &Order<'_>, picked: Picked, mut body: Outgoing) -> Sent {
     let Order {
         client,
@@ -176,7 +166,7 @@ async fn over_h2(order: &Order<'_>, picked: Picked, mut body: Outgoing) -> Sent 
     }
     let mut learner = Learner::new(order, &picked);
     let replay = Replayable::of(message.method, &body);
-    let mut is_first = true;
+    let (mut is_first, mut left_out) = (true, 0);
     let error = loop {
         let stream = match h2::reserve(client, upstream, picked.endpoint(), times).await {
             Ok(h2::Reserved::H2(stream)) => stream,
@@ -192,7 +182,7 @@ async fn over_h2(order: &Order<'_>, picked: Picked, mut body: Outgoing) -> Sent 
             times,
             silence,
         );
-        let h2::Unanswered { mut error, broke } = match sent.await {
+        let h2::Unanswered { mut error, fate } = match sent.await {
             Ok(answered) => {
                 let idle = times.idle(&upstream.config);
                 let (head, body) = h2::Body::of(answered, stream, idle, picked);
@@ -204,16 +194,26 @@ async fn over_h2(order: &Order<'_>, picked: Picked, mut body: Outgoing) -> Sent 
         let held = replay.as_ref().filter(|replay| replay.may_follow(&error));
         let again = error.unsent.take();
         let again = again.or_else(|| held.map(Replayable::body));
-        let is_safe = !error.sent || broke;
+        let follows = match fate {
+            h2::Fate::Stayed | h2::Fate::LeftOut => left_out < LEFT_OUT,
+            h2::Fate::Refused | h2::Fate::Lost => is_first,
+            h2::Fate::Failed => false,
+        };
         match again {
-            Some(again) if is_first && is_safe => body = again,
+            Some(again) if follows => body = again,
             again => {
                 let unsent = again.filter(|_| !error.sent);
                 break error.with(unsent);
             }
         }
-        is_first = false;
         learner.silence = Silence::Elsewhere;
+        match fate {
+            h2::Fate::Stayed | h2::Fate::LeftOut => left_out += 1,
+            _ => is_first = false,
+        }
+        if fate != h2::Fate::Stayed {
+            upstream.metrics.retry(true);
+        }
     };
     Err(learner.failed(error))
 }

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
+
 use super::error::SendError;
 use crate::config::{RouteTimeouts, Upstream};
 use crate::message::error::ErrorKind;
@@ -65,11 +67,15 @@ impl Times<'_> {
         end.map(|end| end.kind)
     }
 
-    /// The same for a body that has begun now: the time that its client took for that is none of the endpoint's.
+    /// The same from now on, as a body has begun: the time that its client took for that is none of the endpoint's.
     pub(super) fn begun(self, now: Instant) -> Self {
         let taken = now.saturating_duration_since(self.now);
         let patience = self.patience.map(|patience| patience + taken);
-        Self { patience, ..self }
+        Self {
+            now,
+            patience,
+            ..self
+        }
     }
 
     /// How long the head of an answer may take, from when the request is out or last moved, over a connection that is
@@ -130,9 +136,18 @@ impl Times<'_> {
         own.unwrap_or(upstream.idle_timeout)
     }
 
+    /// How long what follows the head of an answer may pause: its body, or the tunnel behind a 101.
+    #[inline]
+    pub(super) fn pause(&self, status: StatusCode, upstream: &Upstream) -> Duration {
+        match status {
+            StatusCode::SWITCHING_PROTOCOLS => self.tunnel(upstream),
+            _ => self.idle(upstream),
+        }
+    }
+
     /// How long a tunnel may be without a byte either way: as long as a response, unless it has a time of its own.
     #[cold]
-    pub(super) fn tunnel(&self, upstream: &Upstream) -> Duration {
+    fn tunnel(&self, upstream: &Upstream) -> Duration {
         let own = self.own.and_then(|own| own.tunnel);
         own.or(upstream.tunnel_timeout)
             .unwrap_or_else(|| self.idle(upstream))

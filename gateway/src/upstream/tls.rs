@@ -16,7 +16,10 @@ use super::endpoint::Endpoint;
 use crate::config::{self, Protocol, TlsVersion};
 use crate::net::Socket;
 
+mod verifier;
 mod words;
+
+use verifier::Verifier;
 
 /// TLS of one upstream, with the sessions that its connections resume. Connections over it are as good as each other;
 /// those over another are not, even to the same endpoint.
@@ -39,7 +42,8 @@ struct Identity {
 }
 
 impl Tls {
-    /// Makes the configuration of rustls: ring, resumption, no early data, no key log. Verification is that of webpki.
+    /// Makes the configuration of rustls: ring, resumption, no early data, no key log. Verification is that of webpki, with
+    /// `ca` by way of [`Verifier`].
     pub(super) fn new(given: &config::UpstreamTls) -> Arc<Self> {
         let identity = Arc::new(Identity {
             key: given.certificate.as_ref().map(|shown| shown.key.clone()),
@@ -50,11 +54,18 @@ impl Tls {
             TlsVersion::V1_3 => &[&rustls::version::TLS13],
         };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
+        let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(versions)
-            .expect("ring speaks both versions")
-            .with_root_certificates(given.roots.clone())
-            .with_client_cert_resolver(identity.clone());
+            .expect("ring speaks both versions");
+        let builder = match given.authorities.as_slice() {
+            [] => builder.with_root_certificates(given.roots.clone()),
+            authorities => {
+                let verifier = Verifier::new(&given.roots, authorities, &provider);
+                let builder = builder.dangerous();
+                builder.with_custom_certificate_verifier(Arc::new(verifier))
+            }
+        };
+        let config = builder.with_client_cert_resolver(identity.clone());
         // Copies share the sessions.
         let offering = |alpn: &[&[u8]]| {
             let mut config = config.clone();

@@ -55,6 +55,9 @@ pub(super) fn json(to: &mut Vec<u8>, line: &Line<'_>) {
     if let Some(cause) = line.fallback {
         object.raw("fallback", format_args!("\"{cause}\""));
     }
+    if let Some(status) = line.grpc_status {
+        object.raw("grpc_status", format_args!("{status}"));
+    }
     object.raw("complete", format_args!("{}", line.finished));
     if let Some(agent) = line.user_agent {
         object.text("user_agent", &String::from_utf8_lossy(agent));
@@ -212,6 +215,9 @@ fn field(to: &mut Vec<u8>, name: LogField, line: &Line<'_>) -> bool {
         LogField::BytesOut => plain(to, Some(line.bytes_out)),
         LogField::DurationMs => milliseconds(to, Some(line.duration)),
         LogField::UpstreamMs => milliseconds(to, line.upstream_time),
+        LogField::Attempts => plain(to, Some(line.attempts).filter(|attempts| *attempts > 1)),
+        LogField::Fallback => plain(to, line.fallback),
+        LogField::GrpcStatus => plain(to, line.grpc_status),
         LogField::Endpoint => match line.endpoint {
             Some(unix @ Target::Unix(_)) => text(to, Some(unix.to_string().as_bytes())),
             address => plain(to, address),
@@ -289,6 +295,7 @@ mod tests {
             arm: None,
             error: None,
             fallback: None,
+            grpc_status: None,
             finished: true,
             user_agent: Some(b"a\"b\xff"),
             referer: Some(b"https://h/\"x"),

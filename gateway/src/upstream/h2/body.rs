@@ -26,7 +26,7 @@ pub struct Body {
     /// Since when nothing came, as long as it is waited for.
     waiting: Option<Instant>,
     /// What still goes out of the request ends with this.
-    _upload: Option<Follower>,
+    upload: Option<Follower>,
     stream: Stream,
     /// The request is in flight until the end of this.
     picked: Picked,
@@ -49,7 +49,7 @@ impl Body {
             idle,
             timer: Timer::default(),
             waiting: None,
-            _upload: answered.upload,
+            upload: answered.upload,
             stream,
             picked,
         };
@@ -65,8 +65,11 @@ impl Body {
         self.ready = Some(bytes).filter(|bytes| !bytes.is_empty());
     }
 
+    /// Counts a broken answer; what the client did wrong with its request meanwhile says nothing about the endpoint.
     fn fail(&self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
-        self.picked.failed(fault.of_response());
+        if !self.upload.as_ref().is_some_and(Follower::broke) {
+            self.picked.failed(fault.of_response());
+        }
         Poll::Ready(Some(Err(fault)))
     }
 }

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+
+use super::frames::Said;
 
 /// Begins what a server of HTTP/1 says to a preface that it does not understand.
 const HTTP_1: &[u8] = b"HTTP/1.";
@@ -22,6 +24,12 @@ pub(super) struct State {
     streams: AtomicUsize,
     /// Takes no more requests.
     over: AtomicBool,
+    /// The endpoint ended it for what came over it: a GOAWAY with an error.
+    accused: AtomicBool,
+    /// It was of use: an answer came over it.
+    answered: AtomicBool,
+    /// The longest list of fields that the endpoint takes, in bytes.
+    longest_head: AtomicU32,
     /// When something came last, and since when no stream is taken, in milliseconds since it was made.
     read_at: AtomicU64,
     idle_since: AtomicU64,
@@ -48,6 +56,9 @@ impl State {
             most: AtomicUsize::new(0),
             streams: AtomicUsize::new(0),
             over: AtomicBool::new(false),
+            accused: AtomicBool::new(false),
+            answered: AtomicBool::new(false),
+            longest_head: AtomicU32::new(u32::MAX),
             read_at: AtomicU64::new(0),
             idle_since: AtomicU64::new(0),
             driver: Mutex::default(),
@@ -78,6 +89,34 @@ impl State {
         if let Some(driver) = &*self.driver.lock() {
             driver.wake_by_ref();
         }
+    }
+
+    /// The endpoint said something of the connection.
+    pub(super) fn heard(&self, said: Said) {
+        match said {
+            Said::LongestHead(longest) => self.longest_head.store(longest, Relaxed),
+            Said::GoesAway(reason) => {
+                if reason != u32::from(h2::Reason::NO_ERROR) {
+                    self.accused.store(true, Relaxed);
+                }
+                self.ends();
+            }
+        }
+    }
+
+    /// Whether the endpoint ended it for what came over it.
+    pub(super) fn is_accused(&self) -> bool {
+        self.accused.load(Relaxed)
+    }
+
+    /// An answer came.
+    pub(super) fn answers(&self) {
+        self.answered.store(true, Relaxed);
+    }
+
+    /// Whether one came.
+    pub(super) fn has_answered(&self) -> bool {
+        self.answered.load(Relaxed)
     }
 
     /// Reading or writing failed.

@@ -28,6 +28,8 @@ use crate::upstream::times::Times;
 /// A stream that is taken, until this is dropped.
 pub(in crate::upstream) struct Stream {
     connection: Shared,
+    /// Whether it is of a connection that had answered before.
+    kept: bool,
     freed: Arc<Notify>,
 }
 
@@ -42,13 +44,33 @@ pub(in crate::upstream) struct Answered {
 pub(in crate::upstream) struct Unanswered {
     /// With the body, where it was not taken.
     pub(in crate::upstream) error: SendError,
-    /// Whether the connection broke, rather than the stream.
-    pub(in crate::upstream) broke: bool,
+    /// What became of the request.
+    pub(in crate::upstream) fate: Fate,
+}
+
+/// What became of a request without an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::upstream) enum Fate {
+    /// It never left: the connection ended first.
+    Stayed,
+    /// The endpoint ends the connection in good order, and did nothing for it.
+    LeftOut,
+    /// The endpoint did nothing for it.
+    Refused,
+    /// A connection that was kept before broke: the endpoint may not have seen it.
+    Lost,
+    /// What went wrong would go wrong again, or may be its own doing.
+    Failed,
 }
 
 impl Stream {
     pub(super) fn new(connection: Shared, freed: Arc<Notify>) -> Self {
-        Self { connection, freed }
+        let kept = connection.state.has_answered();
+        Self {
+            connection,
+            kept,
+            freed,
+        }
     }
 
     /// Sends a request and waits for the head of the answer, as long as it may take from when all of the request that
@@ -95,10 +117,14 @@ impl Stream {
             }
             match timeout_at(at.into(), &mut answered).await {
                 Ok(Ok(response)) => break response,
-                Ok(Err(error)) => return Err(self.explain(error)),
+                Ok(Err(error)) => return Err(self.explain(error, follower.as_ref())),
                 Err(_) => {}
             }
         };
+        self.connection.state.answers();
+        if let Some(follower) = &follower {
+            follower.answered();
+        }
         let (parts, incoming) = response.into_parts();
         // HTTP/2 has no 101 either (RFC 9113, section 8.6).
         if !is_sound(parts.status) || parts.status.is_informational() {
@@ -122,20 +148,27 @@ impl Stream {
 
     /// Why there is no answer, and whether the endpoint can have done something: not where nothing went out, nor where it
     /// says so itself by REFUSED_STREAM, or by a GOAWAY that leaves the stream out (RFC 9113, sections 6.8 and 8.7).
-    fn explain(&self, mut error: TrySendError<Request<Upload>>) -> Unanswered {
+    fn explain(
+        &self,
+        mut error: TrySendError<Request<Upload>>,
+        follower: Option<&Follower>,
+    ) -> Unanswered {
         let unsent = error.take_message();
         let unsent = unsent.map(|request| request.into_body().into_body());
         let error = error.into_error();
         let of_http_2 = error
             .source()
             .and_then(|source| source.downcast_ref::<h2::Error>());
-        let is_left_out = of_http_2.is_some_and(|error| {
-            error.is_remote()
-                && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
-        });
+        let fate = match unsent {
+            Some(_) => Fate::Stayed,
+            None => self.fate(of_http_2),
+        };
+        let is_left_out = of_http_2.is_some_and(|error| error.is_remote() && error.is_go_away());
+        let sent = !is_left_out && !matches!(fate, Fate::Stayed | Fate::Refused);
+        let taken_back = || follower.filter(|_| !sent).and_then(Follower::take_back);
+        let unsent = unsent.or_else(taken_back);
         let is_own = of_http_2
             .is_some_and(|error| error.is_reset() && !error.is_remote() && !error.is_library());
-        let sent = unsent.is_none() && !is_left_out;
         let failure = match of_http_2 {
             // Only a body that broke resets a stream from this side.
             Some(_) if is_own => SendError::body(BodyFault::Broken),
@@ -151,15 +184,35 @@ impl Stream {
         };
         Unanswered {
             error: failure.sent(sent).with(unsent),
-            broke: of_http_2.is_none_or(h2::Error::is_go_away),
+            fate,
+        }
+    }
+
+    /// What became of a request that went out. Where the connection ended with an error, the request may be why: it would
+    /// end the next one too, with the requests of others.
+    fn fate(&self, error: Option<&h2::Error>) -> Fate {
+        match error {
+            Some(error) if error.is_go_away() => {
+                match error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR) {
+                    true => Fate::LeftOut,
+                    false => Fate::Failed,
+                }
+            }
+            Some(error) if error.is_remote() => match error.reason() {
+                Some(h2::Reason::REFUSED_STREAM) => Fate::Refused,
+                _ => Fate::Failed,
+            },
+            Some(_) => Fate::Failed,
+            None if self.kept && !self.connection.state.is_accused() => Fate::Lost,
+            None => Fate::Failed,
         }
     }
 }
 
 impl From<SendError> for Unanswered {
     fn from(error: SendError) -> Self {
-        let broke = false;
-        Self { error, broke }
+        let fate = Fate::Failed;
+        Self { error, fate }
     }
 }
 

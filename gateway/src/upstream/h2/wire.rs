@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::frames::Frames;
 use super::state::State;
 use crate::net::Stream;
 use crate::upstream::places::Open;
@@ -15,6 +16,8 @@ use crate::upstream::places::Open;
 pub(super) struct Wire {
     io: Stream,
     state: Arc<State>,
+    /// What comes, read along.
+    frames: Frames,
     _open: Open,
 }
 
@@ -23,6 +26,7 @@ impl Wire {
         Self {
             io,
             state,
+            frames: Frames::default(),
             _open: open,
         }
     }
@@ -63,7 +67,9 @@ impl AsyncRead for Wire {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.io).poll_read(cx, buf);
         if let Some(bytes) = buf.filled().get(before..).filter(|it| !it.is_empty()) {
-            self.state.read(bytes);
+            let Self { state, frames, .. } = &mut *self;
+            state.read(bytes);
+            frames.read(bytes, |said| state.heard(said));
         }
         self.noted(polled)
     }
