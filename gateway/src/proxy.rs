@@ -15,6 +15,7 @@ mod fallback;
 mod fill;
 mod forward;
 mod grpc;
+mod kept;
 mod max_forwards;
 mod mirror;
 pub mod normalise;

@@ -62,6 +62,13 @@ impl Record {
         let status = fields.get("grpc-status").and_then(|it| it.to_str().ok());
         self.grpc_status = status.and_then(|it| it.parse().ok()).or(self.grpc_status);
     }
+
+    /// The request goes to this endpoint.
+    #[inline]
+    pub fn asks(&mut self, endpoint: &Target) {
+        self.endpoint = Some(endpoint.clone());
+        self.upstream = None;
+    }
 }
 
 impl Default for Record {

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::header::{SET_COOKIE, UPGRADE, VIA};
 use http::{HeaderValue, StatusCode, Version};
@@ -134,6 +134,7 @@ fn refused(upstream: &Upstream, held: Held) -> Error {
     let name = upstream.name.to_string();
     match held {
         Held::Open(left) => Error::BreakerOpen(name, left),
+        Held::HalfOpen => Error::BreakerOpen(name, Duration::ZERO),
         Held::Full(_) => Error::Saturated(name, held.to_string()),
     }
 }
@@ -198,12 +199,31 @@ impl<'a> Try<'a> {
     }
 }
 
+impl Try<'_> {
+    /// Now. The pause before another attempt is nobody's.
+    #[inline]
+    fn begins(&self) -> Instant {
+        match &self.tried {
+            None => clock::recent(),
+            Some(_) => clock::now(),
+        }
+    }
+}
+
 impl Way<'_> {
     /// The endpoint for a request, if the breaker lets it out.
     #[inline]
-    fn pick(self, key: Option<u64>, tried: Option<&mut Tried>) -> Result<Picked, Error> {
+    fn pick(
+        self,
+        key: Option<u64>,
+        body: &Outgoing,
+        tried: Option<&mut Tried>,
+    ) -> Result<Picked, Error> {
         let upstream = self.upstream;
-        let pass = upstream.admit().map_err(|held| refused(upstream, held))?;
+        let whole = matches!(body, Outgoing::Empty | Outgoing::Full(_));
+        let pass = upstream
+            .admit(whole)
+            .map_err(|held| refused(upstream, held))?;
         let picked = match tried {
             None => upstream.pick(self.client, key, &Tried::default()),
             Some(tried) => upstream.pick_another(self.client, key, tried),
@@ -232,7 +252,8 @@ impl Way<'_> {
             progress.may_take_its_time();
         }
         let key = key(exchange, upstream);
-        let picked = match self.pick(key, this.tried) {
+        let now = this.begins();
+        let picked = match self.pick(key, &this.body, this.tried) {
             Ok(picked) => picked,
             Err(error) => return Err(Undelivered::unsent(error, this.body)),
         };
@@ -240,12 +261,12 @@ impl Way<'_> {
         let mark = upstream.mark(&picked, exchange.client.depth);
         let mark = mark.map_err(|TooDeep| Box::new(Error::Loop))?;
         // Also where it does not answer, or the client leaves before it does.
-        exchange.record.endpoint = Some(picked.target.clone());
+        exchange.record.asks(&picked.target);
         let order = Order {
             client: self.client,
             upstream,
             times: Times {
-                now: clock::recent(),
+                now,
                 deadline: exchange.deadline(),
                 patience: this.patience.map(|patience| clock::now() + patience),
                 own: exchange.route.config.overrides.timeouts.as_deref(),
@@ -263,7 +284,6 @@ impl Way<'_> {
         self.hop.informed().await;
         match sent {
             Ok((mut head, body)) => {
-                let now = order.times.now;
                 // The client of upstreams has read the clock as the head came.
                 exchange.record.upstream = Some((now, clock::recent()));
                 if is_call {

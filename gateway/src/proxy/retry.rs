@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::answer::Answer;
 use super::attempt::{Try, Undelivered, Way, in_short};
+use super::kept::Kept;
 use super::report::attempted;
 use crate::clock;
 use crate::config::Retry;
@@ -18,7 +19,7 @@ const LONGEST: u32 = 10;
 /// Sends a request, and again as its route says: to endpoints that it was not sent to, as long as there are any.
 ///
 /// What an endpoint may have seen goes out again only with a method that the route lists and a body that is held. An
-/// answer of the upstream is worth more than none: where a later attempt fails, the last answer stands.
+/// answer of the upstream is worth more than none: where a later attempt fails, the last answer stands, if it is [`Kept`].
 pub(super) async fn send(
     retry: &Retry,
     way: Way<'_>,
@@ -29,10 +30,12 @@ pub(super) async fn send(
     let mut tried = Tried::default();
     let mut last_answer = None;
     let mut attempt = 1;
-    way.upstream.goes_out();
     loop {
         let this = Try::of_several(body, &mut tried, retry.per_try);
         let mut outcome = way.attempt(exchange, this).await;
+        if attempt == 1 && went_out(&outcome) {
+            way.upstream.goes_out();
+        }
         let pause = pause(retry.backoff, attempt);
         let another = match repeated(retry, exchange, &mut outcome, held.as_ref()) {
             Ok(_) if attempt >= retry.attempts => Err(Stays::LastAttempt),
@@ -46,22 +49,34 @@ pub(super) async fn send(
                 if let Some(why) = why.told() {
                     attempted(exchange, attempt, in_short(&outcome), why);
                 }
-                return outcome.or_else(|failed| {
-                    let (answer, endpoint) = last_answer.ok_or(failed)?;
-                    exchange.record.endpoint = endpoint;
-                    Ok(answer)
-                });
+                return match (outcome, last_answer) {
+                    (Err(_), Some(kept)) => Ok(Kept::stands(kept, exchange)),
+                    (outcome, _) => outcome,
+                };
             }
         };
         attempted(exchange, attempt, in_short(&outcome), "it is sent again");
-        if let Ok(answer) = outcome {
-            last_answer = Some((answer, exchange.record.endpoint.clone()));
+        let pause = tokio::time::sleep(pause);
+        match outcome {
+            Ok(answer) => {
+                let (kept, ()) = tokio::join!(Kept::of(answer, exchange), pause);
+                last_answer = kept.or(last_answer);
+            }
+            Err(_) => pause.await,
         }
-        tokio::time::sleep(pause).await;
         body = another;
         attempt += 1;
         exchange.record.attempts = attempt;
     }
+}
+
+/// Whether the upstream was asked, rather than the gateway held the request back.
+fn went_out(outcome: &Result<Answer, Box<Undelivered>>) -> bool {
+    let Err(failed) = outcome else { return true };
+    !matches!(
+        failed.error.kind(),
+        ErrorKind::NoEndpoint | ErrorKind::Saturated | ErrorKind::BreakerOpen
+    )
 }
 
 /// Why a request is not sent again.

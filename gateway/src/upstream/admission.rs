@@ -6,10 +6,11 @@ use std::time::Instant;
 use super::endpoint::Endpoint;
 use super::error::SendError;
 use super::group::Upstream;
-use super::places::{Offer, Way};
+use super::places::Offer;
 use super::pool::Client;
 use super::times::Times;
 use super::tls;
+use super::way::Way;
 use crate::message::error::ErrorKind;
 use crate::telemetry::metrics::Refused;
 

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
+use super::way::Way;
 use crate::net::{Detached, Stream};
 use crate::telemetry::metrics::{Refused, UpstreamMetrics};
 
@@ -50,24 +51,6 @@ struct Waiter {
     /// How many that came later were served.
     passed: u8,
     offer: oneshot::Sender<Offer>,
-}
-
-/// Where a connection leads to, and where it is driven.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Way {
-    /// The slot of the endpoint.
-    pub(super) endpoint: usize,
-    /// The address of its client, which has one event loop.
-    pub(super) client: usize,
-    /// The mark of its TLS.
-    pub(super) tls: usize,
-}
-
-impl Way {
-    /// Whether it leads to the same endpoint, over the same TLS or none, whoever drives it.
-    fn leads_as(self, other: Self) -> bool {
-        self.endpoint == other.endpoint && self.tls == other.tls
-    }
 }
 
 /// A connection that waits for a request.
@@ -249,13 +232,18 @@ impl Places {
         }
     }
 
-    /// Has an idle connection serve one who waits, if there is one: best to this endpoint.
+    /// Has an idle connection serve one who waits, if there is one: best to this endpoint. Where more are open than may
+    /// be, those that are too many close first.
     fn reclaim(self: &Arc<Self>, endpoint: usize) {
         let keepers = self.keepers.lock().clone();
         let keepers: Vec<_> = keepers.iter().filter_map(Weak::upgrade).collect();
         let idle = |to: Option<usize>| keepers.iter().find_map(|it| it.give_up(self, to));
-        if let Some(idle) = idle(Some(endpoint)).or_else(|| idle(None)) {
+        while let Some(idle) = idle(Some(endpoint)).or_else(|| idle(None)) {
+            let is_over = self.is_over();
             idle.pass_on();
+            if !is_over {
+                return;
+            }
         }
     }
 }

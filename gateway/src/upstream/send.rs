@@ -4,19 +4,17 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::StatusCode;
 use tokio::time::timeout_at;
 
 use super::admission::{Admitted, place};
 use super::body::ResponseBody;
-use super::breaker::Pass;
 use super::connect::connect_to;
 use super::endpoint::{Endpoint, Picked};
 use super::error::SendError;
 use super::group::Upstream;
 use super::h1::{Attempt, Message, Sending};
 use super::h2;
-use super::outcome::Outcome;
+use super::learner::{Learner, Silence};
 use super::pool::{Client, Connection};
 use super::replay::Replayable;
 use super::times::Times;
@@ -68,65 +66,11 @@ pub async fn send(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
     }
 }
 
-/// Who learns how it ends: the endpoint, and the breaker of its upstream.
-struct Learner<'a> {
-    order: &'a Order<'a>,
-    endpoint: Arc<Endpoint>,
-    pass: Option<Arc<Pass>>,
-    /// Whether the whole request was there as it began.
-    is_whole: bool,
-}
-
-impl<'a> Learner<'a> {
-    #[inline]
-    fn new(order: &'a Order<'a>, picked: &Picked, body: &Outgoing) -> Self {
-        Self {
-            order,
-            endpoint: picked.endpoint().clone(),
-            pass: picked.pass().cloned(),
-            is_whole: matches!(body, Outgoing::Empty | Outgoing::Full(_)),
-        }
-    }
-
-    /// The head of an answer came.
-    #[inline]
-    fn answered(self, status: StatusCode) {
-        let outcome = Outcome::Answered(status);
-        self.endpoint.ended(outcome);
-        let took = clock::now().saturating_duration_since(self.order.times.now);
-        self.endpoint.took(took);
-        if let Some(pass) = self.pass {
-            pass.ended(outcome);
-        }
-    }
-
-    /// None will come.
-    #[cold]
-    fn failed(self, error: SendError) -> SendError {
-        let outcome = Outcome::Failed(error.kind);
-        if error.blameless {
-            self.endpoint.cut_off(error.kind, false);
-            return error;
-        }
-        match self.order.times.cut_off(error.kind) {
-            true => {
-                let whole = self.is_whole && error.sent;
-                self.endpoint.cut_off(error.kind, whole);
-            }
-            false => self.endpoint.ended(outcome),
-        }
-        if let Some(pass) = self.pass {
-            pass.ended(outcome);
-        }
-        error
-    }
-}
-
 /// Over a connection of its own, which is opened or was kept.
 #[inline]
 async fn over_h1(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
     let (client, upstream) = (order.client, order.upstream);
-    let learner = Learner::new(order, &picked, &body);
+    let mut learner = Learner::new(order, &picked);
     let tls = upstream.tls.as_ref();
     let message = order.message.to(&picked.authority);
     let streams = !matches!(body, Outgoing::Empty | Outgoing::Full(_));
@@ -147,10 +91,8 @@ async fn over_h1(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
     let mut sending = Some(Sending::new(&message, body, last, client.spare()));
     let mut pooled = true;
     let error = loop {
-        let kept = pooled
-            .then(|| client.take(&picked, tls, times.now))
-            .flatten();
-        let (connection, reused, since) = match kept {
+        let kept = pooled.then(|| client.take(&picked, tls, times.now));
+        let (connection, reused, since) = match kept.flatten() {
             Some(connection) => (connection, true, times.now),
             None => match Box::pin(open(order, *times, picked.endpoint(), pooled)).await {
                 Ok((connection, reused)) => (connection, reused, Instant::now()),
@@ -167,7 +109,8 @@ async fn over_h1(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
         let request = sending.take().unwrap_or_else(again);
         let mut attempt = Attempt::new(client, connection, request, since, order.message.interim);
         let (limit, end) = times.answer(&upstream.config, since, streams);
-        let polled = poll_fn(|cx| attempt.poll(cx, message.method, limit, end));
+        let silence = &mut learner.silence;
+        let polled = poll_fn(|cx| attempt.poll(cx, message.method, limit, end, silence));
         let error = match polled.await {
             Ok((head, rest)) => {
                 let idle = times.pause(head.status, &upstream.config);
@@ -221,7 +164,7 @@ async fn over_h2(order: &Order<'_>, picked: Picked, mut body: Outgoing) -> Sent 
     if upstream.config.protocol == Protocol::Auto && message.upgrade.is_some() {
         return over_h1(order, picked, body).await;
     }
-    let learner = Learner::new(order, &picked, &body);
+    let mut learner = Learner::new(order, &picked);
     let replay = Replayable::of(message.method, &body);
     let (mut is_first, mut left_out) = (true, 0);
     let error = loop {
@@ -230,7 +173,15 @@ async fn over_h2(order: &Order<'_>, picked: Picked, mut body: Outgoing) -> Sent 
             Ok(h2::Reserved::H1) => return over_h1(order, picked, body).await,
             Err(error) => break error.with(Some(body)),
         };
-        let sent = stream.send(message, &picked.authority, body, &upstream.config, times);
+        let silence = &mut learner.silence;
+        let sent = stream.send(
+            message,
+            &picked.authority,
+            body,
+            &upstream.config,
+            times,
+            silence,
+        );
         let h2::Unanswered { mut error, fate } = match sent.await {
             Ok(answered) => {
                 let idle = times.idle(&upstream.config);
@@ -259,6 +210,7 @@ async fn over_h2(order: &Order<'_>, picked: Picked, mut body: Outgoing) -> Sent 
                 break stream.charged(error, fate).with(unsent);
             }
         }
+        learner.silence = Silence::Elsewhere;
         match fate {
             h2::Fate::Stayed | h2::Fate::LeftOut => left_out += 1,
             _ => is_first = false,

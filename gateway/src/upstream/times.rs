@@ -40,6 +40,12 @@ impl Times<'_> {
         }
     }
 
+    /// The same, for an attempt that is over then.
+    pub fn until(self, patience: Instant) -> Self {
+        let patience = Some(patience);
+        Self { patience, ..self }
+    }
+
     /// When it is over, by the deadline of the exchange or the patience of this attempt.
     #[inline]
     pub(super) fn end(&self) -> Option<End> {

@@ -19,6 +19,7 @@ use crate::message::interim::Interim;
 use crate::message::upgrade;
 use crate::upstream::endpoint::Picked;
 use crate::upstream::error::SendError;
+use crate::upstream::learner::Silence;
 use crate::upstream::pool::{Client, Connection};
 use crate::upstream::times::End;
 
@@ -68,7 +69,26 @@ impl<'a> Attempt<'a> {
         }
     }
 
+    /// The head of the answer, and what came after it; and whom it waits for.
+    #[inline]
     pub(in crate::upstream) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        method: &Method,
+        limit: Duration,
+        end: Option<End>,
+        silence: &mut Silence,
+    ) -> Poll<Result<(Head, Bytes), SendError>> {
+        let polled = self.poll_until(cx, method, limit, end);
+        *silence = match &polled {
+            // It may go out again.
+            Poll::Ready(Err(error)) if error.kind == ErrorKind::BadGateway => Silence::Elsewhere,
+            _ => Silence::of(self.since, self.sending.is_none()),
+        };
+        polled
+    }
+
+    fn poll_until(
         &mut self,
         cx: &mut Context<'_>,
         method: &Method,

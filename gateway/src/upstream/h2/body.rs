@@ -16,7 +16,6 @@ use crate::message::body::BodyFault;
 use crate::message::head::ResponseHead;
 use crate::upstream::endpoint::Picked;
 use crate::upstream::error::SendError;
-use crate::upstream::outcome::Outcome;
 use crate::upstream::timer::Timer;
 
 /// The body of an answer, on its stream.
@@ -64,10 +63,11 @@ impl Body {
                 return Err(broken_at_once(&stream, broke, &error));
             }
         };
-        if let Some(upload) = &upload
-            && incoming.is_end_stream()
-        {
-            upload.leave();
+        if incoming.is_end_stream() {
+            picked.finished();
+            if let Some(upload) = &upload {
+                upload.leave();
+            }
         }
         let body = Self {
             first: None,
@@ -83,6 +83,11 @@ impl Body {
         Ok((head, body))
     }
 
+    /// The endpoint.
+    pub(in crate::upstream) fn picked(&self) -> &Picked {
+        &self.picked
+    }
+
     pub(in crate::upstream) fn prepend(&mut self, bytes: Bytes) {
         self.first = Some(bytes).filter(|bytes| !bytes.is_empty());
     }
@@ -90,7 +95,7 @@ impl Body {
     /// Counts a broken answer; what the client did wrong with its request meanwhile says nothing about the endpoint.
     fn fail(&self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         if !self.upload.as_ref().is_some_and(Follower::broke) {
-            self.picked.ended(Outcome::Failed(fault.of_response()));
+            self.picked.failed(fault.of_response());
         }
         Poll::Ready(Some(Err(fault)))
     }

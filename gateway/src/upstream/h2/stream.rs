@@ -22,6 +22,7 @@ use crate::message::error::ErrorKind;
 use crate::message::head::{ResponseHead, is_sound};
 use crate::upstream::error::SendError;
 use crate::upstream::h1::Message;
+use crate::upstream::learner::Silence;
 use crate::upstream::times::Times;
 
 /// A stream that is taken, until this is dropped.
@@ -83,6 +84,7 @@ impl Stream {
         body: Outgoing,
         upstream: &config::Upstream,
         times: Times<'_>,
+        silence: &mut Silence,
     ) -> Result<Answered, Unanswered> {
         let (upload, follower) = Upload::new(body);
         let is_tls = self.connection.tls.is_some();
@@ -101,6 +103,10 @@ impl Stream {
         }
         let began = Instant::now();
         let streams = follower.is_some();
+        *silence = match &follower {
+            None => Silence::Endpoint(began),
+            Some(follower) => Silence::Upload(follower.course()),
+        };
         let (limit, end) = times.answer(upstream, began, streams);
         let mut requests = self.connection.requests.clone();
         let mut answered = pin!(requests.try_send_request(request));

@@ -35,7 +35,7 @@ pub(super) struct Follower {
 }
 
 /// How a body goes on.
-struct Course {
+pub(in crate::upstream) struct Course {
     made: Instant,
     /// When a piece of it was taken last, in milliseconds since it was made.
     moved: AtomicU64,
@@ -97,8 +97,12 @@ impl Upload {
 impl Follower {
     /// Since when the endpoint has been waited for; none while it is the client.
     pub(super) fn since(&self) -> Option<Instant> {
-        let moved = Duration::from_millis(self.course.moved.load(Relaxed));
-        (!self.course.waits.load(Relaxed)).then(|| self.course.made + moved)
+        self.course.since()
+    }
+
+    /// How it goes on, for who learns of the end.
+    pub(super) fn course(&self) -> Arc<Course> {
+        self.course.clone()
     }
 
     /// The answer began: it goes nowhere else.
@@ -126,6 +130,12 @@ impl Follower {
 }
 
 impl Course {
+    /// Since when the endpoint has been waited for; none while it is the client.
+    pub(in crate::upstream) fn since(&self) -> Option<Instant> {
+        let moved = Duration::from_millis(self.moved.load(Relaxed));
+        (!self.waits.load(Relaxed)).then(|| self.made + moved)
+    }
+
     fn take_back(&self) -> Option<Outgoing> {
         if self.broke.load(Relaxed) {
             return None;
