@@ -19,11 +19,17 @@ fn answer(status: u16, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status} S\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()
 }
 
+/// With a body that is not over with its head; the origin keeps the connection.
+fn busy() -> Vec<u8> {
+    let head = "HTTP/1.1 503 S\r\ntransfer-encoding: chunked\r\nx-no: content-length\r\n\r\n";
+    format!("{head}4\r\nbusy\r\n0\r\n\r\n").into_bytes()
+}
+
 #[test]
 fn a_retry_needs_no_second_connection_and_no_second_pass() {
     let origin = Origin::answering(|head, _| match head.starts_with("HEAD") {
         true => b"HTTP/1.1 503 S\r\ncontent-length: 4\r\n\r\n".to_vec(),
-        false => answer(503, "busy"),
+        false => busy(),
     });
     let config = Configuration::new()
         .upstream_with("it", origin.address, ONE)
@@ -36,7 +42,9 @@ fn a_retry_needs_no_second_connection_and_no_second_pass() {
         client.write_all(head.as_bytes()).unwrap();
         let answer = read_answer(&mut client);
         assert_eq!((answer.status, answer.text()), (503, body.to_owned()));
-        assert_eq!(answer.header("content-length"), Some("4"), "{method}");
+        if method == "HEAD" {
+            assert_eq!(answer.header("content-length"), Some("4"));
+        }
         assert_eq!(origin.seen().len() - before, 3, "{method}");
     }
     let refused = "gateway_upstream_refused_total{upstream=\"it\",reason=\"max_requests\"}";
@@ -73,10 +81,7 @@ fn an_answer_is_kept_up_to_64_kib_where_no_later_attempt_has_one() {
 
 #[test]
 fn the_first_upstream_is_free_while_the_fallback_is_asked() {
-    let (first, other) = (
-        Origin::answering(|_, _| answer(503, "busy")),
-        Recorder::start(),
-    );
+    let (first, other) = (Origin::answering(|_, _| busy()), Recorder::start());
     let config = Configuration::new()
         .upstream_with("it", first.address, ONE)
         .upstream("other", other.address)
