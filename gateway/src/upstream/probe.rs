@@ -3,6 +3,7 @@
 //! It is no request of the upstream: it takes none of its places, and nothing of it is counted or judged as one. So a
 //! pool that is full makes no endpoint look ill.
 
+mod bounded;
 mod grpc;
 
 use std::pin::pin;
@@ -15,8 +16,9 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 
+use self::bounded::{Bounded, Informational, Tasks};
 use super::connect::connect_to;
 use super::endpoint::Endpoint;
 use super::group::Upstream;
@@ -117,28 +119,41 @@ async fn over_h1(
     authority: HeaderValue,
     check: &HttpCheck,
 ) -> Result<StatusCode, String> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await.map_err(told)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(Bounded::new(io)))
+        .await
+        .map_err(told)?;
     let mut request = request(&check.method, Uri::from(check.path.clone()), &check.headers);
     request.headers_mut().insert(HOST, authority);
     let close = HeaderValue::from_static("close");
     request.headers_mut().insert(CONNECTION, close);
+    let informational = Informational::of(&mut request);
     let asking = async { sender.send_request(request).await.map_err(told) };
-    let answer = driven(asking, connection).await?;
+    let answer = tokio::select! {
+        answer = driven(asking, connection) => answer?,
+        surplus = informational.too_many() => surplus?,
+    };
     Ok(answer.status())
 }
 
 async fn over_h2<T>(
     io: Stream,
-    request: Request<Full<Bytes>>,
+    mut request: Request<Full<Bytes>>,
     read: impl AsyncFnOnce(Answer) -> Result<T, String>,
 ) -> Result<T, String> {
-    let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(io));
+    // A connection whose other side takes nothing would outlive the check else.
+    let tasks = Tasks::default();
+    let informational = Informational::of(&mut request);
+    let io = TokioIo::new(Bounded::new(io));
+    let handshake = http2::handshake(tasks.starts(), io);
     let (mut sender, connection) = handshake.await.map_err(told)?;
     let asking = async {
         let answer = sender.send_request(request).await.map_err(told)?;
         read(answer).await
     };
-    driven(asking, connection).await
+    tokio::select! {
+        answer = driven(asking, connection) => answer,
+        surplus = informational.too_many() => surplus,
+    }
 }
 
 /// The verdict of `grpc.health.v1.Health/Check`.
