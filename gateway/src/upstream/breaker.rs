@@ -118,6 +118,14 @@ impl Breaker {
         }
     }
 
+    /// Until when it is open, if it is.
+    pub(super) fn open_until(&self, now: Instant) -> Option<Instant> {
+        match *self.state.lock() {
+            State::Open { until } if now < until => Some(until),
+            _ => None,
+        }
+    }
+
     /// Lets a request out; `whole` says that nothing of it is still to come from its client.
     ///
     /// # Errors

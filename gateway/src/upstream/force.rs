@@ -1,0 +1,66 @@
+//! An upstream comes into force in the place of another, or of none.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::endpoint::Endpoint;
+use super::group::Upstream;
+use super::listed::list;
+use super::member::Member;
+use crate::message::target::Target;
+
+impl Upstream {
+    /// It is in force from now on, in the place of the one of its name that was before. Its endpoints are those that are
+    /// cared for; what the other alone has keeps no connections.
+    pub fn take_over(&self, previous: Option<&Self>) {
+        self.own_endpoints();
+        self.members(|members| self.state.drains.keep(&self.config, members.all()));
+        if let Some(previous) = previous {
+            previous.leave_but(|endpoint| self.has(endpoint));
+        }
+    }
+
+    /// It is not in force any more, and none of its name is.
+    pub fn retire(&self) {
+        self.state.drains.forget();
+        self.leave_but(|_| false);
+    }
+
+    /// Its endpoints are those that are cared for, whatever another of its name did since it was made.
+    pub fn own_endpoints(&self) {
+        self.members(|members| {
+            let endpoints = members.all().iter().map(|member| &member.endpoint);
+            endpoints.clone().for_each(|it| it.come_back());
+            list(endpoints);
+        });
+    }
+
+    /// Takes the address of an endpoint out. Whether it was in before.
+    pub fn drain(&self, member: &Member) -> bool {
+        self.state.drains.add(&member.endpoint)
+    }
+
+    /// Takes an address back in, one that no name has at present too. Whether it was out before.
+    pub fn restore(&self, address: &Target) -> bool {
+        self.members(|members| self.state.drains.end(address, members.all()))
+    }
+
+    /// The addresses that an operator took out, and since when; those too that no name has at present.
+    pub fn drained(&self) -> Vec<(Target, SystemTime)> {
+        self.state.drains.all()
+    }
+
+    fn has(&self, endpoint: &Arc<Endpoint>) -> bool {
+        self.members(|members| {
+            let mut all = members.all().iter();
+            all.any(|member| Arc::ptr_eq(&member.endpoint, endpoint))
+        })
+    }
+
+    fn leave_but(&self, stays: impl Fn(&Arc<Endpoint>) -> bool) {
+        self.members(|members| {
+            let gone = members.all().iter().filter(|it| !stays(&it.endpoint));
+            gone.for_each(|member| member.endpoint.leave());
+        });
+    }
+}

@@ -1,0 +1,135 @@
+//! What bounds a check, whatever the endpoint sends: the bytes that are read for it, its informational answers, and the
+//! tasks that work for it.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, ready};
+
+use http::Request;
+use hyper::rt::Executor;
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use crate::net::Stream;
+
+/// The most bytes that are read for one check.
+const BYTES: usize = 64 << 10;
+
+/// How many of them are read at once.
+const CHUNK: usize = 4 << 10;
+
+/// The most informational answers before the one that counts, as for requests.
+const INFORMATIONAL: usize = 8;
+
+/// A stream of which no more is read than a check needs.
+pub(super) struct Bounded {
+    io: Stream,
+    left: usize,
+}
+
+impl Bounded {
+    pub(super) fn new(io: Stream) -> Self {
+        Self { io, left: BYTES }
+    }
+}
+
+impl AsyncRead for Bounded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut chunk = [0; CHUNK];
+        let most = buf.remaining().min(self.left).min(CHUNK);
+        if self.left == 0 {
+            let why = format!("it sent more than {BYTES} bytes for one check");
+            return Poll::Ready(Err(io::Error::other(why)));
+        }
+        let mut read = ReadBuf::new(&mut chunk[..most]);
+        ready!(Pin::new(&mut self.io).poll_read(cx, &mut read))?;
+        self.left -= read.filled().len();
+        buf.put_slice(read.filled());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Bounded {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+/// Counts the informational answers to a request.
+#[derive(Debug, Default)]
+pub(super) struct Informational {
+    count: AtomicUsize,
+    surplus: Notify,
+}
+
+impl Informational {
+    /// Of this request.
+    pub(super) fn of<B>(request: &mut Request<B>) -> Arc<Self> {
+        let counted = Arc::<Self>::default();
+        let shared = counted.clone();
+        hyper::ext::on_informational(request, move |_| {
+            if shared.count.fetch_add(1, Relaxed) >= INFORMATIONAL {
+                shared.surplus.notify_one();
+            }
+        });
+        counted
+    }
+
+    /// Returns once there are too many.
+    ///
+    /// # Errors
+    /// Always, in words for people.
+    pub(super) async fn too_many<T>(&self) -> Result<T, String> {
+        self.surplus.notified().await;
+        Err(format!(
+            "it sent more than {INFORMATIONAL} informational answers"
+        ))
+    }
+}
+
+/// Runs what works for one check; all of it ends with this.
+#[derive(Debug, Default)]
+pub(super) struct Tasks(Arc<Mutex<JoinSet<()>>>);
+
+/// The same for who starts tasks.
+#[derive(Debug, Clone)]
+pub(super) struct Starts(Arc<Mutex<JoinSet<()>>>);
+
+impl Tasks {
+    pub(super) fn starts(&self) -> Starts {
+        Starts(self.0.clone())
+    }
+}
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.0.lock().abort_all();
+    }
+}
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Starts {
+    fn execute(&self, task: F) {
+        self.0.lock().spawn(task);
+    }
+}
