@@ -24,6 +24,8 @@ pub struct Body {
     /// Bytes that were read before, and what came with the head.
     first: Option<Bytes>,
     ready: Option<Frame<Bytes>>,
+    /// That was all: the stream is asked no more, which ends by a reset where the rest of the request is left.
+    whole: bool,
     incoming: Incoming,
     idle: Duration,
     timer: Timer,
@@ -64,14 +66,14 @@ impl Body {
                 return Err(broken_at_once(&stream, broke, &error));
             }
         };
-        if let Some(upload) = &upload
-            && incoming.is_end_stream()
-        {
+        let whole = incoming.is_end_stream();
+        if let Some(upload) = upload.as_ref().filter(|_| whole) {
             upload.leave();
         }
         let body = Self {
             first: None,
             ready,
+            whole,
             incoming,
             idle,
             timer: Timer::default(),
@@ -108,6 +110,10 @@ impl http_body::Body for Body {
         if let Some(frame) = first.or_else(|| self.ready.take()) {
             return Poll::Ready(Some(Ok(frame)));
         }
+        if self.whole {
+            self.picked.finished();
+            return Poll::Ready(None);
+        }
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.waiting = None;
@@ -136,7 +142,8 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.ready.is_none() && self.incoming.is_end_stream()
+        let is_all = self.whole || self.incoming.is_end_stream();
+        self.first.is_none() && self.ready.is_none() && is_all
     }
 
     fn size_hint(&self) -> SizeHint {
