@@ -39,6 +39,7 @@ mod probe;
 mod registry;
 mod replay;
 mod send;
+mod silence;
 mod slots;
 mod spread;
 mod standing;

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::pass::Pass;
 use super::window::Window;
 use crate::config::{self, Trip};
 use crate::telemetry::metrics::UpstreamMetrics;
@@ -126,32 +125,32 @@ impl Breaker {
         }
     }
 
-    /// Lets a request out; `whole` says that nothing of it is still to come from its client.
+    /// Lets a request out, which is under way until [`Self::leaves`]; its number, if it is a probe. `whole` says that
+    /// nothing of it is still to come from its client.
     ///
     /// # Errors
     /// If it may not go out now.
-    pub(super) fn admit(self: &Arc<Self>, now: Instant, whole: bool) -> Result<Arc<Pass>, Held> {
+    pub(super) fn admit(&self, now: Instant, whole: bool) -> Result<Option<u64>, Held> {
         let most = self.config.max_requests.unwrap_or(usize::MAX);
         let room = |count| (count < most).then_some(count + 1);
         if self.under_way.fetch_update(Relaxed, Relaxed, room).is_err() {
             self.metrics.held_back("max_requests");
             return Err(Held::Full(most));
         }
-        // From here on the request is under way, and no more once this is dropped.
-        let mut pass = Pass::new(self.clone());
         let Some(trip) = &self.config.trip else {
             // It never opens.
-            return Ok(Arc::new(pass));
+            return Ok(None);
         };
+        let mut probe = None;
         let mut state = self.state.lock();
         let held = match &mut *state {
             State::Closed(_) | State::Retired => None,
             State::Open { until } if now < *until => Some(Held::Open(*until - now)),
-            State::HalfOpen(Some(probe)) if !probe.makes_way(trip, now, whole) => {
+            State::HalfOpen(Some(first)) if !first.makes_way(trip, now, whole) => {
                 Some(Held::HalfOpen)
             }
             // Its answer is one that never ends, or that its client does not read.
-            State::HalfOpen(Some(probe)) if probe.is_well => {
+            State::HalfOpen(Some(first)) if first.is_well => {
                 *state = self.close(trip, now);
                 None
             }
@@ -163,14 +162,15 @@ impl Breaker {
                     streams: !whole,
                     is_well: false,
                 }));
-                pass.probe = Some(number);
+                probe = Some(number);
                 None
             }
         };
         drop(state);
         match held {
-            None => Ok(Arc::new(pass)),
+            None => Ok(probe),
             Some(held) => {
+                self.leaves(None);
                 self.metrics.held_back("breaker_open");
                 Err(held)
             }
@@ -298,6 +298,7 @@ impl BreakerState {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pass::Pass;
     use super::*;
     use crate::telemetry::metrics::Metrics;
 
@@ -331,7 +332,7 @@ mod tests {
     }
 
     fn admit(breaker: &Arc<Breaker>, now: Instant) -> Result<Arc<Pass>, Held> {
-        breaker.admit(now, true)
+        Pass::of(breaker, now, true)
     }
 
     fn end(pass: &Pass, is_ok: bool) {
@@ -417,8 +418,11 @@ mod tests {
         let breaker = breaker(None);
         opened(&breaker, Instant::now());
         let later = Instant::now() + Duration::from_secs(6);
-        let slow = breaker.admit(later, false).unwrap();
-        assert_eq!(breaker.admit(later, false).unwrap_err(), Held::HalfOpen);
+        let slow = Pass::of(&breaker, later, false).unwrap();
+        assert_eq!(
+            Pass::of(&breaker, later, false).unwrap_err(),
+            Held::HalfOpen
+        );
         let whole = admit(&breaker, later).unwrap();
         assert_eq!(admit(&breaker, later).unwrap_err(), Held::HalfOpen);
         // It says nothing, and is not the one that is waited for.
@@ -428,8 +432,8 @@ mod tests {
         assert_eq!(breaker.state(later), BreakerState::Closed);
         // What takes too long makes way in time.
         opened(&breaker, Instant::now());
-        let _slow = breaker.admit(later, false).unwrap();
-        assert!(breaker.admit(later + Duration::from_secs(5), false).is_ok());
+        let _slow = Pass::of(&breaker, later, false).unwrap();
+        assert!(Pass::of(&breaker, later + Duration::from_secs(5), false).is_ok());
     }
 
     #[test]

@@ -85,7 +85,7 @@ impl Upstream {
     pub fn admit(&self, whole: bool) -> Result<Option<Arc<Pass>>, Held> {
         match &self.breaker {
             None => Ok(None),
-            Some(breaker) => breaker.admit(clock::now(), whole).map(Some),
+            Some(breaker) => Pass::of(breaker, clock::now(), whole).map(Some),
         }
     }
 

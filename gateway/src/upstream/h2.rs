@@ -16,4 +16,3 @@ pub(super) use body::Body;
 pub(super) use line::Line;
 pub(super) use reserve::{Reserved, reserve};
 pub(super) use stream::{Fate, Unanswered};
-pub(super) use upload::Course;

@@ -4,54 +4,22 @@
 //! what it waited for a place in the pool, is not the endpoint's.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::StatusCode;
 
 use super::endpoint::{Endpoint, Picked};
 use super::error::SendError;
-use super::h2::Course;
 use super::outcome::{Outcome, is_its_own, is_of_request};
 use super::pass::Pass;
-use super::send::Order;
+use super::silence::Silence;
+use super::times::Times;
 use crate::clock;
 use crate::message::error::ErrorKind;
 
-/// Whom the attempt waits for.
-pub(super) enum Silence {
-    /// Not for the endpoint.
-    Elsewhere,
-    /// For the endpoint since then: it has the whole request.
-    Endpoint(Instant),
-    /// As this upload tells.
-    Upload(Arc<Course>),
-}
-
-impl Silence {
-    /// For the endpoint since then, if the whole request is out.
-    #[inline]
-    pub(super) fn of(since: Instant, is_out: bool) -> Self {
-        match is_out {
-            true => Self::Endpoint(since),
-            false => Self::Elsewhere,
-        }
-    }
-
-    /// How long the endpoint has had the whole request.
-    #[inline]
-    fn lasts(&self, now: Instant) -> Option<Duration> {
-        let since = match self {
-            Self::Elsewhere => None,
-            Self::Endpoint(since) => Some(*since),
-            Self::Upload(course) => course.since(),
-        };
-        since.map(|since| now.saturating_duration_since(since))
-    }
-}
-
 /// Who learns how an attempt ends. Dropped before, nobody waits for it any more.
 pub(super) struct Learner<'a> {
-    order: &'a Order<'a>,
+    times: &'a Times<'a>,
     endpoint: Arc<Endpoint>,
     pass: Option<Arc<Pass>>,
     pub(super) silence: Silence,
@@ -60,9 +28,9 @@ pub(super) struct Learner<'a> {
 
 impl<'a> Learner<'a> {
     #[inline]
-    pub(super) fn new(order: &'a Order<'a>, picked: &Picked) -> Self {
+    pub(super) fn new(times: &'a Times<'a>, picked: &Picked) -> Self {
         Self {
-            order,
+            times,
             endpoint: picked.endpoint().clone(),
             pass: picked.pass().cloned(),
             silence: Silence::Elsewhere,
@@ -96,7 +64,7 @@ impl<'a> Learner<'a> {
     }
 
     fn tell(&self, kind: ErrorKind, sent: bool, blameless: bool) {
-        let is_cut_off = self.order.times.cut_off(kind);
+        let is_cut_off = self.times.cut_off(kind);
         let now = Instant::now();
         let is_blamed = match is_cut_off {
             _ if blameless => false,
@@ -117,7 +85,7 @@ impl<'a> Learner<'a> {
 
     /// Whether a limit that ends the attempt is one that the endpoint had nearly all of.
     fn is_overdue(&self, now: Instant) -> bool {
-        let whole = now.saturating_duration_since(self.order.times.now);
+        let whole = now.saturating_duration_since(self.times.now);
         let lasts = self.silence.lasts(now);
         lasts.is_some_and(|lasts| lasts * 10 >= whole * 9)
     }
@@ -128,7 +96,7 @@ impl<'a> Learner<'a> {
         let Some(lasts) = self.silence.lasts(Instant::now()) else {
             return;
         };
-        if let Some(kind) = self.order.times.over() {
+        if let Some(kind) = self.times.over() {
             return self.tell(kind, true, false);
         }
         self.endpoint.cut_off(ErrorKind::ClientClosed, false);

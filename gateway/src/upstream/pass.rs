@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::breaker::Breaker;
+use super::breaker::{Breaker, Held};
 use crate::clock;
 
 /// The right to send one request. It is under way until this is dropped.
 pub struct Pass {
     of: Arc<Breaker>,
     /// Its number, where it is the one that goes out half open.
-    pub(super) probe: Option<u64>,
+    probe: Option<u64>,
     told: Mutex<Told>,
 }
 
@@ -27,12 +27,14 @@ enum Told {
 }
 
 impl Pass {
-    pub(super) fn new(of: Arc<Breaker>) -> Self {
-        Self {
-            of,
-            probe: None,
-            told: Mutex::new(Told::Nothing),
-        }
+    /// One of a breaker, as it is now; `whole` says that nothing of the request is still to come from its client.
+    ///
+    /// # Errors
+    /// If the request may not go out.
+    pub(super) fn of(of: &Arc<Breaker>, now: Instant, whole: bool) -> Result<Arc<Self>, Held> {
+        let probe = of.admit(now, whole)?;
+        let (of, told) = (of.clone(), Mutex::new(Told::Nothing));
+        Ok(Arc::new(Self { of, probe, told }))
     }
 
     /// The head of an answer came.

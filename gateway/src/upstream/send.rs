@@ -14,9 +14,10 @@ use super::error::SendError;
 use super::group::Upstream;
 use super::h1::{Attempt, Message, Sending};
 use super::h2;
-use super::learner::{Learner, Silence};
+use super::learner::Learner;
 use super::pool::{Client, Connection};
 use super::replay::Replayable;
+use super::silence::Silence;
 use super::times::Times;
 use crate::clock;
 use crate::config::Protocol;
@@ -70,7 +71,7 @@ pub async fn send(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
 #[inline]
 async fn over_h1(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
     let (client, upstream) = (order.client, order.upstream);
-    let mut learner = Learner::new(order, &picked);
+    let mut learner = Learner::new(&order.times, &picked);
     let tls = upstream.tls.as_ref();
     let message = order.message.to(&picked.authority);
     let streams = !matches!(body, Outgoing::Empty | Outgoing::Full(_));
@@ -164,7 +165,7 @@ async fn over_h2(order: &Order<'_>, picked: Picked, mut body: Outgoing) -> Sent 
     if upstream.config.protocol == Protocol::Auto && message.upgrade.is_some() {
         return over_h1(order, picked, body).await;
     }
-    let mut learner = Learner::new(order, &picked);
+    let mut learner = Learner::new(&order.times, &picked);
     let replay = Replayable::of(message.method, &body);
     let (mut is_first, mut left_out) = (true, 0);
     let error = loop {

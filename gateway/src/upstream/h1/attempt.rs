@@ -19,8 +19,8 @@ use crate::message::interim::Interim;
 use crate::message::upgrade;
 use crate::upstream::endpoint::Picked;
 use crate::upstream::error::SendError;
-use crate::upstream::learner::Silence;
 use crate::upstream::pool::{Client, Connection};
+use crate::upstream::silence::Silence;
 use crate::upstream::times::End;
 
 /// Informational responses an upstream may send before its answer; more is an attack or a fault.

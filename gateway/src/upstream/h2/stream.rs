@@ -22,7 +22,7 @@ use crate::message::error::ErrorKind;
 use crate::message::head::{ResponseHead, is_sound};
 use crate::upstream::error::SendError;
 use crate::upstream::h1::Message;
-use crate::upstream::learner::Silence;
+use crate::upstream::silence::Silence;
 use crate::upstream::times::Times;
 
 /// A stream that is taken, until this is dropped.

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::message::body::{BodyFault, Outgoing};
+use crate::upstream::silence::Follows;
 
 /// How much of a body that streams is held until the answer begins, in bytes: a request that the endpoint leaves out goes
 /// over another connection with all of it.
@@ -35,7 +36,7 @@ pub(super) struct Follower {
 }
 
 /// How a body goes on.
-pub(in crate::upstream) struct Course {
+pub(super) struct Course {
     made: Instant,
     /// When a piece of it was taken last, in milliseconds since it was made.
     moved: AtomicU64,
@@ -129,13 +130,14 @@ impl Follower {
     }
 }
 
-impl Course {
-    /// Since when the endpoint has been waited for; none while it is the client.
-    pub(in crate::upstream) fn since(&self) -> Option<Instant> {
+impl Follows for Course {
+    fn since(&self) -> Option<Instant> {
         let moved = Duration::from_millis(self.moved.load(Relaxed));
         (!self.waits.load(Relaxed)).then(|| self.made + moved)
     }
+}
 
+impl Course {
     fn take_back(&self) -> Option<Outgoing> {
         if self.broke.load(Relaxed) {
             return None;
