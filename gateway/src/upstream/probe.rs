@@ -129,9 +129,10 @@ async fn over_h1(
     let informational = Informational::of(&mut request);
     let asking = async { sender.send_request(request).await.map_err(told) };
     let answer = tokio::select! {
-        answer = driven(asking, connection) => answer?,
-        surplus = informational.too_many() => surplus?,
+        answer = driven(asking, connection) => answer,
+        surplus = informational.too_many() => surplus,
     };
+    let answer = answer.map_err(|why| informational.explain(why))?;
     Ok(answer.status())
 }
 
@@ -150,10 +151,11 @@ async fn over_h2<T>(
         let answer = sender.send_request(request).await.map_err(told)?;
         read(answer).await
     };
-    tokio::select! {
+    let answer = tokio::select! {
         answer = driven(asking, connection) => answer,
         surplus = informational.too_many() => surplus,
-    }
+    };
+    answer.map_err(|why| informational.explain(why))
 }
 
 /// The verdict of `grpc.health.v1.Health/Check`.

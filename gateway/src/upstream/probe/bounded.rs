@@ -102,10 +102,20 @@ impl Informational {
     /// Always, in words for people.
     pub(super) async fn too_many<T>(&self) -> Result<T, String> {
         self.surplus.notified().await;
-        Err(format!(
-            "it sent more than {INFORMATIONAL} informational answers"
-        ))
+        Err(words())
     }
+
+    /// What went wrong, which may have come of them.
+    pub(super) fn explain(&self, why: String) -> String {
+        match self.count.load(Relaxed) > INFORMATIONAL {
+            true => words(),
+            false => why,
+        }
+    }
+}
+
+fn words() -> String {
+    format!("it sent more than {INFORMATIONAL} informational answers")
 }
 
 /// Runs what works for one check; all of it ends with this.
