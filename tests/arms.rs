@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use crate::harness::client::{Client, run};
 use crate::harness::gateway::cache;
 use crate::harness::{Configuration, Gateway, Origin, config, get};
+use crate::streams::gone;
 
 /// An origin that answers with its name, the path it was asked for and the fields that plugins add.
 fn origin(name: &'static str) -> Origin {
@@ -258,6 +259,32 @@ fn an_arm_that_fails_is_counted_as_its_own() {
         (of("v1", 200), of("v2", 502), of("v1", 502)),
         (1.0, 1.0, 0.0)
     );
+}
+
+#[test]
+fn an_arm_whose_fallback_answers_is_told_apart_from_one_that_is_well() {
+    let v1 = origin("v1");
+    let split = "split = [{ upstream = 'v1', weight = 1 }, { upstream = 'v2', weight = 0, match = { query = { new = { present = true } } } }]";
+    let config = Configuration::new()
+        .upstream("v1", v1.address)
+        .upstream("v2", gone())
+        .route(
+            "checkout",
+            "/**",
+            &format!("{split}\nfallback = {{ upstream = 'v1' }}"),
+        );
+    let gateway = Gateway::start(&config);
+    let public = gateway.listener("public");
+    assert_eq!(get(public, "/a", &[]).text(), "v1 /a ");
+    assert_eq!(get(public, "/a?new", &[]).text(), "v1 /a?new ");
+    let of = |arm: &str, status: &str| {
+        let labels = format!("route=\"checkout\",arm=\"{arm}\",status=\"{status}\"");
+        gateway.metric(&format!("gateway_arm_requests_total{{{labels}}}"))
+    };
+    let (well, dead, as_well) = (of("v1", "200"), of("v2", "fallback"), of("v2", "200"));
+    assert_eq!((well, dead, as_well), (1.0, 1.0, 0.0));
+    let all = gateway.metric("gateway_requests_total{route=\"checkout\",status=\"200\"}");
+    assert_eq!(all, 2.0);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use regex::Regex;
 
 use crate::harness::http::send;
 use crate::harness::{Answer, Gateway, Origin, program, raw};
+use crate::streams::gone;
 
 fn page() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/coming-from-nginx.md");
@@ -43,6 +44,11 @@ fn directory() -> tempfile::TempDir {
 /// The page's configuration, on ports of its own and before these upstreams; the first endpoint of `app` is nowhere
 /// if `app` is.
 fn gateway(app: &Origin, instead: &Origin) -> Gateway {
+    gateway_of(&format!("\"{}\"", app.address), app, instead)
+}
+
+/// The same with these endpoints of `app`.
+fn gateway_of(servers: &str, app: &Origin, instead: &Origin) -> Gateway {
     let directory = directory();
     let text = blocks("toml").join("\n");
     let listeners = Regex::new(r"0\.0\.0\.0:\d+|127\.0\.0\.1:9901").unwrap();
@@ -50,7 +56,7 @@ fn gateway(app: &Origin, instead: &Origin) -> Gateway {
     let text = text.replace("10.0.0.4:8080", &instead.address.to_string());
     let endpoints = r#""10.0.0.1:8080", "10.0.0.2:8080""#;
     assert!(text.contains(endpoints));
-    let text = text.replace(endpoints, &format!("\"{}\"", app.address));
+    let text = text.replace(endpoints, servers);
     let text = text.replace("10.0.0.3:8080", &app.address.to_string());
     let file = directory.path().join("gateway.toml");
     std::fs::write(&file, text).unwrap();
@@ -116,6 +122,23 @@ fn the_snippets_for_the_gateway_are_one_configuration_that_does_what_the_page_sa
         seen.contains("x-language: en\r\n") && !seen.contains("cookie"),
         "{seen}"
     );
+}
+
+#[test]
+fn with_one_of_two_servers_gone_every_request_is_answered_as_with_nginx() {
+    let (app, instead) = (Origin::start(), Origin::start());
+    let servers = format!("\"{}\", \"{}\"", gone(), app.address);
+    let gateway = gateway_of(&servers, &app, &instead);
+    for at in 0..20 {
+        assert_eq!(ask(&gateway, "GET", &format!("/api/{at}"), &[]).status, 200);
+    }
+    // Nothing was sent, so that these may go there, too.
+    for at in 0..4 {
+        assert_eq!(
+            ask(&gateway, "POST", &format!("/api/{at}"), &[]).status,
+            200
+        );
+    }
 }
 
 #[test]

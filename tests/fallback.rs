@@ -132,8 +132,9 @@ errors = { 5xx = "never" }
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("x-why"), Some("for POST me"));
     assert_eq!(answer.json()["path"], "/x/a");
-    let line = gateway.wait_for_all(&["\"path\":\"/x/a\"", "\"fallback\":\"500\""]);
-    assert!(!line.contains("\"endpoint\""), "{line}");
+    let asked = format!("\"endpoint\":\"{}\"", first.address);
+    let line = gateway.wait_for_all(&["\"path\":\"/x/a\"", "\"fallback\":\"500\"", &asked]);
+    assert!(!line.contains("\"upstream_time\""), "{line}");
     let head = send(public, "HEAD", "/x/a", &[], b"");
     assert_eq!(
         (head.status, head.header("content-length")),

@@ -1,5 +1,6 @@
 //! What tests share: the real binary and its configurations, an origin that remembers what it got, raw sockets.
 
+pub(crate) mod bridge;
 pub(crate) mod client;
 pub(crate) mod config;
 pub(crate) mod dns;
@@ -7,6 +8,7 @@ pub(crate) mod faulty;
 pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod h2;
+pub(crate) mod h2_origin;
 pub(crate) mod http;
 pub(crate) mod origin;
 pub(crate) mod recorder;

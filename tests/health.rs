@@ -2,7 +2,7 @@
 
 mod checks;
 pub(crate) mod endpoint;
-mod grpc;
+pub(crate) mod grpc;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -6,6 +6,7 @@
 mod circles;
 mod floors;
 mod imports;
+mod links;
 mod names;
 mod proofs;
 mod sizes;
@@ -33,6 +34,11 @@ fn no_file_over_450_lines_and_no_function_over_70() {
 #[test]
 fn few_files_open_what_others_chose_or_write_what_others_read() {
     expect_none(&waits::check(&repository()));
+}
+
+#[test]
+fn every_link_of_a_page_leads_to_a_file_and_to_a_heading_that_are_there() {
+    expect_none(&links::check(&repository()));
 }
 
 fn repository() -> PathBuf {

@@ -26,6 +26,31 @@ fn a_request_through_three_plugins_takes_no_more_instructions_than_accepted() {
     compare("three plugins", THREE);
 }
 
+#[test]
+fn least_requests_and_hashes_take_hardly_more_instructions_than_turns() {
+    let origins = [Origin::start(), Origin::start()];
+    let endpoints = origins.each_ref().map(|origin| origin.address);
+    let measured = |balance: &str| {
+        per_request(
+            &Configuration::new()
+                .without_admin()
+                .upstream_of("origin", &endpoints, balance)
+                .route("all", "/**", "upstream = 'origin'"),
+        )
+    };
+    let turns = measured("");
+    for balance in [
+        "balance = 'least_request'",
+        "balance = 'hash'\nhash_on = 'header:user-agent'",
+    ] {
+        let measured = measured(balance);
+        assert!(
+            measured * 100 <= turns * (100 + TOLERANCE),
+            "{balance}: {measured} instructions per request, {turns} by turns"
+        );
+    }
+}
+
 fn compare(what: &str, chain: &str) {
     let origin = Origin::start();
     let config = config(&origin, chain);
@@ -35,8 +60,7 @@ fn compare(what: &str, chain: &str) {
     let filled = Gateway::start_under(&valgrind, &config);
     filled.signal("TERM");
     assert!(filled.ended().success());
-    let [few, many] = REQUESTS.map(|requests| instructions(&config, requests));
-    let measured = (many - few) / (REQUESTS[1] - REQUESTS[0]);
+    let measured = per_request(&config);
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../benches/instructions.json");
     let text = std::fs::read_to_string(&file).unwrap_or_else(|_| "{}".into());
     let mut accepted: serde_json::Map<String, serde_json::Value> =
@@ -76,6 +100,12 @@ config = { algorithm = "fixed_window", limit = 1_000_000, window = "1h", key = "
 path = "{plugins}/transform.wasm"
 config = { request = { set_headers = { x-from = "gateway" } }, response = { set_headers = { x-served-by = "gateway" } } }
 "#;
+
+/// Instructions of one request.
+fn per_request(config: &Configuration) -> u64 {
+    let [few, many] = REQUESTS.map(|requests| instructions(config, requests));
+    (many - few) / (REQUESTS[1] - REQUESTS[0])
+}
 
 /// Instructions of a whole run that answers so many requests.
 fn instructions(config: &Configuration, requests: u64) -> u64 {

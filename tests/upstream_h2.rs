@@ -262,9 +262,9 @@ fn what_the_endpoint_says_it_did_nothing_for_goes_out_again_once() {
         _ => Act::Answer,
     });
     let served = gateway(&origin, "");
-    // A body that streams is taken by then, and goes nowhere else.
-    let answer = send(served.listener("public"), "POST", "/x", &[], b"");
-    assert_eq!(answer.status, 200);
+    // What was taken of a body that streams goes out again with it.
+    let answer = send(served.listener("public"), "POST", "/x", &[], b"body");
+    assert_eq!((answer.status, answer.text().as_str()), (200, "body"));
     assert_eq!(origin.look(|seen| seen.requests), 2);
     // One that always is.
     let origin = H2Origin::start(None, |_| Act::Refuse);
@@ -293,16 +293,29 @@ fn a_connection_that_takes_no_more_is_followed_by_another() {
 #[test]
 fn where_the_connection_breaks_only_what_is_idempotent_goes_out_again() {
     let once = |number| match number {
-        1 => Act::Break,
+        2 => Act::Break,
         _ => Act::Answer,
     };
-    for (method, status, requests) in [("POST", 502, 1), ("GET", 200, 2)] {
+    for (method, status, requests) in [("POST", 502, 2), ("GET", 200, 3)] {
         let origin = H2Origin::start(None, once);
         let gateway = gateway(&origin, "");
-        let answer = send(gateway.listener("public"), method, "/x", &[], b"");
+        let public = gateway.listener("public");
+        assert_eq!(get(public, "/x", &[]).status, 200);
+        let answer = send(public, method, "/x", &[], b"");
         assert_eq!(answer.status, status, "{method}");
         assert_eq!(origin.look(|seen| seen.requests), requests, "{method}");
-        assert_eq!(get(gateway.listener("public"), "/x", &[]).status, 200);
+        assert_eq!(get(public, "/x", &[]).status, 200);
+    }
+}
+
+#[test]
+fn where_a_connection_breaks_that_never_answered_nothing_goes_out_again() {
+    let origin = H2Origin::start(None, |_| Act::Break);
+    let gateway = gateway(&origin, "");
+    let public = gateway.listener("public");
+    for requests in 1..=3 {
+        assert_eq!(get(public, "/x", &[]).status, 502);
+        assert_eq!(origin.look(|seen| seen.requests), requests);
     }
 }
 

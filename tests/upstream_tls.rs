@@ -69,7 +69,7 @@ struct Refusal {
 
 const ASKS: &str = "the endpoint asks for a client certificate: give `tls.certificate`";
 const REFUSES: &str =
-    "the endpoint does not accept the certificate of `tls.certificate`: UnknownCA";
+    "the endpoint does not accept the certificate of `tls.certificate`: unknown CA";
 
 /// What is wrong with the endpoint, for a gateway that believes this authority and asks for `products.internal`.
 fn endpoints_that_are_refused(authority: &Authority, issued: &Issued) -> Vec<Refusal> {

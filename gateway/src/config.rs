@@ -47,6 +47,7 @@ mod resolver;
 mod routes;
 mod scope;
 mod sections;
+mod socket_path;
 mod source;
 mod suggest;
 mod table;
@@ -156,6 +157,11 @@ fn assemble(scope: &Scope, sections: &mut Sections<'_>, chained: &mut Vec<RouteP
     plugin_memory::check_together(scope, sections, &server, &plugins);
     let upstreams = sections.named("upstreams", upstreams::upstream);
     upstreams::check_together(sections, &upstreams, &server);
+    upstreams::own_admin::warn(
+        sections,
+        &upstreams,
+        admin.as_ref().and_then(Option::as_ref),
+    );
     let chains = sections.named("chains", |item, _: Arc<str>| chain::chain(item, &names));
     let chains = Chains::new(scope, &chains);
     let chain = chain::global(sections, &names, &chains);

@@ -10,6 +10,7 @@ mod reload;
 mod restart;
 mod status;
 mod swaps;
+mod unheld;
 mod upstreams;
 
 use std::path::Path;

@@ -10,6 +10,7 @@ use crate::message::error::{ErrorKind, Side};
 use crate::message::head::ResponseHead;
 use crate::message::names;
 use crate::plugin::Failure;
+use crate::upstream::Held;
 
 /// Why an exchange failed.
 #[derive(Debug, thiserror::Error)]
@@ -56,8 +57,9 @@ pub enum Error {
     /// All connections that the upstream's pool allows are taken.
     #[error("upstream `{0}`: {1}")]
     Saturated(String, String),
-    /// The upstream's breaker is open: too many requests to it failed. For so long it stays so.
-    #[error("upstream `{0}`: its breaker is open for {1:?} more")]
+    /// The upstream's breaker is open: too many requests to it failed. For so long it stays so; not at all where it is half
+    /// open, and a request is under way to see.
+    #[error("upstream `{0}`: {held}", held = Held::Open(*.1))]
     BreakerOpen(String, std::time::Duration),
     /// The upstream's answer was not HTTP, or it closed the connection before it answered.
     #[error("upstream `{0}`: {1}")]
@@ -66,8 +68,8 @@ pub enum Error {
     #[error("the response to be held: {0}")]
     ResponseBroken(BodyFault),
     /// The upstream took too long.
-    #[error("upstream `{0}`: no answer within {1:?}")]
-    UpstreamTimeout(String, std::time::Duration),
+    #[error("upstream `{0}`: {1}")]
+    UpstreamTimeout(String, String),
     /// The whole exchange took too long.
     #[error("the exchange took longer than {0:?}")]
     Deadline(std::time::Duration),

@@ -7,24 +7,27 @@ use std::task::{Context, Poll};
 
 use rustls::ConnectionCommon;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
+
+pub use socket::{Detached, Socket};
+
+mod socket;
 
 /// What a peer is connected by: a client to the gateway, or the gateway to an upstream.
 #[derive(Debug)]
 pub enum Stream {
     /// In clear text.
-    Plain(TcpStream),
+    Plain(Socket),
     /// Over TLS.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Socket>>),
 }
 
 impl Stream {
     /// The socket.
-    pub fn tcp(&self) -> &TcpStream {
+    pub fn socket(&self) -> &Socket {
         match self {
-            Self::Plain(tcp) => tcp,
+            Self::Plain(socket) => socket,
             Self::Tls(tls) => tls.get_ref().0,
         }
     }
@@ -43,15 +46,15 @@ impl Stream {
     /// then it has heard of what had come, and is asked instead.
     pub fn waiting(&mut self, looked: bool) -> Waiting {
         match self {
-            Self::Plain(tcp) => waiting(tcp, looked),
+            Self::Plain(socket) => waiting(socket, looked),
             Self::Tls(tls) => match tls.as_mut() {
                 TlsStream::Client(tls) => {
-                    let (tcp, session) = tls.get_mut();
-                    waiting_in_tls(tcp, session, looked)
+                    let (socket, session) = tls.get_mut();
+                    waiting_in_tls(socket, session, looked)
                 }
                 TlsStream::Server(tls) => {
-                    let (tcp, session) = tls.get_mut();
-                    waiting_in_tls(tcp, session, looked)
+                    let (socket, session) = tls.get_mut();
+                    waiting_in_tls(socket, session, looked)
                 }
             },
         }
@@ -77,30 +80,30 @@ const TLS_READS: usize = 8;
 
 /// Reads without waiting: from the kernel, or not at all where the event loop has looked and heard of nothing.
 fn read<R>(
-    tcp: &TcpStream,
+    socket: &Socket,
     looked: bool,
     read: impl FnOnce(SockRef<'_>) -> io::Result<R>,
 ) -> io::Result<R> {
-    let read = || read(SockRef::from(tcp));
+    let read = || read(SockRef::from(socket));
     if looked {
-        return tcp.try_io(Interest::READABLE, read);
+        return socket.unless_quiet(read);
     }
     read()
 }
 
-fn waiting(tcp: &TcpStream, looked: bool) -> Waiting {
-    let peeked = read(tcp, looked, |socket| {
+fn waiting(socket: &Socket, looked: bool) -> Waiting {
+    let peeked = read(socket, looked, |socket| {
         socket.peek(&mut [MaybeUninit::uninit()])
     });
     match peeked {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Waiting::Nothing,
         Ok(0) | Err(_) => Waiting::End,
-        Ok(_) => first_of(&mut &*SockRef::from(tcp)),
+        Ok(_) => first_of(&mut &*SockRef::from(socket)),
     }
 }
 
 /// The same over TLS, whose own records are taken in: only what it carries belongs to an exchange.
-fn waiting_in_tls<T>(tcp: &TcpStream, session: &mut ConnectionCommon<T>, looked: bool) -> Waiting {
+fn waiting_in_tls<T>(socket: &Socket, session: &mut ConnectionCommon<T>, looked: bool) -> Waiting {
     for _ in 0..TLS_READS {
         match session.process_new_packets() {
             Ok(state) if state.plaintext_bytes_to_read() > 0 => {
@@ -109,7 +112,7 @@ fn waiting_in_tls<T>(tcp: &TcpStream, session: &mut ConnectionCommon<T>, looked:
             Ok(state) if !state.peer_has_closed() => {}
             Ok(_) | Err(_) => return Waiting::End,
         }
-        match read(tcp, looked, |socket| session.read_tls(&mut &*socket)) {
+        match read(socket, looked, |socket| session.read_tls(&mut &*socket)) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Waiting::Nothing,
             Ok(0) | Err(_) => return Waiting::End,
             Ok(_) => {}
@@ -134,7 +137,7 @@ impl AsyncRead for Stream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_read(cx, buf),
         }
     }
@@ -148,21 +151,21 @@ impl AsyncWrite for Stream {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Self::Plain(socket) => Pin::new(socket).poll_write(cx, buf),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, buf),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(cx),
         }
     }
@@ -174,14 +177,14 @@ impl AsyncWrite for Stream {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Self::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write_vectored(cx, bufs),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
-            Self::Plain(tcp) => tcp.is_write_vectored(),
+            Self::Plain(socket) => socket.is_write_vectored(),
             Self::Tls(tls) => tls.is_write_vectored(),
         }
     }

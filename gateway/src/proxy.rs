@@ -15,6 +15,7 @@ mod fallback;
 mod fill;
 mod forward;
 mod grpc;
+mod kept;
 mod max_forwards;
 mod mirror;
 pub mod normalise;
@@ -94,7 +95,6 @@ pub async fn handle(
         Err(error) => Box::pin(fail(&mut passage, error)).await,
     };
     let deadline = passage.deadline().filter(|_| has_body);
-    let streams = passage.decisions.keeps_any(&passage.route.request_stream);
     let mut response = match upgrade {
         Some(upgrade) if passage.is_switched() => upgrade::tunnel(passage, responded.body, upgrade),
         _ => send(passage, responded, &progress),
@@ -103,7 +103,6 @@ pub async fn handle(
         let unread = Unread {
             h2: connection.h2,
             waits,
-            streams,
             deadline,
         };
         Box::pin(unread.leave(&progress, &mut response)).await;
@@ -115,13 +114,12 @@ pub async fn handle(
 struct Unread {
     h2: bool,
     waits: bool,
-    /// Plugins that stream may still have it, and leave it where the upstream reads no more.
-    streams: bool,
     deadline: Option<Instant>,
 }
 
 impl Unread {
-    /// Reads the little that is left; where more is, the response ends the connection of HTTP/1.
+    /// Reads the little that is left; where more is, or some of it is still on its way to a plugin or an upstream that may
+    /// leave it, the response ends the connection of HTTP/1.
     async fn leave(self, progress: &Progress, response: &mut Response<Body>) {
         let ended = match progress.take_rest() {
             Some(rest) => {
@@ -130,7 +128,7 @@ impl Unread {
                     && !headers::closes(response.headers());
                 reads && discard(rest, self.deadline).await
             }
-            None => !self.streams || progress.has_ended(),
+            None => progress.has_ended(),
         };
         if !ended && !self.h2 && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             headers::close(response.headers_mut());

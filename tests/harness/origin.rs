@@ -2,7 +2,9 @@
 //! every byte, see `recorder`.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 /// An HTTP/1.1 server on a port of its own, with a thread per connection.
@@ -56,6 +58,18 @@ impl Origin {
         Self::serve(listener, answer, Some(Arc::default()))
     }
 
+    /// The same as [`Self::answering`] on a unix socket at this path. The address is none.
+    pub(crate) fn at(
+        path: &Path,
+        answer: impl Fn(&str, &[u8]) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = UnixListener::bind(path).unwrap();
+        let (address, seen) = (SocketAddr::from(([0; 4], 0)), Some(Arc::default()));
+        let accept = move || listener.accept().map(|(stream, _)| stream);
+        accepting(accept, answer, seen.clone());
+        Self { address, seen }
+    }
+
     fn listen(answer: impl Fn(&str, &[u8]) -> Vec<u8> + Send + Sync + 'static, seen: Seen) -> Self {
         Self::serve(TcpListener::bind("127.0.0.1:0").unwrap(), answer, seen)
     }
@@ -66,13 +80,8 @@ impl Origin {
         seen: Seen,
     ) -> Self {
         let address = listener.local_addr().unwrap();
-        let (answer, log) = (Arc::new(answer), seen.clone());
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let (answer, log) = (answer.clone(), log.clone());
-                std::thread::spawn(move || serve(stream, &*answer, log.as_deref()));
-            }
-        });
+        let accept = move || listener.accept().map(|(stream, _)| stream);
+        accepting(accept, answer, seen.clone());
         Self { address, seen }
     }
 
@@ -83,8 +92,23 @@ impl Origin {
     }
 }
 
+/// Serves every connection in a thread of its own.
+fn accepting<S: Read + Write + Send + 'static>(
+    accept: impl Fn() -> std::io::Result<S> + Send + 'static,
+    answer: impl Fn(&str, &[u8]) -> Vec<u8> + Send + Sync + 'static,
+    seen: Seen,
+) {
+    let answer = Arc::new(answer);
+    std::thread::spawn(move || {
+        while let Ok(stream) = accept() {
+            let (answer, seen) = (answer.clone(), seen.clone());
+            std::thread::spawn(move || serve(stream, &*answer, seen.as_deref()));
+        }
+    });
+}
+
 fn serve(
-    mut stream: TcpStream,
+    mut stream: impl Read + Write,
     answer: &dyn Fn(&str, &[u8]) -> Vec<u8>,
     log: Option<&Mutex<Vec<String>>>,
 ) {

@@ -2,9 +2,13 @@
 //! answers and when.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
+
+use socket2::Socket;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -26,7 +30,7 @@ pub(crate) struct Wire {
     pub(crate) bytes: Vec<u8>,
     /// The other side closed or reset it.
     pub(crate) ended: bool,
-    stream: TcpStream,
+    stream: Socket,
 }
 
 impl Wire {
@@ -54,10 +58,24 @@ impl Recorder {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
+        Self::accepting(address, move || listener.accept().map(|it| it.0.into()))
+    }
+
+    /// On a unix socket at this path. The address is none.
+    pub(crate) fn at(path: &Path) -> Self {
+        let listener = UnixListener::bind(path).unwrap();
+        let nowhere = SocketAddr::from(([0; 4], 0));
+        Self::accepting(nowhere, move || listener.accept().map(|it| it.0.into()))
+    }
+
+    fn accepting(
+        address: SocketAddr,
+        accept: impl Fn() -> std::io::Result<Socket> + Send + 'static,
+    ) -> Self {
         let wires = Arc::new(Wires::default());
         let accepted = wires.clone();
         std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
+            while let Ok(stream) = accept() {
                 let wires = accepted.clone();
                 std::thread::spawn(move || record(stream, &wires));
             }
@@ -123,7 +141,7 @@ impl Recorder {
         self.stream(at).shutdown(std::net::Shutdown::Both).unwrap();
     }
 
-    fn stream(&self, at: usize) -> TcpStream {
+    fn stream(&self, at: usize) -> Socket {
         self.wires.wires.lock().unwrap()[at]
             .stream
             .try_clone()
@@ -131,7 +149,7 @@ impl Recorder {
     }
 }
 
-fn record(mut stream: TcpStream, wires: &Wires) {
+fn record(mut stream: Socket, wires: &Wires) {
     let at = {
         let mut all = wires.wires.lock().unwrap();
         all.push(Wire {

@@ -13,6 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{HandshakeKind, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -80,6 +81,37 @@ impl Authority {
 }
 
 impl Issued {
+    /// One that signed itself, for these names, valid until a year begins: with CA:TRUE as `openssl req -x509` has it, or
+    /// without.
+    pub(crate) fn by_itself(names: &[&str], year: i32, authority: bool) -> Self {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let mut parameters = CertificateParams::new(names).unwrap();
+        parameters.not_before = rcgen::date_time_ymd(2000, 1, 1);
+        parameters.not_after = rcgen::date_time_ymd(year, 1, 1);
+        parameters.is_ca = match authority {
+            true => IsCa::Ca(BasicConstraints::Unconstrained),
+            false => IsCa::ExplicitNoCa,
+        };
+        let key = KeyPair::generate().unwrap();
+        let certificate = parameters.self_signed(&key).unwrap();
+        Self {
+            der: certificate.der().clone(),
+            pem: certificate.pem(),
+            key_pem: key.serialize_pem(),
+            key: PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        }
+    }
+
+    /// This certificate with the key of another.
+    pub(crate) fn with_key_of(&self, other: &Self) -> Self {
+        Self {
+            der: self.der.clone(),
+            pem: self.pem.clone(),
+            key_pem: other.key_pem.clone(),
+            key: other.key.clone_key(),
+        }
+    }
+
     /// Writes `NAME.pem` and `NAME.key`.
     pub(crate) fn write(&self, directory: &Path, name: &str) {
         std::fs::write(directory.join(format!("{name}.pem")), &self.pem).unwrap();
@@ -116,14 +148,17 @@ impl<'a> Setup<'a> {
             None => builder.with_no_client_auth(),
             Some(authority) => {
                 let roots = Arc::new(authority.roots());
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone());
                 builder.with_client_cert_verifier(verifier.build().unwrap())
             }
         };
         let chain = vec![self.certificate.der.clone()];
-        let mut config = builder
-            .with_single_cert(chain, self.certificate.key.clone_key())
-            .unwrap();
+        // Unchecked, so that an origin can show what it has no key for.
+        let key = provider
+            .key_provider
+            .load_private_key(self.certificate.key.clone_key());
+        let shown = CertifiedKey::new(chain, key.unwrap());
+        let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
         config.alpn_protocols = self.alpn.iter().map(|it| it.as_bytes().to_vec()).collect();
         Arc::new(config)
     }

@@ -16,8 +16,8 @@ use super::{obstacle, until};
 use crate::harness::Gateway;
 
 /// A server of gRPC that answers every call alike.
-struct Server {
-    address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
 }
 
@@ -30,7 +30,7 @@ struct Shared {
 }
 
 impl Server {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let shared = Arc::<Shared>::default();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -43,7 +43,7 @@ impl Server {
         Self { address, shared }
     }
 
-    fn says(&self, message: Option<&'static [u8]>, status: &'static str) {
+    pub(crate) fn says(&self, message: Option<&'static [u8]>, status: &'static str) {
         *self.shared.answer.lock().unwrap() = (message, status);
     }
 }
@@ -87,8 +87,8 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> hyper::Resul
     Ok(response)
 }
 
-const SERVING: Option<&[u8]> = Some(b"\0\0\0\0\x02\x08\x01");
-const NOT_SERVING: Option<&[u8]> = Some(b"\0\0\0\0\x02\x08\x02");
+pub(crate) const SERVING: Option<&[u8]> = Some(b"\0\0\0\0\x02\x08\x01");
+pub(crate) const NOT_SERVING: Option<&[u8]> = Some(b"\0\0\0\0\x02\x08\x02");
 
 #[test]
 fn a_check_of_grpc_asks_a_service_whether_it_serves() {

@@ -2,14 +2,18 @@
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::{acting, around, assert_host_is_sound, config};
 use crate::harness::http::read_answer;
 use crate::harness::{Configuration, Gateway, Origin, get};
+
+/// Between two requests of one thread of clients that are many: a thousand of theirs take a second. Where requests are
+/// answered at once, and only what follows them is slow, clients without pauses would be a load of their own.
+const PACE: Duration = Duration::from_millis(8);
 
 /// Requests that are open all the time: each is made anew once it has its answer, until this is dropped.
 struct Open {
@@ -19,17 +23,25 @@ struct Open {
 
 impl Open {
     fn start(public: SocketAddr, path: &str, count: usize) -> Self {
+        Self::paced(public, path, count, Duration::ZERO)
+    }
+
+    /// With so long a pause between two requests of one thread; it returns once all were made.
+    fn paced(public: SocketAddr, path: &str, count: usize, pace: Duration) -> Self {
         const THREADS: usize = 8;
+        let made = Arc::new(Barrier::new(THREADS + 1));
         let over = Arc::new(AtomicBool::new(false));
         let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
         let threads = (0..THREADS).map(|_| {
-            let (over, request) = (over.clone(), request.clone());
+            let (over, made, request) = (over.clone(), made.clone(), request.clone());
             std::thread::spawn(move || {
                 let connect = |_| TcpStream::connect(public).unwrap();
                 let mut clients: Vec<_> = (0..count / THREADS).map(connect).collect();
                 for client in &mut clients {
                     client.write_all(request.as_bytes()).unwrap();
+                    std::thread::sleep(pace);
                 }
+                made.wait();
                 while !over.load(Ordering::Relaxed) {
                     for client in &mut clients {
                         read_answer(client);
@@ -38,11 +50,13 @@ impl Open {
                             *client = connect(0);
                             client.write_all(request.as_bytes()).unwrap();
                         }
+                        std::thread::sleep(pace);
                     }
                 }
             })
         });
         let threads = threads.collect();
+        made.wait();
         Self { over, threads }
     }
 }
@@ -226,7 +240,7 @@ fn a_neighbour_of_a_thousand_slow_requests_is_served_as_before() {
         let gateway = Gateway::start(&config);
         let public = gateway.listener("public");
         let quiet = neighbour(public);
-        let open = Open::start(public, "/hostile", 1_000);
+        let open = Open::paced(public, "/hostile", 1_000, PACE);
         let loaded = neighbour(public);
         drop(open);
         eprintln!("{act}: median and p99 {quiet:?} quiet, {loaded:?} beside 1,000 of them");

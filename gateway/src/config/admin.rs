@@ -1,18 +1,14 @@
 //! `[admin]`.
 
-use std::path::PathBuf;
-
 use serde_json::Value as Json;
 
 use super::description::Words;
 use super::item::Item;
 use super::model::{Admin, AdminAddress, UnixSocket};
 use super::process::{address, secret_text};
+use super::socket_path::{SCHEME, is_bare, socket_path};
 use super::table::Table;
 use super::units::Secret;
-
-/// The longest path of a unix socket: the kernel has room for so many bytes and a NUL (unix(7)).
-const LONGEST: usize = 107;
 
 /// The permissions of its file unless given: of the user of the gateway alone.
 const MODE: u32 = 0o600;
@@ -132,55 +128,16 @@ fn listening(item: &Item<'_>) -> Option<AdminAddress> {
     const EXPECTED: &str =
         "an address such as \"127.0.0.1:9901\" or \"unix:/run/gateway/admin.sock\"";
     let text = item.text_as(EXPECTED)?;
-    if let Some(path) = text.strip_prefix("unix:") {
+    if let Some(path) = text.strip_prefix(SCHEME) {
         return Some(AdminAddress::Unix(UnixSocket {
-            path: socket_path(item, path)?,
+            path: socket_path(item, path, "unix:/run/gateway/admin.sock")?,
             mode: MODE,
         }));
     }
-    if text.starts_with(['/', '.']) || text.ends_with(".sock") {
-        item.fault(format!(
-            "{} is a path; write \"unix:\" before it",
-            item.quoted()
-        ));
+    if is_bare(item, text) {
         return None;
     }
     address(item).map(AdminAddress::Ip)
-}
-
-/// The path of a unix socket, made absolute.
-fn socket_path(item: &Item<'_>, text: &str) -> Option<PathBuf> {
-    const RIGHT: &str = "write for example \"unix:/run/gateway/admin.sock\"";
-    let wrong = |why: &str| {
-        item.fault(format!("{} {why}; {RIGHT}", item.quoted()));
-        None
-    };
-    if text.is_empty() {
-        return wrong("has no path");
-    }
-    if text.starts_with("//") {
-        return wrong("is a URL, and a path stands right behind `unix:`");
-    }
-    if text.starts_with('@') {
-        return wrong("is an abstract socket, which has no permissions");
-    }
-    if text.contains('\0') {
-        return wrong("has a NUL in it");
-    }
-    let path = item.scope.resolve(item.node.at, text);
-    if text.ends_with('/') || path.file_name().is_none() {
-        return wrong("is the path of a directory");
-    }
-    let length = path.as_os_str().len();
-    if length > LONGEST {
-        item.fault(format!(
-            "{} has {length} bytes from `/` on, and the path of a socket has at most {LONGEST}; choose a shorter one",
-            item.quoted()
-        ));
-        return None;
-    }
-    item.may_show(Some(format!("unix:{}", path.display())));
-    Some(path)
 }
 
 /// Permissions as chmod(1) takes them.

@@ -248,7 +248,8 @@ fn file(item: &Item<'_>) -> Option<Vec<u8>> {
     match item.scope.read(&path) {
         Ok(bytes) => Some(bytes),
         Err(error) => {
-            item.fault(format!("cannot read {}: {error}", item.quoted()));
+            let shown = item.looked_for(&path, &error);
+            item.fault(format!("cannot read {}: {error}{shown}", item.quoted()));
             None
         }
     }

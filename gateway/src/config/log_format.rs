@@ -36,15 +36,18 @@ pub enum LogField {
     DurationMs,
     UpstreamMs,
     Endpoint,
+    Attempts,
     Route,
     Arm,
     Error,
+    Fallback,
+    GrpcStatus,
     Complete,
     UserAgent,
     Referer,
 }
 
-const FIELDS: [(&str, LogField); 20] = [
+const FIELDS: [(&str, LogField); 23] = [
     ("time", LogField::Time),
     ("id", LogField::Id),
     ("client", LogField::Client),
@@ -59,9 +62,12 @@ const FIELDS: [(&str, LogField); 20] = [
     ("duration_ms", LogField::DurationMs),
     ("upstream_ms", LogField::UpstreamMs),
     ("endpoint", LogField::Endpoint),
+    ("attempts", LogField::Attempts),
     ("route", LogField::Route),
     ("arm", LogField::Arm),
     ("error", LogField::Error),
+    ("fallback", LogField::Fallback),
+    ("grpc_status", LogField::GrpcStatus),
     ("complete", LogField::Complete),
     ("user_agent", LogField::UserAgent),
     ("referer", LogField::Referer),

@@ -12,7 +12,7 @@ use super::model::{BodyOverflow, Grants, HeaderPatterns, Instances, OnError, Plu
 use super::sections::Names;
 use super::table::{Default, Table};
 use super::written::Written;
-use crate::file::{self, Unreadable};
+use crate::file;
 
 /// The largest component, bytes.
 pub const COMPONENT: u64 = 64 << 20;
@@ -175,10 +175,7 @@ fn artifact(item: &Item<'_>) -> Option<std::path::PathBuf> {
     match file::look(&path, COMPONENT) {
         Ok(()) => Some(path),
         Err(error) => {
-            let shown = match (&error, item.is_outside()) {
-                (Unreadable::Missing, false) => format!(" (looked for {})", path.display()),
-                _ => String::new(),
-            };
+            let shown = item.looked_for(&path, &error);
             item.fault(format!("cannot read {}: {error}{shown}", item.quoted()));
             None
         }

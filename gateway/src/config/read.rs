@@ -1,7 +1,7 @@
 //! Readers of single values: each says what it expected, and what came.
 
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use super::reason::Reason;
 use super::suggest;
 use super::tree::Value;
 use super::units;
+use crate::file::Unreadable;
 
 /// The longest duration anything may have: a year, so that sums and deadlines never overflow.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -313,6 +314,19 @@ impl<'a> Item<'a> {
             scope.may_show(self.node.at, &self.key, Json::from(path));
         }
         Some(path)
+    }
+
+    /// Where a file was looked for that is not there, in brackets: of a value from outside of the files only the folder,
+    /// where it is relative.
+    pub(super) fn looked_for(&self, path: &Path, error: &Unreadable) -> String {
+        match (error, self.is_outside(), self.text()) {
+            (Unreadable::Missing, false, _) => format!(" (looked for {})", path.display()),
+            (Unreadable::Missing, true, Some(text)) if Path::new(text).is_relative() => {
+                let folder = self.scope.resolve(self.node.at, ".");
+                format!(" (a relative path, looked for in {})", folder.display())
+            }
+            _ => String::new(),
+        }
     }
 
     /// What this was read as may be shown, though it came from outside.

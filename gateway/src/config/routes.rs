@@ -128,7 +128,7 @@ plugins = ["auth", { name = "transform", config = { request = { set_headers = { 
 upstream = "products"
 rewrite = { strip_prefix = "/products", prefix = "/v2", host = "preserve" }
 timeout = "15s"
-timeouts = { connect = "500ms", first_byte = "5s", idle = "30s" }
+timeouts = { connect = "500ms", first_byte = "5s", idle = "30s", tunnel = "1h" }
 limits = { body = "50MiB" }
 access_log = "failures"
 tags = { team = "shop" }

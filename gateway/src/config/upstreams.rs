@@ -4,8 +4,12 @@ mod balance;
 mod breaker;
 mod endpoints;
 mod health;
+mod hints;
 mod outlier;
+pub(super) mod own_admin;
 mod place;
+mod sockets;
+mod timeouts;
 mod tls;
 
 use std::sync::Arc;
@@ -32,7 +36,7 @@ static WORDS: Words = Words {
     keys: &[
         (
             "endpoints",
-            "The servers: an IP address and a port each, or a name in the DNS.",
+            "The servers: an IP address and a port each, a name in the DNS, or a unix socket.",
         ),
         (
             "protocol",
@@ -92,7 +96,7 @@ protocol = "h1"
 gateway = false
 balance = "least_request"
 sticky = { cookie = "gw", ttl = "1h", secure = true, same_site = "lax" }
-timeouts = { connect = "1s", first_byte = "15s", idle = "60s" }
+timeouts = { connect = "1s", first_byte = "15s", idle = "60s", tunnel = "1h" }
 pool = { idle_per_worker = 64, idle_timeout = "60s", max_connections = 1024 }
 breaker = { max_pending = 1024, max_requests = 1024, failure_ratio = 0.5, window = "10s", min_requests = 20, open_for = "5s", slow = "2s" }
 reads_bodies = true
@@ -111,26 +115,10 @@ certificate = { cert = "cert.pem", key = "key.pem" }
 min_version = "1.3"
 
 [upstreams.carts]
-endpoints = ["10.0.1.1:8080", "10.0.1.2:8080"]
+endpoints = ["10.0.1.1:8080", "unix:/run/carts.sock"]
 balance = "hash"
 hash_on = "cookie:uid"
 "#,
-};
-
-static TIMEOUTS: Words = Words {
-    about: "How long the gateway waits for an endpoint.",
-    keys: &[
-        (
-            "connect",
-            "For a connection, and before that for a place in a full pool.",
-        ),
-        (
-            "first_byte",
-            "From the request sent to the head of the response.",
-        ),
-        ("idle", "Between two pieces of the body of the response."),
-    ],
-    example: "",
 };
 
 /// One upstream.
@@ -153,7 +141,10 @@ pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstre
                 &[],
             )
         });
-        let tls = table.optional_sub("tls", tls::tls);
+        let tls = table.optional_sub("tls", |table| {
+            sockets::check_tls(table, endpoints.as_ref());
+            tls::tls(table)
+        });
         if protocol == Protocol::Auto && !table.has("tls") {
             table.fault(
                 "protocol",
@@ -162,18 +153,15 @@ pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstre
         }
         let gateway = table.or("gateway", Default::Bool(false), |item| item.bool());
         let (balance, sticky) = balance::balance(table);
-        let (connect_timeout, first_byte_timeout, idle_timeout) = table.sub("timeouts", |table| {
-            table.words(&TIMEOUTS);
-            (
-                table.or("connect", Default::Text("1s"), |item| item.duration()),
-                table.or("first_byte", Default::Text("15s"), |item| item.duration()),
-                table.or("idle", Default::Text("60s"), |item| item.duration()),
-            )
-        });
+        let timeouts = table.sub("timeouts", timeouts::timeouts);
         let pool = table.sub("pool", pool);
         let (max_pending, breaker) = table.sub("breaker", breaker::breaker);
         let reads_bodies = table.or("reads_bodies", Default::Bool(false), |item| item.bool());
-        let health = table.optional_sub("health", health::health).flatten();
+        let health = table.optional_sub("health", |table| {
+            sockets::check_health(table, endpoints.as_ref());
+            health::health(table)
+        });
+        let health = health.flatten();
         let outlier = table.optional_sub("outlier", outlier::outlier);
         table.later(&LATER);
         let (endpoints, names) = endpoints?;
@@ -186,9 +174,10 @@ pub(super) fn upstream(item: &Item<'_>, name: Arc<str>) -> Option<(Option<Upstre
             names,
             balance,
             sticky,
-            connect_timeout,
-            first_byte_timeout,
-            idle_timeout,
+            connect_timeout: timeouts.connect,
+            first_byte_timeout: timeouts.first_byte,
+            idle_timeout: timeouts.idle,
+            tunnel_timeout: timeouts.tunnel,
             pool,
             max_pending,
             breaker,
@@ -206,16 +195,17 @@ pub(super) fn check_together(
     server: &Server,
 ) {
     balance::check_together(sections, upstreams);
-    if server.fleet_key.is_some() {
-        return;
-    }
     for item in sections.given("upstreams") {
         let fields = match item.node.value {
             Value::Table(_) => item.fields("a table").unwrap_or_default(),
             _ => Vec::new(),
         };
         for (entry, item) in fields {
-            if upstreams.get(&*entry.key).is_some_and(|it| it.gateway) {
+            let Some(upstream) = upstreams.get(&*entry.key) else {
+                continue;
+            };
+            hints::report(&item, upstream, server);
+            if upstream.gateway && server.fleet_key.is_none() {
                 item.warn("`gateway = true` without `server.fleet_key`: no other gateway believes the mark of this one");
             }
         }

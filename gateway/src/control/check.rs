@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustix::process::{Resource, getrlimit};
 
 use super::gateway::empty_state;
-use super::{cache_warning, listeners};
+use super::{cache_warning, listeners, unheld};
 use crate::admin::socket;
 use crate::config::{
     self, AccessLogFormat, AccessLogPath, AdminAddress, Config, Examined, Fault, RoutePlugin,
@@ -52,6 +52,7 @@ pub fn check(path: &Path, allow_unset: bool) -> Report {
             warnings.extend(linked.iter().flat_map(|linked| linked.warned()));
             if errors.is_empty() {
                 warnings.extend(unanswered(config, &linked));
+                warnings.extend(unheld::warned(config, &linked));
             }
         }
         Err(refused) => errors.extend(refused.0.into_iter().map(|reason| reason.fault)),

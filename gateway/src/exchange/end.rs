@@ -44,7 +44,8 @@ impl Parts {
             .metrics
             .record(record.status, duration, record.bytes_in, record.bytes_out);
         if let Some(arm) = &self.route.arm {
-            arm.metrics.record(record.status, duration);
+            let has_fallen_back = record.fallback.is_some();
+            arm.metrics.record(record.status, has_fallen_back, duration);
         }
         self.log(duration);
     }
@@ -85,6 +86,7 @@ impl Parts {
             arm: self.route.arm.as_ref().map(|arm| &*arm.name),
             error: record.error,
             fallback: record.fallback,
+            grpc_status: record.grpc_status,
             finished: record.finished,
             user_agent: field(header::USER_AGENT),
             referer: field(header::REFERER),

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use crate::clock;
 use crate::message::error::{Cause, ErrorKind};
@@ -19,7 +19,7 @@ pub struct Record {
     pub bytes_in: u64,
     /// Bytes of the response body that went out.
     pub bytes_out: u64,
-    /// The endpoint that answered.
+    /// The endpoint that the request was sent to, whether or not it answered: the one whose outcome stands.
     pub endpoint: Option<Target>,
     /// When the request went upstream, and when the head of the answer came.
     pub upstream: Option<(Instant, Instant)>,
@@ -29,6 +29,8 @@ pub struct Record {
     pub error: Option<ErrorKind>,
     /// Why the route's fallback answered, if it did.
     pub fallback: Option<Cause>,
+    /// `grpc-status` of the answer to a call of gRPC, in its head or in its trailers.
+    pub grpc_status: Option<u32>,
     /// Whether the last byte of the response was handed to the client's connection.
     pub finished: bool,
     /// Whether it is counted and logged.
@@ -48,9 +50,24 @@ impl Record {
             attempts: 0,
             error: None,
             fallback: None,
+            grpc_status: None,
             finished: false,
             is_told: false,
         }
+    }
+
+    /// Takes note of what the fields of an answer, or its trailers, say of a call of gRPC.
+    #[cold]
+    pub fn grpc(&mut self, fields: &HeaderMap) {
+        let status = fields.get("grpc-status").and_then(|it| it.to_str().ok());
+        self.grpc_status = status.and_then(|it| it.parse().ok()).or(self.grpc_status);
+    }
+
+    /// The request goes to this endpoint.
+    #[inline]
+    pub fn asks(&mut self, endpoint: &Target) {
+        self.endpoint = Some(endpoint.clone());
+        self.upstream = None;
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::header::{SET_COOKIE, UPGRADE, VIA};
-use http::{HeaderValue, Version};
+use http::{HeaderValue, StatusCode, Version};
 use tracing::Instrument;
 
 use super::answer::{Answer, Source};
@@ -108,6 +108,14 @@ pub(super) struct Undelivered {
     pub(super) body: Option<Outgoing>,
 }
 
+/// What came of an attempt, for the log.
+pub(super) fn in_short(outcome: &Result<Answer, Box<Undelivered>>) -> Result<StatusCode, &Error> {
+    match outcome {
+        Ok(answer) => Ok(answer.head.status),
+        Err(failed) => Err(&failed.error),
+    }
+}
+
 impl Undelivered {
     /// It did not even leave.
     #[cold]
@@ -126,6 +134,7 @@ fn refused(upstream: &Upstream, held: Held) -> Error {
     let name = upstream.name.to_string();
     match held {
         Held::Open(left) => Error::BreakerOpen(name, left),
+        Held::HalfOpen => Error::BreakerOpen(name, Duration::ZERO),
         Held::Full(_) => Error::Saturated(name, held.to_string()),
     }
 }
@@ -190,12 +199,31 @@ impl<'a> Try<'a> {
     }
 }
 
+impl Try<'_> {
+    /// Now. The pause before another attempt is nobody's.
+    #[inline]
+    fn begins(&self) -> Instant {
+        match &self.tried {
+            None => clock::recent(),
+            Some(_) => clock::now(),
+        }
+    }
+}
+
 impl Way<'_> {
     /// The endpoint for a request, if the breaker lets it out.
     #[inline]
-    fn pick(self, key: Option<u64>, tried: Option<&mut Tried>) -> Result<Picked, Error> {
+    fn pick(
+        self,
+        key: Option<u64>,
+        body: &Outgoing,
+        tried: Option<&mut Tried>,
+    ) -> Result<Picked, Error> {
         let upstream = self.upstream;
-        let pass = upstream.admit().map_err(|held| refused(upstream, held))?;
+        let whole = matches!(body, Outgoing::Empty | Outgoing::Full(_));
+        let pass = upstream
+            .admit(whole)
+            .map_err(|held| refused(upstream, held))?;
         let picked = match tried {
             None => upstream.pick(self.client, key, &Tried::default()),
             Some(tried) => upstream.pick_another(self.client, key, tried),
@@ -218,30 +246,34 @@ impl Way<'_> {
         let Self {
             upstream, progress, ..
         } = self;
-        if upstream.config.protocol != Protocol::H1 && media::is_grpc(&exchange.request.headers) {
+        let is_call =
+            upstream.config.protocol != Protocol::H1 && media::is_grpc(&exchange.request.headers);
+        if is_call {
             progress.may_take_its_time();
         }
         let key = key(exchange, upstream);
-        let picked = match self.pick(key, this.tried) {
+        let now = this.begins();
+        let picked = match self.pick(key, &this.body, this.tried) {
             Ok(picked) => picked,
             Err(error) => return Err(Undelivered::unsent(error, this.body)),
         };
         let cookie = upstream.set_cookie(&picked, key, exchange.client.secure);
         let mark = upstream.mark(&picked, exchange.client.depth);
         let mark = mark.map_err(|TooDeep| Box::new(Error::Loop))?;
-        let target = picked.target.clone();
+        // Also where it does not answer, or the client leaves before it does.
+        exchange.record.asks(&picked.target);
         let order = Order {
             client: self.client,
             upstream,
             times: Times {
-                now: clock::recent(),
+                now,
                 deadline: exchange.deadline(),
                 patience: this.patience.map(|patience| clock::now() + patience),
                 own: exchange.route.config.overrides.timeouts.as_deref(),
             },
             message: self.hop.message(exchange, mark.as_ref()),
         };
-        let span = span::upstream(&exchange.span, &upstream.name, &target);
+        let span = span::upstream(&exchange.span, &upstream.name, &picked.target);
         let sent = match span.is_disabled() {
             true => upstream::send(&order, picked, this.body).await,
             false => {
@@ -252,11 +284,11 @@ impl Way<'_> {
         self.hop.informed().await;
         match sent {
             Ok((mut head, body)) => {
-                let now = order.times.now;
-                let record = &mut exchange.record;
-                record.endpoint = Some(target);
                 // The client of upstreams has read the clock as the head came.
-                record.upstream = Some((now, clock::recent()));
+                exchange.record.upstream = Some((now, clock::recent()));
+                if is_call {
+                    exchange.record.grpc(&head.headers);
+                }
                 received(&mut head, exchange, upstream, self.hop.via, body.version());
                 if let Some(cookie) = cookie {
                     head.headers.append(SET_COOKIE, cookie);
@@ -332,11 +364,13 @@ fn explain(upstream: &Upstream, exchange: &Parts, times: &Times<'_>, error: Send
         ErrorKind::NoEndpoint => Error::NoEndpoint(name, error.why),
         ErrorKind::Saturated => Error::Saturated(name, error.why),
         ErrorKind::BreakerOpen => Error::BreakerOpen(name, Duration::ZERO),
+        ErrorKind::UpstreamTimeout if !error.sent => Error::UpstreamTimeout(name, error.why),
         ErrorKind::UpstreamTimeout => {
             let own = exchange.route.config.retry.as_ref();
             let per_try = own.and_then(|retry| retry.per_try);
             let limit = times.first_byte(&upstream.config);
-            Error::UpstreamTimeout(name, per_try.map_or(limit, |per_try| per_try.min(limit)))
+            let limit = per_try.map_or(limit, |per_try| per_try.min(limit));
+            Error::UpstreamTimeout(name, format!("no answer within {limit:?}"))
         }
         ErrorKind::Deadline => Error::Deadline(exchange.route.config.timeout.unwrap_or_default()),
         ErrorKind::BodyTooLarge => Error::BodyTooLarge,

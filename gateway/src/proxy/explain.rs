@@ -3,6 +3,7 @@
 //! Plugins do not run: what they change or answer is not known here, and the explanation says so.
 
 mod asked;
+mod behaves;
 mod copies;
 mod goes;
 mod shown;
@@ -25,6 +26,7 @@ use crate::route::{self, Decision, Moment, Router, Split, Subject, Unmet};
 use crate::server::tls;
 
 pub use asked::Asked;
+pub use behaves::Behaves;
 pub use copies::Copies;
 use goes::{ANY_ID, Request, text};
 pub use goes::{Goes, Refused, Share};

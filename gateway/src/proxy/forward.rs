@@ -99,6 +99,8 @@ async fn whole(
         return Ok(answer);
     }
     decode::forget_range(exchange);
+    // Its connection and its pass are the next one's.
+    drop(answer);
     Box::pin(way.attempt(exchange, Try::once(Outgoing::Empty))).await
 }
 

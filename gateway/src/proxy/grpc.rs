@@ -24,7 +24,7 @@ const MOST: usize = 1024;
 #[inline]
 pub(super) fn refused(passage: &Passage) -> Option<HeaderValue> {
     let record = &passage.record;
-    let is_own = record.endpoint.is_none() || record.error.is_some();
+    let is_own = record.upstream.is_none() || record.error.is_some();
     match is_own && passage.client.method == Method::POST {
         true => refusal(passage),
         false => None,

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method};
 use http_body_util::BodyExt as _;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 use super::attempt;
 use crate::exchange::{Mirror, Parts, Route, View};
@@ -106,15 +106,14 @@ impl Copy {
         };
         mirror.metrics.sent();
         let patience = self.patience();
-        let Failed { kind, why } = match timeout(patience, self.exchange(picked, body)).await {
-            Ok(Ok(())) => return,
-            Ok(Err(failed)) => failed,
-            Err(_) => {
-                let kind = ErrorKind::UpstreamTimeout;
-                upstream.metrics.failure(kind);
+        let until = Instant::now() + patience;
+        let Failed { kind, why } = match self.exchange(picked, body, until).await {
+            Ok(()) => return,
+            Err(failed) if failed.kind == ErrorKind::UpstreamTimeout && until <= Instant::now() => {
                 let why = format!("it was not over within {patience:?}");
-                Failed { kind, why }
+                Failed { why, ..failed }
             }
+            Err(failed) => failed,
         };
         mirror.metrics.failed(kind);
         if let Some(suppressed) = mirror.failures.pass() {
@@ -133,7 +132,7 @@ impl Copy {
     /// Where it goes, and what tells a gateway there how deep it stands.
     fn pick(&self) -> Result<(Picked, Option<HeaderValue>), Dropped> {
         let upstream = &*self.upstream;
-        let pass = upstream.admit().map_err(|_held| Dropped::HeldBack)?;
+        let pass = upstream.admit(true).map_err(|_held| Dropped::HeldBack)?;
         let picked = upstream.pick(&self.client, self.key, &Tried::default());
         let picked = picked.ok_or_else(|| {
             let _counted = upstream.refuse();
@@ -149,6 +148,7 @@ impl Copy {
         &self,
         (picked, mark): (Picked, Option<HeaderValue>),
         body: Outgoing,
+        until: Instant,
     ) -> Result<(), Failed> {
         let message = Message {
             host: self.host.as_ref(),
@@ -159,16 +159,23 @@ impl Copy {
         let order = Order {
             client: &self.client,
             upstream: &self.upstream,
-            times: Times::new(Instant::now()),
+            times: Times::new(Instant::now()).until(until),
             message,
         };
-        let (_head, answer) = upstream::send(&order, picked, body).await?;
-        Ok(discard(answer).await?)
+        let (_head, mut answer) = upstream::send(&order, picked, body).await?;
+        match timeout_at(until.into(), discard(&mut answer)).await {
+            Ok(read) => Ok(read?),
+            Err(_) => {
+                answer.is_late();
+                let (kind, why) = (ErrorKind::UpstreamTimeout, "the answer is late".to_owned());
+                Err(Failed { kind, why })
+            }
+        }
     }
 }
 
 /// Reads an answer to its end, or as much of it as is worth it.
-async fn discard(mut answer: ResponseBody) -> Result<(), BodyFault> {
+async fn discard(answer: &mut ResponseBody) -> Result<(), BodyFault> {
     let mut read = 0;
     while let Some(frame) = answer.frame().await {
         read += frame?.data_ref().map_or(0, Bytes::len);

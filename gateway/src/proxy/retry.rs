@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::answer::Answer;
-use super::attempt::{Try, Undelivered, Way};
+use super::attempt::{Try, Undelivered, Way, in_short};
+use super::kept::Kept;
+use super::report::attempted;
 use crate::clock;
 use crate::config::Retry;
 use crate::exchange::Parts;
@@ -17,7 +19,7 @@ const LONGEST: u32 = 10;
 /// Sends a request, and again as its route says: to endpoints that it was not sent to, as long as there are any.
 ///
 /// What an endpoint may have seen goes out again only with a method that the route lists and a body that is held. An
-/// answer of the upstream is worth more than none: where a later attempt fails, the last answer stands.
+/// answer of the upstream is worth more than none: where a later attempt fails, the last answer stands, if it is [`Kept`].
 pub(super) async fn send(
     retry: &Retry,
     way: Way<'_>,
@@ -28,41 +30,97 @@ pub(super) async fn send(
     let mut tried = Tried::default();
     let mut last_answer = None;
     let mut attempt = 1;
-    way.upstream.goes_out();
     loop {
         let this = Try::of_several(body, &mut tried, retry.per_try);
         let mut outcome = way.attempt(exchange, this).await;
+        if attempt == 1 && went_out(&outcome) {
+            way.upstream.goes_out();
+        }
         let pause = pause(retry.backoff, attempt);
-        let another = repeated(retry, exchange, &mut outcome, held.as_ref()).filter(|_| {
-            attempt < retry.attempts
-                && is_in_time(exchange, pause)
-                && way.upstream.may_go_out_again(retry.budget)
-        });
-        let Some(another) = another else {
-            return outcome.or_else(|failed| last_answer.ok_or(failed));
+        let another = match repeated(retry, exchange, &mut outcome, held.as_ref()) {
+            Ok(_) if attempt >= retry.attempts => Err(Stays::LastAttempt),
+            Ok(_) if !is_in_time(exchange, pause) => Err(Stays::OutOfTime),
+            Ok(_) if !way.upstream.may_go_out_again(retry.budget) => Err(Stays::BudgetSpent),
+            another => another,
         };
-        last_answer = outcome.ok().or(last_answer);
-        tokio::time::sleep(pause).await;
+        let another = match another {
+            Ok(another) => another,
+            Err(why) => {
+                if let Some(why) = why.told() {
+                    attempted(exchange, attempt, in_short(&outcome), why);
+                }
+                return match (outcome, last_answer) {
+                    (Err(_), Some(kept)) => Ok(Kept::stands(kept, exchange)),
+                    (outcome, _) => outcome,
+                };
+            }
+        };
+        attempted(exchange, attempt, in_short(&outcome), "it is sent again");
+        let pause = tokio::time::sleep(pause);
+        match outcome {
+            Ok(answer) => {
+                let (kept, ()) = tokio::join!(Kept::of(answer, exchange), pause);
+                last_answer = kept.or(last_answer);
+            }
+            Err(_) => pause.await,
+        }
         body = another;
         attempt += 1;
         exchange.record.attempts = attempt;
     }
 }
 
-/// The body for another attempt; none where there is to be none.
+/// Whether the upstream was asked, rather than the gateway held the request back.
+fn went_out(outcome: &Result<Answer, Box<Undelivered>>) -> bool {
+    let Err(failed) = outcome else { return true };
+    !matches!(
+        failed.error.kind(),
+        ErrorKind::NoEndpoint | ErrorKind::Saturated | ErrorKind::BreakerOpen
+    )
+}
+
+/// Why a request is not sent again.
+#[derive(Clone, Copy)]
+enum Stays {
+    /// Its outcome is none that another attempt is for.
+    AsItIs,
+    Method,
+    Streamed,
+    LastAttempt,
+    OutOfTime,
+    BudgetSpent,
+}
+
+impl Stays {
+    /// For those who ask why there was no other attempt.
+    fn told(self) -> Option<&'static str> {
+        Some(match self {
+            Self::AsItIs => return None,
+            Self::Method => "it is not sent again: its method is none of `methods`",
+            Self::Streamed => "it is not sent again: no plugin holds its body",
+            Self::LastAttempt => "it is not sent again: that was the last of its `attempts`",
+            Self::OutOfTime => "it is not sent again: the `timeout` of the route ends before",
+            Self::BudgetSpent => "it is not sent again: the `budget` of retries is spent",
+        })
+    }
+}
+
+/// The body for another attempt.
 fn repeated(
     retry: &Retry,
     exchange: &Parts,
     outcome: &mut Result<Answer, Box<Undelivered>>,
     held: Option<&Outgoing>,
-) -> Option<Outgoing> {
-    let held = held.and_then(Outgoing::held);
+) -> Result<Outgoing, Stays> {
+    let held = held.and_then(Outgoing::held).ok_or(Stays::Streamed);
     let may_be_seen_twice = retry.methods.contains(&exchange.request.method);
+    let seen_twice = |held| match may_be_seen_twice {
+        true => held,
+        false => Err(Stays::Method),
+    };
     match outcome {
-        Ok(answer) => {
-            let follows = retry.on.has_status(answer.head.status);
-            held.filter(|_| follows && may_be_seen_twice)
-        }
+        Ok(answer) if retry.on.has_status(answer.head.status) => seen_twice(held),
+        Ok(_) => Err(Stays::AsItIs),
         Err(failed) => {
             let (kind, status) = (failed.error.kind(), failed.error.status());
             let is_over = matches!(
@@ -73,11 +131,11 @@ fn repeated(
                     | ErrorKind::BreakerOpen
             );
             if is_over || !retry.on.has_failure(kind, status) {
-                return None;
+                return Err(Stays::AsItIs);
             }
             match failed.sent {
-                true => held.filter(|_| may_be_seen_twice),
-                false => failed.body.take().or(held),
+                true => seen_twice(held),
+                false => failed.body.take().map_or(held, Ok),
             }
         }
     }

@@ -29,6 +29,7 @@ pub(super) fn send(
     let mut head = head(&mut passage, &length);
     if let Some(kind) = grpc::refused(&passage) {
         grpc::translate(&mut head, responded.body.held(), kind);
+        passage.record.grpc(&head.headers);
         responded.body = Source::Empty;
         responded.pipeline = None;
     }
@@ -66,7 +67,7 @@ impl Responded {
     /// upstream came without its bytes. A 204 has none (RFC 9110, section 8.6), and that of a 205 is 0 (15.3.6).
     #[cold]
     fn leave_out(&mut self, passage: &Passage) -> Length {
-        let is_head = passage.client.method == Method::HEAD && passage.record.endpoint.is_none();
+        let is_head = passage.client.method == Method::HEAD && passage.record.upstream.is_none();
         let length = match (&self.pipeline, &self.body) {
             _ if status(passage) == Some(StatusCode::NO_CONTENT) => Length::Open,
             _ if status(passage) == Some(StatusCode::RESET_CONTENT) => Length::Of(0),

@@ -10,6 +10,7 @@ use http_body::Frame;
 use tokio::time::Sleep;
 
 use super::passage::Passage;
+use super::report::broken_off;
 use crate::message::body::{BodyFault, Progress};
 use crate::message::error::ErrorKind;
 
@@ -31,8 +32,12 @@ impl Tail {
 
     /// A frame is handed over.
     pub(super) fn count(&mut self, frame: &Frame<Bytes>) {
-        let length = frame.data_ref().map_or(0, Bytes::len);
-        self.passage.record.bytes_out += length as u64;
+        let record = &mut self.passage.record;
+        match (frame.data_ref(), frame.trailers_ref()) {
+            (Some(data), _) => record.bytes_out += data.len() as u64,
+            (None, Some(trailers)) => record.grpc(trailers),
+            (None, None) => {}
+        }
     }
 
     /// The last byte was handed over.
@@ -44,6 +49,7 @@ impl Tail {
     pub(super) fn fail(mut self, kind: ErrorKind) {
         let kind = self.request.fault().map_or(kind, BodyFault::of_request);
         self.passage.record.error.get_or_insert(kind);
+        broken_off(&self.passage, kind);
     }
 
     /// Whether the exchange as a whole took too long; only asked while the body waits.

@@ -289,7 +289,7 @@ impl AsyncWrite for Guarded {
 impl Drop for Guarded {
     fn drop(&mut self) {
         if self.clocks.reset.load(Relaxed)
-            && let Err(error) = self.stream.tcp().set_zero_linger()
+            && let Err(error) = self.stream.socket().reset_at_close()
         {
             tracing::debug!(%error, "cannot reset; closing");
         }

@@ -11,7 +11,7 @@ use super::guard::clocks::now;
 use super::guard::h2::PREFACE;
 use super::runtime::ListenerRuntime;
 use super::tls::Session;
-use crate::net::Stream;
+use crate::net::{Socket, Stream};
 
 /// A connection whose protocol is known.
 pub(crate) struct Opened {
@@ -30,7 +30,8 @@ pub(crate) struct Opened {
 pub(crate) async fn open(mut stream: TcpStream, listener: &ListenerRuntime) -> io::Result<Opened> {
     let (h1, h2) = (listener.config.h1, listener.config.h2);
     if let Some(tls) = &listener.tls {
-        let stream = TlsAcceptor::from(tls.config.clone()).accept(stream).await?;
+        let acceptor = TlsAcceptor::from(tls.config.clone());
+        let stream = acceptor.accept(Socket::Tcp(stream)).await?;
         let session = tls.session(stream.get_ref().1);
         // A client without ALPN speaks HTTP/1.1, unless the listener does not.
         let h2 = session.h2 || !h1;
@@ -47,7 +48,7 @@ pub(crate) async fn open(mut stream: TcpStream, listener: &ListenerRuntime) -> i
         false => (Bytes::new(), h2, 0),
     };
     Ok(Opened {
-        stream: Stream::Plain(stream),
+        stream: Stream::Plain(stream.into()),
         tls: None,
         prefix,
         h2,

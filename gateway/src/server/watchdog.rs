@@ -81,7 +81,7 @@ pub(crate) async fn h1<S, B>(
             served = connection.requests.get();
             allocator::connection_freed();
         }
-        let end = poll_fn(|cx| match io.stream().tcp().poll_read_ready(cx) {
+        let end = poll_fn(|cx| match io.stream().socket().poll_read_ready(cx) {
             Poll::Ready(_) => Poll::Ready(None),
             Poll::Pending => watch.as_mut().poll(cx).map(Some),
         })

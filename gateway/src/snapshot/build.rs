@@ -162,6 +162,7 @@ impl Builder {
             .values()
             .map(|upstream| self.upstreams.upstream(upstream, &fleet, &self.metrics))
             .collect();
+        self.upstreams.release(&upstreams);
         let resolver = Resolver {
             config: &config,
             plugins: &plugins,

@@ -188,6 +188,7 @@ mod tests {
             arm: None,
             error,
             fallback: None,
+            grpc_status: None,
             attempts: 0,
             finished: true,
             user_agent: None,

@@ -6,12 +6,20 @@ use std::time::Instant;
 use super::endpoint::Endpoint;
 use super::error::SendError;
 use super::group::Upstream;
-use super::places::{Offer, Way};
+use super::places::Offer;
 use super::pool::Client;
 use super::times::Times;
 use super::tls;
+use super::way::Way;
 use crate::message::error::ErrorKind;
 use crate::telemetry::metrics::Refused;
+
+/// The right to one more connection, or one that came to rest.
+pub(super) struct Admitted {
+    pub(super) offer: Offer,
+    /// Whether it was waited for.
+    pub(super) waited: bool,
+}
 
 /// A place for one more connection. Where the pool is full, an idle connection makes way, or the request waits its turn.
 pub(super) async fn place(
@@ -19,10 +27,14 @@ pub(super) async fn place(
     upstream: &Upstream,
     endpoint: &Endpoint,
     times: Times<'_>,
-) -> Result<Offer, SendError> {
+) -> Result<Admitted, SendError> {
     let places = &upstream.state.places;
     if let Some(free) = places.take() {
-        return Ok(Offer::Place(free));
+        let offer = Offer::Place(free);
+        return Ok(Admitted {
+            offer,
+            waited: false,
+        });
     }
     let way = Way {
         endpoint: endpoint.slot(),
@@ -31,12 +43,17 @@ pub(super) async fn place(
     };
     let patience = times.connect(&upstream.config);
     let most = upstream.config.max_pending;
-    let (until, is_late) = match (Instant::now() + patience, times.deadline) {
-        (patience, Some(deadline)) if deadline < patience => (deadline, true),
-        (patience, _) => (patience, false),
+    let (until, late) = match (Instant::now() + patience, times.end()) {
+        (patience, Some(end)) if end.at < patience => (end.at, Some(end.kind)),
+        (patience, _) => (patience, None),
     };
     let refused = match places.wait(way, most, until).await {
-        Ok(offer) => return Ok(offer),
+        Ok(offer) => {
+            return Ok(Admitted {
+                offer,
+                waited: true,
+            });
+        }
         Err(refused) => refused,
     };
     let full = format!(
@@ -48,14 +65,20 @@ pub(super) async fn place(
             ErrorKind::Saturated,
             format!("{full}, and as many requests wait as `breaker.max_pending` allows, {most}"),
         ),
-        Refused::QueueTimeout if is_late => (ErrorKind::Deadline, full),
-        Refused::QueueTimeout => (
-            ErrorKind::Saturated,
-            format!("{full}, and none came free within the {patience:?} of `timeouts.connect`"),
-        ),
+        Refused::QueueTimeout => match late {
+            Some(ErrorKind::Deadline) => (ErrorKind::Deadline, full),
+            Some(kind) => (
+                kind,
+                format!("{full}, and none came free within `retry.per_try`"),
+            ),
+            None => (
+                ErrorKind::Saturated,
+                format!("{full}, and none came free within the {patience:?} of `timeouts.connect`"),
+            ),
+        },
     };
     if kind == ErrorKind::Saturated {
         upstream.metrics.refused(refused);
     }
-    Err(SendError::new(kind, why))
+    Err(SendError::new(kind, why).blameless())
 }

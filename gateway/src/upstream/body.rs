@@ -9,7 +9,8 @@ use http_body::{Frame, SizeHint};
 
 use super::tunnel::Tunnel;
 use super::{h1, h2};
-use crate::message::body::BodyFault;
+use crate::message::body::{BodyFault, Collected, collect};
+use crate::message::error::ErrorKind;
 use crate::message::fields::may_trail;
 use crate::message::headers;
 
@@ -37,6 +38,27 @@ impl ResponseBody {
         match self {
             Self::H1(body) => body.into_tunnel(),
             Self::H2(_) => None,
+        }
+    }
+
+    /// Reads all of it, up to `limit` bytes: what holds a connection, a place under way and an endpoint holds nothing then.
+    /// None where there is more, or it breaks. Trailers are left out.
+    pub async fn whole(mut self, limit: usize) -> Option<Self> {
+        match collect(&mut self, limit).await {
+            Ok(Collected::Whole(bytes)) => Some(Self::H1(h1::Body::whole(bytes))),
+            Ok(Collected::Over) | Err(_) => None,
+        }
+    }
+
+    /// Nobody waits for the rest of it any more, which is late.
+    #[cold]
+    pub fn is_late(&self) {
+        let picked = match self {
+            Self::H1(body) => body.picked(),
+            Self::H2(body) => Some(body.picked()),
+        };
+        if let Some(picked) = picked {
+            picked.failed(ErrorKind::UpstreamTimeout);
         }
     }
 

@@ -1,23 +1,24 @@
 //! What holds requests back from an upstream that cannot take them.
 //!
 //! Closed, it counts how requests end. Once too many of them failed it opens: nothing is sent. After a while it is half
-//! open: one request goes out, and how that ends closes or opens it.
+//! open: one request goes out, the probe, and how that ends closes or opens it.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
 use parking_lot::Mutex;
 
-use super::outcome::{Outcome, is_its_own};
+use super::pass::Pass;
 use super::window::Window;
-use crate::clock;
 use crate::config::{self, Trip};
-use crate::message::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
+
+/// How long a probe may keep all others waiting, at most: a client may send its body, or read the answer, as slowly as
+/// it likes.
+const PROBE: Duration = Duration::from_secs(10);
 
 /// The breaker of an upstream, over all workers.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(super) struct Breaker {
     pub(super) config: config::Breaker,
     metrics: Arc<UpstreamMetrics>,
     under_way: AtomicUsize,
+    /// How many probes there were.
+    probes: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -36,10 +39,21 @@ enum State {
     Open {
         until: Instant,
     },
-    /// `probing`: the one request is under way.
-    HalfOpen {
-        probing: bool,
-    },
+    /// With the probe, if it is under way.
+    HalfOpen(Option<Probe>),
+    /// No configuration has it any more: requests of before go out, and count no more.
+    Retired,
+}
+
+/// The request that is let through.
+#[derive(Debug)]
+struct Probe {
+    number: u64,
+    since: Instant,
+    /// Whether its body is its client's to send.
+    streams: bool,
+    /// Whether it has the head of an answer that is no failure.
+    is_well: bool,
 }
 
 /// In which state a breaker is.
@@ -58,6 +72,8 @@ pub enum BreakerState {
 pub enum Held {
     /// The breaker is open for so long.
     Open(Duration),
+    /// It is half open, and another request is under way to see.
+    HalfOpen,
     /// So many are under way as may be.
     Full(usize),
 }
@@ -65,6 +81,9 @@ pub enum Held {
 impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::HalfOpen | Self::Open(Duration::ZERO) => f.write_str(
+                "its breaker is half open: one request is under way, to see whether the upstream is well",
+            ),
             Self::Open(left) => write!(f, "its breaker is open for {left:?} more"),
             Self::Full(most) => write!(
                 f,
@@ -72,15 +91,6 @@ impl fmt::Display for Held {
             ),
         }
     }
-}
-
-/// The right to send one request. It is under way until this is dropped.
-pub struct Pass {
-    of: Arc<Breaker>,
-    since: Instant,
-    /// It is the one that goes out half open.
-    probe: bool,
-    told: AtomicBool,
 }
 
 impl Breaker {
@@ -95,15 +105,16 @@ impl Breaker {
             config,
             metrics,
             under_way: AtomicUsize::new(0),
+            probes: AtomicU64::new(0),
         }
     }
 
     /// In which state it is.
     pub(super) fn state(&self, now: Instant) -> BreakerState {
         match *self.state.lock() {
-            State::Closed(_) => BreakerState::Closed,
+            State::Closed(_) | State::Retired => BreakerState::Closed,
             State::Open { until } if now < until => BreakerState::Open,
-            State::Open { .. } | State::HalfOpen { .. } => BreakerState::HalfOpen,
+            State::Open { .. } | State::HalfOpen(_) => BreakerState::HalfOpen,
         }
     }
 
@@ -115,11 +126,11 @@ impl Breaker {
         }
     }
 
-    /// Lets a request out.
+    /// Lets a request out; `whole` says that nothing of it is still to come from its client.
     ///
     /// # Errors
     /// If it may not go out now.
-    pub(super) fn admit(self: &Arc<Self>, now: Instant) -> Result<Arc<Pass>, Held> {
+    pub(super) fn admit(self: &Arc<Self>, now: Instant, whole: bool) -> Result<Arc<Pass>, Held> {
         let most = self.config.max_requests.unwrap_or(usize::MAX);
         let room = |count| (count < most).then_some(count + 1);
         if self.under_way.fetch_update(Relaxed, Relaxed, room).is_err() {
@@ -127,48 +138,54 @@ impl Breaker {
             return Err(Held::Full(most));
         }
         // From here on the request is under way, and no more once this is dropped.
-        let mut pass = Pass {
-            of: self.clone(),
-            since: now,
-            probe: false,
-            told: AtomicBool::new(false),
-        };
-        if self.config.trip.is_none() {
+        let mut pass = Pass::new(self.clone());
+        let Some(trip) = &self.config.trip else {
             // It never opens.
             return Ok(Arc::new(pass));
-        }
+        };
         let mut state = self.state.lock();
-        match &mut *state {
-            State::Closed(_) => {}
-            State::Open { until } if now < *until => {
-                let left = *until - now;
-                drop(state);
-                self.metrics.held_back("breaker_open");
-                return Err(Held::Open(left));
+        let held = match &mut *state {
+            State::Closed(_) | State::Retired => None,
+            State::Open { until } if now < *until => Some(Held::Open(*until - now)),
+            State::HalfOpen(Some(probe)) if !probe.makes_way(trip, now, whole) => {
+                Some(Held::HalfOpen)
             }
-            State::HalfOpen { probing: true } => {
-                drop(state);
-                self.metrics.held_back("breaker_open");
-                return Err(Held::Open(Duration::ZERO));
+            // Its answer is one that never ends, or that its client does not read.
+            State::HalfOpen(Some(probe)) if probe.is_well => {
+                *state = self.close(trip, now);
+                None
             }
-            half_open @ (State::Open { .. } | State::HalfOpen { .. }) => {
-                *half_open = State::HalfOpen { probing: true };
-                pass.probe = true;
+            half_open @ (State::Open { .. } | State::HalfOpen(_)) => {
+                let number = self.probes.fetch_add(1, Relaxed);
+                *half_open = State::HalfOpen(Some(Probe {
+                    number,
+                    since: now,
+                    streams: !whole,
+                    is_well: false,
+                }));
+                pass.probe = Some(number);
+                None
+            }
+        };
+        drop(state);
+        match held {
+            None => Ok(Arc::new(pass)),
+            Some(held) => {
+                self.metrics.held_back("breaker_open");
+                Err(held)
             }
         }
-        drop(state);
-        Ok(Arc::new(pass))
     }
 
-    /// A request ended, or was answered.
-    fn ended(&self, failed: bool, probe: bool, now: Instant) {
+    /// A request ended, or was answered. `more` is false where it was counted before, as one that did not fail.
+    pub(super) fn ended(&self, failed: bool, more: bool, probe: bool, now: Instant) {
         let Some(trip) = &self.config.trip else {
             return;
         };
         let mut state = self.state.lock();
         match &mut *state {
             State::Closed(window) => {
-                window.add(now, 1, u64::from(failed));
+                window.add(now, u64::from(more), u64::from(failed));
                 let (all, failures) = window.counts(now);
                 if failed
                     && all >= trip.min_requests
@@ -181,21 +198,64 @@ impl Breaker {
                     );
                 }
             }
-            State::HalfOpen { .. } if probe && failed => {
+            State::HalfOpen(_) if probe && failed => {
                 *state = self.open(
                     trip,
                     now,
                     format_args!("the request that was let through failed"),
                 );
             }
-            State::HalfOpen { .. } if probe => {
-                *state = State::closed(Some(trip), now);
-                self.metrics.breaker(false);
-                tracing::info!(upstream = %self.name, "the breaker is closed: requests go out");
-            }
-            // It was sent before.
-            State::Open { .. } | State::HalfOpen { .. } => {}
+            State::HalfOpen(_) if probe => *state = self.close(trip, now),
+            // It was sent before, or counts no more.
+            State::Open { .. } | State::HalfOpen(_) | State::Retired => {}
         }
+    }
+
+    /// The probe of this number has the head of an answer that is no failure.
+    pub(super) fn is_well(&self, number: u64) {
+        if let State::HalfOpen(Some(probe)) = &mut *self.state.lock()
+            && probe.number == number
+        {
+            probe.is_well = true;
+        }
+    }
+
+    /// A request is under way no more; with the number of the probe that it was, if it says nothing.
+    pub(super) fn leaves(&self, silent: Option<u64>) {
+        self.under_way.fetch_sub(1, Relaxed);
+        let Some(number) = silent else { return };
+        let mut state = self.state.lock();
+        if let State::HalfOpen(probe) = &mut *state
+            && probe.as_ref().is_some_and(|probe| probe.number == number)
+        {
+            // The next one is let through.
+            *probe = None;
+        }
+    }
+
+    /// Over how long it counts.
+    pub(super) fn window(&self) -> Duration {
+        self.config.trip.map_or(Duration::ZERO, |trip| trip.window)
+    }
+
+    /// From when on an answer is slow.
+    pub(super) fn slow(&self) -> Option<Duration> {
+        self.config.trip?.slow
+    }
+
+    /// No configuration has it any more.
+    pub(super) fn retire(&self) {
+        let retired = std::mem::replace(&mut *self.state.lock(), State::Retired);
+        if matches!(retired, State::Open { .. } | State::HalfOpen(_)) {
+            self.metrics.breaker(false);
+            tracing::info!(upstream = %self.name, "the breaker is closed: the configuration has it no more");
+        }
+    }
+
+    fn close(&self, trip: &Trip, now: Instant) -> State {
+        self.metrics.breaker(false);
+        tracing::info!(upstream = %self.name, "the breaker is closed: requests go out");
+        State::closed(Some(trip), now)
     }
 
     #[cold]
@@ -205,6 +265,16 @@ impl Breaker {
         State::Open {
             until: now + trip.open_for,
         }
+    }
+}
+
+impl Probe {
+    /// Whether another request is let through beside it: it takes too long, or waits for its client, and that one does
+    /// not.
+    fn makes_way(&self, trip: &Trip, now: Instant, whole: bool) -> bool {
+        let patience = trip.open_for.min(PROBE);
+        now.saturating_duration_since(self.since) >= patience
+            || self.streams && whole && !self.is_well
     }
 }
 
@@ -226,56 +296,23 @@ impl BreakerState {
     }
 }
 
-impl Pass {
-    /// The request ended so, or was answered. What a client or a plugin did wrong says nothing.
-    pub(super) fn ended(&self, outcome: Outcome) {
-        let now = clock::now();
-        let failed = match outcome {
-            Outcome::Answered(status) => {
-                status >= StatusCode::INTERNAL_SERVER_ERROR || self.is_slow(now)
-            }
-            Outcome::Failed(ErrorKind::Saturated) => return,
-            Outcome::Failed(kind) if is_its_own(kind) || kind == ErrorKind::Deadline => true,
-            Outcome::Failed(_) => return,
-        };
-        self.told.store(true, Relaxed);
-        self.of.ended(failed, self.probe, now);
-    }
-
-    fn is_slow(&self, now: Instant) -> bool {
-        let slow = self.of.config.trip.and_then(|trip| trip.slow);
-        slow.is_some_and(|slow| now.saturating_duration_since(self.since) > slow)
-    }
-}
-
-impl Drop for Pass {
-    fn drop(&mut self) {
-        self.of.under_way.fetch_sub(1, Relaxed);
-        if self.probe && !self.told.load(Relaxed) {
-            // It says nothing: the next one is let through.
-            let mut state = self.of.state.lock();
-            if let State::HalfOpen { probing } = &mut *state {
-                *probing = false;
-            }
-        }
-    }
-}
-
-impl fmt::Debug for Pass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pass")
-            .field("probe", &self.probe)
-            .finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::telemetry::metrics::Metrics;
 
-    const OK: Outcome = Outcome::Answered(StatusCode::OK);
-    const BROKEN: Outcome = Outcome::Failed(ErrorKind::BadGateway);
+    const OK: bool = true;
+    const BROKEN: bool = false;
+
+    #[test]
+    fn who_is_held_back_while_another_tries_is_told_so_and_not_for_how_long() {
+        let (open, half) = (
+            Held::Open(Duration::from_secs(5)),
+            Held::Open(Duration::ZERO),
+        );
+        assert_eq!(open.to_string(), "its breaker is open for 5s more");
+        assert!(half.to_string().contains("half open"), "{half}");
+    }
 
     fn breaker(max_requests: Option<usize>) -> Arc<Breaker> {
         let trip = Trip {
@@ -293,8 +330,22 @@ mod tests {
         Arc::new(Breaker::new("test".into(), config, metrics))
     }
 
-    fn send(breaker: &Arc<Breaker>, outcome: Outcome, now: Instant) {
-        breaker.admit(now).unwrap().ended(outcome);
+    fn admit(breaker: &Arc<Breaker>, now: Instant) -> Result<Arc<Pass>, Held> {
+        breaker.admit(now, true)
+    }
+
+    fn end(pass: &Pass, is_ok: bool) {
+        match is_ok {
+            true => {
+                pass.answered(false);
+                pass.finished();
+            }
+            false => pass.failed(),
+        }
+    }
+
+    fn send(breaker: &Arc<Breaker>, is_ok: bool, now: Instant) {
+        end(&admit(breaker, now).unwrap(), is_ok);
     }
 
     fn opened(breaker: &Arc<Breaker>, now: Instant) {
@@ -311,19 +362,16 @@ mod tests {
         let now = Instant::now();
         let breaker = breaker(None);
         opened(&breaker, now);
-        assert!(matches!(breaker.admit(now), Err(Held::Open(_))));
+        assert!(matches!(admit(&breaker, now), Err(Held::Open(_))));
         let later = Instant::now() + Duration::from_secs(6);
-        let probe = breaker.admit(later).unwrap();
-        assert_eq!(
-            breaker.admit(later).unwrap_err(),
-            Held::Open(Duration::ZERO)
-        );
-        probe.ended(BROKEN);
+        let probe = admit(&breaker, later).unwrap();
+        assert_eq!(admit(&breaker, later).unwrap_err(), Held::HalfOpen);
+        end(&probe, BROKEN);
         assert_eq!(breaker.state(Instant::now()), BreakerState::Open);
-        let probe = breaker.admit(later).unwrap();
-        probe.ended(OK);
+        let probe = admit(&breaker, later).unwrap();
+        end(&probe, OK);
         assert_eq!(breaker.state(later), BreakerState::Closed);
-        assert!(breaker.admit(later).is_ok());
+        assert!(admit(&breaker, later).is_ok());
     }
 
     #[test]
@@ -331,8 +379,7 @@ mod tests {
         let breaker = breaker(None);
         opened(&breaker, Instant::now());
         let later = Instant::now() + Duration::from_secs(6);
-        let probe = breaker.admit(later).unwrap();
-        probe.ended(Outcome::Failed(ErrorKind::ClientClosed));
+        let probe = admit(&breaker, later).unwrap();
         drop(probe);
         send(&breaker, OK, later);
         assert_eq!(breaker.state(later), BreakerState::Closed);
@@ -342,9 +389,60 @@ mod tests {
     fn no_more_are_under_way_than_may_be() {
         let breaker = breaker(Some(1));
         let now = Instant::now();
-        let pass = breaker.admit(now).unwrap();
-        assert_eq!(breaker.admit(now).unwrap_err(), Held::Full(1));
+        let pass = admit(&breaker, now).unwrap();
+        assert_eq!(admit(&breaker, now).unwrap_err(), Held::Full(1));
         drop(pass);
-        assert!(breaker.admit(now).is_ok());
+        assert!(admit(&breaker, now).is_ok());
+    }
+
+    #[test]
+    fn the_whole_answer_of_a_probe_decides_and_one_that_never_ends_by_its_head() {
+        let breaker = breaker(None);
+        opened(&breaker, Instant::now());
+        let later = Instant::now() + Duration::from_secs(6);
+        let probe = admit(&breaker, later).unwrap();
+        probe.answered(false);
+        assert_eq!(breaker.state(later), BreakerState::HalfOpen);
+        probe.failed();
+        assert_eq!(breaker.state(Instant::now()), BreakerState::Open);
+        let endless = admit(&breaker, later).unwrap();
+        endless.answered(false);
+        assert_eq!(admit(&breaker, later).unwrap_err(), Held::HalfOpen);
+        assert!(admit(&breaker, later + Duration::from_secs(5)).is_ok());
+        assert_eq!(breaker.state(later), BreakerState::Closed);
+    }
+
+    #[test]
+    fn a_probe_that_waits_for_its_client_holds_back_no_request_that_is_whole() {
+        let breaker = breaker(None);
+        opened(&breaker, Instant::now());
+        let later = Instant::now() + Duration::from_secs(6);
+        let slow = breaker.admit(later, false).unwrap();
+        assert_eq!(breaker.admit(later, false).unwrap_err(), Held::HalfOpen);
+        let whole = admit(&breaker, later).unwrap();
+        assert_eq!(admit(&breaker, later).unwrap_err(), Held::HalfOpen);
+        // It says nothing, and is not the one that is waited for.
+        drop(slow);
+        assert_eq!(admit(&breaker, later).unwrap_err(), Held::HalfOpen);
+        end(&whole, OK);
+        assert_eq!(breaker.state(later), BreakerState::Closed);
+        // What takes too long makes way in time.
+        opened(&breaker, Instant::now());
+        let _slow = breaker.admit(later, false).unwrap();
+        assert!(breaker.admit(later + Duration::from_secs(5), false).is_ok());
+    }
+
+    #[test]
+    fn a_broken_body_is_one_outcome() {
+        let (breaker, now) = (breaker(None), Instant::now());
+        for _ in 0..4 {
+            let pass = admit(&breaker, now).unwrap();
+            pass.answered(false);
+            pass.failed();
+            pass.failed();
+        }
+        assert_eq!(breaker.state(now), BreakerState::Open);
+        breaker.retire();
+        assert!(admit(&breaker, now).is_ok(), "of before");
     }
 }

@@ -12,10 +12,11 @@ use super::endpoint::Endpoint;
 use super::error::SendError;
 use super::group::Upstream;
 use super::times::Times;
+use super::unix;
 use crate::config::Protocol;
 use crate::message::error::ErrorKind;
 use crate::message::target::Target;
-use crate::net::Stream;
+use crate::net::{Socket, Stream};
 
 /// Why there is no stream.
 enum Failed {
@@ -31,8 +32,8 @@ impl From<io::Error> for Failed {
     }
 }
 
-/// Opens a stream to an endpoint for what its upstream speaks, over TLS where it has TLS, within `timeouts.connect` and
-/// before the deadline of the exchange.
+/// Opens a stream to an endpoint for what its upstream speaks, over TLS where it has TLS, within `timeouts.connect`,
+/// and before the attempt or the exchange is over. An attempt that ends meanwhile has found no connection in time.
 pub(super) async fn connect(
     upstream: &Upstream,
     endpoint: &Endpoint,
@@ -51,23 +52,19 @@ pub(super) async fn connect_to(
     times: Times<'_>,
 ) -> Result<Stream, SendError> {
     let limit = times.connect(&upstream.config);
-    let left = times
-        .deadline
-        .map(|deadline| deadline.saturating_duration_since(Instant::now()));
-    let is_late = left.is_some_and(|left| left < limit);
+    let end = times.end();
+    let left = end.map(|end| end.at.saturating_duration_since(Instant::now()));
+    let is_late = left.is_some_and(|left| left < limit)
+        && end.is_some_and(|end| end.kind == ErrorKind::Deadline);
     let limit = left.map_or(limit, |left| left.min(limit));
     let shakes_hands = AtomicBool::new(false);
     let opening = async {
-        let tcp = match target {
-            Target::Tcp(address) => TcpStream::connect(address).await?,
-            Target::Unix(_) => return Err(io::Error::from(io::ErrorKind::Unsupported).into()),
-        };
-        tcp.set_nodelay(true)?;
+        let socket = socket_to(target).await?;
         let Some(tls) = &upstream.tls else {
-            return Ok(Stream::Plain(tcp));
+            return Ok(Stream::Plain(socket));
         };
         shakes_hands.store(true, Relaxed);
-        let stream = tls.shake_hands(tcp, endpoint, protocol).await;
+        let stream = tls.shake_hands(socket, endpoint, protocol).await;
         let stream = stream.map_err(Failed::Tls)?;
         Ok(Stream::Tls(Box::new(stream.into())))
     };
@@ -78,18 +75,39 @@ pub(super) async fn connect_to(
         Ok(Err(Failed::Connect(error))) if error.kind() == io::ErrorKind::TimedOut => {
             (ErrorKind::ConnectTimeout, format!("{target}: {error}"))
         }
-        Ok(Err(Failed::Connect(error))) => (ErrorKind::Connect, format!("{target}: {error}")),
+        Ok(Err(Failed::Connect(error))) => {
+            let why = match target {
+                Target::Tcp(_) => error.to_string(),
+                Target::Unix(path) => unix::explain(path, &error),
+            };
+            (ErrorKind::Connect, format!("{target}: {why}"))
+        }
         Err(_) => {
             let kind = match is_late {
                 true => ErrorKind::Deadline,
                 false => ErrorKind::ConnectTimeout,
             };
-            let what = match shakes_hands.load(Relaxed) {
-                true => "the TLS handshake was not over",
-                false => "no connection",
+            let what = match (shakes_hands.load(Relaxed), target) {
+                (true, _) => "the TLS handshake was not over",
+                (false, Target::Tcp(_)) => "no connection",
+                (false, Target::Unix(_)) => {
+                    "the queue of the socket is full, and none of it was accepted"
+                }
             };
             (kind, format!("{target}: {what} within {limit:?}"))
         }
     };
     Err(SendError::new(kind, why))
+}
+
+/// A connection of the kind that the target has.
+async fn socket_to(target: &Target) -> io::Result<Socket> {
+    match target {
+        Target::Tcp(address) => {
+            let tcp = TcpStream::connect(address).await?;
+            tcp.set_nodelay(true)?;
+            Ok(tcp.into())
+        }
+        Target::Unix(path) => unix::connect(path).await.map(Socket::from),
+    }
 }

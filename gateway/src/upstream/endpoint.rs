@@ -9,11 +9,11 @@ use std::time::Instant;
 use http::HeaderValue;
 use parking_lot::Mutex;
 
-use super::breaker::Pass;
 use super::budget::Budget;
 use super::drains::Drains;
 use super::failures::{Failures, Judge};
 use super::hash;
+use super::pass::Pass;
 use super::places::Places;
 use super::slots::Slot;
 use super::standing::{Obstacle, Standing};

@@ -15,6 +15,8 @@ pub struct SendError {
     pub unsent: Option<Outgoing>,
     /// What happened, for people.
     pub why: String,
+    /// Whether the endpoint had no part in it.
+    pub(super) blameless: bool,
 }
 
 impl SendError {
@@ -24,6 +26,7 @@ impl SendError {
             sent: false,
             unsent: None,
             why: why.into(),
+            blameless: false,
         }
     }
 
@@ -40,6 +43,12 @@ impl SendError {
     /// The same, with the body, of which nothing was taken.
     pub(super) fn with(self, unsent: Option<Outgoing>) -> Self {
         Self { unsent, ..self }
+    }
+
+    /// The same, in which the endpoint had no part.
+    pub(super) fn blameless(self) -> Self {
+        let blameless = true;
+        Self { blameless, ..self }
     }
 
     /// The same, after a byte of the request went out.

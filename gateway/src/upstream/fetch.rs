@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HOST};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Body as _;
+use tokio::time::timeout_at;
 use tracing::{Instrument, Span};
 
 use super::body::ResponseBody;
@@ -65,21 +66,17 @@ pub struct SubRequest {
 /// Sends a sub-request and reads its whole answer, without framing and hop-by-hop fields. Its end is counted for the
 /// upstream, as that of a request which a client made.
 pub async fn fetch(client: Arc<Client>, sub: SubRequest) -> Result<Response<Bytes>, FetchError> {
-    let pass = sub.upstream.admit();
+    let pass = sub.upstream.admit(true);
     let pass = pass.map_err(|held| FetchError::Connect(held.to_string()))?;
     let picked = sub.upstream.pick(&client, sub.key, &Tried::default());
     let picked = picked.ok_or_else(|| sub.upstream.refuse())?;
     let picked = picked.with(pass);
     let span = span::upstream(&sub.span, &sub.upstream.name, &picked.target);
-    let (endpoint, deadline) = (picked.endpoint().clone(), sub.deadline);
+    let deadline = sub.deadline;
     let whole = exchange(client, sub, picked).instrument(span.clone());
-    let fetched = match tokio::time::timeout_at(deadline.into(), whole).await {
-        Ok(fetched) => fetched,
-        Err(_) => {
-            endpoint.counts.failure(ErrorKind::UpstreamTimeout);
-            Err(FetchError::Timeout)
-        }
-    };
+    // What is late tells its endpoint.
+    let fetched = timeout_at(deadline.into(), whole).await;
+    let fetched = fetched.unwrap_or(Err(FetchError::Timeout));
     if let Err(error) = &fetched {
         span::failed(&span, error.kind());
     }
@@ -115,7 +112,7 @@ async fn exchange(
     let order = Order {
         client: &client,
         upstream: &sub.upstream,
-        times: Times::new(Instant::now()),
+        times: Times::new(Instant::now()).until(sub.deadline),
         message,
     };
     let (mut head, mut answer) = send(&order, picked, body).await?;
@@ -124,7 +121,16 @@ async fn exchange(
     }
     let decoder = decoder(&mut head, &answer, sub.body_limit)?;
     let collected = match decoder {
-        None => collect(&mut answer, sub.body_limit).await,
+        None => {
+            let collected = collect(&mut answer, sub.body_limit);
+            match timeout_at(sub.deadline.into(), collected).await {
+                Ok(collected) => collected,
+                Err(_) => {
+                    answer.is_late();
+                    return Err(FetchError::Timeout);
+                }
+            }
+        }
         Some(decoder) => {
             let mut decoded = Box::new(Decoded::new(answer, decoder));
             collect(&mut decoded, sub.body_limit).await

@@ -10,14 +10,15 @@ use super::member::Member;
 use crate::message::target::Target;
 
 impl Upstream {
-    /// It is in force from now on, in the place of the one of its name that was before. Its endpoints are those that are
-    /// cared for; what the other alone has keeps no connections.
+    /// It is in force from now on, in the place of the one of its name that was before: what that alone has keeps no
+    /// connections.
     pub fn take_over(&self, previous: Option<&Self>) {
-        self.own_endpoints();
         self.keep_drains();
         if let Some(previous) = previous {
             previous.leave_but(|endpoint| self.has(endpoint));
         }
+        // The DNS may have brought one back meanwhile.
+        self.come_back();
     }
 
     /// It is not in force any more, and none of its name is.
@@ -26,12 +27,19 @@ impl Upstream {
         self.leave_but(|_| false);
     }
 
-    /// Its endpoints are those that are cared for, whatever another of its name did since it was made.
+    /// Its endpoints are those that are cared for, whatever another of its name did since it was made. For as long as
+    /// nobody follows its names.
     pub fn own_endpoints(&self) {
         self.members(|members| {
-            let endpoints = members.all().iter().map(|member| &member.endpoint);
-            endpoints.clone().for_each(|it| it.come_back());
-            list(endpoints);
+            list(members.all().iter().map(|member| &member.endpoint));
+        });
+        self.come_back();
+    }
+
+    fn come_back(&self) {
+        self.members(|members| {
+            let all = members.all().iter();
+            all.for_each(|member| member.endpoint.come_back());
         });
     }
 

@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use http::HeaderValue;
 
-use super::breaker::{Breaker, BreakerState, Held, Pass};
+use super::breaker::{Breaker, BreakerState, Held};
 use super::endpoint::{Endpoint, Picked, State};
 use super::followed::Followed;
 use super::members::Members;
+use super::pass::Pass;
 use super::tls::Tls;
 use crate::clock;
 use crate::config;
@@ -76,15 +77,15 @@ impl Upstream {
         self.state.places.idle(endpoint.slot())
     }
 
-    /// Lets a request out, where a breaker decides that.
+    /// Lets a request out, where a breaker decides that; `whole` says that nothing of it is still to come from its client.
     ///
     /// # Errors
     /// If it may not go out now.
     #[inline]
-    pub fn admit(&self) -> Result<Option<Arc<Pass>>, Held> {
+    pub fn admit(&self, whole: bool) -> Result<Option<Arc<Pass>>, Held> {
         match &self.breaker {
             None => Ok(None),
-            Some(breaker) => breaker.admit(clock::now()).map(Some),
+            Some(breaker) => breaker.admit(clock::now(), whole).map(Some),
         }
     }
 

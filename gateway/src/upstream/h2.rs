@@ -3,6 +3,7 @@
 
 mod body;
 mod connection;
+mod frames;
 mod line;
 mod request;
 mod reserve;
@@ -14,4 +15,5 @@ mod wire;
 pub(super) use body::Body;
 pub(super) use line::Line;
 pub(super) use reserve::{Reserved, reserve};
-pub(super) use stream::Unanswered;
+pub(super) use stream::{Fate, Unanswered};
+pub(super) use upload::Course;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::endpoint::{Endpoint, Picked};
-use super::outcome::{Outcome, is_its_own};
+use super::outcome::{Outcome, is_its_own, is_of_request};
 use crate::message::error::ErrorKind;
 
 impl Endpoint {
@@ -13,7 +13,7 @@ impl Endpoint {
         match outcome {
             Outcome::Answered(status) => {
                 self.counts.answered(status);
-                if self.of.judge.counts() {
+                if self.of.judge.counts() && !is_of_request(status) {
                     match status.is_server_error() {
                         true => self.failed(&self.failures.requests, status.as_str()),
                         false => self.failures.requests.end(),
@@ -38,12 +38,11 @@ impl Endpoint {
         }
     }
 
-    /// A limit of the route ended an attempt at it, which may have had the request `whole`: a client may have been slow
-    /// with it.
+    /// A limit of the route, or the client, ended an attempt at it, for which it may be to `blame`.
     #[cold]
-    pub(super) fn cut_off(&self, kind: ErrorKind, whole: bool) {
+    pub(super) fn cut_off(&self, kind: ErrorKind, blame: bool) {
         self.counts.failure(kind);
-        if whole {
+        if blame {
             self.failed(&self.failures.requests, kind.name());
         }
     }
@@ -64,11 +63,23 @@ impl Endpoint {
 }
 
 impl Picked {
-    /// The attempt ended so.
-    pub(super) fn ended(&self, outcome: Outcome) {
-        self.endpoint().ended(outcome);
+    /// There is no whole answer.
+    #[cold]
+    pub(super) fn failed(&self, kind: ErrorKind) {
+        self.endpoint().ended(Outcome::Failed(kind));
+        if let Some(pass) = self.pass()
+            && is_its_own(kind)
+        {
+            pass.failed();
+        }
+    }
+
+    /// The answer came whole.
+    #[inline]
+    pub(super) fn finished(&self) {
+        self.endpoint().finished();
         if let Some(pass) = self.pass() {
-            pass.ended(outcome);
+            pass.finished();
         }
     }
 }

@@ -13,6 +13,13 @@ pub(super) enum Outcome {
     Failed(ErrorKind),
 }
 
+/// Whether a status tells of the request alone, whatever the endpoint can: that it does not know the method (RFC 9110,
+/// section 15.6.2), or a coding of the transfer. A client chooses both.
+#[inline]
+pub(super) fn is_of_request(status: StatusCode) -> bool {
+    status == StatusCode::NOT_IMPLEMENTED
+}
+
 /// Whether a failure says something about an endpoint.
 pub(super) fn is_its_own(kind: ErrorKind) -> bool {
     !matches!(kind.side(), Side::Client | Side::Plugin)

@@ -13,11 +13,11 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
-use crate::net::Stream;
+use super::way::Way;
+use crate::net::{Detached, Stream};
 use crate::telemetry::metrics::{Refused, UpstreamMetrics};
 
 /// How many that came later may be served before the first, since connections to their endpoint came to rest and none
@@ -53,24 +53,6 @@ struct Waiter {
     offer: oneshot::Sender<Offer>,
 }
 
-/// Where a connection leads to, and where it is driven.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Way {
-    /// The slot of the endpoint.
-    pub(super) endpoint: usize,
-    /// The address of its client, which has one event loop.
-    pub(super) client: usize,
-    /// The mark of its TLS.
-    pub(super) tls: usize,
-}
-
-impl Way {
-    /// Whether it leads to the same endpoint, over the same TLS or none, whoever drives it.
-    fn leads_as(self, other: Self) -> bool {
-        self.endpoint == other.endpoint && self.tls == other.tls
-    }
-}
-
 /// A connection that waits for a request.
 pub(super) struct Idle {
     pub(super) io: Stream,
@@ -97,7 +79,7 @@ pub(super) enum Offer {
     /// A connection to the endpoint.
     Here(Stream, Open),
     /// One that no event loop has.
-    Moved(std::net::TcpStream, Open),
+    Moved(Detached, Open),
 }
 
 impl Places {
@@ -250,13 +232,18 @@ impl Places {
         }
     }
 
-    /// Has an idle connection serve one who waits, if there is one: best to this endpoint.
+    /// Has an idle connection serve one who waits, if there is one: best to this endpoint. Where more are open than may
+    /// be, those that are too many close first.
     fn reclaim(self: &Arc<Self>, endpoint: usize) {
         let keepers = self.keepers.lock().clone();
         let keepers: Vec<_> = keepers.iter().filter_map(Weak::upgrade).collect();
         let idle = |to: Option<usize>| keepers.iter().find_map(|it| it.give_up(self, to));
-        if let Some(idle) = idle(Some(endpoint)).or_else(|| idle(None)) {
+        while let Some(idle) = idle(Some(endpoint)).or_else(|| idle(None)) {
+            let is_over = self.is_over();
             idle.pass_on();
+            if !is_over {
+                return;
+            }
         }
     }
 }
@@ -282,8 +269,8 @@ impl Idle {
         };
         let offer = match io {
             io if next.way == way => Offer::Here(io, open),
-            Stream::Plain(tcp) if next.way.leads_as(way) => match tcp.into_std() {
-                Ok(tcp) => Offer::Moved(tcp, open),
+            Stream::Plain(socket) if next.way.leads_as(way) => match socket.detach() {
+                Ok(socket) => Offer::Moved(socket, open),
                 Err(_) => Offer::Place(open),
             },
             // Closed before its place is given on.
@@ -309,7 +296,7 @@ impl Offer {
         match self {
             Self::Place(open) => (None, open),
             Self::Here(io, open) => (Some(io), open),
-            Self::Moved(tcp, open) => (TcpStream::from_std(tcp).ok().map(Stream::Plain), open),
+            Self::Moved(socket, open) => (socket.attach().ok().map(Stream::Plain), open),
         }
     }
 }

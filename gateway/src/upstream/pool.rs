@@ -17,11 +17,12 @@ use super::endpoint::Endpoint;
 use super::group::Upstream;
 use super::h2;
 use super::member::Member;
-use super::places::{Idle, Keeper, Open, Places, Way};
+use super::places::{Idle, Keeper, Open, Places};
 use super::spread::Spread;
 use super::timer::Timer;
 use super::tls::{self, Tls};
 use super::turn::Turn;
+use super::way::Way;
 
 use crate::clock;
 use crate::net::{Stream, Waiting};

@@ -51,7 +51,9 @@ impl Known {
         if known.as_ref().map(|known| known.config) != wanted {
             let (name, metrics) = (&config.name, &self.state.metrics);
             let new = |config| Arc::new(Breaker::new(name.clone(), config, metrics.clone()));
-            *known = wanted.map(new);
+            if let Some(before) = std::mem::replace(&mut *known, wanted.map(new)) {
+                before.retire();
+            }
         }
         known.clone()
     }
@@ -115,6 +117,19 @@ impl Registry {
             metrics,
             config: config.clone(),
         })
+    }
+
+    /// Of upstreams that are not configured any more no breaker is open.
+    pub fn release(&self, configured: &[Arc<Upstream>]) {
+        for known in &self.upstreams {
+            if configured
+                .iter()
+                .all(|upstream| upstream.name != *known.key())
+                && let Some(breaker) = known.breaker.lock().take()
+            {
+                breaker.retire();
+            }
+        }
     }
 
     /// Forgets the names that no snapshot has any more, and no connection.

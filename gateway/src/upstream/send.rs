@@ -4,19 +4,17 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::StatusCode;
 use tokio::time::timeout_at;
 
-use super::admission::place;
+use super::admission::{Admitted, place};
 use super::body::ResponseBody;
-use super::breaker::Pass;
 use super::connect::connect_to;
 use super::endpoint::{Endpoint, Picked};
 use super::error::SendError;
 use super::group::Upstream;
 use super::h1::{Attempt, Message, Sending};
 use super::h2;
-use super::outcome::Outcome;
+use super::learner::{Learner, Silence};
 use super::pool::{Client, Connection};
 use super::replay::Replayable;
 use super::times::Times;
@@ -39,6 +37,10 @@ pub struct Order<'a> {
     pub message: Message<'a>,
 }
 
+/// How often a request goes over another connection of HTTP/2 because the endpoint ends one in good order: most
+/// times once, but with every new connection that takes fewer requests than there are, again.
+const LEFT_OUT: u32 = 16;
+
 /// The head of the answer, and the rest of it.
 type Sent = Result<(ResponseHead, ResponseBody), SendError>;
 
@@ -57,105 +59,42 @@ type Sent = Result<(ResponseHead, ResponseBody), SendError>;
 /// # Errors
 /// Where there is no answer; the error says whether a byte of the request went out.
 pub async fn send(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
-    // Boxed, so that exchanges over HTTP/1 without a limit of their own do not carry the room for the others.
-    match (order.upstream.config.protocol, order.times.patience) {
-        (Protocol::H1, None) => over_h1(order, picked, body).await,
-        (_, None) => Box::pin(over_any(order, picked, body)).await,
-        (_, Some(patience)) => {
-            let learner = Learner::new(order, &picked, &body);
-            let sending = Box::pin(over_any(order, picked, body));
-            let sent = timeout_at(patience.into(), sending).await;
-            let late = || SendError::new(ErrorKind::UpstreamTimeout, "no answer in time");
-            sent.unwrap_or_else(|_| Err(learner.failed(late().sent(true))))
-        }
-    }
-}
-
-async fn over_any(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
     match order.upstream.config.protocol {
         Protocol::H1 => over_h1(order, picked, body).await,
-        Protocol::H2 | Protocol::Auto => over_h2(order, picked, body).await,
-    }
-}
-
-/// Who learns how it ends: the endpoint, and the breaker of its upstream.
-struct Learner<'a> {
-    order: &'a Order<'a>,
-    endpoint: Arc<Endpoint>,
-    pass: Option<Arc<Pass>>,
-    /// Whether the whole request was there as it began.
-    is_whole: bool,
-}
-
-impl<'a> Learner<'a> {
-    #[inline]
-    fn new(order: &'a Order<'a>, picked: &Picked, body: &Outgoing) -> Self {
-        Self {
-            order,
-            endpoint: picked.endpoint().clone(),
-            pass: picked.pass().cloned(),
-            is_whole: matches!(body, Outgoing::Empty | Outgoing::Full(_)),
-        }
-    }
-
-    /// The head of an answer came.
-    #[inline]
-    fn answered(self, status: StatusCode) {
-        let outcome = Outcome::Answered(status);
-        self.endpoint.ended(outcome);
-        let took = clock::now().saturating_duration_since(self.order.times.now);
-        self.endpoint.took(took);
-        if let Some(pass) = self.pass {
-            pass.ended(outcome);
-        }
-    }
-
-    /// None will come.
-    #[cold]
-    fn failed(self, error: SendError) -> SendError {
-        let outcome = Outcome::Failed(error.kind);
-        match self.order.times.cut_off(error.kind) {
-            true => {
-                let whole = self.is_whole && error.sent;
-                self.endpoint.cut_off(error.kind, whole);
-            }
-            false => self.endpoint.ended(outcome),
-        }
-        if let Some(pass) = self.pass {
-            pass.ended(outcome);
-        }
-        error
+        // Boxed, so that exchanges over HTTP/1 do not carry the room for the others.
+        Protocol::H2 | Protocol::Auto => Box::pin(over_h2(order, picked, body)).await,
     }
 }
 
 /// Over a connection of its own, which is opened or was kept.
 #[inline]
 async fn over_h1(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
-    let Order {
-        client, upstream, ..
-    } = *order;
-    let times = &order.times;
-    let learner = Learner::new(order, &picked, &body);
+    let (client, upstream) = (order.client, order.upstream);
+    let mut learner = Learner::new(order, &picked);
     let tls = upstream.tls.as_ref();
-    let (upgrade, interim) = (order.message.upgrade, order.message.interim);
     let message = order.message.to(&picked.authority);
-    let (body, now) = match body {
-        here @ (Outgoing::Empty | Outgoing::Full(_)) => (here, times.now),
-        streamed => match Box::pin(begin(streamed, times.deadline)).await {
-            Ok(begun) => (begun, clock::now()),
+    let streams = !matches!(body, Outgoing::Empty | Outgoing::Full(_));
+    let later;
+    let (body, times) = match body {
+        here if !streams => (here, &order.times),
+        streamed => match Box::pin(begin(streamed, order.times.deadline)).await {
+            Ok(begun) => {
+                later = order.times.begun(clock::now());
+                (begun, &later)
+            }
             Err(error) => return Err(learner.failed(error)),
         },
     };
     let unread = message.has_unexpected_body(&body) && !upstream.config.reads_bodies;
-    let last = unread || !picked.is_trusted(now);
+    let last = unread || !picked.is_trusted(times.now);
     let replay = Replayable::of(message.method, &body);
     let mut sending = Some(Sending::new(&message, body, last, client.spare()));
     let mut pooled = true;
     let error = loop {
-        let kept = pooled.then(|| client.take(&picked, tls, now)).flatten();
-        let (connection, reused, since) = match kept {
-            Some(connection) => (connection, true, now),
-            None => match Box::pin(open(order, picked.endpoint(), pooled)).await {
+        let kept = pooled.then(|| client.take(&picked, tls, times.now));
+        let (connection, reused, since) = match kept.flatten() {
+            Some(connection) => (connection, true, times.now),
+            None => match Box::pin(open(order, *times, picked.endpoint(), pooled)).await {
                 Ok((connection, reused)) => (connection, reused, Instant::now()),
                 Err(error) => {
                     let unsent = sending.take().and_then(Sending::into_body);
@@ -168,13 +107,14 @@ async fn over_h1(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
             Sending::new(&message, body, last, client.spare())
         };
         let request = sending.take().unwrap_or_else(again);
-        let mut attempt = Attempt::new(client, connection, request, since, interim);
-        let limit = times.first_byte(&upstream.config);
-        let polled = poll_fn(|cx| attempt.poll(cx, message.method, limit, times.deadline));
+        let mut attempt = Attempt::new(client, connection, request, since, order.message.interim);
+        let (limit, end) = times.answer(&upstream.config, since, streams);
+        let silence = &mut learner.silence;
+        let polled = poll_fn(|cx| attempt.poll(cx, message.method, limit, end, silence));
         let error = match polled.await {
             Ok((head, rest)) => {
-                let idle = times.idle(&upstream.config);
-                match attempt.answer(head, rest, upgrade, idle, picked) {
+                let idle = times.pause(head.status, &upstream.config);
+                match attempt.answer(head, rest, order.message.upgrade, idle, picked) {
                     Ok((head, body)) => {
                         learner.answered(head.status);
                         return Ok((head, ResponseBody::H1(body)));
@@ -185,9 +125,7 @@ async fn over_h1(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
             Err(error) => error,
         };
         let stale = reused && !attempt.answered() && error.kind == ErrorKind::BadGateway;
-        let replayable = replay
-            .as_ref()
-            .is_some_and(|replay| replay.may_follow(&error));
+        let replayable = replay.as_ref().is_some_and(|it| it.may_follow(&error));
         match attempt.into_sending() {
             Some(unsent) if stale && !unsent.begun() => sending = Some(unsent),
             _ if stale && replayable => pooled = false,
@@ -213,8 +151,8 @@ async fn begin(body: Outgoing, deadline: Option<Instant>) -> Result<Outgoing, Se
 
 /// Over a stream of HTTP/2 to the endpoint, or over HTTP/1.1 where the endpoint chooses that.
 ///
-/// It goes out again, once, where the endpoint did nothing for it, or the connection broke: no more than [`Replayable`]
-/// allows.
+/// It goes out again over another connection where the endpoint did nothing for it, and, once, where a connection that was
+/// kept broke: no more than [`Replayable`] allows.
 async fn over_h2(order: &Order<'_>, picked: Picked, mut body: Outgoing) -> Sent {
     let Order {
         client,
@@ -226,38 +164,60 @@ async fn over_h2(order: &Order<'_>, picked: Picked, mut body: Outgoing) -> Sent 
     if upstream.config.protocol == Protocol::Auto && message.upgrade.is_some() {
         return over_h1(order, picked, body).await;
     }
-    let learner = Learner::new(order, &picked, &body);
+    let mut learner = Learner::new(order, &picked);
     let replay = Replayable::of(message.method, &body);
-    let mut is_first = true;
+    let (mut is_first, mut left_out) = (true, 0);
     let error = loop {
         let stream = match h2::reserve(client, upstream, picked.endpoint(), times).await {
             Ok(h2::Reserved::H2(stream)) => stream,
             Ok(h2::Reserved::H1) => return over_h1(order, picked, body).await,
             Err(error) => break error.with(Some(body)),
         };
-        let limit = times.first_byte(&upstream.config);
-        let sent = stream.send(message, &picked.authority, body, limit, times);
-        let h2::Unanswered { mut error, broke } = match sent.await {
+        let silence = &mut learner.silence;
+        let sent = stream.send(
+            message,
+            &picked.authority,
+            body,
+            &upstream.config,
+            times,
+            silence,
+        );
+        let h2::Unanswered { mut error, fate } = match sent.await {
             Ok(answered) => {
                 let idle = times.idle(&upstream.config);
-                let (head, body) = h2::Body::of(answered, stream, idle, picked);
-                learner.answered(head.status);
-                return Ok((head, ResponseBody::H2(Box::new(body))));
+                match h2::Body::of(answered, stream, idle, picked).await {
+                    Ok((head, body)) => {
+                        learner.answered(head.status);
+                        return Ok((head, ResponseBody::H2(Box::new(body))));
+                    }
+                    Err(error) => break error,
+                }
             }
             Err(unanswered) => unanswered,
         };
         let held = replay.as_ref().filter(|replay| replay.may_follow(&error));
         let again = error.unsent.take();
         let again = again.or_else(|| held.map(Replayable::body));
-        let is_safe = !error.sent || broke;
+        let follows = match fate {
+            h2::Fate::Stayed | h2::Fate::LeftOut => left_out < LEFT_OUT,
+            h2::Fate::Refused | h2::Fate::Lost => is_first,
+            h2::Fate::Broke | h2::Fate::Failed => false,
+        };
         match again {
-            Some(again) if is_first && is_safe => body = again,
+            Some(again) if follows => body = again,
             again => {
                 let unsent = again.filter(|_| !error.sent);
-                break error.with(unsent);
+                break stream.charged(error, fate).with(unsent);
             }
         }
-        is_first = false;
+        learner.silence = Silence::Elsewhere;
+        match fate {
+            h2::Fate::Stayed | h2::Fate::LeftOut => left_out += 1,
+            _ => is_first = false,
+        }
+        if fate != h2::Fate::Stayed {
+            upstream.metrics.retry(true);
+        }
     };
     Err(learner.failed(error))
 }
@@ -266,17 +226,15 @@ async fn over_h2(order: &Order<'_>, picked: Picked, mut body: Outgoing) -> Sent 
 /// meanwhile; whether it is such a one.
 async fn open(
     order: &Order<'_>,
+    times: Times<'_>,
     endpoint: &Arc<Endpoint>,
     pooled: bool,
 ) -> Result<(Box<Connection>, bool), SendError> {
     let Order {
-        client,
-        upstream,
-        times,
-        ..
+        client, upstream, ..
     } = *order;
-    let place = place(client, upstream, endpoint, times).await?;
-    let (kept, mut open) = place.split();
+    let Admitted { offer, waited } = place(client, upstream, endpoint, times).await?;
+    let (kept, mut open) = offer.split();
     if let Some(io) = kept.filter(|_| pooled) {
         let mut kept = Connection::over(io, client, upstream, endpoint, open);
         if kept.is_quiet() {
@@ -284,7 +242,11 @@ async fn open(
         }
         open = kept.into_tunnel().1;
     }
-    let io = connect_to(&endpoint.target, Protocol::H1, upstream, endpoint, times).await?;
+    let io = connect_to(&endpoint.target, Protocol::H1, upstream, endpoint, times).await;
+    let io = io.map_err(|error| match waited {
+        true => times.excused(error),
+        false => error,
+    })?;
     let opened = Connection::over(io, client, upstream, endpoint, open);
     Ok((opened, false))
 }

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::endpoint::Picked;
 use super::group::Upstream;
+use super::member::Member;
 use crate::config::{SameSite, Sticky};
 use crate::message::cookies;
 
@@ -34,9 +35,27 @@ impl Upstream {
         secure: bool,
     ) -> Option<HeaderValue> {
         match &self.config.sticky {
-            Some(sticky) if key != Some(picked.token) => written(sticky, picked.token, secure),
+            Some(sticky) if key != Some(picked.token) && !self.takes(key) => {
+                written(sticky, picked.token, secure)
+            }
             _ => None,
         }
+    }
+}
+
+impl Upstream {
+    /// Whether the endpoint that a request names takes requests: then it went elsewhere for once, as by a retry, and its
+    /// client stays where it is.
+    fn takes(&self, key: Option<u64>) -> bool {
+        let open = |member: &Member| member.endpoint.standing.is_clear();
+        let is_open = |token| {
+            self.members(|members| {
+                let both = [&members.first, &members.backups];
+                both.iter()
+                    .any(|spread| spread.named(token, open).is_some())
+            })
+        };
+        key.is_some_and(is_open)
     }
 }
 

@@ -59,6 +59,7 @@ fn configured(name: &str, endpoints: &[&str]) -> config::Upstream {
         connect_timeout: PATIENCE,
         first_byte_timeout: PATIENCE,
         idle_timeout: PATIENCE,
+        tunnel_timeout: None,
         pool: config::Pool {
             idle_per_worker: 4,
             idle_timeout: PATIENCE,

@@ -9,14 +9,17 @@ use rustls::client::ResolvesClientCert;
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, SignatureScheme};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::endpoint::Endpoint;
 use crate::config::{self, Protocol, TlsVersion};
+use crate::net::Socket;
 
+mod verifier;
 mod words;
+
+use verifier::Verifier;
 
 /// TLS of one upstream, with the sessions that its connections resume. Connections over it are as good as each other;
 /// those over another are not, even to the same endpoint.
@@ -39,7 +42,8 @@ struct Identity {
 }
 
 impl Tls {
-    /// Makes the configuration of rustls: ring, resumption, no early data, no key log. Verification is that of webpki.
+    /// Makes the configuration of rustls: ring, resumption, no early data, no key log. Verification is that of webpki, with
+    /// `ca` by way of [`Verifier`].
     pub(super) fn new(given: &config::UpstreamTls) -> Arc<Self> {
         let identity = Arc::new(Identity {
             key: given.certificate.as_ref().map(|shown| shown.key.clone()),
@@ -50,11 +54,18 @@ impl Tls {
             TlsVersion::V1_3 => &[&rustls::version::TLS13],
         };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
+        let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(versions)
-            .expect("ring speaks both versions")
-            .with_root_certificates(given.roots.clone())
-            .with_client_cert_resolver(identity.clone());
+            .expect("ring speaks both versions");
+        let builder = match given.authorities.as_slice() {
+            [] => builder.with_root_certificates(given.roots.clone()),
+            authorities => {
+                let verifier = Verifier::new(&given.roots, authorities, &provider);
+                let builder = builder.dangerous();
+                builder.with_custom_certificate_verifier(Arc::new(verifier))
+            }
+        };
+        let config = builder.with_client_cert_resolver(identity.clone());
         // Copies share the sessions.
         let offering = |alpn: &[&[u8]]| {
             let mut config = config.clone();
@@ -81,17 +92,18 @@ impl Tls {
     /// In words for operators.
     pub(super) async fn shake_hands(
         &self,
-        tcp: TcpStream,
+        socket: Socket,
         endpoint: &Endpoint,
         protocol: Protocol,
-    ) -> Result<TlsStream<TcpStream>, String> {
+    ) -> Result<TlsStream<Socket>, String> {
         let name = self.name_of(endpoint)?;
         let config = match protocol {
             Protocol::H1 => &self.h1,
             Protocol::H2 => &self.h2,
             Protocol::Auto => &self.auto,
         };
-        let shaken = TlsConnector::from(config.clone()).connect(name, tcp).await;
+        let connector = TlsConnector::from(config.clone());
+        let shaken = connector.connect(name, socket).await;
         let stream = shaken.map_err(|error| self.explain(&error))?;
         let agreed = stream.get_ref().1.alpn_protocol();
         if protocol == Protocol::H2 && agreed != Some(b"h2") {

@@ -164,7 +164,10 @@ fn body(table: &mut Table<'_>, holes: Holes<'_>, headers: &mut Fields) -> Option
 
 /// What is in a file, without the line end at its end, as everywhere else.
 fn content(item: &Item<'_>, path: &Path) -> Option<String> {
-    let read = item.scope.read(path).map_err(|error| error.to_string());
+    let read = item.scope.read(path).map_err(|error| {
+        let looked_for = item.looked_for(path, &error);
+        format!("{error}{looked_for}")
+    });
     let text = read
         .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned()));
     match text {

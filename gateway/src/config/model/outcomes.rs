@@ -1,5 +1,7 @@
 //! Outcomes of a request to an upstream that `fallback` and `retry` are for.
 
+use std::fmt;
+
 use http::StatusCode;
 
 use crate::message::error::{ErrorKind, Side};
@@ -38,6 +40,20 @@ pub enum Outcome {
     Status(Failed),
 }
 
+impl fmt::Display for Outcome {
+    /// As it is written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect => f.write_str("connect"),
+            Self::Reset => f.write_str("reset"),
+            Self::Timeout => f.write_str("timeout"),
+            Self::Breaker => f.write_str("breaker"),
+            Self::Status(Failed::Status(code)) => write!(f, "{code}"),
+            Self::Status(Failed::Class(class)) => write!(f, "{class}xx"),
+        }
+    }
+}
+
 /// `on`: a list of outcomes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcomes(pub Vec<Outcome>);
@@ -47,6 +63,12 @@ impl Outcomes {
     pub fn has_status(&self, status: StatusCode) -> bool {
         let is_it = |on: &Outcome| matches!(on, Outcome::Status(failed) if failed.is(status));
         self.0.iter().any(is_it)
+    }
+
+    /// As they are written.
+    pub fn told(&self) -> String {
+        let told: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        told.join(", ")
     }
 
     /// Whether a failure of the upstream, or of the way to it, is one of them, for which the gateway has this status.

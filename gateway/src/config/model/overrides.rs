@@ -28,6 +28,8 @@ pub struct RouteTimeouts {
     pub first_byte: Option<Duration>,
     /// Between two pieces of the body of the response.
     pub idle: Option<Duration>,
+    /// Between two pieces of what goes through a tunnel.
+    pub tunnel: Option<Duration>,
 }
 
 /// Which exchanges of a route the access log has.

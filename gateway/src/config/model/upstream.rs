@@ -62,6 +62,8 @@ pub struct Upstream {
     pub first_byte_timeout: Duration,
     /// Between two pieces of the response body (60 s).
     pub idle_timeout: Duration,
+    /// Between two pieces of what goes through a tunnel; none: `idle_timeout`.
+    pub tunnel_timeout: Option<Duration>,
     /// The keep-alive pool.
     pub pool: Pool,
     /// What holds requests back, beside `max_pending`.

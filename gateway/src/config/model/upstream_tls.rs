@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rustls::RootCertStore;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 
 use super::tls::{Certificate, TlsVersion};
 
@@ -14,6 +14,8 @@ pub struct UpstreamTls {
     pub server_name: Option<ServerName<'static>>,
     /// The authorities of which one must vouch for it.
     pub roots: Arc<RootCertStore>,
+    /// The same as they stand in `ca`; none without it.
+    pub authorities: Vec<CertificateDer<'static>>,
     /// Whether they are those of the system, since no `ca` is given.
     pub of_system: bool,
     /// What the gateway shows of itself where it is asked to.
@@ -28,6 +30,7 @@ impl PartialEq for UpstreamTls {
         let shown = |tls: &Self| tls.certificate.as_ref().map(|shown| shown.key.cert.clone());
         self.server_name == other.server_name
             && self.of_system == other.of_system
+            && self.authorities == other.authorities
             && (Arc::ptr_eq(&self.roots, &other.roots) || self.roots.roots == other.roots.roots)
             && shown(self) == shown(other)
             && self.min_version == other.min_version

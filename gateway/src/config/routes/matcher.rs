@@ -245,9 +245,17 @@ fn path_table(table: &mut Table<'_>) -> Option<PathPattern> {
 }
 
 pub(super) fn methods(item: &Item<'_>) -> Option<Vec<Method>> {
+    methods_of(
+        item,
+        "is empty, so that nothing matches; leave it out for every method",
+    )
+}
+
+/// A list of methods, and what is said of one that is empty.
+pub(super) fn methods_of(item: &Item<'_>, empty: &str) -> Option<Vec<Method>> {
     let items = item.items("a list of methods such as [\"GET\", \"POST\"]")?;
     if items.is_empty() {
-        item.fault("is empty, so that nothing matches; leave it out for every method");
+        item.fault(empty);
     }
     let mut methods = Vec::new();
     for item in items {

@@ -41,6 +41,10 @@ static TIMEOUTS: Words = Words {
             "idle",
             "Between two pieces of the body of the response. Unless given, the upstream's.",
         ),
+        (
+            "tunnel",
+            "Between two pieces of what goes through a tunnel, in either direction. Unless given, the upstream's.",
+        ),
     ],
     example: "",
 };
@@ -114,6 +118,7 @@ fn timeouts(table: &mut Table<'_>) -> RouteTimeouts {
         connect: table.optional("connect", Item::duration),
         first_byte: table.optional("first_byte", Item::duration),
         idle: table.optional("idle", Item::duration),
+        tunnel: table.optional("tunnel", Item::duration),
     }
 }
 

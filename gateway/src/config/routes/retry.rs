@@ -11,6 +11,10 @@ use crate::config::table::{Default, Table};
 /// The most attempts.
 const MOST: i64 = 10;
 
+/// What is said of `methods` without any.
+const NO_METHOD: &str = "is empty, so that nothing that an endpoint may have seen is sent again; leave it out for the idempotent methods \
+     (RFC 9110, section 9.2.2), or write `retry = false`";
+
 static WORDS: Words = Words {
     about: "What is sent again where the upstream does not answer as it should: to another endpoint if there is one. \
             What may have been seen by an endpoint goes out again only with a method of `methods` and a body that is not \
@@ -45,8 +49,8 @@ static WORDS: Words = Words {
         ),
         (
             "per_try",
-            "How long one attempt may take, up to the head of the answer. Unless given, as long as `timeouts` and \
-             `timeout` allow.",
+            "How long one attempt may take, from when there is something to send up to the head of the answer. Unless \
+             given, as long as `timeouts` and `timeout` allow.",
         ),
     ],
     example: "",
@@ -66,7 +70,7 @@ pub(super) fn retry(table: &mut Table<'_>) -> Option<Retry> {
         || Some(usual()),
         |item| answers::outcomes(&item, "nothing is sent again", false),
     );
-    let methods = table.optional("methods", matcher::methods);
+    let methods = table.optional("methods", |item| matcher::methods_of(item, NO_METHOD));
     let backoff = table.or("backoff", Default::Text("25ms"), |item| item.duration());
     let budget = table.or("budget", Default::Float(0.2), |item| {
         match item.is_false() {

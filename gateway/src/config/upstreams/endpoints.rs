@@ -4,18 +4,20 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::place;
+use super::sockets::{socket, without_uri};
 use crate::config::description::Words;
 use crate::config::item::{Form, Item};
 use crate::config::model::{Endpoint, Named};
 use crate::config::reason::Reason;
-use crate::config::table::{self, Default};
+use crate::config::socket_path::{SCHEME, is_bare};
+use crate::config::table::Default;
 use crate::message::target::Target;
 
 /// Keys of the contract that are to come, and that say where endpoints are.
 pub(super) const DISCOVERY: [&str; 1] = ["srv"];
 
 /// What an endpoint is expected to be.
-const ADDRESS: &str = "an address such as \"127.0.0.1:8080\" or \"[::1]:8080\"";
+const ADDRESS: &str = "an address such as \"127.0.0.1:8080\" or \"[::1]:8080\", or a socket such as \"unix:/run/app.sock\"";
 
 /// More often nobody asks.
 const SHORTEST_REFRESH: Duration = Duration::from_secs(1);
@@ -85,7 +87,10 @@ fn endpoint(item: &Item<'_>) -> Option<Listed> {
 static ENDPOINT: Words = Words {
     about: "One endpoint of an upstream.",
     keys: &[
-        ("address", "An IP address and a port."),
+        (
+            "address",
+            "An IP address and a port; or a socket of this host, `unix:` and its path, relative to this file.",
+        ),
         (
             "dns",
             "A name and a port, in the place of `address`: every address that the DNS has for the name, by A and AAAA records, is an endpoint, from its answer until another. While there is no answer, the last good one stays.",
@@ -160,8 +165,10 @@ fn refresh(item: &Item<'_>) -> Option<Duration> {
 
 fn target(item: &Item<'_>) -> Option<Target> {
     let text = item.text_as(ADDRESS)?;
-    if text.starts_with("unix:") {
-        item.fault(table::later("unix:"));
+    if let Some(path) = text.strip_prefix(SCHEME) {
+        return socket(item, path).map(Target::Unix);
+    }
+    if is_bare(item, text) {
         return None;
     }
     address(item).map(Target::Tcp)
@@ -183,6 +190,9 @@ fn address(item: &Item<'_>) -> Option<SocketAddr> {
     }
     if let Some((scheme, rest)) = text.split_once("://") {
         let reason = match scheme {
+            _ if rest.starts_with(SCHEME) => {
+                Reason::repeating("write \"{}\", without a scheme", [&without_uri(rest)])
+            }
             "https" => {
                 let right = rest.trim_end_matches('/');
                 Reason::repeating(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::config::item::Item;
 use crate::config::reason::Reason;
+use crate::config::socket_path::SCHEME;
 
 /// The longest name, and the longest part of one (RFC 1035, section 2.3.4).
 const LONGEST_NAME: usize = 253;
@@ -18,6 +19,12 @@ pub(super) fn name(item: &Item<'_>) -> Option<(Arc<str>, u16)> {
     if text.parse::<SocketAddr>().is_ok() || text.parse::<IpAddr>().is_ok() {
         item.fault(format!(
             "{quoted} is an address, for which nobody need be asked; write it as `address`"
+        ));
+        return None;
+    }
+    if text.starts_with(SCHEME) {
+        item.fault(format!(
+            "{quoted} is a socket, for which nobody need be asked; write it as `address`"
         ));
         return None;
     }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustls::RootCertStore;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 
 use crate::config::certificates::{self, Shown};
 use crate::config::description::Words;
@@ -32,8 +32,8 @@ static WORDS: Words = Words {
         ),
         (
             "ca",
-            "A PEM file with the authorities that may vouch for an endpoint: those alone. Unless given, those that the \
-             system trusts.",
+            "A PEM file with the authorities that may vouch for an endpoint: those alone, or the certificate of an endpoint \
+             itself, where it signed its own. Unless given, those that the system trusts.",
         ),
         (
             "certificate",
@@ -59,17 +59,17 @@ pub(super) fn tls(table: &mut Table<'_>) -> Option<UpstreamTls> {
         certificates::certificate(item, Shown::ToEndpoints)
     });
     let min_version = certificates::min_version(table);
-    let roots = match of_system {
-        true => table
-            .scope
-            .authorities(system)
-            .map_err(|why| table.fault_here(why))
-            .ok(),
-        false => given.map(Arc::new),
+    let (roots, authorities) = match of_system {
+        true => {
+            let roots = table.scope.authorities(system);
+            (roots.map_err(|why| table.fault_here(why)).ok()?, Vec::new())
+        }
+        false => given?,
     };
     Some(UpstreamTls {
         server_name,
-        roots: roots?,
+        roots,
+        authorities,
         of_system,
         certificate,
         min_version,
@@ -107,11 +107,11 @@ fn server_name(item: &Item<'_>) -> Option<ServerName<'static>> {
 }
 
 /// The authorities in a file.
-fn authorities(item: &Item<'_>) -> Option<RootCertStore> {
+fn authorities(item: &Item<'_>) -> Option<(Arc<RootCertStore>, Vec<CertificateDer<'static>>)> {
     let certificates = certificates::all_of(item, "`ca` wants the certificates of authorities")?;
     let mut roots = RootCertStore::empty();
-    for (index, certificate) in certificates.into_iter().enumerate() {
-        if let Err(error) = roots.add(certificate) {
+    for (index, certificate) in certificates.iter().enumerate() {
+        if let Err(error) = roots.add(certificate.clone()) {
             let (number, quoted) = (index + 1, item.quoted());
             item.fault(format!(
                 "certificate {number} of {quoted} cannot be read: {error}"
@@ -119,7 +119,7 @@ fn authorities(item: &Item<'_>) -> Option<RootCertStore> {
             return None;
         }
     }
-    Some(roots)
+    Some((Arc::new(roots), certificates))
 }
 
 /// The authorities that the system trusts.

@@ -1,5 +1,6 @@
 //! The body of a request on its way to an upstream.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -34,6 +35,8 @@ pub enum Outgoing {
 #[derive(Debug)]
 pub struct Begun {
     first: Option<Frame<Bytes>>,
+    /// Behind the first.
+    next: VecDeque<Frame<Bytes>>,
     rest: Outgoing,
     /// Of the whole.
     length: Option<u64>,
@@ -76,6 +79,7 @@ impl Outgoing {
                 Some(frame) => {
                     return Ok(Self::Begun(Box::new(Begun {
                         first: Some(frame),
+                        next: VecDeque::new(),
                         rest: self,
                         length,
                     })));
@@ -97,6 +101,20 @@ impl Outgoing {
             | Self::Begun(_)
             | Self::Teed(_) => None,
         }
+    }
+
+    /// A body that streams, of which some was taken: that is there again, before the rest. `length`: of the whole.
+    pub fn resumed(taken: Vec<Frame<Bytes>>, rest: Self, length: Option<u64>) -> Self {
+        if taken.is_empty() {
+            return rest;
+        }
+        let mut next = VecDeque::from(taken);
+        Self::Begun(Box::new(Begun {
+            first: next.pop_front(),
+            next,
+            rest,
+            length,
+        }))
     }
 
     /// A body held in memory.
@@ -128,7 +146,7 @@ impl http_body::Body for Outgoing {
             Self::Client(body) => Pin::new(body.as_mut()).poll_frame(cx),
             Self::Edited(frames) => frames.poll_recv(cx),
             Self::Decoded(body) => Pin::new(body.as_mut()).poll_frame(cx),
-            Self::Begun(begun) => match begun.first.take() {
+            Self::Begun(begun) => match begun.first.take().or_else(|| begun.next.pop_front()) {
                 Some(first) => Poll::Ready(Some(Ok(first))),
                 None => Pin::new(&mut begun.rest).poll_frame(cx),
             },
@@ -143,7 +161,9 @@ impl http_body::Body for Outgoing {
             Self::Client(body) => body.is_end_stream(),
             Self::Edited(_) => false,
             Self::Decoded(body) => body.is_end_stream(),
-            Self::Begun(begun) => begun.first.is_none() && begun.rest.is_end_stream(),
+            Self::Begun(begun) => {
+                begun.first.is_none() && begun.next.is_empty() && begun.rest.is_end_stream()
+            }
             Self::Teed(body) => body.is_end_stream(),
         }
     }

@@ -8,6 +8,7 @@ use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::Serialize;
 
+use super::behaves::{self, Behaves};
 use super::copies::{self, Copies};
 use crate::config::{self, Config, HostRewrite};
 use crate::error::Error;
@@ -46,6 +47,9 @@ pub enum Goes {
         endpoints: Vec<String>,
         /// The head, a line each.
         request: Vec<String>,
+        /// How it is spread, repeated and held back.
+        #[serde(flatten)]
+        behaves: Behaves,
         /// Where copies of it go.
         copies: Vec<Copies>,
     },
@@ -164,6 +168,7 @@ impl Request {
         Goes::Upstream {
             upstream: name.to_string(),
             request: head.lines().map(str::to_owned).collect(),
+            behaves: behaves::of(config, route, upstream, &self.method),
             copies: copies::of(config, route),
             endpoints: upstream.places(),
         }

@@ -93,12 +93,14 @@ impl Display for Goes {
                 upstream,
                 endpoints,
                 request,
+                behaves,
                 copies,
             } => {
                 let endpoints = endpoints.join(", ");
                 writeln!(f, "upstream {upstream} ({endpoints})")?;
                 let mut lines = request.iter();
                 lines.try_for_each(|line| writeln!(f, "  {}", Line(line)))?;
+                write!(f, "{behaves}")?;
                 copies.iter().try_for_each(|copies| write!(f, "{copies}"))
             }
             Self::Turns(arms) => {

@@ -37,7 +37,7 @@ impl Guarded {
         }
         self.clocks.unwatched.store(true, Relaxed);
         if self.clocks.look.swap(false, Relaxed)
-            && let Some(error) = self.stream.tcp().take_error()?
+            && let Some(error) = self.stream.socket().take_error()?
         {
             return Err(error);
         }
@@ -51,7 +51,7 @@ impl Guarded {
         }
         let clocks = &self.clocks;
         if clocks.body_to_come.load(Relaxed) || clocks.refuse.load(Relaxed) != 0 {
-            return Ok(self.stream.tcp().poll_read_ready(cx)?.is_pending());
+            return Ok(self.stream.socket().poll_read_ready(cx)?.is_pending());
         }
         self.read_ahead(cx)
     }

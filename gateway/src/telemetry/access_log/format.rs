@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::line::Line;
 use crate::config::{LogField, LogTemplate, LogValue};
+use crate::message::target::Target;
 use crate::message::text::{is_plain, json as escaped_json};
 
 /// One JSON object. Durations are seconds.
@@ -35,8 +36,11 @@ pub(super) fn json(to: &mut Vec<u8>, line: &Line<'_>) {
     if let Some(time) = line.upstream_time {
         object.raw("upstream_time", format_args!("{:.6}", time.as_secs_f64()));
     }
-    if let Some(endpoint) = line.endpoint {
-        object.raw("endpoint", format_args!("\"{endpoint}\""));
+    match line.endpoint {
+        None => {}
+        Some(Target::Tcp(address)) => object.raw("endpoint", format_args!("\"{address}\"")),
+        // A path may have anything in it.
+        Some(unix) => object.text("endpoint", &unix.to_string()),
     }
     if line.attempts > 1 {
         object.raw("attempts", format_args!("{}", line.attempts));
@@ -50,6 +54,9 @@ pub(super) fn json(to: &mut Vec<u8>, line: &Line<'_>) {
     }
     if let Some(cause) = line.fallback {
         object.raw("fallback", format_args!("\"{cause}\""));
+    }
+    if let Some(status) = line.grpc_status {
+        object.raw("grpc_status", format_args!("{status}"));
     }
     object.raw("complete", format_args!("{}", line.finished));
     if let Some(agent) = line.user_agent {
@@ -208,7 +215,13 @@ fn field(to: &mut Vec<u8>, name: LogField, line: &Line<'_>) -> bool {
         LogField::BytesOut => plain(to, Some(line.bytes_out)),
         LogField::DurationMs => milliseconds(to, Some(line.duration)),
         LogField::UpstreamMs => milliseconds(to, line.upstream_time),
-        LogField::Endpoint => plain(to, line.endpoint),
+        LogField::Attempts => plain(to, Some(line.attempts).filter(|attempts| *attempts > 1)),
+        LogField::Fallback => plain(to, line.fallback),
+        LogField::GrpcStatus => plain(to, line.grpc_status),
+        LogField::Endpoint => match line.endpoint {
+            Some(unix @ Target::Unix(_)) => text(to, Some(unix.to_string().as_bytes())),
+            address => plain(to, address),
+        },
         LogField::Complete => plain(to, Some(line.finished)),
         LogField::UserAgent => text(to, line.user_agent),
         LogField::Referer => text(to, line.referer),
@@ -250,6 +263,7 @@ fn milliseconds(to: &mut Vec<u8>, time: Option<Duration>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::time::UNIX_EPOCH;
 
     use super::*;
@@ -260,6 +274,7 @@ mod tests {
             ("a\":1,\"\u{202e}\n".into(), "\u{7f}\u{2028}".into()),
         ];
         let tags = [("team".into(), "shop \"a\"".into())];
+        let endpoint = Target::Unix(Path::new("/run/a \"b\".sock").into());
         let line = Line {
             time: UNIX_EPOCH + Duration::from_secs(1_795_547_484),
             id: "7",
@@ -274,12 +289,13 @@ mod tests {
             bytes_out: 2,
             duration: Duration::from_micros(1500),
             upstream_time: None,
-            endpoint: None,
+            endpoint: Some(&endpoint),
             attempts: 0,
             route: "r",
             arm: None,
             error: None,
             fallback: None,
+            grpc_status: None,
             finished: true,
             user_agent: Some(b"a\"b\xff"),
             referer: Some(b"https://h/\"x"),
@@ -302,6 +318,7 @@ mod tests {
         assert_eq!(value["status"], 200);
         assert_eq!(value["attributes"]["auth.subject"], "a\nb");
         assert_eq!(value["tags"]["team"], "shop \"a\"");
+        assert_eq!(value["endpoint"], "unix:/run/a \"b\".sock");
         let strange = &value["attributes"]["a\":1,\"\u{202e}\n"];
         assert_eq!(strange, "\u{7f}\u{2028}");
         assert!(text.trim_end().chars().all(is_plain), "{text:?}");
@@ -332,12 +349,12 @@ mod tests {
     #[test]
     fn a_template_writes_its_fields_escaped() {
         let parsed = LogTemplate::parse(
-            "{time} {client} {status} {duration_ms}ms {upstream_ms} {path} {attribute.auth.subject} {tag.team} {tag.none} {{{error|none}}}",
+            "{time} {client} {status} {duration_ms}ms {upstream_ms} {path} {attribute.auth.subject} {tag.team} {tag.none} {{{error|none}}} {endpoint}",
         )
         .unwrap();
         assert_eq!(
             with_line(|to, line| template(to, &parsed, line)),
-            "2026-11-24T19:11:24.000Z 10.0.0.1 200 1.500ms - /x?q=\\x221\\x22 a\\x0Ab shop \\x22a\\x22 - {none}\n"
+            "2026-11-24T19:11:24.000Z 10.0.0.1 200 1.500ms - /x?q=\\x221\\x22 a\\x0Ab shop \\x22a\\x22 - {none} unix:/run/a \\x22b\\x22.sock\n"
         );
     }
 }

@@ -35,7 +35,7 @@ pub struct Line<'a> {
     pub duration: Duration,
     /// Until the head of the upstream's response.
     pub upstream_time: Option<Duration>,
-    /// Who answered.
+    /// Who was asked: the one whose outcome stands.
     pub endpoint: Option<&'a Target>,
     /// How often the request was sent upstream, where that was more than once.
     pub attempts: u32,
@@ -47,6 +47,8 @@ pub struct Line<'a> {
     pub error: Option<ErrorKind>,
     /// Why the fallback of the route answered, if it did.
     pub fallback: Option<Cause>,
+    /// What the answer to a call of gRPC says of it.
+    pub grpc_status: Option<u32>,
     /// Whether the last byte was handed over.
     pub finished: bool,
     /// User-Agent.

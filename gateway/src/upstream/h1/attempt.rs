@@ -19,7 +19,9 @@ use crate::message::interim::Interim;
 use crate::message::upgrade;
 use crate::upstream::endpoint::Picked;
 use crate::upstream::error::SendError;
+use crate::upstream::learner::Silence;
 use crate::upstream::pool::{Client, Connection};
+use crate::upstream::times::End;
 
 /// Informational responses an upstream may send before its answer; more is an attack or a fault.
 const MAX_INFORMATIONAL: u8 = 8;
@@ -67,12 +69,31 @@ impl<'a> Attempt<'a> {
         }
     }
 
+    /// The head of the answer, and what came after it; and whom it waits for.
+    #[inline]
     pub(in crate::upstream) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         method: &Method,
         limit: Duration,
-        deadline: Option<Instant>,
+        end: Option<End>,
+        silence: &mut Silence,
+    ) -> Poll<Result<(Head, Bytes), SendError>> {
+        let polled = self.poll_until(cx, method, limit, end);
+        *silence = match &polled {
+            // It may go out again.
+            Poll::Ready(Err(error)) if error.kind == ErrorKind::BadGateway => Silence::Elsewhere,
+            _ => Silence::of(self.since, self.sending.is_none()),
+        };
+        polled
+    }
+
+    fn poll_until(
+        &mut self,
+        cx: &mut Context<'_>,
+        method: &Method,
+        limit: Duration,
+        end: Option<End>,
     ) -> Poll<Result<(Head, Bytes), SendError>> {
         // An answer that is there before the rest of the request is out is an early one: the upstream may never read
         // that rest.
@@ -88,14 +109,12 @@ impl<'a> Attempt<'a> {
         if let Poll::Ready(answered) = self.poll_answer(cx, method) {
             return Poll::Ready(answered);
         }
-        // While the client still sends its body, only the deadline counts: the body has a clock of its own.
+        // While the client still sends its body, only the end counts: the body has a clock of its own.
         let patience = (!waits_for_client).then(|| self.since + limit);
-        let (at, kind) = match (patience, deadline) {
-            (Some(patience), Some(deadline)) if deadline < patience => {
-                (deadline, ErrorKind::Deadline)
-            }
+        let (at, kind) = match (patience, end) {
+            (Some(patience), Some(end)) if end.at < patience => (end.at, end.kind),
             (Some(patience), _) => (patience, ErrorKind::UpstreamTimeout),
-            (None, Some(deadline)) => (deadline, ErrorKind::Deadline),
+            (None, Some(end)) => (end.at, end.kind),
             (None, None) => return Poll::Pending,
         };
         ready!(self.connection.timer.poll(cx, at));

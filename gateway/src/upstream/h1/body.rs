@@ -14,7 +14,6 @@ use super::head::{Framing, Head};
 use super::sending::{Sending, Stopped};
 use crate::message::body::BodyFault;
 use crate::upstream::endpoint::Picked;
-use crate::upstream::outcome::Outcome;
 use crate::upstream::pool::Connection;
 use crate::upstream::tunnel::Tunnel;
 
@@ -109,6 +108,14 @@ impl Body {
         body
     }
 
+    /// One that is here, and on no connection.
+    pub(in crate::upstream) fn whole(bytes: Bytes) -> Self {
+        Self {
+            ready: Some(bytes).filter(|bytes| !bytes.is_empty()),
+            rest: None,
+        }
+    }
+
     /// No body: the connection speaks another protocol from here, beginning with `first`.
     pub(in crate::upstream) fn switched(
         first: Bytes,
@@ -116,6 +123,7 @@ impl Body {
         idle: Duration,
         picked: Picked,
     ) -> Self {
+        picked.finished();
         Self {
             ready: Some(first),
             rest: Some(Box::new(Rest {
@@ -144,6 +152,11 @@ impl Body {
             _open: open,
             _picked: rest.picked,
         })
+    }
+
+    /// The endpoint, until the end.
+    pub(in crate::upstream) fn picked(&self) -> Option<&Picked> {
+        self.rest.as_ref().map(|rest| &rest.picked)
     }
 
     /// Puts bytes that were read before the rest again.
@@ -217,7 +230,7 @@ impl Rest {
     /// Counts a broken answer; what the client did wrong with its request meanwhile says nothing about the upstream.
     fn failed(&self, fault: BodyFault) {
         if !self.request_broke {
-            self.picked.ended(Outcome::Failed(fault.of_response()));
+            self.picked.failed(fault.of_response());
         }
     }
 

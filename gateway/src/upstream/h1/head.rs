@@ -41,6 +41,12 @@ const SPARE_FIELDS: usize = 6;
 pub(in crate::upstream) enum HeadError {
     #[error("the head of the response is not HTTP: {0}")]
     Malformed(httparse::Error),
+    #[error(
+        "what came is HTTP/2, as servers of gRPC speak it: write `protocol = \"h2\"` for the upstream"
+    )]
+    Http2,
+    #[error("what came is TLS: give the upstream `tls`, or the port that is in clear text")]
+    Tls,
     #[error("the status of the response is none from 100 to 599")]
     Status,
     #[error("the response has more than {MAX_FIELDS} fields")]
@@ -53,6 +59,17 @@ pub(in crate::upstream) enum HeadError {
         "the response has a Transfer-Encoding other than `chunked`, or together with Content-Length"
     )]
     TransferEncoding,
+}
+
+/// What a server says that speaks another protocol: SETTINGS or GOAWAY of HTTP/2 (RFC 9113, section 6), or an alert or a
+/// handshake of TLS.
+#[cold]
+fn other_protocol(input: &[u8]) -> Option<HeadError> {
+    match input {
+        [0, 0, _, 4 | 7, ..] => Some(HeadError::Http2),
+        [0x15 | 0x16, 3, ..] => Some(HeadError::Tls),
+        _ => None,
+    }
 }
 
 /// Reads a head at the start of `input`: the head and its length, or none if more must come first.
@@ -72,7 +89,7 @@ pub(in crate::upstream) fn parse(
         Ok(httparse::Status::Partial) if input.len() <= MAX_BYTES => return Ok(None),
         Ok(_) => return Err(HeadError::Bytes),
         Err(httparse::Error::TooManyHeaders) => return Err(HeadError::Fields),
-        Err(error) => return Err(HeadError::Malformed(error)),
+        Err(error) => return Err(other_protocol(input).unwrap_or(HeadError::Malformed(error))),
     };
     let malformed = |error| move |_| HeadError::Malformed(error);
     let status = StatusCode::from_u16(response.code.unwrap_or_default());

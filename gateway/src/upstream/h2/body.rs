@@ -1,12 +1,13 @@
 //! The body of an answer, on its stream.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::stream::{Answered, Stream};
@@ -14,20 +15,21 @@ use super::upload::Follower;
 use crate::message::body::BodyFault;
 use crate::message::head::ResponseHead;
 use crate::upstream::endpoint::Picked;
-use crate::upstream::outcome::Outcome;
+use crate::upstream::error::SendError;
 use crate::upstream::timer::Timer;
 
 /// The body of an answer, on its stream.
 pub struct Body {
-    /// Bytes that were read before.
-    ready: Option<Bytes>,
+    /// Bytes that were read before, and what came with the head.
+    first: Option<Bytes>,
+    ready: Option<Frame<Bytes>>,
     incoming: Incoming,
     idle: Duration,
     timer: Timer,
     /// Since when nothing came, as long as it is waited for.
     waiting: Option<Instant>,
     /// What still goes out of the request ends with this.
-    _upload: Option<Follower>,
+    upload: Option<Follower>,
     stream: Stream,
     /// The request is in flight until the end of this.
     picked: Picked,
@@ -35,31 +37,66 @@ pub struct Body {
 
 impl Body {
     /// The head and the body of an answer on a stream. The body may pause for as long as `idle`.
-    pub(in crate::upstream) fn of(
+    ///
+    /// What came with the head is looked at: an answer that broke off there already is none, and one that is whole has
+    /// nothing to do with the rest of the request.
+    ///
+    /// # Errors
+    /// If the answer broke off.
+    pub(in crate::upstream) async fn of(
         answered: Answered,
         stream: Stream,
         idle: Duration,
         picked: Picked,
-    ) -> (ResponseHead, Self) {
+    ) -> Result<(ResponseHead, Self), SendError> {
+        let Answered {
+            head,
+            mut incoming,
+            upload,
+        } = answered;
+        let came = poll_fn(|cx| Poll::Ready(Pin::new(&mut incoming).poll_frame(cx))).await;
+        let ready = match came {
+            Poll::Ready(Some(Ok(frame))) => Some(frame),
+            Poll::Ready(None) | Poll::Pending => None,
+            Poll::Ready(Some(Err(error))) => {
+                let broke = upload.as_ref().is_some_and(Follower::broke);
+                return Err(broken_at_once(&stream, broke, &error));
+            }
+        };
+        if incoming.is_end_stream() {
+            picked.finished();
+            if let Some(upload) = &upload {
+                upload.leave();
+            }
+        }
         let body = Self {
-            ready: None,
-            incoming: answered.incoming,
+            first: None,
+            ready,
+            incoming,
             idle,
             timer: Timer::default(),
             waiting: None,
-            _upload: answered.upload,
+            upload,
             stream,
             picked,
         };
-        (answered.head, body)
+        Ok((head, body))
+    }
+
+    /// The endpoint.
+    pub(in crate::upstream) fn picked(&self) -> &Picked {
+        &self.picked
     }
 
     pub(in crate::upstream) fn prepend(&mut self, bytes: Bytes) {
-        self.ready = Some(bytes).filter(|bytes| !bytes.is_empty());
+        self.first = Some(bytes).filter(|bytes| !bytes.is_empty());
     }
 
+    /// Counts a broken answer; what the client did wrong with its request meanwhile says nothing about the endpoint.
     fn fail(&self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
-        self.picked.ended(Outcome::Failed(fault.of_response()));
+        if !self.upload.as_ref().is_some_and(Follower::broke) {
+            self.picked.failed(fault.of_response());
+        }
         Poll::Ready(Some(Err(fault)))
     }
 }
@@ -72,8 +109,9 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
-        if let Some(bytes) = self.ready.take() {
-            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        let first = self.first.take().map(Frame::data);
+        if let Some(frame) = first.or_else(|| self.ready.take()) {
+            return Poll::Ready(Some(Ok(frame)));
         }
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
@@ -84,7 +122,14 @@ impl http_body::Body for Body {
                 self.picked.finished();
                 Poll::Ready(None)
             }
-            Poll::Ready(Some(Err(_))) => self.fail(BodyFault::Broken),
+            Poll::Ready(Some(Err(error))) => match self.stream.is_charged(&error) {
+                true => self.fail(BodyFault::Broken),
+                false => {
+                    let kind = BodyFault::Broken.of_response();
+                    self.picked.endpoint().cut_off(kind, false);
+                    Poll::Ready(Some(Err(BodyFault::Broken)))
+                }
+            },
             Poll::Pending => {
                 let since = *self.waiting.get_or_insert_with(Instant::now);
                 let at = since + self.idle;
@@ -96,15 +141,31 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ready.is_none() && self.incoming.is_end_stream()
+        self.first.is_none() && self.ready.is_none() && self.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let ready = self.ready.as_ref().map_or(0, Bytes::len) as u64;
+        let ready = self.ready.as_ref().and_then(Frame::data_ref);
+        let ready = [ready, self.first.as_ref()].into_iter().flatten();
+        let ready: u64 = ready.map(|bytes| bytes.len() as u64).sum();
         match self.incoming.size_hint().exact() {
             Some(exact) => SizeHint::with_exact(exact + ready),
             None => SizeHint::default(),
         }
+    }
+}
+
+/// The answer broke off behind its head: there is none.
+#[cold]
+fn broken_at_once(stream: &Stream, request_broke: bool, error: &hyper::Error) -> SendError {
+    if request_broke {
+        return SendError::body(BodyFault::Broken).sent(true);
+    }
+    let why = format!("the answer broke off behind its head: {error}");
+    let broken = SendError::protocol(why).sent(true);
+    match stream.is_charged(error) {
+        true => broken,
+        false => broken.blameless(),
     }
 }
 

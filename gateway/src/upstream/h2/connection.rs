@@ -20,10 +20,13 @@ use crate::upstream::group::Upstream;
 use crate::upstream::places::{Open, Places};
 use crate::upstream::tls::{self, Tls};
 
-/// What an endpoint may send of one answer before it is read: as much as a client that stalls can have held here.
-const STREAM_WINDOW: u32 = 256 << 10;
-/// The same of all answers together. It is no limit: clients that stall would stop those beside them.
-const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+/// What an endpoint may send of one answer before it is read, in bytes: as much as a client that stalls can have held here.
+const STREAM_WINDOW: u32 = 128 << 10;
+/// How many requests one connection carries at once, also where the endpoint allows more.
+const STREAMS: u32 = 100;
+/// What an endpoint may send of all answers of a connection. Answers that clients do not read never use it up, which would
+/// stop those beside them.
+const CONNECTION_WINDOW: u32 = STREAMS * STREAM_WINDOW;
 /// The size of a head, as of one over HTTP/1.
 const HEAD: u32 = 64 << 10;
 /// What is held of one request for an endpoint that does not take it.
@@ -87,7 +90,8 @@ impl Shared {
             let mut connection = pin!(connection);
             let ended = poll_fn(|cx| {
                 let polled = connection.as_mut().poll(cx);
-                told.allows(connection.current_max_send_streams(), cx.waker());
+                let most = connection.current_max_send_streams();
+                told.allows(most.min(STREAMS as usize), cx.waker());
                 polled
             });
             if let Err(error) = ended.await {

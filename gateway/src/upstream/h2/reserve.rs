@@ -11,12 +11,11 @@ use super::stream::Stream;
 use crate::config::Protocol;
 use crate::message::error::ErrorKind;
 use crate::telemetry::metrics::Refused;
-use crate::upstream::admission::place;
+use crate::upstream::admission::{Admitted, place};
 use crate::upstream::connect::connect;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::error::SendError;
 use crate::upstream::group::Upstream;
-use crate::upstream::places::Offer;
 use crate::upstream::pool::{Client, Connection};
 use crate::upstream::times::Times;
 use crate::upstream::tls;
@@ -40,7 +39,7 @@ pub(in crate::upstream) async fn reserve(
     let (line, mark) = (client.line(endpoint), tls::mark(upstream.tls.as_ref()));
     // Twice, as for a place in the pool and then for the connection.
     let until = Instant::now() + 2 * times.connect(&upstream.config);
-    let until = times.deadline.map_or(until, |deadline| deadline.min(until));
+    let until = times.end().map_or(until, |end| end.at.min(until));
     loop {
         if let Some(stream) = line.take(mark) {
             return Ok(Reserved::H2(stream));
@@ -53,8 +52,8 @@ pub(in crate::upstream) async fn reserve(
             Turn::Open(opening) => match open(client, upstream, endpoint, times, &line).await {
                 Ok(reserved) => return Ok(reserved),
                 Err(error) => {
-                    // A deadline is that of one exchange.
-                    if error.kind != ErrorKind::Deadline {
+                    // When an attempt is over is its own.
+                    if times.over().is_none() {
                         opening.failed(error.kind, &error.why);
                     }
                     return Err(error);
@@ -69,11 +68,15 @@ pub(in crate::upstream) async fn reserve(
             ended = outcome.changed() => {
                 let failed = outcome.borrow().clone();
                 if let (Ok(()), Some((kind, why))) = (ended, failed) {
-                    return Err(SendError::new(kind, why));
+                    // The one who opened it has told.
+                    return Err(SendError::new(kind, why).blameless());
                 }
             }
             stream = line.freed(mark) => return Ok(Reserved::H2(stream)),
-            () = sleep_until(until.into()) => return Err(late(upstream, endpoint, times)),
+            () = sleep_until(until.into()) => {
+                let late = late(upstream, endpoint, times);
+                return Err(times.excused(late));
+            }
         }
     }
 }
@@ -89,16 +92,21 @@ async fn open(
 ) -> Result<Reserved, SendError> {
     let mark = tls::mark(upstream.tls.as_ref());
     let seeking = line.seek();
-    let offered: Offer = tokio::select! {
+    let Admitted { offer, waited } = tokio::select! {
         biased;
         place = place(client, upstream, endpoint, times) => place?,
         stream = line.freed(mark) => return Ok(Reserved::H2(stream)),
     };
     drop(seeking);
-    let (_, open) = offered.split();
+    let (_, open) = offer.split();
+    let excused = |error| match waited {
+        true => times.excused(error),
+        false => error,
+    };
     let until = Instant::now() + times.connect(&upstream.config);
-    let until = times.deadline.map_or(until, |deadline| deadline.min(until));
-    let io = connect(upstream, endpoint, times).await?;
+    let until = times.end().map_or(until, |end| end.at.min(until));
+    let io = connect(upstream, endpoint, times).await;
+    let io = io.map_err(excused)?;
     if upstream.config.protocol == Protocol::Auto && io.agreed() != Some(b"h2") {
         line.chose_h1(mark);
         // It was opened to find out, and is as good as one that another request left.
@@ -107,7 +115,7 @@ async fn open(
     }
     upstream.state.places.know(client);
     let opened = timeout_at(until.into(), Shared::open(io, upstream, endpoint, open)).await;
-    let shared = opened.unwrap_or_else(|_| Err(late(upstream, endpoint, times)))?;
+    let shared = opened.unwrap_or_else(|_| Err(excused(late(upstream, endpoint, times))))?;
     line.add(shared);
     // The first stream is this request's, before anyone who waits takes them all.
     let stream = line.take(mark);
@@ -119,12 +127,9 @@ async fn open(
 
 /// There is no connection of HTTP/2 in time.
 fn late(upstream: &Upstream, endpoint: &Endpoint, times: Times<'_>) -> SendError {
-    let is_late = times
-        .deadline
-        .is_some_and(|deadline| deadline <= Instant::now());
-    let kind = match is_late {
-        true => ErrorKind::Deadline,
-        false => ErrorKind::ConnectTimeout,
+    let kind = match times.over() {
+        Some(ErrorKind::Deadline) => ErrorKind::Deadline,
+        _ => ErrorKind::ConnectTimeout,
     };
     let (target, limit) = (&endpoint.target, times.connect(&upstream.config));
     SendError::new(

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+
+use super::frames::Said;
 
 /// Begins what a server of HTTP/1 says to a preface that it does not understand.
 const HTTP_1: &[u8] = b"HTTP/1.";
@@ -22,9 +24,19 @@ pub(super) struct State {
     streams: AtomicUsize,
     /// Takes no more requests.
     over: AtomicBool,
+    /// The endpoint ended it for what came over it: a GOAWAY with an error.
+    accused: AtomicBool,
+    /// One request has told of its end already: what broke all of them is one failure.
+    blamed: AtomicBool,
+    /// It was of use: an answer came over it.
+    answered: AtomicBool,
+    /// The longest list of fields that the endpoint takes, in bytes.
+    longest_head: AtomicU32,
     /// When something came last, and since when no stream is taken, in milliseconds since it was made.
     read_at: AtomicU64,
     idle_since: AtomicU64,
+    /// Since when nothing can be written, in the same way; 0 where it can.
+    stalled_at: AtomicU64,
     /// Who drives it, until the endpoint has said what it allows.
     driver: Mutex<Option<Waker>>,
     told: Notify,
@@ -48,8 +60,13 @@ impl State {
             most: AtomicUsize::new(0),
             streams: AtomicUsize::new(0),
             over: AtomicBool::new(false),
+            accused: AtomicBool::new(false),
+            blamed: AtomicBool::new(false),
+            answered: AtomicBool::new(false),
+            longest_head: AtomicU32::new(u32::MAX),
             read_at: AtomicU64::new(0),
             idle_since: AtomicU64::new(0),
+            stalled_at: AtomicU64::new(0),
             driver: Mutex::default(),
             told: Notify::new(),
             ended_by: Mutex::default(),
@@ -78,6 +95,57 @@ impl State {
         if let Some(driver) = &*self.driver.lock() {
             driver.wake_by_ref();
         }
+    }
+
+    /// Nothing can be written.
+    pub(super) fn stalls(&self) {
+        if self.stalled_at.load(Relaxed) == 0 {
+            self.stalled_at.store(self.age(Instant::now()), Relaxed);
+        }
+    }
+
+    /// It can again.
+    pub(super) fn writes(&self) {
+        self.stalled_at.store(0, Relaxed);
+    }
+
+    /// The endpoint said something of the connection.
+    pub(super) fn heard(&self, said: Said) {
+        match said {
+            Said::LongestHead(longest) => self.longest_head.store(longest, Relaxed),
+            Said::GoesAway(reason) => {
+                if reason != u32::from(h2::Reason::NO_ERROR) {
+                    self.accused.store(true, Relaxed);
+                }
+                self.ends();
+            }
+        }
+    }
+
+    /// Whether the endpoint ended it for what came over it.
+    pub(super) fn is_accused(&self) -> bool {
+        self.accused.load(Relaxed)
+    }
+
+    /// Whether it is to be told of now that the connection broke, which is the failure of all that it carried.
+    pub(super) fn is_told_now(&self) -> bool {
+        !self.blamed.swap(true, Relaxed)
+    }
+
+    /// The longest list of fields that the endpoint takes, in bytes, if it said.
+    pub(super) fn longest_head(&self) -> Option<u64> {
+        let longest = self.longest_head.load(Relaxed);
+        (longest != u32::MAX).then_some(longest.into())
+    }
+
+    /// An answer came.
+    pub(super) fn answers(&self) {
+        self.answered.store(true, Relaxed);
+    }
+
+    /// Whether one came.
+    pub(super) fn has_answered(&self) -> bool {
+        self.answered.load(Relaxed)
     }
 
     /// Reading or writing failed.
@@ -140,11 +208,13 @@ impl State {
         self.is_idle() && now.saturating_duration_since(self.made + since) > longest
     }
 
-    /// Nothing came in time for what was asked at `since`. If nothing else came in the second half of that time, the
-    /// endpoint may be gone without a word, and no other request is given to this connection.
+    /// Nothing came in time for what was asked at `since`. If nothing else came in the second half of that time, or
+    /// nothing could be written in it, the endpoint may be gone without a word, and no other request is given to this
+    /// connection.
     pub(super) fn doubt(&self, since: Instant) {
-        let half = since.elapsed() / 2;
-        if self.read_at.load(Relaxed) < self.age(since + half) {
+        let half = self.age(since + since.elapsed() / 2);
+        let is_stalled = (1..=half).contains(&self.stalled_at.load(Relaxed));
+        if is_stalled || self.read_at.load(Relaxed) < half {
             self.ends();
         }
     }

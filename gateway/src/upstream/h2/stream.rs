@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::{HeaderValue, Request};
 use hyper::body::Incoming;
@@ -13,19 +13,23 @@ use tokio::sync::Notify;
 use tokio::time::timeout_at;
 
 use super::connection::Shared;
-use super::request::request;
+use super::request::{length, request};
 use super::state::Ended;
 use super::upload::{Follower, Upload};
+use crate::config;
 use crate::message::body::{BodyFault, Outgoing};
 use crate::message::error::ErrorKind;
 use crate::message::head::{ResponseHead, is_sound};
 use crate::upstream::error::SendError;
 use crate::upstream::h1::Message;
+use crate::upstream::learner::Silence;
 use crate::upstream::times::Times;
 
 /// A stream that is taken, until this is dropped.
 pub(in crate::upstream) struct Stream {
     connection: Shared,
+    /// Whether it is of a connection that had answered before.
+    kept: bool,
     freed: Arc<Notify>,
 }
 
@@ -40,23 +44,47 @@ pub(in crate::upstream) struct Answered {
 pub(in crate::upstream) struct Unanswered {
     /// With the body, where it was not taken.
     pub(in crate::upstream) error: SendError,
-    /// Whether the connection broke, rather than the stream.
-    pub(in crate::upstream) broke: bool,
+    /// What became of the request.
+    pub(in crate::upstream) fate: Fate,
+}
+
+/// What became of a request without an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::upstream) enum Fate {
+    /// It never left: the connection ended first.
+    Stayed,
+    /// The endpoint ends the connection in good order, and did nothing for it.
+    LeftOut,
+    /// The endpoint did nothing for it.
+    Refused,
+    /// A connection that was kept before broke: the endpoint may not have seen it.
+    Lost,
+    /// The connection broke, maybe by its own doing.
+    Broke,
+    /// What went wrong would go wrong again.
+    Failed,
 }
 
 impl Stream {
     pub(super) fn new(connection: Shared, freed: Arc<Notify>) -> Self {
-        Self { connection, freed }
+        let kept = connection.state.has_answered();
+        Self {
+            connection,
+            kept,
+            freed,
+        }
     }
 
-    /// Sends a request and waits for the head of the answer, `limit` long from when all of it that there is was sent.
+    /// Sends a request and waits for the head of the answer, as long as it may take from when all of the request that
+    /// there is was sent.
     pub(in crate::upstream) async fn send(
         &self,
         message: Message<'_>,
         authority: &HeaderValue,
         body: Outgoing,
-        limit: Duration,
+        upstream: &config::Upstream,
         times: Times<'_>,
+        silence: &mut Silence,
     ) -> Result<Answered, Unanswered> {
         let (upload, follower) = Upload::new(body);
         let is_tls = self.connection.tls.is_some();
@@ -64,7 +92,22 @@ impl Stream {
             Ok(request) => request,
             Err(error) => return Err(error.into()),
         };
+        if let Some(longest) = self.connection.state.longest_head()
+            && let length = length(&request)
+            && length > longest
+        {
+            let why = format!("the head has {length} bytes, and the endpoint takes {longest}");
+            let body = request.into_body().into_body();
+            let error = SendError::protocol(why).blameless().with(Some(body));
+            return Err(error.into());
+        }
         let began = Instant::now();
+        let streams = follower.is_some();
+        *silence = match &follower {
+            None => Silence::Endpoint(began),
+            Some(follower) => Silence::Upload(follower.course()),
+        };
+        let (limit, end) = times.answer(upstream, began, streams);
         let mut requests = self.connection.requests.clone();
         let mut answered = pin!(requests.try_send_request(request));
         let response = loop {
@@ -73,15 +116,9 @@ impl Stream {
                 Some(follower) => follower.since(),
             };
             let patience = since.unwrap_or_else(Instant::now) + limit;
-            let (at, late) = match times.deadline {
-                Some(deadline) if deadline < patience => (deadline, ErrorKind::Deadline),
+            let (at, late) = match end {
+                Some(end) if end.at < patience => (end.at, end.kind),
                 _ => (patience, ErrorKind::UpstreamTimeout),
-            };
-            let (at, late) = match times.patience {
-                Some(patience) if since.is_some() && patience < at => {
-                    (patience, ErrorKind::UpstreamTimeout)
-                }
-                _ => (at, late),
             };
             // While the client still sends its body, only the deadline counts: the body has a clock of its own.
             let waits_for_client = since.is_none() && late == ErrorKind::UpstreamTimeout;
@@ -91,10 +128,14 @@ impl Stream {
             }
             match timeout_at(at.into(), &mut answered).await {
                 Ok(Ok(response)) => break response,
-                Ok(Err(error)) => return Err(self.explain(error)),
+                Ok(Err(error)) => return Err(self.explain(error, follower.as_ref())),
                 Err(_) => {}
             }
         };
+        self.connection.state.answers();
+        if let Some(follower) = &follower {
+            follower.answered();
+        }
         let (parts, incoming) = response.into_parts();
         // HTTP/2 has no 101 either (RFC 9113, section 8.6).
         if !is_sound(parts.status) || parts.status.is_informational() {
@@ -111,6 +152,24 @@ impl Stream {
         })
     }
 
+    /// What the endpoint is charged with: one broken connection is one failure, whatever it carried.
+    pub(in crate::upstream) fn charged(&self, error: SendError, fate: Fate) -> SendError {
+        match fate {
+            Fate::Refused | Fate::Failed => error,
+            _ if self.connection.state.is_told_now() => error,
+            _ => error.blameless(),
+        }
+    }
+
+    /// Whether a broken answer is to be told of: not where the connection broke, and another request has.
+    pub(super) fn is_charged(&self, error: &hyper::Error) -> bool {
+        let of_http_2 = error
+            .source()
+            .and_then(|source| source.downcast_ref::<h2::Error>());
+        let of_stream = of_http_2.is_some_and(h2::Error::is_reset);
+        of_stream || self.connection.state.is_told_now()
+    }
+
     /// Nothing came on the stream that was waited for since then.
     pub(super) fn doubt(&self, since: Instant) {
         self.connection.state.doubt(since);
@@ -118,20 +177,27 @@ impl Stream {
 
     /// Why there is no answer, and whether the endpoint can have done something: not where nothing went out, nor where it
     /// says so itself by REFUSED_STREAM, or by a GOAWAY that leaves the stream out (RFC 9113, sections 6.8 and 8.7).
-    fn explain(&self, mut error: TrySendError<Request<Upload>>) -> Unanswered {
+    fn explain(
+        &self,
+        mut error: TrySendError<Request<Upload>>,
+        follower: Option<&Follower>,
+    ) -> Unanswered {
         let unsent = error.take_message();
         let unsent = unsent.map(|request| request.into_body().into_body());
         let error = error.into_error();
         let of_http_2 = error
             .source()
             .and_then(|source| source.downcast_ref::<h2::Error>());
-        let is_left_out = of_http_2.is_some_and(|error| {
-            error.is_remote()
-                && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
-        });
+        let fate = match unsent {
+            Some(_) => Fate::Stayed,
+            None => self.fate(of_http_2),
+        };
+        let is_left_out = of_http_2.is_some_and(|error| error.is_remote() && error.is_go_away());
+        let sent = !is_left_out && !matches!(fate, Fate::Stayed | Fate::Refused);
+        let taken_back = || follower.filter(|_| !sent).and_then(Follower::take_back);
+        let unsent = unsent.or_else(taken_back);
         let is_own = of_http_2
             .is_some_and(|error| error.is_reset() && !error.is_remote() && !error.is_library());
-        let sent = unsent.is_none() && !is_left_out;
         let failure = match of_http_2 {
             // Only a body that broke resets a stream from this side.
             Some(_) if is_own => SendError::body(BodyFault::Broken),
@@ -147,15 +213,35 @@ impl Stream {
         };
         Unanswered {
             error: failure.sent(sent).with(unsent),
-            broke: of_http_2.is_none_or(h2::Error::is_go_away),
+            fate,
+        }
+    }
+
+    /// What became of a request that went out. Where the connection ended with an error, the request may be why: it would
+    /// end the next one too, with the requests of others.
+    fn fate(&self, error: Option<&h2::Error>) -> Fate {
+        match error {
+            Some(error) if error.is_go_away() => {
+                match error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR) {
+                    true => Fate::LeftOut,
+                    false => Fate::Broke,
+                }
+            }
+            Some(error) if error.is_remote() => match error.reason() {
+                Some(h2::Reason::REFUSED_STREAM) => Fate::Refused,
+                _ => Fate::Failed,
+            },
+            Some(_) => Fate::Failed,
+            None if self.kept && !self.connection.state.is_accused() => Fate::Lost,
+            None => Fate::Broke,
         }
     }
 }
 
 impl From<SendError> for Unanswered {
     fn from(error: SendError) -> Self {
-        let broke = false;
-        Self { error, broke }
+        let fate = Fate::Failed;
+        Self { error, fate }
     }
 }
 

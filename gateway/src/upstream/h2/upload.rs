@@ -8,15 +8,24 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::message::body::Outgoing;
+use crate::message::body::{BodyFault, Outgoing};
+
+/// How much of a body that streams is held until the answer begins, in bytes: a request that the endpoint leaves out goes
+/// over another connection with all of it.
+const HELD: usize = 64 << 10;
 
 /// A body that hyper takes. One that streams tells how it goes on, and ends when nobody waits for the answer any more.
-pub(super) struct Upload {
-    body: Outgoing,
-    followed: Option<(Arc<Course>, oneshot::Receiver<()>)>,
+pub(super) struct Upload(Kind);
+
+enum Kind {
+    /// None, or all at once.
+    Held(Outgoing),
+    /// As it comes.
+    Streamed(Arc<Course>, oneshot::Receiver<()>),
 }
 
 /// Who follows a body that streams: it is broken off when this is dropped.
@@ -26,46 +35,177 @@ pub(super) struct Follower {
 }
 
 /// How a body goes on.
-struct Course {
+pub(in crate::upstream) struct Course {
     made: Instant,
     /// When a piece of it was taken last, in milliseconds since it was made.
     moved: AtomicU64,
     /// Whether it waits for who sends it, not for the endpoint.
     waits: AtomicBool,
+    /// Whether it broke.
+    broke: AtomicBool,
+    /// None once it was taken back.
+    body: Mutex<Option<Streamed>>,
+}
+
+/// A body that streams, and what was taken of it.
+struct Streamed {
+    rest: Outgoing,
+    /// Of the whole.
+    length: Option<u64>,
+    /// All that was taken; none once that is too much, or the answer began.
+    taken: Option<Vec<Frame<Bytes>>>,
+    /// How much of it, in bytes.
+    held: usize,
+    ended: bool,
 }
 
 impl Upload {
     pub(super) fn new(body: Outgoing) -> (Self, Option<Follower>) {
         if matches!(body, Outgoing::Empty | Outgoing::Full(_)) {
-            let followed = None;
-            return (Self { body, followed }, None);
+            return (Self(Kind::Held(body)), None);
         }
         let course = Arc::new(Course {
             made: Instant::now(),
             moved: AtomicU64::new(0),
             waits: AtomicBool::new(false),
+            broke: AtomicBool::new(false),
+            body: Mutex::new(Some(Streamed {
+                length: body.size_hint().exact(),
+                rest: body,
+                taken: Some(Vec::new()),
+                held: 0,
+                ended: false,
+            })),
         });
         let (wanted, unwanted) = oneshot::channel();
         let follower = Follower {
             course: course.clone(),
             _wanted: wanted,
         };
-        let followed = Some((course, unwanted));
-        (Self { body, followed }, Some(follower))
+        (Self(Kind::Streamed(course, unwanted)), Some(follower))
     }
 
     /// The body, of which nothing was taken.
     pub(super) fn into_body(self) -> Outgoing {
-        self.body
+        match self.0 {
+            Kind::Held(body) => body,
+            Kind::Streamed(course, _) => course.take_back().unwrap_or(Outgoing::Empty),
+        }
     }
 }
 
 impl Follower {
     /// Since when the endpoint has been waited for; none while it is the client.
     pub(super) fn since(&self) -> Option<Instant> {
-        let moved = Duration::from_millis(self.course.moved.load(Relaxed));
-        (!self.course.waits.load(Relaxed)).then(|| self.course.made + moved)
+        self.course.since()
     }
+
+    /// How it goes on, for who learns of the end.
+    pub(super) fn course(&self) -> Arc<Course> {
+        self.course.clone()
+    }
+
+    /// The answer began: it goes nowhere else.
+    pub(super) fn answered(&self) {
+        if let Some(body) = &mut *self.course.body.lock() {
+            body.taken = None;
+        }
+    }
+
+    /// The body from its beginning, for another connection; none where more of it was taken than is held.
+    pub(super) fn take_back(&self) -> Option<Outgoing> {
+        self.course.take_back()
+    }
+
+    /// The answer is whole: nobody reads the rest.
+    pub(super) fn leave(&self) {
+        let rest = self.course.body.lock().take();
+        drop(rest);
+    }
+
+    /// Whether the body broke, which is the doing of who sends it.
+    pub(super) fn broke(&self) -> bool {
+        self.course.broke.load(Relaxed)
+    }
+}
+
+impl Course {
+    /// Since when the endpoint has been waited for; none while it is the client.
+    pub(in crate::upstream) fn since(&self) -> Option<Instant> {
+        let moved = Duration::from_millis(self.moved.load(Relaxed));
+        (!self.waits.load(Relaxed)).then(|| self.made + moved)
+    }
+
+    fn take_back(&self) -> Option<Outgoing> {
+        if self.broke.load(Relaxed) {
+            return None;
+        }
+        let mut body = self.body.lock();
+        let body = body.take_if(|body| body.taken.is_some())?;
+        let rest = match body.ended {
+            true => Outgoing::Empty,
+            false => body.rest,
+        };
+        Some(Outgoing::resumed(body.taken?, rest, body.length))
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        let mut body = self.body.lock();
+        let Some(body) = &mut *body else {
+            return Poll::Ready(Some(Err(cancelled())));
+        };
+        let polled = Pin::new(&mut body.rest).poll_frame(cx);
+        self.waits.store(polled.is_pending(), Relaxed);
+        if polled.is_ready() {
+            let moved = self.made.elapsed().as_millis() as u64;
+            self.moved.store(moved, Relaxed);
+        }
+        polled.map(|frame| self.passed(body, frame))
+    }
+
+    /// What goes out of it next.
+    fn passed(
+        &self,
+        body: &mut Streamed,
+        frame: Option<Result<Frame<Bytes>, BodyFault>>,
+    ) -> Option<Result<Frame<Bytes>, h2::Error>> {
+        match frame {
+            Some(Ok(frame)) => {
+                body.hold(&frame);
+                Some(Ok(frame))
+            }
+            Some(Err(_)) => {
+                self.broke.store(true, Relaxed);
+                Some(Err(cancelled()))
+            }
+            None => {
+                body.ended = true;
+                None
+            }
+        }
+    }
+}
+
+impl Streamed {
+    fn hold(&mut self, frame: &Frame<Bytes>) {
+        self.held += frame.data_ref().map_or(0, Bytes::len);
+        let fits = self.held <= HELD;
+        if let Some(taken) = self.taken.as_mut().filter(|_| fits) {
+            let again = match (frame.data_ref(), frame.trailers_ref()) {
+                (Some(data), _) => Frame::data(data.clone()),
+                (None, Some(trailers)) => Frame::trailers(trailers.clone()),
+                (None, None) => return,
+            };
+            taken.push(again);
+        } else {
+            self.taken = None;
+        }
+    }
+}
+
+/// The one thing that the endpoint learns of what went wrong here.
+fn cancelled() -> h2::Error {
+    h2::Error::from(h2::Reason::CANCEL)
 }
 
 impl http_body::Body for Upload {
@@ -76,29 +216,33 @@ impl http_body::Body for Upload {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
-        // The one thing that the endpoint learns of what went wrong here.
-        let cancelled = || h2::Error::from(h2::Reason::CANCEL);
-        if let Some((_, unwanted)) = &mut self.followed
-            && Pin::new(unwanted).poll(cx).is_ready()
-        {
-            return Poll::Ready(Some(Err(cancelled())));
+        match &mut self.0 {
+            Kind::Held(body) => Pin::new(body).poll_frame(cx).map_err(|_| cancelled()),
+            Kind::Streamed(course, unwanted) => match Pin::new(unwanted).poll(cx) {
+                Poll::Ready(_) => Poll::Ready(Some(Err(cancelled()))),
+                Poll::Pending => course.poll(cx),
+            },
         }
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
-        if let Some((course, _)) = &self.followed {
-            course.waits.store(polled.is_pending(), Relaxed);
-            if polled.is_ready() {
-                let moved = course.made.elapsed().as_millis() as u64;
-                course.moved.store(moved, Relaxed);
-            }
-        }
-        polled.map_err(|_| cancelled())
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.0 {
+            Kind::Held(body) => body.is_end_stream(),
+            Kind::Streamed(course, _) => {
+                let body = course.body.lock();
+                body.as_ref().is_some_and(|body| body.rest.is_end_stream())
+            }
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.0 {
+            Kind::Held(body) => body.size_hint(),
+            Kind::Streamed(course, _) => {
+                let body = course.body.lock();
+                let hint = body.as_ref().map(|body| body.rest.size_hint());
+                hint.unwrap_or_default()
+            }
+        }
     }
 }

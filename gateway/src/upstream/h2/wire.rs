@@ -3,18 +3,30 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::frames::Frames;
 use super::state::State;
 use crate::net::Stream;
 use crate::upstream::places::Open;
+use crate::upstream::timer::Timer;
+
+/// How long a connection that carries no request may be there because the endpoint does not take what is to be written:
+/// resets, and that it ends.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// A stream that tells what comes over it. Its place in the pool is taken as long as the socket is open.
 pub(super) struct Wire {
     io: Stream,
     state: Arc<State>,
+    /// What comes, read along.
+    frames: Frames,
+    /// Since when the endpoint takes nothing of what is to be written.
+    stalled: Option<Instant>,
+    timer: Timer,
     _open: Open,
 }
 
@@ -23,6 +35,9 @@ impl Wire {
         Self {
             io,
             state,
+            frames: Frames::default(),
+            stalled: None,
+            timer: Timer::default(),
             _open: open,
         }
     }
@@ -43,7 +58,32 @@ impl Wire {
             }
             let _said = self.noted(read);
         }
+        let polled = match polled {
+            Poll::Ready(_) => {
+                if self.stalled.take().is_some() {
+                    self.state.writes();
+                }
+                polled
+            }
+            Poll::Pending => self.stall(cx).map(Err),
+        };
         self.noted(polled)
+    }
+
+    /// Nothing can be written now. Requests that wait for the endpoint have times of their own; where none is left, nobody
+    /// else would ever end it.
+    fn stall(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let since = *self.stalled.get_or_insert_with(Instant::now);
+        self.state.stalls();
+        let mut at = since + LINGER;
+        loop {
+            ready!(self.timer.poll(cx, at));
+            if self.state.is_idle() {
+                let why = "the endpoint takes nothing of what is sent";
+                return Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, why));
+            }
+            at = Instant::now() + LINGER;
+        }
     }
 
     fn noted<T>(&self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -63,7 +103,9 @@ impl AsyncRead for Wire {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.io).poll_read(cx, buf);
         if let Some(bytes) = buf.filled().get(before..).filter(|it| !it.is_empty()) {
-            self.state.read(bytes);
+            let Self { state, frames, .. } = &mut *self;
+            state.read(bytes);
+            frames.read(bytes, |said| state.heard(said));
         }
         self.noted(polled)
     }
@@ -85,7 +127,8 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        let polled = Pin::new(&mut self.io).poll_shutdown(cx);
+        self.written(cx, polled)
     }
 
     fn poll_write_vectored(

@@ -1,5 +1,4 @@
-//! What bounds a check, whatever the endpoint sends: the bytes that are read for it, its informational answers, and the
-//! tasks that work for it.
+//! What bounds a check, whatever the endpoint sends: the bytes that are read for it, and its informational answers.
 
 use std::io;
 use std::pin::Pin;
@@ -9,11 +8,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
 use http::Request;
-use hyper::rt::Executor;
-use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
 
 use crate::net::Stream;
 
@@ -116,30 +112,4 @@ impl Informational {
 
 fn words() -> String {
     format!("it sent more than {INFORMATIONAL} informational answers")
-}
-
-/// Runs what works for one check; all of it ends with this.
-#[derive(Debug, Default)]
-pub(super) struct Tasks(Arc<Mutex<JoinSet<()>>>);
-
-/// The same for who starts tasks.
-#[derive(Debug, Clone)]
-pub(super) struct Starts(Arc<Mutex<JoinSet<()>>>);
-
-impl Tasks {
-    pub(super) fn starts(&self) -> Starts {
-        Starts(self.0.clone())
-    }
-}
-
-impl Drop for Tasks {
-    fn drop(&mut self) {
-        self.0.lock().abort_all();
-    }
-}
-
-impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Starts {
-    fn execute(&self, task: F) {
-        self.0.lock().spawn(task);
-    }
 }

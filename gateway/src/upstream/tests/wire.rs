@@ -155,7 +155,10 @@ async fn tls() -> (Stream, tokio_rustls::server::TlsStream<TcpStream>) {
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(server));
     let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
     let name = "upstream.test".try_into().unwrap();
-    let (client, server) = tokio::join!(connector.connect(name, tcp), acceptor.accept(accepted));
+    let (client, server) = tokio::join!(
+        connector.connect(name, tcp.into()),
+        acceptor.accept(accepted)
+    );
     (
         Stream::Tls(Box::new(client.unwrap().into())),
         server.unwrap(),
@@ -186,7 +189,9 @@ fn a_connection_of_http_1_is_the_same_over_tls_and_is_kept() {
         let sending = Sending::new(&message, Outgoing::Empty, false, Vec::new());
         let mut attempt = Attempt::new(&client, connection, sending, Instant::now(), None);
         let limit = PATIENCE;
-        let answered = std::future::poll_fn(|cx| attempt.poll(cx, &Method::GET, limit, None));
+        let mut silence = learner::Silence::Elsewhere;
+        let answered =
+            std::future::poll_fn(|cx| attempt.poll(cx, &Method::GET, limit, None, &mut silence));
         let (head, rest) = answered.await.unwrap();
         let (_, body) = attempt.answer(head, rest, None, limit, picked).unwrap();
         assert_eq!(body.collect().await.unwrap().to_bytes(), "over");
@@ -215,7 +220,7 @@ fn arrived(socket: &Socket) {
 
 /// Another handle of the same socket.
 fn handle(io: &Stream) -> Socket {
-    SockRef::from(io.tcp()).try_clone().unwrap()
+    SockRef::from(io.socket()).try_clone().unwrap()
 }
 
 /// Whether a kept connection is taken for a request.
@@ -224,12 +229,18 @@ fn takes(client: &Client, upstream: &Upstream) -> bool {
     taken.is_some()
 }
 
-/// Both ends of a connection over loopback, of which the runtime knows one.
-async fn tcp() -> (Stream, std::net::TcpStream) {
+/// Both ends of a connection over loopback, or of a unix socket, of which the runtime knows one.
+async fn pair(unix: bool) -> (Stream, Socket) {
+    if unix {
+        let (near, peer) = std::os::unix::net::UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        let near = tokio::net::UnixStream::from_std(near).unwrap();
+        return (Stream::Plain(near.into()), peer.into());
+    }
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let tcp = TcpStream::connect(listener.local_addr().unwrap()).await;
     let (peer, _) = listener.accept().unwrap();
-    (Stream::Plain(tcp.unwrap()), peer)
+    (Stream::Plain(tcp.unwrap().into()), peer.into())
 }
 
 #[test]
@@ -237,16 +248,18 @@ fn what_the_event_loop_has_not_heard_yet_is_not_quiet() {
     run(async {
         use std::io::Write as _;
 
-        for (sent, trusted) in [
+        let cases = [
             (Some("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"), false),
             (Some("\n"), false),
             (Some("HTTP/1.1 408 Request Timeout\r\n\r\n"), true),
             (None, true),
-        ] {
+        ];
+        let cases = cases.into_iter().flat_map(|it| [(false, it), (true, it)]);
+        for (unix, (sent, trusted)) in cases {
             let (client, upstream) = (Arc::new(Client::default()), upstream(&["[::1]:1"]));
-            let (quiet, _peer) = tcp().await;
+            let (quiet, _peer) = pair(unix).await;
             give_back(quiet, &client, &upstream);
-            let (noisy, mut peer) = tcp().await;
+            let (noisy, mut peer) = pair(unix).await;
             let socket = handle(&noisy);
             give_back(noisy, &client, &upstream);
             // From here the event loop has no turn. The connection that was used last is asked first.
@@ -266,11 +279,11 @@ fn what_the_event_loop_has_not_heard_yet_is_not_quiet() {
 fn no_connection_is_kept_to_an_endpoint_that_sent_surplus() {
     run(async {
         let (client, upstream) = (Arc::new(Client::default()), upstream(&["[::1]:1"]));
-        let (io, _peer) = tcp().await;
+        let (io, _peer) = pair(false).await;
         give_back(io, &client, &upstream);
         first(&upstream).distrust(Instant::now());
         assert!(!takes(&client, &upstream), "one from before");
-        let (io, _peer) = tcp().await;
+        let (io, _peer) = pair(false).await;
         give_back(io, &client, &upstream);
         client.sweep();
         assert!(!takes(&client, &upstream), "one from after");

@@ -1,10 +1,13 @@
 //! Why there is no TLS with an endpoint, in words that say what to do.
 
+use std::fmt;
 use std::io;
 use std::time::{Duration, UNIX_EPOCH};
 
 use rustls::pki_types::UnixTime;
-use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
+
+use super::verifier::of_webpki;
 
 /// What the gateway knows of its own side.
 pub(super) struct Context {
@@ -40,10 +43,20 @@ pub(super) fn handshake(error: &io::Error, context: &Context) -> String {
                 "what came is no TLS: the endpoint speaks in clear text on this port, perhaps HTTP"
                     .to_owned()
             }
+            Error::PeerIncompatible(
+                PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
+                | PeerIncompatible::ServerDoesNotSupportTls12Or13,
+            ) => version(context),
             Error::PeerIncompatible(why) => {
-                format!("the endpoint speaks no TLS that this gateway does: {why:?}")
+                let why = plain(why);
+                format!("the endpoint speaks no TLS that this gateway does: {why}")
             }
-            error => error.to_string(),
+            Error::NoCertificatesPresented => "the endpoint shows no certificate".to_owned(),
+            Error::General(text) => text.clone(),
+            Error::PeerMisbehaved(why) => {
+                format!("the endpoint breaks a rule of TLS: {}", plain(why))
+            }
+            error => format!("what came is not as TLS has it: {}", plain(error)),
         };
     }
     match error.kind() {
@@ -90,7 +103,8 @@ fn told(alert: AlertDescription, context: &Context) -> String {
         AlertDescription::HandshakeFailure if context.asked && !context.shows => ASKS.to_owned(),
         alert if is_about_certificate(alert) && !context.shows && context.asked => ASKS.to_owned(),
         alert if is_about_certificate(alert) && context.asked => {
-            format!("the endpoint does not accept the certificate of `tls.certificate`: {alert:?}")
+            let alert = plain(&alert);
+            format!("the endpoint does not accept the certificate of `tls.certificate`: {alert}")
         }
         AlertDescription::NoApplicationProtocol => {
             "the endpoint speaks none of the protocols that are offered by ALPN: look at `protocol`"
@@ -100,11 +114,25 @@ fn told(alert: AlertDescription, context: &Context) -> String {
             "the endpoint knows nobody of the name that it is asked for: look at `tls.server_name`"
                 .to_owned()
         }
-        AlertDescription::ProtocolVersion if context.only_1_3 => {
-            "the endpoint does not speak TLS 1.3, and `tls.min_version` takes no older".to_owned()
+        AlertDescription::ProtocolVersion => version(context),
+        AlertDescription::HandshakeFailure => {
+            "the endpoint has no cipher suite or key exchange in common with this gateway, or wants what it does not say"
+                .to_owned()
         }
-        alert => format!("the endpoint ended the handshake by the alert {alert:?}"),
+        alert => {
+            let alert = plain(&alert);
+            format!("the endpoint ended the handshake by the alert \"{alert}\"")
+        }
     }
+}
+
+/// The endpoint does not speak a version that is taken.
+fn version(context: &Context) -> String {
+    match context.only_1_3 {
+        true => "the endpoint does not speak TLS 1.3, and `tls.min_version` takes no older",
+        false => "the endpoint speaks neither TLS 1.3 nor 1.2, and older versions are not taken",
+    }
+    .to_owned()
 }
 
 /// What is wrong with the certificate of the endpoint.
@@ -130,12 +158,58 @@ fn certificate(error: &CertificateError, context: &Context) -> String {
         CertificateError::UnknownIssuer => {
             "none of the authorities in `tls.ca` vouches for the certificate".to_owned()
         }
-        CertificateError::Revoked => "the certificate is revoked".to_owned(),
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "the certificate is not one of a server (extended key usage)".to_owned()
         }
-        error => format!("the certificate is not accepted: {error}"),
+        CertificateError::BadEncoding => "the certificate is not well formed".to_owned(),
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "the certificate is signed by an algorithm that is not taken, such as SHA-1: have it signed by ECDSA, Ed25519 or RSA with SHA-256".to_owned()
+        }
+        error => match of_webpki(error) {
+            Some(webpki::Error::CaUsedAsEndEntity) => {
+                "the certificate is that of an authority (CA:TRUE) and not itself in `tls.ca`: put it there, or have one issued for the endpoint".to_owned()
+            }
+            Some(webpki::Error::UnsupportedCertVersion) => {
+                "the certificate is of version 1, which has no names: make one of version 3, with a subject alternative name".to_owned()
+            }
+            Some(webpki::Error::NameConstraintViolation) => {
+                "the authority may not vouch for this name (name constraints)".to_owned()
+            }
+            Some(error) => format!("the certificate is not accepted: {}", plain(error)),
+            None => format!("the certificate is not accepted: {}", plain(error)),
+        },
     }
+}
+
+/// The name that a library has for a fault, as words: `UnknownCA` is "unknown CA". What stands in brackets after it is
+/// left out.
+fn plain(fault: &dyn fmt::Debug) -> String {
+    let name = format!("{fault:?}");
+    // Of a fault with a fault in it, the inner one says more.
+    let name = match name.split_once('(') {
+        Some((_, inner)) if inner.starts_with(char::is_alphabetic) => inner,
+        _ => &name,
+    };
+    let end = name.find(|c: char| !c.is_alphanumeric());
+    let name: Vec<char> = name[..end.unwrap_or(name.len())].chars().collect();
+    let mut words = String::new();
+    for (at, c) in name.iter().enumerate() {
+        let before = at.checked_sub(1).and_then(|at| name.get(at));
+        let after = name.get(at + 1);
+        let is_lower = |c: Option<&char>| c.is_some_and(|c| !c.is_uppercase());
+        if c.is_uppercase() && at > 0 && (is_lower(before) || after.is_some() && is_lower(after)) {
+            words.push(' ');
+        }
+        let is_acronym = c.is_uppercase()
+            && (before.is_some_and(|c| c.is_uppercase()) && !(after.is_some() && is_lower(after))
+                || after.is_some_and(|c| c.is_uppercase()));
+        match is_acronym {
+            true => words.push(*c),
+            false => words.extend(c.to_lowercase()),
+        }
+    }
+    words
 }
 
 /// The names of a certificate, which webpki tells with their kind: `DnsName("a.example")`.
@@ -160,4 +234,88 @@ fn names(presented: &[String]) -> String {
 fn second(time: UnixTime) -> String {
     let time = UNIX_EPOCH + Duration::from_secs(time.as_secs());
     humantime::format_rfc3339_seconds(time).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rustls::pki_types::UnixTime;
+    use rustls::{OtherError, PeerMisbehaved};
+
+    use super::*;
+
+    const CONTEXT: Context = Context {
+        asked: false,
+        shows: false,
+        of_system: false,
+        only_1_3: false,
+    };
+
+    fn said(error: Error) -> String {
+        handshake(&io::Error::other(error), &CONTEXT)
+    }
+
+    fn of_certificate(error: webpki::Error) -> String {
+        let error = CertificateError::Other(OtherError(Arc::new(error)));
+        said(Error::InvalidCertificate(error))
+    }
+
+    #[test]
+    fn a_certificate_of_an_authority_and_one_of_version_1_have_words_that_say_what_to_do() {
+        let authority = of_certificate(webpki::Error::CaUsedAsEndEntity);
+        assert!(authority.contains("put it there"), "{authority}");
+        let old = of_certificate(webpki::Error::UnsupportedCertVersion);
+        assert!(old.contains("make one of version 3"), "{old}");
+    }
+
+    #[test]
+    fn no_fault_is_told_by_the_names_of_a_library() {
+        let time = UnixTime::since_unix_epoch(Duration::ZERO);
+        let told = [
+            of_certificate(webpki::Error::PathLenConstraintViolated),
+            of_certificate(webpki::Error::UnsupportedCriticalExtension),
+            of_certificate(webpki::Error::TrailingData(webpki::DerTypeId::Certificate)),
+            said(Error::InvalidCertificate(CertificateError::BadSignature)),
+            said(Error::InvalidCertificate(CertificateError::NotValidForName)),
+            said(Error::InvalidCertificate(
+                CertificateError::ExpiredRevocationListContext {
+                    time,
+                    next_update: time,
+                },
+            )),
+            said(Error::PeerIncompatible(
+                PeerIncompatible::NoCipherSuitesInCommon,
+            )),
+            said(Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedPsk)),
+            said(Error::InvalidMessage(InvalidMessage::MissingData(
+                "Certificate",
+            ))),
+            said(Error::AlertReceived(AlertDescription::InternalError)),
+            said(Error::AlertReceived(AlertDescription::Unknown(99))),
+            said(Error::DecryptError),
+            said(Error::PeerSentOversizedRecord),
+        ];
+        for told in told {
+            let inner = told.split(' ').any(|word| {
+                word.contains(['(', '{', '_'])
+                    || word
+                        .trim_start_matches(char::is_uppercase)
+                        .contains(char::is_uppercase)
+            });
+            assert!(!inner, "{told}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_a_library_becomes_words() {
+        for (fault, words) in [
+            (AlertDescription::UnknownCA, "unknown CA"),
+            (AlertDescription::UnknownPSKIdentity, "unknown PSK identity"),
+            (AlertDescription::BadRecordMac, "bad record mac"),
+        ] {
+            assert_eq!(plain(&fault), words);
+        }
+        assert_eq!(plain(&Error::DecryptError), "decrypt error");
+    }
 }

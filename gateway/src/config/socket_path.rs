@@ -1,0 +1,60 @@
+//! The path of a unix socket, as it stands behind `unix:`.
+
+use std::path::PathBuf;
+
+use super::item::Item;
+
+/// The longest path of a unix socket: the kernel has room for so many bytes and a NUL (unix(7)).
+const LONGEST: usize = 107;
+
+/// What stands before a path.
+pub(super) const SCHEME: &str = "unix:";
+
+/// The path, made absolute: `text` is what stands behind `unix:`, `right` an example of such a value. Spellings that differ by
+/// `.` and doubled slashes become one.
+pub(super) fn socket_path(item: &Item<'_>, text: &str, right: &str) -> Option<PathBuf> {
+    let wrong = |why: &str| {
+        let quoted = item.quoted();
+        item.fault(format!("{quoted} {why}; write for example \"{right}\""));
+        None
+    };
+    if text.is_empty() {
+        return wrong("has no path");
+    }
+    if text.starts_with("//") {
+        return wrong("is a URL, and a path stands right behind `unix:`");
+    }
+    if text.starts_with('@') {
+        return wrong("is an abstract socket, which has no permissions");
+    }
+    if text.contains('\0') {
+        return wrong("has a NUL in it");
+    }
+    if text.chars().any(char::is_control) {
+        return wrong("has control characters in it");
+    }
+    let path = item.scope.resolve(item.node.at, text);
+    if text.ends_with('/') || path.file_name().is_none() {
+        return wrong("is the path of a directory");
+    }
+    let length = path.as_os_str().len();
+    if length > LONGEST {
+        item.fault(format!(
+            "{} has {length} bytes from `/` on, and the path of a socket has at most {LONGEST}; choose a shorter one",
+            item.quoted()
+        ));
+        return None;
+    }
+    item.may_show(Some(format!("{SCHEME}{}", path.display())));
+    Some(path)
+}
+
+/// Whether a text is a path without `unix:` before it, which is a fault then.
+pub(super) fn is_bare(item: &Item<'_>, text: &str) -> bool {
+    let is_bare = text.starts_with(['/', '.']) || text.ends_with(".sock") && !text.contains(':');
+    if is_bare {
+        let quoted = item.quoted();
+        item.fault(format!("{quoted} is a path; write \"unix:\" before it"));
+    }
+    is_bare
+}

@@ -1,0 +1,172 @@
+//! The socket below a connection: of TCP, or of this host alone.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// A socket that the event loop of its thread hears of.
+#[derive(Debug)]
+pub enum Socket {
+    /// Of TCP.
+    Tcp(TcpStream),
+    /// Of this host, by a path (unix(7)).
+    Unix(UnixStream),
+}
+
+/// A socket that no event loop has, on its way to another thread.
+#[derive(Debug)]
+pub enum Detached {
+    /// Of TCP.
+    Tcp(std::net::TcpStream),
+    /// Of this host.
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Socket {
+    /// Ready where the event loop has heard of something to read.
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(tcp) => tcp.poll_read_ready(cx),
+            Self::Unix(unix) => unix.poll_read_ready(cx),
+        }
+    }
+
+    /// Reads, unless the event loop knows that there is nothing.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) where it does, or those of `read`.
+    pub fn unless_quiet<R>(&self, read: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        match self {
+            Self::Tcp(tcp) => tcp.try_io(Interest::READABLE, read),
+            Self::Unix(unix) => unix.try_io(Interest::READABLE, read),
+        }
+    }
+
+    /// What went wrong since it was last asked, a reset for one (`SO_ERROR`).
+    ///
+    /// # Errors
+    /// If the kernel does not say.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        SockRef::from(self).take_error()
+    }
+
+    /// Has it reset as it is closed, where its kind knows that.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn reset_at_close(&self) -> io::Result<()> {
+        SockRef::from(self).set_linger(Some(Duration::ZERO))
+    }
+
+    /// Takes it from its event loop.
+    ///
+    /// # Errors
+    /// If the event loop does not let it go.
+    pub fn detach(self) -> io::Result<Detached> {
+        match self {
+            Self::Tcp(tcp) => tcp.into_std().map(Detached::Tcp),
+            Self::Unix(unix) => unix.into_std().map(Detached::Unix),
+        }
+    }
+}
+
+impl Detached {
+    /// Has the event loop of this thread hear of it.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub fn attach(self) -> io::Result<Socket> {
+        match self {
+            Self::Tcp(tcp) => TcpStream::from_std(tcp).map(Socket::Tcp),
+            Self::Unix(unix) => UnixStream::from_std(unix).map(Socket::Unix),
+        }
+    }
+}
+
+impl From<TcpStream> for Socket {
+    fn from(tcp: TcpStream) -> Self {
+        Self::Tcp(tcp)
+    }
+}
+
+impl From<UnixStream> for Socket {
+    fn from(unix: UnixStream) -> Self {
+        Self::Unix(unix)
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(tcp) => tcp.as_fd(),
+            Self::Unix(unix) => unix.as_fd(),
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    #[inline]
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Unix(unix) => Pin::new(unix).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    #[inline]
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Self::Unix(unix) => Pin::new(unix).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Unix(unix) => Pin::new(unix).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Unix(unix) => Pin::new(unix).poll_shutdown(cx),
+        }
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Self::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Tcp(tcp) => tcp.is_write_vectored(),
+            Self::Unix(unix) => unix.is_write_vectored(),
+        }
+    }
+}
