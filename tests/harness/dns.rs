@@ -45,12 +45,17 @@ struct State {
 impl NameServer {
     /// Says the same to whatever name.
     pub(crate) fn start(says: Says) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        // Another may have the port by TCP.
+        let bound = (0..100).find_map(|_| {
+            let socket = UdpSocket::bind("127.0.0.1:0").ok()?;
+            let tcp = TcpListener::bind(socket.local_addr().ok()?).ok()?;
+            Some((socket, tcp))
+        });
+        let (socket, tcp) = bound.unwrap();
         let address = socket.local_addr().unwrap();
         let asked = Vec::new();
         let state = Arc::new((Mutex::new(State { says, asked }), Condvar::new()));
         let shared = state.clone();
-        let tcp = TcpListener::bind(address).unwrap();
         let by_tcp = state.clone();
         std::thread::spawn(move || {
             for stream in tcp.incoming().map_while(Result::ok) {

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::futures::Notified;
 
-use super::discovery::Following;
 use super::gateway::{self, Gateway, Reloading, bounds, warn};
 use super::restart;
 use crate::config::{self, Compile, Config, Fault, Watched};
@@ -16,7 +15,6 @@ use crate::message::text::hex;
 use crate::plugin::{Artifact, Components};
 use crate::snapshot::{BuildError, Reason, Refused, Replace, Snapshot};
 use crate::thread::priority::in_background;
-use crate::upstream::Upstream;
 use crate::worker::Order;
 
 /// How often it is looked whether a worker still has what was in force, and how long between.
@@ -326,7 +324,7 @@ impl Gateway {
         let snapshot = assemble(reloading, config.clone(), &previous, only, components).await?;
         self.state.resize(bounds(&config), config.plugins.keys());
         reloading.listeners.open(bound, &self.workers).await;
-        self.follow(&previous, &snapshot).await;
+        self.publish(&previous, &snapshot).await;
         self.changed.notify_waiters();
         self.metrics.set_version(snapshot.version);
         let plugins = changed(&previous, &snapshot);
@@ -350,33 +348,6 @@ impl Gateway {
             warnings: Vec::new(),
         })
     }
-}
-
-impl Gateway {
-    /// Publishes a snapshot, once the names of its endpoints were asked for. Nobody follows the names of the one before by
-    /// then: the two share their endpoints, and would undo what the other does.
-    async fn follow(&self, previous: &Snapshot, snapshot: &Arc<Snapshot>) {
-        let before = std::mem::take(&mut *self.following.lock());
-        before.end().await;
-        for upstream in &snapshot.upstreams {
-            upstream.own_endpoints();
-        }
-        let following = Following::start(snapshot).await;
-        self.published.publish(snapshot.clone());
-        for upstream in &snapshot.upstreams {
-            upstream.take_over(named(previous, &upstream.name));
-        }
-        let gone = previous.upstreams.iter();
-        gone.filter(|it| named(snapshot, &it.name).is_none())
-            .for_each(|upstream| upstream.retire());
-        self.checks.follow(&snapshot.upstreams);
-        *self.following.lock() = following;
-    }
-}
-
-fn named<'a>(snapshot: &'a Snapshot, name: &str) -> Option<&'a Upstream> {
-    let found = snapshot.upstreams.iter().find(|it| *it.name == *name);
-    found.map(|upstream| &**upstream)
 }
 
 /// Drops what was in force when no worker has it any more: a worker that dropped ten thousand routes would serve nobody

@@ -10,10 +10,8 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 
-use super::endpoint::Endpoint;
-use super::member::Member;
-use super::standing::{Obstacle, Reason};
-use crate::config;
+use super::standing::{Obstacle, Reason, Standing};
+use crate::config::Named;
 use crate::message::target::Target;
 
 /// Why no request goes to an endpoint that is drained.
@@ -31,50 +29,46 @@ struct Drain {
 }
 
 impl Drains {
-    /// No request goes there from now on. Whether it was otherwise before.
-    pub(super) fn add(&self, endpoint: &Endpoint) -> bool {
+    /// No request goes to the endpoint at an address from now on, to which this name led if one did. Whether it was
+    /// otherwise before.
+    pub(super) fn add(&self, target: &Target, name: Option<Arc<str>>, standing: &Standing) -> bool {
         let mut drains = self.0.lock();
-        let is_new = !drains.contains_key(&endpoint.target);
-        let drain = drains.entry(endpoint.target.clone()).or_insert(Drain {
-            since: SystemTime::now(),
-            name: endpoint.name.clone(),
-        });
-        block(endpoint, drain);
+        let is_new = !drains.contains_key(target);
+        let since = SystemTime::now();
+        let drain = drains.entry(target.clone());
+        block(standing, drain.or_insert(Drain { since, name }));
         is_new
     }
 
-    /// Requests go to an address again, where one of these endpoints has it. Whether they did not before.
-    pub(super) fn end(&self, target: &Target, members: &[Member]) -> bool {
+    /// Requests go to an address again, where an endpoint has it. Whether they did not before.
+    pub(super) fn end(&self, target: &Target, standing: Option<&Standing>) -> bool {
         let mut drains = self.0.lock();
-        let endpoints = members.iter().map(|member| &member.endpoint);
-        for endpoint in endpoints.filter(|it| it.target == *target) {
-            endpoint.standing.clear(Obstacle::Drained);
-        }
+        standing.map(|standing| standing.clear(Obstacle::Drained));
         drains.remove(target).is_some()
     }
 
     /// An endpoint comes, or comes back: it stands as its address does.
-    pub(super) fn apply(&self, endpoint: &Endpoint) {
+    pub(super) fn apply(&self, target: &Target, standing: &Standing) {
         let drains = self.0.lock();
-        match drains.get(&endpoint.target) {
-            Some(drain) => block(endpoint, drain),
+        match drains.get(target) {
+            Some(drain) => block(standing, drain),
             None => {
-                endpoint.standing.clear(Obstacle::Drained);
+                standing.clear(Obstacle::Drained);
             }
         }
     }
 
-    /// This configuration is in force, and has these endpoints now: what it has no more is not drained any more.
-    pub(super) fn keep(&self, config: &config::Upstream, members: &[Member]) {
-        let is_named = |name: &Arc<str>| config.names.iter().any(|it| it.bare() == &**name);
+    /// A configuration is in force with these names, and has endpoints at these addresses now, each with the name that led
+    /// there if one did: what it has no more is not drained any more.
+    pub(super) fn keep(&self, names: &[Named], present: &HashMap<&Target, Option<Arc<str>>>) {
+        let is_named = |name: &Arc<str>| names.iter().any(|it| it.bare() == &**name);
         let mut drains = self.0.lock();
         drains.retain(|target, drain| {
-            let mut members = members.iter().map(|member| &member.endpoint);
-            let present = members.find(|endpoint| endpoint.target == *target);
-            if let Some(endpoint) = present {
-                drain.name.clone_from(&endpoint.name);
+            let name = present.get(target);
+            if let Some(name) = name {
+                drain.name.clone_from(name);
             }
-            present.is_some() || drain.name.as_ref().is_some_and(is_named)
+            name.is_some() || drain.name.as_ref().is_some_and(is_named)
         });
     }
 
@@ -94,8 +88,7 @@ impl Drains {
     }
 }
 
-fn block(endpoint: &Endpoint, drain: &Drain) {
+fn block(standing: &Standing, drain: &Drain) {
     let (since, why) = (drain.since, WHY.to_owned());
-    let reason = Reason { since, why };
-    endpoint.standing.block_for(Obstacle::Drained, reason);
+    standing.block_for(Obstacle::Drained, Reason { since, why });
 }

@@ -7,6 +7,7 @@ mod bounded;
 mod grpc;
 
 use std::pin::pin;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -17,8 +18,10 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use tokio::task::JoinSet;
 
-use self::bounded::{Bounded, Informational, Tasks};
+use self::bounded::{Bounded, Informational};
 use super::connect::connect_to;
 use super::endpoint::Endpoint;
 use super::group::Upstream;
@@ -129,9 +132,10 @@ async fn over_h1(
     let informational = Informational::of(&mut request);
     let asking = async { sender.send_request(request).await.map_err(told) };
     let answer = tokio::select! {
-        answer = driven(asking, connection) => answer?,
-        surplus = informational.too_many() => surplus?,
+        answer = driven(asking, connection) => answer,
+        surplus = informational.too_many() => surplus,
     };
+    let answer = answer.map_err(|why| informational.explain(why))?;
     Ok(answer.status())
 }
 
@@ -140,19 +144,32 @@ async fn over_h2<T>(
     mut request: Request<Full<Bytes>>,
     read: impl AsyncFnOnce(Answer) -> Result<T, String>,
 ) -> Result<T, String> {
-    // A connection whose other side takes nothing would outlive the check else.
-    let tasks = Tasks::default();
+    // What hyper runs beside the answer ends with the check, also where the endpoint takes nothing.
+    let beside = Arc::<Mutex<JoinSet<()>>>::default();
     let informational = Informational::of(&mut request);
     let io = TokioIo::new(Bounded::new(io));
-    let handshake = http2::handshake(tasks.starts(), io);
+    let handshake = http2::handshake(Beside(Arc::downgrade(&beside)), io);
     let (mut sender, connection) = handshake.await.map_err(told)?;
     let asking = async {
         let answer = sender.send_request(request).await.map_err(told)?;
         read(answer).await
     };
-    tokio::select! {
+    let answer = tokio::select! {
         answer = driven(asking, connection) => answer,
         surplus = informational.too_many() => surplus,
+    };
+    answer.map_err(|why| informational.explain(why))
+}
+
+/// Runs what hyper needs as long as a check lasts.
+#[derive(Debug, Clone)]
+struct Beside(Weak<Mutex<JoinSet<()>>>);
+
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Beside {
+    fn execute(&self, task: F) {
+        if let Some(tasks) = self.0.upgrade() {
+            tasks.lock().spawn(task);
+        }
     }
 }
 

@@ -1,5 +1,4 @@
-//! What bounds a check, whatever the endpoint sends: the bytes that are read for it, its informational answers, and the
-//! tasks that work for it.
+//! What bounds a check, whatever the endpoint sends: the bytes that are read for it, and its informational answers.
 
 use std::io;
 use std::pin::Pin;
@@ -9,11 +8,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
 use http::Request;
-use hyper::rt::Executor;
-use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
 
 use crate::net::Stream;
 
@@ -102,34 +98,18 @@ impl Informational {
     /// Always, in words for people.
     pub(super) async fn too_many<T>(&self) -> Result<T, String> {
         self.surplus.notified().await;
-        Err(format!(
-            "it sent more than {INFORMATIONAL} informational answers"
-        ))
+        Err(words())
+    }
+
+    /// What went wrong, which may have come of them.
+    pub(super) fn explain(&self, why: String) -> String {
+        match self.count.load(Relaxed) > INFORMATIONAL {
+            true => words(),
+            false => why,
+        }
     }
 }
 
-/// Runs what works for one check; all of it ends with this.
-#[derive(Debug, Default)]
-pub(super) struct Tasks(Arc<Mutex<JoinSet<()>>>);
-
-/// The same for who starts tasks.
-#[derive(Debug, Clone)]
-pub(super) struct Starts(Arc<Mutex<JoinSet<()>>>);
-
-impl Tasks {
-    pub(super) fn starts(&self) -> Starts {
-        Starts(self.0.clone())
-    }
-}
-
-impl Drop for Tasks {
-    fn drop(&mut self) {
-        self.0.lock().abort_all();
-    }
-}
-
-impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Starts {
-    fn execute(&self, task: F) {
-        self.0.lock().spawn(task);
-    }
+fn words() -> String {
+    format!("it sent more than {INFORMATIONAL} informational answers")
 }
