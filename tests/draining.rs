@@ -163,6 +163,25 @@ fn draining_outlives_reloads_that_keep_the_endpoint() {
 }
 
 #[test]
+fn draining_ends_with_a_configuration_that_leaves_the_endpoint_out_though_its_connections_idle() {
+    let gate = Arc::default();
+    let (one, other) = (origin("one", &gate), origin("other", &gate));
+    let gateway = Gateway::start(&config(&[&one, &other]));
+    assert_eq!(
+        answers(&gateway, 4),
+        ["one", "other"],
+        "both have connections"
+    );
+    turn(&gateway, one.address, "drain");
+    for config in [config(&[&other]), config(&[&one, &other])] {
+        gateway.configure(&config);
+        assert_eq!(gateway.post("/reload").status, 200);
+    }
+    assert_eq!(shown(&gateway, one.address)["takes_requests"], true);
+    assert_eq!(answers(&gateway, 4), ["one", "other"]);
+}
+
+#[test]
 fn the_last_endpoint_is_drained_too_which_the_answer_and_the_log_say() {
     let gate = Arc::default();
     let one = origin("one", &gate);

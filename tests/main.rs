@@ -32,6 +32,7 @@ mod corpora;
 mod deadline;
 mod departures;
 mod discovery;
+mod discovery_bounds;
 mod drain;
 mod draining;
 mod error_pages;

@@ -5,6 +5,7 @@ mod check;
 mod discovery;
 mod gateway;
 mod listeners;
+mod publish;
 mod reload;
 mod restart;
 mod status;

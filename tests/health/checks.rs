@@ -1,5 +1,6 @@
 //! What is asked, what follows from the answers, and when nobody is asked any more.
 
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 
 use super::endpoint::{Endpoint, Mood, WELL};
@@ -240,4 +241,42 @@ fn the_example_of_health_takes_out_what_is_ill_by_check_or_by_its_answers() {
             || gateway.text().contains("the endpoint is unhealthy")
     });
     assert_eq!(names(), ["two".to_owned()].into());
+}
+
+#[test]
+fn a_check_takes_no_more_of_an_endpoint_than_it_needs() {
+    let flood = |head: &'static [u8]| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                std::thread::spawn(move || {
+                    let flood = head.repeat(1000);
+                    while stream.write_all(&flood).is_ok() {}
+                });
+            }
+        });
+        address
+    };
+    let health = "health = { path = \"/healthz\", interval = \"50ms\", timeout = \"1h\" }";
+    for (head, why) in [
+        (
+            &b"HTTP/1.1 103 Early Hints\r\n\r\n"[..],
+            "more than 8 informational answers",
+        ),
+        (b"HTTP/1.1 200 OK\r\nx: y\r\n", "check failed"),
+    ] {
+        let gateway = Gateway::start(&config(&[flood(head)], health));
+        gateway.wait_for_all(&["the endpoint is unhealthy", why]);
+    }
+    // One that sends a body without end behind its head is well.
+    let address = flood(b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n");
+    let gateway = Gateway::start(&config(&[address], health));
+    until(&gateway, "a check that passed", || {
+        let line = format!(
+            "gateway_endpoint_checks_total{{upstream=\"shop\",endpoint=\"{address}\",outcome=\"passed\"}}"
+        );
+        gateway.metric(&line) > 1.0
+    });
+    assert!(!obstacle(&gateway, address, "unhealthy"));
 }

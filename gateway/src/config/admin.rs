@@ -13,6 +13,9 @@ use super::units::Secret;
 /// The permissions of its file unless given: of the user of the gateway alone.
 const MODE: u32 = 0o600;
 
+/// The fewest bytes of a token beside an address that others reach.
+const TOKEN_BYTES: usize = 16;
+
 /// Who may write to a socket may connect to it.
 const ANYONE: u32 = 0o002;
 
@@ -32,7 +35,7 @@ static ADMIN: Words = Words {
         ),
         (
             "token",
-            "What `Authorization: Bearer` must carry. Without any token, no request needs one.",
+            "What `Authorization: Bearer` must carry. Without any token, no request needs one. Beside an address that is not loopback it has at least 16 bytes, as `read_token` has.",
         ),
         (
             "read_token",
@@ -70,10 +73,20 @@ pub(super) fn admin(table: &mut Table<'_>) -> Option<Admin> {
             table.fault("address", message);
             return None;
         }
+        AdminAddress::Ip(ip) if !ip.ip().to_canonical().is_loopback() => {
+            let address = ip.to_string();
+            let tokens = [("token", &token), ("read_token", &read_token)];
+            for (key, token) in tokens {
+                if let Some(token) = token {
+                    long_enough(table, key, token, &address);
+                }
+            }
+            if mode.is_some() && is_written_here {
+                for_sockets(table, &address);
+            }
+        }
         AdminAddress::Ip(ip) if mode.is_some() && is_written_here => {
-            let message =
-                format!("is for a unix socket, and `address` is `{ip}`; remove one of the two");
-            table.fault("mode", message);
+            for_sockets(table, &ip.to_string());
         }
         AdminAddress::Ip(_) => {}
         AdminAddress::Unix(socket) => {
@@ -90,6 +103,24 @@ pub(super) fn admin(table: &mut Table<'_>) -> Option<Admin> {
         token,
         read_token,
     })
+}
+
+fn for_sockets(table: &mut Table<'_>, address: &str) {
+    let message =
+        format!("is for a unix socket, and `address` is `{address}`; remove one of the two");
+    table.fault("mode", message);
+}
+
+/// Whether nobody guesses a token who can try as many as they like.
+fn long_enough(table: &mut Table<'_>, key: &'static str, token: &Secret, address: &str) {
+    let length = token.reveal().len();
+    if length < TOKEN_BYTES {
+        let message = format!(
+            "is {length} bytes long, and whoever reaches `{address}` may guess; write at least {TOKEN_BYTES} that nobody guesses, \
+             such as `openssl rand -hex 32` prints, or listen on 127.0.0.1"
+        );
+        table.fault(key, message);
+    }
 }
 
 /// `IP:port`, or `unix:` and a path.

@@ -2,6 +2,7 @@
 
 mod resolver;
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,14 +22,20 @@ const FIRST: Duration = Duration::from_secs(2);
 /// How long an answer is believed at least: a TTL of 0 is no leave to ask without end.
 const LEAST: Duration = Duration::from_secs(1);
 
+/// And at most: whoever gives a TTL of years may regret it.
+const MOST: Duration = Duration::from_hours(24);
+
+/// The most addresses that a line of the log shows.
+const SHOWN: usize = 16;
+
 /// How long until it is asked again after there was no answer: this the first time, and twice as long each time, but no
 /// longer than the second.
 const AGAIN: Duration = Duration::from_secs(1);
 const AGAIN_AT_MOST: Duration = Duration::from_secs(10);
 
 /// Tasks that follow the names of one snapshot, each its own, until this is dropped.
-#[derive(Debug)]
-pub(super) struct Following(#[expect(dead_code, reason = "it is dropped")] JoinSet<()>);
+#[derive(Debug, Default)]
+pub(super) struct Following(JoinSet<()>);
 
 impl Following {
     /// Begins. Returns once every name was asked for, or has an answer from before, and in any case after a while.
@@ -50,6 +57,11 @@ impl Following {
         // No task sends anything: it ends with the last who lets go.
         let _late = timeout(FIRST, asked.recv()).await;
         Self(tasks)
+    }
+
+    /// Ends, and returns once none of them does anything any more.
+    pub(super) async fn end(mut self) {
+        self.0.shutdown().await;
     }
 }
 
@@ -77,11 +89,11 @@ async fn follow(
                     tracing::info!(upstream = %upstream.name, name = %one.name, "the name resolves again");
                 }
                 failures = 0;
-                one.name.refresh.unwrap_or_else(|| ttl.max(LEAST))
+                one.name.refresh.unwrap_or_else(|| ttl.clamp(LEAST, MOST))
             }
             Err(trouble) => {
                 if said.as_ref() != Some(&trouble) {
-                    one.tell(&trouble);
+                    one.tell(&trouble, &resolver);
                     said = Some(trouble);
                 }
                 // The system may have other servers by now.
@@ -125,6 +137,9 @@ impl One<'_> {
             .map_or_else(Trouble::outcome, |_| "resolved");
         let name = self.name.to_string();
         self.upstream.metrics.resolution(&name, outcome);
+        let trouble = result.as_ref().err();
+        self.followed
+            .asked(self.at, trouble.map(ToString::to_string));
         result
     }
 
@@ -163,18 +178,37 @@ impl One<'_> {
             Family::V4 => Learnt::V4(addresses),
             Family::V6 => Learnt::V6(addresses),
         };
-        if let Some(all) = self.followed.learn(self.at, learnt) {
-            let upstream = &self.upstream.name;
-            tracing::info!(%upstream, name = %self.name, addresses = ?all, "the name has other addresses");
+        let (upstream, name) = (&self.upstream.name, self.name);
+        let learned = self.followed.learn(self.at, learnt);
+        if let Some(all) = &learned.changed {
+            tracing::info!(%upstream, %name, addresses = %Shown(all), "the name has other addresses");
+            if learned.left_out > 0 {
+                let (left_out, family) = (learned.left_out, family.records());
+                tracing::warn!(%upstream, %name, left_out, "the name has too many {family} records; the last in order are no endpoints");
+            }
         }
     }
 
-    fn tell(&self, trouble: &Trouble) {
+    fn tell(&self, trouble: &Trouble, resolver: &Resolver) {
         let what_stays = match self.followed.is_known(self.at) {
             true => "what is known of it stays",
             false => "it has no endpoint yet",
         };
         let upstream = &self.upstream.name;
-        tracing::warn!(%upstream, name = %self.name, "cannot resolve: {trouble}; {what_stays}");
+        let asked = resolver.servers();
+        tracing::warn!(%upstream, name = %self.name, asked, "cannot resolve: {trouble}; {what_stays}");
+    }
+}
+
+/// Addresses in the log: the first of them, where there are many.
+struct Shown<'a>(&'a [IpAddr]);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown: Vec<_> = self.0.iter().take(SHOWN).map(IpAddr::to_string).collect();
+        match self.0.len() - shown.len() {
+            0 => write!(f, "[{}]", shown.join(", ")),
+            more => write!(f, "[{} and {more} more]", shown.join(", ")),
+        }
     }
 }

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::futures::Notified;
 
-use super::discovery::Following;
 use super::gateway::{self, Gateway, Reloading, bounds, warn};
 use super::restart;
 use crate::config::{self, Compile, Config, Fault, Watched};
@@ -325,10 +324,7 @@ impl Gateway {
         let snapshot = assemble(reloading, config.clone(), &previous, only, components).await?;
         self.state.resize(bounds(&config), config.plugins.keys());
         reloading.listeners.open(bound, &self.workers).await;
-        let following = Following::start(&snapshot).await;
-        self.published.publish(snapshot.clone());
-        self.checks.follow(&snapshot.upstreams);
-        *self.following.lock() = following;
+        self.publish(&previous, &snapshot).await;
         self.changed.notify_waiters();
         self.metrics.set_version(snapshot.version);
         let plugins = changed(&previous, &snapshot);

@@ -1,15 +1,14 @@
 //! What the admin listener tells of upstreams, and how an operator takes an endpoint out of them and back.
 
+use std::time::{Instant, SystemTime};
+
 use serde_json::{Value, json};
 
 use super::gateway::Gateway;
 use crate::admin::{Missing, Turn};
 use crate::config::Balance;
 use crate::message::target::Target;
-use crate::upstream::{BreakerState, Member, Obstacle, Reason, Upstream};
-
-/// Why no request goes to an endpoint that is drained.
-const WHY: &str = "an operator drained it";
+use crate::upstream::{BreakerState, Endpoint, Followed, Member, Obstacle, Reason, Upstream};
 
 impl Gateway {
     /// All upstreams in force, in the order of the configuration.
@@ -36,17 +35,18 @@ impl Gateway {
         let snapshot = self.published.snapshot();
         let found = snapshot.upstreams.iter().find(|it| *it.name == *name);
         let upstream = found.ok_or(Missing::Upstream)?;
+        let named = |target: &Target| is_named(target, endpoint);
         upstream.members(|members| {
             let members = members.all();
-            let named = |member: &&Member| is_named(&member.endpoint.target, endpoint);
-            let member = members.iter().find(named).ok_or(Missing::Endpoint)?;
-            let standing = &member.endpoint.standing;
-            let changed = match turn {
-                Turn::Drain => standing.block(Obstacle::Drained, WHY),
-                Turn::Restore => standing.clear(Obstacle::Drained),
+            let takes = || members.iter().filter(|it| it.endpoint.standing.is_clear());
+            let Some(member) = members.iter().find(|it| named(&it.endpoint.target)) else {
+                return restore_absent(upstream, named, turn, takes().count());
             };
-            let takes = |member: &&Member| member.endpoint.standing.is_clear();
-            let left = members.iter().filter(takes).count();
+            let changed = match turn {
+                Turn::Drain => upstream.drain(member),
+                Turn::Restore => upstream.restore(&member.endpoint.target),
+            };
+            let left = takes().count();
             if changed {
                 said(turn, &upstream.name, &member.endpoint.target, left);
             }
@@ -58,6 +58,30 @@ impl Gateway {
             }))
         })
     }
+}
+
+/// Restores an address that was drained and that no name has at present.
+fn restore_absent(
+    upstream: &Upstream,
+    named: impl Fn(&Target) -> bool,
+    turn: Turn,
+    left: usize,
+) -> Result<Value, Missing> {
+    let drained = upstream.drained();
+    let found = drained.iter().find(|(target, _)| named(target));
+    let (address, _) = found
+        .filter(|_| turn == Turn::Restore)
+        .ok_or(Missing::Endpoint)?;
+    let changed = upstream.restore(address);
+    if changed {
+        said(turn, &upstream.name, address, left);
+    }
+    Ok(json!({
+        "upstream": &*upstream.name,
+        "endpoint": { "address": address.to_string() },
+        "changed": changed,
+        "left": left,
+    }))
 }
 
 fn said(turn: Turn, upstream: &str, endpoint: &Target, left: usize) {
@@ -88,7 +112,7 @@ fn shown(upstream: &Upstream) -> Value {
     json!({
         "name": &*upstream.name,
         "balance": balance(&config.balance),
-        "breaker": upstream.breaker().map(|state| json!({ "state": told(state) })),
+        "breaker": upstream.breaker().map(|state| shown_breaker(upstream, state)),
         "protocol": config.protocol.name(),
         "connections": {
             "open": connections.open,
@@ -97,7 +121,44 @@ fn shown(upstream: &Upstream) -> Value {
             "most_waiting": config.max_pending,
         },
         "endpoints": endpoints,
+        "names": names(upstream),
+        "drained_elsewhere": drained_elsewhere(upstream),
     })
+}
+
+fn shown_breaker(upstream: &Upstream, state: BreakerState) -> Value {
+    let until = upstream.breaker_opens_until().map(time);
+    json!({ "state": told(state), "until": until })
+}
+
+/// The names of endpoints, and what the DNS says of them.
+fn names(upstream: &Upstream) -> Vec<Value> {
+    let known = upstream.followed().into_iter().flat_map(Followed::known);
+    let shown = known.map(|(name, addresses, trouble)| {
+        json!({ "name": name.to_string(), "addresses": addresses, "error": trouble })
+    });
+    shown.collect()
+}
+
+/// The addresses that are drained and that no name has at present.
+fn drained_elsewhere(upstream: &Upstream) -> Vec<Value> {
+    let mut drained = upstream.drained();
+    upstream.members(|members| {
+        let is_there =
+            |target: &Target| members.all().iter().any(|it| it.endpoint.target == *target);
+        drained.retain(|(target, _)| !is_there(target));
+    });
+    let shown = drained.into_iter().map(|(target, since)| {
+        let since = humantime::format_rfc3339_millis(since).to_string();
+        json!({ "address": target.to_string(), "since": since })
+    });
+    shown.collect()
+}
+
+/// When that is, by the clock of people.
+fn time(at: Instant) -> String {
+    let left = at.saturating_duration_since(Instant::now());
+    humantime::format_rfc3339_millis(SystemTime::now() + left).to_string()
 }
 
 fn balance(balance: &Balance) -> &'static str {
@@ -121,17 +182,23 @@ fn shown_member(upstream: &Upstream, member: &Member) -> Value {
     let endpoint = &member.endpoint;
     json!({
         "address": endpoint.target.to_string(),
+        "name": endpoint.name.as_deref(),
         "weight": member.weight,
         "backup": member.backup,
         "takes_requests": endpoint.standing.is_clear(),
-        "standing": endpoint.standing.reasons().iter().map(shown_obstacle).collect::<Vec<_>>(),
+        "standing": endpoint.standing.reasons().iter().map(|it| shown_obstacle(endpoint, it)).collect::<Vec<_>>(),
         "in_flight": endpoint.in_flight.sum(),
         "idle_connections": upstream.idle(endpoint),
     })
 }
 
-fn shown_obstacle((obstacle, reason): &(Obstacle, Reason)) -> Value {
+fn shown_obstacle(endpoint: &Endpoint, (obstacle, reason): &(Obstacle, Reason)) -> Value {
+    let until = match obstacle {
+        Obstacle::Ejected => endpoint.ejected_until().map(time),
+        Obstacle::Unhealthy | Obstacle::Drained => None,
+    };
     json!({
+        "until": until,
         "is": obstacle.name(),
         "since": humantime::format_rfc3339_millis(reason.since).to_string(),
         "why": reason.why,

@@ -392,6 +392,11 @@ impl UpstreamMetrics {
         self.pending.add(by);
     }
 
+    /// How many requests wait for a connection.
+    pub fn waiting(&self) -> u64 {
+        self.pending.sum()
+    }
+
     /// A request got no connection of a full pool.
     pub fn refused(&self, why: Refused) {
         self.refused.add(match why {

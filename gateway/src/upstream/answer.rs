@@ -4,9 +4,15 @@ use std::net::IpAddr;
 
 use parking_lot::Mutex;
 
-/// The addresses that a name had last, over reloads.
+/// So many addresses of each family are endpoints; a name that has more leaves those out that come last in order.
+const MOST: usize = 1024;
+
+/// What is known of a name, over reloads.
 #[derive(Debug, Default)]
-pub(super) struct Answer(Mutex<Option<Addresses>>);
+pub(super) struct Answer {
+    addresses: Mutex<Option<Addresses>>,
+    trouble: Mutex<Option<String>>,
+}
 
 /// By A records, and by AAAA records.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -24,32 +30,51 @@ pub enum Learnt {
     V6(Vec<IpAddr>),
 }
 
+impl Learnt {
+    /// In order, each once, and no more than may be. How many are left out.
+    fn bound(&mut self) -> usize {
+        let (Self::V4(addresses) | Self::V6(addresses)) = self;
+        // Servers turn the order of their answers round; turns and hashes of requests must not follow that.
+        addresses.sort_unstable();
+        addresses.dedup();
+        let left_out = addresses.len().saturating_sub(MOST);
+        addresses.truncate(MOST);
+        left_out
+    }
+}
+
 impl Answer {
     /// Whether there was an answer.
     pub(super) fn is_known(&self) -> bool {
-        self.0.lock().is_some()
+        self.addresses.lock().is_some()
     }
 
     /// All addresses, those of IPv4 first, in order.
     pub(super) fn all(&self) -> Vec<IpAddr> {
-        let addresses = self.0.lock().clone().unwrap_or_default();
+        let addresses = self.addresses.lock().clone().unwrap_or_default();
         [addresses.v4, addresses.v6].concat()
     }
 
-    /// Takes up what was learnt.
-    pub(super) fn learn(&self, learnt: Learnt) {
-        let sorted = |mut addresses: Vec<IpAddr>| {
-            // Servers turn the order of their answers round; turns and hashes of requests must not follow that.
-            addresses.sort_unstable();
-            addresses.dedup();
-            addresses
-        };
-        let mut present = self.0.lock();
+    /// Why the last look-up has no answer, if it has none.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().clone()
+    }
+
+    /// How the last look-up ended.
+    pub(super) fn asked(&self, trouble: Option<String>) {
+        *self.trouble.lock() = trouble;
+    }
+
+    /// Takes up what was learnt, which is bounded. How many addresses it leaves out.
+    pub(super) fn learn(&self, mut learnt: Learnt) -> usize {
+        let left_out = learnt.bound();
+        let mut present = self.addresses.lock();
         let mut next = present.clone().unwrap_or_default();
         match learnt {
-            Learnt::V4(addresses) => next.v4 = sorted(addresses),
-            Learnt::V6(addresses) => next.v6 = sorted(addresses),
+            Learnt::V4(addresses) => next.v4 = addresses,
+            Learnt::V6(addresses) => next.v6 = addresses,
         }
         *present = Some(next);
+        left_out
     }
 }

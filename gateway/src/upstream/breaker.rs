@@ -117,6 +117,14 @@ impl Breaker {
         }
     }
 
+    /// Until when it is open, if it is.
+    pub(super) fn open_until(&self, now: Instant) -> Option<Instant> {
+        match *self.state.lock() {
+            State::Open { until } if now < until => Some(until),
+            _ => None,
+        }
+    }
+
     /// Lets a request out, which is under way until [`Self::leaves`]; its number, if it is a probe. `whole` says that
     /// nothing of it is still to come from its client.
     ///

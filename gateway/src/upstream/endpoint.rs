@@ -10,6 +10,7 @@ use http::HeaderValue;
 use parking_lot::Mutex;
 
 use super::budget::Budget;
+use super::drains::Drains;
 use super::failures::{Failures, Judge};
 use super::hash;
 use super::pass::Pass;
@@ -41,6 +42,8 @@ pub(super) struct State {
     pub(super) budget: Budget,
     /// By what its endpoints are ejected.
     pub(super) judge: Judge,
+    /// Which addresses an operator drains.
+    pub(super) drains: Drains,
     /// The endpoints in force, each once.
     pub(super) siblings: Mutex<Vec<Weak<Endpoint>>>,
 }

@@ -14,6 +14,15 @@ use super::members::{Member, Members};
 use crate::config::{self, Named};
 use crate::message::target::Target;
 
+/// What was learnt of a name.
+#[derive(Debug)]
+pub struct Learned {
+    /// All its addresses, if they are others than before.
+    pub changed: Option<Vec<IpAddr>>,
+    /// How many are no endpoints, since there are too many of them.
+    pub left_out: usize,
+}
+
 /// The endpoints of an upstream of which some are found by name.
 #[derive(Debug)]
 pub struct Followed {
@@ -63,16 +72,30 @@ impl Followed {
         self.answers[at].is_known()
     }
 
-    /// Takes up what the DNS says of the name at this place. All its addresses, if they changed.
-    pub fn learn(&self, at: usize, learnt: Learnt) -> Option<Vec<IpAddr>> {
+    /// Takes up what the DNS says of the name at this place.
+    pub fn learn(&self, at: usize, learnt: Learnt) -> Learned {
         let answer = &self.answers[at];
-        answer.learn(learnt);
+        let left_out = answer.learn(learnt);
         let addresses = answer.all();
-        if self.built_of.lock()[at] == addresses {
-            return None;
+        let is_new = self.built_of.lock()[at] != addresses;
+        if is_new {
+            self.take_up();
         }
-        self.take_up();
-        Some(addresses)
+        Learned {
+            changed: is_new.then_some(addresses),
+            left_out,
+        }
+    }
+
+    /// How the last look-up of the name at this place ended: why it has no answer, if it has none.
+    pub fn asked(&self, at: usize, trouble: Option<String>) {
+        self.answers[at].asked(trouble);
+    }
+
+    /// The names, how many addresses each has, and why the last look-up has no answer.
+    pub fn known(&self) -> impl Iterator<Item = (&Named, usize, Option<String>)> {
+        let names = self.config.names.iter().zip(&self.answers);
+        names.map(|(name, answer)| (name, answer.all().len(), answer.trouble()))
     }
 
     /// Takes up what was learnt of its names, by whomever. Endpoints that stay keep all that they have; those that go
@@ -95,6 +118,9 @@ impl Followed {
         for member in previous.all().iter().filter(|member| !stays(member)) {
             member.endpoint.leave();
         }
+        drop(previous);
+        // Those that went with nothing under way are nobody's any more.
+        self.endpoints.prune();
     }
 
     /// Why there is no endpoint at all, where that is for want of an answer.

@@ -1,6 +1,7 @@
 //! An upstream in force: a name, and the endpoints that requests to it go to.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::HeaderValue;
 
@@ -46,8 +47,8 @@ pub struct Upstream {
 pub struct Connections {
     /// How many are open.
     pub open: usize,
-    /// How many requests wait for one.
-    pub waiting: usize,
+    /// How many requests wait for one, or for a stream of one.
+    pub waiting: u64,
 }
 
 impl Upstream {
@@ -66,7 +67,8 @@ impl Upstream {
 
     /// Its connections now, over all workers.
     pub fn connections(&self) -> Connections {
-        let (open, waiting) = self.state.places.counts();
+        let open = self.state.places.open();
+        let waiting = self.metrics.waiting();
         Connections { open, waiting }
     }
 
@@ -91,6 +93,11 @@ impl Upstream {
     pub fn breaker(&self) -> Option<BreakerState> {
         let breaker = self.breaker.as_ref()?;
         Some(breaker.state(clock::now()))
+    }
+
+    /// Until when its breaker is open, if it is.
+    pub fn breaker_opens_until(&self) -> Option<Instant> {
+        self.breaker.as_ref()?.open_until(clock::now())
     }
 
     /// A request goes out for the first time, which may go out again.

@@ -49,12 +49,14 @@ impl Endpoints {
         let mut endpoints = self.present.lock();
         if let Some(present) = endpoints.get(&key).and_then(Weak::upgrade) {
             present.come_back();
+            self.state.drains.apply(target, &present.standing);
             return present;
         }
         let authority = authority(target, key.1.as_deref());
         let (slot, state) = (self.slots.take(), self.state.clone());
         let name = name.map(|name| name.bare().into());
         let made = Arc::new(Endpoint::new(target.clone(), name, authority, slot, state));
+        self.state.drains.apply(target, &made.standing);
         endpoints.insert(key, Arc::downgrade(&made));
         made
     }

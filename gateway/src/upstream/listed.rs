@@ -11,18 +11,24 @@ pub(super) struct Listed(Vec<Arc<Endpoint>>);
 impl Listed {
     /// These are those in force from now on.
     pub(super) fn new<'a>(endpoints: impl Iterator<Item = &'a Arc<Endpoint>>) -> Self {
-        let mut listed: Vec<_> = endpoints.cloned().collect();
-        listed.sort_by_key(|it| Arc::as_ptr(it).addr());
-        listed.dedup_by(|one, other| Arc::ptr_eq(one, other));
+        let listed = list(endpoints);
         for endpoint in &listed {
             let observed: Weak<Endpoint> = Arc::downgrade(endpoint);
             endpoint.counts.listed(|| observed);
         }
-        if let Some(first) = listed.first() {
-            *first.of.siblings.lock() = listed.iter().map(Arc::downgrade).collect();
-        }
         Self(listed)
     }
+}
+
+/// Has these endpoints of one upstream know each other; each once.
+pub(super) fn list<'a>(endpoints: impl Iterator<Item = &'a Arc<Endpoint>>) -> Vec<Arc<Endpoint>> {
+    let mut listed: Vec<_> = endpoints.cloned().collect();
+    listed.sort_by_key(|it| Arc::as_ptr(it).addr());
+    listed.dedup_by(|one, other| Arc::ptr_eq(one, other));
+    if let Some(first) = listed.first() {
+        *first.of.siblings.lock() = listed.iter().map(Arc::downgrade).collect();
+    }
+    listed
 }
 
 impl Drop for Listed {

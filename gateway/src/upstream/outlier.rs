@@ -12,6 +12,12 @@ use super::standing::Obstacle;
 use crate::config::Outlier;
 
 impl Endpoint {
+    /// When its ejection is over, if it is ejected.
+    pub fn ejected_until(&self) -> Option<Instant> {
+        let rules = (*self.of.judge.rules.lock())?;
+        self.failures.ejection.lock().ends(rules.ejection)
+    }
+
     /// It failed once more in this row.
     #[cold]
     pub(super) fn failed(&self, row: &Row, how: &str) {

@@ -138,9 +138,9 @@ impl Places {
         }
     }
 
-    /// How many connections are open, and how many wait for one.
-    pub(super) fn counts(&self) -> (usize, usize) {
-        (self.open.load(SeqCst), self.pending.load(SeqCst))
+    /// How many connections are open.
+    pub(super) fn open(&self) -> usize {
+        self.open.load(SeqCst)
     }
 
     /// How many idle connections to the endpoint of this slot the clients keep.

@@ -3,6 +3,7 @@
 //! It is no request of the upstream: it takes none of its places, and nothing of it is counted or judged as one. So a
 //! pool that is full makes no endpoint look ill.
 
+mod bounded;
 mod grpc;
 
 use std::pin::pin;
@@ -20,6 +21,7 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 
+use self::bounded::{Bounded, Informational};
 use super::connect::connect_to;
 use super::endpoint::Endpoint;
 use super::group::Upstream;
@@ -120,30 +122,43 @@ async fn over_h1(
     authority: HeaderValue,
     check: &HttpCheck,
 ) -> Result<StatusCode, String> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await.map_err(told)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(Bounded::new(io)))
+        .await
+        .map_err(told)?;
     let mut request = request(&check.method, Uri::from(check.path.clone()), &check.headers);
     request.headers_mut().insert(HOST, authority);
     let close = HeaderValue::from_static("close");
     request.headers_mut().insert(CONNECTION, close);
+    let informational = Informational::of(&mut request);
     let asking = async { sender.send_request(request).await.map_err(told) };
-    let answer = driven(asking, connection).await?;
+    let answer = tokio::select! {
+        answer = driven(asking, connection) => answer,
+        surplus = informational.too_many() => surplus,
+    };
+    let answer = answer.map_err(|why| informational.explain(why))?;
     Ok(answer.status())
 }
 
 async fn over_h2<T>(
     io: Stream,
-    request: Request<Full<Bytes>>,
+    mut request: Request<Full<Bytes>>,
     read: impl AsyncFnOnce(Answer) -> Result<T, String>,
 ) -> Result<T, String> {
     // What hyper runs beside the answer ends with the check, also where the endpoint takes nothing.
     let beside = Arc::<Mutex<JoinSet<()>>>::default();
-    let handshake = http2::handshake(Beside(Arc::downgrade(&beside)), TokioIo::new(io));
+    let informational = Informational::of(&mut request);
+    let io = TokioIo::new(Bounded::new(io));
+    let handshake = http2::handshake(Beside(Arc::downgrade(&beside)), io);
     let (mut sender, connection) = handshake.await.map_err(told)?;
     let asking = async {
         let answer = sender.send_request(request).await.map_err(told)?;
         read(answer).await
     };
-    driven(asking, connection).await
+    let answer = tokio::select! {
+        answer = driven(asking, connection) => answer,
+        surplus = informational.too_many() => surplus,
+    };
+    answer.map_err(|why| informational.explain(why))
 }
 
 /// Runs what hyper needs as long as a check lasts.

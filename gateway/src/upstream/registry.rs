@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use super::breaker::Breaker;
 use super::budget::Budget;
+use super::drains::Drains;
 use super::endpoint::State;
 use super::failures::Judge;
 use super::fleet::Fleet;
@@ -88,6 +89,7 @@ impl Registry {
                     metrics: metrics.clone(),
                     budget: Budget::new(),
                     judge: Judge::new(self.notice.clone()),
+                    drains: Drains::default(),
                     siblings: Mutex::default(),
                 });
                 Known {

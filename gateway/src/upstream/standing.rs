@@ -67,8 +67,13 @@ impl Standing {
     /// From now on this keeps requests from it. Whether it did not before.
     pub fn block(&self, obstacle: Obstacle, why: impl Into<String>) -> bool {
         let (since, why) = (SystemTime::now(), why.into());
+        self.block_for(obstacle, Reason { since, why })
+    }
+
+    /// The same for a reason that there was before.
+    pub(super) fn block_for(&self, obstacle: Obstacle, reason: Reason) -> bool {
         let mut reasons = self.reasons.lock();
-        reasons[obstacle as usize].get_or_insert(Reason { since, why });
+        reasons[obstacle as usize].get_or_insert(reason);
         self.bits.fetch_or(obstacle.bit(), Relaxed) & obstacle.bit() == 0
     }
 

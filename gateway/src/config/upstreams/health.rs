@@ -1,6 +1,7 @@
 //! `upstreams.NAME.health`.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -46,11 +47,11 @@ static WORDS: Words = Words {
         ),
         (
             "interval",
-            "From the beginning of a check to that of the next, give or take a tenth.",
+            "From the beginning of a check to that of the next, give or take a tenth; at least `50ms`.",
         ),
         (
             "timeout",
-            "How long a check may take. One that takes longer than `interval` delays the next.",
+            "How long a check may take, at least `50ms`. One that takes longer than `interval` delays the next.",
         ),
         (
             "healthy_after",
@@ -86,13 +87,25 @@ pub(super) fn health(table: &mut Table<'_>) -> Option<Health> {
     let count = |item: &Item<'_>| u32::try_from(item.integer(1..=1000)?).ok();
     let health = Health {
         port: table.optional("port", |item| u16::try_from(item.integer(1..=65_535)?).ok()),
-        interval: table.or("interval", Default::Text("2s"), |item| item.duration()),
-        timeout: table.or("timeout", Default::Text("1s"), |item| item.duration()),
+        interval: table.or("interval", Default::Text("2s"), duration),
+        timeout: table.or("timeout", Default::Text("1s"), duration),
         healthy_after: table.or("healthy_after", Default::Integer(2), count),
         unhealthy_after: table.or("unhealthy_after", Default::Integer(3), count),
         check: check?,
     };
     Some(health)
+}
+
+/// No endpoint is asked more often, and none has less time: a unit that was mistaken asks a thousand times a second.
+const SHORTEST: Duration = Duration::from_millis(50);
+
+fn duration(item: &Item<'_>) -> Option<Duration> {
+    let duration = item.duration()?;
+    if duration < SHORTEST {
+        item.fault("is less than 50 ms, the shortest; write \"50ms\"");
+        return None;
+    }
+    Some(duration)
 }
 
 fn check(table: &mut Table<'_>, kind: Kind) -> Option<Check> {

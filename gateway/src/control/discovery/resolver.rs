@@ -11,6 +11,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::RecordType;
+use hickory_resolver::system_conf::read_system_conf;
 
 /// How long one server is waited for, and how often it is asked.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -26,6 +27,16 @@ pub(super) enum Family {
     V4,
     /// AAAA records.
     V6,
+}
+
+impl Family {
+    /// As the DNS names its records.
+    pub(super) fn records(self) -> &'static str {
+        match self {
+            Self::V4 => "A",
+            Self::V6 => "AAAA",
+        }
+    }
 }
 
 /// What a name has.
@@ -85,7 +96,11 @@ pub(super) struct Resolver {
 }
 
 /// A resolver that knows whom to ask. It keeps no answers: the servers do.
-pub(super) struct Ready(TokioResolver);
+pub(super) struct Ready {
+    resolver: TokioResolver,
+    /// The servers that the system names, for people.
+    of_system: String,
+}
 
 impl Resolver {
     pub(super) fn new(servers: Arc<[SocketAddr]>) -> Self {
@@ -100,6 +115,15 @@ impl Resolver {
         self.ready = None;
     }
 
+    /// Whom it asks, for people.
+    pub(super) fn servers(&self) -> String {
+        let of_system = || self.ready.as_ref().map(|ready| ready.of_system.clone());
+        match &*self.servers {
+            [] => of_system().unwrap_or_else(|| "/etc/resolv.conf".to_owned()),
+            servers => joined(servers.iter()),
+        }
+    }
+
     /// Whom to ask.
     ///
     /// # Errors
@@ -109,15 +133,27 @@ impl Resolver {
             let made = made(&self.servers).map_err(|error| {
                 Trouble::Failed(format!("/etc/resolv.conf names no server: {error}"))
             })?;
-            self.ready = Some(Ready(made));
+            self.ready = Some(made);
         }
         self.ready.as_ref().ok_or(Trouble::TimedOut)
     }
 }
 
-fn made(servers: &[SocketAddr]) -> Result<TokioResolver, NetError> {
+fn joined(servers: impl Iterator<Item: ToString>) -> String {
+    let servers: Vec<_> = servers.map(|server| server.to_string()).collect();
+    servers.join(", ")
+}
+
+fn made(servers: &[SocketAddr]) -> Result<Ready, NetError> {
+    let mut of_system = String::new();
     let mut builder = match servers {
-        [] => TokioResolver::builder_tokio()?,
+        [] => {
+            let (config, options) = read_system_conf()?;
+            let servers = config.name_servers().iter().map(|server| server.ip);
+            of_system = format!("{} of /etc/resolv.conf", joined(servers));
+            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+                .with_options(options)
+        }
         servers => {
             let servers = servers.iter().map(server).collect();
             let config = ResolverConfig::from_name_servers(servers);
@@ -133,7 +169,10 @@ fn made(servers: &[SocketAddr]) -> Result<TokioResolver, NetError> {
     options.cache_size = 0;
     // The TTL of an alias counts as well.
     options.preserve_intermediates = true;
-    builder.build()
+    Ok(Ready {
+        resolver: builder.build()?,
+        of_system,
+    })
 }
 
 fn server(address: &SocketAddr) -> NameServerConfig {
@@ -156,7 +195,7 @@ impl Ready {
             Family::V4 => RecordType::A,
             Family::V6 => RecordType::AAAA,
         };
-        let asking = self.0.lookup(host, records);
+        let asking = self.resolver.lookup(host, records);
         let answer = match tokio::time::timeout(ALTOGETHER, asking).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(trouble(error)),

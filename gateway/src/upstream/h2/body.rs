@@ -23,6 +23,8 @@ pub struct Body {
     /// Bytes that were read before, and what came with the head.
     first: Option<Bytes>,
     ready: Option<Frame<Bytes>>,
+    /// That was all: the stream is asked no more, which ends by a reset where the rest of the request is left.
+    whole: bool,
     incoming: Incoming,
     idle: Duration,
     timer: Timer,
@@ -63,7 +65,8 @@ impl Body {
                 return Err(broken_at_once(&stream, broke, &error));
             }
         };
-        if incoming.is_end_stream() {
+        let whole = incoming.is_end_stream();
+        if whole {
             picked.finished();
             if let Some(upload) = &upload {
                 upload.leave();
@@ -72,6 +75,7 @@ impl Body {
         let body = Self {
             first: None,
             ready,
+            whole,
             incoming,
             idle,
             timer: Timer::default(),
@@ -113,6 +117,9 @@ impl http_body::Body for Body {
         if let Some(frame) = first.or_else(|| self.ready.take()) {
             return Poll::Ready(Some(Ok(frame)));
         }
+        if self.whole {
+            return Poll::Ready(None);
+        }
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.waiting = None;
@@ -141,7 +148,8 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.ready.is_none() && self.incoming.is_end_stream()
+        let is_all = self.whole || self.incoming.is_end_stream();
+        self.first.is_none() && self.ready.is_none() && is_all
     }
 
     fn size_hint(&self) -> SizeHint {
