@@ -172,7 +172,7 @@ fn an_ejection_outlives_a_reload_that_does_not_touch_it_and_ends_with_its_config
 fn the_ejected_return_where_no_other_endpoint_is_healthy() {
     let (one, other) = (Endpoint::start("one"), Endpoint::start("other"));
     let lines = "outlier = { consecutive_failures = 1, ejection = \"1h\" }\n\
-                 health = { path = \"/healthz\", interval = \"20ms\", unhealthy_after = 1 }";
+                 health = { path = \"/healthz\", interval = \"50ms\", unhealthy_after = 1 }";
     let gateway = Gateway::start(&config(&[&one, &other], lines));
     let public = gateway.listener("public");
     one.is(Mood::Pretends);

@@ -1,6 +1,6 @@
 //! What is asked, what follows from the answers, and when nobody is asked any more.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 
 use super::endpoint::{Endpoint, Mood, WELL};
@@ -251,7 +251,10 @@ fn a_check_takes_no_more_of_an_endpoint_than_it_needs() {
         std::thread::spawn(move || {
             for mut stream in listener.incoming().map_while(Result::ok) {
                 std::thread::spawn(move || {
-                    let flood = head.repeat(1000);
+                    let (flood, mut request) = (head.repeat(1000), [0; 1024]);
+                    if !stream.read(&mut request).is_ok_and(|length| length > 0) {
+                        return;
+                    }
                     while stream.write_all(&flood).is_ok() {}
                 });
             }
