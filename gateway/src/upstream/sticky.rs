@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue};
 use super::endpoint::Picked;
 use super::group::Upstream;
 use super::member::Member;
+use super::members::Members;
 use crate::config::{SameSite, Sticky};
 use crate::message::cookies;
 
@@ -41,18 +42,17 @@ impl Upstream {
             _ => None,
         }
     }
-}
 
-impl Upstream {
     /// Whether the endpoint that a request names takes requests: then it went elsewhere for once, as by a retry, and its
-    /// client stays where it is.
+    /// client stays where it is. A backup takes some only where there is no other.
     fn takes(&self, key: Option<u64>) -> bool {
         let open = |member: &Member| member.endpoint.standing.is_clear();
         let is_open = |token| {
             self.members(|members| {
-                let both = [&members.first, &members.backups];
-                both.iter()
-                    .any(|spread| spread.named(token, open).is_some())
+                let Members { first, backups, .. } = members;
+                let are_backups_asked = || !first.members().iter().any(open);
+                first.named(token, open).is_some()
+                    || backups.named(token, open).is_some() && are_backups_asked()
             })
         };
         key.is_some_and(is_open)
