@@ -108,7 +108,9 @@ fn what_a_check_passes_a_start_does_not_trip_over_and_both_say_the_same() {
             "listeners[0].address: cannot listen on 203.0.113.7:0: no interface",
         ),
         (
-            format!("[admin]\naddress = \"203.0.113.7:1\"\ntoken = \"t\"\n{LISTENER}{ROUTE}"),
+            format!(
+                "[admin]\naddress = \"203.0.113.7:1\"\ntoken = \"a-token-of-the-tests\"\n{LISTENER}{ROUTE}"
+            ),
             1,
             "admin.address: cannot listen on 203.0.113.7:1: no interface",
         ),

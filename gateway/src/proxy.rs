@@ -95,6 +95,8 @@ pub async fn handle(
         Err(error) => Box::pin(fail(&mut passage, error)).await,
     };
     let deadline = passage.deadline().filter(|_| has_body);
+    let streams = passage.decisions.keeps_any(&passage.route.request_stream);
+    let may_be_left = streams || responded.body.leaves_requests();
     let mut response = match upgrade {
         Some(upgrade) if passage.is_switched() => upgrade::tunnel(passage, responded.body, upgrade),
         _ => send(passage, responded, &progress),
@@ -103,6 +105,7 @@ pub async fn handle(
         let unread = Unread {
             h2: connection.h2,
             waits,
+            may_be_left,
             deadline,
         };
         Box::pin(unread.leave(&progress, &mut response)).await;
@@ -114,12 +117,14 @@ pub async fn handle(
 struct Unread {
     h2: bool,
     waits: bool,
+    /// Who has the rest of it may read no more: a plugin that streams, or an upstream over HTTP/2, whose stream ends with the
+    /// answer.
+    may_be_left: bool,
     deadline: Option<Instant>,
 }
 
 impl Unread {
-    /// Reads the little that is left; where more is, or some of it is still on its way to a plugin or an upstream that may
-    /// leave it, the response ends the connection of HTTP/1.
+    /// Reads the little that is left; where more is, or may be, the response ends the connection of HTTP/1.
     async fn leave(self, progress: &Progress, response: &mut Response<Body>) {
         let ended = match progress.take_rest() {
             Some(rest) => {
@@ -128,7 +133,7 @@ impl Unread {
                     && !headers::closes(response.headers());
                 reads && discard(rest, self.deadline).await
             }
-            None => progress.has_ended(),
+            None => !self.may_be_left || progress.has_ended(),
         };
         if !ended && !self.h2 && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             headers::close(response.headers_mut());

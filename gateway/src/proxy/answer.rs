@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::Version;
 use http_body::{Frame, SizeHint};
 
 use crate::message::body::BodyFault;
@@ -46,6 +47,16 @@ impl Source {
             Self::Empty
         } else {
             Self::Full(bytes)
+        }
+    }
+
+    /// Whether what it comes of may read no more of the request, once it is over: the stream of HTTP/2 ends then.
+    pub(super) fn leaves_requests(&self) -> bool {
+        match self {
+            Self::Empty | Self::Full(_) => false,
+            Self::Upstream(body) => body.version() == Version::HTTP_2,
+            // It does not say of what.
+            Self::Decoded(_) => true,
         }
     }
 

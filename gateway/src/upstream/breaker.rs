@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::held::{BreakerState, Held};
 use super::window::Window;
 use crate::config::{self, Trip};
 use crate::telemetry::metrics::UpstreamMetrics;
@@ -53,43 +54,6 @@ struct Probe {
     streams: bool,
     /// Whether it has the head of an answer that is no failure.
     is_well: bool,
-}
-
-/// In which state a breaker is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BreakerState {
-    /// Requests go out.
-    Closed,
-    /// None does.
-    Open,
-    /// One does, to see.
-    HalfOpen,
-}
-
-/// Why a request may not go out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Held {
-    /// The breaker is open for so long.
-    Open(Duration),
-    /// It is half open, and another request is under way to see.
-    HalfOpen,
-    /// So many are under way as may be.
-    Full(usize),
-}
-
-impl fmt::Display for Held {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::HalfOpen | Self::Open(Duration::ZERO) => f.write_str(
-                "its breaker is half open: one request is under way, to see whether the upstream is well",
-            ),
-            Self::Open(left) => write!(f, "its breaker is open for {left:?} more"),
-            Self::Full(most) => write!(
-                f,
-                "{most} requests are under way, as many as `breaker.max_requests` allows"
-            ),
-        }
-    }
 }
 
 impl Breaker {

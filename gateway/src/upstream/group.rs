@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use http::HeaderValue;
 
-use super::breaker::{Breaker, BreakerState, Held};
+use super::breaker::Breaker;
 use super::endpoint::{Endpoint, Picked, State};
 use super::followed::Followed;
+use super::held::{BreakerState, Held};
 use super::members::Members;
 use super::pass::Pass;
 use super::tls::Tls;

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::breaker::{Breaker, Held};
+use super::breaker::Breaker;
+use super::held::Held;
 use crate::clock;
 
 /// The right to send one request. It is under way until this is dropped.
