@@ -1,49 +1,15 @@
 //! `grpc-status` of a call, in the access log: HTTP says 200 whatever became of it.
 
-use std::net::SocketAddr;
-
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::Runtime;
+use tokio::net::TcpStream;
 
 use crate::harness::http::send;
+use crate::harness::serving::Serving;
 use crate::harness::{Configuration, Gateway};
 use crate::streams::gone;
 
-/// A server that says in the head that it denies `/denied`, and in trailers that it was not available for all else.
-struct Calls {
-    address: SocketAddr,
-    runtime: Option<Runtime>,
-}
-
-impl Calls {
-    fn start() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let address = listener.local_addr().unwrap();
-        runtime.spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream));
-            }
-        });
-        let runtime = Some(runtime);
-        Self { address, runtime }
-    }
-}
-
-impl Drop for Calls {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
+/// Says in the head that it denies `/denied`, and in trailers that it was not available for all else.
 async fn serve(stream: TcpStream) {
     let Ok(mut connection) = h2::server::handshake(stream).await else {
         return;
@@ -68,7 +34,7 @@ async fn serve(stream: TcpStream) {
 
 #[test]
 fn the_access_log_has_the_status_of_a_call_from_its_head_its_trailers_or_the_gateway() {
-    let calls = Calls::start();
+    let calls = Serving::start(serve);
     let config = |access_log: &str| {
         Configuration::new()
             .access_log()

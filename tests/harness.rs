@@ -12,6 +12,7 @@ pub(crate) mod h2_origin;
 pub(crate) mod http;
 pub(crate) mod origin;
 pub(crate) mod recorder;
+pub(crate) mod serving;
 pub(crate) mod tls;
 pub(crate) mod tls_origin;
 

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use h2::server::SendResponse;
 use http::{Request, Response};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 use crate::harness::gateway::PATIENCE;
 use crate::harness::http::{connect, read_answer, send};
+use crate::harness::serving::Serving;
 use crate::harness::{Answer, Configuration, Gateway, Origin, get};
 
 /// What becomes of a request.
@@ -46,7 +47,7 @@ struct H2Origin {
     address: SocketAddr,
     seen: Arc<Mutex<Seen>>,
     released: Arc<Semaphore>,
-    runtime: Option<tokio::runtime::Runtime>,
+    _serving: Serving,
 }
 
 #[derive(Clone)]
@@ -60,13 +61,6 @@ struct Shared {
 impl H2Origin {
     /// It allows so many streams at once.
     fn start(streams: Option<u32>, act: fn(usize) -> Act) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let address = listener.local_addr().unwrap();
         let shared = Shared {
             act,
             streams,
@@ -74,17 +68,15 @@ impl H2Origin {
             released: Arc::new(Semaphore::new(0)),
         };
         let (seen, released) = (shared.seen.clone(), shared.released.clone());
-        runtime.spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                shared.seen.lock().unwrap().connections += 1;
-                tokio::spawn(serve(stream, shared.clone()));
-            }
+        let serving = Serving::start(move |stream| {
+            shared.seen.lock().unwrap().connections += 1;
+            serve(stream, shared.clone())
         });
         Self {
-            address,
+            address: serving.address,
             seen,
             released,
-            runtime: Some(runtime),
+            _serving: serving,
         }
     }
 
@@ -107,14 +99,6 @@ impl H2Origin {
 
     fn release(&self, many: usize) {
         self.released.add_permits(many);
-    }
-}
-
-impl Drop for H2Origin {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
     }
 }
 

@@ -15,8 +15,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{HandshakeKind, RootCertStore, ServerConfig, SupportedProtocolVersion};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
+
+use super::serving::Serving;
 
 /// Who vouches for certificates.
 pub(crate) struct Authority {
@@ -181,32 +183,23 @@ pub(crate) struct TlsOrigin {
     pub(crate) address: SocketAddr,
     config: Arc<Mutex<Arc<ServerConfig>>>,
     seen: Arc<Mutex<Seen>>,
-    runtime: Option<tokio::runtime::Runtime>,
+    _serving: Serving,
 }
 
 impl TlsOrigin {
     pub(crate) fn start(setup: &Setup<'_>) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let address = listener.local_addr().unwrap();
         let config = Arc::new(Mutex::new(setup.config()));
         let seen = Arc::<Mutex<Seen>>::default();
         let (current, log) = (config.clone(), seen.clone());
-        runtime.spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let config = current.lock().unwrap().clone();
-                tokio::spawn(serve(stream, config, log.clone()));
-            }
+        let serving = Serving::start(move |stream| {
+            let config = current.lock().unwrap().clone();
+            serve(stream, config, log.clone())
         });
         Self {
-            address,
+            address: serving.address,
             config,
             seen,
-            runtime: Some(runtime),
+            _serving: serving,
         }
     }
 
@@ -218,14 +211,6 @@ impl TlsOrigin {
     /// What it saw so far.
     pub(crate) fn seen(&self) -> Seen {
         self.seen.lock().unwrap().clone()
-    }
-}
-
-impl Drop for TlsOrigin {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
     }
 }
 
