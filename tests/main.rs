@@ -100,6 +100,7 @@ mod unix_upstreams;
 mod upstream_h2;
 mod upstream_h2_ends;
 mod upstream_self_signed;
+mod upstream_sessions;
 mod upstream_tls;
 mod upstreams;
 mod watching;
