@@ -66,6 +66,7 @@ mod loops;
 mod many_routes;
 mod metrics_page;
 mod mirror;
+mod old_certificates;
 mod outlier;
 mod path_parameters;
 mod paths;
