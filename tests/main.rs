@@ -33,6 +33,7 @@ mod deadline;
 mod departures;
 mod discovery;
 mod discovery_bounds;
+mod discovery_waits;
 mod drain;
 mod draining;
 mod error_pages;
