@@ -18,6 +18,7 @@ mod balance;
 mod blame;
 mod bodies;
 mod breaker;
+mod broken_off;
 mod budgets;
 mod charged;
 mod check;
