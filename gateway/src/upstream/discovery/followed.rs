@@ -56,6 +56,12 @@ impl Followed {
         }
     }
 
+    /// All endpoints that are known, those that go included.
+    #[cfg(test)]
+    pub(in crate::upstream) fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
     /// The endpoints now.
     pub(in crate::upstream) fn members(&self) -> arc_swap::Guard<Arc<Members>> {
         self.members.load()
