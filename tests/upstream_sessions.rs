@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustls::SupportedProtocolVersion;
 use rustls::version::{TLS12, TLS13};
 
-use crate::harness::tls_origin::{Authority, Issued, Setup, TlsOrigin};
+use crate::harness::tls_origin::{Authority, Issued, Seen, Setup, TlsOrigin};
 use crate::harness::{Configuration, Gateway, get};
 
 const NAME: &str = "products.internal";
@@ -134,11 +134,13 @@ fn no_session_is_resumed_with_an_endpoint_whose_certificate_has_expired_since() 
                 for _ in 0..2 {
                     assert_eq!(upstream.ask(&gateway), 200, "{name}: {}", gateway.text());
                 }
-                // The first was sent once, over a connection with a handshake of its own, which the second resumes.
+                // The first went over a connection with a whole handshake, which the second resumes. The one before,
+                // which was closed right after its handshake, may count or not.
                 let seen = origin.seen();
+                let whole = |seen: &Seen| seen.handshakes - seen.resumed;
                 assert_eq!(seen.requests.len(), before.requests.len() + 2, "{name}");
-                assert_eq!(seen.resumed, before.resumed + 2, "{name}");
-                assert_eq!(seen.handshakes, before.handshakes + 3, "{name}");
+                assert_eq!(whole(&seen), whole(&before) + 1, "{name}");
+                assert!(seen.resumed > before.resumed, "{name}");
             }
             name => {
                 for _ in 0..2 {
