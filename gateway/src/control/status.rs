@@ -54,6 +54,7 @@ impl Control for Gateway {
                 "sha256": hex(&linked.sha256),
                 "configurations": linked.filters(),
                 "instances": linked.instances(),
+                "memory": linked.memory(),
                 "throttled": linked.throttled(),
                 "routes": used,
                 "last_swap": self.swaps.last(&linked.name),
