@@ -16,7 +16,7 @@ use crate::message::body::BodyFault;
 use crate::message::head::ResponseHead;
 use crate::upstream::endpoint::Picked;
 use crate::upstream::error::SendError;
-use crate::upstream::timer::Timer;
+use crate::upstream::times::Timer;
 
 /// The body of an answer, on its stream.
 pub struct Body {

@@ -11,12 +11,11 @@ use super::stream::Stream;
 use crate::config::Protocol;
 use crate::message::error::ErrorKind;
 use crate::telemetry::metrics::Refused;
-use crate::upstream::admission::{Admitted, place};
 use crate::upstream::connect::connect;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::error::SendError;
 use crate::upstream::group::Upstream;
-use crate::upstream::pool::{Client, Connection};
+use crate::upstream::pool::{Admitted, Client, Connection, place};
 use crate::upstream::times::Times;
 use crate::upstream::tls;
 

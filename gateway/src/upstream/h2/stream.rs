@@ -22,8 +22,7 @@ use crate::message::error::ErrorKind;
 use crate::message::head::{ResponseHead, is_sound};
 use crate::upstream::error::SendError;
 use crate::upstream::h1::Message;
-use crate::upstream::silence::Silence;
-use crate::upstream::times::Times;
+use crate::upstream::times::{Silence, Times};
 
 /// A stream that is taken, until this is dropped.
 pub(in crate::upstream) struct Stream {

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::message::body::{BodyFault, Outgoing};
-use crate::upstream::silence::Follows;
+use crate::upstream::times::Follows;
 
 /// How much of a body that streams is held until the answer begins, in bytes: a request that the endpoint leaves out goes
 /// over another connection with all of it.

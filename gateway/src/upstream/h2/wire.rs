@@ -11,8 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::frames::Frames;
 use super::state::State;
 use crate::net::Stream;
-use crate::upstream::places::Open;
-use crate::upstream::timer::Timer;
+use crate::upstream::pool::Open;
+use crate::upstream::times::Timer;
 
 /// How long a connection that carries no request may be there because the endpoint does not take what is to be written:
 /// resets, and that it ends.
