@@ -104,8 +104,8 @@ soak: guests
 	RUST_TEST_THREADS=1 timeout 90m cargo test --release --package gateway --test gateway -- --ignored soak
 
 # Every input that breaks a property lands in fuzz/artifacts; fuzz/corpora is what `make test` replays. cargo-fuzz wants
-# flags of a nightly compiler, which the stable one takes with RUSTC_BOOTSTRAP. There is no unsafe code to watch, and
-# the address sanitizer and mimalloc exclude each other.
+# flags of a nightly compiler, which the stable one takes with RUSTC_BOOTSTRAP. The address sanitizer and mimalloc exclude
+# each other, and hardly any code is unsafe.
 fuzz: export RUSTC_BOOTSTRAP = 1
 fuzz:
 	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz

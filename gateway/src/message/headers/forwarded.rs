@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::net::IpAddr;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http::header::{FORWARDED, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
@@ -266,7 +266,8 @@ pub fn request_id(headers: &HeaderMap, trusted: bool) -> HeaderValue {
         pair[0] = HEX[usize::from(byte >> 4)];
         pair[1] = HEX[usize::from(byte & 15)];
     }
-    HeaderValue::from_bytes(&id).expect("hex digits are visible ASCII")
+    // Of an owner: its copies, one for each message, count in what is there.
+    HeaderValue::from_maybe_shared(Bytes::from_owner(id)).expect("hex digits are visible ASCII")
 }
 
 #[cfg(test)]
