@@ -99,6 +99,7 @@ mod tunnels;
 mod unix_upstreams;
 mod upstream_h2;
 mod upstream_h2_ends;
+mod upstream_h2_shifts;
 mod upstream_self_signed;
 mod upstream_tls;
 mod upstreams;

@@ -40,6 +40,7 @@ mod probe;
 mod registry;
 mod replay;
 mod send;
+mod shifts;
 mod silence;
 mod slots;
 mod spread;
@@ -66,7 +67,7 @@ pub use error::SendError;
 pub use fetch::{FetchError, SubRequest, fetch};
 pub use fleet::Fleet;
 pub use followed::{Followed, Learned};
-pub use group::{Connections, Upstream};
+pub use group::{Again, Connections, Upstream};
 pub use h1::Message;
 #[cfg(any(test, feature = "fuzzing"))]
 pub use h1::properties;

@@ -109,3 +109,5 @@ mod picks;
 mod shared;
 mod trailing;
 mod wire;
+
+pub(super) use wire::run;

@@ -1,7 +1,7 @@
 //! What a connection of HTTP/2 knows of itself, told by who drives it and asked by who uses it.
 
 use std::io;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -194,12 +194,13 @@ impl State {
     /// Gives one back.
     pub(super) fn give_back(&self) {
         self.idle_since.store(self.age(Instant::now()), Relaxed);
-        self.streams.fetch_sub(1, Relaxed);
+        // Before it is asked who waits, as who waits asks for what is idle.
+        self.streams.fetch_sub(1, SeqCst);
     }
 
     /// Whether no stream is taken.
     pub(super) fn is_idle(&self) -> bool {
-        self.streams.load(Relaxed) == 0
+        self.streams.load(SeqCst) == 0
     }
 
     /// Whether none was for so long.

@@ -9,10 +9,10 @@ use std::time::Instant;
 use http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
-use tokio::sync::Notify;
 use tokio::time::timeout_at;
 
 use super::connection::Shared;
+use super::kept::Kept;
 use super::request::{length, request};
 use super::state::Ended;
 use super::upload::{Follower, Upload};
@@ -30,7 +30,7 @@ pub(in crate::upstream) struct Stream {
     connection: Shared,
     /// Whether it is of a connection that had answered before.
     kept: bool,
-    freed: Arc<Notify>,
+    home: Arc<Kept>,
 }
 
 /// The answer to a request: its head, and what its body comes of.
@@ -66,12 +66,12 @@ pub(in crate::upstream) enum Fate {
 }
 
 impl Stream {
-    pub(super) fn new(connection: Shared, freed: Arc<Notify>) -> Self {
+    pub(super) fn new(connection: Shared, home: Arc<Kept>) -> Self {
         let kept = connection.state.has_answered();
         Self {
             connection,
             kept,
-            freed,
+            home,
         }
     }
 
@@ -96,9 +96,11 @@ impl Stream {
             && let length = length(&request)
             && length > longest
         {
-            let why = format!("the head has {length} bytes, and the endpoint takes {longest}");
+            let why = format!(
+                "the head of the request has {length} bytes, and the service behind this gateway takes {longest}"
+            );
             let body = request.into_body().into_body();
-            let error = SendError::protocol(why).blameless().with(Some(body));
+            let error = SendError::new(ErrorKind::HeadTooLong, why).with(Some(body));
             return Err(error.into());
         }
         let began = Instant::now();
@@ -248,7 +250,7 @@ impl From<SendError> for Unanswered {
 impl Drop for Stream {
     fn drop(&mut self) {
         self.connection.state.give_back();
-        self.freed.notify_one();
+        self.home.rests(&self.connection);
     }
 }
 
