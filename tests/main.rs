@@ -98,6 +98,7 @@ mod tunnel_timeouts;
 mod tunnels;
 mod unix_upstreams;
 mod upstream_h2;
+mod upstream_h2_broken;
 mod upstream_h2_ends;
 mod upstream_h2_shifts;
 mod upstream_self_signed;

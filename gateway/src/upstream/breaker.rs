@@ -3,6 +3,11 @@
 //! Closed, it counts how requests end. Once too many of them failed it opens: nothing is sent. After a while it is half
 //! open: one request goes out, the probe, and how that ends closes or opens it.
 
+mod budget;
+mod held;
+mod pass;
+mod window;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,10 +16,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::held::{BreakerState, Held};
-use super::window::Window;
 use crate::config::{self, Trip};
 use crate::telemetry::metrics::UpstreamMetrics;
+use window::Window;
+
+pub(super) use budget::Budget;
+pub use held::{BreakerState, Held};
+pub use pass::Pass;
 
 /// How long a probe may keep all others waiting, at most: a client may send its body, or read the answer, as slowly as
 /// it likes.
@@ -262,7 +270,7 @@ impl BreakerState {
 
 #[cfg(test)]
 mod tests {
-    use super::super::pass::Pass;
+    use super::pass::Pass;
     use super::*;
     use crate::telemetry::metrics::Metrics;
 

@@ -1,5 +1,7 @@
 //! Streams to endpoints: the one place that opens them, whatever they are for.
 
+mod unix;
+
 use std::io;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
@@ -12,7 +14,6 @@ use super::endpoint::Endpoint;
 use super::error::SendError;
 use super::group::Upstream;
 use super::times::Times;
-use super::unix;
 use crate::config::Protocol;
 use crate::message::error::ErrorKind;
 use crate::message::target::Target;

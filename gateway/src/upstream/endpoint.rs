@@ -1,5 +1,15 @@
 //! One endpoint, and what all of one upstream share.
 
+mod drains;
+mod failures;
+mod fleet;
+mod listed;
+mod member;
+mod members;
+mod slots;
+mod standing;
+mod tally;
+
 use std::ops::Deref;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -9,17 +19,22 @@ use std::time::Instant;
 use http::HeaderValue;
 use parking_lot::Mutex;
 
-use super::budget::Budget;
-use super::drains::Drains;
-use super::failures::{Failures, Judge};
-use super::hash;
-use super::pass::Pass;
-use super::places::Places;
-use super::slots::Slot;
-use super::standing::{Obstacle, Standing};
-use super::tally::Tally;
+use super::balance::hash;
+use super::breaker::{Budget, Pass};
+use super::pool::Places;
 use crate::message::target::Target;
 use crate::telemetry::metrics::{EndpointMetrics, Gauge, Observed, UpstreamMetrics};
+use failures::Failures;
+use slots::Slot;
+use tally::Tally;
+
+pub(super) use drains::Drains;
+pub(super) use failures::{Judge, Row};
+pub use fleet::Fleet;
+pub(super) use listed::list;
+pub use members::{Member, Members};
+pub(super) use slots::Slots;
+pub use standing::{Obstacle, Reason, Standing};
 
 /// How long no connection is kept to an endpoint that sent what was not asked for, in milliseconds.
 const DISTRUST: u64 = 60_000;

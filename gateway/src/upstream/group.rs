@@ -1,16 +1,15 @@
 //! An upstream in force: a name, and the endpoints that requests to it go to.
 
+mod force;
+
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use http::HeaderValue;
 
-use super::breaker::Breaker;
-use super::endpoint::{Endpoint, Picked, State};
-use super::followed::Followed;
-use super::held::{BreakerState, Held};
-use super::members::Members;
-use super::pass::Pass;
+use super::breaker::{Breaker, BreakerState, Held, Pass};
+use super::discovery::Followed;
+use super::endpoint::{Endpoint, Members, Picked, State};
 use super::tls::Tls;
 use crate::clock;
 use crate::config;

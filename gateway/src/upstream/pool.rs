@@ -5,6 +5,11 @@
 //! or at what the event loop heard since, whether the other side closed it or sent what was not asked for. An endpoint that did the latter may put answers into
 //! the mouth of others: for a minute, no connection to it is kept.
 
+mod admission;
+mod places;
+mod shifts;
+mod way;
+
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Weak};
@@ -13,20 +18,23 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use parking_lot::Mutex;
 
-use super::endpoint::Endpoint;
+use super::balance::{Spread, Turn};
+use super::endpoint::{Endpoint, Member};
 use super::group::Upstream;
 use super::h2;
-use super::member::Member;
-use super::places::{Idle, Keeper, Open, Places};
-use super::spread::Spread;
-use super::timer::Timer;
-use super::tls::{self, Tls};
-use super::turn::Turn;
-use super::way::Way;
+use super::times::Timer;
+use super::tls;
+use super::tls::Tls;
+use places::{Idle, Keeper};
 
 use crate::clock;
 use crate::net::{Stream, Waiting};
 use crate::thread::own;
+
+pub(super) use admission::{Admitted, place};
+pub use places::Open;
+pub(super) use places::Places;
+pub(super) use way::Way;
 
 /// How much of an answer is read at once, its head included.
 const READ: usize = 16 << 10;

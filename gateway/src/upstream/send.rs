@@ -1,12 +1,17 @@
 //! One request to one upstream, over HTTP/1 or HTTP/2, and the head of the answer.
 
+mod fetch;
+mod learn;
+mod learner;
+mod outcome;
+mod replay;
+
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::time::timeout_at;
 
-use super::admission::{Admitted, place};
 use super::body::ResponseBody;
 use super::connect::connect_to;
 use super::endpoint::{Endpoint, Picked};
@@ -14,16 +19,17 @@ use super::error::SendError;
 use super::group::Upstream;
 use super::h1::{Attempt, Message, Sending};
 use super::h2;
-use super::learner::Learner;
-use super::pool::{Client, Connection};
-use super::replay::Replayable;
-use super::silence::Silence;
-use super::times::Times;
+use super::pool::{Admitted, Client, Connection, place};
+use super::times::{Silence, Times};
 use crate::clock;
 use crate::config::Protocol;
 use crate::message::body::{BodyFault, Outgoing};
 use crate::message::error::ErrorKind;
 use crate::message::head::ResponseHead;
+use learner::Learner;
+
+pub use fetch::{FetchError, SubRequest, fetch};
+pub use replay::Replayable;
 
 /// A request to an upstream: all but its body, and the endpoint that it goes to.
 #[derive(Debug, Clone, Copy)]
@@ -129,7 +135,10 @@ async fn over_h1(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
         let replayable = replay.as_ref().is_some_and(|it| it.may_follow(&error));
         match attempt.into_sending() {
             Some(unsent) if stale && !unsent.begun() => sending = Some(unsent),
-            _ if stale && replayable => pooled = false,
+            _ if stale && replayable => {
+                upstream.metrics.retry(true);
+                pooled = false;
+            }
             unsent => {
                 let unsent = unsent.and_then(Sending::into_body);
                 break error.with(unsent);

@@ -1,5 +1,8 @@
 //! When things happen to a request, and how long each may take.
 
+mod silence;
+mod timer;
+
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
@@ -7,6 +10,9 @@ use http::StatusCode;
 use super::error::SendError;
 use crate::config::{RouteTimeouts, Upstream};
 use crate::message::error::ErrorKind;
+
+pub(super) use silence::{Follows, Silence};
+pub(super) use timer::Timer;
 
 /// When things happen.
 #[derive(Debug, Clone, Copy)]

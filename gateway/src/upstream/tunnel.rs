@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::endpoint::Picked;
-use super::places::Open;
+use super::pool::Open;
 use crate::net::Stream;
 
 /// A connection that speaks another protocol since the upstream's 101.

@@ -20,8 +20,7 @@ use crate::message::upgrade;
 use crate::upstream::endpoint::Picked;
 use crate::upstream::error::SendError;
 use crate::upstream::pool::{Client, Connection};
-use crate::upstream::silence::Silence;
-use crate::upstream::times::End;
+use crate::upstream::times::{End, Silence};
 
 /// Informational responses an upstream may send before its answer; more is an attack or a fault.
 const MAX_INFORMATIONAL: u8 = 8;

@@ -10,7 +10,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode};
 
 use super::chunked::{Chunked, Step};
-use super::head::{self, Framing, Head};
+use super::head;
+use super::head::{Framing, Head};
 use hyper_reads::hyper_reads;
 
 /// The longest input: below every limit of this reader and of hyper's, which are not the same.

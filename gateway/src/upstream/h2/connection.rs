@@ -17,9 +17,9 @@ use crate::net::Stream;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::error::SendError;
 use crate::upstream::group::Upstream;
-use crate::upstream::places::{Open, Places};
-use crate::upstream::tls::{self, Tls};
-use crate::upstream::way::Way;
+use crate::upstream::pool::{Open, Places, Way};
+use crate::upstream::tls;
+use crate::upstream::tls::Tls;
 
 /// What an endpoint may send of one answer before it is read, in bytes: as much as a client that stalls can have held here.
 const STREAM_WINDOW: u32 = 128 << 10;

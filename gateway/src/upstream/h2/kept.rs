@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::connection::Shared;
-use crate::upstream::places::Places;
+use crate::upstream::pool::Places;
 
 /// How often who waits for a stream looks again: one that made way in vain goes on without a word.
 const AGAIN: Duration = Duration::from_millis(100);

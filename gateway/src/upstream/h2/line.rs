@@ -15,7 +15,7 @@ use crate::message::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::error::SendError;
-use crate::upstream::places::Places;
+use crate::upstream::pool::Places;
 
 /// How long it is remembered that an endpoint chose HTTP/1.1.
 const H1_FOR: Duration = Duration::from_mins(1);

@@ -15,11 +15,9 @@ use crate::upstream::connect::connect;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::error::SendError;
 use crate::upstream::group::Upstream;
-use crate::upstream::places::Open;
-use crate::upstream::pool::{Client, Connection};
+use crate::upstream::pool::{Client, Connection, Open, Way};
 use crate::upstream::times::Times;
 use crate::upstream::tls;
-use crate::upstream::way::Way;
 
 /// Opens a connection at a place, within a limit, whoever still waits. `first` gets the first stream of it.
 pub(super) fn begin(

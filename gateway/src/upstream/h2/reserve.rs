@@ -12,12 +12,10 @@ use super::stream::Stream;
 use crate::config::Protocol;
 use crate::message::error::ErrorKind;
 use crate::telemetry::metrics::Refused;
-use crate::upstream::admission::{Admitted, place};
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::error::SendError;
 use crate::upstream::group::Upstream;
-use crate::upstream::places::Open;
-use crate::upstream::pool::Client;
+use crate::upstream::pool::{Admitted, Client, Open, place};
 use crate::upstream::times::Times;
 use crate::upstream::tls;
 

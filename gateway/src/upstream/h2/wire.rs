@@ -11,8 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::frames::Frames;
 use super::state::State;
 use crate::net::Stream;
-use crate::upstream::places::Open;
-use crate::upstream::timer::Timer;
+use crate::upstream::pool::Open;
+use crate::upstream::times::Timer;
 
 /// How long a connection that carries no request may be there because the endpoint does not take what is to be written:
 /// resets, and that it ends.
@@ -128,6 +128,7 @@ impl AsyncRead for Wire {
             let Self { state, frames, .. } = &mut *self;
             state.read(bytes);
             frames.read(bytes, |said| state.heard(said));
+            state.came(frames.streams());
         }
         if self.lost.is_some() {
             let came = buf.filled().len() > before;
@@ -194,7 +195,7 @@ mod tests {
 
     use super::*;
     use crate::telemetry::metrics::Metrics;
-    use crate::upstream::places::Places;
+    use crate::upstream::pool::Places;
     use crate::upstream::tests::run;
 
     /// GOAWAY with ENHANCE_YOUR_CALM (RFC 9113, section 6.8).

@@ -1,7 +1,7 @@
 //! Which endpoints can be picked at all, and what is said where none can.
 
+use super::balance::{Spec, port, ports, spread};
 use super::*;
-use crate::upstream::tests::balance::{Spec, port, ports, spread};
 
 #[test]
 fn each_endpoint_has_its_turn_and_none_that_was_tried() {

@@ -189,7 +189,7 @@ fn a_connection_of_http_1_is_the_same_over_tls_and_is_kept() {
         let sending = Sending::new(&message, Outgoing::Empty, false, Vec::new());
         let mut attempt = Attempt::new(&client, connection, sending, Instant::now(), None);
         let limit = PATIENCE;
-        let mut silence = silence::Silence::Elsewhere;
+        let mut silence = times::Silence::Elsewhere;
         let answered =
             std::future::poll_fn(|cx| attempt.poll(cx, &Method::GET, limit, None, &mut silence));
         let (head, rest) = answered.await.unwrap();
