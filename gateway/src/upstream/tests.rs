@@ -110,3 +110,5 @@ mod picks;
 mod shared;
 mod trailing;
 mod wire;
+
+pub(super) use wire::run;
