@@ -139,10 +139,7 @@ async fn over_h1(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
                 upstream.metrics.retry(true);
                 pooled = false;
             }
-            unsent => {
-                let unsent = unsent.and_then(Sending::into_body);
-                break error.with(unsent);
-            }
+            unsent => break error.with(unsent.and_then(Sending::into_body)),
         }
     };
     Err(learner.failed(error))
