@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::harness::http::{connect, read_answer};
+use crate::harness::http::{connect, read_answer, until};
 use crate::harness::{Configuration, Gateway, Origin, raw};
 
 /// `limits` are those of the listener.
@@ -302,15 +302,4 @@ fn an_answer_that_begins_before_the_body_has_ended_does_not_end_the_connection()
         write!(echo, "0\r\n\r\n").unwrap();
         until(&mut client, "0\r\n\r\n");
     }
-}
-
-/// Reads until `end` came.
-fn until(stream: &mut TcpStream, end: &str) -> String {
-    let mut read = Vec::new();
-    while !read.ends_with(end.as_bytes()) {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).unwrap();
-        read.push(byte[0]);
-    }
-    String::from_utf8(read).unwrap()
 }

@@ -8,7 +8,7 @@ use rustls::version::TLS13;
 use socket2::SockRef;
 
 use crate::harness::frames::Http2;
-use crate::harness::http::{connect, read_answer};
+use crate::harness::http::{connect, read_answer, until};
 use crate::harness::recorder::Recorder;
 use crate::harness::tls::{Certificate, Tls};
 use crate::harness::{Configuration, Gateway};
@@ -272,12 +272,7 @@ fn an_end_is_passed_on_through_a_tunnel_and_ends_a_request_for_one() {
     let switched =
         "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
     upstream.send(0, switched.as_bytes());
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        client.read_exact(&mut byte).unwrap();
-        head.push(byte[0]);
-    }
+    until(&mut client, "\r\n\r\n");
     client.write_all(b"ping").unwrap();
     client.shutdown(Shutdown::Write).unwrap();
     upstream.ended(0);

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use crate::harness::h2::{self, DATA, GOAWAY};
-use crate::harness::http::{connect, read_answer};
+use crate::harness::http::{connect, read_answer, until};
 use crate::harness::{Configuration, Gateway, Origin, get};
 
 /// An upstream that waits to be told: each request shows its path, each answer is what the test says.
@@ -80,17 +80,6 @@ fn upgraded(gateway: &Gateway, told: &Told) -> TcpStream {
     );
     assert_eq!(read_answer(&mut client).status, 101);
     client
-}
-
-/// Reads until what came ends with `end`.
-fn until(client: &mut TcpStream, end: &[u8]) -> Vec<u8> {
-    let mut read = Vec::new();
-    while !read.ends_with(end) {
-        let mut byte = [0];
-        client.read_exact(&mut byte).unwrap();
-        read.push(byte[0]);
-    }
-    read
 }
 
 /// Ended by itself, with 0, and without the end of the grace.
@@ -255,7 +244,7 @@ fn a_download_is_finished_inside_the_grace() {
     ask(&mut client);
     assert_eq!(told.asked.recv().unwrap(), "/x");
     told.say("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 6\r\n\r\nabc");
-    until(&mut client, b"abc");
+    until(&mut client, "abc");
     gateway.terminate(gateway.listener("public"));
     told.say("def");
     told.say("");
@@ -273,7 +262,7 @@ fn a_download_that_outlives_the_grace_is_broken_off_and_not_ended() {
     ask(&mut client);
     assert_eq!(told.asked.recv().unwrap(), "/x");
     told.say("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n");
-    until(&mut client, b"3\r\nabc\r\n");
+    until(&mut client, "3\r\nabc\r\n");
     gateway.signal("TERM");
     let mut rest = Vec::new();
     // A reset is as good an end as a close: the last chunk must not be there.

@@ -78,6 +78,29 @@ impl Drop for Server {
     }
 }
 
+/// A server that speaks in the clear, one by TLS, and a directory with what it takes to trust the second.
+struct Both {
+    clear: Server,
+    secure: Server,
+    directory: tempfile::TempDir,
+}
+
+impl Both {
+    fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let authority = Authority::new("ours");
+        let at = directory.path();
+        authority.write(at, "ca");
+        authority.issue(&["calls.internal"]).write(at, "calls");
+        let file = |name: &str| at.join(name).to_str().unwrap().to_owned();
+        Self {
+            clear: Server::start(&[]),
+            secure: Server::start(&[&file("calls.pem"), &file("calls.key")]),
+            directory,
+        }
+    }
+}
+
 /// Runs the client, which fails where something is not as it should.
 fn call(gateway: &Gateway, what: &str) {
     let public = gateway.listener("public").to_string();
@@ -90,14 +113,11 @@ fn call(gateway: &Gateway, what: &str) {
 
 #[test]
 fn every_kind_of_call_passes_with_its_trailers_deadline_and_cancellation() {
-    let directory = tempfile::tempdir().unwrap();
-    let authority = Authority::new("ours");
-    let at = directory.path();
-    authority.write(at, "ca");
-    authority.issue(&["calls.internal"]).write(at, "calls");
-    let file = |name: &str| at.join(name).to_str().unwrap().to_owned();
-    let clear = Server::start(&[]);
-    let secure = Server::start(&[&file("calls.pem"), &file("calls.key")]);
+    let Both {
+        clear,
+        secure,
+        directory,
+    } = Both::start();
     let tls = r#"tls = { server_name = "calls.internal", ca = "ca.pem" }"#;
     let config = Configuration::new()
         .workers(2)
@@ -142,19 +162,16 @@ fn what_the_gateway_refuses_or_breaks_off_has_a_status_and_ends_upstream() {
 /// config/examples/grpc.toml, as docs/grpc.md shows it.
 #[test]
 fn the_example_of_grpc_does_what_its_page_says() {
-    let directory = tempfile::tempdir().unwrap();
-    let authority = Authority::new("ours");
-    let at = directory.path();
-    authority.write(at, "ca");
-    authority.issue(&["calls.internal"]).write(at, "calls");
-    let file = |name: &str| at.join(name).to_str().unwrap().to_owned();
-    let clear = Server::start(&[]);
-    let secure = Server::start(&[&file("calls.pem"), &file("calls.key")]);
+    let Both {
+        clear,
+        secure,
+        directory,
+    } = Both::start();
     let example = root().join("config/examples/grpc.toml");
     let (calls, secured, ca) = (
         clear.address.to_string(),
         secure.address.to_string(),
-        file("ca.pem"),
+        directory.path().join("ca.pem").display().to_string(),
     );
     let environment = [
         ("GATEWAY_PUBLIC", "127.0.0.1:0"),

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::harness::client::{Client, run};
-use crate::harness::http::{read_answer, send};
+use crate::harness::http::{read_answer, send, until};
 use crate::harness::recorder::Recorder;
 use crate::harness::{Configuration, Gateway, Origin, raw};
 
@@ -307,19 +307,6 @@ fn via_is_said_in_both_directions_where_a_listener_has_a_name_for_it() {
         client.get("a", "/x", &[]).await;
     });
     assert_eq!(lines(&origin.seen().pop().unwrap()), ["2.0 edge"]);
-}
-
-/// Reads until `end` came.
-fn until(stream: &mut TcpStream, end: &str) -> String {
-    let mut read = Vec::new();
-    let mut byte = [0];
-    while !read.ends_with(end.as_bytes()) {
-        let length = stream.read(&mut byte).unwrap();
-        let text = || String::from_utf8_lossy(&read).into_owned();
-        assert!(length > 0, "the end before {end:?}: {}", text());
-        read.push(byte[0]);
-    }
-    String::from_utf8(read).unwrap()
 }
 
 const HINTS: &str = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\nconnection: x-mine\r\nx-mine: 1\r\n\r\n";

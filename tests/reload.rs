@@ -1,9 +1,17 @@
 //! What a reload does to keys that are read at start, and what it says of plugins that refuse their configuration.
 
+use std::collections::BTreeSet;
+use std::io::Write as _;
+
 use serde_json::Value;
 
-use crate::harness::http::{Answer, send};
+use crate::harness::http::{Answer, connect, read_answer, send};
 use crate::harness::{Configuration, Gateway, get};
+
+#[cfg(target_os = "linux")]
+fn root() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
 
 fn config() -> Configuration {
     Configuration::new().route("all", "/**", "respond = { status = 204 }")
@@ -51,16 +59,19 @@ fn listeners_that_all_take_a_free_port_stay_open() {
     }
 }
 
-/// Looked at while it is loaded, again and again until a look comes at the right time.
-#[cfg(target_os = "linux")]
-#[test]
-fn those_who_serve_go_before_the_loader_of_a_reload() {
+fn many_routes() -> Configuration {
     let routes = (0..2_000).map(|route| {
         format!(
             "[[routes]]\nname = 'r{route}'\nmatch.path = '/{route}'\nrespond = {{ status = 204 }}\n"
         )
     });
-    let gateway = Gateway::start(&config().with(&routes.collect::<String>()));
+    config().with(&routes.collect::<String>())
+}
+
+/// Looked at while it reloads, which ends with this status, again and again until a look comes at the right time.
+#[cfg(target_os = "linux")]
+#[track_caller]
+fn assert_nice(gateway: &Gateway, reload: &str, status: u16) {
     let tasks = std::path::PathBuf::from(format!("/proc/{}/task", gateway.id()));
     let is_nice = |task: std::fs::DirEntry| {
         let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
@@ -70,19 +81,66 @@ fn those_who_serve_go_before_the_loader_of_a_reload() {
     };
     let begin = std::time::Instant::now();
     std::thread::scope(|scope| {
-        let mut reload = scope.spawn(|| gateway.post("/reload").status);
+        let mut reloading = scope.spawn(|| gateway.post(reload).status);
         loop {
             let mut tasks = std::fs::read_dir(&tasks).unwrap().flatten();
             if tasks.any(is_nice) {
                 break;
             }
-            if reload.is_finished() {
-                assert_eq!(reload.join().unwrap(), 200);
+            if reloading.is_finished() {
+                assert_eq!(reloading.join().unwrap(), status);
                 assert!(begin.elapsed().as_secs() < 60, "no thread is nice");
-                reload = scope.spawn(|| gateway.post("/reload").status);
+                reloading = scope.spawn(|| gateway.post(reload).status);
             }
         }
     });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn those_who_serve_go_before_the_loader_of_a_reload() {
+    assert_nice(&Gateway::start(&many_routes()), "/reload", 200);
+}
+
+/// That of a plugin loads no configuration, and one that is refused drops none.
+#[cfg(target_os = "linux")]
+#[test]
+fn those_who_serve_go_before_who_builds_what_comes_into_force() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("version.wasm");
+    std::fs::copy(root().join("target/plugins/guest_version_a.wasm"), &file).unwrap();
+    let plugin = "[plugins.version]\npath = 'version.wasm'\n";
+    let gateway = Gateway::start_in(directory, &config().with(plugin), &[]);
+    std::fs::write(&file, vec![0; 8 << 20]).unwrap();
+    assert_nice(&gateway, "/plugins/version/reload", 409);
+}
+
+/// The requests come together, while the first of them loads thousands of routes.
+#[test]
+fn reloads_that_wait_for_another_are_one() {
+    const ASKED: usize = 16;
+    let gateway = Gateway::start(&many_routes());
+    let mut connections: Vec<_> = (0..ASKED).map(|_| connect(gateway.admin())).collect();
+    let host = gateway.admin();
+    for connection in &mut connections {
+        write!(
+            connection,
+            "POST /reload HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\n\r\n"
+        )
+        .unwrap();
+    }
+    let answers = connections.iter_mut().map(|connection| {
+        let answer = read_answer(connection);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["version"].as_u64().unwrap()
+    });
+    let versions: BTreeSet<_> = answers.collect();
+    assert!(versions.len() < ASKED, "{versions:?}");
+    let done = gateway.metric("gateway_reloads_total{outcome=\"done\"}");
+    assert_eq!(done, versions.len() as f64);
+    // What comes after them sees what is there after them.
+    gateway.configure(&"[[listeners]]\n");
+    assert_eq!(gateway.post("/reload").status, 409);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::harness::http::connect;
+use crate::harness::http::{connect, until};
 use crate::harness::recorder::Recorder;
 use crate::harness::{Configuration, Gateway};
 
@@ -22,13 +22,7 @@ fn tunnel(gateway: &Gateway, upstream: &Recorder, path: &str, at: usize) -> TcpS
     client.write_all(head.as_bytes()).unwrap();
     upstream.head(at);
     upstream.send(at, SWITCHED);
-    let mut read = Vec::new();
-    let mut byte = [0];
-    while !read.ends_with(b"\r\n\r\n") {
-        client.read_exact(&mut byte).unwrap();
-        read.push(byte[0]);
-    }
-    assert!(read.starts_with(b"HTTP/1.1 101"));
+    assert!(until(&mut client, "\r\n\r\n").starts_with("HTTP/1.1 101"));
     client
 }
 

@@ -1,9 +1,8 @@
 //! Upgrades (RFC 9110, 7.8): whose the bytes behind the request are, before and behind other requests.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
 
-use crate::harness::http::{connect, read_answer};
+use crate::harness::http::{connect, read_answer, until};
 use crate::harness::recorder::Recorder;
 use crate::harness::{Configuration, Gateway, get};
 
@@ -20,19 +19,6 @@ fn gateway(upstream: &Recorder) -> Gateway {
         .route("all", "/**", "upstream = 'origin'")
         .route("here", "/here", "respond = { status = 200, body = 'here' }");
     Gateway::start(&config)
-}
-
-/// Reads until `end` came.
-fn until(stream: &mut TcpStream, end: &str) -> String {
-    let mut read = Vec::new();
-    let mut byte = [0];
-    while !read.ends_with(end.as_bytes()) {
-        let length = stream.read(&mut byte).unwrap();
-        let text = || String::from_utf8_lossy(&read).into_owned();
-        assert!(length > 0, "the end before {end:?}: {}", text());
-        read.push(byte[0]);
-    }
-    String::from_utf8(read).unwrap()
 }
 
 /// Waits until so many bytes went through the tunnel on connection `at`, and returns them.

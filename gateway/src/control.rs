@@ -5,9 +5,12 @@ mod check;
 mod discovery;
 mod gateway;
 mod listeners;
+mod outcome;
 mod publish;
+mod queue;
 mod reload;
 mod restart;
+mod retire;
 mod status;
 mod swaps;
 mod unheld;
@@ -39,6 +42,7 @@ pub use check::{Report, check};
 use discovery::Following;
 use gateway::{Gateway, Reloading, empty_state, warn};
 use listeners::Listeners;
+use queue::Queue;
 use swaps::Swaps;
 
 /// How long to let `/readyz` say no before a drain begins to refuse new connections. Load balancers look now and
@@ -144,6 +148,7 @@ async fn serve(
         metrics,
         state,
         reloading: Mutex::new(Reloading { builder, listeners }),
+        queue: Queue::default(),
         changed: Notify::new(),
         swaps: Swaps::default(),
         ready: AtomicBool::new(false),

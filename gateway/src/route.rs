@@ -9,6 +9,7 @@ mod leaf;
 pub mod links;
 mod listed;
 pub mod matcher;
+mod needles;
 mod params;
 #[cfg(test)]
 mod properties;

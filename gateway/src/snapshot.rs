@@ -32,7 +32,7 @@ pub struct Snapshot {
     /// How gateways of the fleet tell each other the depth of a request.
     pub marks: Arc<Marks>,
     /// In the order of the configuration.
-    pub upstreams: Vec<Arc<Upstream>>,
+    pub upstreams: Arc<[Arc<Upstream>]>,
     /// Loaded plugins, in the order of the configuration.
     pub plugins: Vec<Arc<Linked>>,
     /// For each worker, the instances of each plugin.

@@ -1,10 +1,10 @@
 //! What a plugin that is left out keeps its hands off: bodies, codings, ranges, tunnels and informational responses.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 
 use super::{probes, through};
-use crate::harness::http::{self, send};
+use crate::harness::http::{self, send, until};
 use crate::harness::recorder::Recorder;
 use crate::harness::{Configuration, Gateway, Origin, get};
 
@@ -106,18 +106,6 @@ fn connect(gateway: &Gateway, request: &str) -> TcpStream {
     let mut stream = http::connect(gateway.listener("public"));
     stream.write_all(request.as_bytes()).unwrap();
     stream
-}
-
-/// Reads until `end` came.
-fn until(stream: &mut TcpStream, end: &str) -> String {
-    let mut read = Vec::new();
-    let mut byte = [0];
-    while !read.ends_with(end.as_bytes()) {
-        let length = stream.read(&mut byte).unwrap();
-        assert!(length > 0, "the end before {end:?}: {read:?}");
-        read.push(byte[0]);
-    }
-    String::from_utf8(read).unwrap()
 }
 
 fn recorded(upstream: &Recorder, phases: &str) -> Gateway {

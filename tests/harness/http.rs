@@ -100,6 +100,20 @@ pub(crate) fn read_answer(stream: &mut impl Read) -> Answer {
     })
 }
 
+/// Reads until what came ends with this.
+#[track_caller]
+pub(crate) fn until(stream: &mut impl Read, end: &str) -> String {
+    let mut read = Vec::new();
+    let mut byte = [0];
+    while !read.ends_with(end.as_bytes()) {
+        let length = stream.read(&mut byte).unwrap();
+        let text = || String::from_utf8_lossy(&read).into_owned();
+        assert!(length > 0, "the end before {end:?}: {}", text());
+        read.push(byte[0]);
+    }
+    String::from_utf8(read).unwrap()
+}
+
 /// The response in `bytes`, if it is whole, or if nothing more will come.
 fn parse(bytes: &[u8], ended: bool) -> Option<Answer> {
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 
 use super::{config, fs, place, recorded, served, told};
-use crate::harness::http::{connect, send};
+use crate::harness::http::{connect, send, until};
 use crate::harness::{Configuration, Gateway, Origin, get};
 
 #[test]
@@ -93,21 +93,11 @@ fn an_answer_that_breaks_off_is_broken_off_for_the_client() {
         let request = "POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nbody";
         client.write_all(request.as_bytes()).unwrap();
         let (mut stream, _) = listener.accept().unwrap();
-        let mut read = Vec::new();
-        let mut byte = [0];
-        let end = if unread { "\r\n" } else { "\r\n\r\nbody" };
-        while !read.ends_with(end.as_bytes()) {
-            stream.read_exact(&mut byte).unwrap();
-            read.push(byte[0]);
-        }
+        until(&mut stream, if unread { "\r\n" } else { "\r\n\r\nbody" });
         stream
             .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc")
             .unwrap();
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"\r\n\r\nabc") {
-            client.read_exact(&mut byte).unwrap();
-            answer.push(byte[0]);
-        }
+        until(&mut client, "\r\n\r\nabc");
         drop(stream);
         // A reset is as good an end of half a message.
         let mut rest = Vec::new();

@@ -51,7 +51,7 @@ impl Following {
         let mut tasks = JoinSet::new();
         let (asking, mut asked) = mpsc::channel(1);
         let servers: Arc<[SocketAddr]> = snapshot.config.server.resolver.as_slice().into();
-        for upstream in &snapshot.upstreams {
+        for upstream in snapshot.upstreams.iter() {
             let Some(followed) = upstream.followed() else {
                 continue;
             };

@@ -10,6 +10,8 @@ use tokio::sync::{Mutex, Notify, watch};
 
 use super::discovery::Following;
 use super::listeners::Listeners;
+use super::outcome::Outcome;
+use super::queue::Queue;
 use super::swaps::Swaps;
 use crate::config::{Config, Fault, Watched};
 use crate::plugin::Engine;
@@ -34,6 +36,8 @@ pub(super) struct Gateway {
     pub(super) state: Arc<state::Memory>,
     /// One reload at a time; while its plugins are compiled, others go on.
     pub(super) reloading: Mutex<Reloading>,
+    /// Those that have not begun.
+    pub(super) queue: Queue<Outcome>,
     /// Something was published.
     pub(super) changed: Notify,
     pub(super) swaps: Swaps,

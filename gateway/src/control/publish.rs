@@ -13,12 +13,12 @@ impl Gateway {
     pub(super) async fn publish(&self, previous: &Snapshot, snapshot: &Arc<Snapshot>) {
         let before = std::mem::take(&mut *self.following.lock());
         before.end().await;
-        for upstream in &snapshot.upstreams {
+        for upstream in snapshot.upstreams.iter() {
             upstream.own_endpoints();
         }
         let following = Following::start(snapshot).await;
         self.published.publish(snapshot.clone());
-        for upstream in &snapshot.upstreams {
+        for upstream in snapshot.upstreams.iter() {
             upstream.take_over(named(previous, &upstream.name));
         }
         let gone = previous.upstreams.iter();
@@ -30,6 +30,6 @@ impl Gateway {
 }
 
 fn named<'a>(snapshot: &'a Snapshot, name: &str) -> Option<&'a Upstream> {
-    let found = snapshot.upstreams.iter().find(|it| *it.name == *name);
-    found.map(|upstream| &**upstream)
+    let at = snapshot.config.upstreams.get_index_of(name)?;
+    Some(&snapshot.upstreams[at])
 }

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use tokio::sync::futures::Notified;
 
 use super::gateway::{self, Gateway, Reloading, bounds, warn};
-use super::restart;
+use super::outcome::{Done, Outcome};
+use super::queue::{Lead, Turn};
+use super::{restart, retire};
 use crate::config::{self, Compile, Config, Fault, Watched};
 use crate::message::text::hex;
 use crate::plugin::{Artifact, Components};
@@ -18,46 +20,31 @@ use crate::telemetry::trace;
 use crate::thread::priority::in_background;
 use crate::worker::Order;
 
-/// How often it is looked whether a worker still has what was in force, and how long between.
-const RETIRING: u32 = 100;
-const RETIRE_LOOK: Duration = Duration::from_millis(10);
-
-/// What a reload did.
-#[derive(Debug)]
-pub(super) struct Done {
-    /// The version now in force.
-    pub(super) version: u64,
-    /// Milliseconds from the request to the publication.
-    pub(super) milliseconds: u64,
-    /// Plugins that are another version, or have other settings, than before.
-    pub(super) plugins: Vec<String>,
-    /// Warnings for the operator, and the keys that wait for a restart.
-    pub(super) warnings: Vec<String>,
-}
-
-/// Why nothing changed: every reason.
-pub(super) type Reasons = Vec<Reason>;
-
 /// What has to be compiled before a reload, and within which limits.
 type Uncompiled = (Vec<Artifact>, Compile);
 
 /// What an attempt at a reload came to.
-type Attempt = Result<Result<Done, Reasons>, Uncompiled>;
+type Attempt = Result<Outcome, Uncompiled>;
 
 impl Gateway {
-    /// Reads the configuration again, and every plugin that changed.
-    pub(super) async fn reload_all(&self) -> Result<Done, Reasons> {
+    /// Reads the configuration again, and every plugin that changed. Who asks before a reload reads the files is told what
+    /// comes of it, together with all others who did.
+    pub(super) async fn reload_all(&self) -> Outcome {
         self.reload(false).await
     }
 
     /// As [`Self::reload_all`]. What the `watch` found before is not said again; an operator who asks hears all of it.
-    async fn reload(&self, watch: bool) -> Result<Done, Reasons> {
+    async fn reload(&self, watch: bool) -> Outcome {
         let started = Instant::now();
+        let mut lead = match self.queue.turn(None, !watch).await {
+            Turn::Told(outcome) => return outcome,
+            Turn::Lead(lead) => lead,
+        };
         let mut components = Components::default();
         let (result, is_known) = loop {
             let changed = self.changed.notified();
-            match self.try_all(&components, started).await {
-                Ok((result, is_known)) => break (result, is_known && watch),
+            match self.try_all(&components, started, &mut lead).await {
+                Ok((result, is_known)) => break (result, is_known && !lead.is_asked()),
                 Err(uncompiled) => self.compile(&mut components, uncompiled, changed).await,
             }
         };
@@ -83,6 +70,7 @@ impl Gateway {
                 }
             }
         }
+        lead.end(result.clone());
         result
     }
 
@@ -113,8 +101,10 @@ impl Gateway {
         &self,
         components: &Components,
         started: Instant,
-    ) -> Result<(Result<Done, Reasons>, bool), Uncompiled> {
+        lead: &mut Lead<'_, Outcome>,
+    ) -> Result<(Outcome, bool), Uncompiled> {
         let mut reloading = self.reloading.lock().await;
+        lead.begin();
         let since = SystemTime::now();
         let path = self.path.clone();
         let load = move || in_background(|| config::load_watched(&path));
@@ -152,7 +142,13 @@ impl Gateway {
         let replaced = self
             .replace(reloading, config.clone(), None, components, started)
             .await;
-        let result = attempted(replaced, &config)?;
+        let is_in_force = replaced.is_ok();
+        let result = attempted(replaced, &config);
+        if !is_in_force {
+            tokio::spawn(retire::dropped(config));
+            return result;
+        }
+        let result = result?;
         warn(&config);
         kept.iter().for_each(|kept| tracing::warn!("{kept}"));
         // It is opened again by the thread that writes it, which tells the log alone.
@@ -163,12 +159,16 @@ impl Gateway {
     }
 
     /// Reads one plugin's file again under the configuration in force. `None`: there is no such plugin.
-    pub(super) async fn reload_one(&self, name: &str) -> Option<Result<Done, Reasons>> {
+    pub(super) async fn reload_one(&self, name: &str) -> Option<Outcome> {
         let started = Instant::now();
+        let mut lead = match self.queue.turn(Some(name), true).await {
+            Turn::Told(outcome) => return Some(outcome),
+            Turn::Lead(lead) => lead,
+        };
         let mut components = Components::default();
         let result = loop {
             let changed = self.changed.notified();
-            match self.try_one(name, &components, started).await? {
+            match self.try_one(name, &components, started, &mut lead).await? {
                 Ok(result) => break result,
                 Err(uncompiled) => self.compile(&mut components, uncompiled, changed).await,
             }
@@ -197,6 +197,7 @@ impl Gateway {
                 );
             }
         }
+        lead.end(result.clone());
         Some(result)
     }
 
@@ -213,8 +214,10 @@ impl Gateway {
         name: &str,
         components: &Components,
         started: Instant,
+        lead: &mut Lead<'_, Outcome>,
     ) -> Option<Attempt> {
         let mut reloading = self.reloading.lock().await;
+        lead.begin();
         let config = self.published.snapshot().config.clone();
         if !config.plugins.contains_key(name) {
             return None;
@@ -337,7 +340,7 @@ impl Gateway {
         for worker in &self.workers {
             worker.order(Order::Refresh).await;
         }
-        tokio::spawn(retire(previous));
+        tokio::spawn(retire::replaced(previous, &snapshot));
         let state = self.state.clone();
         if let Err(panic) = tokio::task::spawn_blocking(move || state.shrink()).await {
             tracing::error!("the state was not made smaller: {panic}");
@@ -352,22 +355,8 @@ impl Gateway {
     }
 }
 
-/// Drops what was in force when no worker has it any more: a worker that dropped ten thousand routes would serve nobody
-/// meanwhile. What long exchanges still have is left to them.
-async fn retire(snapshot: Arc<Snapshot>) {
-    for _ in 0..RETIRING {
-        if Arc::strong_count(&snapshot) == 1 {
-            break;
-        }
-        tokio::time::sleep(RETIRE_LOOK).await;
-    }
-    let dropped = tokio::task::spawn_blocking(move || in_background(move || drop(snapshot)));
-    if let Err(panic) = dropped.await {
-        tracing::error!("a configuration was not dropped: {panic}");
-    }
-}
-
-/// Builds beside what is in force. A thread that may block gives its other tasks away.
+/// Builds beside what is in force, as that is loaded: those that serve go before. A thread that may block gives its other
+/// tasks away.
 async fn assemble(
     reloading: &mut Reloading,
     config: Arc<Config>,
@@ -378,7 +367,7 @@ async fn assemble(
     let mut builder = reloading.builder.clone();
     let replace = only.as_deref().map_or(Replace::Changed, Replace::Only);
     let snapshot = tokio::task::block_in_place(|| {
-        builder.assemble(config, Some(previous), replace, components)
+        in_background(|| builder.assemble(config, Some(previous), replace, components))
     })?;
     reloading.builder = builder;
     Ok(snapshot)

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use serde_json::{Value, json};
 
 use super::gateway::Gateway;
-use super::reload::{Done, Reasons};
+use super::outcome::Outcome;
 use crate::admin::{Control, Missing, Tokens, Turn};
 use crate::config::Fault;
 use crate::message::text::hex;
@@ -144,7 +144,7 @@ impl Control for Gateway {
     }
 }
 
-fn answer(result: Result<Done, Reasons>) -> Result<Value, Value> {
+fn answer(result: Outcome) -> Result<Value, Value> {
     match result {
         Ok(done) => Ok(json!({
             "outcome": "done",

@@ -14,7 +14,7 @@ pub struct View {
     /// The configuration.
     pub config: Arc<Config>,
     /// In the order of the configuration.
-    pub upstreams: Vec<Arc<Upstream>>,
+    pub upstreams: Arc<[Arc<Upstream>]>,
     /// The worker's connections to them.
     pub client: Arc<upstream::Client>,
     /// Where exchanges are logged.

@@ -157,7 +157,7 @@ impl Builder {
         let pools = self.pools(&plugins, previous);
         self.upstreams.prune();
         let fleet = self.fleet(&config);
-        let upstreams: Vec<_> = config
+        let upstreams: Arc<[_]> = config
             .upstreams
             .values()
             .map(|upstream| self.upstreams.upstream(upstream, &fleet, &self.metrics))

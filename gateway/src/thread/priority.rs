@@ -8,16 +8,28 @@ use std::thread;
 pub(crate) const BACKGROUND: i32 = 10;
 
 /// Does something that no client waits for on a thread of its own, which those that serve go before. Blocks until it is
-/// done. A thread cannot raise its priority again, so that none of a pool will do.
+/// done. A thread cannot raise its priority again, so that none of a pool will do. Where there can be no more threads,
+/// the caller does it.
 pub(crate) fn in_background<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    let background = || {
-        set_niceness(BACKGROUND);
-        work()
-    };
-    thread::scope(|scope| match scope.spawn(background).join() {
-        Ok(done) => done,
-        Err(panicked) => panic::resume_unwind(panicked),
-    })
+    let mut work = Some(work);
+    let mut done = None;
+    thread::scope(|scope| {
+        let background = || {
+            set_niceness(BACKGROUND);
+            done = work.take().map(|work| work());
+        };
+        let named = thread::Builder::new().name("background".to_owned());
+        if let Ok(started) = named.spawn_scoped(scope, background)
+            && let Err(panicked) = started.join()
+        {
+            panic::resume_unwind(panicked);
+        }
+    });
+    match (done, work) {
+        (Some(done), _) => done,
+        (None, Some(work)) => work(),
+        (None, None) => unreachable!("a thread that took the work is done with it, or panicked"),
+    }
 }
 
 /// Has the calling thread run as soon as it wakes, where the system allows it: a kernel may leave a thread that has just
