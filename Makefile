@@ -76,13 +76,14 @@ check:
 	cargo clippy --release --workspace --all-targets -- -D warnings
 
 # What tests need beside Rust: valgrind, which counts instructions; nginx and HAProxy, beside which the gateway is set;
-# grpcio, whose client and server call through it; dnsmasq, a name server.
+# grpcio, whose client and server call through it; dnsmasq, a name server; openssl, which makes old certificates.
 packages:
 	@PATH=$$PATH:/usr/sbin; missing=; \
 	command -v valgrind >/dev/null || missing="$$missing valgrind"; \
 	command -v nginx >/dev/null || missing="$$missing nginx-light"; \
 	command -v haproxy >/dev/null || missing="$$missing haproxy"; \
 	command -v dnsmasq >/dev/null || missing="$$missing dnsmasq-base"; \
+	command -v openssl >/dev/null || missing="$$missing openssl"; \
 	[ -z "$$missing" ] || { \
 		root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 		$$root apt-get update -qq && $$root apt-get install -y -qq $$missing; }

@@ -52,6 +52,20 @@ fn a_retry_needs_no_second_connection_and_no_second_pass() {
 }
 
 #[test]
+fn an_attempt_that_the_breaker_holds_back_is_no_retry() {
+    let origin = Origin::answering(|_, _| answer(503, "busy"));
+    let breaker = "breaker = { failure_ratio = 0.1, min_requests = 1, open_for = '1h' }";
+    let config = Configuration::new()
+        .upstream_with("it", origin.address, breaker)
+        .route("all", "/**", "upstream = 'it'\nretry = { backoff = '1ms' }");
+    let gateway = Gateway::start(&config);
+    assert_eq!(get(gateway.listener("public"), "/", &[]).text(), "busy");
+    assert_eq!(origin.seen().len(), 1);
+    let retries = "gateway_upstream_retries_total{upstream=\"it\"}";
+    assert_eq!(gateway.metric(retries), 0.0);
+}
+
+#[test]
 fn an_answer_is_kept_up_to_64_kib_where_no_later_attempt_has_one() {
     for (length, status) in [(64 << 10, 503), ((64 << 10) + 1, 502)] {
         let origin = Origin::answering(move |_, _| answer(503, &"x".repeat(length)));

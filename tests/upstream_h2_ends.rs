@@ -152,12 +152,18 @@ fn a_head_that_the_endpoint_announces_not_to_take_stays_here() {
     let public = gateway.listener("public");
     let long = "x".repeat(8192);
     for _ in 0..4 {
-        assert_eq!(get(public, "/x", &[("x-long", &long)]).status, 502);
+        assert_eq!(get(public, "/x", &[("x-long", &long)]).status, 431);
         assert_eq!(get(public, "/x", &[]).status, 200);
     }
     assert_eq!((origin.connections(), origin.requests()), (1, 4));
-    gateway.wait_for("and the endpoint takes 4096");
+    gateway.wait_for_all(&["\"status\":431", "\"error\":\"head_too_long\""]);
     assert!(!breaker_is_open(&gateway));
+    let failures = "gateway_endpoint_failures_total{";
+    let metrics = get(gateway.admin(), "/metrics", &[]).text();
+    let failed = metrics
+        .lines()
+        .find(|it| it.starts_with(failures) && !it.ends_with(" 0"));
+    assert_eq!(failed, None);
 }
 
 #[test]

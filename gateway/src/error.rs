@@ -18,6 +18,9 @@ pub enum Error {
     /// The request breaks a rule of HTTP, or one of the gateway's guards.
     #[error("{1}")]
     Refused(StatusCode, &'static str),
+    /// The head of the request is longer than its endpoint takes.
+    #[error("{0}")]
+    HeadTooLong(String),
     /// No route.
     #[error("no route matches this request")]
     NoRoute,
@@ -95,6 +98,7 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Refused(status, _) => *status,
+            Self::HeadTooLong(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::NoRoute | Self::NoAnswer => StatusCode::NOT_FOUND,
             Self::BodyTooLarge | Self::BodyCoding(CodingFault::TooLarge | CodingFault::Ratio) => {
                 StatusCode::PAYLOAD_TOO_LARGE
@@ -125,6 +129,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Refused(..) | Self::UnknownCoding(_) => ErrorKind::Refused,
+            Self::HeadTooLong(_) => ErrorKind::HeadTooLong,
             Self::NoRoute => ErrorKind::NoRoute,
             Self::NoAnswer => ErrorKind::NoAnswer,
             Self::BadRewrite(_) => ErrorKind::BadRewrite,

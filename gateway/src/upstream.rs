@@ -29,7 +29,7 @@ pub use breaker::{BreakerState, Held, Pass};
 pub use discovery::{Followed, Learned, Learnt};
 pub use endpoint::{Endpoint, Fleet, Member, Members, Obstacle, Picked, Reason, Standing};
 pub use error::SendError;
-pub use group::{Connections, Upstream};
+pub use group::{Again, Connections, Upstream};
 pub use h1::Message;
 #[cfg(any(test, feature = "fuzzing"))]
 pub use h1::properties;

@@ -40,6 +40,8 @@ impl fmt::Display for Cause {
 pub enum ErrorKind {
     /// The request breaks a rule of HTTP, or one of the gateway's guards.
     Refused,
+    /// The head of the request is longer than the endpoint says that it takes.
+    HeadTooLong,
     /// No route matches.
     NoRoute,
     /// Every plugin of a route without upstream let the request pass.
@@ -90,8 +92,9 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Refused,
+        Self::HeadTooLong,
         Self::NoRoute,
         Self::NoAnswer,
         Self::BadRewrite,
@@ -121,6 +124,7 @@ impl ErrorKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Refused => "refused",
+            Self::HeadTooLong => "head_too_long",
             Self::NoRoute => "no_route",
             Self::NoAnswer => "no_answer",
             Self::BadRewrite => "bad_rewrite",
@@ -151,6 +155,7 @@ impl ErrorKind {
     pub const fn side(self) -> Side {
         match self {
             Self::Refused
+            | Self::HeadTooLong
             | Self::BodyTooLarge
             | Self::BodyTimeout
             | Self::BodyBroken

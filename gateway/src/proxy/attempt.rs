@@ -373,6 +373,7 @@ fn explain(upstream: &Upstream, exchange: &Parts, times: &Times<'_>, error: Send
             Error::UpstreamTimeout(name, format!("no answer within {limit:?}"))
         }
         ErrorKind::Deadline => Error::Deadline(exchange.route.config.timeout.unwrap_or_default()),
+        ErrorKind::HeadTooLong => Error::HeadTooLong(error.why),
         ErrorKind::BodyTooLarge => Error::BodyTooLarge,
         ErrorKind::BodyTimeout => Error::BodyTimeout,
         ErrorKind::BodyBroken => Error::BodyBroken,

@@ -11,7 +11,7 @@ use crate::config::Retry;
 use crate::exchange::Parts;
 use crate::message::body::Outgoing;
 use crate::message::error::ErrorKind;
-use crate::upstream::Tried;
+use crate::upstream::{Again, Tried};
 
 /// How much longer than the first pause the longest is.
 const LONGEST: u32 = 10;
@@ -29,21 +29,27 @@ pub(super) async fn send(
     let held = body.held();
     let mut tried = Tried::default();
     let mut last_answer = None;
+    let mut again: Option<Again<'_>> = None;
     let mut attempt = 1;
     loop {
         let this = Try::of_several(body, &mut tried, retry.per_try);
         let mut outcome = way.attempt(exchange, this).await;
-        if attempt == 1 && went_out(&outcome) {
-            way.upstream.goes_out();
+        match (again.take(), went_out(&outcome)) {
+            (None, true) => way.upstream.goes_out(),
+            (Some(again), false) => again.stays(),
+            _ => {}
         }
         let pause = pause(retry.backoff, attempt);
         let another = match repeated(retry, exchange, &mut outcome, held.as_ref()) {
             Ok(_) if attempt >= retry.attempts => Err(Stays::LastAttempt),
             Ok(_) if !is_in_time(exchange, pause) => Err(Stays::OutOfTime),
-            Ok(_) if !way.upstream.may_go_out_again(retry.budget) => Err(Stays::BudgetSpent),
-            another => another,
+            Ok(body) => match way.upstream.may_go_out_again(retry.budget) {
+                Some(may) => Ok((body, may)),
+                None => Err(Stays::BudgetSpent),
+            },
+            Err(why) => Err(why),
         };
-        let another = match another {
+        let (another, mut may) = match another {
             Ok(another) => another,
             Err(why) => {
                 if let Some(why) = why.told() {
@@ -65,6 +71,8 @@ pub(super) async fn send(
             Err(_) => pause.await,
         }
         body = another;
+        may.goes_out();
+        again = Some(may);
         attempt += 1;
         exchange.record.attempts = attempt;
     }

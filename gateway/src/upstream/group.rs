@@ -2,7 +2,7 @@
 
 mod force;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use http::HeaderValue;
@@ -40,6 +40,39 @@ pub struct Upstream {
     pub(super) breaker: Option<Arc<Breaker>>,
     pub(super) state: Arc<State>,
     pub(super) tls: Option<Arc<Tls>>,
+    /// Itself, for what outlives who asks for it.
+    pub(super) this: Weak<Upstream>,
+}
+
+/// The right to send a request again. What did not go out in the end is not counted.
+#[derive(Debug)]
+pub struct Again<'a> {
+    of: &'a Upstream,
+    /// Since when it counts in the budget.
+    counted: Option<Instant>,
+    is_out: bool,
+}
+
+impl Again<'_> {
+    /// It goes out.
+    pub fn goes_out(&mut self) {
+        self.is_out = true;
+    }
+
+    /// It was held back after all.
+    pub fn stays(mut self) {
+        self.is_out = false;
+    }
+}
+
+impl Drop for Again<'_> {
+    fn drop(&mut self) {
+        if self.is_out {
+            self.of.metrics.retry(true);
+        } else if let Some(then) = self.counted {
+            self.of.state.budget.stays(then);
+        }
+    }
 }
 
 /// The connections of an upstream.
@@ -105,12 +138,19 @@ impl Upstream {
         self.state.budget.first(clock::now());
     }
 
-    /// Whether a request may go out again; `ratio` is the part of all requests that may, if that is bounded. It is
-    /// counted.
-    pub fn may_go_out_again(&self, ratio: Option<f64>) -> bool {
-        let may = ratio.is_none_or(|ratio| self.state.budget.again(clock::now(), ratio));
-        self.metrics.retry(may);
-        may
+    /// The right to send a request again, if it may go out again; `ratio` is the part of all requests that may, if that is
+    /// bounded.
+    pub fn may_go_out_again(&self, ratio: Option<f64>) -> Option<Again<'_>> {
+        let now = clock::now();
+        if ratio.is_some_and(|ratio| !self.state.budget.again(now, ratio)) {
+            self.metrics.retry(false);
+            return None;
+        }
+        Some(Again {
+            of: self,
+            counted: ratio.map(|_| now),
+            is_out: false,
+        })
     }
 
     /// Looks at its endpoints as they are now.

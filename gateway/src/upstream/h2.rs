@@ -4,7 +4,9 @@
 mod body;
 mod connection;
 mod frames;
+mod kept;
 mod line;
+mod opening;
 mod request;
 mod reserve;
 mod state;

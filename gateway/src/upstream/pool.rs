@@ -7,6 +7,7 @@
 
 mod admission;
 mod places;
+mod shifts;
 mod way;
 
 use std::fmt;
@@ -25,7 +26,6 @@ use super::times::Timer;
 use super::tls;
 use super::tls::Tls;
 use places::{Idle, Keeper};
-use way::Way;
 
 use crate::clock;
 use crate::net::{Stream, Waiting};
@@ -34,6 +34,7 @@ use crate::thread::own;
 pub(super) use admission::{Admitted, place};
 pub use places::Open;
 pub(super) use places::Places;
+pub(super) use way::Way;
 
 /// How much of an answer is read at once, its head included.
 const READ: usize = 16 << 10;

@@ -101,7 +101,8 @@ impl Registry {
             true => Endpointed::Fixed(members(config, fleet, endpoints, &[])),
             false => Endpointed::Followed(Box::new(Followed::new(config, fleet, endpoints))),
         };
-        Arc::new(Upstream {
+        Arc::new_cyclic(|this| Upstream {
+            this: this.clone(),
             name: config.name.clone(),
             members,
             marks: fleet.marks.clone(),

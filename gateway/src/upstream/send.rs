@@ -135,11 +135,11 @@ async fn over_h1(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
         let replayable = replay.as_ref().is_some_and(|it| it.may_follow(&error));
         match attempt.into_sending() {
             Some(unsent) if stale && !unsent.begun() => sending = Some(unsent),
-            _ if stale && replayable => pooled = false,
-            unsent => {
-                let unsent = unsent.and_then(Sending::into_body);
-                break error.with(unsent);
+            _ if stale && replayable => {
+                upstream.metrics.retry(true);
+                pooled = false;
             }
+            unsent => break error.with(unsent.and_then(Sending::into_body)),
         }
     };
     Err(learner.failed(error))

@@ -37,8 +37,8 @@ fn pool(item: &Item<'_>, upstream: &Upstream, server: &Server) {
         && most < workers
     {
         given.warn(format!(
-            "is less than the {workers} workers, and each needs a connection of HTTP/2 of its own: requests of those without \
-             wait for it to come free, and get 503; write {workers} for each endpoint at least"
+            "is less than the {workers} workers, and each needs a connection of HTTP/2 of its own: they take turns, which \
+             holds requests up and costs a connection each time; write {workers} for each endpoint at least"
         ));
     }
 }

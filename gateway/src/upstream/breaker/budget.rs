@@ -37,6 +37,11 @@ impl Budget {
         }
         may
     }
+
+    /// One that was counted then stayed after all.
+    pub(in crate::upstream) fn stays(&self, then: Instant) {
+        self.0.lock().unmark(then);
+    }
 }
 
 #[cfg(test)]
@@ -53,6 +58,8 @@ mod tests {
             budget.first(now);
         }
         assert_eq!(repeats(&budget), 190);
+        budget.stays(now);
+        assert_eq!(repeats(&budget), 1);
         let later = now + SPAN * 2;
         assert!(budget.again(later, 0.2), "what was long ago counts no more");
     }

@@ -46,6 +46,15 @@ impl Window {
         slice.marked += marked;
     }
 
+    /// Takes back a mark that was counted then, if that is not long ago.
+    pub(super) fn unmark(&mut self, then: Instant) {
+        let number = self.number(then);
+        let slice = &mut self.slices[(number % SLICES) as usize];
+        if slice.number == number {
+            slice.marked = slice.marked.saturating_sub(1);
+        }
+    }
+
     /// All, and the marked ones.
     pub(in crate::upstream) fn counts(&self, now: Instant) -> (u64, u64) {
         let number = self.number(now);

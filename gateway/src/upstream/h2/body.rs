@@ -22,7 +22,7 @@ use crate::upstream::times::Timer;
 pub struct Body {
     /// Bytes that were read before, and what came with the head.
     first: Option<Bytes>,
-    ready: Option<Frame<Bytes>>,
+    ready: [Option<Frame<Bytes>>; 2],
     /// That was all: the stream is asked no more, which ends by a reset where the rest of the request is left.
     whole: bool,
     incoming: Incoming,
@@ -56,15 +56,21 @@ impl Body {
             mut incoming,
             upload,
         } = answered;
-        let came = poll_fn(|cx| Poll::Ready(Pin::new(&mut incoming).poll_frame(cx))).await;
-        let ready = match came {
-            Poll::Ready(Some(Ok(frame))) => Some(frame),
-            Poll::Ready(None) | Poll::Pending => None,
-            Poll::Ready(Some(Err(error))) => {
-                let broke = upload.as_ref().is_some_and(Follower::broke);
-                return Err(broken_at_once(&stream, broke, &error));
+        let mut ready = [None, None];
+        for frame in &mut ready {
+            let came = poll_fn(|cx| Poll::Ready(Pin::new(&mut incoming).poll_frame(cx))).await;
+            match came {
+                Poll::Ready(Some(Ok(came))) => *frame = Some(came),
+                Poll::Ready(None) | Poll::Pending => break,
+                Poll::Ready(Some(Err(error))) => {
+                    let broke = upload.as_ref().is_some_and(Follower::broke);
+                    return Err(broken_at_once(&stream, broke, &error));
+                }
             }
-        };
+            if incoming.is_end_stream() {
+                break;
+            }
+        }
         let whole = incoming.is_end_stream();
         if whole {
             picked.finished();
@@ -114,7 +120,8 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         let first = self.first.take().map(Frame::data);
-        if let Some(frame) = first.or_else(|| self.ready.take()) {
+        let ready = || self.ready.iter_mut().find_map(Option::take);
+        if let Some(frame) = first.or_else(ready) {
             return Poll::Ready(Some(Ok(frame)));
         }
         if self.whole {
@@ -149,12 +156,12 @@ impl http_body::Body for Body {
 
     fn is_end_stream(&self) -> bool {
         let is_all = self.whole || self.incoming.is_end_stream();
-        self.first.is_none() && self.ready.is_none() && is_all
+        self.first.is_none() && self.ready.iter().all(Option::is_none) && is_all
     }
 
     fn size_hint(&self) -> SizeHint {
-        let ready = self.ready.as_ref().and_then(Frame::data_ref);
-        let ready = [ready, self.first.as_ref()].into_iter().flatten();
+        let ready = self.ready.iter().flatten().filter_map(Frame::data_ref);
+        let ready = ready.chain(self.first.as_ref());
         let ready: u64 = ready.map(|bytes| bytes.len() as u64).sum();
         match self.incoming.size_hint().exact() {
             Some(exact) => SizeHint::with_exact(exact + ready),

@@ -17,7 +17,7 @@ use crate::net::Stream;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::error::SendError;
 use crate::upstream::group::Upstream;
-use crate::upstream::pool::{Open, Places};
+use crate::upstream::pool::{Open, Places, Way};
 use crate::upstream::tls;
 use crate::upstream::tls::Tls;
 
@@ -41,6 +41,9 @@ pub(super) struct Shared {
     pub(super) tls: Option<Arc<Tls>>,
     idle_timeout: Duration,
     places: Arc<Places>,
+    /// Its number there.
+    shift: u64,
+    way: Way,
     /// What it leads to: its slot is taken as long as the connection is there.
     endpoint: Arc<Endpoint>,
 }
@@ -62,9 +65,12 @@ impl Shared {
         io: Stream,
         upstream: &Upstream,
         endpoint: &Arc<Endpoint>,
-        open: Open,
+        way: Way,
+        mut open: Open,
     ) -> Result<Self, SendError> {
         let state = Arc::new(State::new());
+        // What waits for longer gets 503.
+        let shift = open.shares(way, upstream.config.connect_timeout / 2);
         let wire = Wire::new(io, state.clone(), open);
         let handshake = http2::Builder::new(OnWorker)
             .initial_stream_window_size(STREAM_WINDOW)
@@ -110,13 +116,26 @@ impl Shared {
             tls,
             idle_timeout: upstream.config.pool.idle_timeout,
             places: upstream.state.places.clone(),
+            shift,
+            way,
             endpoint: endpoint.clone(),
         })
     }
 
-    /// Takes a stream of it, if one is free. It is given back by [`State::give_back`].
+    /// Takes a stream of it, if one is free, and it need not make way. It is given back by [`State::give_back`].
     pub(super) fn take(&self, mark: usize) -> bool {
-        tls::mark(self.tls.as_ref()) == mark && self.state.take()
+        let is_of = tls::mark(self.tls.as_ref()) == mark;
+        is_of && self.places.goes_on(self.shift) && self.state.take()
+    }
+
+    /// Takes no more requests: it closes as the last of them ends.
+    pub(super) fn leave(&self) {
+        self.places.leaves(self.shift);
+    }
+
+    /// Whether it carries nothing, and somebody else waits for its place.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.state.is_idle() && self.places.lets_go(self.shift, self.way)
     }
 
     /// Whether it is kept for requests to come.

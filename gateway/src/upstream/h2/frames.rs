@@ -31,6 +31,10 @@ pub(super) struct Frames {
     have: usize,
     /// What is left of the frame, in bytes, behind the head or what was read of it.
     left: usize,
+    /// The stream of the frame that is read.
+    stream: u32,
+    /// Those of the frames that had bytes in what came last.
+    streams: Vec<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +53,8 @@ impl Default for Frames {
             seen: [0; HEAD],
             have: 0,
             left: 0,
+            stream: 0,
+            streams: Vec::new(),
         }
     }
 }
@@ -56,6 +62,10 @@ impl Default for Frames {
 impl Frames {
     /// More of them came.
     pub(super) fn read(&mut self, mut bytes: &[u8], mut told: impl FnMut(Said)) {
+        self.streams.clear();
+        if self.part != Part::Head && self.stream != 0 {
+            self.streams.push(self.stream);
+        }
         while !bytes.is_empty() {
             let wanted = match self.part {
                 Part::Head => HEAD,
@@ -81,12 +91,21 @@ impl Frames {
         }
     }
 
+    /// The streams whose frames had bytes in what came last.
+    pub(super) fn streams(&self) -> &[u32] {
+        &self.streams
+    }
+
     /// The part that is read is whole.
     fn whole(&mut self, told: &mut impl FnMut(Said)) {
-        let [a, b, c, d, e, f, g, h, _] = self.seen;
+        let [a, b, c, d, e, f, g, h, i] = self.seen;
         match self.part {
             Part::Head => {
                 self.left = u32::from_be_bytes([0, a, b, c]) as usize;
+                self.stream = u32::from_be_bytes([f & 0x7f, g, h, i]);
+                if self.stream != 0 && self.streams.last() != Some(&self.stream) {
+                    self.streams.push(self.stream);
+                }
                 self.part = match (d, e & ACK) {
                     (SETTINGS, 0) => Part::Setting,
                     (GOAWAY, _) if self.left >= AWAY => Part::Away,
@@ -158,6 +177,23 @@ mod tests {
                 frames.read(piece, |it| said.push(it));
             }
             assert_eq!(said, expected, "in pieces of {cut}");
+        }
+    }
+
+    #[test]
+    fn the_streams_of_what_came_last_are_known() {
+        let mut frames = Frames::default();
+        let mut bytes = [frame(0, 0, &[7; 3]), frame(1, 0, &[7; 3])].concat();
+        bytes[20] = 9;
+        for (piece, streams) in [
+            (&bytes[..10], &[1][..]),
+            (&bytes[10..], &[1, 9]),
+            (&bytes[..5], &[]),
+            (&bytes[5..12], &[1]),
+            (&bytes[12..14], &[]),
+        ] {
+            frames.read(piece, |_| {});
+            assert_eq!(frames.streams(), streams);
         }
     }
 }

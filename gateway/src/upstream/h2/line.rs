@@ -1,17 +1,20 @@
 //! The connections of HTTP/2 that one worker has to one endpoint, and who opens the next.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::connection::Shared;
+use super::kept::Kept;
 use super::stream::Stream;
 use crate::message::error::ErrorKind;
 use crate::telemetry::metrics::UpstreamMetrics;
+use crate::upstream::endpoint::Endpoint;
+use crate::upstream::error::SendError;
 use crate::upstream::pool::Places;
 
 /// How long it is remembered that an endpoint chose HTTP/1.1.
@@ -20,21 +23,38 @@ const H1_FOR: Duration = Duration::from_mins(1);
 /// The connections to an endpoint.
 #[derive(Debug, Default)]
 pub(in crate::upstream) struct Line {
-    /// Of which the first are filled first, so that the others come to rest.
-    connections: Mutex<Vec<Shared>>,
+    kept: Arc<Kept>,
     /// There while one is being opened: everyone else waits for it.
     opening: Mutex<Option<Outcome>>,
     /// How many wait, and whether who opens one waits for a place in the pool.
     waiting: AtomicUsize,
     is_full: AtomicBool,
-    /// Told of each stream that is given back.
-    freed: Arc<Notify>,
-    /// Over which TLS it chose HTTP/1.1, and until when that counts.
-    h1: Mutex<Option<(usize, Instant)>>,
+    /// Who chose HTTP/1.1, over which TLS, and until when that counts. Another endpoint may have this line later.
+    h1: Mutex<Option<(Weak<Endpoint>, usize, Instant)>>,
 }
 
 /// How an opening ended: by a failure that is everyone's, or in the end of its sender.
-type Outcome = watch::Receiver<Option<(ErrorKind, String)>>;
+pub(super) type Outcome = watch::Receiver<Option<Failure>>;
+
+/// Why an opening failed.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    kind: ErrorKind,
+    why: String,
+    /// Whether one of those who waited has told of it.
+    told: Arc<AtomicBool>,
+}
+
+impl Failure {
+    /// The failure of one who waited: the first of them tells of it, since it is one.
+    pub(super) fn of_one(&self) -> SendError {
+        let error = SendError::new(self.kind, self.why.clone());
+        match self.told.swap(true, Relaxed) {
+            true => error.blameless(),
+            false => error,
+        }
+    }
+}
 
 /// Whose turn it is.
 pub(super) enum Turn {
@@ -47,33 +67,33 @@ pub(super) enum Turn {
 /// A connection is being opened, until this is dropped.
 pub(super) struct Opening {
     line: Arc<Line>,
-    outcome: watch::Sender<Option<(ErrorKind, String)>>,
+    outcome: watch::Sender<Option<Failure>>,
 }
 
 impl Line {
     /// A stream over this TLS, if one is free.
     pub(super) fn take(&self, mark: usize) -> Option<Stream> {
-        let mut connections = self.connections.lock();
-        connections.retain(|connection| !connection.state.is_over());
-        let free = connections
-            .iter()
-            .find(|connection| connection.take(mark))?;
-        Some(Stream::new(free.clone(), self.freed.clone()))
+        let connection = self.kept.take(mark)?;
+        Some(Stream::new(connection, self.kept.clone()))
     }
 
     /// Waits for one that is given back.
     pub(super) async fn freed(&self, mark: usize) -> Stream {
         loop {
-            self.freed.notified().await;
+            self.kept.freed().await;
             if let Some(stream) = self.take(mark) {
                 return stream;
             }
         }
     }
 
-    /// Keeps a connection for the requests to come.
-    pub(super) fn add(&self, connection: Shared) {
-        self.connections.lock().push(connection);
+    /// Keeps a new connection for the requests to come, and takes the first stream of it, whoever waits for its place;
+    /// none if it has ended.
+    pub(super) fn add(&self, connection: Shared) -> Option<Stream> {
+        let is_there = connection.state.take();
+        let first = is_there.then(|| Stream::new(connection.clone(), self.kept.clone()));
+        self.kept.add(connection);
+        first
     }
 
     /// Whose turn it is to open one.
@@ -114,39 +134,51 @@ impl Line {
     }
 
     /// Whether the endpoint chose HTTP/1.1 lately.
-    pub(super) fn speaks_h1(&self, mark: usize) -> bool {
+    pub(super) fn speaks_h1(&self, endpoint: &Arc<Endpoint>, mark: usize) -> bool {
         let now = Instant::now();
         let h1 = self.h1.lock();
-        h1.is_some_and(|(of, until)| of == mark && now < until)
+        h1.as_ref().is_some_and(|(who, over, until)| {
+            std::ptr::eq(who.as_ptr(), Arc::as_ptr(endpoint)) && *over == mark && now < *until
+        })
     }
 
     /// It did.
-    pub(super) fn chose_h1(&self, mark: usize) {
-        *self.h1.lock() = Some((mark, Instant::now() + H1_FOR));
+    pub(super) fn chose_h1(&self, endpoint: &Arc<Endpoint>, mark: usize) {
+        let chosen = (Arc::downgrade(endpoint), mark, Instant::now() + H1_FOR);
+        *self.h1.lock() = Some(chosen);
     }
 
     /// Lets those go that are over, or idled too long.
     pub(in crate::upstream) fn sweep(&self, now: Instant) {
-        let mut connections = self.connections.lock();
-        connections.retain(|connection| connection.is_kept(now));
+        self.kept.sweep(now);
     }
 
     /// Lets one go that carries nothing, of these places. Whether there was one.
     pub(in crate::upstream) fn give_up(&self, places: &Arc<Places>) -> bool {
-        let mut connections = self.connections.lock();
-        let idle = connections.iter().position(|it| it.is_idle_of(places));
-        idle.is_some_and(|at| {
-            connections.remove(at);
-            true
-        })
+        self.kept.give_up(places)
     }
 }
 
 impl Opening {
-    /// It failed, for all who wait.
-    pub(super) fn failed(self, kind: ErrorKind, why: &str) {
+    /// Whose it is.
+    pub(super) fn line(&self) -> &Line {
+        &self.line
+    }
+
+    /// How it will end.
+    pub(super) fn outcome(&self) -> Outcome {
+        self.outcome.subscribe()
+    }
+
+    /// It failed, for all who wait. Whoever opens it may have told of that already.
+    pub(super) fn failed(self, error: &SendError, told: bool) {
+        let failure = Failure {
+            kind: error.kind,
+            why: error.why.clone(),
+            told: Arc::new(AtomicBool::new(told)),
+        };
         // Without anyone who waits it is told to nobody.
-        let _told = self.outcome.send(Some((kind, why.to_owned())));
+        let _told = self.outcome.send(Some(failure));
     }
 }
 

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::time::{sleep_until, timeout_at};
+use tokio::sync::oneshot;
+use tokio::time::sleep_until;
 
-use super::connection::Shared;
-use super::line::{Line, Turn};
+use super::line::{Line, Opening, Outcome, Turn, Waiting};
+use super::opening::begin;
 use super::stream::Stream;
 use crate::config::Protocol;
 use crate::message::error::ErrorKind;
 use crate::telemetry::metrics::Refused;
-use crate::upstream::connect::connect;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::error::SendError;
 use crate::upstream::group::Upstream;
-use crate::upstream::pool::{Admitted, Client, Connection, place};
+use crate::upstream::pool::{Admitted, Client, Open, place};
 use crate::upstream::times::Times;
 use crate::upstream::tls;
 
@@ -27,8 +27,8 @@ pub(in crate::upstream) enum Reserved {
     H1,
 }
 
-/// A stream to an endpoint. One request at a time opens a connection, and only while there is no free stream; the others
-/// wait for it, and for streams that come free.
+/// A stream to an endpoint. One connection at a time is opened, and only while there is no free stream; all wait for it,
+/// and for streams that come free. Where those who wait leave, it is opened all the same, for those to come.
 pub(in crate::upstream) async fn reserve(
     client: &Arc<Client>,
     upstream: &Upstream,
@@ -43,85 +43,127 @@ pub(in crate::upstream) async fn reserve(
         if let Some(stream) = line.take(mark) {
             return Ok(Reserved::H2(stream));
         }
-        if upstream.config.protocol == Protocol::Auto && line.speaks_h1(mark) {
+        if upstream.config.protocol == Protocol::Auto && line.speaks_h1(endpoint, mark) {
             return Ok(Reserved::H1);
         }
-        let mut outcome = match line.turn() {
-            Turn::Wait(outcome) => outcome,
-            Turn::Open(opening) => match open(client, upstream, endpoint, times, &line).await {
-                Ok(reserved) => return Ok(reserved),
+        let mut wait = match line.turn() {
+            Turn::Wait(outcome) => {
+                let waiting = line.enter(upstream.config.max_pending, &upstream.metrics);
+                let Some(waiting) = waiting else {
+                    return Err(crowded(upstream));
+                };
+                Wait::of(outcome, waiting)
+            }
+            Turn::Open(opening) => match seek(client, upstream, endpoint, times, &line).await {
+                Ok(Sought::Stream(stream)) => return Ok(Reserved::H2(stream)),
+                Ok(Sought::Place(open, waited)) => {
+                    let limit = times.connect(&upstream.config);
+                    let place = (open, limit);
+                    Wait::first(opening, waited, |opening, first| {
+                        begin(client, upstream, endpoint, place, opening, first);
+                    })
+                }
                 Err(error) => {
                     // When an attempt is over is its own.
                     if times.over().is_none() {
-                        opening.failed(error.kind, &error.why);
+                        opening.failed(&error, true);
                     }
                     return Err(error);
                 }
             },
         };
-        let Some(_waiting) = line.enter(upstream.config.max_pending, &upstream.metrics) else {
-            return Err(crowded(upstream));
-        };
         tokio::select! {
             biased;
-            ended = outcome.changed() => {
-                let failed = outcome.borrow().clone();
-                if let (Ok(()), Some((kind, why))) = (ended, failed) {
-                    // The one who opened it has told.
-                    return Err(SendError::new(kind, why).blameless());
-                }
-            }
+            ended = wait.ended() => if let Some(stream) = ended? {
+                return Ok(Reserved::H2(stream));
+            },
             stream = line.freed(mark) => return Ok(Reserved::H2(stream)),
             () = sleep_until(until.into()) => {
                 let late = late(upstream, endpoint, times);
-                return Err(times.excused(late));
+                return Err(match wait.excused {
+                    true => times.excused(late),
+                    false => late,
+                });
             }
         }
     }
 }
 
-/// Opens a connection for this request and those to come. Where it has to wait for a place, a stream that comes free
-/// meanwhile is as good.
-async fn open(
+/// What one waits for while a connection is opened.
+struct Wait {
+    outcome: Outcome,
+    /// Who had it opened gets its first stream, before others take them all.
+    first: Option<oneshot::Receiver<Stream>>,
+    /// Whether some of the time was none of the endpoint's.
+    excused: bool,
+    _waiting: Option<Waiting>,
+}
+
+impl Wait {
+    fn of(outcome: Outcome, waiting: Waiting) -> Self {
+        Self {
+            outcome,
+            first: None,
+            excused: true,
+            _waiting: Some(waiting),
+        }
+    }
+
+    fn first(
+        opening: Opening,
+        excused: bool,
+        begin: impl FnOnce(Opening, oneshot::Sender<Stream>),
+    ) -> Self {
+        let (outcome, (first, stream)) = (opening.outcome(), oneshot::channel());
+        begin(opening, first);
+        Self {
+            outcome,
+            first: Some(stream),
+            excused,
+            _waiting: None,
+        }
+    }
+
+    /// The opening ended: with a stream, or with what else there is to be found.
+    async fn ended(&mut self) -> Result<Option<Stream>, SendError> {
+        if let Some(first) = &mut self.first
+            && let Ok(stream) = first.await
+        {
+            return Ok(Some(stream));
+        }
+        // Its end is one without a failure.
+        let _ended = self.outcome.changed().await;
+        let failure = self.outcome.borrow().clone();
+        failure.map_or(Ok(None), |failure| Err(failure.of_one()))
+    }
+}
+
+/// What is there for one who would open a connection.
+enum Sought {
+    /// A place for it, and whether it was waited for.
+    Place(Open, bool),
+    /// A stream that came free meanwhile, which is as good.
+    Stream(Stream),
+}
+
+/// Looks for a place for a connection.
+async fn seek(
     client: &Arc<Client>,
     upstream: &Upstream,
     endpoint: &Arc<Endpoint>,
     times: Times<'_>,
-    line: &Arc<Line>,
-) -> Result<Reserved, SendError> {
+    line: &Line,
+) -> Result<Sought, SendError> {
     let mark = tls::mark(upstream.tls.as_ref());
-    let seeking = line.seek();
-    let Admitted { offer, waited } = tokio::select! {
+    let _seeking = line.seek();
+    tokio::select! {
         biased;
-        place = place(client, upstream, endpoint, times) => place?,
-        stream = line.freed(mark) => return Ok(Reserved::H2(stream)),
-    };
-    drop(seeking);
-    let (_, open) = offer.split();
-    let excused = |error| match waited {
-        true => times.excused(error),
-        false => error,
-    };
-    let until = Instant::now() + times.connect(&upstream.config);
-    let until = times.end().map_or(until, |end| end.at.min(until));
-    let io = connect(upstream, endpoint, times).await;
-    let io = io.map_err(excused)?;
-    if upstream.config.protocol == Protocol::Auto && io.agreed() != Some(b"h2") {
-        line.chose_h1(mark);
-        // It was opened to find out, and is as good as one that another request left.
-        Connection::over(io, client, upstream, endpoint, open).give_back();
-        return Ok(Reserved::H1);
+        place = place(client, upstream, endpoint, times) => {
+            let Admitted { offer, waited } = place?;
+            Ok(Sought::Place(offer.split().1, waited))
+        }
+        stream = line.freed(mark) => Ok(Sought::Stream(stream)),
     }
-    upstream.state.places.know(client);
-    let opened = timeout_at(until.into(), Shared::open(io, upstream, endpoint, open)).await;
-    let shared = opened.unwrap_or_else(|_| Err(excused(late(upstream, endpoint, times))))?;
-    line.add(shared);
-    // The first stream is this request's, before anyone who waits takes them all.
-    let stream = line.take(mark);
-    stream.map(Reserved::H2).ok_or_else(|| {
-        let target = &endpoint.target;
-        SendError::protocol(format!("{target}: the connection ended before it was used"))
-    })
 }
 
 /// There is no connection of HTTP/2 in time.

@@ -1,7 +1,7 @@
 //! What a connection of HTTP/2 knows of itself, told by who drives it and asked by who uses it.
 
 use std::io;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -30,6 +30,9 @@ pub(super) struct State {
     blamed: AtomicBool,
     /// It was of use: an answer came over it.
     answered: AtomicBool,
+    /// The number of the next stream, and those that frames came on last: one that breaks the connection is among them.
+    next: AtomicU32,
+    last: Mutex<Vec<u32>>,
     /// The longest list of fields that the endpoint takes, in bytes.
     longest_head: AtomicU32,
     /// When something came last, and since when no stream is taken, in milliseconds since it was made.
@@ -63,6 +66,8 @@ impl State {
             accused: AtomicBool::new(false),
             blamed: AtomicBool::new(false),
             answered: AtomicBool::new(false),
+            next: AtomicU32::new(1),
+            last: Mutex::default(),
             longest_head: AtomicU32::new(u32::MAX),
             read_at: AtomicU64::new(0),
             idle_since: AtomicU64::new(0),
@@ -95,6 +100,24 @@ impl State {
         if let Some(driver) = &*self.driver.lock() {
             driver.wake_by_ref();
         }
+    }
+
+    /// Frames came on these streams, and all before are taken in.
+    pub(super) fn came(&self, streams: &[u32]) {
+        let mut last = self.last.lock();
+        last.clear();
+        last.extend_from_slice(streams);
+    }
+
+    /// The number of the stream that is opened now (RFC 9113, section 5.1.1).
+    pub(super) fn number(&self) -> u32 {
+        self.next.fetch_add(2, Relaxed)
+    }
+
+    /// Whether what came on this stream can have broken the connection. Of one without a number nobody knows.
+    pub(super) fn is_suspect(&self, number: u32) -> bool {
+        let last = self.last.lock();
+        number == 0 || last.is_empty() || last.contains(&number)
     }
 
     /// Nothing can be written.
@@ -194,12 +217,13 @@ impl State {
     /// Gives one back.
     pub(super) fn give_back(&self) {
         self.idle_since.store(self.age(Instant::now()), Relaxed);
-        self.streams.fetch_sub(1, Relaxed);
+        // Before it is asked who waits, as who waits asks for what is idle.
+        self.streams.fetch_sub(1, SeqCst);
     }
 
     /// Whether no stream is taken.
     pub(super) fn is_idle(&self) -> bool {
-        self.streams.load(Relaxed) == 0
+        self.streams.load(SeqCst) == 0
     }
 
     /// Whether none was for so long.

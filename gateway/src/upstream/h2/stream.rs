@@ -9,10 +9,10 @@ use std::time::Instant;
 use http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
-use tokio::sync::Notify;
 use tokio::time::timeout_at;
 
 use super::connection::Shared;
+use super::kept::Kept;
 use super::request::{length, request};
 use super::state::Ended;
 use super::upload::{Follower, Upload};
@@ -29,7 +29,7 @@ pub(in crate::upstream) struct Stream {
     connection: Shared,
     /// Whether it is of a connection that had answered before.
     kept: bool,
-    freed: Arc<Notify>,
+    home: Arc<Kept>,
 }
 
 /// The answer to a request: its head, and what its body comes of.
@@ -56,7 +56,8 @@ pub(in crate::upstream) enum Fate {
     LeftOut,
     /// The endpoint did nothing for it.
     Refused,
-    /// A connection that was kept before broke: the endpoint may not have seen it.
+    /// The connection broke, by no doing of its own: it was kept before, and the endpoint may not have seen this; or the
+    /// answer to another request broke it.
     Lost,
     /// The connection broke, maybe by its own doing.
     Broke,
@@ -65,12 +66,12 @@ pub(in crate::upstream) enum Fate {
 }
 
 impl Stream {
-    pub(super) fn new(connection: Shared, freed: Arc<Notify>) -> Self {
+    pub(super) fn new(connection: Shared, home: Arc<Kept>) -> Self {
         let kept = connection.state.has_answered();
         Self {
             connection,
             kept,
-            freed,
+            home,
         }
     }
 
@@ -87,7 +88,7 @@ impl Stream {
     ) -> Result<Answered, Unanswered> {
         let (upload, follower) = Upload::new(body);
         let is_tls = self.connection.tls.is_some();
-        let request = match request(message.to(authority), is_tls, upload) {
+        let mut request = match request(message.to(authority), is_tls, upload) {
             Ok(request) => request,
             Err(error) => return Err(error.into()),
         };
@@ -95,9 +96,11 @@ impl Stream {
             && let length = length(&request)
             && length > longest
         {
-            let why = format!("the head has {length} bytes, and the endpoint takes {longest}");
+            let why = format!(
+                "the head of the request has {length} bytes, and the service behind this gateway takes {longest}"
+            );
             let body = request.into_body().into_body();
-            let error = SendError::protocol(why).blameless().with(Some(body));
+            let error = SendError::new(ErrorKind::HeadTooLong, why).with(Some(body));
             return Err(error.into());
         }
         let began = Instant::now();
@@ -107,6 +110,7 @@ impl Stream {
             Some(follower) => Silence::Upload(follower.course()),
         };
         let (limit, end) = times.answer(upstream, began, streams);
+        let number = request.body_mut().goes_over(&self.connection.state);
         let mut requests = self.connection.requests.clone();
         let mut answered = pin!(requests.try_send_request(request));
         let response = loop {
@@ -127,7 +131,7 @@ impl Stream {
             }
             match timeout_at(at.into(), &mut answered).await {
                 Ok(Ok(response)) => break response,
-                Ok(Err(error)) => return Err(self.explain(error, follower.as_ref())),
+                Ok(Err(error)) => return Err(self.explain(error, follower.as_ref(), number.get())),
                 Err(_) => {}
             }
         };
@@ -180,6 +184,7 @@ impl Stream {
         &self,
         mut error: TrySendError<Request<Upload>>,
         follower: Option<&Follower>,
+        number: u32,
     ) -> Unanswered {
         let unsent = error.take_message();
         let unsent = unsent.map(|request| request.into_body().into_body());
@@ -189,7 +194,7 @@ impl Stream {
             .and_then(|source| source.downcast_ref::<h2::Error>());
         let fate = match unsent {
             Some(_) => Fate::Stayed,
-            None => self.fate(of_http_2),
+            None => self.fate(of_http_2, number),
         };
         let is_left_out = of_http_2.is_some_and(|error| error.is_remote() && error.is_go_away());
         let sent = !is_left_out && !matches!(fate, Fate::Stayed | Fate::Refused);
@@ -200,6 +205,15 @@ impl Stream {
         let failure = match of_http_2 {
             // Only a body that broke resets a stream from this side.
             Some(_) if is_own => SendError::body(BodyFault::Broken),
+            Some(error) if error.is_go_away() && error.is_library() => {
+                let whose = match fate {
+                    Fate::Broke => "the answer, or one that came with it, breaks",
+                    _ => "the answer to another request breaks",
+                };
+                SendError::protocol(format!(
+                    "HTTP/2: {whose} a rule by which the connection ends: {error}"
+                ))
+            }
             Some(error) => SendError::protocol(format!("HTTP/2: {error}")),
             None => {
                 let seen = match self.connection.state.take_end() {
@@ -218,8 +232,14 @@ impl Stream {
 
     /// What became of a request that went out. Where the connection ended with an error, the request may be why: it would
     /// end the next one too, with the requests of others.
-    fn fate(&self, error: Option<&h2::Error>) -> Fate {
+    fn fate(&self, error: Option<&h2::Error>, number: u32) -> Fate {
         match error {
+            Some(error) if error.is_go_away() && error.is_library() => {
+                match self.connection.state.is_suspect(number) {
+                    true => Fate::Broke,
+                    false => Fate::Lost,
+                }
+            }
             Some(error) if error.is_go_away() => {
                 match error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR) {
                     true => Fate::LeftOut,
@@ -247,7 +267,7 @@ impl From<SendError> for Unanswered {
 impl Drop for Stream {
     fn drop(&mut self) {
         self.connection.state.give_back();
-        self.freed.notify_one();
+        self.home.rests(&self.connection);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use super::state::State;
 use crate::message::body::{BodyFault, Outgoing};
 use crate::upstream::times::Follows;
 
@@ -20,7 +21,19 @@ use crate::upstream::times::Follows;
 const HELD: usize = 64 << 10;
 
 /// A body that hyper takes. One that streams tells how it goes on, and ends when nobody waits for the answer any more.
-pub(super) struct Upload(Kind);
+pub(super) struct Upload {
+    kind: Kind,
+    number: Option<Arc<Number>>,
+}
+
+/// The number of a stream, which hyper does not tell; 0 as long as it has none.
+///
+/// Streams are numbered in the order in which they are opened. Just before, hyper asks the body of a request whether it is
+/// at its end, once.
+pub(super) struct Number {
+    of: Arc<State>,
+    is: AtomicU32,
+}
 
 enum Kind {
     /// None, or all at once.
@@ -63,7 +76,7 @@ struct Streamed {
 impl Upload {
     pub(super) fn new(body: Outgoing) -> (Self, Option<Follower>) {
         if matches!(body, Outgoing::Empty | Outgoing::Full(_)) {
-            return (Self(Kind::Held(body)), None);
+            return (Self::of(Kind::Held(body)), None);
         }
         let course = Arc::new(Course {
             made: Instant::now(),
@@ -83,15 +96,41 @@ impl Upload {
             course: course.clone(),
             _wanted: wanted,
         };
-        (Self(Kind::Streamed(course, unwanted)), Some(follower))
+        (Self::of(Kind::Streamed(course, unwanted)), Some(follower))
+    }
+
+    fn of(kind: Kind) -> Self {
+        let number = None;
+        Self { kind, number }
+    }
+
+    /// It is sent over this connection now. Where the number of its stream will stand.
+    pub(super) fn goes_over(&mut self, connection: &Arc<State>) -> Arc<Number> {
+        let number = Number {
+            of: connection.clone(),
+            is: AtomicU32::new(0),
+        };
+        self.number.insert(Arc::new(number)).clone()
     }
 
     /// The body, of which nothing was taken.
     pub(super) fn into_body(self) -> Outgoing {
-        match self.0 {
+        match self.kind {
             Kind::Held(body) => body,
             Kind::Streamed(course, _) => course.take_back().unwrap_or(Outgoing::Empty),
         }
+    }
+}
+
+impl Number {
+    fn begins(&self) {
+        if self.get() == 0 {
+            self.is.store(self.of.number(), Relaxed);
+        }
+    }
+
+    pub(super) fn get(&self) -> u32 {
+        self.is.load(Relaxed)
     }
 }
 
@@ -218,7 +257,7 @@ impl http_body::Body for Upload {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
-        match &mut self.0 {
+        match &mut self.kind {
             Kind::Held(body) => Pin::new(body).poll_frame(cx).map_err(|_| cancelled()),
             Kind::Streamed(course, unwanted) => match Pin::new(unwanted).poll(cx) {
                 Poll::Ready(_) => Poll::Ready(Some(Err(cancelled()))),
@@ -228,7 +267,10 @@ impl http_body::Body for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
+        if let Some(number) = &self.number {
+            number.begins();
+        }
+        match &self.kind {
             Kind::Held(body) => body.is_end_stream(),
             Kind::Streamed(course, _) => {
                 let body = course.body.lock();
@@ -238,7 +280,7 @@ impl http_body::Body for Upload {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.kind {
             Kind::Held(body) => body.size_hint(),
             Kind::Streamed(course, _) => {
                 let body = course.body.lock();

@@ -27,6 +27,8 @@ pub(super) struct Wire {
     /// Since when the endpoint takes nothing of what is to be written.
     stalled: Option<Instant>,
     timer: Timer,
+    /// Why nothing can be written any more, and since when.
+    lost: Option<(io::Error, Instant)>,
     _open: Open,
 }
 
@@ -37,37 +39,55 @@ impl Wire {
             state,
             frames: Frames::default(),
             stalled: None,
+            lost: None,
             timer: Timer::default(),
             _open: open,
         }
     }
 
-    /// Who closed the connection may have said why before: that is worth more than that it is closed. The event loop may
-    /// not have heard of it yet, but will: a socket that cannot be written to any more has something to read, if only
-    /// its end.
+    /// Who closed the connection may have said why before: that is worth more than that it is closed. A socket that cannot
+    /// be written to any more has something to read, if only its end. Until that came, all is written as if to somebody:
+    /// `gone` is what is told then.
     fn written<T>(
         &mut self,
         cx: &mut Context<'_>,
         polled: Poll<io::Result<T>>,
+        gone: T,
     ) -> Poll<io::Result<T>> {
-        if matches!(polled, Poll::Ready(Err(_))) {
-            let mut read = [0; 256];
-            let read = Pin::new(&mut self.io).poll_read(cx, &mut ReadBuf::new(&mut read));
-            if read.is_pending() {
-                return Poll::Pending;
+        match polled {
+            Poll::Ready(Err(error)) => {
+                self.lost = Some((error, Instant::now()));
+                cx.waker().wake_by_ref();
+                Poll::Ready(Ok(gone))
             }
-            let _said = self.noted(read);
-        }
-        let polled = match polled {
-            Poll::Ready(_) => {
+            Poll::Ready(Ok(written)) => {
                 if self.stalled.take().is_some() {
                     self.state.writes();
                 }
-                polled
+                Poll::Ready(Ok(written))
             }
             Poll::Pending => self.stall(cx).map(Err),
+        }
+    }
+
+    /// What comes of a reading once nothing can be written: the end, at last, is why.
+    #[cold]
+    fn read_on(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<()>>,
+        came: bool,
+    ) -> Poll<io::Result<()>> {
+        let Some((lost, since)) = &self.lost else {
+            return polled;
         };
-        self.noted(polled)
+        match polled {
+            Poll::Ready(Ok(())) if came => return polled,
+            Poll::Ready(Err(_)) => return polled,
+            Poll::Ready(Ok(())) => {}
+            Poll::Pending => ready!(self.timer.poll(cx, *since + LINGER)),
+        }
+        Poll::Ready(Err(io::Error::new(lost.kind(), lost.to_string())))
     }
 
     /// Nothing can be written now. Requests that wait for the endpoint have times of their own; where none is left, nobody
@@ -80,7 +100,9 @@ impl Wire {
             ready!(self.timer.poll(cx, at));
             if self.state.is_idle() {
                 let why = "the endpoint takes nothing of what is sent";
-                return Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, why));
+                let error = io::Error::new(io::ErrorKind::TimedOut, why);
+                self.state.failed(&error);
+                return Poll::Ready(error);
             }
             at = Instant::now() + LINGER;
         }
@@ -101,11 +123,16 @@ impl AsyncRead for Wire {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
+        let mut polled = Pin::new(&mut self.io).poll_read(cx, buf);
         if let Some(bytes) = buf.filled().get(before..).filter(|it| !it.is_empty()) {
             let Self { state, frames, .. } = &mut *self;
             state.read(bytes);
             frames.read(bytes, |said| state.heard(said));
+            state.came(frames.streams());
+        }
+        if self.lost.is_some() {
+            let came = buf.filled().len() > before;
+            polled = self.read_on(cx, polled, came);
         }
         self.noted(polled)
     }
@@ -117,18 +144,27 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.lost.is_some() {
+            return Poll::Ready(Ok(buf.len()));
+        }
         let polled = Pin::new(&mut self.io).poll_write(cx, buf);
-        self.written(cx, polled)
+        self.written(cx, polled, buf.len())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.lost.is_some() {
+            return Poll::Ready(Ok(()));
+        }
         let polled = Pin::new(&mut self.io).poll_flush(cx);
-        self.written(cx, polled)
+        self.written(cx, polled, ())
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.lost.is_some() {
+            return Poll::Ready(Ok(()));
+        }
         let polled = Pin::new(&mut self.io).poll_shutdown(cx);
-        self.written(cx, polled)
+        self.written(cx, polled, ())
     }
 
     fn poll_write_vectored(
@@ -136,11 +172,62 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let all = bufs.iter().map(|buf| buf.len()).sum();
+        if self.lost.is_some() {
+            return Poll::Ready(Ok(all));
+        }
         let polled = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
-        self.written(cx, polled)
+        self.written(cx, polled, all)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.io.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use socket2::SockRef;
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::telemetry::metrics::Metrics;
+    use crate::upstream::pool::Places;
+    use crate::upstream::tests::run;
+
+    /// GOAWAY with ENHANCE_YOUR_CALM (RFC 9113, section 6.8).
+    const AWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11];
+
+    #[test]
+    fn what_was_said_before_the_end_is_heard_though_nothing_can_be_written() {
+        run(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let socket = TcpStream::connect(listener.local_addr().unwrap());
+            let (socket, (peer, _)) = tokio::try_join!(socket, listener.accept()).unwrap();
+            // So much that the reason does not stand in the first bytes.
+            peer.writable().await.unwrap();
+            let pings = [0, 0, 8, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0].repeat(100);
+            let said = [&pings[..], &AWAY].concat();
+            assert_eq!(peer.try_write(&said).unwrap(), said.len());
+            SockRef::from(&peer)
+                .set_linger(Some(Duration::ZERO))
+                .unwrap();
+            drop(peer);
+            let places = Places::new(1, Metrics::new(1).upstream("a"));
+            let (state, open) = (Arc::new(State::new()), places.take().unwrap());
+            let mut wire = Wire::new(Stream::Plain(socket.into()), state.clone(), open);
+            let mut wire = Pin::new(&mut wire);
+            for _ in 0..3 {
+                let written = poll_fn(|cx| wire.as_mut().poll_write(cx, b"away")).await;
+                assert_eq!(written.unwrap(), 4);
+            }
+            let mut read = Vec::new();
+            wire.read_to_end(&mut read).await.unwrap_err();
+            assert_eq!(read, said);
+            assert!(state.is_accused());
+        });
     }
 }

@@ -3,19 +3,21 @@
 //!
 //! A connection that comes to rest while somebody waits goes to the first who waits for its endpoint, on whatever
 //! worker; the place of one that closes goes to the first of all. Nobody waits beside a free place or an idle
-//! connection: who stands in the line looks for both, and who gives one up looks at the line afterwards.
+//! connection: who stands in the line looks for both, and who gives one up looks at the line afterwards. A connection of
+//! HTTP/2 that is never idle makes way as [`Shifts`] say.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
+use super::shifts::Shifts;
 use super::way::Way;
 use crate::net::{Detached, Stream};
 use crate::telemetry::metrics::{Refused, UpstreamMetrics};
@@ -42,6 +44,8 @@ pub(in crate::upstream) struct Places {
 struct Line {
     waiters: VecDeque<Waiter>,
     next: u64,
+    /// The connections that requests share.
+    shifts: Shifts,
 }
 
 #[derive(Debug)]
@@ -160,13 +164,41 @@ impl Places {
         self.open.load(SeqCst) > self.most.load(SeqCst)
     }
 
+    /// Whether a shared connection takes one more request, rather than make way for those whose worker has none.
+    pub(in crate::upstream) fn goes_on(&self, shift: u64) -> bool {
+        if !self.is_awaited() {
+            return true;
+        }
+        let mut line = self.line.lock();
+        let Line {
+            waiters, shifts, ..
+        } = &mut *line;
+        let in_need = waiters.iter().filter(|it| !shifts.has(it.way)).count();
+        shifts.goes_on(shift, in_need, Instant::now())
+    }
+
+    /// Whether a shared connection that carries nothing closes, since somebody else waits for its place.
+    pub(in crate::upstream) fn lets_go(&self, shift: u64, way: Way) -> bool {
+        if !self.is_awaited() {
+            return false;
+        }
+        let line = self.line.lock();
+        let others = line.waiters.iter().filter(|it| it.way != way).count();
+        line.shifts.lets_go(shift, others, Instant::now())
+    }
+
+    /// A shared connection takes no more requests: it closes as the last of them ends.
+    pub(in crate::upstream) fn leaves(&self, shift: u64) {
+        self.line.lock().shifts.leave(shift, Instant::now());
+    }
+
     fn take_free(self: &Arc<Self>) -> Option<Open> {
         let most = self.most.load(SeqCst);
         let free = |open| (open < most).then_some(open + 1);
         self.open.fetch_update(SeqCst, SeqCst, free).ok()?;
         self.metrics.opened();
         let of = self.clone();
-        Some(Open { of })
+        Some(Open { of, shift: None })
     }
 
     fn enter(self: &Arc<Self>, way: Way, most: usize) -> Option<Waiting> {
@@ -318,6 +350,8 @@ impl Drop for Waiting {
 /// Counts a connection as open while it lives.
 pub struct Open {
     of: Arc<Places>,
+    /// Where requests share it.
+    shift: Option<u64>,
 }
 
 impl Open {
@@ -336,6 +370,13 @@ impl Open {
         self.of.is_over()
     }
 
+    /// Requests share it from now on. Where it is to make way, it tries for as long as `patience`.
+    pub(in crate::upstream) fn shares(&mut self, way: Way, patience: Duration) -> u64 {
+        let mut line = self.of.line.lock();
+        let shift = line.shifts.begin(way, patience, Instant::now());
+        *self.shift.insert(shift)
+    }
+
     /// Counts bytes that were not asked for.
     pub(in crate::upstream) fn surplus(&self) {
         self.of.metrics.surplus();
@@ -344,6 +385,9 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
+        if let Some(shift) = self.shift {
+            self.of.line.lock().shifts.end(shift);
+        }
         self.of.open.fetch_sub(1, SeqCst);
         self.of.metrics.closed();
         self.of.serve();
@@ -357,80 +401,4 @@ impl fmt::Debug for Open {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::telemetry::metrics::Metrics;
-
-    fn places(most: usize) -> Arc<Places> {
-        Places::new(most, Metrics::new(1).upstream("a"))
-    }
-
-    fn enter(places: &Arc<Places>, endpoint: usize) -> Waiting {
-        let way = Way {
-            endpoint,
-            client: 0,
-            tls: 0,
-        };
-        places.enter(way, 100).unwrap()
-    }
-
-    /// The endpoints of those who are next as connections to this one come to rest.
-    fn next(places: &Places, endpoint: usize, count: usize) -> Vec<usize> {
-        let next = || Some(places.next(Some(endpoint))?.way.endpoint);
-        std::iter::from_fn(next).take(count).collect()
-    }
-
-    #[test]
-    fn a_connection_goes_to_the_first_for_its_endpoint_and_nobody_is_passed_over_for_ever() {
-        let places = places(1);
-        let _line: Vec<_> = [1, 2, 1, 2]
-            .into_iter()
-            .chain([2; 40])
-            .map(|endpoint| enter(&places, endpoint))
-            .collect();
-        assert_eq!(next(&places, 1, 1), [1]);
-        let mut expected = vec![2; 1 + usize::from(PASSED)];
-        expected.extend([1, 2, 2]);
-        assert_eq!(next(&places, 2, expected.len()), expected);
-    }
-
-    #[test]
-    fn a_place_is_given_in_the_order_of_the_line_and_taken_by_nobody_else_meanwhile() {
-        let places = places(1);
-        let open = places.take().unwrap();
-        let mut line: Vec<_> = (0..3).map(|_| enter(&places, 1)).collect();
-        drop(line.remove(1));
-        drop(open);
-        assert!(places.take().is_none());
-        for mut waiting in line {
-            // What nobody takes goes on to the next.
-            assert!(matches!(waiting.offer.try_recv(), Ok(Offer::Place(_))));
-        }
-        assert!(places.take().is_some());
-        assert!(!places.is_awaited());
-    }
-
-    #[test]
-    fn an_offer_that_comes_as_its_taker_leaves_goes_on_to_the_next() {
-        let places = places(1);
-        let open = places.take().unwrap();
-        let (first, mut second) = (enter(&places, 1), enter(&places, 1));
-        drop(open);
-        drop(first);
-        assert!(matches!(second.offer.try_recv(), Ok(Offer::Place(_))));
-    }
-
-    #[test]
-    fn a_lower_limit_counts_what_is_open_and_a_higher_one_serves_who_waits() {
-        let places = places(2);
-        let (first, second) = (places.take().unwrap(), places.take().unwrap());
-        places.limit(1);
-        assert!(first.is_over());
-        drop(first);
-        assert!(!second.is_over());
-        assert!(places.take().is_none());
-        let mut waiting = enter(&places, 1);
-        places.limit(2);
-        assert!(matches!(waiting.offer.try_recv(), Ok(Offer::Place(_))));
-    }
-}
+mod tests;

@@ -22,7 +22,7 @@ use crate::upstream::h1::{Attempt, Sending};
 use crate::upstream::pool::Connection;
 
 /// Runs a test on a worker-like thread; one that goes on for a minute never ends.
-pub(super) fn run(test: impl Future<Output = ()>) {
+pub(in crate::upstream) fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
