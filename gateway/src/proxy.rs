@@ -81,6 +81,9 @@ pub async fn handle(
         rate: limits.body_rate,
     };
     let (body, progress) = ClientBody::new(incoming, limits.body, pace, has_body, names);
+    if has_body {
+        connection.takes_body(&progress);
+    }
 
     let (mut passage, admitted) = admit::admit(local, &connection, parts, &body);
     // Of what is refused nothing is read.

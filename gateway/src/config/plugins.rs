@@ -215,7 +215,7 @@ static INSTANCES: Words = Words {
         ),
         (
             "max",
-            "Instances in use at once, over all workers. A call beyond it fails at once.",
+            "Instances at once, over all workers and all versions of the plugin. Idle ones make way; a call beyond it fails at once.",
         ),
         (
             "recycle_after",

@@ -66,7 +66,7 @@ mod tests {
         let most = 800;
         let first = admission.try_begin(60, most);
         assert!(first.is_some());
-        let mut large = Box::pin(admission.begin(90, most));
+        let mut large = Box::pin(admission.begin(80, most));
         let mut nobody = Context::from_waker(Waker::noop());
         assert!(large.as_mut().poll(&mut nobody).is_pending());
         assert!(admission.try_begin(10, most).is_none(), "it came later");

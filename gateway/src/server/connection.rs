@@ -17,6 +17,7 @@ use super::runtime::{Admission, ListenerRuntime};
 use super::streams::Streams;
 use super::tls::Session;
 use crate::clock;
+use crate::message::body::Progress;
 use crate::message::interim::Interim;
 use crate::message::names;
 
@@ -90,6 +91,13 @@ impl Connection {
         let (give, take) = oneshot::channel();
         self.tunnel.replace(Some(give));
         take
+    }
+
+    /// A request has this body: over HTTP/1, what comes of it is read as it is taken.
+    pub fn takes_body(&self, progress: &Arc<Progress>) {
+        if !self.h2 {
+            *self.clocks.body.lock() = Arc::downgrade(progress);
+        }
     }
 
     /// HTTP/1.1: takes informational responses to the request in hand.

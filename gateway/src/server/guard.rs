@@ -27,12 +27,22 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, BufMut as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::io::poll_read_buf;
 
 use crate::config::HalfClose;
 use crate::net::Stream;
 use clocks::{Clocks, now};
+
+/// The most that is read of HTTP/1 at once into a large buffer. hyper doubles its buffer where a read fills it, up to the size of the largest
+/// head and a byte; less than 32 KiB never fills one of 32 KiB.
+const READ: usize = (32 << 10) - 1;
+
+/// What is read at once of a body that goes nowhere, and how many reads are so small from then on: hyper halves its buffer at
+/// every second one.
+const SMALL: usize = 4 << 10;
+const SMALL_READS: u8 = 8;
 
 /// Which protocol is read along.
 #[derive(Debug)]
@@ -52,6 +62,8 @@ pub struct Guarded {
     scanner: Scanner,
     clocks: Arc<Clocks>,
     half_close: HalfClose,
+    /// How many of the next reads are small.
+    small_reads: u8,
     /// The client's side has ended while a request was served.
     said_all: bool,
     /// Why the client of the request that is served has left.
@@ -72,6 +84,7 @@ impl Guarded {
             scanner,
             clocks,
             half_close,
+            small_reads: 0,
             said_all: false,
             gone: None,
         }
@@ -99,11 +112,52 @@ impl Guarded {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.prefix.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buf);
+            let whole = buf.remaining() <= READ && self.small_reads == 0;
+            return match &self.scanner {
+                Scanner::H1(_) if !whole => self.poll_read_part(cx, buf),
+                _ => Pin::new(&mut self.stream).poll_read(cx, buf),
+            };
         }
         let n = self.prefix.len().min(buf.remaining());
         buf.put_slice(&self.prefix[..n]);
         self.prefix.advance(n);
+        if self.prefix.is_empty() && buf.remaining() > 0 && matches!(self.scanner, Scanner::H1(_)) {
+            self.read_behind(cx, buf);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads what is there behind the bytes that were read before their time. For a second read hyper would double its
+    /// buffer, and what comes in it of a body would be kept as long as the head.
+    #[cold]
+    fn read_behind(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) {
+        match Pin::new(&mut self.stream).poll_read(cx, buf) {
+            // The next read meets it again.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+            Poll::Ready(Err(error)) => self.gone = Some(error),
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+        }
+    }
+
+    /// Reads as much as is read at once: of a body that goes nowhere little, since it waits here.
+    fn poll_read_part(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.clocks.is_body_taken() {
+            self.small_reads = SMALL_READS;
+        }
+        let most = match self.small_reads {
+            0 => READ,
+            _ => SMALL,
+        };
+        ready!(poll_read_buf(
+            Pin::new(&mut self.stream),
+            cx,
+            &mut buf.limit(most)
+        ))?;
+        self.small_reads = self.small_reads.saturating_sub(1);
         Poll::Ready(Ok(()))
     }
 
@@ -166,7 +220,7 @@ impl Guarded {
         let waiting = self.clocks.write_since.load(Relaxed);
         match &result {
             Poll::Pending if waiting == 0 => self.clocks.write_since.store(now(), Relaxed),
-            Poll::Ready(_) if waiting != 0 => self.clocks.write_since.store(0, Relaxed),
+            Poll::Ready(_) if waiting != 0 => self.clocks.stalls_no_more(),
             _ => {}
         }
         result

@@ -377,6 +377,10 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Tracked<B> {
         if this.in_flight.connection.h2 {
             this.poll_h2(cx)
         } else {
+            // What the client does not take is left to the upstream.
+            if this.in_flight.connection.clocks.is_stalled(cx) {
+                return Poll::Pending;
+            }
             let polled = Pin::new(&mut this.body).poll_frame(cx);
             this.over = match &polled {
                 Poll::Ready(None) => true,

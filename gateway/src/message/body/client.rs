@@ -30,6 +30,8 @@ pub struct Progress {
     received: AtomicU64,
     ended: AtomicBool,
     fault: Mutex<Option<BodyFault>>,
+    /// A piece of it was taken, and the next was not asked for since.
+    taken: AtomicBool,
     /// Trailers of these names do not pass.
     forgotten: Mutex<Vec<HeaderName>>,
     /// Whether it may be as slow as it likes, as long as something comes.
@@ -61,6 +63,11 @@ impl Progress {
         self.ended.load(Relaxed)
     }
 
+    /// Whether who takes it is at work on a piece, so that the next need not come yet.
+    pub fn is_taken(&self) -> bool {
+        self.taken.load(Relaxed)
+    }
+
     /// Has no trailer of these names pass from now on.
     pub fn forget(&self, names: Vec<HeaderName>) {
         *self.forgotten.lock() = names;
@@ -83,6 +90,7 @@ impl Progress {
 
     /// What is left of the body, if it was dropped before its end. Nothing is kept from then on.
     pub fn take_rest(&self) -> Option<Incoming> {
+        self.taken.store(false, Relaxed);
         let kept = self.keeps_rest.swap(false, Relaxed);
         kept.then(|| self.rest.lock().take()).flatten()
     }
@@ -228,6 +236,7 @@ impl http_body::Body for ClientBody {
         match Pin::new(incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(mut frame))) => {
                 let length = frame.data_ref().map_or(0, Bytes::len);
+                self.progress.taken.store(true, Relaxed);
                 self.patience.met(length);
                 if let Some(data) = frame.data_ref() {
                     let received = self.progress.received() + data.len() as u64;
@@ -254,6 +263,7 @@ impl http_body::Body for ClientBody {
                 let Self {
                     patience, progress, ..
                 } = &mut *self;
+                progress.taken.store(false, Relaxed);
                 ready!(patience.poll(cx, || progress.at_leisure.load(Relaxed)));
                 self.fail(BodyFault::Timeout)
             }

@@ -1,15 +1,16 @@
 //! What the guard notes of a connection for the watchdog and the handler, and the scale of its times.
 
-use std::sync::LazyLock;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64};
-use std::task::Waker;
+use std::sync::{LazyLock, Weak};
+use std::task::{Context, Waker};
 use std::time::Instant;
 
 use parking_lot::Mutex;
 
 use super::window::Window;
 use crate::clock;
+use crate::message::body::Progress;
 use crate::message::interim::Interim;
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -33,10 +34,14 @@ pub(crate) struct Clocks {
     pub(crate) head_since: AtomicU64,
     /// Since when the client takes nothing of what waits to be written; 0: nothing waits.
     pub(crate) write_since: AtomicU64,
+    /// HTTP/1: whom to wake when it takes something again.
+    behind_write: Mutex<Option<Waker>>,
     /// How many heads of HTTP/1 came whole.
     pub(crate) heads: AtomicU64,
     /// Something of the body behind the last head is to come.
     pub(crate) body_to_come: AtomicBool,
+    /// The last that came.
+    pub(crate) body: Mutex<Weak<Progress>>,
     /// The status that answers the head after the ones passed on; 0: none. Set once, and nothing is read after.
     pub(crate) refuse: AtomicU16,
     /// The number (from 1) of the head that carried Content-Length and Transfer-Encoding; 0: none did.
@@ -72,6 +77,29 @@ impl Clocks {
         Self {
             head_since: AtomicU64::new(head),
             ..Self::default()
+        }
+    }
+
+    /// Whether who takes the body has not asked for more of it.
+    pub(crate) fn is_body_taken(&self) -> bool {
+        let body = self.body.lock().upgrade();
+        body.is_some_and(|body| body.is_taken())
+    }
+
+    /// Whether the client takes nothing of what waits to be written. If so, the task is woken when it does.
+    pub(crate) fn is_stalled(&self, cx: &Context<'_>) -> bool {
+        let stalled = self.write_since.load(Relaxed) != 0;
+        if stalled {
+            *self.behind_write.lock() = Some(cx.waker().clone());
+        }
+        stalled
+    }
+
+    /// The client takes something again.
+    pub(crate) fn stalls_no_more(&self) {
+        self.write_since.store(0, Relaxed);
+        if let Some(waker) = self.behind_write.lock().take() {
+            waker.wake();
         }
     }
 
