@@ -76,13 +76,14 @@ check:
 	cargo clippy --release --workspace --all-targets -- -D warnings
 
 # What tests need beside Rust: valgrind, which counts instructions; nginx and HAProxy, beside which the gateway is set;
-# grpcio, whose client and server call through it; dnsmasq, a name server.
+# grpcio, whose client and server call through it; dnsmasq, a name server; openssl, which makes old certificates.
 packages:
 	@PATH=$$PATH:/usr/sbin; missing=; \
 	command -v valgrind >/dev/null || missing="$$missing valgrind"; \
 	command -v nginx >/dev/null || missing="$$missing nginx-light"; \
 	command -v haproxy >/dev/null || missing="$$missing haproxy"; \
 	command -v dnsmasq >/dev/null || missing="$$missing dnsmasq-base"; \
+	command -v openssl >/dev/null || missing="$$missing openssl"; \
 	[ -z "$$missing" ] || { \
 		root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 		$$root apt-get update -qq && $$root apt-get install -y -qq $$missing; }
@@ -104,8 +105,8 @@ soak: guests
 	RUST_TEST_THREADS=1 timeout 90m cargo test --release --package gateway --test gateway -- --ignored soak
 
 # Every input that breaks a property lands in fuzz/artifacts; fuzz/corpora is what `make test` replays. cargo-fuzz wants
-# flags of a nightly compiler, which the stable one takes with RUSTC_BOOTSTRAP. There is no unsafe code to watch, and
-# the address sanitizer and mimalloc exclude each other.
+# flags of a nightly compiler, which the stable one takes with RUSTC_BOOTSTRAP. The address sanitizer and mimalloc exclude
+# each other, and hardly any code is unsafe.
 fuzz: export RUSTC_BOOTSTRAP = 1
 fuzz:
 	@command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz

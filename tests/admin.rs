@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::harness::gateway::PATIENCE;
 use crate::harness::http::{Answer, connect, read_answer};
 use crate::harness::{Configuration, Gateway, Origin, get};
+use crate::streams::gone;
 
 fn config() -> Configuration {
     Configuration::new().route("all", "/**", "respond = { status = 204 }")
@@ -36,6 +37,75 @@ fn head(request: &str, token: Option<&str>) -> String {
     let token = token.map(|token| format!("authorization: Bearer {token}\r\n"));
     let token = token.unwrap_or_default();
     format!("{request} HTTP/1.1\r\nhost: localhost\r\n{token}\r\n")
+}
+
+#[test]
+fn the_filter_of_the_log_is_another_one_until_the_next_reload() {
+    let retry = "upstream = 'gone'\nretry = { attempts = 2, backoff = '1ms', budget = false }";
+    let with = |token: &str| {
+        Configuration::new()
+            .upstream("gone", gone())
+            .route("all", "/**", retry)
+            .admin(&format!(
+                "address = '127.0.0.1:0'\ntoken = '{token}'\nread_token = 'r1'"
+            ))
+    };
+    let gateway = Gateway::start(&with("w1"));
+    let public = gateway.listener("public");
+    let ask = |request: &str, token: &str, body: &str| {
+        let mut stream = connect(gateway.admin());
+        let length = body.len();
+        let head = format!(
+            "{request} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        read_answer(&mut stream)
+    };
+    let in_force = || ask("GET /log", "r1", "").json();
+    // Whether a request that fails has a line at level debug, which would stand before its last.
+    let is_finer = || {
+        let answer = get(public, "/", &[]);
+        assert_eq!(answer.status, 502);
+        let id = answer.header("x-request-id").unwrap();
+        gateway.wait_for_all(&["WARN", id]);
+        gateway
+            .find(|line| line.contains("DEBUG") && line.contains(id))
+            .is_some()
+    };
+    let begun = in_force();
+    assert_eq!(begun["filter"], "info");
+    assert_eq!(begun["from"], "default");
+    assert!(!is_finer());
+    let finer = r#"{"filter": "info,gateway::proxy=debug"}"#;
+    assert_eq!(ask("PUT /log", "r1", finer).status, 403);
+    assert!(!is_finer());
+    let answer = ask("PUT /log", "w1", finer);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.json(), in_force());
+    assert_eq!(in_force()["from"], "PUT /log");
+    assert_eq!(in_force()["then"], "info");
+    assert!(is_finer(), "{}", gateway.text());
+    for wrong in [
+        "",
+        "debug",
+        "{}",
+        r#"{"filter": ""}"#,
+        r#"{"filter": "loud"}"#,
+        r#"{"filter": "gateway=loud"}"#,
+        r#"{"filter": "debug", "until": "12:00"}"#,
+    ] {
+        let answer = ask("PUT /log", "w1", wrong);
+        assert_eq!(answer.status, 400, "{wrong}: {}", answer.text());
+    }
+    assert_eq!(in_force()["filter"], "info,gateway::proxy=debug");
+    // A reload that is refused changes nothing; the next one ends it.
+    gateway.configure(&"nonsense");
+    assert_eq!(ask("POST /reload", "w1", "").status, 409);
+    assert!(is_finer());
+    gateway.configure(&with("w2"));
+    assert_eq!(ask("POST /reload", "w1", "").status, 200);
+    assert_eq!(in_force(), begun);
+    assert!(!is_finer());
 }
 
 #[test]

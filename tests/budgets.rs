@@ -161,6 +161,44 @@ fn all_instances_together_have_no_more_memory_than_they_may() {
     });
 }
 
+/// MiB of `server.plugin_memory` that a plugin's instances have, and may still grow by in the calls that have begun.
+fn reserved(gateway: &Gateway, plugin: &str) -> u64 {
+    let plugins = get(gateway.admin(), "/plugins", &[]).json();
+    let mut plugins = plugins["plugins"].as_array().unwrap().iter();
+    let found = plugins.find(|found| found["name"] == plugin).unwrap();
+    found["memory"]["reserved"].as_u64().unwrap() >> 20
+}
+
+#[test]
+fn calls_that_wait_for_their_turn_hold_none_of_the_memory() {
+    let config = counting("timeout = '60s'").workers(1);
+    let gateway = Gateway::start(&config.server("plugin_memory = '128MiB'"));
+    let public = gateway.listener("public");
+    // Each may need 27 MiB, of which one is a quarter of what there is.
+    let body = array("1", 350 << 10);
+    let (mut most, mut samples) = (0, 0);
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..12)
+            .map(|_| {
+                scope.spawn(|| send(public, "POST", "/probe/items", &JSON, body.as_bytes()).status)
+            })
+            .collect();
+        while !clients.iter().all(|client| client.is_finished()) {
+            most = most.max(reserved(&gateway, "probe"));
+            samples += 1;
+        }
+        for client in clients {
+            assert_eq!(client.join().unwrap(), 200, "{}", gateway.text());
+        }
+    });
+    assert!(
+        most >= 20,
+        "{most} MiB in {samples} looks: no call was seen"
+    );
+    assert!(most <= 40, "{most} MiB for one call that has its turn");
+    assert!(reserved(&gateway, "probe") <= 16);
+}
+
 #[test]
 fn a_body_that_a_plugin_makes_too_large_is_the_clients_413() {
     let origin = Origin::start();

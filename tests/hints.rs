@@ -89,10 +89,15 @@ fn a_file_that_is_not_there_is_named_with_where_it_was_looked_for() {
     let config = Configuration::new()
         .upstream_with("a", at, &tls("nowhere.pem"))
         .upstream_with("b", at, &tls("${NO_CA:-nowhere.pem}"))
-        .route("r", "/**", "respond = { status = 204 }");
+        .route("r", "/**", "respond = { status = 204 }")
+        .with(
+            "[secrets]\nc = { file = \"nowhere.txt\" }\nd = { file = \"${NO_FILE:-nowhere.txt}\" }",
+        );
     let (_, faults) = said(&["check"], &config);
     for part in [
-        "cannot read `nowhere.pem`: no such file (looked for {dir}/nowhere.pem)",
+        "secrets.c: cannot read \"nowhere.txt\": no such file (looked for {dir}/nowhere.txt, relative to this file)",
+        "secrets.d: cannot read \"${NO_FILE:-nowhere.txt}\": no such file (a relative path, looked for in {dir})",
+        "cannot read `nowhere.pem`: no such file (looked for {dir}/nowhere.pem, relative to this file)",
         "cannot read the value of \"${NO_CA:-nowhere.pem}\": no such file (a relative path, looked for in {dir})",
     ] {
         assert!(faults.contains(part), "{part}: {faults}");

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -95,6 +96,86 @@ fn an_idle_instance_of_another_worker_makes_way_for_one_that_is_needed() {
         }
     }
     panic!("two workers served with one instance");
+}
+
+const LIVING: &str = r#"gateway_plugin_instances{plugin="probe"}"#;
+
+#[test]
+fn versions_of_a_plugin_have_no_more_instances_together_than_it_may_have() {
+    let upstream = Recorder::start();
+    let config = |keys: &str| {
+        let keys = format!("{REQUEST}\ninstances = {{ max = 2 }}\n{keys}");
+        Configuration::new()
+            .workers(1)
+            .probed(upstream.address, &keys)
+    };
+    let gateway = Gateway::start(&config(""));
+    let public = gateway.listener("public");
+    // Both are in use by the version before, and then by none.
+    let mut before: Vec<_> = (0..2)
+        .map(|at| {
+            let mut client = TcpStream::connect(public).unwrap();
+            let patience = Some(Duration::from_secs(20));
+            client.set_read_timeout(patience).unwrap();
+            let request = b"GET /probe/send HTTP/1.1\r\nhost: a\r\n\r\n";
+            client.write_all(request).unwrap();
+            upstream.head(at);
+            client
+        })
+        .collect();
+    gateway.configure(&config("timeout = '3s'"));
+    assert_eq!(gateway.post("/reload").status, 200, "{}", gateway.text());
+    assert_eq!(gateway.metric(LIVING), 2.0);
+    assert_eq!(get(public, "/probe/route", &[]).status, 500);
+    gateway.wait_for("all 2 instances that `instances.max` allows are in use");
+    for (at, client) in before.iter_mut().enumerate() {
+        upstream.send(at, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+        let answer = read_answer(client);
+        assert_eq!(answer.json()["saw"]["body"], "ok", "{}", answer.text());
+        assert_eq!(get(public, "/probe/route", &[]).status, 200);
+        assert!(gateway.metric(LIVING) <= 2.0);
+    }
+}
+
+/// As many calls at once as there may be instances: one that is refused, or one instance too many, is seen.
+#[test]
+fn swaps_under_load_lose_nothing_where_every_instance_is_in_use() {
+    let origin = Origin::start();
+    let config = |cpu: usize| {
+        let keys = format!("{REQUEST}\ninstances = {{ max = 3 }}\ncpu = '{cpu}ms'");
+        Configuration::new()
+            .workers(2)
+            .probed(origin.address, &keys)
+    };
+    let gateway = Gateway::start(&config(5));
+    let public = gateway.listener("public");
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut answered = 0;
+                    while !ended.load(Ordering::Relaxed) {
+                        let answer = get(public, "/probe/route", &[]);
+                        assert_eq!(answer.status, 200, "{}", answer.text());
+                        answered += 1;
+                    }
+                    answered
+                })
+            })
+            .collect();
+        let mut living = Vec::new();
+        for swap in 1..=10 {
+            gateway.configure(&config(5 + swap % 2));
+            assert_eq!(gateway.post("/reload").status, 200, "{}", gateway.text());
+            living.push(gateway.metric(LIVING));
+        }
+        ended.store(true, Ordering::Relaxed);
+        let answered: Vec<i32> = clients.into_iter().map(|one| one.join().unwrap()).collect();
+        assert!(answered.iter().all(|count| *count > 0), "{answered:?}");
+        let most = living.iter().copied().fold(0.0, f64::max);
+        assert!(most <= 3.0, "{living:?}");
+    });
 }
 
 fn hash(file: &Path) -> String {

@@ -191,6 +191,41 @@ fn requests_that_race_at_the_start_share_one_connection() {
 }
 
 #[test]
+fn requests_that_wait_for_a_stream_are_counted_where_upstreams_are_shown_and_those_that_left_are_not()
+ {
+    let origin = H2Origin::start(Some(1), |_| Act::Hold);
+    let gateway = gateway(
+        &origin,
+        "pool = { max_connections = 1 }\ntimeouts = { connect = '1h' }",
+    );
+    let public = gateway.listener("public");
+    let shown = || get(gateway.admin(), "/upstreams/a", &[]).json()["connections"].clone();
+    let is_waiting = |many: usize| {
+        crate::health::until(&gateway, "so many wait", || shown()["waiting"] == many);
+    };
+    is_waiting(0);
+    let first = at_once(public, 1);
+    origin.wait_until(|seen| seen.at_once == 1);
+    is_waiting(0);
+    let asked = at_once(public, 2);
+    is_waiting(2);
+    let mut leaves = connect(public);
+    leaves
+        .write_all(b"GET /x HTTP/1.1\r\nhost: a\r\n\r\n")
+        .unwrap();
+    is_waiting(3);
+    drop(leaves);
+    is_waiting(2);
+    assert_eq!(shown()["most_waiting"], 1024);
+    origin.release(1);
+    all_are(200, first);
+    is_waiting(1);
+    origin.release(2);
+    all_are(200, asked);
+    is_waiting(0);
+}
+
+#[test]
 fn more_than_an_endpoint_allows_at_once_goes_over_another_connection() {
     let origin = H2Origin::start(Some(2), |_| Act::Hold);
     let gateway = gateway(&origin, "");

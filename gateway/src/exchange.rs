@@ -25,7 +25,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
 use crate::config::UpstreamId;
 use crate::message::head::{ResponseEdit, ResponseHead};
-use crate::message::phase::Phase;
+use crate::message::phase::{Phase, Phases};
 
 pub use attributes::{Attributes, Full};
 pub use decisions::Decisions;
@@ -157,6 +157,20 @@ impl Exchange {
     /// The exchange, if this handle has it.
     pub fn get(&self) -> Option<&Parts> {
         self.0.as_deref()
+    }
+
+    /// Bytes of the bodies that are held, and seen by who asked for these phases.
+    pub fn held(&self, phases: Phases) -> usize {
+        let Some(exchange) = self.get() else {
+            return 0;
+        };
+        let bodies = [
+            (phases.request_body(), &exchange.request.body),
+            (phases.response_body(), &exchange.response.body),
+        ];
+        let seen = bodies.into_iter().filter(|(sees, _)| *sees);
+        seen.filter_map(|(_, body)| Some(body.as_ref()?.len()))
+            .sum()
     }
 
     /// The exchange, if this handle has it.

@@ -4,6 +4,7 @@
 //! [`Pool`] of its instances and calls phases through it. The exchange is lent to the instance's store for a call
 //! and comes back from it whatever happened there; a [`Failure`] says what did.
 
+mod admission;
 mod apart;
 mod artifact;
 mod cache;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{Request, Response, Version};
@@ -10,9 +11,10 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{ServerSessionMemoryCache, StoresServerSessions, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{HandshakeKind, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use tokio::net::TcpStream;
@@ -30,6 +32,8 @@ pub(crate) struct Authority {
 /// A certificate that an authority vouches for.
 pub(crate) struct Issued {
     der: CertificateDer<'static>,
+    /// The authorities between.
+    between: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
     pem: String,
     key_pem: String,
@@ -56,18 +60,18 @@ impl Authority {
 
     /// One that is valid until a year begins.
     pub(crate) fn issue_until(&self, names: &[&str], year: i32) -> Issued {
-        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        let mut parameters = CertificateParams::new(names).unwrap();
-        parameters.not_before = rcgen::date_time_ymd(2000, 1, 1);
-        parameters.not_after = rcgen::date_time_ymd(year, 1, 1);
+        self.sign(&valid_until(names, year))
+    }
+
+    /// One that is valid up to this second.
+    pub(crate) fn issue_ending(&self, names: &[&str], end: SystemTime) -> Issued {
+        self.sign(&ending(names, end))
+    }
+
+    fn sign(&self, parameters: &CertificateParams) -> Issued {
         let key = KeyPair::generate().unwrap();
         let certificate = parameters.signed_by(&key, &self.issuer).unwrap();
-        Issued {
-            der: certificate.der().clone(),
-            pem: certificate.pem(),
-            key_pem: key.serialize_pem(),
-            key: PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-        }
+        Issued::of(&certificate, &key)
     }
 
     /// Writes `NAME.pem`.
@@ -86,18 +90,47 @@ impl Issued {
     /// One that signed itself, for these names, valid until a year begins: with CA:TRUE as `openssl req -x509` has it, or
     /// without.
     pub(crate) fn by_itself(names: &[&str], year: i32, authority: bool) -> Self {
-        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        let mut parameters = CertificateParams::new(names).unwrap();
-        parameters.not_before = rcgen::date_time_ymd(2000, 1, 1);
-        parameters.not_after = rcgen::date_time_ymd(year, 1, 1);
-        parameters.is_ca = match authority {
+        let is_ca = match authority {
             true => IsCa::Ca(BasicConstraints::Unconstrained),
             false => IsCa::ExplicitNoCa,
         };
+        Self::sign_itself(valid_until(names, year), is_ca)
+    }
+
+    /// One of an authority that signed itself, valid up to this second.
+    pub(crate) fn by_itself_ending(names: &[&str], end: SystemTime) -> Self {
+        Self::sign_itself(
+            ending(names, end),
+            IsCa::Ca(BasicConstraints::Unconstrained),
+        )
+    }
+
+    fn sign_itself(mut parameters: CertificateParams, is_ca: IsCa) -> Self {
+        parameters.is_ca = is_ca;
         let key = KeyPair::generate().unwrap();
         let certificate = parameters.self_signed(&key).unwrap();
+        Self::of(&certificate, &key)
+    }
+
+    /// The chain in `CHAIN.pem`, whose key is in `KEY.key`.
+    pub(crate) fn read(directory: &Path, chain: &str, key: &str) -> Self {
+        let at = |name: &str, ending: &str| directory.join(format!("{name}.{ending}"));
+        let (chain, key) = (at(chain, "pem"), at(key, "key"));
+        let all = CertificateDer::pem_file_iter(&chain).unwrap();
+        let mut all: Vec<_> = all.map(Result::unwrap).collect();
+        Self {
+            der: all.remove(0),
+            between: all,
+            key: PrivateKeyDer::from_pem_file(&key).unwrap(),
+            pem: std::fs::read_to_string(chain).unwrap(),
+            key_pem: std::fs::read_to_string(key).unwrap(),
+        }
+    }
+
+    fn of(certificate: &Certificate, key: &KeyPair) -> Self {
         Self {
             der: certificate.der().clone(),
+            between: Vec::new(),
             pem: certificate.pem(),
             key_pem: key.serialize_pem(),
             key: PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
@@ -108,6 +141,7 @@ impl Issued {
     pub(crate) fn with_key_of(&self, other: &Self) -> Self {
         Self {
             der: self.der.clone(),
+            between: self.between.clone(),
             pem: self.pem.clone(),
             key_pem: other.key_pem.clone(),
             key: other.key.clone_key(),
@@ -119,6 +153,21 @@ impl Issued {
         std::fs::write(directory.join(format!("{name}.pem")), &self.pem).unwrap();
         std::fs::write(directory.join(format!("{name}.key")), &self.key_pem).unwrap();
     }
+}
+
+fn valid_until(names: &[&str], year: i32) -> CertificateParams {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let mut parameters = CertificateParams::new(names).unwrap();
+    parameters.not_before = rcgen::date_time_ymd(2000, 1, 1);
+    parameters.not_after = rcgen::date_time_ymd(year, 1, 1);
+    parameters
+}
+
+fn ending(names: &[&str], end: SystemTime) -> CertificateParams {
+    let mut parameters = valid_until(names, 3000);
+    let end = end.duration_since(UNIX_EPOCH).unwrap();
+    parameters.not_after = rcgen::date_time_ymd(1970, 1, 1) + end;
+    parameters
 }
 
 /// What an origin is like.
@@ -141,7 +190,7 @@ impl<'a> Setup<'a> {
         }
     }
 
-    fn config(&self) -> Arc<ServerConfig> {
+    fn config(&self, sessions: &Sessions) -> Arc<ServerConfig> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[self.version])
@@ -154,17 +203,22 @@ impl<'a> Setup<'a> {
                 builder.with_client_cert_verifier(verifier.build().unwrap())
             }
         };
-        let chain = vec![self.certificate.der.clone()];
+        let mut chain = vec![self.certificate.der.clone()];
+        chain.extend_from_slice(&self.certificate.between);
         // Unchecked, so that an origin can show what it has no key for.
         let key = provider
             .key_provider
             .load_private_key(self.certificate.key.clone_key());
         let shown = CertifiedKey::new(chain, key.unwrap());
         let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
+        config.session_storage = sessions.clone();
         config.alpn_protocols = self.alpn.iter().map(|it| it.as_bytes().to_vec()).collect();
         Arc::new(config)
     }
 }
+
+/// What an origin knows of earlier connections.
+type Sessions = Arc<dyn StoresServerSessions>;
 
 /// What an origin saw.
 #[derive(Debug, Default, Clone)]
@@ -182,13 +236,15 @@ pub(crate) struct Seen {
 pub(crate) struct TlsOrigin {
     pub(crate) address: SocketAddr,
     config: Arc<Mutex<Arc<ServerConfig>>>,
+    sessions: Sessions,
     seen: Arc<Mutex<Seen>>,
     _serving: Serving,
 }
 
 impl TlsOrigin {
     pub(crate) fn start(setup: &Setup<'_>) -> Self {
-        let config = Arc::new(Mutex::new(setup.config()));
+        let sessions: Sessions = ServerSessionMemoryCache::new(256);
+        let config = Arc::new(Mutex::new(setup.config(&sessions)));
         let seen = Arc::<Mutex<Seen>>::default();
         let (current, log) = (config.clone(), seen.clone());
         let serving = Serving::start(move |stream| {
@@ -198,14 +254,15 @@ impl TlsOrigin {
         Self {
             address: serving.address,
             config,
+            sessions,
             seen,
             _serving: serving,
         }
     }
 
-    /// Is another for the connections to come.
+    /// Is another for the connections to come, and resumes the sessions that it knows, as servers do.
     pub(crate) fn become_other(&self, setup: &Setup<'_>) {
-        *self.config.lock().unwrap() = setup.config();
+        *self.config.lock().unwrap() = setup.config(&self.sessions);
     }
 
     /// What it saw so far.

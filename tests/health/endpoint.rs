@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
 
 use socket2::SockRef;
@@ -40,6 +42,7 @@ struct Shared {
     seen: Mutex<Vec<String>>,
     listener: Mutex<Option<TcpListener>>,
     open: Mutex<Vec<TcpStream>>,
+    connections: AtomicUsize,
 }
 
 impl Endpoint {
@@ -53,6 +56,7 @@ impl Endpoint {
             seen: Mutex::default(),
             listener: Mutex::default(),
             open: Mutex::default(),
+            connections: AtomicUsize::default(),
         });
         accept(&shared, listener);
         Self { address, shared }
@@ -95,6 +99,11 @@ impl Endpoint {
         self.heads(true)
     }
 
+    /// How many connections it has.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.connections.load(SeqCst)
+    }
+
     fn heads(&self, checks: bool) -> Vec<String> {
         let seen = self.shared.seen.lock().unwrap();
         let is_check = |head: &&String| {
@@ -113,8 +122,12 @@ fn accept(shared: &Arc<Shared>, listener: TcpListener) {
         for stream in listener.incoming().map_while(Result::ok) {
             let handle = stream.try_clone().unwrap();
             shared.open.lock().unwrap().push(handle);
+            shared.connections.fetch_add(1, SeqCst);
             let shared = shared.clone();
-            std::thread::spawn(move || serve(stream, &shared));
+            std::thread::spawn(move || {
+                serve(stream, &shared);
+                shared.connections.fetch_sub(1, SeqCst);
+            });
         }
     });
 }

@@ -60,6 +60,15 @@ pub trait Control: Send + Sync + 'static {
     /// What is wrong with the description.
     fn explain(&self, asked: &[u8]) -> Result<Value, String>;
 
+    /// What the log lets through, and where that is from.
+    fn log(&self) -> Value;
+
+    /// Has the log let through what this JSON says, until the next reload; what is in force then.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn set_log(&self, asked: &[u8]) -> Result<Value, String>;
+
     /// Reloads the configuration.
     ///
     /// # Errors

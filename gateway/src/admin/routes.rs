@@ -27,6 +27,8 @@ GET  /config                               configuration in force, its secrets m
 GET  /routes                               routes in force
 GET  /upstreams                            upstreams in force, and how their endpoints stand
 GET  /upstreams/{name}                     one upstream
+GET  /log                                  what the log lets through
+PUT  /log                                  has it let through something else, until the next reload
 POST /explain                              which route takes a request, and what becomes of it
 POST /reload                               reload the configuration
 POST /plugins/{name}/reload                reload one plugin from its file
@@ -34,7 +36,7 @@ POST /upstreams/{name}/{endpoint}/drain    send an endpoint no new requests
 POST /upstreams/{name}/{endpoint}/restore  send it requests again
 ";
 
-/// The most bytes of a description.
+/// The most bytes of a body that is read.
 const DESCRIPTION: usize = 64 * 1024;
 
 /// How long one may take to arrive.
@@ -57,12 +59,13 @@ enum Endpoint {
     Upstreams,
     Upstream(String),
     Turn(String, String, Turn),
+    Log,
     Explain,
     Reload,
     ReloadPlugin(String),
 }
 
-/// Answers a request; of its body only a description to be explained is read.
+/// Answers a request. A body is read where it is asked for: a description to be explained, and a filter of the log.
 pub(super) async fn answer<
     B: Body<Error: std::error::Error + Send + Sync + 'static>,
     C: Control,
@@ -94,20 +97,24 @@ pub(super) async fn answer<
         }
         return answer;
     }
-    if rights == Rights::Read && endpoint.changes() {
+    if rights == Rights::Read && endpoint.changes(request.method()) {
         return read_only(guard);
     }
     match endpoint {
-        Endpoint::Explain => explain(request.into_body(), &*control).await,
+        Endpoint::Explain => read(request, |body| control.explain(body)).await,
+        Endpoint::Log if request.method() == Method::PUT => {
+            read(request, |body| control.set_log(body)).await
+        }
         other => other.run(control).await,
     }
 }
 
-/// Explains what the body describes.
-async fn explain<B: Body<Error: std::error::Error + Send + Sync + 'static>>(
-    body: B,
-    control: &impl Control,
+/// Reads the body, and answers what is made of it.
+async fn read<B: Body<Error: std::error::Error + Send + Sync + 'static>>(
+    request: Request<B>,
+    make: impl FnOnce(&[u8]) -> Result<Value, String>,
 ) -> Answer {
+    let body = request.into_body();
     let read = Limited::new(body, DESCRIPTION).collect();
     let Ok(read) = tokio::time::timeout(PATIENCE, read).await else {
         return problem(
@@ -115,12 +122,12 @@ async fn explain<B: Body<Error: std::error::Error + Send + Sync + 'static>>(
             "the body did not arrive in time",
         );
     };
-    let explained = match read {
-        Ok(read) => control.explain(&read.to_bytes()),
+    let made = match read {
+        Ok(read) => make(&read.to_bytes()),
         Err(error) => Err(format!("the body cannot be read: {error}")),
     };
-    match explained {
-        Ok(explained) => pretty(StatusCode::OK, JSON, &explained),
+    match made {
+        Ok(made) => pretty(StatusCode::OK, JSON, &made),
         Err(fault) => problem(StatusCode::BAD_REQUEST, &fault),
     }
 }
@@ -136,6 +143,7 @@ impl Endpoint {
             "/config" => Self::Config,
             "/routes" => Self::Routes,
             "/upstreams" => Self::Upstreams,
+            "/log" => Self::Log,
             "/explain" => Self::Explain,
             "/reload" => Self::Reload,
             _ => match path.strip_prefix("/upstreams/") {
@@ -161,9 +169,12 @@ impl Endpoint {
         Some(Self::Turn(name, decoded(turn.0)?, turn.1))
     }
 
-    /// Whether a request changes something.
-    fn changes(&self) -> bool {
-        matches!(self, Self::Reload | Self::ReloadPlugin(_) | Self::Turn(..))
+    /// Whether a request with this method changes something.
+    fn changes(&self, method: &Method) -> bool {
+        match self {
+            Self::Log => *method == Method::PUT,
+            _ => matches!(self, Self::Reload | Self::ReloadPlugin(_) | Self::Turn(..)),
+        }
     }
 
     fn allowed(&self) -> &'static [Method] {
@@ -171,6 +182,7 @@ impl Endpoint {
             Self::Explain | Self::Reload | Self::ReloadPlugin(_) | Self::Turn(..) => {
                 &[Method::POST]
             }
+            Self::Log => &[Method::GET, Method::HEAD, Method::PUT],
             _ => &[Method::GET, Method::HEAD],
         }
     }
@@ -185,6 +197,7 @@ impl Endpoint {
             Self::Plugins => pretty(StatusCode::OK, JSON, &control.plugins()),
             Self::Config => pretty(StatusCode::OK, JSON, &control.config()),
             Self::Routes => pretty(StatusCode::OK, JSON, &control.routes()),
+            Self::Log => pretty(StatusCode::OK, JSON, &control.log()),
             Self::Upstreams => pretty(StatusCode::OK, JSON, &control.upstreams()),
             Self::Upstream(name) => match control.upstream(&name) {
                 Some(upstream) => pretty(StatusCode::OK, JSON, &upstream),

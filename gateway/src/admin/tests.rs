@@ -67,6 +67,17 @@ impl Control for Fake {
         Ok(json!({ "asked": String::from_utf8_lossy(asked) }))
     }
 
+    fn log(&self) -> Value {
+        json!({ "filter": "info" })
+    }
+
+    fn set_log(&self, asked: &[u8]) -> Result<Value, String> {
+        match asked {
+            b"debug" => Ok(json!({ "filter": "debug" })),
+            _ => Err("no filter".to_owned()),
+        }
+    }
+
     async fn reload(&self) -> Result<Value, Value> {
         Ok(json!({ "version": 2 }))
     }
@@ -181,6 +192,7 @@ async fn other_methods_and_paths_are_refused_as_problems() {
     for (request, code, allow) in [
         ("POST /plugins", 405, "allow: GET, HEAD\r\n"),
         ("GET /reload", 405, "allow: POST\r\n"),
+        ("POST /log", 405, "allow: GET, HEAD, PUT\r\n"),
         ("HEAD /plugins/x/reload", 405, "allow: POST\r\n"),
         ("GET /nowhere", 404, ""),
         ("POST /plugins//reload", 404, ""),

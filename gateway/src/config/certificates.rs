@@ -122,6 +122,9 @@ pub(super) fn certificate(item: &Item<'_>, shown: Shown) -> Option<Certificate> 
     }
 }
 
+/// What is said of a certificate that no one can make sense of.
+pub(super) const MALFORMED: &str = "is not well formed; make it anew";
+
 type Chain = (Vec<CertificateDer<'static>>, Vec<String>);
 
 fn chain(item: &Item<'_>, shown: Shown) -> Option<Chain> {
@@ -133,9 +136,11 @@ fn chain(item: &Item<'_>, shown: Shown) -> Option<Chain> {
             .map(str::to_ascii_lowercase)
             .collect(),
         Err(error) => {
-            item.fault(format!(
-                "the first certificate of {quoted} cannot be read: {error}"
-            ));
+            let why = match error {
+                webpki::Error::UnsupportedCertVersion => "is of version 1; make one of version 3",
+                _ => MALFORMED,
+            };
+            item.fault(format!("the first certificate of {quoted} {why}"));
             return None;
         }
     };
@@ -248,7 +253,7 @@ fn file(item: &Item<'_>) -> Option<Vec<u8>> {
     match item.scope.read(&path) {
         Ok(bytes) => Some(bytes),
         Err(error) => {
-            let shown = item.looked_for(&path, &error);
+            let shown = item.looked_for(&error);
             item.fault(format!("cannot read {}: {error}{shown}", item.quoted()));
             None
         }

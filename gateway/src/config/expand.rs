@@ -100,25 +100,30 @@ pub(super) fn file_form<'a>(fields: &'a DeTable<'_>) -> Option<&'a Spanned<DeVal
 /// What is in the file, without the line end at its end.
 pub(super) fn file(scope: &Scope, at: Location, key: &str, path: &Spanned<DeValue<'_>>) -> Node {
     let written = path.get_ref().as_str().unwrap_or_default();
-    let path = match text(scope, at, &format!("{key}.file"), written).value {
+    let Node { outside, value, .. } = text(scope, at, &format!("{key}.file"), written);
+    let given = match value {
         Value::Text(path) if path.is_empty() => {
             scope.fault(at, key, "`file` is empty; write a path");
             return broken(at);
         }
-        Value::Text(path) => scope.resolve(at, &path),
+        Value::Text(path) => path,
         Value::Holes(_) => {
             scope.fault(at, &format!("{key}.file"), item::HOLES);
             return broken(at);
         }
         _ => return broken(at),
     };
+    let path = scope.resolve(at, &given);
     let read = scope.read(&path);
     if let Err(Unreadable::Missing) = read
         && let Some(stands) = scope.stand_in(at, key, &[format!("file {written}")])
     {
         return stand_in(at, &stands.variable.clone(), stands);
     }
-    let read = read.map_err(|error| error.to_string());
+    let read = read.map_err(|error| {
+        let looked_for = scope.looked_for(at, &given, outside.is_some(), &error);
+        format!("{error}{looked_for}")
+    });
     let decoded = read
         .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned()));
     match decoded {

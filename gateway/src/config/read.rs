@@ -1,7 +1,7 @@
 //! Readers of single values: each says what it expected, and what came.
 
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -316,17 +316,11 @@ impl<'a> Item<'a> {
         Some(path)
     }
 
-    /// Where a file was looked for that is not there, in brackets: of a value from outside of the files only the folder,
-    /// where it is relative.
-    pub(super) fn looked_for(&self, path: &Path, error: &Unreadable) -> String {
-        match (error, self.is_outside(), self.text()) {
-            (Unreadable::Missing, false, _) => format!(" (looked for {})", path.display()),
-            (Unreadable::Missing, true, Some(text)) if Path::new(text).is_relative() => {
-                let folder = self.scope.resolve(self.node.at, ".");
-                format!(" (a relative path, looked for in {})", folder.display())
-            }
-            _ => String::new(),
-        }
+    /// Where the file of this path was looked for that cannot be read, in brackets.
+    pub(super) fn looked_for(&self, error: &Unreadable) -> String {
+        let text = self.text().unwrap_or_default();
+        let (at, outside) = (self.node.at, self.is_outside());
+        self.scope.looked_for(at, text, outside, error)
     }
 
     /// What this was read as may be shown, though it came from outside.

@@ -9,6 +9,7 @@ use super::parse::{self, Document};
 use super::scope::{Location, Scope};
 use super::suggest;
 use super::tree::Node;
+use crate::file::Unreadable;
 
 /// Reads a file and what it includes.
 pub(super) fn read(scope: &Scope, path: &Path) -> Vec<Document> {
@@ -107,9 +108,8 @@ impl Reading<'_> {
                 true => item.quoted(),
                 false => format!("{pattern:?}"),
             };
-            item.fault(format!(
-                "no file matches {shown}; it is relative to this file"
-            ));
+            let looked_for = item.looked_for(&Unreadable::Missing);
+            item.fault(format!("no file matches {shown}{looked_for}"));
         }
         for path in found {
             let identity = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());

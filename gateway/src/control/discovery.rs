@@ -4,6 +4,7 @@ mod resolver;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +12,20 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use self::resolver::{Answered, Family, Resolver, Trouble};
+use self::resolver::{Answered, Family, Ready, Resolver, Trouble};
 use crate::config::Named;
 use crate::snapshot::Snapshot;
 use crate::upstream::{Followed, Learnt, Upstream};
 
 /// How long a start or a reload waits for names that were never asked for.
 const FIRST: Duration = Duration::from_secs(2);
+
+/// How long a name that was never resolved is asked for before the log says so. Servers that are silent are given up only
+/// seconds later, and requests are refused meanwhile.
+const SAID_AFTER: Duration = Duration::from_secs(1);
+
+/// What that means for requests.
+const NONE_YET: &str = "it has no endpoint yet";
 
 /// How long an answer is believed at least: a TTL of 0 is no leave to ask without end.
 const LEAST: Duration = Duration::from_secs(1);
@@ -83,7 +91,7 @@ async fn follow(
     let mut resolver = Resolver::new(servers);
     let (mut failures, mut said) = (0, None);
     loop {
-        let pause = match one.ask(&mut resolver).await {
+        let pause = match one.ask(&mut resolver, first.is_some()).await {
             Ok(ttl) => {
                 if said.take().is_some() {
                     tracing::info!(upstream = %upstream.name, name = %one.name, "the name resolves again");
@@ -121,13 +129,19 @@ impl One<'_> {
     ///
     /// # Errors
     /// If there is no answer to take the place of the last good one, or only a part of it.
-    async fn ask(&self, resolver: &mut Resolver) -> Result<Duration, Trouble> {
+    async fn ask(&self, resolver: &mut Resolver, is_first: bool) -> Result<Duration, Trouble> {
         let asked = match resolver.ready() {
-            Ok(resolver) => {
-                tokio::join!(
-                    self.ask_for(resolver, Family::V4),
-                    self.ask_for(resolver, Family::V6)
-                )
+            Ok(ready) => {
+                let both = async {
+                    tokio::join!(
+                        self.ask_for(ready, Family::V4),
+                        self.ask_for(ready, Family::V6)
+                    )
+                };
+                match is_first {
+                    true => self.told_if_late(both, ready).await,
+                    false => both.await,
+                }
             }
             Err(trouble) => (Err(trouble.clone()), Err(trouble)),
         };
@@ -143,11 +157,22 @@ impl One<'_> {
         result
     }
 
-    async fn ask_for(
-        &self,
-        resolver: &resolver::Ready,
-        family: Family,
-    ) -> Result<Duration, Trouble> {
+    /// Waits for the first answer of all, and says that it does where that takes its time.
+    async fn told_if_late<T>(&self, asking: impl Future<Output = T>, ready: &Ready) -> T {
+        let mut asking = pin!(asking);
+        match timeout(SAID_AFTER, &mut asking).await {
+            Ok(asked) => return asked,
+            // One family is enough.
+            Err(_) if self.followed.is_known(self.at) => {}
+            Err(_) => {
+                let (upstream, asked) = (&self.upstream.name, ready.servers());
+                tracing::warn!(%upstream, name = %self.name, asked, "waiting for the DNS, which has not answered yet; {NONE_YET}");
+            }
+        }
+        asking.await
+    }
+
+    async fn ask_for(&self, resolver: &Ready, family: Family) -> Result<Duration, Trouble> {
         let Answered { addresses, ttl } = resolver.ask(&self.name.host, family).await?;
         self.learn(family, addresses);
         Ok(ttl)
@@ -192,7 +217,7 @@ impl One<'_> {
     fn tell(&self, trouble: &Trouble, resolver: &Resolver) {
         let what_stays = match self.followed.is_known(self.at) {
             true => "what is known of it stays",
-            false => "it has no endpoint yet",
+            false => NONE_YET,
         };
         let upstream = &self.upstream.name;
         let asked = resolver.servers();

@@ -14,6 +14,7 @@ use crate::config::{self, Compile, Config, Fault, Watched};
 use crate::message::text::hex;
 use crate::plugin::{Artifact, Components};
 use crate::snapshot::{BuildError, Reason, Refused, Replace, Snapshot};
+use crate::telemetry::trace;
 use crate::thread::priority::in_background;
 use crate::worker::Order;
 
@@ -64,6 +65,7 @@ impl Gateway {
             .reload(if result.is_ok() { "done" } else { "refused" });
         match &result {
             Ok(done) => {
+                trace::restore();
                 tracing::info!(version = done.version, ms = done.milliseconds, plugins = ?done.plugins, "configuration reloaded");
             }
             Err(reasons) => {

@@ -11,6 +11,14 @@ use crate::config::Fault;
 use crate::message::text::hex;
 use crate::proxy::explain::{Asked, explain};
 use crate::route::Listed;
+use crate::telemetry::trace;
+
+/// What the log is to let through.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AskedLog {
+    filter: String,
+}
 
 impl Control for Gateway {
     fn tokens(&self) -> Tokens {
@@ -54,6 +62,7 @@ impl Control for Gateway {
                 "sha256": hex(&linked.sha256),
                 "configurations": linked.filters(),
                 "instances": linked.instances(),
+                "memory": linked.memory(),
                 "throttled": linked.throttled(),
                 "routes": used,
                 "last_swap": self.swaps.last(&linked.name),
@@ -112,6 +121,18 @@ impl Control for Gateway {
 
     fn turn(&self, upstream: &str, endpoint: &str, turn: Turn) -> Result<Value, Missing> {
         self.turn_endpoint(upstream, endpoint, turn)
+    }
+
+    fn log(&self) -> Value {
+        trace::in_force()
+    }
+
+    fn set_log(&self, asked: &[u8]) -> Result<Value, String> {
+        let asked: AskedLog = serde_json::from_slice(asked).map_err(|error| {
+            format!("expected such as {{\"filter\": \"warn,gateway::upstream=debug\"}}: {error}")
+        })?;
+        trace::ask(&asked.filter)?;
+        Ok(self.log())
     }
 
     async fn reload(&self) -> Result<Value, Value> {

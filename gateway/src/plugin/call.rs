@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use tracing::Instrument;
 
+use super::admission::Admitted;
 use super::failure::Failure;
 use super::flow::Flow;
 use super::functions::{Call, Returned, refused};
@@ -12,7 +13,7 @@ use super::held::HeldInstances;
 use super::loan::Loan;
 use super::pool::{Leased, Pool};
 use crate::clock;
-use crate::exchange::{Exchange, Link, Parts};
+use crate::exchange::{Exchange, FilterId, Link, Parts};
 use crate::message::phase::Phase;
 use crate::telemetry::span;
 
@@ -129,11 +130,15 @@ impl Pool {
             let called = held.call(exchange, call, started);
             called.instrument(span).await
         } else {
-            match self.entered(exchange, started).await {
-                Ok(mut leased) => {
+            let held = self
+                .held(exchange, link.filter)
+                .saturating_add(call.brings());
+            match self.entered(exchange, held, started).await {
+                Ok((mut leased, admitted)) => {
                     let loan = Loan::new(&mut leased.instance, exchange);
                     let linked = self.linked();
-                    let called = loan.instance.call(linked, link.filter, call, started);
+                    let instance = &mut *loan.instance;
+                    let called = instance.call(linked, link.filter, call, started, admitted);
                     let returned = called.instrument(span).await;
                     drop(loan);
                     self.give_back(leased);
@@ -145,11 +150,21 @@ impl Pool {
         self.conclude(exchange, phase, started, returned)
     }
 
-    /// An instance for a call whose turn in the chain came at `started`.
-    async fn entered(&self, exchange: &Exchange, started: Instant) -> Result<Leased, Failure> {
+    /// An instance for a call that holds so much, whose turn in the chain came at `started`.
+    async fn entered(
+        &self,
+        exchange: &Exchange,
+        held: usize,
+        started: Instant,
+    ) -> Result<(Leased, Option<Admitted>), Failure> {
         let deadline = self.deadline(exchange, started);
-        self.enter(deadline).await?;
-        self.take(deadline).await
+        let admitted = self.enter(held, deadline).await?;
+        Ok((self.take(deadline).await?, admitted))
+    }
+
+    /// Bytes of the bodies that are held for a filter.
+    pub(super) fn held(&self, exchange: &Exchange, filter: FilterId) -> usize {
+        exchange.held(self.linked().phases(filter))
     }
 
     /// Until when a call waits whose turn came at `started`: within the plugin's timeout, and that of the route.

@@ -26,6 +26,16 @@ pub(super) enum Call {
     Complete,
 }
 
+impl Call {
+    /// Bytes that it hands over itself.
+    pub(super) fn brings(&self) -> usize {
+        match self {
+            Self::Chunk(_, chunk) => chunk.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// What a phase returned. `Err` is the plugin's own.
 pub(super) enum Returned {
     Flow(Result<wit::Flow, String>),

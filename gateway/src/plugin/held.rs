@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use tracing::{Instrument, Span};
 use wasmtime::component::ResourceAny;
 
+use super::admission::Admitted;
 use super::failure::{Failure, FailureKind};
 use super::functions::{Call, Returned, refused};
 use super::host::bindings::exports::gateway::plugin::filter as wit;
@@ -185,7 +186,11 @@ impl Held {
         step: Step,
         started: Instant,
     ) -> Result<Returned, Failure> {
-        let mut turn = self.turn(exchange, started).await?;
+        let brings = match &step {
+            Step::Chunk(chunk) => chunk.len(),
+            Step::Begin | Step::End(_) => 0,
+        };
+        let mut turn = self.turn(exchange, brings, started).await?;
         let stream = turn.ready.streams[direction as usize].take();
         let call = match (step, stream) {
             (Step::Begin, _) => Call::Stream(direction),
@@ -210,21 +215,29 @@ impl Held {
         call: Call,
         started: Instant,
     ) -> Result<Returned, Failure> {
-        let mut turn = self.turn(exchange, started).await?;
+        let mut turn = self.turn(exchange, call.brings(), started).await?;
         let returned = turn.call(&self.0, exchange, call, started).await;
         turn.end();
         returned
     }
 
-    /// The instance for one call. It is out for good where it does not come back.
-    async fn turn(&self, exchange: &Exchange, started: Instant) -> Result<Turn<'_>, Failure> {
+    /// The instance for one call, which brings so many bytes beside what is held. It is out for good where it does not
+    /// come back.
+    async fn turn(
+        &self,
+        exchange: &Exchange,
+        brings: usize,
+        started: Instant,
+    ) -> Result<Turn<'_>, Failure> {
         let mut slot = self.0.slot.lock().await;
-        let deadline = self.0.pool.deadline(exchange, started);
-        self.0.pool.enter(deadline).await?;
+        let pool = &self.0.pool;
+        let deadline = pool.deadline(exchange, started);
+        let held = pool.held(exchange, self.0.filter).saturating_add(brings);
+        let admitted = pool.enter(held, deadline).await?;
         let ready = match std::mem::replace(&mut *slot, Slot::Out) {
             Slot::Ready(ready) => ready,
             Slot::Empty => {
-                let mut leased = self.0.pool.take(deadline).await?;
+                let mut leased = pool.take(deadline).await?;
                 leased.instance.guest().route = Some(self.0.route.clone());
                 Ready {
                     leased,
@@ -233,7 +246,11 @@ impl Held {
             }
             Slot::Out => return Err(lost("its instance was lost in an earlier call")),
         };
-        Ok(Turn { slot, ready })
+        Ok(Turn {
+            slot,
+            ready,
+            admitted,
+        })
     }
 }
 
@@ -248,6 +265,7 @@ enum Step {
 struct Turn<'a> {
     slot: MutexGuard<'a, Slot>,
     ready: Ready,
+    admitted: Option<Admitted>,
 }
 
 impl Turn<'_> {
@@ -260,7 +278,8 @@ impl Turn<'_> {
     ) -> Result<Returned, Failure> {
         let loan = Loan::new(&mut self.ready.leased.instance, exchange);
         let linked = inner.pool.linked();
-        let called = loan.instance.call(linked, inner.filter, call, started);
+        let (instance, admitted) = (&mut *loan.instance, self.admitted.take());
+        let called = instance.call(linked, inner.filter, call, started, admitted);
         called.await
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use wasmtime::component::{ComponentNamedList, Lift, Lower, ResourceAny, TypedFunc};
 use wasmtime::{Store, UpdateDeadline};
 
+use super::admission::Admitted;
 use super::exports::Exports;
 use super::failure::{Failure, FailureKind};
 use super::functions::{Call, Functions, Returned, refused};
@@ -63,7 +64,7 @@ impl Instance {
         let meter = store.data().budget.meter();
         let begun = {
             let begun = resolved.pre.instantiate_async(&mut store);
-            turns::run(begun, &meter, share.as_deref(), (started, timeout)).await
+            turns::run(begun, &meter, share.as_deref(), (started, timeout), None).await
         };
         let component = begun?.map_err(|error| failed_start(&error, store.data()))?;
         Ok(Self {
@@ -145,6 +146,7 @@ impl Instance {
         index: FilterId,
         call: Call,
         started: Instant,
+        admitted: Option<Admitted>,
     ) -> Result<Returned, Failure> {
         let resource = match self.filters.get(index.0) {
             Some(Some(resource)) => *resource,
@@ -159,7 +161,8 @@ impl Instance {
         let returned = if on_fibre {
             let called = self.functions.call_async(&mut self.store, resource, call);
             let allowed = (started, linked.config.timeout);
-            turns::run(called, &self.meter, self.share.as_deref(), allowed).await
+            let share = self.share.as_deref();
+            turns::run(called, &self.meter, share, allowed, admitted).await
         } else {
             let returned = self.functions.call(&mut self.store, resource, &call);
             if let (Some(used), Some(share)) = (self.slow(), &self.share) {
@@ -177,12 +180,8 @@ impl Instance {
 
     /// Bytes that are held for a call: the bodies that it sees, and its chunk.
     fn holds(&mut self, linked: &Linked, index: FilterId, call: &Call) -> usize {
-        let phases = linked.phases(index);
-        let seen = self.guest().bodies(phases);
-        match call {
-            Call::Chunk(_, chunk) => seen.saturating_add(chunk.len()),
-            _ => seen,
-        }
+        let seen = self.guest().exchange.held(linked.phases(index));
+        seen.saturating_add(call.brings())
     }
 
     /// Whether a call holds so little that it needs no room of its own and no fibre.
@@ -269,7 +268,7 @@ impl Instance {
             Err(error) => return Ok(Err(error)),
         };
         let called = function.call_async(&mut self.store, arguments);
-        turns::run(called, &self.meter, self.share.as_deref(), allowed).await
+        turns::run(called, &self.meter, self.share.as_deref(), allowed, None).await
     }
 
     /// A configuration that the loader has tried fails here only if the plugin is not deterministic.

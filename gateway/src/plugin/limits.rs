@@ -125,24 +125,13 @@ impl Budget {
         body_limit.max(self.held.saturating_mul(GROWTH))
     }
 
-    /// What the process must have room for before a call that holds so much.
-    fn wanted(&self, held: usize) -> usize {
-        if held < LARGE {
-            return 0;
-        }
-        let held = held.saturating_mul(MEMORY_PER_HELD);
-        // A part of `memory` is for what is held, too, and not all of it for a little.
-        let own = self.memory.saturating_add(held).min(self.memory_limit);
-        let (_, most) = self.lease.most();
-        own.saturating_add(held).max(self.memory).min(most)
-    }
-
     /// Waits for the room of a call that holds so much.
     ///
     /// # Errors
     /// If there is none before `deadline`.
     pub(super) async fn room_by(&mut self, held: usize, deadline: Instant) -> Result<(), Failure> {
-        let wanted = self.wanted(held);
+        let (_, most) = self.lease.most();
+        let wanted = wanted(held, self.memory, self.memory_limit).min(most);
         match self.lease.cover_by(wanted, deadline).await {
             true => Ok(()),
             false => {
@@ -275,6 +264,18 @@ impl Drop for Budget {
 fn cpu_for(bytes: usize) -> Duration {
     let nanos = CPU_PER_MIB.as_nanos().saturating_mul(bytes as u128) >> 20;
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+/// What the process must have room for before a call that holds so much, in an instance that has `memory` and may have
+/// `limit` where it holds nothing.
+pub(super) fn wanted(held: usize, memory: usize, limit: usize) -> usize {
+    if held < LARGE {
+        return 0;
+    }
+    let held = held.saturating_mul(MEMORY_PER_HELD);
+    // A part of `memory` is for what is held, too, and not all of it for a little.
+    let own = memory.saturating_add(held).min(limit);
+    own.saturating_add(held).max(memory)
 }
 
 /// A call came to nothing, since all instances together have as much memory as they may.

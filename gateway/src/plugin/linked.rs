@@ -51,6 +51,8 @@ pub struct Linked {
     pub(super) room: Room,
     /// Living instances, over all workers.
     pub(super) living: AtomicUsize,
+    /// The same of all versions together.
+    pub(super) living_of_all: Arc<AtomicUsize>,
 }
 
 /// One configuration of a plugin.
@@ -108,6 +110,13 @@ impl Linked {
     /// Living instances, over all workers.
     pub fn instances(&self) -> usize {
         self.living.load(Ordering::Relaxed)
+    }
+
+    /// What its instances have of `server.plugin_memory` with what calls under way may still grow by, and how much of it
+    /// is guaranteed to the plugin; bytes, over all versions.
+    pub fn memory(&self) -> serde_json::Value {
+        let (reserved, guaranteed) = self.room.reserved();
+        serde_json::json!({ "reserved": reserved, "guaranteed": guaranteed })
     }
 
     /// How often its slow calls had to wait for their share of a worker, and how many wait now, over all versions.

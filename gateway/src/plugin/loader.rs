@@ -81,6 +81,7 @@ pub fn load(
         footprint,
         room: engine.rooms().room(&plugin.name),
         living: std::sync::atomic::AtomicUsize::new(0),
+        living_of_all: engine.rooms().living(&plugin.name),
     });
     linked
         .warned()

@@ -8,9 +8,10 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use super::admission::Admitted;
 use super::failure::{Failure, FailureKind};
 use super::instance::Instance;
-use super::limits::no_room;
+use super::limits::{LARGE, no_room, wanted};
 use super::linked::Linked;
 use super::room::{Lease, Spare};
 use super::shares::Share;
@@ -39,17 +40,33 @@ struct IdleInstances(Box<[Idle]>);
 #[repr(align(128))]
 struct Idle(Mutex<Vec<Leased>>);
 
-/// An instance with its place among those the plugin may have.
+/// An instance with its place among those the plugin may have. The place is free for another before the memory is given
+/// back, which takes long.
 pub(super) struct Leased {
+    permit: Permit,
     pub(super) instance: Box<Instance>,
-    _permit: Permit,
 }
 
 struct Permit(Arc<Linked>);
 
+impl Permit {
+    /// One of those that all versions of the plugin have together.
+    fn take(linked: &Arc<Linked>) -> Option<Self> {
+        let max = linked.config.instances.max;
+        let more = |living| (living < max).then_some(living + 1);
+        let living = &linked.living_of_all;
+        let taken = living.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        taken.ok()?;
+        linked.living.fetch_add(1, Ordering::Relaxed);
+        linked.shared.metrics.instances_add(1);
+        Some(Self(linked.clone()))
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         self.0.living.fetch_sub(1, Ordering::Relaxed);
+        self.0.living_of_all.fetch_sub(1, Ordering::Relaxed);
         self.0.shared.metrics.instances_add(-1);
     }
 }
@@ -68,6 +85,7 @@ impl Pool {
                 worker,
                 share: Arc::new(Share::new(
                     linked.engine.share(worker),
+                    workers,
                     linked.shared.clone(),
                 )),
             })
@@ -91,7 +109,11 @@ impl Pool {
             return;
         }
         while self.idle() < count.min(IDLE) {
-            let Ok(mut leased) = self.make(Instant::now(), None).await else {
+            // The version in force needs its instances: none makes way for one that nobody asked for yet.
+            let Some(permit) = Permit::take(&self.linked) else {
+                return;
+            };
+            let Ok(mut leased) = self.make(permit, Instant::now(), None).await else {
                 return;
             };
             for filter in (0..self.linked.filters().min(WARM_FILTERS)).map(FilterId) {
@@ -110,12 +132,37 @@ impl Pool {
         &self.share
     }
 
-    /// Waits until a call may begin that must be over at `deadline`; only a plugin that was slow lately waits.
-    pub(super) async fn enter(&self, deadline: Instant) -> Result<(), Failure> {
-        match self.linked.patience.wants_fibre() {
-            true => self.share.enter(deadline).await,
-            false => Ok(()),
+    /// Waits until a call may begin that holds so much and must be over at `deadline`; a light one waits only where the
+    /// plugin was slow lately.
+    pub(super) async fn enter(
+        &self,
+        held: usize,
+        deadline: Instant,
+    ) -> Result<Option<Admitted>, Failure> {
+        let admitted = match held < LARGE {
+            true => None,
+            false => Some(self.admit(held, deadline).await?),
+        };
+        if self.linked.patience.wants_fibre() {
+            self.share.enter(deadline).await?;
         }
+        Ok(admitted)
+    }
+
+    /// Waits for the turn of a call that holds much.
+    async fn admit(&self, held: usize, deadline: Instant) -> Result<Admitted, Failure> {
+        let linked = &self.linked;
+        let (total, most) = linked.room.most();
+        let bytes = wanted(held, linked.footprint, linked.config.memory);
+        let admitted = self.share.admit(bytes, most, deadline).await;
+        admitted.ok_or_else(|| match linked.room.is_waited_for() {
+            true => no_room("not begun within `timeout`, since calls before it wait", total),
+            false => {
+                let text = "not begun within the time that `timeout` allows: other calls of the plugin that hold large \
+                            bodies have used up its share of the worker";
+                Failure::new(FailureKind::Timeout, text)
+            }
+        })
     }
 
     /// An idle instance, if there is one.
@@ -127,7 +174,10 @@ impl Pool {
     pub(super) async fn take(&self, deadline: Instant) -> Result<Leased, Failure> {
         match self.take_idle() {
             Some(leased) => Ok(leased),
-            None => self.make(deadline, Some(self.share.clone())).await,
+            None => {
+                let permit = self.permit()?;
+                self.make(permit, deadline, Some(self.share.clone())).await
+            }
         }
     }
 
@@ -150,8 +200,12 @@ impl Pool {
     }
 
     /// A new instance as soon as there is room for it; its calls take their turns where it has a share.
-    async fn make(&self, deadline: Instant, share: Option<Arc<Share>>) -> Result<Leased, Failure> {
-        let permit = self.permit()?;
+    async fn make(
+        &self,
+        permit: Permit,
+        deadline: Instant,
+        share: Option<Arc<Share>>,
+    ) -> Result<Leased, Failure> {
         let linked = &*self.linked;
         let mut lease = Lease::new(linked.room.clone());
         if !lease.cover_by(linked.footprint, deadline).await {
@@ -168,24 +222,19 @@ impl Pool {
         )
         .await;
         Ok(Leased {
+            permit,
             instance: Box::new(instance.inspect_err(|_| linked.patience.suspect())?),
-            _permit: permit,
         })
     }
 
-    /// A place for one more instance; an idle one of any worker makes way if there is none.
+    /// A place for one more instance; an idle one of any worker and version makes way if there is none.
     fn permit(&self) -> Result<Permit, Failure> {
-        let max = self.linked.config.instances.max;
-        let living = &self.linked.living;
         loop {
-            let taken = living.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |living| {
-                (living < max).then_some(living + 1)
-            });
-            if taken.is_ok() {
-                self.linked.shared.metrics.instances_add(1);
-                return Ok(Permit(self.linked.clone()));
+            if let Some(permit) = Permit::take(&self.linked) {
+                return Ok(permit);
             }
-            if !self.idle.drop_one() {
+            if !self.linked.room.drop_own() {
+                let max = self.linked.config.instances.max;
                 let text = format!("all {max} instances that `instances.max` allows are in use");
                 return Err(Failure::new(FailureKind::Instances, text));
             }
@@ -197,6 +246,20 @@ impl Spare for IdleInstances {
     fn drop_one(&self) -> bool {
         let idle = self.0.iter().find_map(|idle| idle.0.lock().pop());
         idle.is_some()
+    }
+}
+
+impl Drop for IdleInstances {
+    /// Those of a version that is no longer in force: all their places are free at once.
+    fn drop(&mut self) {
+        let idle = self
+            .0
+            .iter_mut()
+            .flat_map(|idle| idle.0.get_mut().drain(..));
+        let (permits, instances): (Vec<_>, Vec<_>) =
+            idle.map(|leased| (leased.permit, leased.instance)).unzip();
+        drop(permits);
+        drop(instances);
     }
 }
 

@@ -1,7 +1,8 @@
 //! Room for the memories of all instances together: `server.plugin_memory`.
 //!
 //! Half of it is guaranteed, an equal share for each plugin; the other half is lent to the calls that need it first.
-//! Where there is no room, idle instances are dropped to make some, and a call waits for what is still missing.
+//! Where there is no room, idle instances are dropped to make some, and a call waits for what is still missing: calls of
+//! one plugin in their order, and those that need what is lent in theirs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,6 +19,8 @@ use tokio::sync::Notify;
 pub(super) struct Rooms {
     ledger: Mutex<Ledger>,
     freed: Notify,
+    /// Whose turn it is to have of what is lent.
+    lent: tokio::sync::Mutex<()>,
     /// Calls that wait for room.
     waiting: AtomicUsize,
 }
@@ -38,6 +41,8 @@ struct Account {
     spares: Vec<Weak<dyn Spare>>,
     /// Only the first call of a plugin watches what is freed; those behind it wait for their turn.
     turn: Arc<tokio::sync::Mutex<()>>,
+    /// Instances of all its versions.
+    living: Arc<AtomicUsize>,
 }
 
 /// Instances that nobody uses.
@@ -69,8 +74,8 @@ impl Ledger {
         self.total.saturating_sub(guaranteed)
     }
 
-    /// Takes so much more for a plugin, if that is there.
-    fn take(&mut self, name: &Arc<str>, bytes: usize) -> bool {
+    /// Takes so much more for a plugin, if that is there; of what is lent, if it `borrows`.
+    fn take(&mut self, name: &Arc<str>, bytes: usize, borrows: bool) -> bool {
         let Some(account) = self.accounts.get(name) else {
             return false;
         };
@@ -79,19 +84,20 @@ impl Ledger {
         let others = self.accounts.iter().filter(|(other, _)| *other != name);
         let lent = others.map(|(_, other)| other.used.saturating_sub(self.guaranteed(other)));
         // A share is there whatever the others have.
-        let fits = own == 0 || lent.fold(own, usize::saturating_add) <= self.lendable();
+        let fits = own == 0 || borrows && lent.fold(own, usize::saturating_add) <= self.lendable();
         if fits && let Some(account) = self.accounts.get_mut(name) {
             account.used = used;
         }
         fits
     }
 
-    /// The idle instances of a plugin, and of those that have more than their share.
-    fn spares(&self, name: &Arc<str>) -> Vec<Arc<dyn Spare>> {
+    /// The idle instances of a plugin, and, if it `borrows`, of those that have more than their share.
+    fn spares(&self, name: &Arc<str>, borrows: bool) -> Vec<Arc<dyn Spare>> {
         let own = self.accounts.get(name).into_iter();
         let others = self
             .accounts
             .iter()
+            .filter(|_| borrows)
             .filter(|(other, account)| *other != name && account.used > self.guaranteed(account));
         let all = own.chain(others.map(|(_, account)| account));
         all.flat_map(|account| account.spares.iter().filter_map(Weak::upgrade))
@@ -116,12 +122,20 @@ impl Rooms {
             account.spares.retain(|spare| spare.strong_count() > 0);
         }
         accounts.retain(|_, account| {
-            account.is_guaranteed || account.used > 0 || !account.spares.is_empty()
+            let is_counted = Arc::strong_count(&account.living) > 1;
+            account.is_guaranteed || account.used > 0 || !account.spares.is_empty() || is_counted
         });
         ledger.total = total;
         ledger.share = share(total, count);
         drop(ledger);
         self.freed.notify_waiters();
+    }
+
+    /// The number of living instances of one plugin, whatever their version.
+    pub(super) fn living(&self, name: &Arc<str>) -> Arc<AtomicUsize> {
+        let mut ledger = self.ledger.lock();
+        let account = ledger.accounts.entry(name.clone()).or_default();
+        account.living.clone()
     }
 
     /// That of one plugin.
@@ -169,6 +183,19 @@ impl Room {
         })
     }
 
+    /// Whether a call of the plugin waits for room.
+    pub(super) fn is_waited_for(&self) -> bool {
+        let ledger = self.rooms.ledger.lock();
+        let account = ledger.accounts.get(&self.name);
+        account.is_some_and(|account| account.turn.try_lock().is_err())
+    }
+
+    /// Drops an idle instance of the plugin, the oldest version's first; whether there was one.
+    pub(super) fn drop_own(&self) -> bool {
+        let spares = self.rooms.ledger.lock().spares(&self.name, false);
+        spares.iter().any(|spare| spare.drop_one())
+    }
+
     /// The room of the process, and the most that this plugin can have of it.
     pub(super) fn most(&self) -> (usize, usize) {
         let ledger = self.rooms.ledger.lock();
@@ -177,16 +204,23 @@ impl Room {
         (ledger.total, share + ledger.lendable())
     }
 
+    /// What the plugin has, and what of it is guaranteed.
+    pub(super) fn reserved(&self) -> (usize, usize) {
+        let ledger = self.rooms.ledger.lock();
+        let account = ledger.accounts.get(&self.name);
+        account.map_or((0, 0), |account| (account.used, ledger.guaranteed(account)))
+    }
+
     /// Takes so much if it is there, or can be made by dropping idle instances.
-    fn take(&self, bytes: usize) -> bool {
+    fn take(&self, bytes: usize, borrows: bool) -> bool {
         loop {
             let spares = {
                 let mut ledger = self.rooms.ledger.lock();
                 ledger.accounts.entry(self.name.clone()).or_default();
-                if ledger.take(&self.name, bytes) {
+                if ledger.take(&self.name, bytes, borrows) {
                     return true;
                 }
-                ledger.spares(&self.name)
+                ledger.spares(&self.name, borrows)
             };
             // Without the lock: an instance gives back what it had.
             if !spares.iter().any(|spare| spare.drop_one()) {
@@ -197,24 +231,31 @@ impl Room {
 
     /// Takes so much as soon as it is there; whether it was there in time.
     async fn take_by(&self, bytes: usize, deadline: Instant) -> bool {
-        if self.take(bytes) {
-            return true;
-        }
-        let _waiting = Waiting::new(&self.rooms.waiting);
         let turn = {
             let mut ledger = self.rooms.ledger.lock();
             let account = ledger.accounts.entry(self.name.clone()).or_default();
             account.turn.clone()
         };
+        if let Ok(_first) = turn.try_lock()
+            && self.take(bytes, self.rooms.lent.try_lock().is_ok())
+        {
+            return true;
+        }
+        let _waiting = Waiting::new(&self.rooms.waiting);
         let taken = async {
             let _turn = turn.lock().await;
+            let mut lent = pin!(self.rooms.lent.lock());
+            let mut borrows = None;
             loop {
                 let mut freed = pin!(self.rooms.freed.notified());
                 freed.as_mut().enable();
-                if self.take(bytes) {
+                if self.take(bytes, borrows.is_some()) {
                     return;
                 }
-                freed.await;
+                tokio::select! {
+                    () = freed => {}
+                    lent = &mut lent, if borrows.is_none() => borrows = Some(lent),
+                }
             }
         };
         tokio::time::timeout_at(deadline.into(), taken)
@@ -280,7 +321,11 @@ impl Lease {
     pub(super) fn cover(&mut self, bytes: usize) -> bool {
         let more = bytes.saturating_sub(self.bytes);
         if more > 0 {
-            if self.room.as_ref().is_some_and(|room| !room.take(more)) {
+            if self
+                .room
+                .as_ref()
+                .is_some_and(|room| !room.take(more, true))
+            {
                 return false;
             }
             self.bytes = bytes;
@@ -333,113 +378,4 @@ impl fmt::Debug for Room {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    fn rooms(total: usize, plugins: &[&str]) -> (Arc<Rooms>, Vec<Room>) {
-        let rooms = Arc::<Rooms>::default();
-        let names: Vec<Arc<str>> = plugins.iter().map(|name| Arc::from(*name)).collect();
-        rooms.divide(total, names.iter());
-        let of = names.iter().map(|name| rooms.room(name)).collect();
-        (rooms, of)
-    }
-
-    #[test]
-    fn a_plugin_has_its_share_whatever_another_takes() {
-        let (_rooms, of) = rooms(800, &["a", "b"]);
-        let (mut greedy, mut modest) = (Lease::new(of[0].clone()), Lease::new(of[1].clone()));
-        assert_eq!(of[0].most(), (800, 600), "a share of 200, and what is lent");
-        assert!(!greedy.cover(601));
-        assert!(greedy.cover(600));
-        assert!(!modest.cover(201) && modest.cover(200));
-        greedy.shrink(599);
-        assert!(modest.cover(201));
-        drop(greedy);
-        assert!(modest.cover(600) && !modest.cover(601));
-    }
-
-    #[test]
-    fn a_new_division_holds_for_what_is_in_use() {
-        let (rooms, of) = rooms(800, &["a", "b"]);
-        let (mut before, mut other) = (Lease::new(of[0].clone()), Lease::new(of[1].clone()));
-        assert!(before.cover(600));
-        let names = [Arc::from("b")];
-        rooms.divide(800, names.iter());
-        assert!(other.cover(200) && !other.cover(401), "400 are b's");
-        assert!(other.cover(400));
-        drop((before, other));
-        rooms.divide(800, names.iter());
-        assert_eq!(rooms.ledger.lock().accounts.len(), 1);
-        assert_eq!(rooms.ledger.lock().accounts[&names[0]].used, 0);
-    }
-
-    struct Idle(Mutex<Vec<Lease>>);
-
-    impl Spare for Idle {
-        fn drop_one(&self) -> bool {
-            let dropped = self.0.lock().pop();
-            dropped.is_some()
-        }
-    }
-
-    #[test]
-    fn idle_instances_make_way_but_none_within_the_share_of_another() {
-        let (_rooms, of) = rooms(800, &["a", "b", "c"]);
-        let idle = |room: &Room, bytes: &[usize]| {
-            let lease = |bytes: &usize| {
-                let mut lease = Lease::new(room.clone());
-                assert!(lease.cover(*bytes));
-                lease
-            };
-            let leases = bytes.iter().map(lease).collect();
-            let idle: Arc<dyn Spare> = Arc::new(Idle(Mutex::new(leases)));
-            room.may_drop(Arc::downgrade(&idle));
-            idle
-        };
-        let over = idle(&of[0], &[133, 200, 200]);
-        let within = idle(&of[1], &[100]);
-        let mut busy = Lease::new(of[2].clone());
-        assert!(busy.cover(400));
-        assert!(over.drop_one(), "one is left beside the share");
-        assert!(within.drop_one(), "what is within a share is kept");
-    }
-
-    #[tokio::test]
-    async fn what_is_guaranteed_is_kept_whoever_waits() {
-        let (_rooms, of) = rooms(800, &["a", "b"]);
-        let (mut greedy, mut modest) = (Lease::new(of[0].clone()), Lease::new(of[1].clone()));
-        assert!(greedy.cover(600) && modest.cover(100));
-        let (room, far) = (of[0].clone(), Instant::now() + Duration::from_secs(20));
-        let waits = tokio::spawn(async move { Lease::new(room).cover_by(200, far).await });
-        while of[0].rooms.waiting.load(Ordering::Relaxed) == 0 {
-            tokio::task::yield_now().await;
-        }
-        assert!(of[0].is_short() && !of[1].is_short());
-        drop(greedy);
-        assert!(waits.await.unwrap());
-    }
-
-    #[tokio::test]
-    async fn a_call_waits_for_room_and_no_longer_than_it_may() {
-        let (_rooms, of) = rooms(800, &["a"]);
-        let mut first = Lease::new(of[0].clone());
-        assert!(first.cover(700));
-        let soon = Instant::now() + Duration::from_millis(20);
-        let mut late = Lease::new(of[0].clone());
-        assert!(!late.cover_by(200, soon).await && Instant::now() >= soon);
-        assert!(!of[0].is_short());
-        let room = of[0].clone();
-        let far = Instant::now() + Duration::from_secs(20);
-        let waits = tokio::spawn(async move {
-            let mut lease = Lease::new(room);
-            (lease.cover_by(200, far).await, lease)
-        });
-        while !of[0].is_short() {
-            tokio::task::yield_now().await;
-        }
-        drop(first);
-        assert!(waits.await.unwrap().0);
-    }
-}
+mod tests;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
+use super::admission::{Admission, Admitted};
 use super::failure::{Failure, FailureKind};
 use super::host::Shared;
 use super::lately::Lately;
@@ -63,6 +64,8 @@ pub(super) struct Share {
     /// The one slow call that runs, turn by turn.
     running: Arc<Semaphore>,
     account: Account,
+    /// Those that hold large bodies.
+    admission: Admission,
     completing: Semaphore,
     completions: AtomicUsize,
     /// Calls that wait for their share.
@@ -70,7 +73,7 @@ pub(super) struct Share {
 }
 
 impl Share {
-    pub(super) fn new(worker: Arc<WorkerShare>, plugin: Arc<Shared>) -> Self {
+    pub(super) fn new(worker: Arc<WorkerShare>, workers: usize, plugin: Arc<Shared>) -> Self {
         Self {
             worker,
             plugin,
@@ -78,6 +81,7 @@ impl Share {
             starting: Account::new(STARTS),
             running: Arc::new(Semaphore::new(1)),
             account: Account::new(PLUGIN),
+            admission: Admission::new(workers),
             completing: Semaphore::new(COMPLETING),
             completions: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
@@ -94,6 +98,23 @@ impl Share {
             }
         }
         lends
+    }
+
+    /// Lets a call begin that may need so much room, where its plugin may have `most`. None: its turn did not come in time.
+    pub(super) async fn admit(
+        &self,
+        bytes: usize,
+        most: usize,
+        deadline: Instant,
+    ) -> Option<Admitted> {
+        if let Some(admitted) = self.admission.try_begin(bytes, most) {
+            return Some(admitted);
+        }
+        let _waiting = self.waiting();
+        self.throttled();
+        let admitted = self.admission.begin(bytes, most);
+        let admitted = tokio::time::timeout_at(deadline.into(), admitted).await;
+        admitted.ok().flatten()
     }
 
     /// Lets a call begin, of a plugin that was slow lately. Until its first tick it runs without a pause, so that what it

@@ -5,12 +5,14 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use super::admission::Admitted;
 use super::failure::{Failure, FailureKind};
 use super::meter::Meter;
 use super::shares::{Share, Turns};
 
 /// Runs a call until `timeout` is over, counted from `started`. Most are done at their first poll, without a timer and
-/// without asking for a share. Without a `share`, a call gives way at every tick and no longer.
+/// without asking for a share. Without a `share`, a call gives way at every tick and no longer. One that was `admitted` is
+/// so until it is done or waits for something else than its turn.
 ///
 /// # Errors
 /// If the time is over.
@@ -19,6 +21,7 @@ pub(super) async fn run<F: Future>(
     meter: &Meter,
     share: Option<&Share>,
     (started, timeout): (Instant, Duration),
+    mut admitted: Option<Admitted>,
 ) -> Result<F::Output, Failure> {
     let mut call = pin!(call);
     let mut charged = Charged::default();
@@ -34,6 +37,7 @@ pub(super) async fn run<F: Future>(
                 true => tokio::task::yield_now().await,
                 false => {
                     turns.rest();
+                    admitted = None;
                     woken().await;
                 }
             }
@@ -43,6 +47,7 @@ pub(super) async fn run<F: Future>(
             };
             if let Poll::Ready(done) = poll_once(call.as_mut(), meter).await {
                 charged.bring_up(meter, share);
+                drop(admitted);
                 return done;
             }
         }

@@ -26,6 +26,8 @@ enum Way {
     Plain(Source),
     /// Through plugins that edit it.
     Edited(Edits),
+    /// It breaks here, once what came before is on its way.
+    Broken(BodyFault),
 }
 
 impl Body {
@@ -69,6 +71,20 @@ impl Body {
             tail.fail(kind);
         }
     }
+
+    /// Tells the fault with the next call, which is at once. Hyper drops what it has not written of a response whose body
+    /// breaks, the head too; where it is told to wait it writes. So the client has the bytes that came, however they were
+    /// cut on their way here.
+    #[cold]
+    fn break_later(
+        &mut self,
+        fault: BodyFault,
+        cx: &Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        self.way = Way::Broken(fault);
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
 }
 
 impl http_body::Body for Body {
@@ -83,13 +99,18 @@ impl http_body::Body for Body {
         let source = match &mut this.way {
             Way::Plain(source) => source,
             Way::Edited(edits) => {
-                let polled = match ready!(edits.poll(cx)) {
+                match ready!(edits.poll(cx)) {
                     Edited::Frame(frame) => return Poll::Ready(Some(Ok(frame))),
-                    Edited::Fault(fault) => Some(Err(fault)),
-                    Edited::End => None,
-                };
+                    Edited::Fault(fault) => return this.break_later(fault, cx),
+                    Edited::End => {}
+                }
                 this.way = Way::Plain(Source::Empty);
-                return Poll::Ready(polled);
+                return Poll::Ready(None);
+            }
+            Way::Broken(fault) => {
+                let fault = *fault;
+                this.way = Way::Plain(Source::Empty);
+                return Poll::Ready(Some(Err(fault)));
             }
         };
         match Pin::new(&mut *source).poll_frame(cx) {
@@ -109,7 +130,7 @@ impl http_body::Body for Body {
             }
             Poll::Ready(Some(Err(fault))) => {
                 this.fail(fault.of_response());
-                Poll::Ready(Some(Err(fault)))
+                this.break_later(fault, cx)
             }
             Poll::Pending => {
                 let Some(tail) = &mut this.tail else {
@@ -125,14 +146,14 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match &self.way {
             Way::Plain(source) => source.is_end_stream(),
-            Way::Edited(_) => false,
+            Way::Edited(_) | Way::Broken(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.way {
             Way::Plain(source) => source.size_hint(),
-            Way::Edited(_) => SizeHint::default(),
+            Way::Edited(_) | Way::Broken(_) => SizeHint::default(),
         }
     }
 }

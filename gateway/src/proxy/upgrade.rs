@@ -32,7 +32,7 @@ pub(super) fn requested(
     request: &Request<Incoming>,
     connection: &Rc<Connection>,
 ) -> Option<Requested> {
-    if request.version() != Version::HTTP_11 {
+    if request.version() != Version::HTTP_11 || !connection.asked_upgrade() {
         return None;
     }
     let protocols = upgrade::asked(request.headers())?;

@@ -68,6 +68,11 @@ impl Connection {
         flagged != 0 && flagged == self.requests.get()
     }
 
+    /// HTTP/1: whether a request on the connection asked for an upgrade, this one or another.
+    pub fn asked_upgrade(&self) -> bool {
+        self.clocks.asked_upgrade.load(Relaxed)
+    }
+
     /// HTTP/1: whether hyper found a request that the guard did not see. It must not be served.
     pub(super) fn is_unseen(&self) -> bool {
         self.clocks.heads.load(Relaxed) < self.requests.get()

@@ -18,7 +18,6 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
-use pin_project_lite::pin_project;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
@@ -177,8 +176,9 @@ async fn serve<H: Handler>(stream: Stream, prefix: Bytes, connection: Rc<Connect
             let version = request.version();
             connection.set_version(version);
             let seen = connection.h2 || !connection.is_unseen();
+            let answer = Box::write(Box::new_uninit(), handler.call(connection.clone(), request));
             Exchange {
-                answer: handler.call(connection.clone(), request),
+                answer: Box::into_pin(answer),
                 seen,
                 in_flight: Some(in_flight),
                 version,
@@ -200,17 +200,15 @@ async fn serve<H: Handler>(stream: Stream, prefix: Bytes, connection: Rc<Connect
     }
 }
 
-pin_project! {
-    /// A request whose answer is being made. Not an `async` block: that holds the future of the handler twice, and hyper
-    /// moves it.
-    struct Exchange<F> {
-        #[pin]
-        answer: F,
-        // Whether the guard has seen the request.
-        seen: bool,
-        in_flight: Option<InFlight>,
-        version: Version,
-    }
+/// A request whose answer is being made.
+struct Exchange<F> {
+    // Made where it stays: hyper moves what it is given twice, and this is some kilobytes large. An idle connection has
+    // none.
+    answer: Pin<Box<F>>,
+    // Whether the guard has seen the request.
+    seen: bool,
+    in_flight: Option<InFlight>,
+    version: Version,
 }
 
 impl<B, F> Future for Exchange<F>
@@ -221,18 +219,18 @@ where
     type Output = Result<Response<Tracked<B>>, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        if !*this.seen {
+        let this = self.get_mut();
+        if !this.seen {
             return Poll::Ready(Err("the guard has not seen this request".into()));
         }
-        let mut response = ready!(this.answer.poll(cx));
+        let mut response = ready!(this.answer.as_mut().poll(cx));
         let Some(in_flight) = this.in_flight.take() else {
             return Poll::Ready(Err("the answer was given already".into()));
         };
         if in_flight.connection.h2 {
             in_flight.mark(now());
         }
-        finish_head(&in_flight.connection, *this.version, &mut response);
+        finish_head(&in_flight.connection, this.version, &mut response);
         Poll::Ready(Ok(response.map(|body| Tracked {
             over: body.is_end_stream(),
             body,

@@ -14,6 +14,7 @@ use super::endpoint::Endpoint;
 use super::error::SendError;
 use super::group::Upstream;
 use super::times::Times;
+use super::tls::Unshaken;
 use crate::config::Protocol;
 use crate::message::error::ErrorKind;
 use crate::message::target::Target;
@@ -25,6 +26,13 @@ enum Failed {
     Connect(io::Error),
     /// No TLS over it.
     Tls(String),
+}
+
+impl From<Unshaken> for Failed {
+    fn from(unshaken: Unshaken) -> Self {
+        let (Unshaken::Outdated(why) | Unshaken::Refused(why)) = unshaken;
+        Self::Tls(why)
+    }
 }
 
 impl From<io::Error> for Failed {
@@ -65,8 +73,15 @@ pub(super) async fn connect_to(
             return Ok(Stream::Plain(socket));
         };
         shakes_hands.store(true, Relaxed);
-        let stream = tls.shake_hands(socket, endpoint, protocol).await;
-        let stream = stream.map_err(Failed::Tls)?;
+        let shaken = match tls.shake_hands(socket, endpoint, protocol).await {
+            // Its session is forgotten: a whole handshake says what the endpoint is now.
+            Err(Unshaken::Outdated(_)) => {
+                let socket = socket_to(target).await?;
+                tls.shake_hands(socket, endpoint, protocol).await
+            }
+            shaken => shaken,
+        };
+        let stream = shaken?;
         Ok(Stream::Tls(Box::new(stream.into())))
     };
     let (kind, why) = match timeout(limit, opening).await {

@@ -135,21 +135,14 @@ async fn over_h1(order: &Order<'_>, picked: Picked, body: Outgoing) -> Sent {
         let replayable = replay.as_ref().is_some_and(|it| it.may_follow(&error));
         match attempt.into_sending() {
             Some(unsent) if stale && !unsent.begun() => sending = Some(unsent),
-            _ if stale && replayable => pooled = repeats(upstream),
-            unsent => {
-                let unsent = unsent.and_then(Sending::into_body);
-                break error.with(unsent);
+            _ if stale && replayable => {
+                upstream.metrics.retry(true);
+                pooled = false;
             }
+            unsent => break error.with(unsent.and_then(Sending::into_body)),
         }
     };
     Err(learner.failed(error))
-}
-
-/// It goes out again, which is counted. Whether a kept connection will do.
-#[cold]
-fn repeats(upstream: &Upstream) -> bool {
-    upstream.metrics.retry(true);
-    false
 }
 
 /// A body that streams, once it has begun. One that has not by the deadline is a slow one.

@@ -105,6 +105,7 @@ fn what_has_the_same_name_and_address_is_the_same_over_reloads_and_the_rest_is_f
 }
 
 mod balance;
+mod names;
 mod picks;
 mod shared;
 mod trailing;

@@ -16,9 +16,11 @@ use super::endpoint::Endpoint;
 use crate::config::{self, Protocol, TlsVersion};
 use crate::net::Socket;
 
+mod sessions;
 mod verifier;
 mod words;
 
+use sessions::Sessions;
 use verifier::Verifier;
 
 /// TLS of one upstream, with the sessions that its connections resume. Connections over it are as good as each other;
@@ -30,7 +32,17 @@ pub(super) struct Tls {
     h1: Arc<ClientConfig>,
     h2: Arc<ClientConfig>,
     auto: Arc<ClientConfig>,
+    sessions: Sessions,
     identity: Arc<Identity>,
+}
+
+/// Why hands were not shaken.
+pub(super) enum Unshaken {
+    /// The endpoint of a session that was resumed is believed no more, for this reason. It may be as good as ever, with a
+    /// certificate that it has renewed: a connection anew tells.
+    Outdated(String),
+    /// In words for operators.
+    Refused(String),
 }
 
 /// What the gateway shows of itself.
@@ -42,8 +54,8 @@ struct Identity {
 }
 
 impl Tls {
-    /// Makes the configuration of rustls: ring, resumption, no early data, no key log. Verification is that of webpki, with
-    /// `ca` by way of [`Verifier`].
+    /// Makes the configuration of rustls: ring, resumption, no early data, no key log. [`Verifier`] verifies, that of webpki;
+    /// [`Sessions`] has it verify resumed handshakes too.
     pub(super) fn new(given: &config::UpstreamTls) -> Arc<Self> {
         let identity = Arc::new(Identity {
             key: given.certificate.as_ref().map(|shown| shown.key.clone()),
@@ -57,15 +69,13 @@ impl Tls {
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(versions)
             .expect("ring speaks both versions");
-        let builder = match given.authorities.as_slice() {
-            [] => builder.with_root_certificates(given.roots.clone()),
-            authorities => {
-                let verifier = Verifier::new(&given.roots, authorities, &provider);
-                let builder = builder.dangerous();
-                builder.with_custom_certificate_verifier(Arc::new(verifier))
-            }
-        };
-        let config = builder.with_client_cert_resolver(identity.clone());
+        let verifier = Arc::new(Verifier::new(&given.roots, &given.authorities, &provider));
+        let sessions = Sessions::new(verifier.clone());
+        let mut config = builder
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_client_cert_resolver(identity.clone());
+        config.resumption = sessions.resumption();
         // Copies share the sessions.
         let offering = |alpn: &[&[u8]]| {
             let mut config = config.clone();
@@ -77,6 +87,7 @@ impl Tls {
             h1: offering(&[b"http/1.1"]),
             h2: offering(&[b"h2"]),
             auto: offering(&[b"h2", b"http/1.1"]),
+            sessions,
             identity,
         })
     }
@@ -87,27 +98,29 @@ impl Tls {
     }
 
     /// Shakes hands, and verifies that the other side is the endpoint.
-    ///
-    /// # Errors
-    /// In words for operators.
     pub(super) async fn shake_hands(
         &self,
         socket: Socket,
         endpoint: &Endpoint,
         protocol: Protocol,
-    ) -> Result<TlsStream<Socket>, String> {
-        let name = self.name_of(endpoint)?;
+    ) -> Result<TlsStream<Socket>, Unshaken> {
+        let name = self.name_of(endpoint).map_err(Unshaken::Refused)?;
         let config = match protocol {
             Protocol::H1 => &self.h1,
             Protocol::H2 => &self.h2,
             Protocol::Auto => &self.auto,
         };
         let connector = TlsConnector::from(config.clone());
-        let shaken = connector.connect(name, socket).await;
-        let stream = shaken.map_err(|error| self.explain(&error))?;
-        let agreed = stream.get_ref().1.alpn_protocol();
+        let shaken = connector.connect(name.clone(), socket).await;
+        let stream = shaken.map_err(|error| Unshaken::Refused(self.explain(&error)))?;
+        let (_, connection) = stream.get_ref();
+        if let Err(error) = self.sessions.verify(connection, &name) {
+            let why = self.explain(&io::Error::other(error));
+            return Err(Unshaken::Outdated(why));
+        }
+        let agreed = connection.alpn_protocol();
         if protocol == Protocol::H2 && agreed != Some(b"h2") {
-            return Err(words::no_http_2());
+            return Err(Unshaken::Refused(words::no_http_2()));
         }
         Ok(stream)
     }

@@ -51,6 +51,8 @@ async fn a_read_token_reads_and_changes_nothing() {
         ("GET /upstreams", 200, 200),
         ("POST /upstreams/my%2Fapp/x/drain", 403, 404),
         ("POST /reload", 403, 200),
+        ("GET /log", 200, 200),
+        ("PUT /log", 403, 400),
         ("POST /plugins/my%20auth/reload", 403, 200),
         ("POST /plugins/none/reload", 403, 404),
         // What is not there and what is not taken is so for both.

@@ -165,7 +165,7 @@ fn body(table: &mut Table<'_>, holes: Holes<'_>, headers: &mut Fields) -> Option
 /// What is in a file, without the line end at its end, as everywhere else.
 fn content(item: &Item<'_>, path: &Path) -> Option<String> {
     let read = item.scope.read(path).map_err(|error| {
-        let looked_for = item.looked_for(path, &error);
+        let looked_for = item.looked_for(&error);
         format!("{error}{looked_for}")
     });
     let text = read

@@ -111,11 +111,9 @@ fn authorities(item: &Item<'_>) -> Option<(Arc<RootCertStore>, Vec<CertificateDe
     let certificates = certificates::all_of(item, "`ca` wants the certificates of authorities")?;
     let mut roots = RootCertStore::empty();
     for (index, certificate) in certificates.iter().enumerate() {
-        if let Err(error) = roots.add(certificate.clone()) {
-            let (number, quoted) = (index + 1, item.quoted());
-            item.fault(format!(
-                "certificate {number} of {quoted} cannot be read: {error}"
-            ));
+        if roots.add(certificate.clone()).is_err() {
+            let (number, quoted, why) = (index + 1, item.quoted(), certificates::MALFORMED);
+            item.fault(format!("certificate {number} of {quoted} {why}"));
             return None;
         }
     }

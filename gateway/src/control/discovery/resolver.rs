@@ -98,8 +98,8 @@ pub(super) struct Resolver {
 /// A resolver that knows whom to ask. It keeps no answers: the servers do.
 pub(super) struct Ready {
     resolver: TokioResolver,
-    /// The servers that the system names, for people.
-    of_system: String,
+    /// Whom it asks, for people.
+    servers: String,
 }
 
 impl Resolver {
@@ -117,10 +117,9 @@ impl Resolver {
 
     /// Whom it asks, for people.
     pub(super) fn servers(&self) -> String {
-        let of_system = || self.ready.as_ref().map(|ready| ready.of_system.clone());
-        match &*self.servers {
-            [] => of_system().unwrap_or_else(|| "/etc/resolv.conf".to_owned()),
-            servers => joined(servers.iter()),
+        match &self.ready {
+            Some(ready) => ready.servers().to_owned(),
+            None => "/etc/resolv.conf".to_owned(),
         }
     }
 
@@ -145,12 +144,12 @@ fn joined(servers: impl Iterator<Item: ToString>) -> String {
 }
 
 fn made(servers: &[SocketAddr]) -> Result<Ready, NetError> {
-    let mut of_system = String::new();
+    let mut asked = joined(servers.iter());
     let mut builder = match servers {
         [] => {
             let (config, options) = read_system_conf()?;
             let servers = config.name_servers().iter().map(|server| server.ip);
-            of_system = format!("{} of /etc/resolv.conf", joined(servers));
+            asked = format!("{} of /etc/resolv.conf", joined(servers));
             TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
                 .with_options(options)
         }
@@ -171,7 +170,7 @@ fn made(servers: &[SocketAddr]) -> Result<Ready, NetError> {
     options.preserve_intermediates = true;
     Ok(Ready {
         resolver: builder.build()?,
-        of_system,
+        servers: asked,
     })
 }
 
@@ -186,6 +185,11 @@ fn server(address: &SocketAddr) -> NameServerConfig {
 }
 
 impl Ready {
+    /// Whom it asks, for people.
+    pub(super) fn servers(&self) -> &str {
+        &self.servers
+    }
+
     /// The addresses of a name.
     ///
     /// # Errors

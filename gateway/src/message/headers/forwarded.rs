@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::net::IpAddr;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http::header::{FORWARDED, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
@@ -22,6 +22,18 @@ static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-prot
 static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// `x-real-ip`
 static X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// Each byte in hex.
+static HEX: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < pairs.len() {
+        pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
 
 /// The longest request id that is believed.
 const MAX_REQUEST_ID: usize = 128;
@@ -259,14 +271,13 @@ pub fn request_id(headers: &HeaderMap, trusted: bool) -> HeaderValue {
     {
         return id.clone();
     }
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let random = fastrand::u128(..).to_be_bytes();
     let mut id = [0; 32];
-    for (pair, byte) in id.chunks_exact_mut(2).zip(random) {
-        pair[0] = HEX[usize::from(byte >> 4)];
-        pair[1] = HEX[usize::from(byte & 15)];
+    let (pairs, _) = id.as_chunks_mut();
+    for (pair, byte) in pairs.iter_mut().zip(fastrand::u128(..).to_be_bytes()) {
+        *pair = HEX[usize::from(byte)];
     }
-    HeaderValue::from_bytes(&id).expect("hex digits are visible ASCII")
+    // Of an owner: its copies, one for each message, count in what is there.
+    HeaderValue::from_maybe_shared(Bytes::from_owner(id)).expect("hex digits are visible ASCII")
 }
 
 #[cfg(test)]

@@ -272,20 +272,6 @@ impl Guest {
         of_route.map_or(deadline, |of_route| of_route.min(deadline))
     }
 
-    /// Bytes of the bodies that a filter of these phases sees.
-    pub(in crate::plugin) fn bodies(&self, phases: Phases) -> usize {
-        let Some(exchange) = self.exchange.get() else {
-            return 0;
-        };
-        let bodies = [
-            (phases.request_body(), &exchange.request.body),
-            (phases.response_body(), &exchange.response.body),
-        ];
-        let seen = bodies.into_iter().filter(|(sees, _)| *sees);
-        seen.filter_map(|(_, body)| Some(body.as_ref()?.len()))
-            .sum()
-    }
-
     /// Reports what no grant can allow.
     pub(super) fn forbid(&self, kind: &'static str, what: fmt::Arguments<'_>) {
         self.shared.denied(self.route_name(), kind, what);

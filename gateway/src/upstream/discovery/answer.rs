@@ -7,6 +7,9 @@ use parking_lot::Mutex;
 /// So many addresses of each family are endpoints; a name that has more leaves those out that come last in order.
 const MOST: usize = 1024;
 
+/// What is said of a name of which no look-up has ended.
+const NOT_YET: &str = "the DNS has not answered yet";
+
 /// What is known of a name, over reloads.
 #[derive(Debug, Default)]
 pub(in crate::upstream) struct Answer {
@@ -55,9 +58,10 @@ impl Answer {
         [addresses.v4, addresses.v6].concat()
     }
 
-    /// Why the last look-up has no answer, if it has none.
+    /// Why the last look-up has no answer, if it has none, or that there was no answer yet.
     pub(super) fn trouble(&self) -> Option<String> {
-        self.trouble.lock().clone()
+        let trouble = self.trouble.lock().clone();
+        trouble.or_else(|| (!self.is_known()).then(|| NOT_YET.to_owned()))
     }
 
     /// How the last look-up ended.

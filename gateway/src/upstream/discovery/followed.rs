@@ -56,6 +56,12 @@ impl Followed {
         }
     }
 
+    /// All endpoints that are known, those that go included.
+    #[cfg(test)]
+    pub(in crate::upstream) fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
     /// The endpoints now.
     pub(in crate::upstream) fn members(&self) -> arc_swap::Guard<Arc<Members>> {
         self.members.load()
@@ -91,7 +97,7 @@ impl Followed {
         self.answers[at].asked(trouble);
     }
 
-    /// The names, how many addresses each has, and why the last look-up has no answer.
+    /// The names, how many addresses each has, and why the last look-up has no answer, or that there was none yet.
     pub fn known(&self) -> impl Iterator<Item = (&Named, usize, Option<String>)> {
         let names = self.config.names.iter().zip(&self.answers);
         names.map(|(name, answer)| (name, answer.all().len(), answer.trouble()))
@@ -129,13 +135,19 @@ impl Followed {
         }
         let names = self.config.names.iter().zip(&self.answers);
         let unknown = names.filter(|(_, answer)| !answer.is_known());
-        let unknown: Vec<_> = unknown
-            .map(|(name, _)| format!("`{}`", name.bare()))
-            .collect();
-        match &unknown[..] {
+        let (mut unresolved, mut why) = (Vec::new(), Vec::new());
+        for (name, answer) in unknown {
+            unresolved.push(format!("`{}`", name.bare()));
+            why.extend(answer.trouble().filter(|trouble| !why.contains(trouble)));
+        }
+        let why = why.join("; ");
+        match &unresolved[..] {
             [] => None,
-            [one] => Some(format!("{one} has not resolved yet")),
-            several => Some(format!("{} have not resolved yet", several.join(", "))),
+            [one] => Some(format!("{one} has not resolved yet: {why}")),
+            several => {
+                let several = several.join(", ");
+                Some(format!("{several} have not resolved yet: {why}"))
+            }
         }
     }
 }

@@ -34,6 +34,12 @@ impl Endpoints {
         })
     }
 
+    /// How many it has, those that nobody has any more included.
+    #[cfg(test)]
+    pub(in crate::upstream) fn known(&self) -> usize {
+        self.present.lock().len()
+    }
+
     /// Forgets those that nobody has any more.
     pub(in crate::upstream) fn prune(&self) {
         let mut present = self.present.lock();

@@ -96,17 +96,20 @@ pub(in crate::upstream) fn parse(
     let status = status.ok().filter(|status| is_sound(*status));
     let status = status.ok_or(HeadError::Status)?;
     let mut headers = HeaderMap::with_capacity(response.headers.len() + SPARE_FIELDS);
+    let mut has = Has::default();
     for field in response.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes())
             .map_err(|_| HeadError::Malformed(httparse::Error::HeaderName))?;
         // A slice of the one copy of the head, not a copy of its own.
         let value = HeaderValue::from_maybe_shared(input.slice_ref(field.value))
             .map_err(malformed(httparse::Error::HeaderValue))?;
+        has.transfer_encoding |= name == TRANSFER_ENCODING;
+        has.connection |= name == CONNECTION;
         headers.append(name, value);
     }
     let http_11 = response.version == Some(1);
-    let framing = framing(&headers, status, method, http_11)?;
-    let keep_alive = framing != Framing::Close && keeps_alive(&headers, http_11);
+    let framing = framing(&headers, has, status, method, http_11)?;
+    let keep_alive = framing != Framing::Close && keeps_alive(&headers, has, http_11);
     let head = Head {
         status,
         headers,
@@ -116,14 +119,22 @@ pub(in crate::upstream) fn parse(
     Ok(Some((head, length)))
 }
 
+/// Fields that few answers have: each is looked up only where it came.
+#[derive(Debug, Clone, Copy, Default)]
+struct Has {
+    transfer_encoding: bool,
+    connection: bool,
+}
+
 fn framing(
     headers: &HeaderMap,
+    has: Has,
     status: StatusCode,
     method: &Method,
     http_11: bool,
 ) -> Result<Framing, HeadError> {
     let length = content_length(headers)?;
-    let chunked = transfer_encoding(headers)?;
+    let chunked = has.transfer_encoding && transfer_encoding(headers)?;
     if chunked && (length.is_some() || !http_11) {
         return Err(HeadError::TransferEncoding);
     }
@@ -167,7 +178,10 @@ fn transfer_encoding(headers: &HeaderMap) -> Result<bool, HeadError> {
 }
 
 /// RFC 9112, section 9.3.
-fn keeps_alive(headers: &HeaderMap, http_11: bool) -> bool {
+fn keeps_alive(headers: &HeaderMap, has: Has, http_11: bool) -> bool {
+    if !has.connection {
+        return http_11;
+    }
     let asks = |wanted: &[u8]| {
         headers.get_all(CONNECTION).iter().any(|value| {
             let mut options = value.as_bytes().split(|byte| *byte == b',');

@@ -32,7 +32,8 @@ pub struct Message<'a> {
 /// How the length of a request body is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Length {
-    /// Not at all: there is none, and the method leads the upstream to expect none.
+    /// Not at all, but where the message announces none itself: there is none, and the method leads the upstream to
+    /// expect none.
     None,
     /// Content-Length.
     Known(u64),
@@ -71,13 +72,7 @@ impl<'a> Message<'a> {
     pub(super) fn length(&self, body: &Outgoing) -> Length {
         match body.size_hint().exact() {
             None => Length::Chunked,
-            Some(0) => {
-                if is_expected(self.method) || self.headers.contains_key(CONTENT_LENGTH) {
-                    Length::Known(0)
-                } else {
-                    Length::None
-                }
-            }
+            Some(0) if !is_expected(self.method) => Length::None,
             Some(length) => Length::Known(length),
         }
     }
@@ -99,9 +94,10 @@ impl<'a> Message<'a> {
         out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
         out.extend_from_slice(self.host.map_or(b"", HeaderValue::as_bytes));
         out.extend_from_slice(b"\r\n");
-        let mut te = false;
+        let (mut te, mut announced) = (false, false);
         for (name, value) in self.headers {
             if is_written_last(name) {
+                announced |= *name == CONTENT_LENGTH;
                 continue;
             }
             te |= *name == TE;
@@ -111,6 +107,7 @@ impl<'a> Message<'a> {
             field(out, DEPTH.as_str(), mark);
         }
         match length {
+            Length::None if announced => out.extend_from_slice(b"content-length: 0\r\n"),
             Length::None => {}
             Length::Known(length) => {
                 out.extend_from_slice(b"content-length: ");

@@ -1,4 +1,4 @@
-//! Whom the gateway believes where `tls.ca` is given.
+//! Whom the gateway believes.
 
 use std::sync::Arc;
 
@@ -10,6 +10,10 @@ use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
 };
+
+/// What is wrong where it is not the certificate of the endpoint itself that is of version 1.
+const OLD_AUTHORITY: &str =
+    "the certificate of an authority between is of version 1: have one of version 3 made for it";
 
 /// The verifier of webpki, but for one thing: webpki takes no certificate of an authority (CA:TRUE) from an endpoint, as
 /// `openssl req -x509` makes them for a server that signs its own. Here such a one is taken where it is, byte for byte, one
@@ -23,7 +27,7 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
-    /// One for the authorities in `given`, which are `roots`; there is one at least.
+    /// One for the authorities in `roots`, of which there is one at least; `given` are the same where they stand in `tls.ca`.
     pub(super) fn new(
         roots: &Arc<RootCertStore>,
         given: &[CertificateDer<'static>],
@@ -31,7 +35,7 @@ impl Verifier {
     ) -> Self {
         let webpki = WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone())
             .build()
-            .expect("`ca` holds a certificate, and there are no revocation lists");
+            .expect("there is an authority, and there are no revocation lists");
         let given = given.to_vec();
         Self { webpki, given }
     }
@@ -55,9 +59,19 @@ impl ServerCertVerifier for Verifier {
         );
         match verified {
             // Webpki has looked at its time before.
-            Err(error) if is_of_authority(&error) && self.given.contains(end_entity) => {
+            Err(error)
+                if is(&error, &webpki::Error::CaUsedAsEndEntity)
+                    && self.given.contains(end_entity) =>
+            {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 Ok(ServerCertVerified::assertion())
+            }
+            // Which certificate it is, the error does not tell.
+            Err(error) if is(&error, &webpki::Error::UnsupportedCertVersion) => {
+                match ParsedCertificate::try_from(end_entity) {
+                    Ok(_) => Err(Error::General(OLD_AUTHORITY.to_owned())),
+                    Err(_) => Err(error),
+                }
             }
             verified => verified,
         }
@@ -94,10 +108,10 @@ pub(super) fn of_webpki(error: &CertificateError) -> Option<&webpki::Error> {
     error.downcast_ref()
 }
 
-/// Whether nothing else was found wrong than that the certificate is that of an authority.
-fn is_of_authority(error: &Error) -> bool {
+/// Whether this is what webpki found wrong.
+fn is(error: &Error, fault: &webpki::Error) -> bool {
     let Error::InvalidCertificate(error) = error else {
         return false;
     };
-    matches!(of_webpki(error), Some(webpki::Error::CaUsedAsEndEntity))
+    of_webpki(error) == Some(fault)
 }
