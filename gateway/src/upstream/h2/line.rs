@@ -209,3 +209,19 @@ impl Drop for Seeking<'_> {
         self.0.is_full.store(false, Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::tests::{first, upstream};
+
+    #[test]
+    fn what_one_endpoint_chose_is_not_said_of_another_that_has_its_line_later() {
+        let line = Line::default();
+        let upstreams = ["[::1]:1", "[::1]:2"].map(|at| upstream(&[at]));
+        let [before, after] = upstreams.each_ref().map(|upstream| first(upstream));
+        line.chose_h1(before, 7);
+        assert!(line.speaks_h1(before, 7) && !line.speaks_h1(before, 8));
+        assert!(!line.speaks_h1(after, 7));
+    }
+}
