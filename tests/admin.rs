@@ -367,15 +367,18 @@ fn the_example_drains_an_endpoint_as_its_page_says() {
     for request in page.lines().filter_map(|line| line.strip_prefix("| `")) {
         let request = request.split('`').next().unwrap();
         let request: Vec<_> = request.split(' ').collect();
-        if let [method @ ("GET" | "POST"), path] = request[..] {
+        if let [method @ ("GET" | "POST" | "PUT"), path] = request[..] {
             let is_listed = |line: &str| line.split_whitespace().take(2).eq([method, path]);
             assert!(list.lines().any(is_listed), "{method} {path}: {list}");
         }
     }
     let listed = list.lines().filter(|line| !line.is_empty()).count();
-    let told = page
-        .lines()
-        .filter(|it| it.starts_with("| `GET /") || it.starts_with("| `POST /"));
+    let is_told = |line: &&str| {
+        ["GET", "POST", "PUT"]
+            .iter()
+            .any(|it| line.starts_with(&format!("| `{it} /")))
+    };
+    let told = page.lines().filter(is_told);
     assert_eq!(told.count(), listed, "the page has what the list has");
 }
 
