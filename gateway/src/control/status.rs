@@ -15,7 +15,7 @@ use crate::telemetry::trace;
 
 /// What the log is to let through.
 #[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct AskedLog {
     filter: String,
 }
