@@ -39,6 +39,10 @@ fn a_name_that_the_dns_has_not_answered_is_told_in_the_log_in_the_status_and_for
         "{text}"
     );
 
+    // It was asked for already: nobody waits for it again, and nothing is said of that.
+    gateway.signal("HUP");
+    gateway.wait_for("configuration reloaded");
+
     dns.have(&["127.0.0.1"]);
     gateway.wait_for("other addresses");
     assert_eq!(get(public, "/", &[]).text(), "here");

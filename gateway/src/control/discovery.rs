@@ -46,7 +46,7 @@ const AGAIN_AT_MOST: Duration = Duration::from_secs(10);
 pub(super) struct Following(JoinSet<()>);
 
 impl Following {
-    /// Begins. Returns once every name was asked for, or has an answer from before, and in any case after a while.
+    /// Begins. Returns once every name was asked for, now or before, and in any case after a while.
     pub(super) async fn start(snapshot: &Snapshot) -> Self {
         let mut tasks = JoinSet::new();
         let (asking, mut asked) = mpsc::channel(1);
@@ -57,7 +57,7 @@ impl Following {
             };
             followed.take_up();
             for at in 0..followed.names().len() {
-                let first = (!followed.is_known(at)).then(|| asking.clone());
+                let first = (!followed.was_asked(at)).then(|| asking.clone());
                 tasks.spawn(follow(upstream.clone(), at, servers.clone(), first));
             }
         }

@@ -52,6 +52,11 @@ impl Answer {
         self.addresses.lock().is_some()
     }
 
+    /// Whether a look-up has ended, with an answer or without.
+    pub(super) fn was_asked(&self) -> bool {
+        self.is_known() || self.trouble.lock().is_some()
+    }
+
     /// All addresses, those of IPv4 first, in order.
     pub(in crate::upstream) fn all(&self) -> Vec<IpAddr> {
         let addresses = self.addresses.lock().clone().unwrap_or_default();

@@ -77,6 +77,11 @@ impl Followed {
         self.answers[at].is_known()
     }
 
+    /// Whether a look-up of a name has ended, with an answer or without, before a reload too.
+    pub fn was_asked(&self, at: usize) -> bool {
+        self.answers[at].was_asked()
+    }
+
     /// Takes up what the DNS says of the name at this place.
     pub fn learn(&self, at: usize, learnt: Learnt) -> Learned {
         let answer = &self.answers[at];
