@@ -106,6 +106,7 @@ mod unix_upstreams;
 mod upstream_h2;
 mod upstream_h2_broken;
 mod upstream_h2_ends;
+mod upstream_h2_limits;
 mod upstream_h2_shifts;
 mod upstream_self_signed;
 mod upstream_sessions;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use hyper::client::conn::http2;
 use hyper_util::rt::TokioIo;
 
-use super::state::{Ended, State};
+use super::state::{Ended, STREAMS, State};
 use super::upload::Upload;
 use super::wire::Wire;
 use crate::message::error::ErrorKind;
@@ -23,11 +23,9 @@ use crate::upstream::tls::Tls;
 
 /// What an endpoint may send of one answer before it is read, in bytes: as much as a client that stalls can have held here.
 const STREAM_WINDOW: u32 = 128 << 10;
-/// How many requests one connection carries at once, also where the endpoint allows more.
-const STREAMS: u32 = 100;
 /// What an endpoint may send of all answers of a connection. Answers that clients do not read never use it up, which would
 /// stop those beside them.
-const CONNECTION_WINDOW: u32 = STREAMS * STREAM_WINDOW;
+const CONNECTION_WINDOW: u32 = STREAMS as u32 * STREAM_WINDOW;
 /// The size of a head, as of one over HTTP/1.
 const HEAD: u32 = 64 << 10;
 /// What is held of one request for an endpoint that does not take it.
@@ -98,7 +96,7 @@ impl Shared {
             let ended = poll_fn(|cx| {
                 let polled = connection.as_mut().poll(cx);
                 let most = connection.current_max_send_streams();
-                told.allows(most.min(STREAMS as usize), cx.waker());
+                told.allows(most, cx.waker());
                 polled
             });
             if let Err(error) = ended.await {
@@ -130,6 +128,7 @@ impl Shared {
 
     /// Takes no more requests: it closes as the last of them ends.
     pub(super) fn leave(&self) {
+        self.state.ends();
         self.places.leaves(self.shift);
     }
 

@@ -1,5 +1,6 @@
 //! What an endpoint says of its connection, read along: hyper tells neither that a connection takes no more requests, until
-//! the next one fails, nor what the endpoint takes as a head (RFC 9113, sections 4.1, 6.5 and 6.8).
+//! the next one fails, nor how many it takes from now on, nor what the endpoint takes as a head (RFC 9113, sections 4.1, 6.5
+//! and 6.8).
 
 /// The length of the head of a frame, of one setting, and of what a GOAWAY begins with.
 const HEAD: usize = 9;
@@ -10,12 +11,15 @@ const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
 const ACK: u8 = 1;
 
-/// SETTINGS_MAX_HEADER_LIST_SIZE.
+/// SETTINGS_MAX_CONCURRENT_STREAMS and SETTINGS_MAX_HEADER_LIST_SIZE.
+const MAX_CONCURRENT_STREAMS: u16 = 3;
 const MAX_HEADER_LIST_SIZE: u16 = 6;
 
 /// What was said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Said {
+    /// How many streams are taken at once, from now on (RFC 9113, section 6.5.2).
+    MostStreams(u32),
     /// The longest list of fields that is taken (RFC 9113, section 6.5.2), in bytes.
     LongestHead(u32),
     /// The connection takes no more requests, for this reason.
@@ -114,8 +118,11 @@ impl Frames {
             }
             Part::Setting => {
                 self.left -= SETTING;
-                if u16::from_be_bytes([a, b]) == MAX_HEADER_LIST_SIZE {
-                    told(Said::LongestHead(u32::from_be_bytes([c, d, e, f])));
+                let value = u32::from_be_bytes([c, d, e, f]);
+                match u16::from_be_bytes([a, b]) {
+                    MAX_CONCURRENT_STREAMS => told(Said::MostStreams(value)),
+                    MAX_HEADER_LIST_SIZE => told(Said::LongestHead(value)),
+                    _ => {}
                 }
             }
             Part::Away => {
@@ -166,6 +173,7 @@ mod tests {
         ]
         .concat();
         let expected = [
+            Said::MostStreams(9),
             Said::LongestHead(256),
             Said::GoesAway(11),
             Said::LongestHead(512),

@@ -1,7 +1,7 @@
 //! The connections of HTTP/2 that one worker has to one endpoint, and who opens the next.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -26,8 +26,7 @@ pub(in crate::upstream) struct Line {
     kept: Arc<Kept>,
     /// There while one is being opened: everyone else waits for it.
     opening: Mutex<Option<Outcome>>,
-    /// How many wait, and whether who opens one waits for a place in the pool.
-    waiting: AtomicUsize,
+    /// Whether who opens one waits for a place in the pool.
     is_full: AtomicBool,
     /// Who chose HTTP/1.1, over which TLS, and until when that counts. Another endpoint may have this line later.
     h1: Mutex<Option<(Weak<Endpoint>, usize, Instant)>>,
@@ -41,11 +40,19 @@ pub(super) type Outcome = watch::Receiver<Option<Failure>>;
 pub(super) struct Failure {
     kind: ErrorKind,
     why: String,
+    /// How long was tried. Who may wait for longer tries again.
+    limit: Duration,
     /// Whether one of those who waited has told of it.
     told: Arc<AtomicBool>,
 }
 
 impl Failure {
+    /// Whether it is no failure for one who may wait for so long.
+    pub(super) fn came_too_soon(&self, patience: Duration) -> bool {
+        let is_late = matches!(self.kind, ErrorKind::ConnectTimeout | ErrorKind::Saturated);
+        is_late && self.limit < patience
+    }
+
     /// The failure of one who waited: the first of them tells of it, since it is one.
     pub(super) fn of_one(&self) -> SendError {
         let error = SendError::new(self.kind, self.why.clone());
@@ -110,21 +117,14 @@ impl Line {
         })
     }
 
-    /// Counts one who waits, while what this returns lives; none if the pool is full and so many wait already, with who
-    /// waits for a place in it.
-    pub(super) fn enter(
-        self: &Arc<Self>,
-        most: usize,
-        metrics: &Arc<UpstreamMetrics>,
-    ) -> Option<Waiting> {
-        let is_full = self.is_full.load(Relaxed);
-        let free = |waiting| (!is_full || waiting + 1 < most).then_some(waiting + 1);
-        self.waiting.fetch_update(Relaxed, Relaxed, free).ok()?;
+    /// Counts one who waits, while what this returns lives; none if the pool is full and so many wait already, over all
+    /// workers and endpoints. For a connection that is being opened all may wait.
+    pub(super) fn enter(&self, most: usize, metrics: &Arc<UpstreamMetrics>) -> Option<Waiting> {
+        if self.is_full.load(Relaxed) && metrics.waiting() >= most as u64 {
+            return None;
+        }
         metrics.waits(1);
-        Some(Waiting {
-            line: self.clone(),
-            metrics: metrics.clone(),
-        })
+        Some(Waiting(metrics.clone()))
     }
 
     /// Who opens one waits for a place in the pool, if it takes time, while what this returns lives.
@@ -170,11 +170,12 @@ impl Opening {
         self.outcome.subscribe()
     }
 
-    /// It failed, for all who wait. Whoever opens it may have told of that already.
-    pub(super) fn failed(self, error: &SendError, told: bool) {
+    /// It failed, tried for so long at most, for all who wait no longer. Whoever opens it may have told of that already.
+    pub(super) fn failed(self, error: &SendError, limit: Duration, told: bool) {
         let failure = Failure {
             kind: error.kind,
             why: error.why.clone(),
+            limit,
             told: Arc::new(AtomicBool::new(told)),
         };
         // Without anyone who waits it is told to nobody.
@@ -189,15 +190,11 @@ impl Drop for Opening {
 }
 
 /// One who waits.
-pub(super) struct Waiting {
-    line: Arc<Line>,
-    metrics: Arc<UpstreamMetrics>,
-}
+pub(super) struct Waiting(Arc<UpstreamMetrics>);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.line.waiting.fetch_sub(1, Relaxed);
-        self.metrics.waits(-1);
+        self.0.waits(-1);
     }
 }
 
@@ -213,7 +210,21 @@ impl Drop for Seeking<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::metrics::Metrics;
     use crate::upstream::tests::{first, upstream};
+
+    #[test]
+    fn no_more_wait_for_a_full_pool_than_may_on_all_workers_together() {
+        let metrics = Metrics::new(1).upstream("a");
+        let lines = [(); 2].map(|()| Line::default());
+        let opened = lines[0].enter(1, &metrics);
+        assert!(opened.is_some() && lines[1].enter(1, &metrics).is_some());
+        let _full = lines.each_ref().map(Line::seek);
+        let second = lines[1].enter(2, &metrics);
+        assert!(second.is_some() && lines[0].enter(2, &metrics).is_none());
+        drop(opened);
+        assert!(lines[0].enter(2, &metrics).is_some());
+    }
 
     #[test]
     fn what_one_endpoint_chose_is_not_said_of_another_that_has_its_line_later() {

@@ -30,7 +30,7 @@ pub(super) fn begin(
 ) {
     let (client, endpoint) = (client.clone(), endpoint.clone());
     let Some(upstream) = upstream.this.upgrade() else {
-        return opening.failed(&SendError::protocol("the upstream is gone"), false);
+        return opening.failed(&SendError::protocol("the upstream is gone"), limit, false);
     };
     tokio::task::spawn_local(async move {
         let line = opening.line();
@@ -39,7 +39,7 @@ pub(super) fn begin(
             // Who left gives it back.
             Ok(Some(stream)) => drop(first.send(stream)),
             Ok(None) => {}
-            Err(error) => opening.failed(&error, false),
+            Err(error) => opening.failed(&error, limit, false),
         }
     });
 }

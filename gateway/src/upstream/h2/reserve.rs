@@ -1,7 +1,7 @@
 //! A stream for one request: of a connection that is there, or of one more.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use tokio::time::sleep_until;
@@ -37,7 +37,8 @@ pub(in crate::upstream) async fn reserve(
 ) -> Result<Reserved, SendError> {
     let (line, mark) = (client.line(endpoint), tls::mark(upstream.tls.as_ref()));
     // Twice, as for a place in the pool and then for the connection.
-    let until = Instant::now() + 2 * times.connect(&upstream.config);
+    let patience = times.connect(&upstream.config);
+    let until = Instant::now() + 2 * patience;
     let until = times.end().map_or(until, |end| end.at.min(until));
     loop {
         if let Some(stream) = line.take(mark) {
@@ -57,8 +58,8 @@ pub(in crate::upstream) async fn reserve(
             Turn::Open(opening) => match seek(client, upstream, endpoint, times, &line).await {
                 Ok(Sought::Stream(stream)) => return Ok(Reserved::H2(stream)),
                 Ok(Sought::Place(open, waited)) => {
-                    let limit = times.connect(&upstream.config);
-                    let place = (open, limit);
+                    // It is for all routes: one that waits for less does so by itself.
+                    let place = (open, patience.max(upstream.config.connect_timeout));
                     Wait::first(opening, waited, |opening, first| {
                         begin(client, upstream, endpoint, place, opening, first);
                     })
@@ -66,7 +67,7 @@ pub(in crate::upstream) async fn reserve(
                 Err(error) => {
                     // When an attempt is over is its own.
                     if times.over().is_none() {
-                        opening.failed(&error, true);
+                        opening.failed(&error, patience, true);
                     }
                     return Err(error);
                 }
@@ -74,7 +75,7 @@ pub(in crate::upstream) async fn reserve(
         };
         tokio::select! {
             biased;
-            ended = wait.ended() => if let Some(stream) = ended? {
+            ended = wait.ended(patience) => if let Some(stream) = ended? {
                 return Ok(Reserved::H2(stream));
             },
             stream = line.freed(mark) => return Ok(Reserved::H2(stream)),
@@ -124,8 +125,8 @@ impl Wait {
         }
     }
 
-    /// The opening ended: with a stream, or with what else there is to be found.
-    async fn ended(&mut self) -> Result<Option<Stream>, SendError> {
+    /// The opening ended: with a stream, or with what else there is to be found, by one who may wait for so long.
+    async fn ended(&mut self, patience: Duration) -> Result<Option<Stream>, SendError> {
         if let Some(first) = &mut self.first
             && let Ok(stream) = first.await
         {
@@ -134,7 +135,10 @@ impl Wait {
         // Its end is one without a failure.
         let _ended = self.outcome.changed().await;
         let failure = self.outcome.borrow().clone();
-        failure.map_or(Ok(None), |failure| Err(failure.of_one()))
+        match failure {
+            Some(failure) if !failure.came_too_soon(patience) => Err(failure.of_one()),
+            _ => Ok(None),
+        }
     }
 }
 

@@ -11,6 +11,9 @@ use tokio::sync::Notify;
 
 use super::frames::Said;
 
+/// How many requests one connection carries at once, also where the endpoint allows more.
+pub(super) const STREAMS: usize = 100;
+
 /// Begins what a server of HTTP/1 says to a preface that it does not understand.
 const HTTP_1: &[u8] = b"HTTP/1.";
 
@@ -18,7 +21,7 @@ const HTTP_1: &[u8] = b"HTTP/1.";
 #[derive(Debug)]
 pub(super) struct State {
     made: Instant,
-    /// Streams that the endpoint allows at once; 0 as long as it has not said.
+    /// Streams that the endpoint allows at once; 0 as long as it has not said, or where it takes none now.
     most: AtomicUsize,
     /// Streams that are taken.
     streams: AtomicUsize,
@@ -78,16 +81,15 @@ impl State {
         }
     }
 
-    /// The endpoint allows so many streams at once; 0: it has not said yet.
+    /// The endpoint allows so many streams at once, as who drives the connection has it; 0: none, or it has not said yet.
     pub(super) fn allows(&self, most: usize, driver: &Waker) {
-        if self.most.swap(most, Relaxed) == 0 {
-            match most {
-                0 => *self.driver.lock() = Some(driver.clone()),
-                _ => {
-                    *self.driver.lock() = None;
-                    self.told.notify_one();
-                }
-            }
+        self.takes(most);
+        *self.driver.lock() = (most == 0).then(|| driver.clone());
+    }
+
+    fn takes(&self, most: usize) {
+        if self.most.swap(most.min(STREAMS), Relaxed) == 0 && most > 0 {
+            self.told.notify_one();
         }
     }
 
@@ -135,6 +137,8 @@ impl State {
     /// The endpoint said something of the connection.
     pub(super) fn heard(&self, said: Said) {
         match said {
+            // hyper takes it in with the same bytes, and says so with the next request.
+            Said::MostStreams(most) => self.takes(most as usize),
             Said::LongestHead(longest) => self.longest_head.store(longest, Relaxed),
             Said::GoesAway(reason) => {
                 if reason != u32::from(h2::Reason::NO_ERROR) {

@@ -27,6 +27,10 @@ pub(super) struct Wire {
     /// Since when the endpoint takes nothing of what is to be written.
     stalled: Option<Instant>,
     timer: Timer,
+    /// Since when it takes no more requests and carries none.
+    rests: Option<Instant>,
+    /// For that.
+    rest: Timer,
     /// Why nothing can be written any more, and since when.
     lost: Option<(io::Error, Instant)>,
     _open: Open,
@@ -39,6 +43,8 @@ impl Wire {
             state,
             frames: Frames::default(),
             stalled: None,
+            rests: None,
+            rest: Timer::default(),
             lost: None,
             timer: Timer::default(),
             _open: open,
@@ -108,6 +114,18 @@ impl Wire {
         }
     }
 
+    /// Nothing comes now. A connection that takes no more requests and carries none is at its end, whatever hyper still has
+    /// to send: a request that was given up before the endpoint let it begin waits there for ever.
+    fn pause(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.state.is_over() || !self.state.is_idle() {
+            return Poll::Pending;
+        }
+        let since = *self.rests.get_or_insert_with(Instant::now);
+        ready!(self.rest.poll(cx, since + LINGER));
+        let why = "it carries nothing and does not close";
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, why)))
+    }
+
     fn noted<T>(&self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if let Poll::Ready(Err(error)) = &polled {
             self.state.failed(error);
@@ -133,6 +151,9 @@ impl AsyncRead for Wire {
         if self.lost.is_some() {
             let came = buf.filled().len() > before;
             polled = self.read_on(cx, polled, came);
+        }
+        if polled.is_pending() {
+            polled = self.pause(cx);
         }
         self.noted(polled)
     }
@@ -201,12 +222,37 @@ mod tests {
     /// GOAWAY with ENHANCE_YOUR_CALM (RFC 9113, section 6.8).
     const AWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11];
 
+    /// Both ends of a socket.
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap());
+        let (socket, (peer, _)) = tokio::try_join!(socket, listener.accept()).unwrap();
+        (socket, peer)
+    }
+
+    fn wire(socket: TcpStream) -> (Wire, Arc<State>) {
+        let places = Places::new(1, Metrics::new(1).upstream("a"));
+        let (state, open) = (Arc::new(State::new()), places.take().unwrap());
+        let wire = Wire::new(Stream::Plain(socket.into()), state.clone(), open);
+        (wire, state)
+    }
+
+    #[test]
+    fn a_connection_that_is_over_and_carries_nothing_ends_though_nothing_comes() {
+        run(async {
+            let (socket, _peer) = pair().await;
+            let (mut wire, state) = wire(socket);
+            state.ends();
+            let began = Instant::now();
+            wire.read_u8().await.unwrap_err();
+            assert!(began.elapsed() >= LINGER);
+        });
+    }
+
     #[test]
     fn what_was_said_before_the_end_is_heard_though_nothing_can_be_written() {
         run(async {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let socket = TcpStream::connect(listener.local_addr().unwrap());
-            let (socket, (peer, _)) = tokio::try_join!(socket, listener.accept()).unwrap();
+            let (socket, peer) = pair().await;
             // So much that the reason does not stand in the first bytes.
             peer.writable().await.unwrap();
             let pings = [0, 0, 8, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0].repeat(100);
@@ -216,9 +262,7 @@ mod tests {
                 .set_linger(Some(Duration::ZERO))
                 .unwrap();
             drop(peer);
-            let places = Places::new(1, Metrics::new(1).upstream("a"));
-            let (state, open) = (Arc::new(State::new()), places.take().unwrap());
-            let mut wire = Wire::new(Stream::Plain(socket.into()), state.clone(), open);
+            let (mut wire, state) = wire(socket);
             let mut wire = Pin::new(&mut wire);
             for _ in 0..3 {
                 let written = poll_fn(|cx| wire.as_mut().poll_write(cx, b"away")).await;
