@@ -125,6 +125,8 @@ fn clients_fill_no_log_with_paths_that_do_not_leave() {
     for _ in 0..50 {
         assert_eq!(bench.kept_back(&target).status, 500);
     }
+    // A line is written by a thread of its own.
+    bench.gateway.wait_for("the rewrite of");
     let text = bench.gateway.text();
     let lines = text.lines().filter(|line| line.contains("the rewrite of"));
     let lines: Vec<_> = lines.collect();
