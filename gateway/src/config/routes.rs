@@ -114,7 +114,7 @@ static WORDS: Words = Words {
         ),
         (
             "retry",
-            "What is sent again where the upstream does not answer as it should. `false`: nothing, where `[defaults]` has it.",
+            "What is sent again where the upstream does not answer as it should. `false`: nothing, where `[defaults]` has it. Of a kept connection that turns out to be closed see docs/retries.md.",
         ),
         ("fallback", "What answers where the upstream does not."),
         ("mirror", "Where copies of its requests go."),
