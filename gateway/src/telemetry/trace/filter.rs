@@ -78,7 +78,7 @@ pub fn in_force() -> Value {
     }
 }
 
-/// Has the log let through what `wanted` says, as [`VARIABLE`] would, until [`restore`].
+/// Has the log let through what `wanted` says, as `GATEWAY_LOG` would, until [`restore`].
 ///
 /// # Errors
 /// What is wrong with it; nothing has changed.
