@@ -78,7 +78,8 @@ fn turns_go_by_weight_and_each_worker_has_its_own() {
 
 #[test]
 fn a_key_stays_where_it_is_when_another_endpoint_goes_in_every_gateway() {
-    const USERS: usize = 400;
+    // So many that chance, which is in the ports, stays within the bounds: the standard deviation of a share is 17.
+    const USERS: usize = 1_600;
     let origins = origins();
     let all = addresses(&origins);
     let lines = "balance = 'hash'\nhash_on = 'header:x-user'";
@@ -89,9 +90,8 @@ fn a_key_stays_where_it_is_when_another_endpoint_goes_in_every_gateway() {
         *shares.entry(name.as_str()).or_insert(0) += 1;
         shares
     });
-    // The standard deviation is 9.
     assert!(
-        shares.len() == 4 && shares.values().all(|share| (55..=145).contains(share)),
+        shares.len() == 4 && shares.values().all(|share| (300..=500).contains(share)),
         "{shares:?}"
     );
     let reversed: Vec<_> = all.iter().rev().cloned().collect();
