@@ -24,6 +24,14 @@ pub(super) struct Admission {
 /// A call that has begun, and computes.
 pub(super) type Admitted = OwnedSemaphorePermit;
 
+/// The turn of a call.
+pub(super) struct Entered {
+    /// Bytes that are held for it.
+    pub(super) held: usize,
+    /// Where that is much.
+    pub(super) admitted: Option<Admitted>,
+}
+
 impl Admission {
     pub(super) fn new(workers: usize) -> Self {
         Self {

@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use tracing::Instrument;
 
-use super::admission::Admitted;
+use super::admission::Entered;
 use super::failure::Failure;
 use super::flow::Flow;
 use super::functions::{Call, Returned, refused};
 use super::held::HeldInstances;
+use super::limits::LARGE;
 use super::loan::Loan;
 use super::pool::{Leased, Pool};
 use crate::clock;
@@ -89,7 +90,8 @@ impl Pool {
         call: &Call,
     ) -> Option<Result<Flow, Failure>> {
         let linked = self.linked();
-        if self.holds(link, held) || linked.patience.wants_fibre() {
+        let bytes = self.bytes_held(exchange, link.filter, call.brings());
+        if bytes >= LARGE || self.holds(link, held) || linked.patience.wants_fibre() {
             return None;
         }
         let mut leased = self.take_idle()?;
@@ -102,15 +104,14 @@ impl Pool {
         exchange.begin(phase, self.linked().may_be_skipped());
         let _span = self.span(exchange, phase).entered();
         let loan = Loan::new(&mut leased.instance, exchange);
-        let is_light = loan.instance.is_light(linked, link.filter, call);
-        let returned = is_light.then(|| loan.instance.call_now(linked, link.filter, call, started));
-        let used = loan.instance.slow().filter(|_| is_light);
+        let instance = &mut *loan.instance;
+        let returned = instance.call_now(linked, link.filter, call, started, bytes);
+        let used = instance.slow();
         drop(loan);
         if let Some(used) = used {
             self.share().charge(used, false);
         }
         self.give_back(leased);
-        let returned = returned?;
         Some(self.conclude(exchange, phase, started, returned))
     }
 
@@ -130,15 +131,13 @@ impl Pool {
             let called = held.call(exchange, call, started);
             called.instrument(span).await
         } else {
-            let held = self
-                .held(exchange, link.filter)
-                .saturating_add(call.brings());
-            match self.entered(exchange, held, started).await {
-                Ok((mut leased, admitted)) => {
+            let bytes = self.bytes_held(exchange, link.filter, call.brings());
+            match self.entered(exchange, bytes, started).await {
+                Ok((mut leased, turn)) => {
                     let loan = Loan::new(&mut leased.instance, exchange);
                     let linked = self.linked();
                     let instance = &mut *loan.instance;
-                    let called = instance.call(linked, link.filter, call, started, admitted);
+                    let called = instance.call(linked, link.filter, call, started, turn);
                     let returned = called.instrument(span).await;
                     drop(loan);
                     self.give_back(leased);
@@ -156,15 +155,16 @@ impl Pool {
         exchange: &Exchange,
         held: usize,
         started: Instant,
-    ) -> Result<(Leased, Option<Admitted>), Failure> {
+    ) -> Result<(Leased, Entered), Failure> {
         let deadline = self.deadline(exchange, started);
-        let admitted = self.enter(held, deadline).await?;
-        Ok((self.take(deadline).await?, admitted))
+        let entered = self.enter(held, deadline).await?;
+        Ok((self.take(deadline).await?, entered))
     }
 
-    /// Bytes of the bodies that are held for a filter.
-    pub(super) fn held(&self, exchange: &Exchange, filter: FilterId) -> usize {
-        exchange.held(self.linked().phases(filter))
+    /// Bytes that are held for a call of a filter: the bodies that it sees, and what it brings itself.
+    pub(super) fn bytes_held(&self, exchange: &Exchange, filter: FilterId, brings: usize) -> usize {
+        let seen = exchange.held(self.linked().phases(filter));
+        seen.saturating_add(brings)
     }
 
     /// Until when a call waits whose turn came at `started`: within the plugin's timeout, and that of the route.

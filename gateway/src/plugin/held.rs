@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use tracing::{Instrument, Span};
 use wasmtime::component::ResourceAny;
 
-use super::admission::Admitted;
+use super::admission::Entered;
 use super::failure::{Failure, FailureKind};
 use super::functions::{Call, Returned, refused};
 use super::host::bindings::exports::gateway::plugin::filter as wit;
@@ -232,8 +232,8 @@ impl Held {
         let mut slot = self.0.slot.lock().await;
         let pool = &self.0.pool;
         let deadline = pool.deadline(exchange, started);
-        let held = pool.held(exchange, self.0.filter).saturating_add(brings);
-        let admitted = pool.enter(held, deadline).await?;
+        let held = pool.bytes_held(exchange, self.0.filter, brings);
+        let entered = pool.enter(held, deadline).await?;
         let ready = match std::mem::replace(&mut *slot, Slot::Out) {
             Slot::Ready(ready) => ready,
             Slot::Empty => {
@@ -249,7 +249,7 @@ impl Held {
         Ok(Turn {
             slot,
             ready,
-            admitted,
+            entered,
         })
     }
 }
@@ -265,7 +265,7 @@ enum Step {
 struct Turn<'a> {
     slot: MutexGuard<'a, Slot>,
     ready: Ready,
-    admitted: Option<Admitted>,
+    entered: Entered,
 }
 
 impl Turn<'_> {
@@ -278,8 +278,12 @@ impl Turn<'_> {
     ) -> Result<Returned, Failure> {
         let loan = Loan::new(&mut self.ready.leased.instance, exchange);
         let linked = inner.pool.linked();
-        let (instance, admitted) = (&mut *loan.instance, self.admitted.take());
-        let called = instance.call(linked, inner.filter, call, started, admitted);
+        let entered = Entered {
+            held: self.entered.held,
+            admitted: self.entered.admitted.take(),
+        };
+        let instance = &mut *loan.instance;
+        let called = instance.call(linked, inner.filter, call, started, entered);
         called.await
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use wasmtime::component::{ComponentNamedList, Lift, Lower, ResourceAny, TypedFunc};
 use wasmtime::{Store, UpdateDeadline};
 
-use super::admission::Admitted;
+use super::admission::Entered;
 use super::exports::Exports;
 use super::failure::{Failure, FailureKind};
 use super::functions::{Call, Functions, Returned, refused};
@@ -146,13 +146,12 @@ impl Instance {
         index: FilterId,
         call: Call,
         started: Instant,
-        admitted: Option<Admitted>,
+        Entered { held, admitted }: Entered,
     ) -> Result<Returned, Failure> {
         let resource = match self.filters.get(index.0) {
             Some(Some(resource)) => *resource,
             _ => self.configure_late(linked, index).await?,
         };
-        let held = self.holds(linked, index, &call);
         let guest = self.guest();
         let deadline = guest.deadline_from(started);
         guest.budget.room_by(held, deadline).await?;
@@ -178,30 +177,20 @@ impl Instance {
         !self.waits && matches!(self.filters.get(index.0), Some(Some(_)))
     }
 
-    /// Bytes that are held for a call: the bodies that it sees, and its chunk.
-    fn holds(&mut self, linked: &Linked, index: FilterId, call: &Call) -> usize {
-        let seen = self.guest().exchange.held(linked.phases(index));
-        seen.saturating_add(call.brings())
-    }
-
-    /// Whether a call holds so little that it needs no room of its own and no fibre.
-    pub(super) fn is_light(&mut self, linked: &Linked, index: FilterId, call: &Call) -> bool {
-        self.holds(linked, index, call) < LARGE
-    }
-
-    /// As [`Self::call`], for a light call of a filter that is ready: nothing is waited for.
+    /// As [`Self::call`], for a call of a filter that is ready, and for which so little is held that it needs no room of its
+    /// own and no fibre: nothing is waited for.
     pub(super) fn call_now(
         &mut self,
         linked: &Linked,
         index: FilterId,
         call: &Call,
         started: Instant,
+        held: usize,
     ) -> Result<Returned, Failure> {
         let Some(Some(resource)) = self.filters.get(index.0).copied() else {
             let text = "a filter was called before it was configured";
             return Err(Failure::new(FailureKind::Configure, text));
         };
-        let held = self.holds(linked, index, call);
         self.begin(linked, index, false, started, held);
         let returned = self.functions.call(&mut self.store, resource, call);
         self.end(linked, Ok(returned))

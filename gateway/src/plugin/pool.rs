@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use super::admission::Admitted;
+use super::admission::{Admitted, Entered};
 use super::failure::{Failure, FailureKind};
 use super::instance::Instance;
 use super::limits::{LARGE, no_room, wanted};
@@ -134,11 +134,7 @@ impl Pool {
 
     /// Waits until a call may begin that holds so much and must be over at `deadline`; a light one waits only where the
     /// plugin was slow lately.
-    pub(super) async fn enter(
-        &self,
-        held: usize,
-        deadline: Instant,
-    ) -> Result<Option<Admitted>, Failure> {
+    pub(super) async fn enter(&self, held: usize, deadline: Instant) -> Result<Entered, Failure> {
         let admitted = match held < LARGE {
             true => None,
             false => Some(self.admit(held, deadline).await?),
@@ -146,7 +142,7 @@ impl Pool {
         if self.linked.patience.wants_fibre() {
             self.share.enter(deadline).await?;
         }
-        Ok(admitted)
+        Ok(Entered { held, admitted })
     }
 
     /// Waits for the turn of a call that holds much.
