@@ -136,6 +136,15 @@ impl Client {
         last.find_map(|slot| slot.pop_if(|connection| wanted(connection)))
     }
 
+    /// Where a connection leads to that this client opens to an endpoint.
+    pub(super) fn way(self: &Arc<Self>, upstream: &Upstream, endpoint: &Endpoint) -> Way {
+        Way {
+            endpoint: endpoint.slot(),
+            client: Arc::as_ptr(self).addr(),
+            tls: tls::mark(upstream.tls.as_ref()),
+        }
+    }
+
     /// The connections of HTTP/2 to an endpoint.
     pub(super) fn line(&self, endpoint: &Endpoint) -> Arc<h2::Line> {
         let (mut lines, slot) = (self.lines.lock(), endpoint.slot());

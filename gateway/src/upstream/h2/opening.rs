@@ -15,9 +15,8 @@ use crate::upstream::connect::connect;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::error::SendError;
 use crate::upstream::group::Upstream;
-use crate::upstream::pool::{Client, Connection, Open, Way};
+use crate::upstream::pool::{Client, Connection, Open};
 use crate::upstream::times::Times;
-use crate::upstream::tls;
 
 /// Opens a connection at a place, within a limit, whoever still waits. `first` gets the first stream of it.
 pub(super) fn begin(
@@ -52,7 +51,7 @@ async fn opened(
     (open, limit): (Open, Duration),
     line: &Line,
 ) -> Result<Option<Stream>, SendError> {
-    let (mark, until) = (tls::mark(upstream.tls.as_ref()), Instant::now() + limit);
+    let until = Instant::now() + limit;
     let own = RouteTimeouts {
         connect: Some(limit),
         ..RouteTimeouts::default()
@@ -62,18 +61,14 @@ async fn opened(
         ..Times::new(Instant::now())
     };
     let io = connect(upstream, endpoint, times).await?;
+    let way = client.way(upstream, endpoint);
     if upstream.config.protocol == Protocol::Auto && io.agreed() != Some(b"h2") {
-        line.chose_h1(endpoint, mark);
+        line.chose_h1(endpoint, way.tls);
         // It was opened to find out, and is as good as one that another request left.
         Connection::over(io, client, upstream, endpoint, open).give_back();
         return Ok(None);
     }
     upstream.state.places.know(client);
-    let way = Way {
-        endpoint: endpoint.slot(),
-        client: Arc::as_ptr(client).addr(),
-        tls: mark,
-    };
     let target = &endpoint.target;
     let shared = timeout_at(
         until.into(),

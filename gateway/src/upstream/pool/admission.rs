@@ -5,14 +5,12 @@ use std::time::Instant;
 
 use super::Client;
 use super::places::Offer;
-use super::way::Way;
 use crate::message::error::ErrorKind;
 use crate::telemetry::metrics::Refused;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::error::SendError;
 use crate::upstream::group::Upstream;
 use crate::upstream::times::Times;
-use crate::upstream::tls;
 
 /// The right to one more connection, or one that came to rest.
 pub(in crate::upstream) struct Admitted {
@@ -36,11 +34,7 @@ pub(in crate::upstream) async fn place(
             waited: false,
         });
     }
-    let way = Way {
-        endpoint: endpoint.slot(),
-        client: Arc::as_ptr(client).addr(),
-        tls: tls::mark(upstream.tls.as_ref()),
-    };
+    let way = client.way(upstream, endpoint);
     let patience = times.connect(&upstream.config);
     let most = upstream.config.max_pending;
     let (until, late) = match (Instant::now() + patience, times.end()) {
