@@ -173,27 +173,25 @@ impl Gateway {
                 Err(uncompiled) => self.compile(&mut components, uncompiled, changed).await,
             }
         };
-        if let Err(reasons) = &result {
-            self.metrics.swap(name, "refused");
-            self.swaps.note(name, Err(joined(reasons)));
-        }
-        if result.is_ok() {
-            // Also where the file holds the version in force again: what was refused before is over.
-            self.swaps.note(name, Ok(()));
-        }
         match &result {
-            Ok(done) => tracing::info!(
-                plugin = name,
-                version = done.version,
-                ms = done.milliseconds,
-                sha256 = self.sha256(name),
-                "plugin reloaded"
-            ),
+            Ok(done) => {
+                // Also where the file holds the version in force again: what was refused before is over.
+                self.swaps.note(name, Ok(()));
+                tracing::info!(
+                    plugin = name,
+                    version = done.version,
+                    ms = done.milliseconds,
+                    sha256 = self.sha256(name),
+                    "plugin reloaded"
+                );
+            }
             Err(reasons) => {
+                let why = joined(reasons);
+                self.metrics.swap(name, "refused");
+                self.swaps.note(name, Err(why.clone()));
                 tracing::error!(
                     plugin = name,
-                    "the new version is refused; the old one stays: {}",
-                    joined(reasons)
+                    "the new version is refused; the old one stays: {why}"
                 );
             }
         }

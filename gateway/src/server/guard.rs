@@ -35,8 +35,8 @@ use crate::config::HalfClose;
 use crate::net::Stream;
 use clocks::{Clocks, now};
 
-/// The most that is read of HTTP/1 at once into a large buffer. hyper doubles its buffer where a read fills it, up to the size of the largest
-/// head and a byte; less than 32 KiB never fills one of 32 KiB.
+/// The most that is read of HTTP/1 at once into a large buffer. hyper doubles its buffer where a read fills it, up to the
+/// size of the largest head and a byte; less than 32 KiB never fills one of 32 KiB.
 const READ: usize = (32 << 10) - 1;
 
 /// What is read at once of a body that goes nowhere, and how many reads are so small from then on: hyper halves its buffer at

@@ -14,8 +14,8 @@ use crate::net::Stream;
 use crate::upstream::pool::Open;
 use crate::upstream::times::Timer;
 
-/// How long a connection that carries no request may be there because the endpoint does not take what is to be written:
-/// resets, and that it ends.
+/// How long a connection that carries no request may be there because it does not come to its end: the endpoint does not
+/// take what is to be written, resets and that it ends, or sends nothing any more.
 const LINGER: Duration = Duration::from_secs(5);
 
 /// A stream that tells what comes over it. Its place in the pool is taken as long as the socket is open.
