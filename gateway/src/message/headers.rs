@@ -6,6 +6,7 @@
 mod forwarded;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod properties;
+mod request_id;
 mod rfc7239;
 
 use std::collections::HashSet;
@@ -16,9 +17,10 @@ use http::{HeaderMap, HeaderValue};
 use super::fields::{self, OF_CONNECTION};
 
 pub use forwarded::{
-    Believed, ClientFrom, Identity, X_REQUEST_ID, address_value, client, forget_client, forward,
-    host_of, keep_believed, request_id,
+    Believed, ClientFrom, Identity, address_value, client, forget_client, forward, host_of,
+    keep_believed,
 };
+pub use request_id::{X_REQUEST_ID, request_id};
 
 /// Removes what belongs to one connection (RFC 9110, 7.6.1): Connection and the fields it names, Keep-Alive,
 /// Proxy-Connection, Transfer-Encoding, Upgrade, HTTP2-Settings, Proxy-Authenticate, Proxy-Authorization, and TE but

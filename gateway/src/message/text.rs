@@ -91,20 +91,38 @@ pub fn json(json: String) -> String {
 
 /// Bytes as lower-case hex digits.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a string does not fail.
-            let _written = write!(text, "{byte:02x}");
-            text
-        })
+    let digits = bytes.iter().flat_map(|byte| hex_digits(*byte));
+    digits.map(char::from).collect()
 }
+
+/// A byte as lower-case hex digits.
+#[inline]
+pub fn hex_digits(byte: u8) -> [u8; 2] {
+    HEX[usize::from(byte)]
+}
+
+/// Those of each byte: every request has an id to be spelled.
+static HEX: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < pairs.len() {
+        pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const UNFIT: &str = "a\n\r\0\t\u{7f}\u{85}\u{1b}[2J \u{202e}txt.exe\u{2066}\u{200b}\u{200d}\u{feff}\u{ad}\u{2028}\u{e0041}\u{61c}";
+
+    #[test]
+    fn bytes_in_hex_have_two_digits_each() {
+        assert_eq!(hex(&[0, 0x0f, 0xa0, 0xff]), "000fa0ff");
+    }
 
     #[test]
     fn a_line_neither_ends_nor_turns_around_nor_hides_anything() {

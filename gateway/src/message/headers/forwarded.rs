@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::net::IpAddr;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::header::{FORWARDED, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
@@ -12,8 +12,6 @@ use ipnet::IpNet;
 use super::rfc7239::{self, parse_address};
 use crate::message::fields::tells_client;
 
-/// `x-request-id`
-pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// `x-forwarded-for`
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// `x-forwarded-proto`
@@ -22,21 +20,6 @@ static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-prot
 static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// `x-real-ip`
 static X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-
-/// Each byte in hex.
-static HEX: [[u8; 2]; 256] = {
-    let digits = b"0123456789abcdef";
-    let mut pairs = [[0; 2]; 256];
-    let mut byte = 0;
-    while byte < pairs.len() {
-        pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
-        byte += 1;
-    }
-    pairs
-};
-
-/// The longest request id that is believed.
-const MAX_REQUEST_ID: usize = 128;
 
 /// By which field a listener finds the client behind trusted proxies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -261,25 +244,6 @@ pub fn address_value(address: IpAddr) -> HeaderValue {
     HeaderValue::from_bytes(&buffer[..len]).expect("an address is visible ASCII")
 }
 
-/// The id of a request: what a trusted peer gave it, if that is at most 128 visible ASCII characters, else 128
-/// random bits in hex.
-pub fn request_id(headers: &HeaderMap, trusted: bool) -> HeaderValue {
-    if trusted
-        && let Some(id) = headers.get(&X_REQUEST_ID)
-        && (1..=MAX_REQUEST_ID).contains(&id.len())
-        && id.as_bytes().iter().all(u8::is_ascii_graphic)
-    {
-        return id.clone();
-    }
-    let mut id = [0; 32];
-    let (pairs, _) = id.as_chunks_mut();
-    for (pair, byte) in pairs.iter_mut().zip(fastrand::u128(..).to_be_bytes()) {
-        *pair = HEX[usize::from(byte)];
-    }
-    // Of an owner: its copies, one for each message, count in what is there.
-    HeaderValue::from_maybe_shared(Bytes::from_owner(id)).expect("hex digits are visible ASCII")
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tests::map;
@@ -409,27 +373,5 @@ mod tests {
             ("x-forwarded-host", "a"),
         ];
         assert_eq!(headers, map(&expected));
-    }
-
-    #[test]
-    fn a_request_id_is_believed_from_trusted_peers_only() {
-        let long = "x".repeat(129);
-        assert_eq!(request_id(&map(&[("x-request-id", "abc")]), true), "abc");
-        for (id, trusted) in [
-            ("abc", false),
-            ("a b", true),
-            ("", true),
-            (long.as_str(), true),
-        ] {
-            let made = request_id(&map(&[("x-request-id", id)]), trusted);
-            assert!(
-                made.len() == 32 && made.as_bytes().iter().all(u8::is_ascii_hexdigit),
-                "{id}"
-            );
-        }
-        assert_ne!(
-            request_id(&HeaderMap::new(), false),
-            request_id(&HeaderMap::new(), false)
-        );
     }
 }
