@@ -22,12 +22,11 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Takes a stream over this TLS, if one is free: its connection.
+    /// Takes a stream over this TLS, if one is free: its connection. One that idled too long is none: the other side may be
+    /// about to close it.
     pub(super) fn take(&self, mark: usize) -> Option<Shared> {
-        let mut connections = self.connections.lock();
-        for over in connections.extract_if(.., |it| it.state.is_over()) {
-            over.leave();
-        }
+        self.sweep(Instant::now());
+        let connections = self.connections.lock();
         let free = connections.iter().find(|it| it.take(mark))?;
         Some(free.clone())
     }
