@@ -195,7 +195,7 @@ fn assemble(scope: &Scope, sections: &mut Sections<'_>, chained: &mut Vec<RouteP
         plugin_places,
         plugins,
         upstreams,
-        routes: routes.into_iter().flatten().collect(),
+        routes: routes.into_iter().flatten().map(Arc::new).collect(),
         errors,
         regexes: scope.expressions.finish(),
         watched: scope.watched(),

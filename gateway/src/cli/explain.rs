@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -86,7 +85,7 @@ impl Routes {
 }
 
 fn router(config: &Config) -> Router<config::Route> {
-    Router::new(config.routes.iter().cloned().map(Arc::new).collect())
+    Router::new(config.routes.clone())
 }
 
 fn loaded(path: &Path, says: impl FnOnce(&Config) -> Printed) -> Printed {

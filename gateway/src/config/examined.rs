@@ -55,7 +55,7 @@ impl Examined {
                 && are_sound(step.place.secrets())
         };
         for route in &mut config.routes {
-            route.retain_steps(stays);
+            Arc::make_mut(route).retain_steps(stays);
         }
         chained.retain(stays);
         Self {

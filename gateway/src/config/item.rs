@@ -166,13 +166,17 @@ impl<'a> Item<'a> {
 
     /// Whether something that is not set stands at a key of a table.
     pub(super) fn has_unset(&self, key: &str) -> bool {
-        self.field(key).is_some_and(|item| item.is_unset())
+        self.scope.has_stand_ins() && self.field(key).is_some_and(|item| item.is_unset())
     }
 
     /// The items of a list; `expected` says what one looks like.
     pub(super) fn items(&self, expected: &str) -> Option<Vec<Item<'a>>> {
-        let is_list = matches!(self.node.value, Value::List(_));
-        (is_list || self.expect(Shape::List, expected)).then(|| self.elements())
+        self.is_list(expected).then(|| self.elements())
+    }
+
+    /// Whether this is a list; what is none is reported. `expected` says what an item looks like.
+    pub(super) fn is_list(&self, expected: &str) -> bool {
+        matches!(self.node.value, Value::List(_)) || self.expect(Shape::List, expected)
     }
 
     /// As [`Item::items`]; of what is no list, none.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
+use foldhash::fast::RandomState;
 use ipnet::IpNet;
 use serde_json::Value as Json;
 
@@ -378,7 +379,7 @@ pub(super) fn places(sections: &Sections<'_>, listeners: &[Option<Listener>]) ->
 
 /// Reports every item whose `name` an earlier one has.
 pub(super) fn unique_names(scope: &Scope, items: &[Item<'_>]) {
-    let mut names = HashMap::new();
+    let mut names = HashMap::with_capacity_and_hasher(items.len(), RandomState::default());
     for name in items.iter().filter_map(Item::named) {
         let Value::Text(text) = &name.node.value else {
             continue;

@@ -92,7 +92,7 @@ pub struct Config {
     /// Upstreams by name.
     pub upstreams: IndexMap<Arc<str>, Upstream>,
     /// Routes in the order of the files.
-    pub routes: Vec<Route>,
+    pub routes: Vec<Arc<Route>>,
     /// What stands for failures of no route; those of a route have it in [`Route::errors`] already.
     pub errors: Errors,
     /// Its regular expressions, for the configuration that follows.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 use super::fault::Spot;
 use super::item::Item;
 use super::scope::{Location, Scope};
-use super::tree::{self, Node, Source, Value};
+use super::tree::{self, Key, Node, Source, Value};
 
 /// The origins of all values that the files give.
 #[derive(Debug, Clone, Default)]
@@ -188,13 +188,13 @@ impl Origin {
     /// shown as that.
     pub(super) fn of(item: &Item<'_>, shown: Option<&mut Json>) -> Self {
         let stands = (item.node, item.node.at);
-        Self::new(item.scope, stands, &Local::Whole(&item.key), shown)
+        Self::new(item.scope, stands, &Key::Whole(&item.key), shown)
     }
 
     fn new(
         scope: &Scope,
         (node, at): (&Node, Location),
-        local: &Local<'_>,
+        local: &Key<'_>,
         shown: Option<&mut Json>,
     ) -> Self {
         let source = node.outside.as_ref();
@@ -207,7 +207,7 @@ impl Origin {
             (Value::Table(entries), shown) => {
                 let mut shown = shown.and_then(Json::as_object_mut);
                 let fields = entries.iter().map(|entry| {
-                    let (name, local) = (&entry.key, Local::Field(local, &entry.key));
+                    let (name, local) = (&entry.key, Key::Field(local, &entry.key));
                     let shown = shown.as_mut().and_then(|shown| shown.get_mut(name));
                     let below = Self::new(scope, (&entry.node, entry.at), &local, shown);
                     (Box::from(&*tree::quoted(name)), below)
@@ -218,14 +218,14 @@ impl Origin {
             (Value::List(nodes), shown) => {
                 let mut shown = shown.and_then(Json::as_array_mut);
                 let items = nodes.iter().enumerate().map(|(index, node)| {
-                    let local = Local::Item(local, index);
+                    let local = Key::Item(local, index);
                     let shown = shown.as_mut().and_then(|shown| shown.get_mut(index));
                     Self::new(scope, (node, node.at), &local, shown)
                 });
                 origin.items = items.collect();
             }
             (_, Some(shown)) => {
-                if let Some(read) = scope.read_as(node.at, || local.key()) {
+                if let Some(read) = scope.read_as(node.at, || local.text()) {
                     *shown = read;
                 }
             }
@@ -320,24 +320,6 @@ fn quoted_end(text: &str) -> usize {
         ends
     });
     end.map_or(text.len(), |(at, _)| at + 1)
-}
-
-/// The key of a value within its file, which few values are asked for.
-#[derive(Debug)]
-enum Local<'a> {
-    Whole(&'a str),
-    Field(&'a Local<'a>, &'a str),
-    Item(&'a Local<'a>, usize),
-}
-
-impl Local<'_> {
-    fn key(&self) -> String {
-        match self {
-            Self::Whole(key) => (*key).to_owned(),
-            Self::Field(of, name) => tree::join(&of.key(), name),
-            Self::Item(of, index) => tree::at(&of.key(), *index),
-        }
-    }
 }
 
 #[cfg(test)]

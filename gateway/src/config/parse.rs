@@ -5,7 +5,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::expand;
 use super::scope::{Location, Scope};
-use super::tree::{self, Entry, Node, Value};
+use super::tree::{Entry, Key, Node, Value};
 
 /// The parsed content of one file.
 #[derive(Debug)]
@@ -32,12 +32,12 @@ pub(super) fn document(scope: &Scope, file: usize, source: &str) -> Option<Docum
     }
     errors.is_empty().then(|| Document {
         start: Location { file, line: 1 },
-        entries: entries(scope, file, "", root.get_ref()),
+        entries: entries(scope, file, &Key::Whole(""), root.get_ref()),
     })
 }
 
 /// Converts the fields of a table.
-fn entries(scope: &Scope, file: usize, key: &str, fields: &DeTable<'_>) -> Vec<Entry> {
+fn entries(scope: &Scope, file: usize, key: &Key<'_>, fields: &DeTable<'_>) -> Vec<Entry> {
     // `to` beside `regex` stands for a match, in a plugin's configuration too: `${name}` is a group of it.
     let names_groups = |name: &str| name == "to" && fields.contains_key("regex");
     fields
@@ -51,14 +51,14 @@ fn entries(scope: &Scope, file: usize, key: &str, fields: &DeTable<'_>) -> Vec<E
                     outside: None,
                     value: Value::Text(text.to_string()),
                 },
-                _ => convert(scope, file, &tree::join(key, name.get_ref()), value),
+                _ => convert(scope, file, &Key::Field(key, name.get_ref()), value),
             },
         })
         .collect()
 }
 
 /// Converts parsed TOML, expanding strings on the way. `key` names the value in faults.
-fn convert(scope: &Scope, file: usize, key: &str, value: &Spanned<DeValue<'_>>) -> Node {
+fn convert(scope: &Scope, file: usize, key: &Key<'_>, value: &Spanned<DeValue<'_>>) -> Node {
     let at = scope.place_of(file, value.span().start);
     let plain = |value| Node {
         at,
@@ -66,13 +66,15 @@ fn convert(scope: &Scope, file: usize, key: &str, value: &Spanned<DeValue<'_>>) 
         value,
     };
     match value.get_ref() {
-        DeValue::String(text) => expand::text(scope, at, key, text),
+        // Nearly all texts.
+        DeValue::String(text) if !text.contains('$') => plain(Value::Text(text.to_string())),
+        DeValue::String(text) => expand::text(scope, at, &key.text(), text),
         DeValue::Integer(number) => {
             plain(match i64::from_str_radix(number.as_str(), number.radix()) {
                 Ok(number) => Value::Integer(number),
                 Err(_) => {
                     let message = format!("{number} is too large a number");
-                    scope.fault(at, key, message);
+                    scope.fault(at, &key.text(), message);
                     Value::Broken
                 }
             })
@@ -86,11 +88,11 @@ fn convert(scope: &Scope, file: usize, key: &str, value: &Spanned<DeValue<'_>>) 
             items
                 .iter()
                 .enumerate()
-                .map(|(index, item)| convert(scope, file, &tree::at(key, index), item))
+                .map(|(index, item)| convert(scope, file, &Key::Item(key, index), item))
                 .collect(),
         )),
         DeValue::Table(fields) => match expand::file_form(fields) {
-            Some(path) => expand::file(scope, at, key, path),
+            Some(path) => expand::file(scope, at, &key.text(), path),
             None => plain(Value::Table(entries(scope, file, key, fields))),
         },
     }

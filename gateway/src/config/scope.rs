@@ -29,7 +29,7 @@ pub(super) struct Scope {
     watched: RefCell<Watched>,
     incomplete: Cell<bool>,
     /// The names that something refers to, by what they are names of.
-    used: RefCell<HashSet<(String, String)>>,
+    used: RefCell<HashMap<String, HashSet<String>>>,
     /// What values are shown as that were read as something which is no secret, by their keys.
     read_as: RefCell<HashMap<Location, Vec<(String, Json)>>>,
     pub(super) expressions: Expressions,
@@ -163,14 +163,17 @@ impl Scope {
 
     /// Remembers that something refers to a name.
     pub(super) fn uses(&self, kind: &str, name: &str) {
-        let mut used = self.used.borrow_mut();
-        used.insert((kind.to_owned(), name.to_owned()));
+        if !self.is_used(kind, name) {
+            let mut used = self.used.borrow_mut();
+            let names = used.entry(kind.to_owned()).or_default();
+            names.insert(name.to_owned());
+        }
     }
 
     /// Whether anything refers to a name.
     pub(super) fn is_used(&self, kind: &str, name: &str) -> bool {
         let used = self.used.borrow();
-        used.contains(&(kind.to_owned(), name.to_owned()))
+        used.get(kind).is_some_and(|names| names.contains(name))
     }
 
     /// Remembers that a value was read as something which may be shown.
@@ -209,7 +212,9 @@ impl Scope {
     /// `file:line`
     pub(super) fn show(&self, at: Location) -> String {
         let files = self.files.borrow();
-        format!("{}:{}", files[at.file].shown.display(), at.line)
+        // Called for each route: no formatting.
+        let file = files[at.file].shown.to_string_lossy();
+        [&*file, ":", &at.line.to_string()].concat()
     }
 
     /// The line that a byte of a file is in.

@@ -221,11 +221,12 @@ impl<'a> Sections<'a> {
         mut read: impl FnMut(&Item<'a>) -> Option<(Option<T>, Json)>,
     ) -> Vec<Option<T>> {
         for item in self.given(key) {
-            item.items(&format!("[[{key}]] tables"));
+            item.is_list(&format!("[[{key}]] tables"));
         }
-        let mut values = Vec::new();
-        let mut shown = Vec::new();
-        for item in self.items(key) {
+        let items = self.items(key);
+        let mut values = Vec::with_capacity(items.len());
+        let mut shown = Vec::with_capacity(items.len());
+        for item in items {
             let (value, json) = read(&item).unwrap_or((None, Json::Null));
             values.push(value);
             shown.push(json);

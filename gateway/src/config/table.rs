@@ -261,10 +261,15 @@ impl<'a> Table<'a> {
             self.show(key, node.json());
         }
         given.and_then(|item| read(&item)).unwrap_or_else(|| {
+            // Nothing is said of a default, but where readers are described.
+            let is_named = self.scope.description().is_some();
             let item = Item {
                 scope: self.scope,
                 node: &node,
-                key: tree::join(&self.key, key),
+                key: match is_named {
+                    true => tree::join(&self.key, key),
+                    false => String::new(),
+                },
             };
             read(&item).expect("defaults are valid")
         })
@@ -277,7 +282,10 @@ impl<'a> Table<'a> {
         read: impl FnOnce(&mut Table<'a>) -> T,
     ) -> T {
         let given = self.item_unshown(key);
-        let path = self.path(key, self.find(key));
+        let path = match &given {
+            Some(item) => item.key.clone(),
+            None => self.path(key, None),
+        };
         let (value, shown) = match given.as_ref().map(|item| (item, &item.node.value)) {
             Some((item, Value::Table(entries))) => {
                 let mut table = Table::new(self.scope, path, item.node.at, entries);

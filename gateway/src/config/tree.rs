@@ -109,6 +109,24 @@ pub(super) fn at(list: &str, index: usize) -> String {
     [list, "[", &index, "]"].concat()
 }
 
+/// The key of a value by what it is in, of which few values need the text.
+#[derive(Debug)]
+pub(super) enum Key<'a> {
+    Whole(&'a str),
+    Field(&'a Key<'a>, &'a str),
+    Item(&'a Key<'a>, usize),
+}
+
+impl Key<'_> {
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Whole(key) => (*key).to_owned(),
+            Self::Field(of, name) => join(&of.text(), name),
+            Self::Item(of, index) => at(&of.text(), *index),
+        }
+    }
+}
+
 /// A name as TOML would want it in a key.
 pub(super) fn quoted(name: &str) -> Cow<'_, str> {
     let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';

@@ -23,7 +23,7 @@ pub(super) fn report(scope: &Scope, sections: &Sections<'_>, config: &Config) {
     for (index, (item, listener)) in listeners.iter().zip(&config.listeners).enumerate() {
         trust(item, listener);
         let serves = |route: &Route| serves_on(route, index);
-        if !config.routes.is_empty() && !config.routes.iter().any(serves) {
+        if !config.routes.is_empty() && !config.routes.iter().any(|route| serves(route)) {
             item.warn("no route serves on it: every request there is 404; name it in `listeners` of a route, or remove it");
         }
     }
@@ -127,7 +127,7 @@ fn circle(
         // Another that serves there alone may be nearer there.
         let is_other =
             |other: &Route| other.listeners.contains(&index) && other.listeners != route.listeners;
-        if !serves_on(route, index) || config.routes.iter().any(is_other) {
+        if !serves_on(route, index) || config.routes.iter().any(|other| is_other(other)) {
             continue;
         }
         let (at, key) = item.place_of(key);

@@ -17,7 +17,7 @@ pub struct Route {
     /// Its name.
     pub name: Arc<str>,
     /// As configured.
-    pub config: config::Route,
+    pub config: Arc<config::Route>,
     /// How many plugins its chain has.
     pub links: usize,
     /// Those with a request phase, in order.
@@ -93,7 +93,7 @@ pub struct ResponseBodies {
 impl Route {
     /// A route with this chain; `types` says which responses a link means.
     pub fn new(
-        config: config::Route,
+        config: Arc<config::Route>,
         chain: &[Link],
         types: impl Fn(&Link) -> ResponseTypes,
         metrics: Arc<RouteMetrics>,

@@ -303,7 +303,7 @@ impl Request {
 
 /// The configuration of a route alone.
 #[derive(Debug)]
-struct Alone(config::Route);
+struct Alone(Arc<config::Route>);
 
 impl AsRef<config::Route> for Alone {
     fn as_ref(&self) -> &config::Route {

@@ -177,7 +177,7 @@ impl Builder {
             version: self.version,
             router: Router::new(routes),
             no_route: Arc::new(Route::new(
-                no_route(&config),
+                Arc::new(no_route(&config)),
                 &[],
                 |_| ResponseTypes::default(),
                 self.metrics.route("-"),
@@ -365,7 +365,7 @@ type Wanted = BTreeMap<Arc<str>, Vec<(serde_json::Value, config::Written)>>;
 /// uses is configured with its `config` all the same: a fault shows before a route needs it. It is not with nothing.
 fn configurations(config: &Config, more: &[config::RoutePlugin]) -> Wanted {
     let mut wanted = Wanted::new();
-    let chains = config.routes.iter().flat_map(config::Route::steps);
+    let chains = config.routes.iter().flat_map(|route| route.steps());
     for plugin in chains.chain(more) {
         let configs = wanted.entry(plugin.plugin.clone()).or_default();
         configs.push((plugin.config.clone(), plugin.place.clone()));

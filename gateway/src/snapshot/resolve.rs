@@ -20,7 +20,7 @@ pub(super) struct Resolver<'a> {
 
 impl Resolver<'_> {
     /// A route, with its arms where it is split.
-    pub(super) fn route(&self, route: &config::Route) -> Route {
+    pub(super) fn route(&self, route: &Arc<config::Route>) -> Route {
         let mut resolved = self.resolved(route.clone());
         if let Target::Split(split) = &route.target {
             resolved.arms = Some(Box::new(self.arms(route, split)));
@@ -32,7 +32,7 @@ impl Resolver<'_> {
         let arm = |arm: &config::Arm| {
             let metrics = self.metrics.arm(&route.name, &arm.name);
             let name = arm.name.clone();
-            let mut resolved = self.resolved(route.for_arm(arm));
+            let mut resolved = self.resolved(Arc::new(route.for_arm(arm)));
             resolved.arm = Some(Arm { name, metrics });
             Arc::new(resolved)
         };
@@ -43,7 +43,7 @@ impl Resolver<'_> {
     }
 
     /// With its one chain.
-    fn resolved(&self, route: config::Route) -> Route {
+    fn resolved(&self, route: Arc<config::Route>) -> Route {
         let link = |(place, wanted): (usize, &config::RoutePlugin)| {
             let plugins = &self.config.plugins;
             let plugin = plugins

@@ -164,18 +164,16 @@ fn shown(pattern: &PathPattern) -> String {
 
 /// Why a pattern matches nothing, if it does.
 fn never_arrives(pattern: &PathPattern, rules: PathRules) -> Option<String> {
-    let text: String = match pattern {
-        PathPattern::Exact(path) | PathPattern::Prefix(path) => path.clone(),
-        PathPattern::Template { .. } => {
-            let segments = segments(pattern).into_iter();
-            segments
-                .flat_map(|text| ["/", text.unwrap_or("p")])
-                .collect()
+    let has = |written: &str| match pattern {
+        PathPattern::Exact(path) | PathPattern::Prefix(path) => path.contains(written),
+        PathPattern::Template { segments, .. } => {
+            let mut literals = segments.iter().filter_map(literal);
+            literals.any(|text| text.contains(written))
         }
-        PathPattern::Any | PathPattern::Regex(_) => return None,
+        PathPattern::Any | PathPattern::Regex(_) => false,
     };
-    let has_slash = text.contains("%2F");
-    let has_parameter = text.contains(';') || text.contains("%3B");
+    let has_slash = has("%2F");
+    let has_parameter = has(";") || has("%3B");
     let refused = |written: &str, key: &str| {
         Some(format!(
             "{written} never arrives: the gateway refuses such a path, unless the route says `{key} = \"keep\"`"
@@ -190,6 +188,15 @@ fn never_arrives(pattern: &PathPattern, rules: PathRules) -> Option<String> {
     if !has_slash && !has_parameter {
         return None;
     }
+    let text: String = match pattern {
+        PathPattern::Exact(path) | PathPattern::Prefix(path) => path.clone(),
+        _ => {
+            let segments = segments(pattern).into_iter();
+            segments
+                .flat_map(|text| ["/", text.unwrap_or("p")])
+                .collect()
+        }
+    };
     let unfit = path::rewritten(&text, None, rules).err()?;
     Some(format!("never arrives: {unfit}"))
 }
