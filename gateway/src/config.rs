@@ -31,6 +31,7 @@ mod model;
 mod nginx;
 mod origins;
 mod parse;
+mod paths;
 mod patterns;
 mod places;
 mod plugin_memory;
