@@ -152,7 +152,7 @@ impl Gateway {
         warn(&config);
         kept.iter().for_each(|kept| tracing::warn!("{kept}"));
         // It is opened again by the thread that writes it, which tells the log alone.
-        let unwritable = super::check::access_log(&config);
+        let unwritable = config.unwritable_log(None);
         let warnings = config.warnings.iter().chain(&unwritable);
         let warnings = warnings.map(ToString::to_string).chain(kept).collect();
         Ok(result.map(|done| Done { warnings, ..done }))
