@@ -72,7 +72,7 @@ pub use model::*;
 pub use origins::Origins;
 pub use plugins::COMPONENT;
 pub use scope::Watched;
-pub(crate) use suggest::file_name_matches;
+pub(crate) use suggest::{closest, file_name_matches};
 pub use template::Template;
 pub use units::Secret;
 pub(crate) use units::parsed_duration;
