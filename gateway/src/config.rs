@@ -42,6 +42,7 @@ pub mod properties;
 pub mod rank;
 mod read;
 mod reason;
+mod reentry;
 #[cfg(test)]
 mod reference;
 mod resolver;
