@@ -103,6 +103,7 @@ mod told_times;
 mod tunnel_timeouts;
 mod tunnels;
 mod unix_upstreams;
+mod unreadable;
 mod upstream_h2;
 mod upstream_h2_broken;
 mod upstream_h2_ends;

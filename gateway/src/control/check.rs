@@ -10,11 +10,7 @@ use rustix::process::{Resource, getrlimit};
 use super::gateway::empty_state;
 use super::{cache_warning, listeners, unheld};
 use crate::admin::socket;
-use crate::config::{
-    self, AccessLogFormat, AccessLogPath, AdminAddress, Config, Examined, Fault, RoutePlugin,
-    Target, UnixSocket,
-};
-use crate::file;
+use crate::config::{self, AdminAddress, Config, Examined, Fault, RoutePlugin, Target, UnixSocket};
 use crate::plugin::{Engine, Linked, Place};
 use crate::server::listener;
 use crate::snapshot::{BuildError, Builder};
@@ -58,7 +54,7 @@ pub fn check(path: &Path, allow_unset: bool) -> Report {
         Err(refused) => errors.extend(refused.0.into_iter().map(|reason| reason.fault)),
     }
     addresses(config, &mut errors, &mut warnings);
-    errors.extend(access_log(config));
+    errors.extend(config.unwritable_log(None));
     errors.extend(descriptors(config));
     let Examined { config, unset, .. } = examined;
     Report {
@@ -153,22 +149,6 @@ fn admin_socket(
 
 fn in_use(address: &impl Display) -> String {
     format!("{address} is in use: by a gateway that runs, or a process beside which none starts")
-}
-
-/// Why the access log cannot be written, if it cannot.
-pub(super) fn access_log(config: &Config) -> Option<Fault> {
-    let log = &config.server.access_log;
-    let AccessLogPath::File(path) = &log.path else {
-        return None;
-    };
-    if matches!(log.format, AccessLogFormat::Off) {
-        return None;
-    }
-    let looked = match std::fs::metadata(path) {
-        Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
-        _ => file::writable(path),
-    };
-    looked.err().map(|error| config.unwritable_log(&error))
 }
 
 /// Each worker has sockets of its own.
