@@ -9,6 +9,7 @@ use super::scope::Scope;
 use super::sections::Sections;
 use super::tree::{self, Value};
 use crate::message::headers::ClientFrom;
+use crate::thread::priority::gently;
 
 /// Reports all of it.
 pub(super) fn report(scope: &Scope, sections: &Sections<'_>, config: &Config) {
@@ -29,7 +30,7 @@ pub(super) fn report(scope: &Scope, sections: &Sections<'_>, config: &Config) {
         }
     }
     reentry::report(sections, config);
-    for (item, route) in routes.iter().zip(&config.routes) {
+    for (item, route) in gently(routes.iter().zip(&config.routes)) {
         if let Target::Upstream(id) = route.target {
             let outcome = "requests come back to this route, and are answered with 508 in the end";
             circle(item, route, config, ("upstream", id, outcome));

@@ -18,6 +18,7 @@ use crate::route::Router;
 use crate::state;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
+use crate::thread::priority::gently;
 use crate::upstream::{Fleet, Registry};
 
 /// Builds snapshots, and keeps by name what outlives them. A clone builds on its own: one whose configuration is
@@ -169,7 +170,7 @@ impl Builder {
             metrics: &self.metrics,
             workers: self.workers,
         };
-        let routes = config.routes.iter();
+        let routes = gently(&config.routes);
         let routes = routes.map(|route| Arc::new(resolver.route(route)));
         let routes = routes.collect();
         self.version += 1;
