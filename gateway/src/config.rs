@@ -45,6 +45,7 @@ mod reason;
 mod reentry;
 #[cfg(test)]
 mod reference;
+mod regex;
 mod resolver;
 mod routes;
 mod scope;
@@ -54,6 +55,7 @@ mod source;
 mod suggest;
 mod table;
 mod template;
+mod texts;
 mod toml;
 mod tree;
 mod units;
@@ -66,7 +68,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use self::regex::Regex;
 pub use examined::Examined;
+pub use expressions::Regexes;
 pub use fault::{Errors, Fault, Spot};
 pub use log_format::{LogField, LogTemplate, LogValue};
 pub use model::*;
@@ -95,12 +99,13 @@ const ATTEMPTS: usize = 64;
 /// # Errors
 /// Every fault of every file, in the order of the files and lines.
 pub fn load(path: &Path) -> Result<Config, Errors> {
-    load_watched(path).0
+    load_after(&Arc::default(), path).0
 }
 
-/// As [`load`], with what to watch for a change that makes it worth another try.
-pub fn load_watched(path: &Path) -> (Result<Config, Errors>, Watched) {
-    let scope = Scope::default();
+/// As [`load`], with what to watch for a change that makes it worth another try. Of `before`, the regular expressions of
+/// the configuration in force, those are taken over that did not change.
+pub fn load_after(before: &Arc<Regexes>, path: &Path) -> (Result<Config, Errors>, Watched) {
+    let scope = Scope::following(before.clone());
     let (config, _) = read(&scope, path);
     (scope.finish().map(|()| config), scope.watched())
 }
@@ -194,6 +199,7 @@ fn assemble(scope: &Scope, sections: &mut Sections<'_>, chained: &mut Vec<RouteP
         upstreams,
         routes: routes.into_iter().flatten().collect(),
         errors,
+        regexes: scope.expressions.finish(),
         watched: scope.watched(),
         warnings: Vec::new(),
         masked,

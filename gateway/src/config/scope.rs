@@ -11,7 +11,7 @@ use rustls::RootCertStore;
 use serde_json::Value as Json;
 
 use super::description::Description;
-use super::expressions::Expressions;
+use super::expressions::{Expressions, Regexes};
 use super::fault::{Errors, Fault, Spot};
 use super::unset::{StandIn, StandIns};
 use crate::file::{self, Unreadable};
@@ -70,6 +70,14 @@ pub struct Watched {
 }
 
 impl Scope {
+    /// A scope for the configuration that follows one with these regular expressions.
+    pub(super) fn following(before: Arc<Regexes>) -> Self {
+        Self {
+            expressions: Expressions::after(before),
+            ..Self::default()
+        }
+    }
+
     /// A scope whose readers describe what they would read.
     #[cfg(test)]
     pub(super) fn describing() -> Self {

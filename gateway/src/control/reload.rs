@@ -107,7 +107,8 @@ impl Gateway {
         lead.begin();
         let since = SystemTime::now();
         let path = self.path.clone();
-        let load = move || in_background(|| config::load_watched(&path));
+        let before = self.published.snapshot().config.regexes.clone();
+        let load = move || in_background(|| config::load_after(&before, &path));
         let loaded = tokio::task::spawn_blocking(load).await;
         let (attempt, watched) = match loaded {
             Ok((Ok(config), watched)) => {

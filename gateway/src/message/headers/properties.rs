@@ -84,7 +84,7 @@ pub fn forwarded(input: &[u8]) {
     assert_eq!(last.map(<[u8]>::trim_ascii), Some(address.as_bytes()));
     if !found.trusted {
         assert_eq!((found.address, found.secure), (peer.to_canonical(), secure));
-        assert!(headers.get(&X_REQUEST_ID) != Some(&id));
+        assert!(headers.get(X_REQUEST_ID) != Some(&id));
         check_stranger(&sent, [&address, &scheme(secure), &authority]);
     }
 }
