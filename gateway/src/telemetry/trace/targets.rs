@@ -49,7 +49,8 @@ fn below(path: &str) -> BTreeSet<&'static str> {
 /// The nearest that there is, or what stands in the place of the first segment that is not known.
 fn remedy(target: &str) -> String {
     let mut path = String::new();
-    let mut segments = target.split(SEPARATOR).peekable();
+    let segments = target.split([':', '.', '/']).filter(|it| !it.is_empty());
+    let mut segments = segments.peekable();
     while let Some(segment) = segments.next_if(|it| below(&path).contains(it)) {
         path = joined(&path, segment);
     }
@@ -63,7 +64,7 @@ fn remedy(target: &str) -> String {
                 false => joined(&path, near),
             }
         }
-        None if path.is_empty() => closest(target, known()).unwrap_or(OWN).to_owned(),
+        None if path.is_empty() => OWN.to_owned(),
         None if there.is_empty() || wrong.is_empty() => path,
         None => {
             let there: Vec<_> = there.iter().map(|it| format!("`{it}`")).collect();
@@ -180,6 +181,10 @@ mod tests {
             (
                 "gateway:upstream=debug",
                 "`gateway:upstream`; did you mean `gateway::upstream`?",
+            ),
+            (
+                "gateway.upstream.helth=debug",
+                "`gateway.upstream.helth`; did you mean `gateway::upstream::health`?",
             ),
             ("gatewey=debug", ""),
             ("gatewayy=debug", "`gatewayy`; did you mean `gateway`?"),
