@@ -10,9 +10,15 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
 
+pub use listener::{DetachedListener, Listener};
 pub use socket::{Detached, Socket};
 
+mod listener;
 mod socket;
+pub mod unix;
+
+/// Connections that the kernel keeps for each socket that listens, before they are accepted.
+pub const BACKLOG: i32 = 1024;
 
 /// What a peer is connected by: a client to the gateway, or the gateway to an upstream.
 #[derive(Debug)]

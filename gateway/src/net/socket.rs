@@ -64,6 +64,17 @@ impl Socket {
         SockRef::from(self).set_linger(Some(Duration::ZERO))
     }
 
+    /// Has it send what is written at once, as a unix socket does in any case.
+    ///
+    /// # Errors
+    /// If the connection is gone.
+    pub fn set_nodelay(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(tcp) => tcp.set_nodelay(true),
+            Self::Unix(_) => Ok(()),
+        }
+    }
+
     /// Takes it from its event loop.
     ///
     /// # Errors
