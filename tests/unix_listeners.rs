@@ -16,9 +16,12 @@ use http::Request;
 use http_body_util::{BodyExt as _, Empty};
 use rustls::version::TLS13;
 
+use clients::Held;
+
 use crate::harness::client::{Body, Client};
 use crate::harness::gateway::PATIENCE;
-use crate::harness::http::{Answer, read_answer};
+use crate::harness::http::{Answer, read_answer, until};
+use crate::harness::recorder::Recorder;
 use crate::harness::tls::{Certificate, Tls};
 use crate::harness::{Configuration, Gateway, Origin};
 
@@ -196,8 +199,51 @@ fn a_client_that_sends_half_a_head_is_told_so_over_a_unix_socket() {
 }
 
 #[test]
+fn a_client_that_leaves_a_unix_socket_ends_its_request() {
+    let held = Held::start();
+    let gateway = Gateway::start(&config(&held.origin, ""));
+    let mut leaving = connect(&socket_of(&gateway));
+    leaving.write_all(head("/held", &[]).as_bytes()).unwrap();
+    held.came();
+    drop(leaving);
+    gateway.wait_for_all(&[
+        "\"path\":\"/held\"",
+        "\"status\":499",
+        "\"client\":\"unix:\"",
+    ]);
+    held.open();
+}
+
+#[test]
+fn a_tunnel_is_opened_over_a_unix_socket() {
+    let origin = Recorder::start();
+    let config = Configuration::new()
+        .with(&local(""))
+        .upstream("origin", origin.address)
+        .route("all", "/**", "upstream = 'origin'");
+    let gateway = Gateway::start(&config);
+    let mut client = connect(&socket_of(&gateway));
+    let upgrade = [("connection", "upgrade"), ("upgrade", "websocket")];
+    client.write_all(head("/", &upgrade).as_bytes()).unwrap();
+    origin.head(0);
+    origin.send(
+        0,
+        b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+    );
+    assert!(until(&mut client, "\r\n\r\n").starts_with("HTTP/1.1 101"));
+    client.write_all(b"ping").unwrap();
+    origin.wait("ping", |wires| {
+        wires[0].body().ends_with(b"ping").then_some(())
+    });
+    origin.send(0, b"pong");
+    assert_eq!(until(&mut client, "pong"), "pong");
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    origin.ended(0);
+}
+
+#[test]
 fn a_drain_loses_no_connection_of_a_unix_socket() {
-    let held = crate::unix_listeners::clients::Held::start();
+    let held = Held::start();
     let gateway = Gateway::start(&config(&held.origin, ""));
     let socket = socket_of(&gateway);
     let mut under_way = connect(&socket);
