@@ -87,7 +87,9 @@ fn the_filter_of_the_log_is_another_one_until_the_next_reload() {
     assert!(is_finer(), "{}", gateway.text());
     for wrong in [
         "",
-        "debug",
+        " ",
+        "loud",
+        "\"debug\"",
         "{}",
         r#"{"filter": ""}"#,
         r#"{"filter": "loud"}"#,
@@ -98,6 +100,17 @@ fn the_filter_of_the_log_is_another_one_until_the_next_reload() {
         assert_eq!(answer.status, 400, "{wrong}: {}", answer.text());
     }
     assert_eq!(in_force()["filter"], "info,gateway::proxy=debug");
+    // As `curl --data` sends it, and without effect where it is misspelt, which is said.
+    let text = "info,gateway::upstreem=debug\n";
+    let answer = ask("PUT /log", "w1", text).json();
+    assert_eq!(answer["filter"], text.trim());
+    let said =
+        "nothing of the gateway logs as `gateway::upstreem`; did you mean `gateway::upstream`?";
+    assert_eq!(answer["warnings"], serde_json::json!([said]));
+    assert_eq!(in_force()["warnings"], answer["warnings"]);
+    assert!(!is_finer());
+    let answer = ask("PUT /log", "w1", "info,gateway::proxy=debug").json();
+    assert_eq!(answer["warnings"], serde_json::json!([]));
     // A reload that is refused changes nothing; the next one ends it.
     gateway.configure(&"nonsense");
     assert_eq!(ask("POST /reload", "w1", "").status, 409);

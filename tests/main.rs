@@ -104,6 +104,7 @@ mod tunnel_timeouts;
 mod tunnels;
 mod unix_listeners;
 mod unix_upstreams;
+mod unreadable;
 mod upstream_h2;
 mod upstream_h2_broken;
 mod upstream_h2_ends;

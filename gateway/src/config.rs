@@ -32,6 +32,7 @@ mod model;
 mod nginx;
 mod origins;
 mod parse;
+mod paths;
 mod patterns;
 mod places;
 mod plugin_memory;
@@ -42,8 +43,10 @@ pub mod properties;
 pub mod rank;
 mod read;
 mod reason;
+mod reentry;
 #[cfg(test)]
 mod reference;
+mod regex;
 mod resolver;
 mod routes;
 mod scope;
@@ -53,6 +56,7 @@ mod source;
 mod suggest;
 mod table;
 mod template;
+mod texts;
 mod toml;
 mod tree;
 mod units;
@@ -65,14 +69,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use self::regex::Regex;
 pub use examined::Examined;
+pub use expressions::Regexes;
 pub use fault::{Errors, Fault, Spot};
 pub use log_format::{LogField, LogTemplate, LogValue};
 pub use model::*;
 pub use origins::Origins;
 pub use plugins::COMPONENT;
 pub use scope::Watched;
-pub(crate) use suggest::file_name_matches;
+pub(crate) use suggest::{closest, file_name_matches};
 pub use template::Template;
 pub use units::Secret;
 pub(crate) use units::parsed_duration;
@@ -94,12 +100,13 @@ const ATTEMPTS: usize = 64;
 /// # Errors
 /// Every fault of every file, in the order of the files and lines.
 pub fn load(path: &Path) -> Result<Config, Errors> {
-    load_watched(path).0
+    load_after(&Arc::default(), path).0
 }
 
-/// As [`load`], with what to watch for a change that makes it worth another try.
-pub fn load_watched(path: &Path) -> (Result<Config, Errors>, Watched) {
-    let scope = Scope::default();
+/// As [`load`], with what to watch for a change that makes it worth another try. Of `before`, the regular expressions of
+/// the configuration in force, those are taken over that did not change.
+pub fn load_after(before: &Arc<Regexes>, path: &Path) -> (Result<Config, Errors>, Watched) {
+    let scope = Scope::following(before.clone());
     let (config, _) = read(&scope, path);
     (scope.finish().map(|()| config), scope.watched())
 }
@@ -193,6 +200,7 @@ fn assemble(scope: &Scope, sections: &mut Sections<'_>, chained: &mut Vec<RouteP
         upstreams,
         routes: routes.into_iter().flatten().collect(),
         errors,
+        regexes: scope.expressions.finish(),
         watched: scope.watched(),
         warnings: Vec::new(),
         masked,

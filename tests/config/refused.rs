@@ -5,6 +5,7 @@
 //! `p`, a plugin `a`) is added below it, where it moves no line.
 
 use std::fs;
+use std::sync::Arc;
 
 use gateway::config;
 use tempfile::TempDir;
@@ -207,7 +208,7 @@ fn a_configuration_that_is_refused_says_what_to_watch_for_its_remedy() {
     );
     fs::write(at("gateway.toml"), text).unwrap();
     fs::write(at("broken.toml"), "[[").unwrap();
-    let (loaded, watched) = config::load_watched(&at("gateway.toml"));
+    let (loaded, watched) = config::load_after(&Arc::default(), &at("gateway.toml"));
     assert!(loaded.is_err());
     assert_eq!(watched.files, [at("gateway.toml"), at("broken.toml")]);
     assert_eq!(watched.includes, [at("none-*.toml"), at("broken.toml")]);

@@ -95,8 +95,9 @@ pub(super) fn admin(table: &mut Table<'_>) -> Option<Admin> {
 fn long_enough(table: &mut Table<'_>, key: &'static str, token: &Secret, address: &str) {
     let length = token.reveal().len();
     if length < TOKEN_BYTES {
+        let subject = table.subject(key);
         let message = format!(
-            "is {length} bytes long, and whoever reaches `{address}` may guess; write at least {TOKEN_BYTES} that nobody guesses, \
+            "{subject}is {length} bytes long, and whoever reaches `{address}` may guess; write at least {TOKEN_BYTES} that nobody guesses, \
              such as `openssl rand -hex 32` prints, or listen on 127.0.0.1"
         );
         table.fault(key, message);
@@ -114,9 +115,10 @@ fn token(table: &mut Table<'_>, key: &'static str) -> Option<Secret> {
     let is_cut = text.trim_ascii() != text;
     // RFC 9110, section 5.5: a field has no control characters, and no white space at its ends.
     if is_cut || text.bytes().any(|byte| byte.is_ascii_control()) {
-        item.fault(
-            "has white space at its ends or control characters in it, so that no `Authorization` can carry it",
-        );
+        item.fault(format!(
+            "{}has white space at its ends or control characters in it, so that no `Authorization` can carry it",
+            item.subject()
+        ));
         return None;
     }
     Some(token)
@@ -126,8 +128,10 @@ fn token(table: &mut Table<'_>, key: &'static str) -> Option<Secret> {
 fn token_beside(table: &mut Table<'_>, other: Option<&Secret>) -> Option<Secret> {
     let read = token(table, "read_token")?;
     if other == Some(&read) {
-        let message =
-            "is the same as `token`: who may read could change everything; give it another value";
+        let message = format!(
+            "{}is the same as `token`: who may read could change everything; give it another value",
+            table.subject("read_token")
+        );
         table.fault("read_token", message);
         return None;
     }

@@ -36,6 +36,7 @@ use std::time::Duration;
 use http::HeaderName;
 use indexmap::IndexMap;
 
+use super::expressions::Regexes;
 use super::fault::{Fault, Spot};
 use super::log_format::LogTemplate;
 use super::origins::Origins;
@@ -96,6 +97,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// What stands for failures of no route; those of a route have it in [`Route::errors`] already.
     pub errors: Errors,
+    /// Its regular expressions, for the configuration that follows.
+    pub regexes: Arc<Regexes>,
     /// What it was made from.
     pub watched: Watched,
     /// What somebody should look at, though it can be served: a certificate that has expired.

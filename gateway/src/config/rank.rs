@@ -119,7 +119,7 @@ fn parts(path: &PathPattern) -> Box<[Part]> {
             segments.iter().map(of_segment).chain([last]).collect()
         }
         PathPattern::Regex(regex) => {
-            let literals = Expression::new(regex.as_str()).segments.len();
+            let literals = regex.known().segments.len();
             std::iter::repeat_n(Part::Literal, literals)
                 .chain([Part::Regex])
                 .collect()
@@ -160,12 +160,12 @@ fn kinds(predicates: &Predicates) -> [usize; KINDS] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ValuePattern;
     use crate::config::patterns;
+    use crate::config::{Regex, ValuePattern};
 
     fn rank(host: &str, path: &str, predicates: Predicates) -> Rank {
         let path = match path.strip_prefix('~') {
-            Some(regex) => PathPattern::Regex(regex::Regex::new(regex).unwrap()),
+            Some(regex) => PathPattern::Regex(Regex::new(regex).unwrap()),
             None => patterns::path(path).unwrap(),
         };
         let host = (!host.is_empty()).then(|| patterns::host(host).unwrap());

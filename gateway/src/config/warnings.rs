@@ -4,11 +4,11 @@ use super::dead;
 use super::item::Item;
 use super::model::{Config, HostRewrite, Listener, PathRewrite, Route, Target, UpstreamId};
 use super::nginx;
+use super::reentry;
 use super::scope::Scope;
 use super::sections::Sections;
 use super::tree::{self, Value};
 use crate::message::headers::ClientFrom;
-use crate::message::target;
 
 /// Reports all of it.
 pub(super) fn report(scope: &Scope, sections: &Sections<'_>, config: &Config) {
@@ -23,11 +23,12 @@ pub(super) fn report(scope: &Scope, sections: &Sections<'_>, config: &Config) {
     }
     for (index, (item, listener)) in listeners.iter().zip(&config.listeners).enumerate() {
         trust(item, listener);
-        let serves = |route: &Route| serves_on(route, index);
+        let serves = |route: &Route| route.serves_on(index);
         if !config.routes.is_empty() && !config.routes.iter().any(serves) {
             item.warn("no route serves on it: every request there is 404; name it in `listeners` of a route, or remove it");
         }
     }
+    reentry::report(sections, config);
     for (item, route) in routes.iter().zip(&config.routes) {
         if let Target::Upstream(id) = route.target {
             let outcome = "requests come back to this route, and are answered with 508 in the end";
@@ -138,15 +139,11 @@ fn circle(
     let Some((_, upstream)) = config.upstreams.get_index(id.0) else {
         return;
     };
-    for endpoint in upstream.endpoints.iter().map(|endpoint| &endpoint.target) {
-        let is_there = |listener: &Listener| leads_to(endpoint, &listener.address.target());
-        let Some(index) = config.listeners.iter().position(is_there) else {
-            continue;
-        };
+    for (endpoint, index) in reentry::own_listeners(upstream, config) {
         // Another that serves there alone may be nearer there.
         let is_other =
             |other: &Route| other.listeners.contains(&index) && other.listeners != route.listeners;
-        if !serves_on(route, index) || config.routes.iter().any(is_other) {
+        if !route.serves_on(index) || config.routes.iter().any(is_other) {
             continue;
         }
         let (at, key) = item.place_of(key);
@@ -157,17 +154,4 @@ fn circle(
         );
         item.scope.warn(at, &key, message);
     }
-}
-
-/// Whether who connects to an endpoint comes to a listener, as far as the two texts tell.
-fn leads_to(endpoint: &target::Target, listener: &target::Target) -> bool {
-    let (target::Target::Tcp(other), target::Target::Tcp(own)) = (endpoint, listener) else {
-        return endpoint == listener;
-    };
-    let everywhere = own.ip().is_unspecified() && other.ip().is_loopback();
-    own.port() == other.port() && (own.ip() == other.ip() || everywhere)
-}
-
-fn serves_on(route: &Route, listener: usize) -> bool {
-    route.listeners.is_empty() || route.listeners.contains(&listener)
 }

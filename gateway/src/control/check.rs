@@ -9,11 +9,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::gateway::empty_state;
 use super::{cache_warning, listeners, unheld};
-use crate::config::{
-    self, AccessLogFormat, AccessLogPath, Config, Examined, Fault, ListenAddress, RoutePlugin,
-    Target,
-};
-use crate::file;
+use crate::config::{self, Config, Examined, Fault, ListenAddress, RoutePlugin, Target};
 use crate::net::unix::{self, Unavailable};
 use crate::plugin::{Engine, Linked, Place};
 use crate::server::listener;
@@ -58,7 +54,7 @@ pub fn check(path: &Path, allow_unset: bool) -> Report {
         Err(refused) => errors.extend(refused.0.into_iter().map(|reason| reason.fault)),
     }
     addresses(config, &mut errors, &mut warnings);
-    errors.extend(access_log(config));
+    errors.extend(config.unwritable_log(None));
     errors.extend(descriptors(config));
     let Examined { config, unset, .. } = examined;
     Report {
@@ -137,22 +133,6 @@ fn addresses(config: &Config, errors: &mut Vec<Fault>, warnings: &mut Vec<Fault>
 
 fn in_use(address: &impl Display) -> String {
     format!("{address} is in use: by a gateway that runs, or a process beside which none starts")
-}
-
-/// Why the access log cannot be written, if it cannot.
-pub(super) fn access_log(config: &Config) -> Option<Fault> {
-    let log = &config.server.access_log;
-    let AccessLogPath::File(path) = &log.path else {
-        return None;
-    };
-    if matches!(log.format, AccessLogFormat::Off) {
-        return None;
-    }
-    let looked = match std::fs::metadata(path) {
-        Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
-        _ => file::writable(path),
-    };
-    looked.err().map(|error| config.unwritable_log(&error))
 }
 
 /// Each worker has sockets of its own.

@@ -137,7 +137,7 @@ fn route(
     if let Some(via) = &connection.listener.config.via {
         fields.append(VIA, via.value(client.version));
     }
-    fields.insert(&headers::X_REQUEST_ID, client.id.clone());
+    fields.insert(headers::X_REQUEST_ID, client.id.clone());
     let found = find(&snapshot.snapshot, exchange, connection);
     let (route, params) = match special.is_any() {
         true => keeping(found, special),

@@ -214,7 +214,7 @@ impl Request {
         if let Some(via) = &listener.via {
             fields.append(VIA, via.value(Version::HTTP_11));
         }
-        fields.insert(&headers::X_REQUEST_ID, ANY_ID.clone());
+        fields.insert(headers::X_REQUEST_ID, ANY_ID.clone());
         let authority = text(&self.target.authority);
         let host = headers::host_of(&authority);
         let covers = |certificate: &config::Certificate| {

@@ -4,11 +4,10 @@
 use std::collections::HashMap;
 
 use indexmap::IndexMap;
-use regex::Regex;
 
 use super::leaf::{Leaf, NONE, Visit};
 use super::needles::Needles;
-use crate::config::Predicates;
+use crate::config::{Predicates, Regex};
 
 /// So many are run one by one.
 const FEW: usize = 8;
@@ -32,11 +31,10 @@ struct Alike {
 }
 
 /// Expressions by their own text, best rank first.
-type ByText = IndexMap<Box<str>, Entry, foldhash::fast::RandomState>;
+type ByText = IndexMap<Regex, Entry, foldhash::fast::RandomState>;
 
 #[derive(Debug)]
 struct Entry {
-    regex: Regex,
     /// The best rank of all of them.
     best: u32,
     leaf: Leaf,
@@ -54,9 +52,8 @@ impl Expressions {
             self.lengths.len() - 1
         });
         let alike = self.lengths[at].1.entry(partial.into()).or_default();
-        let entry = alike.entries.entry(regex.as_str().into());
+        let entry = alike.entries.entry(regex.clone());
         let entry = entry.or_insert_with(|| Entry {
-            regex: regex.clone(),
             best: NONE,
             leaf: Leaf::default(),
         });
@@ -72,7 +69,7 @@ impl Expressions {
                 entry.leaf.index(predicates);
             }
             if alike.entries.len() > FEW {
-                alike.needles = Needles::new(alike.entries.keys().map(|text| &**text));
+                alike.needles = Needles::new(alike.entries.keys().map(Regex::texts));
             }
         }
     }
@@ -84,10 +81,11 @@ impl Expressions {
                 continue;
             };
             match &alike.needles {
-                None => run(path, alike.entries.values(), visit),
+                None => run(path, alike.entries.iter(), visit),
                 Some(needles) => {
                     let candidates = needles.candidates(path);
-                    let entries = candidates.iter().map(|at| &alike.entries[*at as usize]);
+                    let entries = candidates.iter();
+                    let entries = entries.filter_map(|at| alike.entries.get_index(*at as usize));
                     run(path, entries, visit);
                 }
             }
@@ -96,12 +94,16 @@ impl Expressions {
 }
 
 /// Visits those that match, of some with the best rank first.
-fn run<'a>(path: &str, entries: impl Iterator<Item = &'a Entry>, visit: &mut impl Visit) {
-    for entry in entries {
+fn run<'a>(
+    path: &str,
+    entries: impl Iterator<Item = (&'a Regex, &'a Entry)>,
+    visit: &mut impl Visit,
+) {
+    for (regex, entry) in entries {
         if !visit.wants(entry.best) {
             break;
         }
-        if entry.regex.is_match(path) {
+        if regex.is_match(path) {
             visit.leaf(&entry.leaf);
         }
     }

@@ -107,6 +107,7 @@ fn rule(rewrite: &PathRewrite) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Regex;
     use crate::message::path::{EncodedSlashes, PathParameters};
 
     const KEEPS_SLASHES: PathRules = PathRules {
@@ -130,7 +131,7 @@ mod tests {
 
     fn replace(regex: &str, to: &str, from: &str) -> Result<Option<String>, &'static str> {
         let rule = PathRewrite::Regex {
-            regex: regex::Regex::new(regex).unwrap(),
+            regex: Regex::new(regex).unwrap(),
             to: to.into(),
         };
         rewrite(&rule, from)
@@ -182,7 +183,7 @@ mod tests {
     #[test]
     fn a_rule_of_a_route_that_keeps_slashes_makes_no_place_of_them() {
         let rule = PathRewrite::Regex {
-            regex: regex::Regex::new("^/files-(.*)").unwrap(),
+            regex: Regex::new("^/files-(.*)").unwrap(),
             to: "/data/$1".into(),
         };
         let made = |from: &str| path(&rule, &from.parse().unwrap(), KEEPS_SLASHES);

@@ -2,12 +2,10 @@
 
 use std::collections::HashMap;
 
-use regex::Regex;
-
 use super::expressions::Expressions;
 use super::leaf::{Leaf, Visit};
-use crate::config::rank::{Expression, prefix_segments};
-use crate::config::{Predicates, Segment};
+use crate::config::rank::prefix_segments;
+use crate::config::{Predicates, Regex, Segment};
 
 /// One segment's place; pairs stand for their rank.
 #[derive(Debug, Default)]
@@ -46,7 +44,7 @@ impl Node {
 
     /// Adds a regular expression.
     pub(super) fn insert_regex(&mut self, regex: &Regex, rank: u32) {
-        let known = Expression::new(regex.as_str());
+        let known = regex.known();
         let node = self.below(known.segments.iter().map(String::as_str));
         let expressions = node.expressions.get_or_insert_default();
         expressions.insert(&known.partial, regex, rank);

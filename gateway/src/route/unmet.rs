@@ -265,7 +265,7 @@ mod tests {
         let canary = |pattern| header("x-canary", pattern);
         let has = |value| [("x-canary", value)];
         let not = |text| ValuePattern::Not(Box::new(equals(text)));
-        let regex = ValuePattern::Regex(regex::Regex::new("^b").unwrap());
+        let regex = ValuePattern::Regex(crate::config::Regex::new("^b").unwrap());
         for (pattern, fields, said) in [
             (equals("1"), &[][..], "wanted \"1\", the request has none"),
             (

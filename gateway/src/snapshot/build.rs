@@ -289,8 +289,8 @@ impl Builder {
             return Ok(log.clone());
         }
         let log = AccessLog::start(config, &self.metrics).map_err(|error| {
-            let fault = whole.unwritable_log(&error);
-            BuildError(vec![fault.into()])
+            let fault = whole.unwritable_log(Some(&error));
+            BuildError(fault.into_iter().map(Into::into).collect())
         })?;
         self.access_log = Some((config.clone(), log.clone()));
         Ok(log)

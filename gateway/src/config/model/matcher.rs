@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use http::{HeaderName, Method};
 
+use super::super::regex::Regex;
 use super::networks::Networks;
 use crate::message::version::ApiVersion;
 
@@ -145,7 +146,7 @@ pub enum PathPattern {
         rest: bool,
     },
     /// `{ regex = "^/v[12]/" }`.
-    Regex(regex::Regex),
+    Regex(Regex),
 }
 
 impl PathPattern {
@@ -183,7 +184,7 @@ pub enum ValuePattern {
     /// Equal.
     Equals(String),
     /// Matched.
-    Regex(regex::Regex),
+    Regex(Regex),
     /// There (`true`) or not there (`false`).
     Present(bool),
     /// Not so: where there is no value, this holds.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
-use crate::config::Template;
+use crate::config::{Regex, Template};
 
 /// `routes.redirect`.
 #[derive(Debug, Clone)]
@@ -57,7 +57,7 @@ pub enum RedirectPath {
     /// `regex` and `to`. Of a path without a match nothing is made.
     Regex {
         /// What is looked for.
-        regex: regex::Regex,
+        regex: Regex,
         /// What stands for it, `$1` being a group.
         to: String,
     },

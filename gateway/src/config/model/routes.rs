@@ -15,7 +15,7 @@ use super::overrides::Overrides;
 use super::redirect::Redirect;
 use super::retry::Retry;
 use super::upstream::UpstreamId;
-use crate::config::Written;
+use crate::config::{Regex, Written};
 
 /// `[[routes]]`.
 #[derive(Debug, Clone)]
@@ -65,6 +65,13 @@ pub struct RoutePlugin {
     pub when: Option<Arc<When>>,
     /// Where it stands, for messages.
     pub place: Written,
+}
+
+impl Route {
+    /// Whether it serves on a listener, by its index.
+    pub fn serves_on(&self, listener: usize) -> bool {
+        self.listeners.is_empty() || self.listeners.contains(&listener)
+    }
 }
 
 impl RoutePlugin {
@@ -149,7 +156,7 @@ pub enum PathRewrite {
     /// `regex = { .. }`: the path (not the query) with every match replaced.
     Regex {
         /// What is looked for.
-        regex: regex::Regex,
+        regex: Regex,
         /// What stands for it, `$1` being a group.
         to: String,
     },

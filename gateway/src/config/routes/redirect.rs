@@ -182,7 +182,7 @@ fn by_regex(table: &mut Table<'_>) -> Option<(RedirectPath, String)> {
         item.fault(format!("{}: {}", item.quoted(), item.told(&reason)));
     }
     let shown = match is_shown {
-        true => format!("{regex} -> {to}"),
+        true => format!("{} -> {to}", regex.as_str()),
         false => format!("*** -> {to}"),
     };
     Some((RedirectPath::Regex { regex, to }, shown))

@@ -2,9 +2,8 @@
 //!
 //! The plugin `transform` has the rule a second time: `tests/vectors/replacements.txt` holds both to it.
 
-use regex::Regex;
-
 use super::super::reason::Reason;
+use super::super::regex::Regex;
 
 /// Checks that what stands for a match (`$1`, `${name}`, `$$`) names groups that are there.
 ///

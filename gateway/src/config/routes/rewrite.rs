@@ -3,13 +3,13 @@
 mod cookies;
 
 use http::HeaderValue;
-use regex::Regex;
 
 use super::super::description::Words;
 use super::super::item::Item;
 use super::super::model::{AnswerRewrite, HostRewrite, PathRewrite, Rewrite};
 use super::super::patterns;
 use super::super::reason::Reason;
+use super::super::regex::Regex;
 use super::super::table::{Default, Table};
 use super::{matcher, replacement};
 use crate::message::path::{self, PathRules};

@@ -81,7 +81,7 @@ impl<'a> Pair<'a> {
             HostPattern::Exact(text) | HostPattern::Suffix(text) => text.as_str(),
             HostPattern::Template(_) => "",
         });
-        let path = match (self.path, &self.expression) {
+        let path = match (self.path, self.expression) {
             (PathPattern::Any | PathPattern::Regex(_), None) => Vec::new(),
             (PathPattern::Exact(path), _) => vec![Some(path.as_str())],
             (PathPattern::Prefix(prefix), _) => prefix_segments(prefix).map(Some).collect(),
@@ -102,7 +102,7 @@ impl<'a> Pair<'a> {
     /// Whether one request can be for both, which have the same shape.
     fn meets(&self, other: &Self) -> Meeting {
         let (a, b) = (self.route, other.route);
-        let path = match (self.path, &self.expression, other.path, &other.expression) {
+        let path = match (self.path, self.expression, other.path, other.expression) {
             (PathPattern::Regex(a), Some(of_a), PathPattern::Regex(b), Some(of_b)) => {
                 meets::expressions((a, of_a), (b, of_b))
             }

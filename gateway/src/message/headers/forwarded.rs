@@ -12,13 +12,13 @@ use crate::message::fields::tells_client;
 use crate::message::peer::{Address, Proxies};
 
 /// `x-forwarded-for`
-static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// `x-forwarded-proto`
-static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// `x-forwarded-host`
-static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// `x-real-ip`
-static X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// By which field a listener finds the client behind trusted proxies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -95,7 +95,7 @@ fn behind_proxies(
 /// The client by X-Forwarded-For, and how far from its end it stands; 0: it is the peer.
 fn addresses(headers: &HeaderMap, peer: Address, believed: Believed<'_>) -> (Address, usize) {
     let (mut address, mut distance) = (peer, 0);
-    let lines = headers.get_all(&X_FORWARDED_FOR).iter().rev();
+    let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
     for entry in lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')) {
         let Some(before) = parse_address(entry.trim_ascii()) else {
             break;
@@ -111,7 +111,7 @@ fn addresses(headers: &HeaderMap, peer: Address, believed: Believed<'_>) -> (Add
 /// Whether X-Forwarded-Proto says `https` at this distance from its end, where proxies add to a list as they do to that of
 /// addresses; at its beginning, where it is shorter.
 fn scheme(headers: &HeaderMap, distance: usize) -> Option<bool> {
-    let lines = headers.get_all(&X_FORWARDED_PROTO).iter().rev();
+    let lines = headers.get_all(X_FORWARDED_PROTO).iter().rev();
     let schemes = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
     let schemes = schemes.map(<[u8]>::trim_ascii);
     let schemes = schemes.filter(|scheme| !scheme.is_empty());
@@ -134,14 +134,14 @@ pub fn keep_believed(
     identity: &Identity,
     believed: Believed<'_>,
 ) {
-    let has_real_ip = headers.contains_key(&X_REAL_IP);
+    let has_real_ip = headers.contains_key(X_REAL_IP);
     match believed.from {
         ClientFrom::XForwardedFor => {
             super::remove_where(headers, |name| {
                 tells_client(name.as_str()) && !name.as_str().starts_with("x-forwarded-")
             });
             if is_list(headers) {
-                headers.insert(&X_FORWARDED_PROTO, scheme_value(identity.secure));
+                headers.insert(X_FORWARDED_PROTO, scheme_value(identity.secure));
             }
         }
         ClientFrom::Forwarded => {
@@ -151,23 +151,23 @@ pub fn keep_believed(
             forget_client(headers);
             // The client and the peer, for upstreams that read the other fields.
             if identity.address != peer {
-                tell(headers, &X_FORWARDED_FOR, identity.address);
+                tell(headers, X_FORWARDED_FOR, identity.address);
             }
             if let Some(list) = list {
                 headers.insert(FORWARDED, list);
             }
             if let Some(host) = host {
-                headers.insert(&X_FORWARDED_HOST, host);
+                headers.insert(X_FORWARDED_HOST, host);
             }
         }
     }
     if has_real_ip {
-        tell(headers, &X_REAL_IP, identity.address);
+        tell(headers, X_REAL_IP, identity.address);
     }
 }
 
 /// Has a field say an address, or nothing where there is none.
-fn tell(headers: &mut HeaderMap, name: &'static HeaderName, address: Address) {
+fn tell(headers: &mut HeaderMap, name: HeaderName, address: Address) {
     match address_value(address) {
         Some(value) => headers.insert(name, value),
         None => headers.remove(name),
@@ -176,7 +176,7 @@ fn tell(headers: &mut HeaderMap, name: &'static HeaderName, address: Address) {
 
 /// Whether X-Forwarded-Proto has more than one scheme.
 fn is_list(headers: &HeaderMap) -> bool {
-    let mut lines = headers.get_all(&X_FORWARDED_PROTO).iter();
+    let mut lines = headers.get_all(X_FORWARDED_PROTO).iter();
     let first = lines.next();
     lines.next().is_some() || first.is_some_and(|line| line.as_bytes().contains(&b','))
 }
@@ -202,15 +202,15 @@ pub fn forward(
     match peer {
         Some(peer) if trusted => continue_forwarded_for(headers, peer),
         Some(peer) => {
-            headers.insert(&X_FORWARDED_FOR, peer.clone());
+            headers.insert(X_FORWARDED_FOR, peer.clone());
         }
         None => {}
     }
-    if !(trusted && headers.contains_key(&X_FORWARDED_PROTO)) {
-        headers.insert(&X_FORWARDED_PROTO, scheme_value(identity.secure));
+    if !(trusted && headers.contains_key(X_FORWARDED_PROTO)) {
+        headers.insert(X_FORWARDED_PROTO, scheme_value(identity.secure));
     }
-    if !(authority.is_empty() || trusted && headers.contains_key(&X_FORWARDED_HOST)) {
-        headers.insert(&X_FORWARDED_HOST, authority.clone());
+    if !(authority.is_empty() || trusted && headers.contains_key(X_FORWARDED_HOST)) {
+        headers.insert(X_FORWARDED_HOST, authority.clone());
     }
     if from == ClientFrom::Forwarded {
         rfc7239::add(headers, peer, secure, authority);
@@ -219,14 +219,14 @@ pub fn forward(
 
 fn continue_forwarded_for(headers: &mut HeaderMap, peer: &HeaderValue) {
     let mut list = BytesMut::new();
-    for value in headers.get_all(&X_FORWARDED_FOR).iter().chain(Some(peer)) {
+    for value in headers.get_all(X_FORWARDED_FOR).iter().chain(Some(peer)) {
         if !list.is_empty() {
             list.extend_from_slice(b", ");
         }
         list.extend_from_slice(value.as_bytes());
     }
     let joined = HeaderValue::from_maybe_shared(list.freeze()).unwrap_or_else(|_| peer.clone());
-    headers.insert(&X_FORWARDED_FOR, joined);
+    headers.insert(X_FORWARDED_FOR, joined);
 }
 
 /// The host of an authority, without its port, in lower case.

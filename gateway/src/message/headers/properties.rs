@@ -77,7 +77,7 @@ pub fn forwarded(input: &[u8]) {
     }
     if !found.trusted {
         assert_eq!((found.address, found.secure), (peer.to_canonical(), secure));
-        assert!(headers.get(&X_REQUEST_ID) != Some(&id));
+        assert!(headers.get(X_REQUEST_ID) != Some(&id));
         let told = [address.as_ref(), Some(&scheme(secure)), Some(&authority)];
         check_stranger(&sent, told);
     }

@@ -3,7 +3,7 @@
 
 use http::uri::PathAndQuery;
 
-use crate::config::PathRewrite;
+use crate::config::{PathRewrite, Regex};
 use crate::message::path::{self, EncodedSlashes, Form, PathParameters, PathRules};
 
 /// The most memory that a compiled expression takes, in bytes.
@@ -32,9 +32,7 @@ pub fn left(input: &[u8]) {
     };
     let rules = special.rules();
     check(&form, rules);
-    let expression = regex::RegexBuilder::new(from)
-        .size_limit(EXPRESSION)
-        .build();
+    let expression = Regex::within(from, EXPRESSION);
     let replaced = expression.ok().map(|regex| PathRewrite::Regex {
         regex,
         to: to.to_owned(),

@@ -8,6 +8,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::reload::Handle;
 
+use super::targets;
+
 /// The variable that has it.
 pub(super) const VARIABLE: &str = "GATEWAY_LOG";
 pub(super) const DEFAULT: &str = "info";
@@ -51,6 +53,11 @@ impl Filter {
         }
     }
 
+    /// What is said of it, though it is in force.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        targets::warnings(&self.text)
+    }
+
     pub(super) fn compiled(&self) -> EnvFilter {
         parse(&self.text).unwrap_or_default()
     }
@@ -66,16 +73,19 @@ pub(super) fn begin<S: 'static>(configured: Filter, handle: Handle<EnvFilter, S>
     });
 }
 
-/// What the log lets through as JSON: `filter`, `from` where it is, and what is in force `then`, after a reload or restart.
+/// What the log lets through as JSON: `filter`, `from` where it is, what is in force `then`, after a reload or restart, and
+/// `warnings` of targets that nothing logs by.
 pub fn in_force() -> Value {
     let Some(in_force) = IN_FORCE.get() else {
         return Value::Null;
     };
     let Filter { text, from } = &in_force.configured;
-    match &*in_force.asked.lock() {
-        Some(asked) => json!({ "filter": asked, "from": "PUT /log", "then": text }),
-        None => json!({ "filter": text, "from": from, "then": text }),
-    }
+    let asked = in_force.asked.lock();
+    let (filter, from) = match &*asked {
+        Some(asked) => (asked, "PUT /log"),
+        None => (text, *from),
+    };
+    json!({ "filter": filter, "from": from, "then": text, "warnings": targets::warnings(filter) })
 }
 
 /// Has the log let through what `wanted` says, as `GATEWAY_LOG` would, until [`restore`].

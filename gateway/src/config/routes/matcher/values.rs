@@ -7,6 +7,7 @@ use super::super::super::expressions::Uncompiled;
 use super::super::super::item::{Form, Item};
 use super::super::super::mask;
 use super::super::super::model::ValuePattern;
+use super::super::super::regex::Regex;
 use super::super::super::table::Table;
 use super::super::super::tree::{self, Node, Value};
 use crate::message::fields;
@@ -234,7 +235,7 @@ fn equal(item: &Item<'_>, expected: &str, arriving: &Arriving) -> Option<ValuePa
 }
 
 /// A regular expression.
-pub(in crate::config::routes) fn regex(item: &Item<'_>) -> Option<regex::Regex> {
+pub(in crate::config::routes) fn regex(item: &Item<'_>) -> Option<Regex> {
     let text = item.text_as("a regular expression")?;
     let place = || item.scope.show(item.node.at);
     match item.scope.expressions.compile(text, place) {

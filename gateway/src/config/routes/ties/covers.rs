@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use foldhash::fast::RandomState;
-use regex::Regex;
-
 use super::super::super::model::{HostPattern, PathPattern, Segment};
 use super::super::super::rank::{Expression, Rank, prefix_segments};
+use super::super::super::regex::Regex;
 use super::budget::Budget;
 use super::pair::{Pair, literal};
+use foldhash::fast::RandomState;
 
 /// Pairs by host and path.
 #[derive(Debug, Default)]
@@ -158,7 +157,7 @@ impl<'a> Node<'a> {
                 None => node.param.get_or_insert_default(),
             };
         }
-        match (pair.path, &pair.expression) {
+        match (pair.path, pair.expression) {
             (PathPattern::Regex(regex), Some(known)) => {
                 node.expressions.push((regex, known, pair));
             }
@@ -243,7 +242,7 @@ impl<'a> Line<'a> {
 
 /// The segments of a path that every match has, and whether it ends after them.
 fn segments<'a>(pair: &'a Pair<'_>) -> (Vec<Option<&'a str>>, bool) {
-    match (pair.path, &pair.expression) {
+    match (pair.path, pair.expression) {
         (PathPattern::Exact(path), _) => (path.split('/').skip(1).map(Some).collect(), true),
         (PathPattern::Prefix(prefix), _) => (prefix_segments(prefix).map(Some).collect(), false),
         (PathPattern::Template { segments, rest }, _) => {

@@ -2,12 +2,11 @@
 
 use std::time::SystemTime;
 
-use regex::Regex;
-
 use super::super::super::model::{
     HostPattern, Predicates, Segment, ValuePattern, VersionPattern, Versions,
 };
 use super::super::super::rank::Expression;
+use super::super::super::regex::Regex;
 use crate::message::version::ApiVersion;
 
 /// Whether two conditions can hold of one request.

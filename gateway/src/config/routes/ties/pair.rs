@@ -13,7 +13,7 @@ pub(super) struct Pair<'a> {
     pub(super) host: Option<&'a HostPattern>,
     pub(super) path: &'a PathPattern,
     /// What is known of a path that is a regular expression.
-    pub(super) expression: Option<Expression>,
+    pub(super) expression: Option<&'a Expression>,
     /// How many comparisons one of it counts for: more than one where its lists are long.
     pub(super) weight: usize,
 }
@@ -49,7 +49,7 @@ pub(super) fn all(routes: &[Option<Route>]) -> Vec<Pair<'_>> {
                 host,
                 path,
                 expression: match path {
-                    PathPattern::Regex(regex) => Some(Expression::new(regex.as_str())),
+                    PathPattern::Regex(regex) => Some(regex.known()),
                     _ => None,
                 },
                 weight,
