@@ -102,6 +102,7 @@ mod tls;
 mod told_times;
 mod tunnel_timeouts;
 mod tunnels;
+mod unix_listeners;
 mod unix_upstreams;
 mod unreadable;
 mod upstream_h2;

@@ -24,6 +24,7 @@ mod expressions;
 mod fault;
 mod fill;
 mod item;
+mod listen;
 mod listeners;
 mod log_format;
 mod mask;

@@ -2,12 +2,12 @@
 //! the inner ones wait for.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::model::{Config, Listener, Route, Upstream};
 use super::sections::Sections;
 use super::tree::Value;
+use crate::message::target::Target;
 
 /// Warns of every grant of an upstream by which that may be so.
 pub(super) fn report(sections: &Sections<'_>, config: &Config) {
@@ -37,7 +37,11 @@ pub(super) fn report(sections: &Sections<'_>, config: &Config) {
 }
 
 /// The endpoint of an upstream, and the listener that it is, by which a sub-request may come back to a plugin.
-fn way_back(config: &Config, upstream: &str, plugin: &Arc<str>) -> Option<(SocketAddr, usize)> {
+fn way_back<'a>(
+    config: &'a Config,
+    upstream: &str,
+    plugin: &Arc<str>,
+) -> Option<(&'a Target, usize)> {
     let mut own = own_listeners(config.upstreams.get(upstream)?, config);
     own.find(|(_, listener)| reached(config, *listener).contains(plugin))
 }
@@ -65,15 +69,19 @@ fn reached(config: &Config, listener: usize) -> BTreeSet<&Arc<str>> {
 pub(super) fn own_listeners<'a>(
     upstream: &'a Upstream,
     config: &'a Config,
-) -> impl Iterator<Item = (SocketAddr, usize)> + 'a {
-    let endpoints = upstream.endpoints.iter();
-    let endpoints = endpoints.filter_map(|endpoint| endpoint.target.tcp());
+) -> impl Iterator<Item = (&'a Target, usize)> + 'a {
+    let endpoints = upstream.endpoints.iter().map(|endpoint| &endpoint.target);
     endpoints.filter_map(|endpoint| {
-        let is_there = |listener: &Listener| {
-            let own = listener.address;
-            let everywhere = own.ip().is_unspecified() && endpoint.ip().is_loopback();
-            own.port() == endpoint.port() && (own.ip() == endpoint.ip() || everywhere)
-        };
+        let is_there = |listener: &Listener| leads_to(endpoint, &listener.address.target());
         Some((endpoint, config.listeners.iter().position(is_there)?))
     })
+}
+
+/// Whether who connects to an endpoint comes to a listener, as far as what is written tells.
+fn leads_to(endpoint: &Target, listener: &Target) -> bool {
+    let (Target::Tcp(other), Target::Tcp(own)) = (endpoint, listener) else {
+        return endpoint == listener;
+    };
+    let everywhere = own.ip().is_unspecified() && other.ip().is_loopback();
+    own.port() == other.port() && (own.ip() == other.ip() || everywhere)
 }

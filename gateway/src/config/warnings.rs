@@ -92,14 +92,37 @@ fn trust(item: &Item<'_>, listener: &Listener) {
                        proxies there, or remove this";
         warn(place("client_from"), message.to_owned());
     }
+    trust_of_sockets(item, listener);
     let everyone = |network: &&ipnet::IpNet| network.prefix_len() == 0;
-    if let Some(network) = listener.trusted_proxies.iter().find(everyone) {
+    if let Some(network) = listener.trusted_proxies.networks.iter().find(everyone) {
         let message = format!(
             "{network} is everyone: each client is believed about the address that it claims to have; name the networks \
              of your proxies"
         );
         warn(place("trusted_proxies"), message);
     }
+}
+
+/// Whom it believes of those who have no address, or should have one.
+fn trust_of_sockets(item: &Item<'_>, listener: &Listener) {
+    let (trusted, socket) = (&listener.trusted_proxies, listener.address.unix());
+    let message = match socket {
+        Some(_) if !trusted.unix && !trusted.is_empty() => {
+            "names networks alone, and whoever connects to a unix socket is in none, so that nobody is believed; write \
+             \"unix:\" for them"
+        }
+        Some(socket) if trusted.unix && socket.is_open() => {
+            "`unix:` is whoever may connect, and by its `mode` every user of this machine may: each is believed about the \
+             address that it claims to have; write `mode = \"0660\"`"
+        }
+        None if trusted.unix => {
+            "`unix:` is whoever connects to a unix socket, and this listens at an address; remove it, or name the networks of \
+             your proxies"
+        }
+        _ => return,
+    };
+    let (at, key) = item.place_of("trusted_proxies");
+    item.scope.warn(at, &key, message);
 }
 
 /// A route whose requests, or their copies, come back to it from the upstream that it has at a key, and what comes of it.

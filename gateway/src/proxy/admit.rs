@@ -75,7 +75,7 @@ pub(super) fn admit(
     }
     let listener = &connection.listener.config;
     let believed = listener.believed();
-    let (peer, secure) = (connection.peer.ip(), connection.tls.is_some());
+    let (peer, secure) = (connection.peer.address(), connection.tls.is_some());
     let identity = headers::client(&parts.headers, peer, secure, believed);
     let target = match connection.ambiguous_framing() {
         true => Err(AMBIGUOUS),
@@ -128,7 +128,7 @@ fn route(
     let fields = &mut exchange.request.headers;
     headers::forward(
         fields,
-        &connection.address,
+        connection.address.as_ref(),
         connection.tls.is_some(),
         &client.authority,
         identity,
@@ -216,7 +216,6 @@ fn identify(
             client: Client {
                 id,
                 address: identity.address,
-                peer: connection.peer,
                 secure: identity.secure,
                 version,
                 authority,
@@ -267,7 +266,8 @@ fn sift(
     match seen.identity {
         true if identity.trusted => {
             let believed = connection.listener.config.believed();
-            headers::keep_believed(fields, connection.peer.ip(), identity, believed);
+            let peer = connection.peer.address();
+            headers::keep_believed(fields, peer, identity, believed);
         }
         true => headers::forget_client(fields),
         false => {}

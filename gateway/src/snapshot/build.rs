@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Snapshot;
@@ -11,6 +10,7 @@ use crate::config::{self, Config, Fault, Match, Overrides, Rewrite, Secret, Targ
 use crate::exchange::Route;
 use crate::message::depth::{self, Marks};
 use crate::message::media::ResponseTypes;
+use crate::message::target::Target as Endpoint;
 use crate::plugin::{
     self, Artifact, Components, Engine, Linked, LoadError, Pool, Services, Unopened, Version,
 };
@@ -36,7 +36,7 @@ pub struct Builder {
     /// Stands for `server.fleet_key` where it is not given.
     fleet_key: Secret,
     /// Where listeners are bound.
-    listening: Vec<SocketAddr>,
+    listening: Vec<Endpoint>,
 }
 
 /// Which plugins are read from their files again.
@@ -117,7 +117,7 @@ impl Builder {
     }
 
     /// Tells where the listeners of the next configuration are bound, which it may leave to the kernel (port 0).
-    pub fn listen_at(&mut self, listening: Vec<SocketAddr>) {
+    pub fn listen_at(&mut self, listening: Vec<Endpoint>) {
         self.listening = listening;
     }
 
