@@ -127,7 +127,7 @@ fn routes(criterion: &mut Criterion) {
             query: "",
             method: &Method::GET,
             headers: &headers,
-            client: IpAddr::from([192, 0, 2, 1]),
+            client: IpAddr::from([192, 0, 2, 1]).into(),
             moment: &moment,
             params: &[],
         };

@@ -121,8 +121,7 @@ fn exchange(snapshot: &WorkerSnapshot) -> Exchange {
         view: snapshot.view.clone(),
         client: Client {
             id: HeaderValue::from_static("0123456789abcdef0123456789abcdef"),
-            address: [127, 0, 0, 1].into(),
-            peer: ([127, 0, 0, 1], 50_000).into(),
+            address: std::net::IpAddr::from([127, 0, 0, 1]).into(),
             secure: false,
             version: Version::HTTP_11,
             authority: HeaderValue::from_static("shop.example"),

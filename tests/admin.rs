@@ -39,6 +39,54 @@ fn head(request: &str, token: Option<&str>) -> String {
     format!("{request} HTTP/1.1\r\nhost: localhost\r\n{token}\r\n")
 }
 
+/// The answer to a request with a token and a body.
+fn asked(gateway: &Gateway, request: &str, token: &str, body: &str) -> Answer {
+    let mut stream = connect(gateway.admin());
+    let length = body.len();
+    let head = format!(
+        "{request} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    read_answer(&mut stream)
+}
+
+#[test]
+fn a_filter_of_the_log_may_be_text_and_names_what_nothing_logs_by() {
+    let config = Configuration::new().route("all", "/**", "respond = { status = 204 }");
+    let gateway = Gateway::start(&config);
+    let ask = |request: &str, body: &str| asked(&gateway, request, "", body);
+    // As `curl --data` sends it, and `--data-binary @file`.
+    for text in ["info,gateway::proxy=debug", " debug\n"] {
+        let answer = ask("PUT /log", text);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let answer = answer.json();
+        assert_eq!(answer["filter"], text.trim());
+        assert_eq!(answer["warnings"], serde_json::json!([]));
+    }
+    let said =
+        "nothing of the gateway logs as `gateway::upstreem`; did you mean `gateway::upstream`?";
+    for text in [
+        "info,gateway::upstreem=debug,hyper=info",
+        r#"{ "filter": "gateway::upstreem" }"#,
+    ] {
+        let answer = ask("PUT /log", text);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.json()["warnings"], serde_json::json!([said]));
+        assert_eq!(answer.json(), ask("GET /log", "").json());
+    }
+    for wrong in [
+        " ",
+        "loud",
+        "\"debug\"",
+        "info;debug",
+        "info debug",
+        "{debug}",
+    ] {
+        let answer = ask("PUT /log", wrong);
+        assert_eq!(answer.status, 400, "{wrong}: {}", answer.text());
+    }
+}
+
 #[test]
 fn the_filter_of_the_log_is_another_one_until_the_next_reload() {
     let retry = "upstream = 'gone'\nretry = { attempts = 2, backoff = '1ms', budget = false }";
@@ -52,15 +100,7 @@ fn the_filter_of_the_log_is_another_one_until_the_next_reload() {
     };
     let gateway = Gateway::start(&with("w1"));
     let public = gateway.listener("public");
-    let ask = |request: &str, token: &str, body: &str| {
-        let mut stream = connect(gateway.admin());
-        let length = body.len();
-        let head = format!(
-            "{request} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\ncontent-length: {length}\r\n\r\n{body}"
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        read_answer(&mut stream)
-    };
+    let ask = |request: &str, token: &str, body: &str| asked(&gateway, request, token, body);
     let in_force = || ask("GET /log", "r1", "").json();
     // Whether a request that fails has a line at level debug, which would stand before its last.
     let is_finer = || {
@@ -87,7 +127,9 @@ fn the_filter_of_the_log_is_another_one_until_the_next_reload() {
     assert!(is_finer(), "{}", gateway.text());
     for wrong in [
         "",
-        "debug",
+        " ",
+        "loud",
+        "\"debug\"",
         "{}",
         r#"{"filter": ""}"#,
         r#"{"filter": "loud"}"#,

@@ -142,7 +142,10 @@ fn a_client_stays_on_its_side_over_restarts_and_only_those_move_that_must() {
     let mut before = first.clone();
     for (version, (v1, v2)) in (2..).zip([(90, 10), (50, 50), (0, 1), (95, 5)]) {
         gateway.configure(&weighed(v1, v2));
-        gateway.wait_for_all(&["configuration reloaded", &format!("version={version}")]);
+        gateway.wait_for_all(&[
+            "configuration reloaded",
+            &format!("config_version={version}"),
+        ]);
         let after = sides_of_clients(public);
         let pairs = before.iter().zip(&after);
         let moved = pairs.filter(|(before, after)| before != after).count();

@@ -300,7 +300,9 @@ fn a_reload_of_one_plugin_says_which_version_it_took() {
     gateway.wait_for_all(&[
         "plugin reloaded",
         "plugin=\"a\"",
+        "plugin_version=\"1.0.0\"",
         &format!("sha256=\"{digest}\""),
+        "config_version=2",
     ]);
 }
 

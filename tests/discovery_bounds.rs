@@ -147,7 +147,10 @@ fn an_endpoint_that_comes_and_goes_during_a_reload_is_checked_afterwards() {
         let waits = format!(", {{ dns = 'silent{round}.internal:1' }}{health}");
         gateway.configure(&config(dns.address, port, &waits));
         // By the watcher: a second reload would mend what the first one did.
-        gateway.wait_for_all(&["configuration reloaded", &format!("version={} ", round + 2)]);
+        gateway.wait_for_all(&[
+            "configuration reloaded",
+            &format!("config_version={} ", round + 2),
+        ]);
         let began = dns.asked(0).len();
         dns.asked(began + 3);
         let before = checks();

@@ -36,7 +36,7 @@ fn an_endpoint_that_a_reload_drops_leaves_no_check_no_connection_and_no_series()
     assert_eq!(series(&gateway, &dropped), before);
 
     gateway.configure(&config(&[&stays]));
-    gateway.wait_for("version=2");
+    gateway.wait_for("config_version=2");
     until(&gateway, "no series", || series(&gateway, &dropped) == 0);
     until(&gateway, "no connection", || dropped.connections() == 0);
     let (checks, of_other) = (dropped.checks().len(), stays.checks().len());

@@ -4,7 +4,6 @@ mod answers;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -111,13 +110,7 @@ fn request(random: &mut Random) -> (String, Vec<String>) {
 
 fn explained(config: &Config, request: &str, fields: &[String]) -> Explanation {
     let router = Router::new(config.routes.iter().cloned().map(Arc::new).collect());
-    let asked = Asked::read(
-        config,
-        request,
-        fields,
-        None,
-        IpAddr::V4(Ipv4Addr::LOCALHOST),
-    );
+    let asked = Asked::read(config, request, fields, None, None);
     explain(config, &router, asked.unwrap())
 }
 

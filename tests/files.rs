@@ -44,7 +44,7 @@ fn a_fifo_in_the_place_of_any_file_is_refused_with_its_key() {
     let told = String::from_utf8(output.stderr).unwrap();
     let fifo = "it is a FIFO; expected a regular file";
     for part in [
-        &format!("include.toml: cannot be read: {fifo}"),
+        &format!("include[0]: cannot read `include.toml`: {fifo}"),
         &format!("listeners[1].tls.certificates[0].cert: cannot read `fifo`: {fifo}"),
         &format!("listeners[1].tls.certificates[1].key: cannot read `fifo`: {fifo}"),
         &format!("plugins.a.path: cannot read `fifo`: {fifo}"),

@@ -96,9 +96,9 @@ fn a_file_that_is_not_there_is_named_with_where_it_was_looked_for() {
     let (_, faults) = said(&["check"], &config);
     for part in [
         "secrets.c: cannot read \"nowhere.txt\": no such file (looked for {dir}/nowhere.txt, relative to this file)",
-        "secrets.d: cannot read \"${NO_FILE:-nowhere.txt}\": no such file (a relative path, looked for in {dir})",
+        "secrets.d: cannot read `{dir}/nowhere.txt` (the value of \"${NO_FILE:-nowhere.txt}\"): no such file",
         "cannot read `nowhere.pem`: no such file (looked for {dir}/nowhere.pem, relative to this file)",
-        "cannot read the value of \"${NO_CA:-nowhere.pem}\": no such file (a relative path, looked for in {dir})",
+        "cannot read `{dir}/nowhere.pem` (the value of \"${NO_CA:-nowhere.pem}\"): no such file",
     ] {
         assert!(faults.contains(part), "{part}: {faults}");
     }

@@ -307,3 +307,17 @@ fn the_log_lines_of_a_plugin_are_bounded_in_each_second_and_the_rest_is_counted(
         get(public, "/probe/print", &[]);
     }
 }
+
+#[test]
+fn a_filter_that_names_what_nothing_logs_by_is_warned_of_as_the_log_begins() {
+    let config = Configuration::new().route("all", "/**", "respond = { status = 204 }");
+    let gateway = Gateway::start_with(
+        &config,
+        &[("GATEWAY_LOG", "info,gateway::upstreem=debug,hyper=info")],
+    );
+    gateway.wait_for_all(&[
+        "WARN",
+        "GATEWAY_LOG: nothing of the gateway logs as `gateway::upstreem`; did you mean `gateway::upstream`?",
+    ]);
+    assert_eq!(gateway.text().matches("logs as").count(), 1);
+}

@@ -130,7 +130,7 @@ fn no_more_are_ejected_than_may_be_and_never_the_last_that_takes_requests() {
     fail();
     assert_eq!(ejected(), 1);
     gateway.configure(&rules(&all, "1.0"));
-    gateway.wait_for("version=2");
+    gateway.wait_for("config_version=2");
     fail();
     assert_eq!(ejected(), 2, "the last stays");
     gateway.configure(&rules(&all, "0.4"));
@@ -140,7 +140,7 @@ fn no_more_are_ejected_than_may_be_and_never_the_last_that_takes_requests() {
     fail();
     assert_eq!(ejected(), 0);
     gateway.configure(&rules(&all[..1], "1.0"));
-    gateway.wait_for("version=5");
+    gateway.wait_for("config_version=5");
     fail();
     assert_eq!(ejected(), 0, "an only one stays");
 }
@@ -157,7 +157,7 @@ fn an_ejection_outlives_a_reload_that_does_not_touch_it_and_ends_with_its_config
     assert!(is_ejected(&gateway, &ill));
     let before = ill.requests();
     gateway.configure(&rules.route("more", "/more", "respond = { status = 204 }"));
-    gateway.wait_for("version=2");
+    gateway.wait_for("config_version=2");
     assert!((0..10).all(|_| is_served(public)));
     assert!(is_ejected(&gateway, &ill));
     assert_eq!(ill.requests(), before);
@@ -212,7 +212,7 @@ fn the_series_of_an_endpoint_go_with_it_and_the_sums_of_its_upstream_stay() {
     assert_eq!(series("requests_total", &other, ",status=\"2xx\""), 3.0);
     // One that comes again begins anew.
     gateway.configure(&config(&[&one, &other], ""));
-    gateway.wait_for("version=3");
+    gateway.wait_for("config_version=3");
     assert!(is_served(public) && is_served(public));
     assert_eq!(gateway.metric(sum), 8.0);
 }

@@ -318,14 +318,14 @@ tls = { server_name = "products.internal", ca = "ca.pem", certificate = { cert =
     ask(3);
     assert_eq!((origin.seen().handshakes, origin.seen().resumed), (3, 2));
     gateway.configure(&config.clone().route("more", "/more/**", "upstream = 'a'"));
-    gateway.wait_for("version=2");
+    gateway.wait_for("config_version=2");
     ask(2);
     assert_eq!((origin.seen().handshakes, origin.seen().resumed), (5, 4));
 
     // Another certificate: what the endpoint sees is the new one, which a resumed session would not show.
     let before = origin.seen().clients.pop().unwrap();
     authority.issue(&["gateway"]).write(&at, "gateway");
-    gateway.wait_for("version=3");
+    gateway.wait_for("config_version=3");
     ask(1);
     assert_ne!(origin.seen().clients.pop().unwrap(), before);
     assert_eq!(origin.seen().resumed, 4);
@@ -352,7 +352,7 @@ fn no_connection_from_before_is_used_once_its_authority_is_believed_no_more() {
     }
     let others = Authority::new("others");
     others.write(&at, "ca");
-    gateway.wait_for("version=2");
+    gateway.wait_for("config_version=2");
     for path in paths {
         assert_eq!(get(public, path, &[]).status, 502, "{path}");
     }

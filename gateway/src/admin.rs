@@ -7,7 +7,6 @@ mod crowd;
 mod guard;
 mod impatient;
 mod routes;
-pub mod socket;
 #[cfg(test)]
 mod tests;
 
@@ -22,15 +21,15 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio_util::either::Either;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crowd::{Crowd, Seat};
 use guard::{Guard, Way};
 use impatient::Impatient;
-use socket::{Bound, SocketFile};
+
+use crate::net::{self, Socket, unix};
 
 pub use control::{Control, Missing, Turn};
 pub use guard::Tokens;
@@ -52,34 +51,38 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Where it listens.
 #[derive(Debug)]
-pub enum Listener {
-    /// At an address and a port.
-    Ip(TcpListener),
-    /// On a unix socket, whose file is removed before it is closed.
-    Unix(SocketFile, UnixListener),
+pub struct Listener {
+    /// The file of a unix socket: it is removed before the socket is closed.
+    _file: Option<unix::Bound>,
+    socket: net::Listener,
 }
 
 impl Listener {
+    /// At an address and a port.
+    pub fn tcp(socket: TcpListener) -> Self {
+        Self {
+            _file: None,
+            socket: net::Listener::Tcp(socket),
+        }
+    }
+
     /// Of a unix socket that was bound.
     ///
     /// # Errors
     /// If the runtime does not take it.
-    pub fn unix(bound: Bound) -> io::Result<Self> {
-        let Bound { file, socket } = bound;
-        Ok(Self::Unix(file, UnixListener::from_std(socket)?))
-    }
-
-    async fn accept(&self) -> io::Result<Either<TcpStream, UnixStream>> {
-        Ok(match self {
-            Self::Ip(listener) => Either::Left(listener.accept().await?.0),
-            Self::Unix(_, listener) => Either::Right(listener.accept().await?.0),
+    pub fn unix(bound: unix::Bound) -> io::Result<Self> {
+        let socket = bound.listener()?.attach()?;
+        let file = Some(bound);
+        Ok(Self {
+            _file: file,
+            socket,
         })
     }
 
     fn way(&self) -> Way {
-        match self {
-            Self::Ip(_) => Way::Ip,
-            Self::Unix(..) => Way::Unix,
+        match self.socket {
+            net::Listener::Tcp(_) => Way::Ip,
+            net::Listener::Unix(_) => Way::Unix,
         }
     }
 }
@@ -90,8 +93,8 @@ pub async fn serve<C: Control>(listener: Listener, control: Arc<C>, stop: Cancel
     let connections = TaskTracker::new();
     let serving = async {
         loop {
-            match listener.accept().await {
-                Ok(stream) => {
+            match listener.socket.accept().await {
+                Ok((stream, _peer)) => {
                     let (seat, made_way) = crowd.enter();
                     if made_way {
                         tracing::debug!(most = CONNECTIONS, "admin: a connection makes way");
@@ -125,7 +128,7 @@ pub async fn serve<C: Control>(listener: Listener, control: Arc<C>, stop: Cancel
 }
 
 async fn connection<C: Control>(
-    stream: Either<TcpStream, UnixStream>,
+    stream: Socket,
     way: Way,
     seat: Arc<Seat>,
     control: Arc<C>,

@@ -163,7 +163,7 @@ async fn serve(
         start_watch(gateway.clone(), wanted)?;
     }
     gateway.ready.store(true, Ordering::Release);
-    tracing::info!(workers = count, version = 1, "ready");
+    tracing::info!(workers = count, config_version = 1, "ready");
     gateway.run(&mut signals).await;
     gateway.drain(&mut signals.ends, draining, grace).await;
     stop.cancel();

@@ -14,7 +14,6 @@ mod view;
 mod when;
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,6 +24,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
 use crate::config::UpstreamId;
 use crate::message::head::{ResponseEdit, ResponseHead};
+use crate::message::peer::Address;
 use crate::message::phase::{Phase, Phases};
 
 pub use attributes::{Attributes, Full};
@@ -89,9 +89,7 @@ pub struct Client {
     /// `x-request-id`.
     pub id: HeaderValue,
     /// The client's address, after trusted proxies were looked through.
-    pub address: IpAddr,
-    /// The peer of the connection.
-    pub peer: SocketAddr,
+    pub address: Address,
     /// Whether the client sees `https`.
     pub secure: bool,
     /// The protocol of the client.

@@ -1,10 +1,10 @@
 //! Reading the files that a configuration names. What stands at a path is chosen by others, and may be a pipe that
 //! nobody writes or a device that never ends: nothing here waits, and every read has a bound.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, OFlags, accessat};
 
@@ -17,15 +17,18 @@ pub enum Unreadable {
     /// There is none, or a link leads nowhere.
     #[error("no such file")]
     Missing,
-    /// This process may not.
-    #[error("permission denied")]
-    Denied,
+    /// The user of this process may not.
+    #[error("permission denied; let user {0} read it")]
+    Denied(u32),
     /// It is something else: a directory, a FIFO.
     #[error("it is a {0}; expected a regular file")]
     Irregular(&'static str),
     /// It has more bytes than its kind of file may have.
     #[error("it is larger than {} MiB", .0 >> 20)]
     TooLarge(u64),
+    /// It is to be a text.
+    #[error("it is not UTF-8 text")]
+    NotText,
     /// Another error of the system.
     #[error("{0}")]
     Other(io::Error),
@@ -35,7 +38,7 @@ impl From<io::Error> for Unreadable {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound => Self::Missing,
-            io::ErrorKind::PermissionDenied => Self::Denied,
+            io::ErrorKind::PermissionDenied => Self::Denied(user()),
             _ => Self::Other(error),
         }
     }
@@ -62,12 +65,14 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, Unreadable> {
     Ok(bytes)
 }
 
-/// Whether there is a regular file of at most `most` bytes, without opening it.
+/// Whether there is a regular file of at most `most` bytes that may be read, without opening it.
 ///
 /// # Errors
 /// As [`read`].
 pub fn look(path: &Path, most: u64) -> Result<(), Unreadable> {
-    judge(&std::fs::metadata(path)?, most).map(drop)
+    judge(&std::fs::metadata(path)?, most)?;
+    accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS).map_err(io::Error::from)?;
+    Ok(())
 }
 
 /// What this process may write.
@@ -104,6 +109,91 @@ pub fn writable(path: &Path) -> io::Result<Writable> {
     }
 }
 
+/// Why nothing can be appended to a file, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum Unappendable {
+    /// The directory of the file is not there.
+    #[error("there is no directory {}; make it, or name another file", .0.display())]
+    NoDirectory(PathBuf),
+    /// Something on the way to the file is none.
+    #[error("{} is no directory; make one there, or name another file", .0.display())]
+    NotADirectory(PathBuf),
+    /// The user of this process may not make the file.
+    #[error("user {user} may not make a file in the directory {}; let it, or name another file", .directory.display())]
+    Closed {
+        /// The directory.
+        directory: PathBuf,
+        /// The user's number.
+        user: u32,
+    },
+    /// The user of this process may not write to the file.
+    #[error("user {0} may not write to it; let it, or name another file")]
+    Denied(u32),
+    /// It is something that nothing can be appended to.
+    #[error("it is a {0}; name a file, a FIFO or a terminal")]
+    Irregular(&'static str),
+    /// Another error of the system.
+    #[error("{0}; name another file")]
+    Other(io::Error),
+}
+
+/// Whether this process could append to a file, a FIFO or a character device, or make the file. Opens nothing and makes
+/// nothing.
+///
+/// # Errors
+/// Why it could not.
+pub fn appendable(path: &Path) -> Result<(), Unappendable> {
+    match std::fs::metadata(path) {
+        Ok(found) => {
+            let kind = found.file_type();
+            if kind.is_dir() || kind.is_socket() || kind.is_block_device() {
+                return Err(Unappendable::Irregular(kind_of(kind)));
+            }
+            writable(path)
+                .map(drop)
+                .map_err(|error| match error.kind() {
+                    io::ErrorKind::PermissionDenied => Unappendable::Denied(user()),
+                    _ => Unappendable::Other(error),
+                })
+        }
+        // A link that leads to what is not there has it made there.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match std::fs::read_link(path) {
+            Ok(target) => appendable(&path.parent().unwrap_or(Path::new("")).join(target)),
+            Err(_) => makeable(path),
+        },
+        Err(_) => makeable(path),
+    }
+}
+
+/// Whether a file that is not there could be made.
+fn makeable(path: &Path) -> Result<(), Unappendable> {
+    let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
+    let directory = parent.unwrap_or(Path::new(".")).to_owned();
+    match std::fs::metadata(&directory) {
+        Ok(found) if !found.is_dir() => return Err(Unappendable::NotADirectory(directory)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(Unappendable::NoDirectory(directory));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            let mut around = directory.ancestors();
+            let file = around.find(|it| std::fs::metadata(it).is_ok());
+            return Err(Unappendable::NotADirectory(
+                file.unwrap_or(&directory).to_owned(),
+            ));
+        }
+        _ => {}
+    }
+    writable(path)
+        .map(drop)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => Unappendable::Closed {
+                directory,
+                user: user(),
+            },
+            _ => Unappendable::Other(error),
+        })
+}
+
 /// Whether this process could make a directory, with all that are around it, or write to it.
 ///
 /// # Errors
@@ -123,22 +213,30 @@ pub fn writable_directory(path: &Path) -> io::Result<Writable> {
 
 /// Its size.
 fn judge(found: &Metadata, most: u64) -> Result<u64, Unreadable> {
-    let kind = found.file_type();
-    let other = if kind.is_file() {
-        return match found.len() {
-            size if size > most => Err(Unreadable::TooLarge(most)),
-            size => Ok(size),
-        };
-    } else if kind.is_dir() {
+    match found.file_type() {
+        kind if !kind.is_file() => Err(Unreadable::Irregular(kind_of(kind))),
+        _ if found.len() > most => Err(Unreadable::TooLarge(most)),
+        _ => Ok(found.len()),
+    }
+}
+
+/// The user whose rights this process has.
+fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+fn kind_of(kind: FileType) -> &'static str {
+    if kind.is_dir() {
         "directory"
     } else if kind.is_fifo() {
         "FIFO"
     } else if kind.is_socket() {
         "socket"
+    } else if kind.is_file() {
+        "file"
     } else {
         "device"
-    };
-    Err(Unreadable::Irregular(other))
+    }
 }
 
 #[cfg(test)]
@@ -147,6 +245,56 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+
+    #[test]
+    fn what_keeps_a_file_from_being_made_or_appended_to_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::fs::write(at("file"), "").unwrap();
+        std::os::unix::fs::symlink("new", at("link")).unwrap();
+        std::os::unix::fs::symlink("gone/new", at("dangling")).unwrap();
+        std::os::unix::fs::symlink("loop", at("loop")).unwrap();
+        let _socket = UnixListener::bind(at("socket")).unwrap();
+        let made = Command::new("mkfifo").arg(at("fifo")).status();
+        assert!(made.unwrap().success());
+        for name in ["file", "new", "link", "fifo", "/dev/null"] {
+            appendable(&at(name)).unwrap();
+        }
+        appendable(Path::new("new")).unwrap();
+        let here = format!("{}/", directory.path().display());
+        let why = |name: &str| {
+            let why = appendable(&at(name)).unwrap_err();
+            why.to_string().replace(&here, "")
+        };
+        assert_eq!(
+            why("gone/new"),
+            "there is no directory gone; make it, or name another file"
+        );
+        assert_eq!(
+            why("a/b/new"),
+            "there is no directory a/b; make it, or name another file"
+        );
+        assert_eq!(
+            why("dangling"),
+            "there is no directory gone; make it, or name another file"
+        );
+        assert_eq!(
+            why("file/new"),
+            "file is no directory; make one there, or name another file"
+        );
+        assert_eq!(
+            why("file/a/new"),
+            "file is no directory; make one there, or name another file"
+        );
+        for (name, kind) in [(".", "directory"), ("socket", "socket")] {
+            let said = format!("it is a {kind}; name a file, a FIFO or a terminal");
+            assert_eq!(why(name), said);
+        }
+        assert!(matches!(
+            appendable(&at("loop")),
+            Err(Unappendable::Other(_))
+        ));
+    }
 
     #[test]
     fn only_a_regular_file_within_its_bound_is_read_and_nothing_is_waited_for() {

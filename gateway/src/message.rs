@@ -13,6 +13,7 @@ pub mod interim;
 pub mod media;
 pub mod names;
 pub mod path;
+pub mod peer;
 pub mod phase;
 pub mod query;
 pub mod target;

@@ -25,6 +25,7 @@ use std::sync::Arc;
 use crate::config::rank::{self, Rank};
 use crate::config::{self, HostPattern, PathPattern};
 
+use crate::thread::priority::gently;
 use hosts::Hosts;
 use leaf::{Leaf, Visit};
 
@@ -65,7 +66,7 @@ impl<R: AsRef<config::Route>> Router<R> {
             hosts: Hosts::default(),
         };
         let mut hosts = Hosts::default();
-        for (rank, pair) in (0..).zip(&router.pairs) {
+        for (rank, pair) in gently((0..).zip(&router.pairs)) {
             let (host, path) = router.patterns(*pair);
             hosts.insert(host, path, rank);
         }
@@ -129,7 +130,7 @@ fn config<R: AsRef<config::Route>>(route: &Arc<R>) -> &config::Route {
 fn ranked<R: AsRef<config::Route>>(routes: &[Arc<R>]) -> Vec<Pair> {
     let number = |index: usize| u32::try_from(index).expect("fewer than 2^32 of them");
     let mut pairs = Vec::with_capacity(routes.len());
-    for (index, route) in routes.iter().enumerate() {
+    for (index, route) in gently(routes.iter().enumerate()) {
         let config = config(route);
         let paths = config.matcher.paths.len();
         for (place, (host, path)) in rank::pairs(&config.matcher).enumerate() {

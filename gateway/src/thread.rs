@@ -17,6 +17,8 @@ pub struct Own {
     pub freed: Cell<usize>,
     /// How often its event loop has looked at its sockets, at least.
     pub turn: Cell<u64>,
+    /// Since when it goes on without giving way, where it does what no client waits for; none elsewhere.
+    background_since: Cell<Option<Instant>>,
 }
 
 thread_local! {
@@ -26,6 +28,7 @@ thread_local! {
             shard: Cell::new(0),
             freed: Cell::new(0),
             turn: Cell::new(0),
+            background_since: Cell::new(None),
         }
     };
 }

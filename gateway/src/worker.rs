@@ -40,7 +40,7 @@ pub enum Order {
         /// The shared part.
         listener: Settings,
         /// This worker's socket.
-        socket: std::net::TcpListener,
+        socket: listener::Listening,
         /// Cancelled when the listener goes with a reload.
         closed: CancellationToken,
     },
@@ -162,7 +162,7 @@ async fn serve(
     local.in_force.flush_log();
 }
 
-fn listen(local: Rc<Local>, listener: Settings, socket: std::net::TcpListener, drain: Rc<Drain>) {
+fn listen(local: Rc<Local>, listener: Settings, socket: listener::Listening, drain: Rc<Drain>) {
     tokio::task::spawn_local(async move {
         let name = listener.load().config.name.clone();
         let hears = local.clone();

@@ -36,13 +36,14 @@ impl Request {
         host::route()
     }
 
-    /// The client's IP address, after trusted proxies were looked through.
+    /// The client's IP address, after trusted proxies were looked through; `unix:` where there is none, since it connected
+    /// to a unix socket.
     #[must_use]
     pub fn client_address(&self) -> String {
         host::client_address()
     }
 
-    /// [`client_address`](Self::client_address), parsed.
+    /// [`client_address`](Self::client_address), parsed; none where it is `unix:`.
     #[must_use]
     pub fn client_ip(&self) -> Option<IpAddr> {
         host::client_address().parse().ok()

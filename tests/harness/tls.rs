@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -97,10 +98,18 @@ impl Tls {
         address: SocketAddr,
         name: &str,
     ) -> io::Result<TlsStream<TcpStream>> {
-        let tcp = TcpStream::connect(address).await?;
+        self.shake(TcpStream::connect(address).await?, name).await
+    }
+
+    /// The same on whatever carries bytes.
+    pub(crate) async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+        name: &str,
+    ) -> io::Result<TlsStream<S>> {
         let name = ServerName::try_from(name.to_owned()).unwrap();
         TlsConnector::from(self.config.clone())
-            .connect(name, tcp)
+            .connect(name, stream)
             .await
     }
 }

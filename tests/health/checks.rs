@@ -164,7 +164,7 @@ fn what_is_known_outlives_a_reload_and_checks_end_with_what_they_are_for() {
             .clone()
             .route("more", "/more", "respond = { status = 204 }"),
     );
-    gateway.wait_for("version=2");
+    gateway.wait_for("config_version=2");
     assert!(is_unhealthy(&gateway, &ill), "no check is needed for that");
     let public = gateway.listener("public");
     assert_eq!(get(public, "/x", &[]).text(), "well");
@@ -194,7 +194,7 @@ fn what_is_known_outlives_a_reload_and_checks_end_with_what_they_are_for() {
         often("path = \"/healthz\"")
     ));
     gateway.configure(&other);
-    gateway.wait_for("version=5");
+    gateway.wait_for("config_version=5");
     let (asked, of_other) = (timed.checks().len(), well.checks().len());
     until(&gateway, "ten more", || well.checks().len() > of_other + 10);
     assert!(timed.checks().len() <= asked + 1);

@@ -63,7 +63,7 @@ pub trait Control: Send + Sync + 'static {
     /// What the log lets through, and where that is from.
     fn log(&self) -> Value;
 
-    /// Has the log let through what this JSON says, until the next reload; what is in force then.
+    /// Has the log let through what this filter says, as text or in JSON, until the next reload; what is in force then.
     ///
     /// # Errors
     /// What is wrong with it.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use serde_json::Value;
@@ -114,7 +115,11 @@ async fn start_with(all: Option<&str>, read: Option<&str>) -> Running {
         ..Fake::default()
     });
     let stop = CancellationToken::new();
-    let serving = tokio::spawn(serve(Listener::Ip(listener), control.clone(), stop.clone()));
+    let serving = tokio::spawn(serve(
+        Listener::tcp(listener),
+        control.clone(),
+        stop.clone(),
+    ));
     Running {
         address,
         control,

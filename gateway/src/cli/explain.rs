@@ -1,6 +1,5 @@
 //! `gateway explain` and `gateway routes`: which route takes a request, and which there are.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -26,9 +25,9 @@ pub(super) struct Explain {
     /// The listener that the request comes to. Unless given, the first that speaks the scheme of the URL.
     #[arg(long, value_name = "NAME")]
     listener: Option<String>,
-    /// The address that connects.
-    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
-    client: IpAddr,
+    /// The address that connects. Unless given, 127.0.0.1, or none where the listener is on a unix socket.
+    #[arg(long, value_name = "ADDRESS")]
+    client: Option<String>,
     /// How it is said.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -56,7 +55,8 @@ impl Explain {
     pub(super) fn run(&self) -> Printed {
         loaded(&self.config, |config| {
             let (fields, listener) = (&self.headers, self.listener.as_deref());
-            match Asked::read(config, &self.request, fields, listener, self.client) {
+            let client = self.client.as_deref();
+            match Asked::read(config, &self.request, fields, listener, client) {
                 Ok(asked) => {
                     let explanation = explain(config, &router(config), asked);
                     printed(self.format, &explanation, &explanation.to_string())

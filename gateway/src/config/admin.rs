@@ -3,21 +3,19 @@
 use serde_json::Value as Json;
 
 use super::description::Words;
-use super::item::Item;
-use super::model::{Admin, AdminAddress, UnixSocket};
-use super::process::{address, secret_text};
-use super::socket_path::{SCHEME, is_bare, socket_path};
+use super::listen::{self, Example};
+use super::model::{Admin, ListenAddress};
+use super::process::secret_text;
 use super::table::Table;
 use super::units::Secret;
-
-/// The permissions of its file unless given: of the user of the gateway alone.
-const MODE: u32 = 0o600;
 
 /// The fewest bytes of a token beside an address that others reach.
 const TOKEN_BYTES: usize = 16;
 
-/// Who may write to a socket may connect to it.
-const ANYONE: u32 = 0o002;
+const ADDRESS: Example = Example {
+    expected: "an address such as \"127.0.0.1:9901\" or \"unix:/run/gateway/admin.sock\"",
+    socket: "unix:/run/gateway/admin.sock",
+};
 
 static ADMIN: Words = Words {
     about: "Metrics, health and state of the process, and reloads by request.",
@@ -55,25 +53,20 @@ read_token = "${ADMIN_READ_TOKEN:-not for production}"
 /// `[admin]`.
 pub(super) fn admin(table: &mut Table<'_>) -> Option<Admin> {
     table.words(&ADMIN);
-    let mut is_written_here = false;
-    let address = table.required("address", "address = \"127.0.0.1:9901\"", |item| {
-        is_written_here = !item.is_outside();
-        listening(item)
-    });
-    let mode = table.optional("mode", mode);
+    let address = listen::address(table, "address = \"127.0.0.1:9901\"", &ADDRESS);
     let token = token(table, "token");
     let read_token = token_beside(table, token.as_ref());
     let has_token = table.has("token") || table.has("read_token");
-    let mut address = address?;
-    match &mut address {
-        AdminAddress::Ip(ip) if !ip.ip().to_canonical().is_loopback() && !has_token => {
+    let address = address?;
+    match &address {
+        ListenAddress::Ip(ip) if !ip.ip().to_canonical().is_loopback() && !has_token => {
             let message = format!(
                 "`{ip}` is not loopback: anyone who can reach it could administer the gateway; listen on 127.0.0.1, or set `token`"
             );
             table.fault("address", message);
             return None;
         }
-        AdminAddress::Ip(ip) if !ip.ip().to_canonical().is_loopback() => {
+        ListenAddress::Ip(ip) if !ip.ip().to_canonical().is_loopback() => {
             let address = ip.to_string();
             let tokens = [("token", &token), ("read_token", &read_token)];
             for (key, token) in tokens {
@@ -81,17 +74,10 @@ pub(super) fn admin(table: &mut Table<'_>) -> Option<Admin> {
                     long_enough(table, key, token, &address);
                 }
             }
-            if mode.is_some() && is_written_here {
-                for_sockets(table, &address);
-            }
         }
-        AdminAddress::Ip(ip) if mode.is_some() && is_written_here => {
-            for_sockets(table, &ip.to_string());
-        }
-        AdminAddress::Ip(_) => {}
-        AdminAddress::Unix(socket) => {
-            socket.mode = mode.unwrap_or(MODE);
-            if socket.mode & ANYONE != 0 && !has_token {
+        ListenAddress::Ip(_) => {}
+        ListenAddress::Unix(socket) => {
+            if socket.is_open() && !has_token {
                 let message = "lets every user of this machine connect, who could administer the gateway; write \"0660\", \
                                or set `token`";
                 table.fault("mode", message);
@@ -105,54 +91,17 @@ pub(super) fn admin(table: &mut Table<'_>) -> Option<Admin> {
     })
 }
 
-fn for_sockets(table: &mut Table<'_>, address: &str) {
-    let message =
-        format!("is for a unix socket, and `address` is `{address}`; remove one of the two");
-    table.fault("mode", message);
-}
-
 /// Whether nobody guesses a token who can try as many as they like.
 fn long_enough(table: &mut Table<'_>, key: &'static str, token: &Secret, address: &str) {
     let length = token.reveal().len();
     if length < TOKEN_BYTES {
+        let subject = table.subject(key);
         let message = format!(
-            "is {length} bytes long, and whoever reaches `{address}` may guess; write at least {TOKEN_BYTES} that nobody guesses, \
+            "{subject}is {length} bytes long, and whoever reaches `{address}` may guess; write at least {TOKEN_BYTES} that nobody guesses, \
              such as `openssl rand -hex 32` prints, or listen on 127.0.0.1"
         );
         table.fault(key, message);
     }
-}
-
-/// `IP:port`, or `unix:` and a path.
-fn listening(item: &Item<'_>) -> Option<AdminAddress> {
-    const EXPECTED: &str =
-        "an address such as \"127.0.0.1:9901\" or \"unix:/run/gateway/admin.sock\"";
-    let text = item.text_as(EXPECTED)?;
-    if let Some(path) = text.strip_prefix(SCHEME) {
-        return Some(AdminAddress::Unix(UnixSocket {
-            path: socket_path(item, path, "unix:/run/gateway/admin.sock")?,
-            mode: MODE,
-        }));
-    }
-    if is_bare(item, text) {
-        return None;
-    }
-    address(item).map(AdminAddress::Ip)
-}
-
-/// Permissions as chmod(1) takes them.
-fn mode(item: &Item<'_>) -> Option<u32> {
-    const EXPECTED: &str = "permissions in octal such as \"0600\" or \"0660\"";
-    let text = item.text_as(EXPECTED)?;
-    let is_octal =
-        (3..=4).contains(&text.len()) && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
-    let mode = u32::from_str_radix(text, 8).ok();
-    let mode = mode.filter(|mode| is_octal && *mode <= 0o777);
-    match mode {
-        Some(_) => item.may_show(Some(text)),
-        None => item.mismatch(EXPECTED),
-    }
-    mode
 }
 
 /// What a client can present as a token.
@@ -166,9 +115,10 @@ fn token(table: &mut Table<'_>, key: &'static str) -> Option<Secret> {
     let is_cut = text.trim_ascii() != text;
     // RFC 9110, section 5.5: a field has no control characters, and no white space at its ends.
     if is_cut || text.bytes().any(|byte| byte.is_ascii_control()) {
-        item.fault(
-            "has white space at its ends or control characters in it, so that no `Authorization` can carry it",
-        );
+        item.fault(format!(
+            "{}has white space at its ends or control characters in it, so that no `Authorization` can carry it",
+            item.subject()
+        ));
         return None;
     }
     Some(token)
@@ -178,8 +128,10 @@ fn token(table: &mut Table<'_>, key: &'static str) -> Option<Secret> {
 fn token_beside(table: &mut Table<'_>, other: Option<&Secret>) -> Option<Secret> {
     let read = token(table, "read_token")?;
     if other == Some(&read) {
-        let message =
-            "is the same as `token`: who may read could change everything; give it another value";
+        let message = format!(
+            "{}is the same as `token`: who may read could change everything; give it another value",
+            table.subject("read_token")
+        );
         table.fault("read_token", message);
         return None;
     }

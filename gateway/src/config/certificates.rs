@@ -253,8 +253,7 @@ fn file(item: &Item<'_>) -> Option<Vec<u8>> {
     match item.scope.read(&path) {
         Ok(bytes) => Some(bytes),
         Err(error) => {
-            let shown = item.looked_for(&error);
-            item.fault(format!("cannot read {}: {error}{shown}", item.quoted()));
+            item.fault(item.unreadable(&error));
             None
         }
     }

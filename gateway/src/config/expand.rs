@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::item;
+use super::paths::{self, OfFile};
 use super::scope::{Location, Scope};
 use super::tree::{Node, Outside, Piece, Source, Value};
 use super::units::Secret;
@@ -102,10 +103,6 @@ pub(super) fn file(scope: &Scope, at: Location, key: &str, path: &Spanned<DeValu
     let written = path.get_ref().as_str().unwrap_or_default();
     let Node { outside, value, .. } = text(scope, at, &format!("{key}.file"), written);
     let given = match value {
-        Value::Text(path) if path.is_empty() => {
-            scope.fault(at, key, "`file` is empty; write a path");
-            return broken(at);
-        }
         Value::Text(path) => path,
         Value::Holes(_) => {
             scope.fault(at, &format!("{key}.file"), item::HOLES);
@@ -113,36 +110,38 @@ pub(super) fn file(scope: &Scope, at: Location, key: &str, path: &Spanned<DeValu
         }
         _ => return broken(at),
     };
-    let path = scope.resolve(at, &given);
-    let read = scope.read(&path);
-    if let Err(Unreadable::Missing) = read
-        && let Some(stands) = scope.stand_in(at, key, &[format!("file {written}")])
-    {
-        return stand_in(at, &stands.variable.clone(), stands);
+    if let Some(why) = paths::unfit(&given) {
+        let whose = outside.map(|outside| format!("the value of {} ", outside.written));
+        let whose = whose.as_deref().unwrap_or("`file` ");
+        scope.fault(at, key, format!("{whose}{why}"));
+        return broken(at);
     }
-    let read = read.map_err(|error| {
-        let looked_for = scope.looked_for(at, &given, outside.is_some(), &error);
-        format!("{error}{looked_for}")
-    });
-    let decoded = read
-        .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned()));
-    match decoded {
-        Ok(content) => {
-            let content = content.strip_suffix('\n').unwrap_or(&content);
-            let content = content.strip_suffix('\r').unwrap_or(content);
-            Node {
-                at,
-                outside: Some(Outside {
-                    written: format!("{{ file = {written:?} }}"),
-                    file: Some(path.clone()),
-                    values: vec![Secret::new(content)],
-                    source: Source::File(written.to_owned()),
-                }),
-                value: Value::Text(content.to_owned()),
+    let path = scope.resolve(at, &given);
+    let file = OfFile {
+        scope,
+        at,
+        written,
+        outside: outside.as_ref(),
+        path: &given,
+    };
+    match scope.read_text(&path) {
+        Ok(content) => Node {
+            at,
+            outside: Some(Outside {
+                written: file.named(),
+                file: Some(path),
+                values: vec![Secret::new(content.as_str())],
+                source: Source::File(written.to_owned()),
+            }),
+            value: Value::Text(content),
+        },
+        Err(error) => {
+            if let Unreadable::Missing = error
+                && let Some(stands) = scope.stand_in(at, key, &[format!("file {written}")])
+            {
+                return stand_in(at, &stands.variable.clone(), stands);
             }
-        }
-        Err(reason) => {
-            scope.fault(at, key, format!("cannot read {written:?}: {reason}"));
+            scope.fault(at, key, file.unreadable(&error));
             broken(at)
         }
     }

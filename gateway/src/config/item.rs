@@ -4,6 +4,8 @@ use std::path::Path;
 use std::slice;
 use std::sync::LazyLock;
 
+use serde_json::Value as Json;
+
 use super::description::Shape;
 use super::reason::Reason;
 use super::scope::{Location, Scope};
@@ -118,16 +120,35 @@ impl<'a> Item<'a> {
         reason.told(self.is_outside())
     }
 
-    /// How the value may be quoted, in one line: as written, if it came from outside.
+    /// The value as that which a sentence is about and which it does not show; nothing, where the key says enough.
+    pub(super) fn subject(&self) -> String {
+        self.node.subject()
+    }
+
+    /// How the value may be quoted, in one line. One that came from outside is shown where it was read as what may be
+    /// shown, a path say, and else named as written.
     pub(super) fn quoted(&self) -> String {
         match (&self.node.outside, &self.node.value) {
-            (Some(outside), _) => format!("the value of {}", outside.written),
+            (Some(outside), _) => match self.read_as() {
+                Some(text) => format!("`{text}` (the value of {})", outside.written),
+                None => format!("the value of {}", outside.written),
+            },
             (None, Value::Text(text)) if text.is_empty() => "the empty string".to_owned(),
             (None, Value::Text(text)) if text.chars().any(char::is_control) => {
                 format!("`{}`", text.escape_debug())
             }
             (None, Value::Text(text)) => format!("`{text}`"),
             _ => self.node.describe(),
+        }
+    }
+
+    /// What it was read as, if that may be shown. What stands for a value that is not set is none.
+    fn read_as(&self) -> Option<String> {
+        let read = self.scope.read_as(self.node.at, || self.key.clone());
+        match read.filter(|_| !self.is_unset())? {
+            Json::String(text) => Some(text),
+            read @ (Json::Number(_) | Json::Bool(_)) => Some(read.to_string()),
+            _ => None,
         }
     }
 

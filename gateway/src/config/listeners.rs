@@ -12,8 +12,8 @@ use super::certificates;
 use super::description::Words;
 use super::fault::Spot;
 use super::item::Item;
+use super::listen::{self, Example};
 use super::model::{Admin, HalfClose, Limits, Listener};
-use super::process::address;
 use super::reason::Reason;
 use super::scope::Scope;
 use super::sections::Sections;
@@ -21,7 +21,14 @@ use super::table::{self, Default, Table};
 use super::tree::Value;
 use crate::message::headers::ClientFrom;
 use crate::message::names::UnusualNames;
+use crate::message::peer::{self, Proxies};
+use crate::message::target::Target;
 use crate::message::via::Via;
+
+const ADDRESS: Example = Example {
+    expected: "an address such as \"0.0.0.0:8080\" or \"unix:/run/gateway/public.sock\"",
+    socket: "unix:/run/gateway/public.sock",
+};
 
 /// Everything there is, as an upper end of sizes.
 const ANY_SIZE: u64 = 1 << 60;
@@ -33,7 +40,16 @@ static WORDS: Words = Words {
             "name",
             "What routes, logs and metrics call it. No other listener has it.",
         ),
-        ("address", "Where it listens. Port `0` takes a free one."),
+        (
+            "address",
+            "Where it listens: an address and a port, of which `0` takes a free one, or a unix socket, whose path is \
+             relative to this file. A socket that a process left there which is gone is replaced; one that something \
+             listens on, and what is no socket, is left alone.",
+        ),
+        (
+            "mode",
+            "The permissions of the unix socket, in octal; `\"0600\"` unless given.",
+        ),
         (
             "protocols",
             "HTTP/1.1, HTTP/2 or both. With `tls`, client and gateway agree on one by ALPN. Without, HTTP/2 is h2c by \
@@ -42,7 +58,8 @@ static WORDS: Words = Words {
         ("proxy_protocol", "Only `false` in this version."),
         (
             "trusted_proxies",
-            "Networks of proxies that are believed about who asks, in the field of `client_from`.",
+            "Networks of proxies that are believed about who asks, in the field of `client_from`; `unix:` for whoever \
+             connects to a unix socket.",
         ),
         (
             "client_from",
@@ -93,6 +110,12 @@ body_idle = "30s"
 body_rate = "240B"
 idle = "75s"
 h2_streams = 100
+
+[[listeners]]
+name = "local"
+address = "unix:/run/gateway/public.sock"
+mode = "0660"
+trusted_proxies = ["unix:"]
 "#,
 };
 
@@ -101,7 +124,7 @@ pub(super) fn listener(item: &Item<'_>) -> Option<(Option<Listener>, Json)> {
     item.table("a [[listeners]] table", |table| {
         table.words(&WORDS);
         let name = table.required("name", "name = \"public\"", Item::name);
-        let address = table.required("address", "address = \"0.0.0.0:8080\"", address);
+        let address = listen::address(table, "address = \"0.0.0.0:8080\"", &ADDRESS);
         let (h1, h2) = protocols(table);
         table.or("proxy_protocol", Default::Bool(false), |item| {
             if item.bool()? {
@@ -110,7 +133,7 @@ pub(super) fn listener(item: &Item<'_>) -> Option<(Option<Listener>, Json)> {
             Some(())
         });
         let trusted_proxies = table.item_or("trusted_proxies", &[]);
-        let trusted_proxies = trusted_proxies.as_ref().map(networks).unwrap_or_default();
+        let trusted_proxies = trusted_proxies.as_ref().map(proxies).unwrap_or_default();
         let client_from = table.or("client_from", Default::Text("x-forwarded-for"), |item| {
             item.choice(
                 &[
@@ -192,10 +215,24 @@ fn protocols(table: &mut Table<'_>) -> (bool, bool) {
     (spoken[0], spoken[1])
 }
 
-fn networks(item: &Item<'_>) -> Vec<IpNet> {
+fn proxies(item: &Item<'_>) -> Proxies {
     let items = item.items("a list of networks such as [\"10.0.0.0/8\"]");
-    let items = items.unwrap_or_default();
-    items.iter().filter_map(network).collect()
+    let mut proxies = Proxies::default();
+    for item in items.unwrap_or_default() {
+        match &item.node.value {
+            Value::Text(text) if is_unix(text) => {
+                item.may_show(Some(peer::UNIX));
+                proxies.unix = true;
+            }
+            _ => proxies.networks.extend(network(&item)),
+        }
+    }
+    proxies
+}
+
+/// Whether a text stands for peers of unix sockets, as logs and nginx write them.
+fn is_unix(text: &str) -> bool {
+    text == peer::UNIX || Some(text) == peer::UNIX.strip_suffix(':')
 }
 
 /// A network, or one address.
@@ -204,6 +241,13 @@ pub(super) fn network(item: &Item<'_>) -> Option<IpNet> {
     let parsed = IpNet::from_str(text).ok();
     let parsed = parsed.or_else(|| Some(IpNet::from(text.parse::<std::net::IpAddr>().ok()?)));
     let Some(network) = parsed else {
+        if is_unix(text) {
+            let quoted = item.quoted();
+            item.fault(format!(
+                "{quoted} is no network, and a client of a unix socket is in none; name its listener in `listeners` of a route"
+            ));
+            return None;
+        }
         item.mismatch("a network such as \"10.0.0.0/8\" or an address such as \"10.0.0.1\"");
         return None;
     };
@@ -328,13 +372,12 @@ pub(super) fn check_together(
     }
     let items = sections.items("listeners");
     unique_names(scope, &items);
-    let mut taken: HashMap<SocketAddr, String> = HashMap::new();
-    let admin = admin
-        .and_then(Option::as_ref)
-        .and_then(|admin| admin.address.ip());
-    if let Some(address) = admin {
-        taken.insert(address, "[admin]".to_owned());
+    let mut taken: HashMap<Target, String> = HashMap::new();
+    let admin = admin.and_then(Option::as_ref);
+    if let Some(admin) = admin {
+        taken.insert(admin.address.target(), "[admin]".to_owned());
     }
+    let admin = admin.and_then(|admin| admin.address.ip());
     // The admin listener shares its port with none.
     let takes_all = |own: SocketAddr, admin: SocketAddr| {
         let everywhere = own.ip().is_unspecified() || admin.ip().is_unspecified();
@@ -343,24 +386,26 @@ pub(super) fn check_together(
     };
     for (item, listener) in items.iter().zip(listeners) {
         let Some(listener) = listener else { continue };
-        if listener.address.port() == 0 {
+        let ip = listener.address.ip();
+        if ip.is_some_and(|ip| ip.port() == 0) {
             continue;
         }
-        if let Some(other) = taken.get(&listener.address) {
+        let both = ip.zip(admin).filter(|(own, admin)| takes_all(*own, *admin));
+        let target = listener.address.target();
+        if let Some(other) = taken.get(&target) {
             let (at, key) = item.place_of("address");
             let message = format!("`{}` is taken by {other} already", listener.address);
             scope.fault(at, &key, message);
-        } else if let Some(admin) = admin.filter(|admin| takes_all(listener.address, *admin)) {
+        } else if let Some((own, admin)) = both {
             let (at, key) = item.place_of("address");
             let message = format!(
-                "`{}` has the port that [admin] listens at, `{admin}`, and one of the two is every address; choose another \
-                 port",
-                listener.address
+                "`{own}` has the port that [admin] listens at, `{admin}`, and one of the two is every address; choose another \
+                 port"
             );
             scope.fault(at, &key, message);
         } else {
             let name = item.named().map_or(String::new(), |name| name.quoted());
-            taken.insert(listener.address, format!("the listener {name}"));
+            taken.insert(target, format!("the listener {name}"));
         }
     }
 }

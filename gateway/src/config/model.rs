@@ -11,6 +11,7 @@ mod breaker;
 mod client_key;
 mod conditions;
 mod health;
+mod listen;
 mod matcher;
 mod mirror;
 mod named;
@@ -34,7 +35,6 @@ use std::time::Duration;
 
 use http::HeaderName;
 use indexmap::IndexMap;
-use ipnet::IpNet;
 
 use super::expressions::Regexes;
 use super::fault::{Fault, Spot};
@@ -45,6 +45,7 @@ use super::units::Secret;
 use super::written::Written;
 use crate::message::headers::{Believed, ClientFrom};
 use crate::message::names::UnusualNames;
+use crate::message::peer::Proxies;
 use crate::message::via::Via;
 
 pub use admin::*;
@@ -55,6 +56,7 @@ pub use breaker::*;
 pub use client_key::*;
 pub use conditions::*;
 pub use health::*;
+pub use listen::*;
 pub use matcher::*;
 pub use mirror::*;
 pub use named::*;
@@ -189,14 +191,14 @@ pub struct State {
 pub struct Listener {
     /// Unique name.
     pub name: Arc<str>,
-    /// Where it listens; port 0 takes a free one.
-    pub address: SocketAddr,
+    /// Where it listens.
+    pub address: ListenAddress,
     /// HTTP/1.1 is spoken.
     pub h1: bool,
     /// HTTP/2 is spoken: by ALPN with TLS, else as h2c by prior knowledge.
     pub h2: bool,
     /// Peers whose fields of who asks are believed.
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: Proxies,
     /// Which of these fields.
     pub client_from: ClientFrom,
     /// What is added to Via.

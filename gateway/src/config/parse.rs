@@ -6,6 +6,7 @@ use toml::de::{DeTable, DeValue};
 use super::expand;
 use super::scope::{Location, Scope};
 use super::tree::{Entry, Key, Node, Value};
+use crate::thread::priority::gently;
 
 /// The parsed content of one file.
 #[derive(Debug)]
@@ -40,8 +41,7 @@ pub(super) fn document(scope: &Scope, file: usize, source: &str) -> Option<Docum
 fn entries(scope: &Scope, file: usize, key: &Key<'_>, fields: &DeTable<'_>) -> Vec<Entry> {
     // `to` beside `regex` stands for a match, in a plugin's configuration too: `${name}` is a group of it.
     let names_groups = |name: &str| name == "to" && fields.contains_key("regex");
-    fields
-        .iter()
+    gently(fields)
         .map(|(name, value)| Entry {
             key: name.get_ref().to_string(),
             at: scope.place_of(file, name.span().start),

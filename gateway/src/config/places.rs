@@ -3,8 +3,9 @@
 use std::io;
 
 use super::fault::{Fault, Spot};
-use super::model::{AccessLogPath, Config};
+use super::model::{AccessLog, AccessLogFormat, AccessLogPath, Config};
 use super::tree;
+use crate::file;
 
 impl Config {
     /// The place of a key of a plugin's table.
@@ -19,15 +20,19 @@ impl Config {
         self.origins.has(&key)
     }
 
-    /// What is said of an access log that cannot be written.
-    pub fn unwritable_log(&self, why: &io::Error) -> Fault {
-        let message = match &self.server.access_log.path {
-            AccessLogPath::File(path) => format!(
-                "cannot write {}: {why}; give this user a directory there that it may write to, or name another file",
-                path.display()
-            ),
-            _ => format!("cannot be written: {why}"),
+    /// What is said of an access log that cannot be written, if that is so. The system may have said why, as it was
+    /// opened.
+    pub fn unwritable_log(&self, failed: Option<&io::Error>) -> Option<Fault> {
+        let AccessLog { path, format, .. } = &self.server.access_log;
+        let why = match path {
+            _ if *format == AccessLogFormat::Off => return None,
+            AccessLogPath::File(path) => {
+                let why = file::appendable(path).err().map(|why| why.to_string());
+                let failed = || failed.map(|why| format!("{why}; name another file"));
+                format!("cannot write {}: {}", path.display(), why.or_else(failed)?)
+            }
+            _ => format!("cannot be written: {}; write the path of a file", failed?),
         };
-        self.origins.spot("server.access_log.path").fault(message)
+        Some(self.origins.spot("server.access_log.path").fault(why))
     }
 }

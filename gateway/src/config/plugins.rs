@@ -175,8 +175,7 @@ fn artifact(item: &Item<'_>) -> Option<std::path::PathBuf> {
     match file::look(&path, COMPONENT) {
         Ok(()) => Some(path),
         Err(error) => {
-            let shown = item.looked_for(&error);
-            item.fault(format!("cannot read {}: {error}{shown}", item.quoted()));
+            item.fault(item.unreadable(&error));
             None
         }
     }

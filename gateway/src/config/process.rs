@@ -141,14 +141,19 @@ fn fleet_key(table: &mut Table<'_>) -> Option<Secret> {
     let expected = "a string of at least 16 bytes";
     let item = table.item_unshown("fleet_key")?;
     match &item.node.value {
-        Value::Text(text) if text.is_empty() => return None,
-        Value::Text(text) if text.len() < KEY_BYTES => item.fault(format!(
-            "has {} bytes; write {expected} that nobody guesses, such as `openssl rand -hex 32` prints",
-            text.len()
-        )),
-        Value::Text(text) => {
-            table.show("fleet_key", Json::from("***"));
-            return Some(Secret::new(text.as_str()));
+        // A variable may be empty; a file that is has lost what it held.
+        Value::Text(text) if text.is_empty() && item.file().is_none() => return None,
+        Value::Text(_) => {
+            let key = secret_text(&item)?;
+            let length = key.reveal().len();
+            if length >= KEY_BYTES {
+                table.show("fleet_key", Json::from("***"));
+                return Some(key);
+            }
+            item.fault(format!(
+                "{}has {length} bytes; write {expected} that nobody guesses, such as `openssl rand -hex 32` prints",
+                item.subject()
+            ));
         }
         Value::Broken => {
             item.expect(Shape::Text, expected);
@@ -328,8 +333,13 @@ pub(super) fn secret_text(item: &Item<'_>) -> Option<Secret> {
             item.expect(Shape::Text, "a string");
             None
         }
-        Value::Text(text) if text.is_empty() => {
-            item.fault("is empty; a secret has to have a value");
+        Value::Text(text) if text.trim().is_empty() => {
+            let what = match text.is_empty() {
+                true => "is empty",
+                false => "has nothing but white space in it",
+            };
+            let subject = item.subject();
+            item.fault(format!("{subject}{what}; a secret has to have a value"));
             None
         }
         Value::Text(text) => Some(Secret::new(text.as_str())),

@@ -1,7 +1,6 @@
 //! Readers of single values: each says what it expected, and what came.
 
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +13,6 @@ use super::reason::Reason;
 use super::suggest;
 use super::tree::Value;
 use super::units;
-use crate::file::Unreadable;
 
 /// The longest duration anything may have: a year, so that sums and deadlines never overflow.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -294,33 +292,6 @@ impl<'a> Item<'a> {
                 None
             }
         }
-    }
-
-    /// A path, relative to the file it stands in, made absolute.
-    pub(super) fn path(&self) -> Option<PathBuf> {
-        self.path_as("a path")
-    }
-
-    /// As [`Item::path`]; `expected` says what else could stand here.
-    pub(super) fn path_as(&self, expected: &str) -> Option<PathBuf> {
-        let text = self.text_as(expected)?;
-        if text.is_empty() {
-            self.fault("is empty; write a path");
-            return None;
-        }
-        let path = self.scope.resolve(self.node.at, text);
-        if let Some(path) = path.to_str() {
-            let scope = self.scope;
-            scope.may_show(self.node.at, &self.key, Json::from(path));
-        }
-        Some(path)
-    }
-
-    /// Where the file of this path was looked for that cannot be read, in brackets.
-    pub(super) fn looked_for(&self, error: &Unreadable) -> String {
-        let text = self.text().unwrap_or_default();
-        let (at, outside) = (self.node.at, self.is_outside());
-        self.scope.looked_for(at, text, outside, error)
     }
 
     /// What this was read as may be shown, though it came from outside.

@@ -231,34 +231,19 @@ impl Scope {
         std::path::absolute(&joined).unwrap_or(joined)
     }
 
-    /// Where a file was looked for that cannot be read, in brackets, if its path is relative: one that stands in the file of
-    /// this place, or one from outside of the files, of which only the folder is told.
-    pub(super) fn looked_for(
-        &self,
-        at: Location,
-        path: &str,
-        is_outside: bool,
-        error: &Unreadable,
-    ) -> String {
-        if Path::new(path).is_absolute() {
-            return String::new();
-        }
-        if is_outside {
-            let folder = self.resolve(at, ".");
-            return format!(" (a relative path, looked for in {})", folder.display());
-        }
-        let looked = match error {
-            Unreadable::Missing => "looked for",
-            _ => "looked at",
-        };
-        let path = self.resolve(at, path);
-        format!(" ({looked} {}, relative to this file)", path.display())
-    }
-
     /// Reads a file of at most [`LARGEST`] bytes and remembers it for the watcher.
     pub(super) fn read(&self, path: &Path) -> Result<Vec<u8>, Unreadable> {
         add_once(&mut self.watched.borrow_mut().files, path);
         file::read(path, LARGEST)
+    }
+
+    /// As [`Self::read`], a text, without the line end at its end.
+    pub(super) fn read_text(&self, path: &Path) -> Result<String, Unreadable> {
+        let mut text = String::from_utf8(self.read(path)?).map_err(|_| Unreadable::NotText)?;
+        let without = text.strip_suffix('\n').unwrap_or(&text);
+        let without = without.strip_suffix('\r').unwrap_or(without).len();
+        text.truncate(without);
+        Ok(text)
     }
 
     /// The authorities that the system trusts, loaded once for all who ask.

@@ -17,6 +17,7 @@ use super::scope::{Location, Scope};
 use super::table::{DEFAULTS, Table};
 use super::tree::{self, Value};
 use super::written::Written;
+use crate::thread::priority::gently;
 
 /// Every name that is declared, whether or not the thing itself is sound: a faulty upstream is no unknown one.
 #[derive(Debug)]
@@ -226,7 +227,7 @@ impl<'a> Sections<'a> {
         let items = self.items(key);
         let mut values = Vec::with_capacity(items.len());
         let mut shown = Vec::with_capacity(items.len());
-        for item in items {
+        for item in gently(items) {
             let (value, json) = read(&item).unwrap_or((None, Json::Null));
             values.push(value);
             shown.push(json);
@@ -262,7 +263,7 @@ impl<'a> Sections<'a> {
                 "secrets" | "chains" => format!("the table [{key}]"),
                 _ => format!("the tables [{key}.NAME]"),
             };
-            for (entry, item) in section.fields(&expected).unwrap_or_default() {
+            for (entry, item) in gently(section.fields(&expected).unwrap_or_default()) {
                 if let Some(first) = places.get(entry.key.as_str()) {
                     let first = self.scope.show(*first);
                     let message = format!("is given already, in {first}");
@@ -364,7 +365,7 @@ impl<'a> Sections<'a> {
                     continue;
                 };
                 // The list goes on in the next file.
-                for item in item.elements() {
+                for item in gently(item.elements()) {
                     let shown = shown.as_mut().and_then(|shown| shown.get_mut(items.len()));
                     items.push(match key {
                         "routes" => self.origin_of_route(&item, shown),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::item::Item;
@@ -19,7 +20,10 @@ pub(super) fn read(scope: &Scope, path: &Path) -> Vec<Document> {
         open: Vec::new(),
         documents: Vec::new(),
     };
-    reading.file(path, None);
+    reading.file(path, None, &|error| {
+        let whole = Location { file: 0, line: 0 };
+        scope.fault(whole, "", format!("cannot be read: {error}"));
+    });
     reading.documents
 }
 
@@ -33,11 +37,13 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn file(&mut self, path: &Path, from: Option<Location>) {
+    /// Reads a file; `unreadable` says why it cannot be, where it is named.
+    fn file(&mut self, path: &Path, from: Option<Location>, unreadable: &dyn Fn(&Unreadable)) {
         let identity = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let file = self.scope.add(path);
         self.seen.insert(identity.clone(), from);
-        let Some(source) = self.source(file, path) else {
+        let read = self.scope.read(path).inspect_err(unreadable).ok();
+        let Some(source) = read.and_then(|bytes| self.source(file, bytes)) else {
             self.scope.mark_incomplete();
             return;
         };
@@ -58,16 +64,7 @@ impl Reading<'_> {
         self.open.pop();
     }
 
-    fn source(&self, file: usize, path: &Path) -> Option<String> {
-        let whole = Location { file, line: 0 };
-        let bytes = match self.scope.read(path) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                self.scope
-                    .fault(whole, "", format!("cannot be read: {error}"));
-                return None;
-            }
-        };
+    fn source(&self, file: usize, bytes: Vec<u8>) -> Option<String> {
         let source = match String::from_utf8(bytes) {
             Ok(source) => source,
             Err(error) => {
@@ -101,8 +98,8 @@ impl Reading<'_> {
         let (at, key) = (item.node.at, item.key.as_str());
         let directory = self.scope.directory(at.file);
         self.scope.watch_include(&directory.join(pattern));
-        let found = glob(&directory, pattern);
-        if found.is_empty() {
+        let Found { files, unlisted } = glob(&directory, pattern);
+        if files.is_empty() && unlisted.is_empty() {
             self.scope.mark_incomplete();
             let shown = match item.is_outside() {
                 true => item.quoted(),
@@ -111,7 +108,12 @@ impl Reading<'_> {
             let looked_for = item.looked_for(&Unreadable::Missing);
             item.fault(format!("no file matches {shown}{looked_for}"));
         }
-        for path in found {
+        for (directory, error) in unlisted {
+            self.scope.mark_incomplete();
+            let (directory, error) = (directory.display(), Unreadable::from(error));
+            item.fault(format!("cannot list the files of {directory}: {error}"));
+        }
+        for path in files {
             let identity = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
             let shown = path.display();
             if let Some(position) = self.open.iter().position(|open| *open == identity) {
@@ -125,7 +127,9 @@ impl Reading<'_> {
                 self.scope
                     .fault(at, key, format!("{shown} is included already, in {first}"));
             } else {
-                self.file(&path, Some(at));
+                self.file(&path, Some(at), &|error| {
+                    item.fault(unreadable(item, pattern, &path, error));
+                });
             }
         }
     }
@@ -135,43 +139,97 @@ impl Reading<'_> {
 pub(super) fn patterns<'a>(item: &Item<'a>) -> impl Iterator<Item = (Item<'a>, &'a str)> {
     let items = item.items("a list of files such as [\"routes/*.toml\"]");
     let items = items.unwrap_or_default().into_iter();
-    items.filter_map(|item| item.text_as("a file").map(|text| (item, text)))
+    items.filter_map(|item| {
+        item.path_as("a file")?;
+        item.text().map(|text| (item, text))
+    })
 }
 
-/// Files that match a pattern with `*` and `?` in its segments, sorted. A pattern without them is itself. What is
-/// neither a file nor a directory is told when it is read.
-fn glob(directory: &Path, pattern: &str) -> Vec<PathBuf> {
-    let mut found = vec![if pattern.starts_with('/') {
+/// What is said of a file that `include` means and that cannot be read.
+fn unreadable(item: &Item<'_>, pattern: &str, path: &Path, error: &Unreadable) -> String {
+    if has_wildcards(pattern) {
+        let why = match error {
+            Unreadable::Missing => "it is a link that leads nowhere".to_owned(),
+            _ => error.to_string(),
+        };
+        let (path, quoted) = (path.display(), item.quoted());
+        return format!("cannot read {path}, which {quoted} matches: {why}");
+    }
+    let told = item.unreadable(error);
+    if !path.is_dir() {
+        return told;
+    }
+    let files = match item.is_outside() {
+        true => "\"DIRECTORY/*.toml\"".to_owned(),
+        false => format!("\"{}/*.toml\"", pattern.trim_end_matches('/')),
+    };
+    format!("{told}; write {files} for the files in it")
+}
+
+fn has_wildcards(pattern: &str) -> bool {
+    pattern.contains(['*', '?'])
+}
+
+/// What a pattern means.
+#[derive(Debug, Default)]
+struct Found {
+    /// Sorted. What is no file is told when it is read.
+    files: Vec<PathBuf>,
+    /// Directories in which there may be more.
+    unlisted: Vec<(PathBuf, io::Error)>,
+}
+
+/// Files that match a pattern with `*` and `?` in its segments. A pattern without them is itself.
+fn glob(directory: &Path, pattern: &str) -> Found {
+    let mut unlisted = Vec::new();
+    let mut files = vec![if pattern.starts_with('/') {
         PathBuf::from("/")
     } else {
         directory.to_owned()
     }];
     for segment in pattern.split('/').filter(|segment| !segment.is_empty()) {
-        found = found
-            .iter()
-            .flat_map(|base| matches_in(base, segment))
-            .collect();
+        let mut within = Vec::new();
+        for base in &files {
+            match matches_in(base, segment) {
+                Ok(found) => within.extend(found),
+                Err(error) if is_absence(&error) => {}
+                Err(error) => unlisted.push((base.clone(), error)),
+            }
+        }
+        files = within;
     }
-    found.retain(|path| fs::metadata(path).is_ok_and(|found| !found.is_dir()));
-    found
+    files.retain(|path| is_meant(path, has_wildcards(pattern)));
+    Found { files, unlisted }
 }
 
-fn matches_in(base: &Path, segment: &str) -> Vec<PathBuf> {
-    if !segment.contains(['*', '?']) {
-        return vec![base.join(segment)];
+/// Whether there is what had better be a file. Of what wildcards find, a directory is none, and a link that leads
+/// nowhere was one.
+fn is_meant(path: &Path, by_wildcards: bool) -> bool {
+    match fs::metadata(path) {
+        Ok(found) => !(by_wildcards && found.is_dir()),
+        Err(error) if is_absence(&error) => by_wildcards && fs::symlink_metadata(path).is_ok(),
+        Err(_) => true,
+    }
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory)
+}
+
+fn matches_in(base: &Path, segment: &str) -> io::Result<Vec<PathBuf>> {
+    if !has_wildcards(segment) {
+        return Ok(vec![base.join(segment)]);
     }
     let listed = if base.as_os_str().is_empty() {
         Path::new(".")
     } else {
         base
     };
-    let Ok(entries) = fs::read_dir(listed) else {
-        return Vec::new();
-    };
-    let mut names: Vec<_> = entries
+    let mut names: Vec<_> = fs::read_dir(listed)?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|name| suggest::file_name_matches(segment, name))
         .collect();
     names.sort();
-    names.iter().map(|name| base.join(name)).collect()
+    Ok(names.iter().map(|name| base.join(name)).collect())
 }

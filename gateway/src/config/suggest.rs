@@ -1,7 +1,7 @@
 //! "Did you mean", lists for messages, and wildcards of file names.
 
 /// The candidate that is nearest to `word`, if one is near enough to be meant.
-pub(super) fn closest<'a>(
+pub(crate) fn closest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {

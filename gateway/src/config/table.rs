@@ -109,6 +109,12 @@ impl<'a> Table<'a> {
         self.scope.fault(at, &self.path(key, found), message);
     }
 
+    /// The value of a key as a sentence names it that does not show it, as [`Item::subject`].
+    pub(super) fn subject(&self, key: &str) -> String {
+        let found = self.find(key);
+        found.map_or_else(String::new, |(_, entry)| entry.node.subject())
+    }
+
     /// What is given for a key, here or in `[defaults]`.
     fn find(&self, key: &str) -> Option<(Origin, &'a Entry)> {
         let own = self.entries.iter().find(|entry| entry.key == key);

@@ -154,6 +154,12 @@ impl Node {
         }
     }
 
+    /// See [`super::item::Item::subject`].
+    pub(super) fn subject(&self) -> String {
+        let outside = self.outside.as_ref();
+        outside.map_or_else(String::new, |it| format!("the value of {} ", it.written))
+    }
+
     /// As JSON, whole: what a plugin gets.
     pub(super) fn json(&self) -> Json {
         match &self.value {

@@ -4,10 +4,12 @@ use super::dead;
 use super::item::Item;
 use super::model::{Config, HostRewrite, Listener, PathRewrite, Route, Target, UpstreamId};
 use super::nginx;
+use super::reentry;
 use super::scope::Scope;
 use super::sections::Sections;
 use super::tree::{self, Value};
 use crate::message::headers::ClientFrom;
+use crate::thread::priority::gently;
 
 /// Reports all of it.
 pub(super) fn report(scope: &Scope, sections: &Sections<'_>, config: &Config) {
@@ -22,12 +24,13 @@ pub(super) fn report(scope: &Scope, sections: &Sections<'_>, config: &Config) {
     }
     for (index, (item, listener)) in listeners.iter().zip(&config.listeners).enumerate() {
         trust(item, listener);
-        let serves = |route: &Route| serves_on(route, index);
+        let serves = |route: &Route| route.serves_on(index);
         if !config.routes.is_empty() && !config.routes.iter().any(|route| serves(route)) {
             item.warn("no route serves on it: every request there is 404; name it in `listeners` of a route, or remove it");
         }
     }
-    for (item, route) in routes.iter().zip(&config.routes) {
+    reentry::report(sections, config);
+    for (item, route) in gently(routes.iter().zip(&config.routes)) {
         if let Target::Upstream(id) = route.target {
             let outcome = "requests come back to this route, and are answered with 508 in the end";
             circle(item, route, config, ("upstream", id, outcome));
@@ -89,14 +92,37 @@ fn trust(item: &Item<'_>, listener: &Listener) {
                        proxies there, or remove this";
         warn(place("client_from"), message.to_owned());
     }
+    trust_of_sockets(item, listener);
     let everyone = |network: &&ipnet::IpNet| network.prefix_len() == 0;
-    if let Some(network) = listener.trusted_proxies.iter().find(everyone) {
+    if let Some(network) = listener.trusted_proxies.networks.iter().find(everyone) {
         let message = format!(
             "{network} is everyone: each client is believed about the address that it claims to have; name the networks \
              of your proxies"
         );
         warn(place("trusted_proxies"), message);
     }
+}
+
+/// Whom it believes of those who have no address, or should have one.
+fn trust_of_sockets(item: &Item<'_>, listener: &Listener) {
+    let (trusted, socket) = (&listener.trusted_proxies, listener.address.unix());
+    let message = match socket {
+        Some(_) if !trusted.unix && !trusted.is_empty() => {
+            "names networks alone, and whoever connects to a unix socket is in none, so that nobody is believed; write \
+             \"unix:\" for them"
+        }
+        Some(socket) if trusted.unix && socket.is_open() => {
+            "`unix:` is whoever may connect, and by its `mode` every user of this machine may: each is believed about the \
+             address that it claims to have; write `mode = \"0660\"`"
+        }
+        None if trusted.unix => {
+            "`unix:` is whoever connects to a unix socket, and this listens at an address; remove it, or name the networks of \
+             your proxies"
+        }
+        _ => return,
+    };
+    let (at, key) = item.place_of("trusted_proxies");
+    item.scope.warn(at, &key, message);
 }
 
 /// A route whose requests, or their copies, come back to it from the upstream that it has at a key, and what comes of it.
@@ -114,20 +140,11 @@ fn circle(
     let Some((_, upstream)) = config.upstreams.get_index(id.0) else {
         return;
     };
-    let targets = upstream.endpoints.iter();
-    for endpoint in targets.filter_map(|endpoint| endpoint.target.tcp()) {
-        let is_there = |listener: &Listener| {
-            let (own, other) = (listener.address, endpoint);
-            let everywhere = own.ip().is_unspecified() && other.ip().is_loopback();
-            own.port() == other.port() && (own.ip() == other.ip() || everywhere)
-        };
-        let Some(index) = config.listeners.iter().position(is_there) else {
-            continue;
-        };
+    for (endpoint, index) in reentry::own_listeners(upstream, config) {
         // Another that serves there alone may be nearer there.
         let is_other =
             |other: &Route| other.listeners.contains(&index) && other.listeners != route.listeners;
-        if !serves_on(route, index) || config.routes.iter().any(|other| is_other(other)) {
+        if !route.serves_on(index) || config.routes.iter().any(|other| is_other(other)) {
             continue;
         }
         let (at, key) = item.place_of(key);
@@ -138,8 +155,4 @@ fn circle(
         );
         item.scope.warn(at, &key, message);
     }
-}
-
-fn serves_on(route: &Route, listener: usize) -> bool {
-    route.listeners.is_empty() || route.listeners.contains(&listener)
 }

@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::gateway::Gateway;
 use super::listeners::cannot_listen;
-use crate::admin::{self, Listener, socket};
-use crate::config::AdminAddress;
+use crate::admin::{self, Listener};
+use crate::config::ListenAddress;
+use crate::net::unix;
 use crate::server::listener;
 
 /// Connections the kernel keeps for it.
@@ -21,7 +22,7 @@ const BACKLOG: u32 = 1024;
 #[derive(Debug)]
 pub(super) enum Socket {
     Ip(TcpSocket),
-    Unix(socket::Bound),
+    Unix(unix::Bound),
 }
 
 impl Socket {
@@ -29,16 +30,16 @@ impl Socket {
     ///
     /// # Errors
     /// What is said of one that cannot be bound.
-    pub(super) fn bind(address: &AdminAddress) -> Result<Self, String> {
+    pub(super) fn bind(address: &ListenAddress) -> Result<Self, String> {
         match address {
-            AdminAddress::Ip(ip) => {
+            ListenAddress::Ip(ip) => {
                 let bound = bind_ip(*ip).map_err(listener::told);
                 bound
                     .map(Self::Ip)
                     .map_err(|error| cannot_listen(ip, &error))
             }
-            AdminAddress::Unix(at) => {
-                let bound = socket::bind(at);
+            ListenAddress::Unix(at) => {
+                let bound = unix::bind(&at.path, at.mode);
                 bound
                     .map(Self::Unix)
                     .map_err(|error| cannot_listen(address, &error))
@@ -56,7 +57,7 @@ impl Socket {
             Self::Ip(socket) => {
                 let listener = socket.listen(BACKLOG).context("admin.address")?;
                 tracing::info!(address = %listener.local_addr()?, "admin listening");
-                Listener::Ip(listener)
+                Listener::tcp(listener)
             }
             Self::Unix(bound) => {
                 tracing::info!(address = %bound, "admin listening");

@@ -9,12 +9,8 @@ use rustix::process::{Resource, getrlimit};
 
 use super::gateway::empty_state;
 use super::{cache_warning, listeners, unheld};
-use crate::admin::socket;
-use crate::config::{
-    self, AccessLogFormat, AccessLogPath, AdminAddress, Config, Examined, Fault, RoutePlugin,
-    Target, UnixSocket,
-};
-use crate::file;
+use crate::config::{self, Config, Examined, Fault, ListenAddress, RoutePlugin, Target};
+use crate::net::unix::{self, Unavailable};
 use crate::plugin::{Engine, Linked, Place};
 use crate::server::listener;
 use crate::snapshot::{BuildError, Builder};
@@ -58,7 +54,7 @@ pub fn check(path: &Path, allow_unset: bool) -> Report {
         Err(refused) => errors.extend(refused.0.into_iter().map(|reason| reason.fault)),
     }
     addresses(config, &mut errors, &mut warnings);
-    errors.extend(access_log(config));
+    errors.extend(config.unwritable_log(None));
     errors.extend(descriptors(config));
     let Examined { config, unset, .. } = examined;
     Report {
@@ -107,68 +103,36 @@ fn unanswered(config: &Config, linked: &[Arc<Linked>]) -> Vec<Fault> {
     warnings
 }
 
-/// Binds every address for a moment. One that is in use may be so by the gateway that runs with this configuration.
+/// Binds every address for a moment, and looks whether every unix socket can be made. One that is in use may be so by the gateway that runs with this configuration.
 fn addresses(config: &Config, errors: &mut Vec<Fault>, warnings: &mut Vec<Fault>) {
     let listeners = config.listeners.iter().zip(&config.listener_places);
     let mut all: Vec<_> = listeners
-        .map(|(listener, place)| (listener.address, place.clone()))
+        .map(|(listener, place)| (&listener.address, place.clone()))
         .collect();
     for (listener, place) in config.listeners.iter().zip(&config.listener_places) {
-        let runtime = listeners::runtime(listener, listener.address);
+        let runtime = listeners::runtime(listener, listener.address.target());
         errors.extend(runtime.err().map(|message| place.fault(message)));
     }
-    match config.admin.as_ref().map(|admin| &admin.address) {
-        Some(AdminAddress::Ip(address)) => {
-            all.push((*address, config.origins.spot("admin.address")));
-        }
-        Some(AdminAddress::Unix(socket)) => admin_socket(config, socket, errors, warnings),
-        None => {}
+    if let Some(admin) = &config.admin {
+        all.push((&admin.address, config.origins.spot("admin.address")));
     }
     for (address, place) in all {
-        match listener::try_bind(address) {
+        let found: Result<(), (bool, String)> = match address {
+            ListenAddress::Ip(ip) => listener::try_bind(*ip)
+                .map_err(|error| (error.kind() == io::ErrorKind::AddrInUse, error.to_string())),
+            ListenAddress::Unix(at) => unix::look(&at.path)
+                .map_err(|error| (matches!(error, Unavailable::InUse), error.to_string())),
+        };
+        match found {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                warnings.push(place.fault(in_use(&address)));
-            }
-            Err(error) => errors.push(place.fault(listeners::cannot_listen(&address, &error))),
+            Err((true, _)) => warnings.push(place.fault(in_use(address))),
+            Err((false, why)) => errors.push(place.fault(listeners::cannot_listen(address, &why))),
         }
-    }
-}
-
-/// Looks whether the unix socket of the admin listener can be made.
-fn admin_socket(
-    config: &Config,
-    socket: &UnixSocket,
-    errors: &mut Vec<Fault>,
-    warnings: &mut Vec<Fault>,
-) {
-    let place = config.origins.spot("admin.address");
-    let address = AdminAddress::Unix(socket.clone());
-    match socket::look(socket) {
-        Ok(()) => {}
-        Err(socket::Unavailable::InUse) => warnings.push(place.fault(in_use(&address))),
-        Err(error) => errors.push(place.fault(listeners::cannot_listen(&address, &error))),
     }
 }
 
 fn in_use(address: &impl Display) -> String {
     format!("{address} is in use: by a gateway that runs, or a process beside which none starts")
-}
-
-/// Why the access log cannot be written, if it cannot.
-pub(super) fn access_log(config: &Config) -> Option<Fault> {
-    let log = &config.server.access_log;
-    let AccessLogPath::File(path) = &log.path else {
-        return None;
-    };
-    if matches!(log.format, AccessLogFormat::Off) {
-        return None;
-    }
-    let looked = match std::fs::metadata(path) {
-        Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
-        _ => file::writable(path),
-    };
-    looked.err().map(|error| config.unwritable_log(&error))
 }
 
 /// Each worker has sockets of its own.

@@ -1,21 +1,27 @@
 //! The sockets of the configuration: bound by the control thread, one per worker, and kept over reloads.
+//!
+//! A unix socket belongs to its path: a listener of another name takes it over as it is, with what waits to be accepted.
+//! Its file is the workers', who have it removed as the last of them ends: here it is only known.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
-use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, Config, Fault};
-use crate::server::listener::{self, Beside};
+use crate::config::{self, Config, Fault, ListenAddress, UnixSocket};
+use crate::message::target::Target;
+use crate::net::unix;
+use crate::server::listener::{self, Beside, Listening};
 use crate::server::{ListenerRuntime, Settings};
 use crate::telemetry::metrics::Metrics;
 use crate::worker::{Handle, Order};
 
 /// A listener of the configuration: its name, and its address there (port 0 stays port 0 here, and several may have it).
-type Key = (Arc<str>, SocketAddr);
+type Key = (Arc<str>, Target);
 
 /// What is open.
 #[derive(Debug)]
@@ -24,6 +30,8 @@ pub(super) struct Listeners {
     open: HashMap<Key, Open>,
     /// Ports that this process has had: its workers may not have closed all sockets there yet.
     had: HashSet<u16>,
+    /// Unix sockets, each as long as a worker has it.
+    unix: HashMap<Arc<Path>, Weak<unix::Bound>>,
 }
 
 #[derive(Debug)]
@@ -32,18 +40,28 @@ struct Open {
     closed: CancellationToken,
 }
 
+/// A listener that was bound.
+#[derive(Debug)]
+struct New {
+    key: Key,
+    runtime: ListenerRuntime,
+    sockets: Vec<Listening>,
+    unix: Option<Arc<unix::Bound>>,
+}
+
 /// What was bound and is not open yet: dropping it changes nothing.
 #[derive(Debug)]
 pub(super) struct Bound {
-    new: Vec<(Key, ListenerRuntime, Vec<TcpListener>)>,
+    new: Vec<New>,
     kept: Vec<(Key, ListenerRuntime)>,
 }
 
 impl Bound {
     /// Where the listeners of the configuration are bound, those that stay open too.
-    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
-        let new = self.new.iter().map(|(_, runtime, _)| runtime.address);
-        let kept = self.kept.iter().map(|(_, runtime)| runtime.address);
+    pub(super) fn addresses(&self) -> Vec<Target> {
+        let new = self.new.iter().map(|new| new.runtime.address.clone());
+        let kept = self.kept.iter();
+        let kept = kept.map(|(_, runtime)| runtime.address.clone());
         new.chain(kept).collect()
     }
 }
@@ -51,7 +69,7 @@ impl Bound {
 /// What a listener is served by, or what is wrong with its certificates.
 pub(super) fn runtime(
     listener: &config::Listener,
-    address: SocketAddr,
+    address: Target,
 ) -> Result<ListenerRuntime, String> {
     let runtime = ListenerRuntime::new(listener.clone(), address);
     runtime.map_err(|error| format!("rustls does not take the certificates: {error}"))
@@ -69,6 +87,7 @@ impl Listeners {
             metrics,
             open: HashMap::new(),
             had: HashSet::new(),
+            unix: HashMap::new(),
         }
     }
 
@@ -103,26 +122,64 @@ impl Listeners {
             let runtime = runtime(listener, address)?;
             Ok::<_, String>(runtime.counted(self.metrics.listener(name)))
         };
-        let key = (name.clone(), listener.address);
+        let key = (name.clone(), listener.address.target());
         if let Some(open) = self.open.get(&key) {
             let previous = open.settings.load();
-            let runtime = runtime(previous.address)?.succeeding(&previous);
+            let runtime = runtime(previous.address.clone())?.succeeding(&previous);
             bound.kept.push((key, runtime));
             return Ok(());
         }
-        let beside = self.beside(listener.address, bound);
-        let sockets = listener::bind(listener.address, workers, beside);
-        let sockets = sockets.map_err(|error| cannot_listen(&listener.address, &error))?;
-        let address = sockets[0].local_addr();
-        let address = address.map_err(|error| cannot_listen(&listener.address, &error))?;
-        bound.new.push((key, runtime(address)?, sockets));
+        let cannot = |why: &dyn Display| cannot_listen(&listener.address, &why);
+        let (address, sockets, unix) = match &listener.address {
+            ListenAddress::Ip(address) => {
+                let sockets = listener::bind(*address, workers, self.beside(*address, bound));
+                let (address, sockets) = sockets.map_err(|error| cannot(&error))?;
+                (Target::Tcp(address), sockets, None)
+            }
+            ListenAddress::Unix(at) => {
+                let unix = self.at(at).map_err(|error| cannot(&error))?;
+                let sockets = listener::share(&unix, workers).map_err(|error| cannot(&error))?;
+                (key.1.clone(), sockets, Some(unix))
+            }
+        };
+        bound.new.push(New {
+            key,
+            runtime: runtime(address)?,
+            sockets,
+            unix,
+        });
         Ok(())
+    }
+
+    /// The socket at a path: the one that workers have, for a listener of whatever name, or one that is bound now.
+    fn at(&self, at: &UnixSocket) -> Result<Arc<unix::Bound>, unix::Unavailable> {
+        match self.unix.get(&at.path).and_then(Weak::upgrade) {
+            Some(bound) => Ok(bound),
+            None => unix::bind(&at.path, at.mode).map(Arc::new),
+        }
+    }
+
+    /// Gives a unix socket the permissions that its listener has by now.
+    fn permit(&self, runtime: &ListenerRuntime) {
+        let Some(UnixSocket { path, mode }) = runtime.config.address.unix() else {
+            return;
+        };
+        let bound = self.unix.get(path).and_then(Weak::upgrade);
+        if let Some(Err(error)) = bound.map(|bound| bound.set_mode(*mode)) {
+            let (listener, path) = (&runtime.config.name, path.display());
+            tracing::warn!(%listener, %path, %error, "the file of the socket has not the permissions of `mode`");
+        }
     }
 
     /// Who may be there already: a listener of this process that has another name or address on the same port.
     fn beside(&self, address: SocketAddr, bound: &Bound) -> Beside {
         let port = address.port();
-        let same = |(_, runtime, _): &(Key, ListenerRuntime, _)| runtime.address.port() == port;
+        let same = |new: &New| {
+            new.runtime
+                .address
+                .tcp()
+                .is_some_and(|tcp| tcp.port() == port)
+        };
         match self.had.contains(&port) || bound.new.iter().any(same) {
             true => Beside::Others,
             false => Beside::Nobody,
@@ -142,14 +199,25 @@ impl Listeners {
         });
         for (key, settings) in bound.kept {
             if let Some(open) = self.open.get(&key) {
+                self.permit(&settings);
                 let settings = Arc::new(settings);
                 open.settings.swap(settings.clone()).retire(&settings);
             }
         }
-        for (key, runtime, sockets) in bound.new {
-            self.had.insert(runtime.address.port());
+        for new in bound.new {
+            let New {
+                key,
+                runtime,
+                sockets,
+                unix,
+            } = new;
+            self.had.extend(runtime.address.tcp().map(|tcp| tcp.port()));
+            if let (Some(unix), Target::Unix(path)) = (&unix, &runtime.address) {
+                self.unix.insert(path.clone(), Arc::downgrade(unix));
+            }
+            self.permit(&runtime);
             let closed = CancellationToken::new();
-            let address = runtime.address;
+            let address = runtime.address.clone();
             let settings: Settings = Arc::new(ArcSwap::from_pointee(runtime));
             for (worker, socket) in workers.iter().zip(sockets) {
                 let order = Order::Listen {
@@ -162,5 +230,6 @@ impl Listeners {
             tracing::info!(listener = %key.0, %address, "listening");
             self.open.insert(key, Open { settings, closed });
         }
+        self.unix.retain(|_, bound| bound.strong_count() > 0);
     }
 }

@@ -53,7 +53,7 @@ impl Gateway {
         match &result {
             Ok(done) => {
                 trace::restore();
-                tracing::info!(version = done.version, ms = done.milliseconds, plugins = ?done.plugins, "configuration reloaded");
+                tracing::info!(config_version = done.version, ms = done.milliseconds, plugins = ?done.plugins, "configuration reloaded");
             }
             Err(reasons) => {
                 for (plugin, of_plugin) in by_plugin(reasons) {
@@ -153,7 +153,7 @@ impl Gateway {
         warn(&config);
         kept.iter().for_each(|kept| tracing::warn!("{kept}"));
         // It is opened again by the thread that writes it, which tells the log alone.
-        let unwritable = super::check::access_log(&config);
+        let unwritable = config.unwritable_log(None);
         let warnings = config.warnings.iter().chain(&unwritable);
         let warnings = warnings.map(ToString::to_string).chain(kept).collect();
         Ok(result.map(|done| Done { warnings, ..done }))
@@ -178,11 +178,13 @@ impl Gateway {
             Ok(done) => {
                 // Also where the file holds the version in force again: what was refused before is over.
                 self.swaps.note(name, Ok(()));
+                let (plugin_version, sha256) = self.in_force(name);
                 tracing::info!(
                     plugin = name,
-                    version = done.version,
+                    plugin_version,
+                    sha256,
+                    config_version = done.version,
                     ms = done.milliseconds,
-                    sha256 = self.sha256(name),
                     "plugin reloaded"
                 );
             }
@@ -200,12 +202,13 @@ impl Gateway {
         Some(result)
     }
 
-    /// The hash of the version of a plugin that is in force.
-    fn sha256(&self, name: &str) -> String {
+    /// The version of a plugin that is in force: what it calls itself, and its hash.
+    fn in_force(&self, name: &str) -> (String, String) {
         let snapshot = self.published.snapshot();
-        let mut plugins = snapshot.plugins.iter();
-        let linked = plugins.find(|linked| *linked.name == *name);
-        linked.map(|linked| hex(&linked.sha256)).unwrap_or_default()
+        let linked = snapshot.plugins.iter().find(|it| *it.name == *name);
+        linked.map_or_else(Default::default, |it| {
+            (it.version().to_owned(), hex(&it.sha256))
+        })
     }
 
     async fn try_one(

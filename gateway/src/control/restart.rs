@@ -3,7 +3,7 @@
 
 use serde_json::Value as Json;
 
-use crate::config::{Admin, AdminAddress, Config, UnixSocket};
+use crate::config::{Admin, Config, ListenAddress, UnixSocket};
 
 /// Puts back in `config` what a running process cannot change. Each key for which it had to, as a message.
 pub(super) fn keep(config: &mut Config, running: &Config) -> Vec<String> {
@@ -56,7 +56,7 @@ fn keep_address(new: &mut Admin, old: &Admin, said: &mut Vec<String>) -> Vec<&'s
     }
     let mut kept = vec!["address", "mode"];
     match (&new.address, &old.address) {
-        (AdminAddress::Unix(new), AdminAddress::Unix(old)) if new.path == old.path => {
+        (ListenAddress::Unix(new), ListenAddress::Unix(old)) if new.path == old.path => {
             let octal = |socket: &UnixSocket| format!("{:04o}", socket.mode);
             said.push(stays("admin.mode", &octal(old), &octal(new)));
         }

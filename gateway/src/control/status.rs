@@ -13,7 +13,7 @@ use crate::proxy::explain::{Asked, explain};
 use crate::route::Listed;
 use crate::telemetry::trace;
 
-/// What the log is to let through.
+/// What the log is to let through, where that is told as JSON.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object")]
 struct AskedLog {
@@ -128,9 +128,16 @@ impl Control for Gateway {
     }
 
     fn set_log(&self, asked: &[u8]) -> Result<Value, String> {
-        let asked: AskedLog = serde_json::from_slice(asked).map_err(|error| {
-            format!("expected such as {{\"filter\": \"warn,gateway::upstream=debug\"}}: {error}")
-        })?;
+        const FILTER: &str = "warn,gateway::upstream=debug";
+        let expected =
+            || format!("expected a filter such as {FILTER}, or {{\"filter\": \"{FILTER}\"}}");
+        let text = str::from_utf8(asked).map_err(|error| format!("{}: {error}", expected()))?;
+        if !text.trim_start().starts_with('{') {
+            trace::ask(text)?;
+            return Ok(self.log());
+        }
+        let asked: AskedLog =
+            serde_json::from_str(text).map_err(|error| format!("{}: {error}", expected()))?;
         trace::ask(&asked.filter)?;
         Ok(self.log())
     }

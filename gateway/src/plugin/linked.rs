@@ -167,7 +167,7 @@ impl Linked {
                 ($level:ident) => {
                     tracing::$level!(
                         plugin = &*self.name,
-                        version = self.version(),
+                        plugin_version = self.version(),
                         route,
                         phase,
                         kind,

@@ -75,7 +75,7 @@ pub(super) fn admit(
     }
     let listener = &connection.listener.config;
     let believed = listener.believed();
-    let (peer, secure) = (connection.peer.ip(), connection.tls.is_some());
+    let (peer, secure) = (connection.peer.address(), connection.tls.is_some());
     let identity = headers::client(&parts.headers, peer, secure, believed);
     let target = match connection.ambiguous_framing() {
         true => Err(AMBIGUOUS),
@@ -128,7 +128,7 @@ fn route(
     let fields = &mut exchange.request.headers;
     headers::forward(
         fields,
-        &connection.address,
+        connection.address.as_ref(),
         connection.tls.is_some(),
         &client.authority,
         identity,
@@ -137,7 +137,7 @@ fn route(
     if let Some(via) = &connection.listener.config.via {
         fields.append(VIA, via.value(client.version));
     }
-    fields.insert(&headers::X_REQUEST_ID, client.id.clone());
+    fields.insert(headers::X_REQUEST_ID, client.id.clone());
     let found = find(&snapshot.snapshot, exchange, connection);
     let (route, params) = match special.is_any() {
         true => keeping(found, special),
@@ -216,7 +216,6 @@ fn identify(
             client: Client {
                 id,
                 address: identity.address,
-                peer: connection.peer,
                 secure: identity.secure,
                 version,
                 authority,
@@ -267,7 +266,8 @@ fn sift(
     match seen.identity {
         true if identity.trusted => {
             let believed = connection.listener.config.believed();
-            headers::keep_believed(fields, connection.peer.ip(), identity, believed);
+            let peer = connection.peer.address();
+            headers::keep_believed(fields, peer, identity, believed);
         }
         true => headers::forget_client(fields),
         false => {}

@@ -8,8 +8,6 @@ mod copies;
 mod goes;
 mod shown;
 
-use std::net::IpAddr;
-
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, VIA};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, Version};
 use serde::Serialize;
@@ -21,6 +19,7 @@ use crate::message::fields;
 use crate::message::headers;
 use crate::message::names::UnusualNames;
 use crate::message::path::PathRules;
+use crate::message::peer::Address;
 use crate::route::links::{self, Explained};
 use crate::route::{self, Decision, Moment, Router, Split, Subject, Unmet};
 use crate::server::tls;
@@ -37,7 +36,7 @@ pub struct Explanation {
     /// The listener.
     pub listener: String,
     /// The client's address, trusted proxies looked through.
-    pub client: IpAddr,
+    pub client: Address,
     /// As routes see it; none where it cannot be read.
     pub request: Option<Normalised>,
     /// What of it no server would get.
@@ -202,12 +201,11 @@ impl Request {
             false => headers::forget_client(fields),
         }
         headers::end(fields);
-        let peer = HeaderValue::try_from(self.peer.to_canonical().to_string());
-        let peer = peer.expect("an address is a field value");
+        let peer = headers::address_value(self.peer);
         let (secure, from) = (listener.tls.is_some(), listener.client_from);
         headers::forward(
             fields,
-            &peer,
+            peer.as_ref(),
             secure,
             &self.target.authority,
             identity,
@@ -216,7 +214,7 @@ impl Request {
         if let Some(via) = &listener.via {
             fields.append(VIA, via.value(Version::HTTP_11));
         }
-        fields.insert(&headers::X_REQUEST_ID, ANY_ID.clone());
+        fields.insert(headers::X_REQUEST_ID, ANY_ID.clone());
         let authority = text(&self.target.authority);
         let host = headers::host_of(&authority);
         let covers = |certificate: &config::Certificate| {

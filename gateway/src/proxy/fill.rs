@@ -1,7 +1,6 @@
 //! Texts of the configuration with values of a request in their holes.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::config::{AnswerBody, AnswerValue, Escapes, FieldText, hostname};
 use crate::exchange::Parts;
+use crate::message::peer::Address;
 use crate::message::{cookies, query};
 
 /// The values of a request.
@@ -21,7 +21,7 @@ pub(super) struct Values<'a> {
     pub(super) method: &'a Method,
     /// As the client asked for it, normalised.
     pub(super) path: &'a PathAndQuery,
-    pub(super) address: IpAddr,
+    pub(super) address: Address,
     /// `x-request-id`.
     pub(super) id: &'a HeaderValue,
     pub(super) fields: &'a HeaderMap,

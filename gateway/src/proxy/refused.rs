@@ -28,8 +28,7 @@ pub fn refused(local: &Local, connection: &Connection, status: StatusCode) {
         span: span::exchange(&id, &method, path.as_str()),
         client: Client {
             id,
-            address: connection.peer.ip(),
-            peer: connection.peer,
+            address: connection.peer.address(),
             secure: connection.tls.is_some(),
             version: Version::HTTP_11,
             authority: HeaderValue::from_static("-"),

@@ -119,7 +119,7 @@ pub(super) fn head(passage: &mut Passage, length: &Length) -> Parts {
         }
     }
     let id = exchange.client.id.clone();
-    head.headers.insert(&headers::X_REQUEST_ID, id);
+    head.headers.insert(headers::X_REQUEST_ID, id);
     exchange.record.status = Some(head.status);
     parts.status = head.status;
     let route = &exchange.route;

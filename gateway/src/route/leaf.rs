@@ -185,7 +185,7 @@ mod tests {
             query: &"v=1&".repeat(8_000),
             method: &Method::GET,
             headers: &HeaderMap::new(),
-            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            client: IpAddr::V4(Ipv4Addr::LOCALHOST).into(),
             moment: &Moment::default(),
             params: &[],
         };

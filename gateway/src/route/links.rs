@@ -136,7 +136,7 @@ mod tests {
             query: "",
             method: &Method::GET,
             headers: &headers,
-            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            client: IpAddr::V4(Ipv4Addr::LOCALHOST).into(),
             moment: &Moment::default(),
             params: &[],
         };

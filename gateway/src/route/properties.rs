@@ -294,7 +294,7 @@ impl Request {
             query: &query.join("&"),
             method: &self.method,
             headers: &headers,
-            client: std::net::IpAddr::from([192, 0, 2, 1]),
+            client: std::net::IpAddr::from([192, 0, 2, 1]).into(),
             moment: &Moment::default(),
             params: &[],
         })

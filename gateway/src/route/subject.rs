@@ -1,11 +1,12 @@
 //! What routing looks at.
 
 use std::cell::Cell;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::{HeaderMap, Method};
+
+use crate::message::peer::Address;
 
 /// What routing looks at.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +24,7 @@ pub struct Subject<'a> {
     /// The header fields.
     pub headers: &'a HeaderMap,
     /// The client, behind trusted proxies.
-    pub client: IpAddr,
+    pub client: Address,
     /// When it came.
     pub moment: &'a Moment,
     /// The parameters of host and path; none where the route is still to be found.

@@ -240,7 +240,7 @@ mod tests {
             query: "q=1",
             method: &Method::POST,
             headers: &headers,
-            client: IpAddr::from([192, 0, 2, 1]),
+            client: IpAddr::from([192, 0, 2, 1]).into(),
             moment: &Moment::from(SystemTime::UNIX_EPOCH),
             params: &[("version".into(), "v1".to_owned())],
         };

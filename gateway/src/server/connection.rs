@@ -1,7 +1,6 @@
 //! What is known of one connection, and the count of its exchanges.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -20,6 +19,7 @@ use crate::clock;
 use crate::message::body::Progress;
 use crate::message::interim::Interim;
 use crate::message::names;
+use crate::message::peer::Peer;
 
 /// What is known of a connection. While it is held, by a tunnel for one, the connection counts as open.
 #[derive(Debug)]
@@ -27,9 +27,9 @@ pub struct Connection {
     /// The listener that accepted it.
     pub listener: Arc<ListenerRuntime>,
     /// The other end.
-    pub peer: SocketAddr,
-    /// The peer's address as a field value.
-    pub address: HeaderValue,
+    pub peer: Peer,
+    /// The peer's address as a field value, if it has one.
+    pub address: Option<HeaderValue>,
     /// What TLS agreed on, if it is spoken.
     pub tls: Option<Session>,
     /// Whether it speaks HTTP/2.

@@ -1,4 +1,7 @@
-//! Sockets: binding one per worker, and accepting on them.
+//! Sockets: one per worker, and accepting on them.
+//!
+//! At an address and a port each worker has a queue of its own, between which the kernel shares connections
+//! (`SO_REUSEPORT`). A unix socket has one queue, and each worker its own descriptor of it: who has time accepts.
 //!
 //! At the limit of connections a worker stops accepting (as HAProxy does, instead of resetting newcomers): one
 //! accepted connection per worker waits until another closes, the rest wait in the kernel's queue. A drain takes them
@@ -11,14 +14,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
 
 use super::drain::{Drain, Open};
 use super::runtime::{Admission, ListenerRuntime, Settings};
 use super::serve::{self, Handler};
-
-/// Connections the kernel keeps for each socket before they are accepted.
-const BACKLOG: i32 = 1024;
+use crate::message::peer::Peer;
+use crate::net::{self, DetachedListener, unix};
 
 /// How long to wait after the process ran out of descriptors: doubled up to the second figure.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
@@ -32,7 +33,27 @@ pub enum Beside {
     Others,
 }
 
-/// Binds `workers` sockets to one address. With port 0 the first picks the port and the others share it.
+/// What a worker accepts on.
+#[derive(Debug)]
+pub struct Listening {
+    socket: DetachedListener,
+    /// The file of a unix socket, which goes once no worker listens for it.
+    file: Option<Arc<unix::Bound>>,
+}
+
+/// Has every worker accept on a unix socket.
+///
+/// # Errors
+/// If the process has no descriptors for them.
+pub fn share(bound: &Arc<unix::Bound>, workers: usize) -> io::Result<Vec<Listening>> {
+    let one = |_| {
+        let (socket, file) = (bound.listener()?, Some(bound.clone()));
+        Ok(Listening { socket, file })
+    };
+    (0..workers).map(one).collect()
+}
+
+/// Binds `workers` sockets to one address, and says which. With port 0 the first picks the port and the others share it.
 ///
 /// # Errors
 /// What the kernel says: the address in use, or not ours, or no right to it.
@@ -40,14 +61,18 @@ pub fn bind(
     address: SocketAddr,
     workers: usize,
     beside: Beside,
-) -> io::Result<Vec<std::net::TcpListener>> {
+) -> io::Result<(SocketAddr, Vec<Listening>)> {
     let first = bind_one(address, beside).map_err(told)?;
     let address = first.local_addr()?;
     let mut sockets = vec![first];
     for _ in 1..workers {
         sockets.push(bind_one(address, Beside::Others).map_err(told)?);
     }
-    Ok(sockets)
+    let listening = |socket| Listening {
+        socket: DetachedListener::Tcp(socket),
+        file: None,
+    };
+    Ok((address, sockets.into_iter().map(listening).collect()))
 }
 
 /// Whether one socket could listen at an address. It is bound for a moment, and no client can connect to it.
@@ -86,19 +111,20 @@ fn bind_one(address: SocketAddr, beside: Beside) -> io::Result<std::net::TcpList
     socket.set_reuse_port(beside == Beside::Others)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(net::BACKLOG)?;
     // The kernel asks this of a socket when another wants to join it.
     socket.set_reuse_port(true)?;
     Ok(socket.into())
 }
 
-/// Accepts until the drain begins, then takes what is still in the kernel's queue and closes the socket.
+/// Accepts until the drain begins, then takes what is still in the kernel's queue and closes the socket. The file of a unix
+/// socket goes between the two: who connects is served, or finds nothing to connect to.
 /// Runs on a local runtime, where each connection becomes a task.
 ///
 /// # Errors
 /// When the socket cannot be registered with the runtime.
 pub async fn accept_loop<H: Handler>(
-    socket: std::net::TcpListener,
+    listening: Listening,
     settings: Settings,
     drain: Rc<Drain>,
     handler: H,
@@ -109,7 +135,7 @@ pub async fn accept_loop<H: Handler>(
         handler,
         back_off: BACK_OFF.0,
     };
-    let accepted = acceptor.run(socket).await;
+    let accepted = acceptor.run(listening).await;
     acceptor.drain.stopped();
     accepted
 }
@@ -122,8 +148,8 @@ struct Acceptor<H> {
 }
 
 impl<H: Handler> Acceptor<H> {
-    async fn run(&mut self, socket: std::net::TcpListener) -> io::Result<()> {
-        let socket = TcpListener::from_std(socket)?;
+    async fn run(&mut self, Listening { socket, file }: Listening) -> io::Result<()> {
+        let socket = socket.attach()?;
         let drain = self.drain.clone();
         loop {
             let accepted = tokio::select! {
@@ -140,15 +166,13 @@ impl<H: Handler> Acceptor<H> {
                 Err(error) => self.wait(&error).await,
             }
         }
+        drop(file);
         // Straight from the socket: the runtime may not have seen the newest connections yet. No more than fit
         // into the queue, so that a flood cannot keep the socket open.
-        let socket = socket.into_std()?;
-        for _ in 0..=BACKLOG {
-            match socket.accept() {
-                Ok((stream, peer)) => {
-                    stream.set_nonblocking(true)?;
-                    self.serve_later(TcpStream::from_std(stream)?, peer, self.drain.enter());
-                }
+        let socket = socket.detach()?;
+        for _ in 0..=net::BACKLOG {
+            match socket.accept_waiting() {
+                Ok((stream, peer)) => self.serve_later(stream.attach()?, peer, self.drain.enter()),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(_) => break,
             }
@@ -157,7 +181,7 @@ impl<H: Handler> Acceptor<H> {
     }
 
     /// Serves the connection as soon as the limit admits it, and accepts no other before.
-    async fn admit(&self, stream: TcpStream, peer: SocketAddr) {
+    async fn admit(&self, stream: net::Socket, peer: Peer) {
         let open = self.drain.enter();
         let found = tokio::select! {
             biased;
@@ -174,7 +198,7 @@ impl<H: Handler> Acceptor<H> {
     }
 
     /// Serves a connection that came before the drain: it waits for admission beside all others that did.
-    fn serve_later(&self, stream: TcpStream, peer: SocketAddr, open: Open) {
+    fn serve_later(&self, stream: net::Socket, peer: Peer, open: Open) {
         let (settings, handler) = (self.settings.clone(), self.handler.clone());
         let drain = self.drain.clone();
         tokio::task::spawn_local(async move {
@@ -231,13 +255,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_drain_cuts_the_wait_for_descriptors_short() {
-        let address = "127.0.0.1:0".parse().unwrap();
+        let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let config = crate::config::Listener {
             name: "test".into(),
-            address,
+            address: address.into(),
             h1: true,
             h2: false,
-            trusted_proxies: vec![],
+            trusted_proxies: Default::default(),
             client_from: Default::default(),
             via: None,
             half_close: Default::default(),
@@ -245,7 +269,7 @@ mod tests {
             tls: None,
             limits: limits(),
         };
-        let runtime = ListenerRuntime::new(config, address).unwrap();
+        let runtime = ListenerRuntime::new(config, address.into()).unwrap();
         let local = tokio::task::LocalSet::new();
         local
             .run_until(async {

@@ -1,12 +1,12 @@
 //! A listener in force, over its reloads, and the limit of its open connections.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::seats::{Seat, Seats};
 use super::tls::Tls;
 use crate::config;
 use crate::message::names;
+use crate::message::target::Target;
 use crate::telemetry::metrics::ListenerMetrics;
 use arc_swap::ArcSwap;
 
@@ -19,7 +19,7 @@ pub struct ListenerRuntime {
     /// As configured.
     pub config: config::Listener,
     /// Where it really listens (port 0 resolved).
-    pub address: SocketAddr,
+    pub address: Target,
     /// TLS, if it is spoken.
     pub tls: Option<Tls>,
     /// For its connections.
@@ -39,7 +39,7 @@ impl ListenerRuntime {
     ///
     /// # Errors
     /// When rustls cannot use the certificates.
-    pub fn new(config: config::Listener, address: SocketAddr) -> Result<Self, rustls::Error> {
+    pub fn new(config: config::Listener, address: Target) -> Result<Self, rustls::Error> {
         let tls = config
             .tls
             .as_ref()

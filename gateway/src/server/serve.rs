@@ -5,7 +5,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,7 +17,6 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::connection::{Connection, InFlight};
@@ -31,7 +29,8 @@ use super::transport::{self, Opened};
 use super::watchdog;
 use crate::config::Limits;
 use crate::message::headers;
-use crate::net::Stream;
+use crate::message::peer::Peer;
+use crate::net::{Socket, Stream};
 
 /// Bytes hyper may hold of one HTTP/1 connection, in each direction: what a client costs that takes nothing.
 const BUFFER: usize = 32 * 1024;
@@ -103,14 +102,14 @@ where
 /// Serves what was accepted: TLS first where it is spoken, then HTTP. Returns when the connection is over, or
 /// handed on as a tunnel.
 pub(crate) async fn accept<H: Handler>(
-    stream: TcpStream,
-    peer: SocketAddr,
+    stream: Socket,
+    peer: Peer,
     admission: Admission,
     open: Open,
     listener: Arc<ListenerRuntime>,
     handler: H,
 ) {
-    if let Err(error) = stream.set_nodelay(true) {
+    if let Err(error) = stream.set_nodelay() {
         tracing::debug!(%peer, %error, "connection gone before it was served");
         return;
     }
@@ -140,7 +139,7 @@ pub(crate) async fn accept<H: Handler>(
         names: listener.names(),
         listener,
         peer,
-        address: headers::address_value(peer.ip()),
+        address: headers::address_value(peer.address()),
         tls,
         h2,
         clocks: Arc::new(Clocks::since(since)),

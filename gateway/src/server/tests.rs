@@ -104,17 +104,16 @@ fn start(h1: bool, h2: bool, tls: Option<config::Tls>) -> Server {
 }
 
 fn start_with(h1: bool, h2: bool, tls: Option<config::Tls>, limits: config::Limits) -> Server {
-    let socket = listener::bind("127.0.0.1:0".parse().unwrap(), 1, Beside::Nobody)
-        .unwrap()
-        .remove(0);
-    let address = socket.local_addr().unwrap();
+    let bound = listener::bind("127.0.0.1:0".parse().unwrap(), 1, Beside::Nobody);
+    let (address, mut sockets) = bound.unwrap();
+    let socket = sockets.remove(0);
     let name = "test".into();
     let config = config::Listener {
         name,
-        address,
+        address: address.into(),
         h1,
         h2,
-        trusted_proxies: vec![],
+        trusted_proxies: Default::default(),
         client_from: Default::default(),
         via: None,
         half_close: Default::default(),
@@ -123,7 +122,7 @@ fn start_with(h1: bool, h2: bool, tls: Option<config::Tls>, limits: config::Limi
         limits,
     };
     let runtime = Arc::new(arc_swap::ArcSwap::from_pointee(
-        ListenerRuntime::new(config, address).unwrap(),
+        ListenerRuntime::new(config, address.into()).unwrap(),
     ));
     let begun = CancellationToken::new();
     let drain = Drain::new(begun.clone(), CancellationToken::new());

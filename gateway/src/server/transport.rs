@@ -4,7 +4,6 @@ use std::io;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::guard::clocks::now;
@@ -27,11 +26,11 @@ pub(crate) struct Opened {
 }
 
 /// Speaks TLS where the listener does, and finds out the protocol.
-pub(crate) async fn open(mut stream: TcpStream, listener: &ListenerRuntime) -> io::Result<Opened> {
+pub(crate) async fn open(mut stream: Socket, listener: &ListenerRuntime) -> io::Result<Opened> {
     let (h1, h2) = (listener.config.h1, listener.config.h2);
     if let Some(tls) = &listener.tls {
         let acceptor = TlsAcceptor::from(tls.config.clone());
-        let stream = acceptor.accept(Socket::Tcp(stream)).await?;
+        let stream = acceptor.accept(stream).await?;
         let session = tls.session(stream.get_ref().1);
         // A client without ALPN speaks HTTP/1.1, unless the listener does not.
         let h2 = session.h2 || !h1;
@@ -48,7 +47,7 @@ pub(crate) async fn open(mut stream: TcpStream, listener: &ListenerRuntime) -> i
         false => (Bytes::new(), h2, 0),
     };
     Ok(Opened {
-        stream: Stream::Plain(stream.into()),
+        stream: Stream::Plain(stream),
         tls: None,
         prefix,
         h2,
@@ -58,7 +57,7 @@ pub(crate) async fn open(mut stream: TcpStream, listener: &ListenerRuntime) -> i
 
 /// Reads until it is clear whether the client speaks HTTP/2 with prior knowledge (RFC 9113, 3.3); returns what
 /// was read, and when the first of it came if it took more than one read.
-async fn preface(stream: &mut TcpStream) -> io::Result<(Bytes, bool, u64)> {
+async fn preface(stream: &mut Socket) -> io::Result<(Bytes, bool, u64)> {
     let mut read = BytesMut::with_capacity(PREFACE.len());
     let mut since = 0;
     loop {

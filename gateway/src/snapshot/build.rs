@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Snapshot;
@@ -11,6 +10,7 @@ use crate::config::{self, Config, Fault, Match, Overrides, Rewrite, Secret, Targ
 use crate::exchange::Route;
 use crate::message::depth::{self, Marks};
 use crate::message::media::ResponseTypes;
+use crate::message::target::Target as Endpoint;
 use crate::plugin::{
     self, Artifact, Components, Engine, Linked, LoadError, Pool, Services, Unopened, Version,
 };
@@ -18,6 +18,7 @@ use crate::route::Router;
 use crate::state;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
+use crate::thread::priority::gently;
 use crate::upstream::{Fleet, Registry};
 
 /// Builds snapshots, and keeps by name what outlives them. A clone builds on its own: one whose configuration is
@@ -35,7 +36,7 @@ pub struct Builder {
     /// Stands for `server.fleet_key` where it is not given.
     fleet_key: Secret,
     /// Where listeners are bound.
-    listening: Vec<SocketAddr>,
+    listening: Vec<Endpoint>,
 }
 
 /// Which plugins are read from their files again.
@@ -116,7 +117,7 @@ impl Builder {
     }
 
     /// Tells where the listeners of the next configuration are bound, which it may leave to the kernel (port 0).
-    pub fn listen_at(&mut self, listening: Vec<SocketAddr>) {
+    pub fn listen_at(&mut self, listening: Vec<Endpoint>) {
         self.listening = listening;
     }
 
@@ -169,7 +170,7 @@ impl Builder {
             metrics: &self.metrics,
             workers: self.workers,
         };
-        let routes = config.routes.iter();
+        let routes = gently(&config.routes);
         let routes = routes.map(|route| Arc::new(resolver.route(route)));
         let routes = routes.collect();
         self.version += 1;
@@ -289,8 +290,8 @@ impl Builder {
             return Ok(log.clone());
         }
         let log = AccessLog::start(config, &self.metrics).map_err(|error| {
-            let fault = whole.unwritable_log(&error);
-            BuildError(vec![fault.into()])
+            let fault = whole.unwritable_log(Some(&error));
+            BuildError(fault.into_iter().map(Into::into).collect())
         })?;
         self.access_log = Some((config.clone(), log.clone()));
         Ok(log)

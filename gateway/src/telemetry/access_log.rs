@@ -172,7 +172,7 @@ mod tests {
         Line {
             time: SystemTime::UNIX_EPOCH,
             id: "",
-            client: IpAddr::from([127, 0, 0, 1]),
+            client: IpAddr::from([127, 0, 0, 1]).into(),
             method: "GET",
             path,
             host: "",

@@ -6,6 +6,7 @@
 //! there is no room for are lost and counted.
 
 mod filter;
+mod targets;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,6 +44,7 @@ pub fn init() -> io::Result<()> {
         .with_span_events(FmtSpan::CLOSE)
         .with_writer(move || Lines(outlet))
         .with_ansi(io::stderr().is_terminal());
+    let warnings = filter.warnings();
     let format = std::env::var_os(FORMAT).unwrap_or_default();
     let started = if format == "json" {
         let log = log.json().with_ansi(false).flatten_event(true);
@@ -56,6 +58,9 @@ pub fn init() -> io::Result<()> {
     };
     if let (Ok(()), Some(error)) = (started, fault) {
         tracing::warn!(%error, "{VARIABLE} is not a filter: expected such as \"info\"; logging at {DEFAULT}");
+    }
+    for warning in warnings {
+        tracing::warn!("{VARIABLE}: {warning}");
     }
     if !["", "json", "text"].iter().any(|known| format == *known) {
         tracing::warn!("{FORMAT} is {format:?}: expected \"json\" or \"text\"; logging as text");

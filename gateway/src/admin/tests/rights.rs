@@ -1,5 +1,7 @@
 //! Who may ask for what.
 
+use tokio::net::UnixStream;
+
 use super::*;
 
 #[tokio::test]
@@ -119,11 +121,8 @@ async fn a_token_counts_in_no_other_place_than_its_field() {
 #[tokio::test]
 async fn on_a_unix_socket_the_host_says_nothing_and_a_page_cannot_post() {
     let directory = tempfile::tempdir().unwrap();
-    let at = crate::config::UnixSocket {
-        path: directory.path().join("admin.sock"),
-        mode: 0o600,
-    };
-    let listener = Listener::unix(socket::bind(&at).unwrap()).unwrap();
+    let at = directory.path().join("admin.sock");
+    let listener = Listener::unix(unix::bind(&at, 0o600).unwrap()).unwrap();
     let stop = CancellationToken::new();
     let serving = tokio::spawn(serve(listener, Arc::new(Fake::default()), stop.clone()));
     for (request, headers, code) in [
@@ -136,7 +135,7 @@ async fn on_a_unix_socket_the_host_says_nothing_and_a_page_cannot_post() {
             403,
         ),
     ] {
-        let mut stream = UnixStream::connect(&at.path).await.unwrap();
+        let mut stream = UnixStream::connect(&at).await.unwrap();
         let head = format!("{request} HTTP/1.1\r\nconnection: close\r\n{headers}\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
         let mut answer = String::new();
@@ -145,7 +144,7 @@ async fn on_a_unix_socket_the_host_says_nothing_and_a_page_cannot_post() {
     }
     stop.cancel();
     serving.await.unwrap();
-    assert!(!at.path.exists());
+    assert!(!at.exists());
 }
 
 #[tokio::test]

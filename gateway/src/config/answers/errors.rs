@@ -164,22 +164,9 @@ fn body(table: &mut Table<'_>, holes: Holes<'_>, headers: &mut Fields) -> Option
 
 /// What is in a file, without the line end at its end, as everywhere else.
 fn content(item: &Item<'_>, path: &Path) -> Option<String> {
-    let read = item.scope.read(path).map_err(|error| {
-        let looked_for = item.looked_for(&error);
-        format!("{error}{looked_for}")
-    });
-    let text = read
-        .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned()));
-    match text {
-        Ok(text) => {
-            let text = text.strip_suffix('\n').unwrap_or(&text);
-            Some(text.strip_suffix('\r').unwrap_or(text).to_owned())
-        }
-        Err(reason) => {
-            item.fault(format!("cannot read {}: {reason}", item.quoted()));
-            None
-        }
-    }
+    let read = item.scope.read_text(path);
+    read.map_err(|error| item.fault(item.unreadable(&error)))
+        .ok()
 }
 
 fn fits(item: &Item<'_>, bytes: usize) -> bool {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName};
 
+use crate::message::peer::Address;
 use crate::message::{cookies, query};
 
 /// What tells one client from another.
@@ -27,7 +28,7 @@ impl ClientKey {
         &self,
         headers: &'a HeaderMap,
         query: &'a str,
-        client: IpAddr,
+        client: Address,
     ) -> Option<Cow<'a, [u8]>> {
         let key = match self {
             Self::Cookie(name) => Cow::from(cookies::first(headers, name)?),
@@ -36,18 +37,18 @@ impl ClientKey {
                 Cow::Borrowed(text) => Cow::from(text.as_bytes()),
                 Cow::Owned(text) => Cow::from(text.into_bytes()),
             },
-            Self::ClientAddress => Cow::from(octets(client)),
+            Self::ClientAddress => Cow::from(octets(client)?),
         };
         (!key.is_empty()).then_some(key)
     }
 }
 
-/// An address as a key: the same whether IPv4 comes as itself or inside IPv6.
-pub fn octets(client: IpAddr) -> Vec<u8> {
-    match client.to_canonical() {
+/// An address as a key: the same whether IPv4 comes as itself or inside IPv6. Clients without one are not one client.
+pub fn octets(client: Address) -> Option<Vec<u8>> {
+    Some(match client.ip()?.to_canonical() {
         IpAddr::V4(address) => address.octets().to_vec(),
         IpAddr::V6(address) => address.octets().to_vec(),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -59,7 +60,9 @@ mod tests {
     #[test]
     fn an_ipv4_address_is_the_same_client_inside_ipv6() {
         let mapped = Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped();
-        assert_eq!(octets(IpAddr::V6(mapped)), [192, 0, 2, 1]);
-        assert_eq!(octets(IpAddr::V6(Ipv6Addr::LOCALHOST)).len(), 16);
+        let key = |ip: IpAddr| octets(ip.into()).unwrap();
+        assert_eq!(key(mapped.into()), [192, 0, 2, 1]);
+        assert_eq!(key(Ipv6Addr::LOCALHOST.into()).len(), 16);
+        assert_eq!(octets(Address::Unix), None);
     }
 }

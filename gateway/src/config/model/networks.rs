@@ -1,9 +1,10 @@
 //! Lists of networks, of which there may be thousands: blocklists of a region, the addresses of a company.
 
-use std::net::IpAddr;
 use std::ops::Deref;
 
 use ipnet::IpNet;
+
+use crate::message::peer::Address;
 
 /// Networks of clients; none stand for every client. As a list, they are as they were written.
 #[derive(Debug, Clone, Default)]
@@ -31,9 +32,9 @@ impl Deref for Networks {
 }
 
 impl Networks {
-    /// Whether an address is in one of them.
-    pub fn contain(&self, address: IpAddr) -> bool {
-        self.has(&IpNet::from(address))
+    /// Whether a client is in one of them.
+    pub fn contain(&self, client: Address) -> bool {
+        client.ip().is_some_and(|ip| self.has(&IpNet::from(ip)))
     }
 
     /// Whether a client can be in one of these and in one of the others.
@@ -117,10 +118,11 @@ mod tests {
             assert_eq!(a.meet(&b), meet, "{a:?} {b:?}");
             let within = a.iter().all(|a| b.iter().any(|b| b.contains(a)));
             assert_eq!(a.are_within(&b), within, "{a:?} {b:?}");
-            for address in addresses.map(|text| text.parse().unwrap()) {
+            for address in addresses.map(|text| text.parse::<std::net::IpAddr>().unwrap()) {
                 let contain = a.iter().any(|a| a.contains(&address));
-                assert_eq!(a.contain(address), contain, "{a:?} {address}");
+                assert_eq!(a.contain(address.into()), contain, "{a:?} {address}");
             }
+            assert!(!a.contain(Address::Unix));
         }
         let (none, some) = (networks(&[]), networks(&["10.0.0.0/8"]));
         assert!(none.meet(&some) && some.meet(&none) && some.are_within(&none));

@@ -67,6 +67,13 @@ pub struct RoutePlugin {
     pub place: Written,
 }
 
+impl Route {
+    /// Whether it serves on a listener, by its index.
+    pub fn serves_on(&self, listener: usize) -> bool {
+        self.listeners.is_empty() || self.listeners.contains(&listener)
+    }
+}
+
 impl RoutePlugin {
     /// The configuration as it may be shown.
     pub fn masked(&self) -> serde_json::Value {

@@ -7,10 +7,11 @@ use super::super::model::{Listener, Route, VersionSource};
 use super::super::tree::Value;
 use crate::message::fields::is_usual;
 use crate::message::names::UnusualNames;
+use crate::thread::priority::gently;
 
 /// Reports every predicate on a field whose name no listener of its route lets pass, and warns of those that some do not.
 pub(super) fn report(items: &[Item<'_>], routes: &[Option<Route>], listeners: &[Option<Listener>]) {
-    for (item, route) in items.iter().zip(routes) {
+    for (item, route) in gently(items.iter().zip(routes)) {
         let Some(route) = route else { continue };
         let predicates = &route.matcher.predicates;
         let headers = predicates.headers.iter().map(|(name, _)| name);

@@ -7,6 +7,7 @@ use super::super::rank::prefix_segments;
 use super::super::tree::Value;
 use super::ties::literal;
 use crate::message::path::{self, EncodedSlashes, PathParameters, PathRules, Special};
+use crate::thread::priority::gently;
 
 /// What a route may keep, though some servers see a place below in it.
 #[derive(Debug)]
@@ -61,7 +62,7 @@ impl Kept {
 
 /// Reports every pattern with an escaped slash or a parameter that never arrives.
 pub(super) fn report(items: &[Item<'_>], routes: &[Option<Route>]) {
-    for (item, route) in items.iter().zip(routes) {
+    for (item, route) in gently(items.iter().zip(routes)) {
         let Some(route) = route else { continue };
         for (index, pattern) in route.matcher.paths.iter().enumerate() {
             if let Some(reason) = never_arrives(pattern, route.overrides.paths) {
@@ -75,7 +76,7 @@ pub(super) fn report(items: &[Item<'_>], routes: &[Option<Route>]) {
 /// Warns of each route that takes a path such as `/admin%2Fx` or `/admin;x/y`, while `/admin/x` goes through more plugins:
 /// a server that decodes the slash or cuts the parameter off sees no difference.
 pub(super) fn warn_of_ways_around(items: &[Item<'_>], routes: &[Option<Route>]) {
-    for (item, route) in items.iter().zip(routes) {
+    for (item, route) in gently(items.iter().zip(routes)) {
         let Some(wide) = route else { continue };
         for kept in KEPT.iter().filter(|kept| kept.by(wide.overrides.paths)) {
             let mut narrower = routes.iter().flatten();

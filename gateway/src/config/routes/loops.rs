@@ -6,10 +6,11 @@ use super::super::model::{
     Target, UrlScheme,
 };
 use super::super::tree::Value;
+use crate::thread::priority::gently;
 
 /// Reports every redirect of which that is known, and warns of those that do so on some listeners.
 pub(super) fn report(items: &[Item<'_>], routes: &[Option<Route>], listeners: &[Option<Listener>]) {
-    for (item, route) in items.iter().zip(routes) {
+    for (item, route) in gently(items.iter().zip(routes)) {
         let Some(route) = route else { continue };
         let Target::Redirect(Redirect { to, .. }) = &route.target else {
             continue;

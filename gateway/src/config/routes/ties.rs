@@ -17,6 +17,7 @@ use foldhash::fast::RandomState;
 use super::super::item::Item;
 use super::super::model::{HostPattern, PathPattern, Route, ValueOf};
 use super::super::rank::{Rank, prefix_segments};
+use crate::thread::priority::gently;
 use budget::Budget;
 use meets::Meeting;
 use pair::Pair;
@@ -123,7 +124,7 @@ impl<'a> Pair<'a> {
 /// What ties, and a route of those that are not all compared.
 fn ties(pairs: &[Pair<'_>]) -> (Ties, Option<usize>) {
     let mut buckets: HashMap<Shape<'_>, Vec<&Pair<'_>>, RandomState> = HashMap::default();
-    for pair in pairs {
+    for pair in gently(pairs) {
         buckets.entry(pair.shape()).or_default().push(pair);
     }
     let mut buckets: Vec<_> = buckets.into_values().collect();
@@ -131,7 +132,7 @@ fn ties(pairs: &[Pair<'_>]) -> (Ties, Option<usize>) {
     // Small ones first, in the order of the files: one that is too large takes nothing from the others.
     buckets.sort_by_key(|bucket| (bucket.len(), bucket[0].index));
     let (mut ties, budget) = (Ties::new(), Budget::default());
-    for bucket in buckets {
+    for bucket in gently(buckets) {
         let mut found = Found {
             budget: &budget,
             certain: BTreeMap::new(),

@@ -2,24 +2,23 @@
 
 use std::borrow::Cow;
 use std::io::Write;
-use std::net::IpAddr;
 
 use bytes::BytesMut;
 use http::header::{FORWARDED, HeaderName};
 use http::{HeaderMap, HeaderValue};
-use ipnet::IpNet;
 
 use super::rfc7239::{self, parse_address};
 use crate::message::fields::tells_client;
+use crate::message::peer::{Address, Proxies};
 
 /// `x-forwarded-for`
-static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// `x-forwarded-proto`
-static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// `x-forwarded-host`
-static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// `x-real-ip`
-static X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// By which field a listener finds the client behind trusted proxies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,22 +34,16 @@ pub enum ClientFrom {
 #[derive(Debug, Clone, Copy)]
 pub struct Believed<'a> {
     /// Peers whose fields are believed.
-    pub proxies: &'a [IpNet],
+    pub proxies: &'a Proxies,
     /// The field that they add to.
     pub from: ClientFrom,
-}
-
-impl Believed<'_> {
-    fn is_proxy(&self, address: &IpAddr) -> bool {
-        self.proxies.iter().any(|net| net.contains(address))
-    }
 }
 
 /// Who asks, after trusted proxies were looked through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     /// The nearest address that is no trusted proxy.
-    pub address: IpAddr,
+    pub address: Address,
     /// Whether the client sees `https`.
     pub secure: bool,
     /// Whether the peer is a trusted proxy, so that its fields are believed.
@@ -59,9 +52,14 @@ pub struct Identity {
 
 /// Finds the client: the peer, or, if the peer is trusted, the last address in the believed field that is not. What is
 /// no address ends the walk. `secure` is whether the peer's connection is TLS.
-pub fn client(headers: &HeaderMap, peer: IpAddr, secure: bool, believed: Believed<'_>) -> Identity {
+pub fn client(
+    headers: &HeaderMap,
+    peer: Address,
+    secure: bool,
+    believed: Believed<'_>,
+) -> Identity {
     let address = peer.to_canonical();
-    if believed.proxies.is_empty() || !believed.is_proxy(&address) {
+    if believed.proxies.is_empty() || !believed.proxies.has(address) {
         return Identity {
             address,
             secure,
@@ -73,7 +71,7 @@ pub fn client(headers: &HeaderMap, peer: IpAddr, secure: bool, believed: Believe
 
 fn behind_proxies(
     headers: &HeaderMap,
-    peer: IpAddr,
+    peer: Address,
     secure: bool,
     believed: Believed<'_>,
 ) -> Identity {
@@ -83,7 +81,7 @@ fn behind_proxies(
             (address, scheme(headers, distance))
         }
         ClientFrom::Forwarded => {
-            let walk = rfc7239::walk(headers, peer, |address| believed.is_proxy(address));
+            let walk = rfc7239::walk(headers, peer, believed.proxies);
             (walk.address, walk.secure)
         }
     };
@@ -95,15 +93,15 @@ fn behind_proxies(
 }
 
 /// The client by X-Forwarded-For, and how far from its end it stands; 0: it is the peer.
-fn addresses(headers: &HeaderMap, peer: IpAddr, believed: Believed<'_>) -> (IpAddr, usize) {
+fn addresses(headers: &HeaderMap, peer: Address, believed: Believed<'_>) -> (Address, usize) {
     let (mut address, mut distance) = (peer, 0);
-    let lines = headers.get_all(&X_FORWARDED_FOR).iter().rev();
+    let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
     for entry in lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')) {
         let Some(before) = parse_address(entry.trim_ascii()) else {
             break;
         };
-        (address, distance) = (before, distance + 1);
-        if !believed.is_proxy(&address) {
+        (address, distance) = (Address::Ip(before), distance + 1);
+        if !believed.proxies.has(address) {
             break;
         }
     }
@@ -113,7 +111,7 @@ fn addresses(headers: &HeaderMap, peer: IpAddr, believed: Believed<'_>) -> (IpAd
 /// Whether X-Forwarded-Proto says `https` at this distance from its end, where proxies add to a list as they do to that of
 /// addresses; at its beginning, where it is shorter.
 fn scheme(headers: &HeaderMap, distance: usize) -> Option<bool> {
-    let lines = headers.get_all(&X_FORWARDED_PROTO).iter().rev();
+    let lines = headers.get_all(X_FORWARDED_PROTO).iter().rev();
     let schemes = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
     let schemes = schemes.map(<[u8]>::trim_ascii);
     let schemes = schemes.filter(|scheme| !scheme.is_empty());
@@ -127,50 +125,58 @@ pub fn forget_client(headers: &mut HeaderMap) {
 }
 
 /// Removes what a trusted peer says of who asks in other fields than the believed one: proxies add to one of them, so the
-/// others are what a client wrote. X-Real-IP becomes the address that is believed, where it came, and a list of schemes the
-/// one that is. Of Forwarded the elements stay that trusted proxies wrote.
+/// others are what a client wrote. X-Real-IP becomes the address that is believed, where it came and there is one, and a list
+/// of schemes the one that is. Of Forwarded the elements stay that trusted proxies wrote.
 #[cold]
 pub fn keep_believed(
     headers: &mut HeaderMap,
-    peer: IpAddr,
+    peer: Address,
     identity: &Identity,
     believed: Believed<'_>,
 ) {
-    let has_real_ip = headers.contains_key(&X_REAL_IP);
+    let has_real_ip = headers.contains_key(X_REAL_IP);
     match believed.from {
         ClientFrom::XForwardedFor => {
             super::remove_where(headers, |name| {
                 tells_client(name.as_str()) && !name.as_str().starts_with("x-forwarded-")
             });
             if is_list(headers) {
-                headers.insert(&X_FORWARDED_PROTO, scheme_value(identity.secure));
+                headers.insert(X_FORWARDED_PROTO, scheme_value(identity.secure));
             }
         }
         ClientFrom::Forwarded => {
             let peer = peer.to_canonical();
-            let walk = rfc7239::walk(headers, peer, |address| believed.is_proxy(address));
+            let walk = rfc7239::walk(headers, peer, believed.proxies);
             let (list, host) = (walk.list(), walk.host());
             forget_client(headers);
             // The client and the peer, for upstreams that read the other fields.
             if identity.address != peer {
-                headers.insert(&X_FORWARDED_FOR, address_value(identity.address));
+                tell(headers, X_FORWARDED_FOR, identity.address);
             }
             if let Some(list) = list {
                 headers.insert(FORWARDED, list);
             }
             if let Some(host) = host {
-                headers.insert(&X_FORWARDED_HOST, host);
+                headers.insert(X_FORWARDED_HOST, host);
             }
         }
     }
     if has_real_ip {
-        headers.insert(&X_REAL_IP, address_value(identity.address));
+        tell(headers, X_REAL_IP, identity.address);
     }
+}
+
+/// Has a field say an address, or nothing where there is none.
+fn tell(headers: &mut HeaderMap, name: HeaderName, address: Address) {
+    match address_value(address) {
+        Some(value) => headers.insert(name, value),
+        None => headers.remove(name),
+    };
 }
 
 /// Whether X-Forwarded-Proto has more than one scheme.
 fn is_list(headers: &HeaderMap) -> bool {
-    let mut lines = headers.get_all(&X_FORWARDED_PROTO).iter();
+    let mut lines = headers.get_all(X_FORWARDED_PROTO).iter();
     let first = lines.next();
     lines.next().is_some() || first.is_some_and(|line| line.as_bytes().contains(&b','))
 }
@@ -182,26 +188,29 @@ fn scheme_value(secure: bool) -> HeaderValue {
 /// Tells the upstream who asks. X-Forwarded-For is continued where the peer is trusted, else begun; X-Forwarded-Proto and
 /// -Host are set unless a trusted peer did; Forwarded is continued where it is the field that the listener believes. What a
 /// peer says that is not believed is gone already ([`forget_client`], [`keep_believed`]). `peer` is [`address_value`], made
-/// once per connection, and `secure` whether that is TLS. `authority` is empty where an HTTP/1.0 client named no host: then there is none to tell.
+/// once per connection, and `secure` whether that is TLS. A peer without an address adds none to X-Forwarded-For: those who
+/// read it know nothing else. `authority` is empty where an HTTP/1.0 client named no host: then there is none to tell.
 pub fn forward(
     headers: &mut HeaderMap,
-    peer: &HeaderValue,
+    peer: Option<&HeaderValue>,
     secure: bool,
     authority: &HeaderValue,
     identity: &Identity,
     from: ClientFrom,
 ) {
     let trusted = identity.trusted;
-    if trusted {
-        continue_forwarded_for(headers, peer);
-    } else {
-        headers.insert(&X_FORWARDED_FOR, peer.clone());
+    match peer {
+        Some(peer) if trusted => continue_forwarded_for(headers, peer),
+        Some(peer) => {
+            headers.insert(X_FORWARDED_FOR, peer.clone());
+        }
+        None => {}
     }
-    if !(trusted && headers.contains_key(&X_FORWARDED_PROTO)) {
-        headers.insert(&X_FORWARDED_PROTO, scheme_value(identity.secure));
+    if !(trusted && headers.contains_key(X_FORWARDED_PROTO)) {
+        headers.insert(X_FORWARDED_PROTO, scheme_value(identity.secure));
     }
-    if !(authority.is_empty() || trusted && headers.contains_key(&X_FORWARDED_HOST)) {
-        headers.insert(&X_FORWARDED_HOST, authority.clone());
+    if !(authority.is_empty() || trusted && headers.contains_key(X_FORWARDED_HOST)) {
+        headers.insert(X_FORWARDED_HOST, authority.clone());
     }
     if from == ClientFrom::Forwarded {
         rfc7239::add(headers, peer, secure, authority);
@@ -210,14 +219,14 @@ pub fn forward(
 
 fn continue_forwarded_for(headers: &mut HeaderMap, peer: &HeaderValue) {
     let mut list = BytesMut::new();
-    for value in headers.get_all(&X_FORWARDED_FOR).iter().chain(Some(peer)) {
+    for value in headers.get_all(X_FORWARDED_FOR).iter().chain(Some(peer)) {
         if !list.is_empty() {
             list.extend_from_slice(b", ");
         }
         list.extend_from_slice(value.as_bytes());
     }
     let joined = HeaderValue::from_maybe_shared(list.freeze()).unwrap_or_else(|_| peer.clone());
-    headers.insert(&X_FORWARDED_FOR, joined);
+    headers.insert(X_FORWARDED_FOR, joined);
 }
 
 /// The host of an authority, without its port, in lower case.
@@ -234,14 +243,15 @@ pub fn host_of(authority: &str) -> Cow<'_, str> {
     }
 }
 
-/// An address as a field value.
-pub fn address_value(address: IpAddr) -> HeaderValue {
+/// An address as a field value; none where there is no address.
+pub fn address_value(address: Address) -> Option<HeaderValue> {
+    let ip = address.ip()?.to_canonical();
     let mut buffer = [0; 64];
     let mut rest = &mut buffer[..];
     let room = rest.len();
-    write!(rest, "{}", address.to_canonical()).expect("the longest address has 45 characters");
+    write!(rest, "{ip}").expect("the longest address has 45 characters");
     let len = room - rest.len();
-    HeaderValue::from_bytes(&buffer[..len]).expect("an address is visible ASCII")
+    Some(HeaderValue::from_bytes(&buffer[..len]).expect("an address is visible ASCII"))
 }
 
 #[cfg(test)]
@@ -249,7 +259,16 @@ mod tests {
     use super::super::tests::map;
     use super::*;
 
-    fn by_default(proxies: &[IpNet]) -> Believed<'_> {
+    fn address(text: &str) -> Address {
+        text.parse().unwrap()
+    }
+
+    fn trusting(networks: &[&str]) -> Proxies {
+        let networks = networks.iter().map(|network| network.parse().unwrap());
+        networks.collect::<Vec<_>>().into()
+    }
+
+    fn by_default(proxies: &Proxies) -> Believed<'_> {
         Believed {
             proxies,
             from: ClientFrom::XForwardedFor,
@@ -258,8 +277,8 @@ mod tests {
 
     #[test]
     fn the_client_is_the_last_address_that_is_no_trusted_proxy() {
-        let proxies = ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
-        let peer: IpAddr = "10.0.0.1".parse().unwrap();
+        let proxies = trusting(&["10.0.0.0/8", "::1/128"]);
+        let peer = address("10.0.0.1");
         for (fields, expected) in [
             (
                 &[("x-forwarded-for", "6.6.6.6, 1.2.3.4, 10.0.0.2")][..],
@@ -287,11 +306,11 @@ mod tests {
             let found = client(&map(fields), peer, false, by_default(&proxies));
             assert_eq!(
                 (found.address, found.trusted),
-                (expected.parse().unwrap(), true),
+                (address(expected), true),
                 "{fields:?}"
             );
         }
-        let mapped = "::ffff:10.0.0.1".parse().unwrap();
+        let mapped = address("::ffff:10.0.0.1");
         assert!(client(&map(&[]), mapped, false, by_default(&proxies)).trusted);
     }
 
@@ -311,13 +330,9 @@ mod tests {
             ("x_real_ip", "1.2.3.4"),
         ];
         let mut headers = map(&sent);
-        let peer: IpAddr = "5.6.7.8".parse().unwrap();
-        let found = client(
-            &headers,
-            peer,
-            false,
-            by_default(&["10.0.0.0/8".parse().unwrap()]),
-        );
+        let peer = address("5.6.7.8");
+        let proxies = trusting(&["10.0.0.0/8"]);
+        let found = client(&headers, peer, false, by_default(&proxies));
         assert_eq!(
             found,
             Identity {
@@ -331,7 +346,7 @@ mod tests {
         assert!(headers.is_empty(), "{headers:?}");
         forward(
             &mut headers,
-            &address_value(peer),
+            address_value(peer).as_ref(),
             false,
             &HeaderValue::from_static("a"),
             &found,
@@ -352,16 +367,12 @@ mod tests {
             ("x-forwarded-for", "10.0.0.2"),
             ("x-forwarded-proto", "https"),
         ]);
-        let found = client(
-            &headers,
-            "10.0.0.1".parse().unwrap(),
-            false,
-            by_default(&["10.0.0.0/8".parse().unwrap()]),
-        );
+        let (peer, proxies) = (address("10.0.0.1"), trusting(&["10.0.0.0/8"]));
+        let found = client(&headers, peer, false, by_default(&proxies));
         assert!(found.secure);
         forward(
             &mut headers,
-            &"10.0.0.1".parse().unwrap(),
+            address_value(peer).as_ref(),
             false,
             &HeaderValue::from_static("a"),
             &found,

@@ -1,8 +1,6 @@
 //! What holds for the fields that tell the upstream who asks, whatever a client sends; fuzz/ and the test below look
 //! for what breaks it.
 
-use std::net::IpAddr;
-
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
@@ -10,6 +8,7 @@ use ipnet::IpNet;
 use super::{Believed, ClientFrom, X_REQUEST_ID, address_value, client, forget_client, forward};
 use super::{host_of, keep_believed, request_id, strip_request};
 use crate::message::fields;
+use crate::message::peer::{Address, Proxies};
 
 /// A byte that says who connects, then lines of fields.
 ///
@@ -22,17 +21,7 @@ pub fn forwarded(input: &[u8]) {
     };
     let headers = headers(lines);
     let secure = who & 1 != 0;
-    let proxies: [IpNet; 2] =
-        ["10.0.0.0/8", "fd00::/8"].map(|net| net.parse().expect("the network is a sound one"));
-    let peer = [
-        "10.1.2.3",
-        "fd00::1",
-        "::ffff:10.0.0.1",
-        "6.6.6.6",
-        "2001:db8::6",
-        "::ffff:6.6.6.6",
-    ][usize::from(who >> 1) % 6];
-    let peer: IpAddr = peer.parse().expect("the address is a sound one");
+    let (peer, proxies) = (peer(*who), proxies(*who));
     let authority = headers.get("host").cloned();
     let authority = authority.unwrap_or_else(|| HeaderValue::from_static(""));
     if let Ok(authority) = authority.to_str() {
@@ -53,8 +42,7 @@ pub fn forwarded(input: &[u8]) {
     let found = client(&headers, peer, secure, believed);
     let id = request_id(&headers, found.trusted);
     assert!((1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic));
-    let is_proxy = proxies.iter().any(|net| net.contains(&peer.to_canonical()));
-    assert_eq!(found.trusted, is_proxy);
+    assert_eq!(found.trusted, proxies.has(peer.to_canonical()));
     let mut sent = headers.clone();
     let seen = strip_request(&mut sent);
     match found.trusted {
@@ -64,39 +52,69 @@ pub fn forwarded(input: &[u8]) {
     }
     let chosen = sent.get_all("forwarded").iter().count();
     assert!(chosen == 0 || found.trusted && from == ClientFrom::Forwarded);
+    let address = address_value(peer);
     forward(
         &mut sent,
-        &address_value(peer),
+        address.as_ref(),
         secure,
         &authority,
         &found,
         from,
     );
     if from == ClientFrom::Forwarded {
-        // The field that goes on says what was believed of it.
-        let again = client(&sent, address_behind(), secure, believed);
-        assert_eq!((again.address, again.trusted), (found.address, true));
+        // The field that goes on says what was believed of it, and nothing of who has no address.
+        let behind = address_behind();
+        let again = client(&sent, behind, secure, believed);
+        let address = found.address.ip().map_or(behind, Address::Ip);
+        assert_eq!((again.address, again.trusted), (address, true));
         sent.remove("forwarded");
     }
     let last = sent.get_all("x-forwarded-for").iter().next_back();
     let last = last.and_then(|list| list.as_bytes().rsplit(|byte| *byte == b',').next());
-    let address = address_value(peer);
-    assert_eq!(last.map(<[u8]>::trim_ascii), Some(address.as_bytes()));
+    if address.is_some() || !found.trusted {
+        let address = address.as_ref().map(HeaderValue::as_bytes);
+        assert_eq!(last.map(<[u8]>::trim_ascii), address);
+    }
     if !found.trusted {
         assert_eq!((found.address, found.secure), (peer.to_canonical(), secure));
-        assert!(headers.get(&X_REQUEST_ID) != Some(&id));
-        check_stranger(&sent, [&address, &scheme(secure), &authority]);
+        assert!(headers.get(X_REQUEST_ID) != Some(&id));
+        let told = [address.as_ref(), Some(&scheme(secure)), Some(&authority)];
+        check_stranger(&sent, told);
     }
 }
 
+/// Who is believed.
+fn proxies(who: u8) -> Proxies {
+    let networks: [IpNet; 2] =
+        ["10.0.0.0/8", "fd00::/8"].map(|net| net.parse().expect("the network is a sound one"));
+    Proxies {
+        networks: networks.to_vec(),
+        unix: who & 0x40 != 0,
+    }
+}
+
+/// Who connects.
+fn peer(who: u8) -> Address {
+    let peer = [
+        "10.1.2.3",
+        "fd00::1",
+        "::ffff:10.0.0.1",
+        "6.6.6.6",
+        "2001:db8::6",
+        "::ffff:6.6.6.6",
+        "unix:",
+    ][usize::from(who >> 1) % 7];
+    peer.parse().expect("the address is a sound one")
+}
+
 /// The next gateway sees this one as a trusted proxy.
-fn address_behind() -> IpAddr {
-    IpAddr::from([10, 0, 0, 99])
+fn address_behind() -> Address {
+    Address::Ip([10, 0, 0, 99].into())
 }
 
 /// Only the gateway's own three fields tell who asks, even to a server that takes `_` or any other byte for `-` as CGI
 /// does.
-fn check_stranger(sent: &HeaderMap, [address, scheme, authority]: [&HeaderValue; 3]) {
+fn check_stranger(sent: &HeaderMap, [address, scheme, authority]: [Option<&HeaderValue>; 3]) {
     for (name, value) in sent {
         let read = name
             .as_str()
@@ -105,9 +123,9 @@ fn check_stranger(sent: &HeaderMap, [address, scheme, authority]: [&HeaderValue;
             continue;
         }
         let own = match name.as_str() {
-            "x-forwarded-for" => Some(address),
-            "x-forwarded-proto" => Some(scheme),
-            "x-forwarded-host" => Some(authority),
+            "x-forwarded-for" => address,
+            "x-forwarded-proto" => scheme,
+            "x-forwarded-host" => authority,
             _ => None,
         };
         assert_eq!(own, Some(value), "{name} goes on");

@@ -6,8 +6,9 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::message::text::hex_digits;
 
-/// `x-request-id`
-pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// `x-request-id`. A constant, as the names of `http` are: it is made where it is inserted, while a copy of a static goes
+/// through a table of functions.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The longest request id that is believed.
 const MAX_REQUEST_ID: usize = 128;
@@ -16,7 +17,7 @@ const MAX_REQUEST_ID: usize = 128;
 /// random bits in hex.
 pub fn request_id(headers: &HeaderMap, trusted: bool) -> HeaderValue {
     if trusted
-        && let Some(id) = headers.get(&X_REQUEST_ID)
+        && let Some(id) = headers.get(X_REQUEST_ID)
         && (1..=MAX_REQUEST_ID).contains(&id.len())
         && id.as_bytes().iter().all(u8::is_ascii_graphic)
     {

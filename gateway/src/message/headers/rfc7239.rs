@@ -10,11 +10,13 @@ use bytes::{BufMut, BytesMut};
 use http::header::FORWARDED;
 use http::{HeaderMap, HeaderValue};
 
+use crate::message::peer::{Address, Proxies};
+
 /// What trusted proxies say of a request, up to the client that the first of them saw.
 #[derive(Debug)]
 pub(super) struct Walk<'a> {
     /// The nearest address that is no trusted proxy.
-    pub(super) address: IpAddr,
+    pub(super) address: Address,
     /// Whether that client sees `https`, where it is said.
     pub(super) secure: Option<bool>,
     /// The host that it asked for.
@@ -25,11 +27,7 @@ pub(super) struct Walk<'a> {
 
 /// Reads the field from its end. What names no address ends the walk: an obfuscated identifier, `unknown`, or what is not
 /// well formed.
-pub(super) fn walk(
-    headers: &HeaderMap,
-    peer: IpAddr,
-    is_proxy: impl Fn(&IpAddr) -> bool,
-) -> Walk<'_> {
+pub(super) fn walk<'a>(headers: &'a HeaderMap, peer: Address, proxies: &Proxies) -> Walk<'a> {
     let mut walk = Walk {
         address: peer,
         secure: None,
@@ -46,9 +44,9 @@ pub(super) fn walk(
             (walk.secure, walk.host) = (element.secure, element.host);
         }
         let Some(node) = element.node else { break };
-        walk.address = node;
+        walk.address = Address::Ip(node);
         walk.elements.push(text);
-        if !is_proxy(&node) {
+        if !proxies.has(walk.address) {
             break;
         }
     }
@@ -166,22 +164,28 @@ fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(is_part)
 }
 
-/// The element of this gateway: who connected, by which scheme, and for which host, where one is named.
+/// The element of this gateway: who connected, by which scheme, and for which host, where one is named. A peer without an
+/// address is `unknown` (RFC 7239, section 6.2); one that is believed has said all itself, and `unknown` behind that would
+/// end the walk of who reads it.
 pub(super) fn add(
     headers: &mut HeaderMap,
-    peer: &HeaderValue,
+    peer: Option<&HeaderValue>,
     secure: bool,
     authority: &HeaderValue,
 ) {
+    if peer.is_none() && headers.contains_key(FORWARDED) {
+        return;
+    }
     let mut list = BytesMut::new();
     for value in headers.get_all(FORWARDED) {
         list.put_slice(value.as_bytes());
         list.put_slice(b", ");
     }
     list.put_slice(b"for=");
-    match memchr::memchr(b':', peer.as_bytes()) {
-        Some(_) => put_quoted(&mut list, &[b"[", peer.as_bytes(), b"]"].concat()),
-        None => list.put_slice(peer.as_bytes()),
+    let peer = peer.map_or(&b"unknown"[..], HeaderValue::as_bytes);
+    match memchr::memchr(b':', peer) {
+        Some(_) => put_quoted(&mut list, &[b"[", peer, b"]"].concat()),
+        None => list.put_slice(peer),
     }
     if !authority.is_empty() {
         list.put_slice(b";host=");
@@ -250,10 +254,11 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             let authority = HeaderValue::from_static(authority);
-            add(&mut headers, &peer.parse().unwrap(), true, &authority);
+            let value = peer.parse().unwrap();
+            add(&mut headers, Some(&value), true, &authority);
             let far = "10.0.0.1".parse().unwrap();
-            let walk = walk(&headers, far, |_| false);
-            assert_eq!(walk.address, peer.parse::<IpAddr>().unwrap());
+            let walk = walk(&headers, far, &Proxies::default());
+            assert_eq!(walk.address, peer.parse::<Address>().unwrap());
             assert_eq!(walk.secure, Some(true));
             assert_eq!(
                 walk.host().unwrap_or(HeaderValue::from_static("")),

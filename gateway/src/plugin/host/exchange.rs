@@ -2,7 +2,6 @@
 //! reserved field, or beyond the grants is denied and the request goes on without it.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -12,6 +11,7 @@ use crate::config::HeaderPatterns;
 use crate::exchange::{Full, Parts};
 use crate::message::head::ResponseEdit;
 use crate::message::path;
+use crate::message::peer::Address;
 use crate::message::phase::{Direction, Phase};
 use crate::message::query;
 use crate::plugin::failure::Stop;
@@ -37,7 +37,7 @@ impl Guest {
         Ok(exchange.map_or("", |exchange| &exchange.route.name))
     }
 
-    pub(super) fn client_address(&mut self) -> wasmtime::Result<Option<IpAddr>> {
+    pub(super) fn client_address(&mut self) -> wasmtime::Result<Option<Address>> {
         Ok(self.seen()?.map(|exchange| exchange.client.address))
     }
 

@@ -188,8 +188,8 @@ fn answer(response: http::Response<Bytes>) -> Response {
 /// says itself stays.
 fn relate(fields: &mut HeaderMap, exchange: &exchange::Parts) {
     // Where there is no room for them, the plugin's own fields come first.
-    if !fields.contains_key(&X_REQUEST_ID) {
-        let _full = fields.try_append(&X_REQUEST_ID, exchange.client.id.clone());
+    if !fields.contains_key(X_REQUEST_ID) {
+        let _full = fields.try_append(X_REQUEST_ID, exchange.client.id.clone());
     }
     if TRACE.iter().any(|name| fields.contains_key(name)) {
         return;

@@ -8,7 +8,8 @@ use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde::Deserialize;
 
-use crate::config::Config;
+use crate::config::{Config, ListenAddress, Listener};
+use crate::message::peer::{Address, UNIX};
 
 /// A request to be explained, as its client would send it over HTTP/1.1.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub struct Asked {
     /// The listener it comes to, by index into [`Config::listeners`].
     pub listener: usize,
     /// Who connects.
-    pub peer: IpAddr,
+    pub peer: Address,
     /// The method.
     pub method: Method,
     /// A URL, or a path beside a Host field.
@@ -29,7 +30,8 @@ pub struct Asked {
 
 impl Asked {
     /// Reads a request: a URL with its method before it, or `GET` is meant, and fields as `name: value`. It comes to the
-    /// listener of that name, or the first that speaks the scheme of the URL.
+    /// listener of that name, or the first that speaks the scheme of the URL, from `client`, or whoever may connect there:
+    /// 127.0.0.1, or over a unix socket a client without an address.
     ///
     /// # Errors
     /// What is wrong with it, and what would be right.
@@ -38,10 +40,11 @@ impl Asked {
         request: &str,
         fields: &[String],
         listener: Option<&str>,
-        peer: IpAddr,
+        client: Option<&str>,
     ) -> Result<Self, String> {
         let (method, uri, fragment) = request_line(request)?;
         let listener = listening(config, listener, &uri)?;
+        let peer = peer(&config.listeners[listener], client)?;
         let headers = fields.iter().map(|text| field(text));
         let headers: HeaderMap = headers.collect::<Result<_, _>>()?;
         if uri.authority().is_none() && !headers.contains_key(HOST) {
@@ -59,7 +62,7 @@ impl Asked {
         })
     }
 
-    /// As [`Self::read`], of JSON: `request`, and if need be `headers`, `listener` and `client`, who else is 127.0.0.1.
+    /// As [`Self::read`], of JSON: `request`, and if need be `headers`, `listener` and `client`.
     ///
     /// # Errors
     /// What is wrong with it, and what would be right.
@@ -72,13 +75,12 @@ impl Asked {
             .iter()
             .map(|(name, value)| format!("{name}: {value}"));
         let fields: Vec<_> = fields.collect();
-        let client = written.client.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         Self::read(
             config,
             &written.request,
             &fields,
             written.listener.as_deref(),
-            client,
+            written.client.as_deref(),
         )
     }
 }
@@ -91,7 +93,7 @@ struct Written {
     #[serde(default)]
     headers: BTreeMap<String, String>,
     listener: Option<String>,
-    client: Option<IpAddr>,
+    client: Option<String>,
 }
 
 fn request_line(request: &str) -> Result<(Method, Uri, Option<String>), String> {
@@ -133,6 +135,31 @@ fn field(text: &str) -> Result<(HeaderName, HeaderValue), String> {
         let name = text.split(':').next().unwrap_or_default();
         format!("the field {name:?} is none; write one such as 'x-user: alice'")
     })
+}
+
+/// Who connects to a listener.
+fn peer(listener: &Listener, client: Option<&str>) -> Result<Address, String> {
+    let (name, at) = (&listener.name, &listener.address);
+    let local = match at {
+        ListenAddress::Ip(_) => Address::from(IpAddr::from(Ipv4Addr::LOCALHOST)),
+        ListenAddress::Unix(_) => Address::Unix,
+    };
+    let Some(text) = client else {
+        return Ok(local);
+    };
+    let client = text.parse().map_err(|_| {
+        format!("{text:?} is no address; write one such as 192.0.2.1, or `{UNIX}` for a listener on a unix socket")
+    })?;
+    match (local, client) {
+        (Address::Ip(_), Address::Unix) => Err(format!(
+            "`{name}` listens at {at}, where a client has an address; write one such as 192.0.2.1"
+        )),
+        (Address::Unix, Address::Ip(_)) => Err(format!(
+            "`{name}` listens on a unix socket, where a client has no address; leave out the client, or say it by a field \
+             such as 'x-forwarded-for: {client}'"
+        )),
+        _ => Ok(client),
+    }
 }
 
 fn listening(config: &Config, name: Option<&str>, uri: &Uri) -> Result<usize, String> {

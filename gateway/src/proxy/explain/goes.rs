@@ -1,7 +1,6 @@
 //! Where a request goes, and what the gateway answers itself.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::LOCATION;
@@ -14,6 +13,7 @@ use crate::config::{self, Config, HostRewrite};
 use crate::error::Error;
 use crate::message::headers::Identity;
 use crate::message::path::Unfit;
+use crate::message::peer::Address;
 use crate::proxy::fill::Values;
 use crate::proxy::normalise::{Refusal, Target};
 use crate::proxy::redirect::location_of;
@@ -85,7 +85,7 @@ pub(super) struct Request {
     pub(super) target: Target,
     pub(super) headers: HeaderMap,
     pub(super) identity: Identity,
-    pub(super) peer: IpAddr,
+    pub(super) peer: Address,
     /// `content-length`.
     pub(super) announced: Option<u64>,
 }

@@ -42,7 +42,7 @@ fn with_headers<T>(fields: &[(&str, &str)], query: &str, ask: impl FnOnce(Subjec
         query,
         method: &Method::GET,
         headers: &headers,
-        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        client: IpAddr::V4(Ipv4Addr::LOCALHOST).into(),
         moment: &Moment::default(),
         params: &[],
     })

@@ -1,9 +1,9 @@
 //! What a line tells.
 
-use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use crate::message::error::{Cause, ErrorKind, Side};
+use crate::message::peer::Address;
 use crate::message::target::Target;
 
 /// One exchange.
@@ -14,7 +14,7 @@ pub struct Line<'a> {
     /// The request id.
     pub id: &'a str,
     /// The client.
-    pub client: IpAddr,
+    pub client: Address,
     /// The client's method.
     pub method: &'a str,
     /// The client's path and query, normalised.

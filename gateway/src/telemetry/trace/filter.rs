@@ -8,6 +8,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::reload::Handle;
 
+use super::targets;
+
 /// The variable that has it.
 pub(super) const VARIABLE: &str = "GATEWAY_LOG";
 pub(super) const DEFAULT: &str = "info";
@@ -51,6 +53,11 @@ impl Filter {
         }
     }
 
+    /// What is said of it, though it is in force.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        targets::warnings(&self.text)
+    }
+
     pub(super) fn compiled(&self) -> EnvFilter {
         parse(&self.text).unwrap_or_default()
     }
@@ -66,16 +73,19 @@ pub(super) fn begin<S: 'static>(configured: Filter, handle: Handle<EnvFilter, S>
     });
 }
 
-/// What the log lets through as JSON: `filter`, `from` where it is, and what is in force `then`, after a reload or restart.
+/// What the log lets through as JSON: `filter`, `from` where it is, what is in force `then`, after a reload or restart, and
+/// `warnings` of targets that nothing logs by.
 pub fn in_force() -> Value {
     let Some(in_force) = IN_FORCE.get() else {
         return Value::Null;
     };
     let Filter { text, from } = &in_force.configured;
-    match &*in_force.asked.lock() {
-        Some(asked) => json!({ "filter": asked, "from": "PUT /log", "then": text }),
-        None => json!({ "filter": text, "from": from, "then": text }),
-    }
+    let asked = in_force.asked.lock();
+    let (filter, from) = match &*asked {
+        Some(asked) => (asked, "PUT /log"),
+        None => (text, *from),
+    };
+    json!({ "filter": filter, "from": from, "then": text, "warnings": targets::warnings(filter) })
 }
 
 /// Has the log let through what `wanted` says, as `GATEWAY_LOG` would, until [`restore`].
@@ -125,13 +135,25 @@ pub fn restore() {
     }
 }
 
-/// A word alone that is no level would be the name of a crate, and a misspelt level a filter that lets nothing pass.
+/// A word alone that is no level would be the name of a crate, and a misspelt level a filter that lets nothing pass; so
+/// would levels be that something else than a comma is between.
 fn parse(wanted: &str) -> Result<EnvFilter, String> {
     let is_word = |part: &&str| part.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let mut words = wanted.split(',').map(str::trim).filter(is_word);
     let is_sound = |word: &str| word == "gateway" || word.parse::<LevelFilter>().is_ok();
     if let Some(word) = words.find(|word| !is_sound(word)) {
         return Err(format!("{word:?} is no level"));
+    }
+    let has_other =
+        |target: &&str| target.contains(|c: char| !c.is_alphanumeric() && !"_:-./".contains(c));
+    if let Some(target) = wanted
+        .split(',')
+        .filter_map(targets::target)
+        .find(has_other)
+    {
+        return Err(format!(
+            "{target:?} is neither a level nor the name of a module"
+        ));
     }
     // Not as regular expressions: what they are compiled to has no bound, and an operator may be somebody else's script.
     let builder = EnvFilter::builder().with_regex(false);
@@ -157,6 +179,19 @@ mod tests {
             let (bad, fault) = compiled(misspelt);
             assert_eq!(bad, "notify=info,info");
             assert!(fault.unwrap().ends_with("is no level"));
+        }
+        for separated in [
+            "info;debug",
+            "info gateway::proxy=debug",
+            "gateway::proxy =debug",
+        ] {
+            let (bad, fault) = compiled(separated);
+            assert_eq!(bad, "notify=info,info");
+            assert!(
+                fault
+                    .unwrap()
+                    .ends_with("neither a level nor the name of a module")
+            );
         }
         assert!(compiled("warn, gateway").1.is_none());
         let (good, fault) = compiled("gateway=debug");

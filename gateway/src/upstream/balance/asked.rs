@@ -1,11 +1,10 @@
 //! What a request says of where it is to go: its key, or the cookie that names its endpoint.
 
-use std::net::IpAddr;
-
 use http::HeaderMap;
 
 use super::{hash, sticky};
 use crate::config::{Balance, HashOn, octets};
+use crate::message::peer::Address;
 use crate::upstream::group::Upstream;
 
 /// What is looked at of a request.
@@ -16,12 +15,12 @@ pub struct Asked<'a> {
     /// The raw query, without `?`.
     pub query: &'a str,
     /// The client, behind trusted proxies.
-    pub client: IpAddr,
+    pub client: Address,
 }
 
 impl Upstream {
     /// What leads a request to an endpoint, for [`Upstream::pick`]: with `balance = "hash"` the hash of its key, or, where it
-    /// has none, of the client's address; with `sticky` what its cookie says; else none. `attribute` finds what plugins
+    /// has none, of the client's address, if that has one; with `sticky` what its cookie says; else none. `attribute` finds what plugins
     /// left.
     #[inline]
     pub fn key<'a>(
@@ -30,7 +29,7 @@ impl Upstream {
         attribute: impl FnOnce(&str) -> Option<&'a str>,
     ) -> Option<u64> {
         match (&self.config.balance, &self.config.sticky) {
-            (Balance::Hash(on), _) => Some(hash_of(on, asked(), attribute)),
+            (Balance::Hash(on), _) => hash_of(on, asked(), attribute),
             (_, Some(sticky)) => sticky::token(asked().headers, &sticky.cookie),
             (_, None) => None,
         }
@@ -41,20 +40,21 @@ fn hash_of<'a>(
     on: &HashOn,
     asked: Asked<'a>,
     attribute: impl FnOnce(&str) -> Option<&'a str>,
-) -> u64 {
+) -> Option<u64> {
     let Asked {
         headers,
         query,
         client,
     } = asked;
-    match on {
+    let hash = match on {
         HashOn::Client(key) => {
             let key = key.find(headers, query, client);
-            key.map_or_else(|| hash::of(&octets(client)), |key| hash::of(&key))
+            key.map(|key| hash::of(&key))
         }
         HashOn::Attribute(name) => {
             let key = attribute(name).filter(|key| !key.is_empty());
-            key.map_or_else(|| hash::of(&octets(client)), |key| hash::of(key.as_bytes()))
+            key.map(|key| hash::of(key.as_bytes()))
         }
-    }
+    };
+    hash.or_else(|| octets(client).map(|octets| hash::of(&octets)))
 }

@@ -15,31 +15,32 @@ pub struct Fleet {
     /// How they are told the depth of a request.
     pub marks: Arc<Marks>,
     /// Where this process listens.
-    pub listening: Vec<SocketAddr>,
+    pub listening: Vec<Target>,
 }
 
 impl Fleet {
     /// Whether an endpoint of an upstream is one of the gateways.
     pub(in crate::upstream) fn has(&self, upstream: &config::Upstream, endpoint: &Target) -> bool {
-        let is_own = |address| leads_to(address, &self.listening);
-        upstream.gateway || endpoint.tcp().is_some_and(is_own)
+        let is_own = |listener: &Target| match (endpoint, listener) {
+            (Target::Tcp(endpoint), Target::Tcp(listener)) => leads_to(*endpoint, *listener),
+            (endpoint, listener) => endpoint == listener,
+        };
+        upstream.gateway || self.listening.iter().any(is_own)
     }
 }
 
 /// Whether a connection to an endpoint comes out at a listener of this process, as far as this host can tell: what
 /// another host hands back is not seen.
-fn leads_to(endpoint: SocketAddr, listening: &[SocketAddr]) -> bool {
+fn leads_to(endpoint: SocketAddr, listener: SocketAddr) -> bool {
     let target = match endpoint.ip().to_canonical() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
-    listening.iter().any(|listener| {
-        let ip = listener.ip().to_canonical();
-        // A listener at `::` takes IPv4 too.
-        let takes_all = ip.is_unspecified() && (ip.is_ipv6() || target.is_ipv4());
-        listener.port() == endpoint.port() && (ip == target || takes_all && is_of_this_host(target))
-    })
+    let ip = listener.ip().to_canonical();
+    // A listener at `::` takes IPv4 too.
+    let takes_all = ip.is_unspecified() && (ip.is_ipv6() || target.is_ipv4());
+    listener.port() == endpoint.port() && (ip == target || takes_all && is_of_this_host(target))
 }
 
 /// Whether an address is one of this host's: the kernel would speak to it from there. Nothing is sent.
@@ -79,9 +80,8 @@ mod tests {
             ("192.0.2.1:80", "192.0.2.1:80", true),
             ("[2001:db8::1]:80", "[::]:80", false),
         ] {
-            let listening = [listener.parse().unwrap()];
             assert_eq!(
-                leads_to(endpoint.parse().unwrap(), &listening),
+                leads_to(endpoint.parse().unwrap(), listener.parse().unwrap()),
                 leads,
                 "{endpoint} at {listener}"
             );

@@ -167,11 +167,11 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, HeadError> {
 
 /// Whether the body is chunked.
 fn transfer_encoding(headers: &HeaderMap) -> Result<bool, HeadError> {
-    let mut values = headers.get_all(TRANSFER_ENCODING).iter();
-    let Some(value) = values.next() else {
+    let Some(value) = headers.get(TRANSFER_ENCODING) else {
         return Ok(false);
     };
-    if values.next().is_some() || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
+    let is_twice = headers.get_all(TRANSFER_ENCODING).iter().nth(1).is_some();
+    if is_twice || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
         return Err(HeadError::TransferEncoding);
     }
     Ok(true)

@@ -99,7 +99,7 @@ fn asking<T>(fields: &[(&str, &str)], query: &str, ask: impl FnOnce(Asked<'_>) -
     ask(Asked {
         headers: &headers,
         query,
-        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        client: IpAddr::V4(Ipv4Addr::LOCALHOST).into(),
     })
 }
 

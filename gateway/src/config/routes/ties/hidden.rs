@@ -9,6 +9,7 @@ use super::budget::{self, Budget};
 use super::covers::{self, Index, Node};
 use super::meets::{self, Meeting};
 use super::pair::Pair;
+use crate::thread::priority::gently;
 
 /// So many of the routes that one route hides are named.
 const NAMED: usize = 3;
@@ -48,7 +49,7 @@ fn named(item: &Item<'_>) -> (String, String) {
 fn strong<'a>(pairs: &'a [Pair<'a>]) -> Index<'a> {
     let lowest = pairs.iter().map(|pair| pair.rank.priority()).min();
     let mut index = Index::default();
-    for pair in pairs {
+    for pair in gently(pairs) {
         if pair.expression.is_some() || Some(pair.rank.priority()) > lowest {
             index.add(pair);
         }
@@ -73,7 +74,7 @@ fn unreachable(
     };
     let (mut dead, mut alone) = (BTreeMap::new(), BTreeSet::new());
     let mut by_taker = Hidden::default();
-    for pairs in pairs.chunk_by(|a, b| a.index == b.index) {
+    for pairs in gently(pairs.chunk_by(|a, b| a.index == b.index)) {
         let takers = pairs.iter().map(|pair| {
             let mut taker = None;
             let _done = strong.covering(pair.host, pair, &pair.rank, &mut |other| {
@@ -167,14 +168,14 @@ fn bypassed(items: &[Item<'_>], pairs: &[Pair<'_>], warnings: &mut Warnings) -> 
     let budget = Budget::default();
     let chains = Chains::of(pairs);
     let (mut of_hosts, mut all) = (Node::default(), Index::default());
-    for pair in pairs {
+    for pair in gently(pairs) {
         all.add(pair);
         if pair.host.is_some() {
             of_hosts.add(pair);
         }
     }
     let mut hidden = Hidden::default();
-    for pair in pairs {
+    for pair in gently(pairs) {
         if pair.route.plugins.is_empty() || is_catch_all(pair.path) {
             continue;
         }

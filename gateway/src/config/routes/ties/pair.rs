@@ -2,6 +2,7 @@
 
 use super::super::super::model::{HostPattern, PathPattern, Predicates, Route, Segment};
 use super::super::super::rank::{self, Expression, Rank};
+use crate::thread::priority::gently;
 
 /// One host of a route with one of its paths.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ fn weight(route: &Route) -> usize {
 pub(super) fn all(routes: &[Option<Route>]) -> Vec<Pair<'_>> {
     let sound = routes.iter().enumerate();
     let sound = sound.filter_map(|(index, route)| Some((index, route.as_ref()?)));
-    sound
+    gently(sound)
         .flat_map(|(index, route)| {
             let weight = weight(route);
             let pair = move |(host, path)| Pair {

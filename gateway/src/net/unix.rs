@@ -15,11 +15,9 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::config::UnixSocket;
+use super::BACKLOG;
+use super::listener::DetachedListener;
 use crate::file;
-
-/// Connections the kernel keeps before they are accepted.
-const BACKLOG: i32 = 1024;
 
 /// How often, and how long apart, it is tried to be the only one that makes a socket in a directory.
 const TRIES: u32 = 40;
@@ -59,8 +57,29 @@ enum Free {
 /// takes it for left behind.
 #[derive(Debug)]
 pub struct Bound {
-    pub(super) file: SocketFile,
-    pub(super) socket: UnixListener,
+    file: SocketFile,
+    socket: UnixListener,
+}
+
+impl Bound {
+    /// The socket once more, with the queue that all of them share: each connection goes to the first that accepts it.
+    ///
+    /// # Errors
+    /// If the process has no descriptor for it.
+    pub fn listener(&self) -> io::Result<DetachedListener> {
+        self.socket.try_clone().map(DetachedListener::Unix)
+    }
+
+    /// Gives the file other permissions, unless it is another one by now.
+    ///
+    /// # Errors
+    /// If it is, or the system refuses.
+    pub fn set_mode(&self, mode: u32) -> io::Result<()> {
+        if !self.file.is_there() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        fs::set_permissions(&self.file.path, Permissions::from_mode(mode))
+    }
 }
 
 impl fmt::Display for Bound {
@@ -69,12 +88,11 @@ impl fmt::Display for Bound {
     }
 }
 
-/// Listens; who connects waits until somebody accepts.
+/// Listens at a path, whose file has these permissions; who connects waits until somebody accepts.
 ///
 /// # Errors
 /// What is in the way.
-pub fn bind(at: &UnixSocket) -> Result<Bound, Unavailable> {
-    let path = &*at.path;
+pub fn bind(path: &Path, mode: u32) -> Result<Bound, Unavailable> {
     // Until this returns, no other gateway takes what is bound and does not listen yet for left behind.
     let _only = lock(directory(path)?);
     if free(path)? == Free::Stale {
@@ -85,7 +103,7 @@ pub fn bind(at: &UnixSocket) -> Result<Bound, Unavailable> {
     socket.bind(&SockAddr::unix(path)?)?;
     let file = SocketFile::at(path)?;
     // Before it listens nothing can connect, whatever the mode is that it was made with.
-    fs::set_permissions(path, Permissions::from_mode(at.mode))?;
+    fs::set_permissions(path, Permissions::from_mode(mode))?;
     socket.listen(BACKLOG)?;
     let socket = socket.into();
     Ok(Bound { file, socket })
@@ -95,9 +113,9 @@ pub fn bind(at: &UnixSocket) -> Result<Bound, Unavailable> {
 ///
 /// # Errors
 /// As [`bind`].
-pub fn look(at: &UnixSocket) -> Result<(), Unavailable> {
-    let directory = directory(&at.path)?;
-    free(&at.path)?;
+pub fn look(path: &Path) -> Result<(), Unavailable> {
+    let directory = directory(path)?;
+    free(path)?;
     file::writable(directory)?;
     Ok(())
 }
@@ -160,7 +178,7 @@ fn free(path: &Path) -> Result<Free, Unavailable> {
 
 /// The file of a socket; removed when this is dropped, if it is still that one.
 #[derive(Debug)]
-pub struct SocketFile {
+struct SocketFile {
     path: PathBuf,
     /// Its device and its number there.
     identity: (u64, u64),
@@ -173,14 +191,18 @@ impl SocketFile {
             identity: identity(path)?,
         })
     }
+
+    fn is_there(&self) -> bool {
+        identity(&self.path).is_ok_and(|found| found == self.identity)
+    }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if identity(&self.path).is_ok_and(|found| found == self.identity)
+        if self.is_there()
             && let Err(error) = fs::remove_file(&self.path)
         {
-            tracing::warn!(path = %self.path.display(), %error, "admin: the socket is left behind");
+            tracing::warn!(path = %self.path.display(), %error, "the file of a socket is left behind");
         }
     }
 }
@@ -194,71 +216,64 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 mod tests {
     use super::*;
 
-    fn at(directory: &tempfile::TempDir, mode: u32) -> UnixSocket {
-        UnixSocket {
-            path: directory.path().join("socket"),
-            mode,
-        }
+    fn at(directory: &tempfile::TempDir) -> PathBuf {
+        directory.path().join("socket")
     }
 
     #[test]
     fn a_socket_has_its_mode_and_goes_with_its_listener() {
         let directory = tempfile::tempdir().unwrap();
         for mode in [0o600, 0o660, 0o666] {
-            let at = at(&directory, mode);
-            let bound = bind(&at).unwrap();
-            let found = fs::symlink_metadata(&at.path).unwrap().mode() & 0o7777;
+            let at = at(&directory);
+            let bound = bind(&at, mode).unwrap();
+            let found = fs::symlink_metadata(&at).unwrap().mode() & 0o7777;
             assert_eq!(found, mode);
             drop(bound);
-            assert!(fs::symlink_metadata(&at.path).is_err());
+            assert!(fs::symlink_metadata(&at).is_err());
         }
     }
 
     #[test]
     fn what_is_left_behind_is_replaced_and_what_is_in_use_is_not() {
         let directory = tempfile::tempdir().unwrap();
-        let at = at(&directory, 0o600);
-        drop(UnixListener::bind(&at.path).unwrap());
-        assert!(fs::symlink_metadata(&at.path).is_ok(), "left behind");
+        let at = at(&directory);
+        drop(UnixListener::bind(&at).unwrap());
+        assert!(fs::symlink_metadata(&at).is_ok(), "left behind");
         look(&at).unwrap();
-        let _first = bind(&at).unwrap();
+        let _first = bind(&at, 0o600).unwrap();
         assert!(matches!(look(&at), Err(Unavailable::InUse)));
-        assert!(matches!(bind(&at), Err(Unavailable::InUse)));
+        assert!(matches!(bind(&at, 0o600), Err(Unavailable::InUse)));
         let datagrams = directory.path().join("datagrams");
         let _live = std::os::unix::net::UnixDatagram::bind(&datagrams).unwrap();
-        let of_datagrams = UnixSocket {
-            path: datagrams,
-            mode: 0o600,
-        };
-        assert!(matches!(bind(&of_datagrams), Err(Unavailable::InUse)));
+        assert!(matches!(bind(&datagrams, 0o600), Err(Unavailable::InUse)));
     }
 
     #[test]
     fn what_is_no_socket_is_left_alone() {
         let directory = tempfile::tempdir().unwrap();
-        let at = at(&directory, 0o600);
+        let at = at(&directory);
         let target = directory.path().join("target");
         let stale = || drop(UnixListener::bind(&target).unwrap());
         let makes: [(&str, &dyn Fn()); 4] = [
-            ("file", &|| fs::write(&at.path, "kept").unwrap()),
-            ("directory", &|| fs::create_dir(&at.path).unwrap()),
+            ("file", &|| fs::write(&at, "kept").unwrap()),
+            ("directory", &|| fs::create_dir(&at).unwrap()),
             ("symbolic link", &|| {
-                std::os::unix::fs::symlink("nowhere", &at.path).unwrap();
+                std::os::unix::fs::symlink("nowhere", &at).unwrap();
             }),
             ("symbolic link", &|| {
                 // To a socket that nothing listens on.
                 stale();
-                std::os::unix::fs::symlink(&target, &at.path).unwrap();
+                std::os::unix::fs::symlink(&target, &at).unwrap();
             }),
         ];
         for (kind, make) in makes {
             make();
-            let refused = bind(&at).unwrap_err();
+            let refused = bind(&at, 0o600).unwrap_err();
             assert!(matches!(refused, Unavailable::Occupied(found) if found == kind));
-            assert!(fs::symlink_metadata(&at.path).is_ok(), "{kind} is gone");
+            assert!(fs::symlink_metadata(&at).is_ok(), "{kind} is gone");
             match kind {
-                "directory" => fs::remove_dir(&at.path).unwrap(),
-                _ => fs::remove_file(&at.path).unwrap(),
+                "directory" => fs::remove_dir(&at).unwrap(),
+                _ => fs::remove_file(&at).unwrap(),
             }
         }
         assert!(fs::symlink_metadata(&target).is_ok());
@@ -267,23 +282,20 @@ mod tests {
     #[test]
     fn a_file_that_took_the_place_of_the_socket_stays() {
         let directory = tempfile::tempdir().unwrap();
-        let at = at(&directory, 0o600);
-        let bound = bind(&at).unwrap();
-        fs::remove_file(&at.path).unwrap();
-        fs::write(&at.path, "of another").unwrap();
+        let at = at(&directory);
+        let bound = bind(&at, 0o600).unwrap();
+        fs::remove_file(&at).unwrap();
+        fs::write(&at, "of another").unwrap();
         drop(bound);
-        assert_eq!(fs::read_to_string(&at.path).unwrap(), "of another");
+        assert_eq!(fs::read_to_string(&at).unwrap(), "of another");
     }
 
     #[test]
     fn a_directory_that_is_not_there_is_named() {
         let directory = tempfile::tempdir().unwrap();
         let missing = directory.path().join("missing");
-        let at = UnixSocket {
-            path: missing.join("socket"),
-            mode: 0o600,
-        };
-        for refused in [look(&at).unwrap_err(), bind(&at).unwrap_err()] {
+        let at = missing.join("socket");
+        for refused in [look(&at).unwrap_err(), bind(&at, 0o600).unwrap_err()] {
             assert!(matches!(refused, Unavailable::NoDirectory(path) if path == missing));
         }
     }

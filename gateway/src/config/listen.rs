@@ -1,0 +1,84 @@
+//! Where something listens: an address and a port, or a unix socket and its permissions.
+
+use super::item::Item;
+use super::model::{ListenAddress, UnixSocket};
+use super::process;
+use super::socket_path::{SCHEME, is_bare, socket_path};
+use super::table::Table;
+
+/// The permissions of a socket unless given: of the user of the gateway alone.
+const MODE: u32 = 0o600;
+
+/// Who may write to a socket may connect to it.
+const ANYONE: u32 = 0o002;
+
+/// How such an address is written.
+pub(super) struct Example {
+    /// What is expected, in words.
+    pub(super) expected: &'static str,
+    /// A unix socket.
+    pub(super) socket: &'static str,
+}
+
+impl UnixSocket {
+    /// Whether every user of this host may connect.
+    pub(super) fn is_open(&self) -> bool {
+        self.mode & ANYONE != 0
+    }
+}
+
+/// `address` and `mode` of a table; both are read whatever the other is.
+pub(super) fn address(
+    table: &mut Table<'_>,
+    add: &'static str,
+    example: &Example,
+) -> Option<ListenAddress> {
+    let mut is_written_here = false;
+    let address = table.required("address", add, |item| {
+        is_written_here = !item.is_outside();
+        listening(item, example)
+    });
+    let mode = table.optional("mode", mode);
+    let mut address = address?;
+    match &mut address {
+        ListenAddress::Unix(socket) => socket.mode = mode.unwrap_or(MODE),
+        // What comes from outside may be either.
+        ListenAddress::Ip(ip) if mode.is_some() && is_written_here => {
+            let message =
+                format!("is for a unix socket, and `address` is `{ip}`; remove one of the two");
+            table.fault("mode", message);
+        }
+        ListenAddress::Ip(_) => {}
+    }
+    Some(address)
+}
+
+/// `IP:port`, or `unix:` and a path.
+fn listening(item: &Item<'_>, example: &Example) -> Option<ListenAddress> {
+    let text = item.text_as(example.expected)?;
+    if let Some(path) = text.strip_prefix(SCHEME) {
+        return Some(ListenAddress::Unix(UnixSocket {
+            path: socket_path(item, path, example.socket)?.into(),
+            mode: MODE,
+        }));
+    }
+    if is_bare(item, text) {
+        return None;
+    }
+    process::address(item).map(ListenAddress::Ip)
+}
+
+/// Permissions as chmod(1) takes them.
+fn mode(item: &Item<'_>) -> Option<u32> {
+    const EXPECTED: &str = "permissions in octal such as \"0600\" or \"0660\"";
+    let text = item.text_as(EXPECTED)?;
+    let is_octal =
+        (3..=4).contains(&text.len()) && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
+    let mode = u32::from_str_radix(text, 8).ok();
+    let mode = mode.filter(|mode| is_octal && *mode <= 0o777);
+    match mode {
+        Some(_) => item.may_show(Some(text)),
+        None => item.mismatch(EXPECTED),
+    }
+    mode
+}
