@@ -256,8 +256,9 @@ impl Response {
     /// Takes the head of an answer and applies the edits that waited for it.
     pub fn answer(&mut self, head: ResponseHead) {
         let head = self.head.insert(head);
-        for edit in self.edits.drain(..) {
-            head.apply(edit);
+        // There are none where no plugin runs.
+        if !self.edits.is_empty() {
+            self.edits.drain(..).for_each(|edit| head.apply(edit));
         }
     }
 }

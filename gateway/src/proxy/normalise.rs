@@ -100,9 +100,9 @@ fn authority(
     version: Version,
     secure: bool,
 ) -> Result<HeaderValue, Refusal> {
-    let mut hosts = headers.get_all(HOST).iter();
-    let host = hosts.next();
-    if hosts.next().is_some() {
+    let host = headers.get(HOST);
+    let repeats_any = headers.keys_len() < headers.len();
+    if repeats_any && headers.get_all(HOST).iter().nth(1).is_some() {
         return Err(bad("Host came twice"));
     }
     let own = OwnPort::of(uri, secure).map_err(bad)?;

@@ -208,6 +208,7 @@ impl Guarded {
         self.note_write(result)
     }
 
+    #[inline]
     fn note_written(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let (Poll::Ready(Ok(bytes)), Scanner::H2(scanner)) = (&result, &mut self.scanner) {
             scanner.written(*bytes);
