@@ -67,6 +67,7 @@ fn a_filter_of_the_log_may_be_text_and_names_what_nothing_logs_by() {
         "nothing of the gateway logs as `gateway::upstreem`; did you mean `gateway::upstream`?";
     for text in [
         "info,gateway::upstreem=debug,hyper=info",
+        "info,gateway::upstreem=debug,gateway::upstreem=trace",
         r#"{ "filter": "gateway::upstreem" }"#,
     ] {
         let answer = ask("PUT /log", text);
@@ -81,6 +82,7 @@ fn a_filter_of_the_log_may_be_text_and_names_what_nothing_logs_by() {
         "info;debug",
         "info debug",
         "{debug}",
+        "[\"info\"]",
     ] {
         let answer = ask("PUT /log", wrong);
         assert_eq!(answer.status, 400, "{wrong}: {}", answer.text());

@@ -114,6 +114,11 @@ fn forwarded_is_continued_for_the_upstream() {
     let list = format!("for=1.2.3.4;host=a.test;proto=https, for=10.0.0.2, {own}");
     assert_eq!(lines(&seen, "forwarded"), [list.as_str()]);
     assert_eq!(lines(&seen, "x-forwarded-host"), ["a.test"]);
+    // What the peer wrote of a client without an address.
+    let fields = "for=6.6.6.6, for=unknown;host=a.test;proto=https";
+    let (.., seen) = ask(&gateway, &origin, &[("forwarded", fields)]);
+    let list = format!("for=unknown;host=a.test;proto=https, {own}");
+    assert_eq!(lines(&seen, "forwarded"), [list.as_str()]);
 }
 
 /// Proxies add to one of the two: the other is what a client wrote.

@@ -315,6 +315,60 @@ fn the_text_of_a_key_in_the_place_of_its_file_is_refused_and_not_shown() {
 }
 
 #[test]
+fn what_a_file_holds_is_not_shown_where_a_path_is_expected() {
+    let text = "[[listeners]]\nname = \"l\"\naddress = \"127.0.0.1:0\"\ntls = { certificates = [{ cert = \"c.pem\", key = { file = \"s.txt\" } }] }\n";
+    let directory = written(text);
+    fs::write(directory.path().join("s.txt"), "hunter2").unwrap();
+    let lines = check(directory.path());
+    let begins = "gateway.toml:4: listeners[0].tls.certificates[0].key: ";
+    assert_said(
+        &lines,
+        begins,
+        "the value of { file = \"s.txt\" }: no such file",
+    );
+    assert_said(&lines, begins, "write the path of the file itself");
+    let shown = lines.iter().find(|line| line.contains("hunter2"));
+    assert_eq!(shown, None);
+}
+
+#[test]
+fn a_secret_that_begins_as_a_path_is_not_shown_in_the_place_of_its_file() {
+    for (path, secret) in [("${IT}", "/hunter2"), ("/run/${IT}", "hunter2")] {
+        let directory = written(&format!("[secrets]\na = {{ file = \"{path}\" }}\n"));
+        let output = command(directory.path(), "check")
+            .env("IT", secret)
+            .output();
+        let lines = told(directory.path(), output.unwrap());
+        assert_said(&lines, "gateway.toml:2: secrets.a: cannot read ", "${IT}");
+        let shown = lines.iter().find(|line| line.contains("hunter2"));
+        assert_eq!(shown, None);
+    }
+}
+
+#[test]
+fn the_text_of_a_key_in_the_place_of_a_socket_is_refused_and_not_shown() {
+    let text = "[[listeners]]\nname = \"l\"\naddress = \"unix:${IT}\"\n[admin]\naddress = \"unix:${IT}\"\n[upstreams.a]\nendpoints = [\"unix:${IT}\"]\n";
+    let directory = written(text);
+    let output = command(directory.path(), "check")
+        .env("IT", "-----BEGIN PRIVATE KEY-----MIGHhunter2")
+        .output();
+    let lines = told(directory.path(), output.unwrap());
+    for place in [
+        "3: listeners[0].address",
+        "5: admin.address",
+        "7: upstreams.a.endpoints[0]",
+    ] {
+        assert_said(
+            &lines,
+            &format!("gateway.toml:{place}: "),
+            "is the text of a PEM file",
+        );
+    }
+    let shown = lines.iter().find(|line| line.contains("hunter2"));
+    assert_eq!(shown, None);
+}
+
+#[test]
 fn a_log_that_cannot_be_written_says_which_folder_keeps_it_from_that() {
     let user = user();
     for (path, why) in [

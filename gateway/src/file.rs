@@ -18,7 +18,7 @@ pub enum Unreadable {
     #[error("no such file")]
     Missing,
     /// The user of this process may not.
-    #[error("permission denied; let user {0} read it")]
+    #[error("permission denied; let user {0} read it, and enter the folders on the way to it")]
     Denied(u32),
     /// It is something else: a directory, a FIFO.
     #[error("it is a {0}; expected a regular file")]

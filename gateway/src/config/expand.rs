@@ -280,6 +280,11 @@ fn variable<'a>(
             "`${{{inside}}}` names no environment variable; write `${{NAME}}` or `${{NAME:-default}}`, or `$${{` for the characters themselves"
         )));
     }
+    if default.is_some_and(|default| default.contains("${")) {
+        return Err(Fault::Other(format!(
+            "the default of `{name}` has `${{` in it, and nothing is filled into a default; write a text without it"
+        )));
+    }
     match (lookup(name), default) {
         (Ok(value), Some(default)) if value.is_empty() => Ok(Found::Default(default)),
         (Ok(value), _) => Ok(Found::Given(value)),
@@ -333,6 +338,13 @@ mod tests {
         };
         assert_eq!(values("https://${HOST}/${NO:-x}"), ["example.com"]);
         assert!(values("${NO:-x}").is_empty());
+        for nested in ["${NO:-a${HOST}}", "${HOST:-${NO:-}}"] {
+            let faults = expanded(nested).unwrap_err();
+            assert!(
+                matches!(&faults[..], [Fault::Other(said)] if said.contains("has `${` in it")),
+                "{faults:?}"
+            );
+        }
     }
 
     #[test]

@@ -33,7 +33,8 @@ impl Item<'_> {
             return None;
         }
         let path = self.scope.resolve(self.node.at, text);
-        if let Some(path) = path.to_str() {
+        // What a file holds is shown nowhere: it is hardly a path where the path of that file was meant.
+        if let Some(path) = path.to_str().filter(|_| self.file().is_none()) {
             let scope = self.scope;
             scope.may_show(self.node.at, &self.key, Json::from(path));
         }
@@ -43,7 +44,13 @@ impl Item<'_> {
     /// What is said of the file at this path, which cannot be read.
     pub(super) fn unreadable(&self, error: &Unreadable) -> String {
         let looked_for = self.looked_for(error);
-        format!("cannot read {}: {error}{looked_for}", self.quoted())
+        let meant = match self.file() {
+            Some(_) => {
+                "; the path is what that file holds: write the path of the file itself, if that is meant"
+            }
+            None => "",
+        };
+        format!("cannot read {}: {error}{looked_for}{meant}", self.quoted())
     }
 
     /// Where the file of this path was looked for, in brackets. One from outside is shown whole already.
@@ -145,15 +152,17 @@ impl OfFile<'_> {
         }
     }
 
-    /// The path, if it came from outside and is none but a path: it begins as one does, or stands in the configuration as a
-    /// default.
+    /// The path, if it came from outside and is none but a path: all that came begins as one does and goes on as one, or it
+    /// stands in the configuration as a default.
     fn shown(&self) -> Option<PathBuf> {
         let outside = self.outside?;
-        let is_default = outside.values.is_empty();
-        let is_shown = is_default
-            || ["/", "./", "../"]
+        let is_path = |text: &str| {
+            let rest = ["/", "./", "../"]
                 .iter()
-                .any(|it| self.path.starts_with(it));
+                .find_map(|it| text.strip_prefix(it));
+            rest.is_some_and(|rest| rest.contains('/'))
+        };
+        let is_shown = outside.values.iter().all(|it| is_path(it.reveal()));
         let is_unset = outside
             .values
             .iter()

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::item::Item;
+use super::paths;
 
 /// The longest path of a unix socket: the kernel has room for so many bytes and a NUL (unix(7)).
 const LONGEST: usize = 107;
@@ -45,7 +46,13 @@ pub(super) fn socket_path(item: &Item<'_>, text: &str, right: &str) -> Option<Pa
         ));
         return None;
     }
-    item.may_show(Some(format!("{SCHEME}{}", path.display())));
+    if let Some(why) = paths::unfit(text) {
+        item.fault(format!("{}{why}", item.subject()));
+        return None;
+    }
+    if item.file().is_none() {
+        item.may_show(Some(format!("{SCHEME}{}", path.display())));
+    }
     Some(path)
 }
 

@@ -132,9 +132,14 @@ impl Control for Gateway {
         let expected =
             || format!("expected a filter such as {FILTER}, or {{\"filter\": \"{FILTER}\"}}");
         let text = str::from_utf8(asked).map_err(|error| format!("{}: {error}", expected()))?;
-        if !text.trim_start().starts_with('{') {
-            trace::ask(text)?;
-            return Ok(self.log());
+        match text.trim_start().chars().next() {
+            Some('{') => {}
+            // Other JSON, which no filter begins as.
+            Some('[' | '"') => return Err(expected()),
+            _ => {
+                trace::ask(text)?;
+                return Ok(self.log());
+            }
         }
         let asked: AskedLog =
             serde_json::from_str(text).map_err(|error| format!("{}: {error}", expected()))?;

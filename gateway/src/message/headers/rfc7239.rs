@@ -42,10 +42,10 @@ pub(super) fn walk<'a>(headers: &'a HeaderMap, peer: Address, proxies: &Proxies)
         // What the peer wrote of its client holds, whether it names an address or not.
         if walk.elements.is_empty() || element.node.is_some() {
             (walk.secure, walk.host) = (element.secure, element.host);
+            walk.elements.push(text);
         }
         let Some(node) = element.node else { break };
         walk.address = Address::Ip(node);
-        walk.elements.push(text);
         if !proxies.has(walk.address) {
             break;
         }

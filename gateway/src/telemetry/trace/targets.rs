@@ -22,7 +22,9 @@ pub(super) fn warnings(filter: &str) -> Vec<String> {
     let targets = filter.split(',').filter_map(target);
     let unknown =
         targets.filter(|it| it.starts_with(OWN) && !known().any(|known| known.starts_with(it)));
+    let unknown: BTreeSet<_> = unknown.collect();
     unknown
+        .into_iter()
         .map(|it| format!("nothing of the gateway logs as `{it}`{}", remedy(it)))
         .collect()
 }
