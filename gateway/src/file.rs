@@ -149,12 +149,7 @@ pub fn appendable(path: &Path) -> Result<(), Unappendable> {
             if kind.is_dir() || kind.is_socket() || kind.is_block_device() {
                 return Err(Unappendable::Irregular(kind_of(kind)));
             }
-            writable(path)
-                .map(drop)
-                .map_err(|error| match error.kind() {
-                    io::ErrorKind::PermissionDenied => Unappendable::Denied(user()),
-                    _ => Unappendable::Other(error),
-                })
+            tried(path, Unappendable::Denied)
         }
         // A link that leads to what is not there has it made there.
         Err(error) if error.kind() == io::ErrorKind::NotFound => match std::fs::read_link(path) {
@@ -183,15 +178,16 @@ fn makeable(path: &Path) -> Result<(), Unappendable> {
         }
         _ => {}
     }
-    writable(path)
-        .map(drop)
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::PermissionDenied => Unappendable::Closed {
-                directory,
-                user: user(),
-            },
-            _ => Unappendable::Other(error),
-        })
+    tried(path, |user| Unappendable::Closed { directory, user })
+}
+
+/// Whether a file is [`writable`]; `denied` is what keeps a user from it who may not.
+fn tried(path: &Path, denied: impl FnOnce(u32) -> Unappendable) -> Result<(), Unappendable> {
+    match writable(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(denied(user())),
+        Err(error) => Err(Unappendable::Other(error)),
+    }
 }
 
 /// Whether this process could make a directory, with all that are around it, or write to it.

@@ -28,8 +28,7 @@ impl Item<'_> {
     /// As [`Item::path`]; `expected` says what else could stand here.
     pub(super) fn path_as(&self, expected: &str) -> Option<PathBuf> {
         let text = self.text_as(expected)?;
-        if let Some(why) = unfit(text) {
-            self.fault(format!("{}{why}", self.subject()));
+        if !self.is_fit(text) {
             return None;
         }
         let path = self.scope.resolve(self.node.at, text);
@@ -39,6 +38,15 @@ impl Item<'_> {
             scope.may_show(self.node.at, &self.key, Json::from(path));
         }
         Some(path)
+    }
+
+    /// Whether a text may be a path; one that is none by its looks is reported, in words that show nothing of it.
+    pub(super) fn is_fit(&self, text: &str) -> bool {
+        let why = unfit(text);
+        if let Some(why) = why {
+            self.fault(format!("{}{why}", self.subject()));
+        }
+        why.is_none()
     }
 
     /// What is said of the file at this path, which cannot be read.

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use super::item::Item;
-use super::paths;
 
 /// The longest path of a unix socket: the kernel has room for so many bytes and a NUL (unix(7)).
 const LONGEST: usize = 107;
@@ -46,8 +45,7 @@ pub(super) fn socket_path(item: &Item<'_>, text: &str, right: &str) -> Option<Pa
         ));
         return None;
     }
-    if let Some(why) = paths::unfit(text) {
-        item.fault(format!("{}{why}", item.subject()));
+    if !item.is_fit(text) {
         return None;
     }
     if item.file().is_none() {

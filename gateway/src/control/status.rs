@@ -132,18 +132,18 @@ impl Control for Gateway {
         let expected =
             || format!("expected a filter such as {FILTER}, or {{\"filter\": \"{FILTER}\"}}");
         let text = str::from_utf8(asked).map_err(|error| format!("{}: {error}", expected()))?;
-        match text.trim_start().chars().next() {
-            Some('{') => {}
+        let filter = match text.trim_start().chars().next() {
+            Some('{') => {
+                let asked: Result<AskedLog, _> = serde_json::from_str(text);
+                asked
+                    .map_err(|error| format!("{}: {error}", expected()))?
+                    .filter
+            }
             // Other JSON, which no filter begins as.
             Some('[' | '"') => return Err(expected()),
-            _ => {
-                trace::ask(text)?;
-                return Ok(self.log());
-            }
-        }
-        let asked: AskedLog =
-            serde_json::from_str(text).map_err(|error| format!("{}: {error}", expected()))?;
-        trace::ask(&asked.filter)?;
+            _ => text.to_owned(),
+        };
+        trace::ask(&filter)?;
         Ok(self.log())
     }
 

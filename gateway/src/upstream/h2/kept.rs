@@ -25,8 +25,8 @@ impl Kept {
     /// Takes a stream over this TLS, if one is free: its connection. One that idled too long is none: the other side may be
     /// about to close it.
     pub(super) fn take(&self, mark: usize) -> Option<Shared> {
-        self.sweep(Instant::now());
-        let connections = self.connections.lock();
+        let mut connections = self.connections.lock();
+        let_go_of_old(&mut connections, Instant::now());
         let free = connections.iter().find(|it| it.take(mark))?;
         Some(free.clone())
     }
@@ -52,10 +52,7 @@ impl Kept {
 
     /// Lets those go that are over, or idled too long.
     pub(super) fn sweep(&self, now: Instant) {
-        let mut connections = self.connections.lock();
-        for gone in connections.extract_if(.., |it| !it.is_kept(now)) {
-            gone.leave();
-        }
+        let_go_of_old(&mut self.connections.lock(), now);
     }
 
     /// Lets one go that carries nothing, of these places. Whether there was one.
@@ -72,5 +69,11 @@ impl Kept {
             gone.leave();
             true
         })
+    }
+}
+
+fn let_go_of_old(connections: &mut Vec<Shared>, now: Instant) {
+    for gone in connections.extract_if(.., |it| !it.is_kept(now)) {
+        gone.leave();
     }
 }
