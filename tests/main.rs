@@ -61,6 +61,7 @@ mod hostile;
 mod hosts;
 mod house;
 mod idle;
+mod informed;
 mod instances;
 mod instructions;
 mod isolation;

@@ -18,7 +18,7 @@ fn gateway() -> Gateway {
 }
 
 /// The line of that number among those of no route.
-fn refusal(gateway: &Gateway, number: usize) -> String {
+pub(crate) fn refusal(gateway: &Gateway, number: usize) -> String {
     let began = Instant::now();
     loop {
         let text = gateway.text();

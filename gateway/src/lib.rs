@@ -5,7 +5,7 @@
 //! The modules stand in the order in which a request meets them.
 //!
 //! 1. A **listener** ([`server`]) accepts the connection on one worker's own socket; TLS by rustls, then
-//!    HTTP/1.1 or HTTP/2 by hyper. A guard reads along for what hyper would let pass, a watchdog keeps the clocks.
+//!    HTTP/1.1 by hyper or HTTP/2 by h2. A guard reads along for what they would let pass, a watchdog keeps the clocks.
 //! 2. [`proxy::handle`] takes the request and owns the order of what follows.
 //! 3. The head is **normalised** ([`proxy::normalise`]): one spelling of path and host for everybody after.
 //! 4. The worker's **snapshot** ([`snapshot`]) is taken, once: an exchange sees one configuration and one version

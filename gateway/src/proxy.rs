@@ -38,10 +38,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body::Body as _;
-use hyper::body::Incoming;
 
 use crate::error::Error;
-use crate::message::body::{ClientBody, Outgoing, Pace, Progress, discard};
+use crate::message::body::{ClientBody, Outgoing, Pace, Progress, Received, discard};
 use crate::message::headers;
 use crate::server::connection::Connection;
 
@@ -65,7 +64,7 @@ pub use refused::refused;
 pub async fn handle(
     local: Rc<Local>,
     connection: Rc<Connection>,
-    request: Request<Incoming>,
+    request: Request<Received>,
 ) -> Response<Body> {
     let upgrade = upgrade::requested(&request, &connection);
     // Over HTTP/1 the next request is found only behind the end of this one. Over HTTP/2 a stream whose answer is out is
@@ -73,14 +72,15 @@ pub async fn handle(
     let has_body = !request.body().is_end_stream();
     // Who waits for 100 (RFC 9110, 10.1.1) is not asked for a body that nothing reads.
     let waits = has_body && request.headers().contains_key(header::EXPECT);
-    let (parts, incoming) = request.into_parts();
+    let (parts, received) = request.into_parts();
+    let interim = received.interim();
     let limits = &connection.listener.config.limits;
     let names = &connection.names;
     let pace = Pace {
         idle: limits.body_idle,
         rate: limits.body_rate,
     };
-    let (body, progress) = ClientBody::new(incoming, limits.body, pace, has_body, names);
+    let (body, progress) = ClientBody::new(received, limits.body, pace, has_body, names);
     if has_body {
         connection.takes_body(&progress);
     }
@@ -88,7 +88,7 @@ pub async fn handle(
     let (mut passage, admitted) = admit::admit(local, &connection, parts, &body);
     // Of what is refused nothing is read.
     let admitted = admitted.map(|()| Outgoing::client(body));
-    let hop = Hop::new(&connection, upgrade.as_ref());
+    let hop = Hop::new(&connection, interim.as_deref(), upgrade.as_ref());
     let responded = match admitted {
         Ok(body) => respond(&mut passage, body, hop, &progress).await,
         Err(refused) => Err(refused),

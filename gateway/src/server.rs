@@ -6,6 +6,8 @@
 pub mod connection;
 pub mod drain;
 pub mod guard;
+mod http1;
+mod http2;
 mod linger;
 pub mod listener;
 mod runtime;

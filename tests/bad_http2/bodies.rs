@@ -2,7 +2,8 @@
 
 use super::{gateway, replacing};
 use crate::harness::frames::{
-    DATA, END_HEADERS, END_STREAM, HEADERS, Http2, Outcome, PROTOCOL_ERROR, get_fields, head,
+    CANCEL, DATA, END_HEADERS, END_STREAM, HEADERS, Http2, Outcome, PROTOCOL_ERROR, RST_STREAM,
+    get_fields, head,
 };
 use crate::harness::recorder::Recorder;
 
@@ -100,4 +101,26 @@ fn a_slow_body_is_408() {
     assert!(matches!(outcome, Outcome::Answer(408, _)), "{outcome:?}");
     upstream.ended(0);
     assert!(!upstream.body(0).ends_with(b"0\r\n\r\n"));
+}
+
+/// Whatever the client says of the reason.
+#[test]
+fn a_body_that_a_client_resets_is_never_whole_upstream() {
+    let upstream = Recorder::start();
+    let gateway = gateway(upstream.address);
+    for reason in [0, CANCEL] {
+        let before = upstream.counts().0;
+        let mut client = Http2::connect(gateway.listener("public"));
+        client.frame(HEADERS, END_HEADERS, 1, &post(&[]));
+        client.frame(DATA, 0, 1, b"abc");
+        upstream.wait("the body", |wires| {
+            wires.get(before)?.text().contains("abc").then_some(())
+        });
+        client.frame(RST_STREAM, 0, 1, &reason.to_be_bytes());
+        upstream.ended(before);
+        let text = upstream.wait("the request", |wires| Some(wires.get(before)?.text()));
+        assert!(!text.contains("\r\n0\r\n"), "{reason}: {text:?}");
+        client.get(3, "/here");
+        assert_eq!(client.outcome(3), Outcome::Answer(200, 4), "{reason}");
+    }
 }

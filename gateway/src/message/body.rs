@@ -6,6 +6,7 @@ mod client;
 mod copy;
 mod outgoing;
 mod pace;
+mod received;
 mod teed;
 
 use bytes::Bytes;
@@ -19,6 +20,7 @@ pub use client::{ClientBody, Progress, discard};
 pub use copy::BodyCopy;
 pub use outgoing::Outgoing;
 pub use pace::Pace;
+pub use received::Received;
 pub use teed::{Teed, Uncopied, Whole};
 
 /// Whether requests of this method usually carry a body, which every server reads. What comes with another one may be

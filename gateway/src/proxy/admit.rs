@@ -50,6 +50,12 @@ pub(super) const TOO_MANY_FIELDS: Refusal = Refusal {
     reason: "the request has more header fields than this gateway accepts",
 };
 
+/// As for their number. Of what is far too long h2 makes no request.
+pub(super) const TOO_LONG: Refusal = Refusal {
+    status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+    reason: "the head of the request is longer than this gateway accepts",
+};
+
 /// RFC 9110, section 15.5.20.
 pub(super) const MISDIRECTED: Refusal = Refusal {
     status: StatusCode::MISDIRECTED_REQUEST,
@@ -93,8 +99,10 @@ pub(super) fn admit(
         }
     };
     let too_many = parts.headers.len() > listener.limits.header_count;
+    let too_long = || connection.h2 && size(&parts) > listener.limits.header_bytes;
     let (target, refusal) = match target {
         Ok(target) if too_many => (target, Some(TOO_MANY_FIELDS)),
+        Ok(target) if too_long() => (target, Some(TOO_LONG)),
         Ok(target) => (target, None),
         Err(refusal) => (unknown(), Some(refusal)),
     };
@@ -111,6 +119,22 @@ pub(super) fn admit(
         Ok(()) if body.is_announced_too_large() => (passage, Err(Error::BodyTooLarge.into())),
         admitted => (passage, admitted),
     }
+}
+
+/// The size of a head of HTTP/2, in bytes, as SETTINGS_MAX_HEADER_LIST_SIZE counts (RFC 9113, section 6.5.2).
+fn size(parts: &Parts) -> usize {
+    const EACH: usize = 32;
+    let fields = parts.headers.iter();
+    let fields = fields.map(|(name, value)| name.as_str().len() + value.len() + EACH);
+    let path = parts
+        .uri
+        .path_and_query()
+        .map_or(0, |path| path.as_str().len());
+    let authority = parts.uri.authority().map_or(0, |name| name.as_str().len());
+    let target = parts.method.as_str().len() + path + authority;
+    // With the names of the pseudo-header fields, and the scheme.
+    const NAMES: usize = ":method:scheme:authority:pathhttps".len() + 4 * EACH;
+    fields.sum::<usize>() + target + NAMES
 }
 
 /// Tells the upstream who asks, and finds the route.

@@ -42,10 +42,14 @@ pub(super) struct Hop<'a> {
 
 impl<'a> Hop<'a> {
     #[inline]
-    pub(super) fn new(connection: &'a Connection, upgrade: Option<&'a Requested>) -> Self {
+    pub(super) fn new(
+        connection: &'a Connection,
+        interim: Option<&'a Interim>,
+        upgrade: Option<&'a Requested>,
+    ) -> Self {
         Self {
             upgrade: upgrade.map(|upgrade| &upgrade.protocols),
-            interim: connection.interim(),
+            interim: interim.or_else(|| connection.interim()),
             via: connection.listener.config.via.as_ref(),
         }
     }
@@ -63,7 +67,7 @@ impl<'a> Hop<'a> {
         let (route, decisions) = (&passage.route, passage.decisions);
         let edited =
             decisions.keeps_any(&route.on_response) || decisions.keeps_any(&route.response_stream);
-        let takes = !edited && passage.client.version == Version::HTTP_11;
+        let takes = !edited && passage.client.version >= Version::HTTP_11;
         let reads = decisions.keeps_any(&route.body_readers);
         Self {
             upgrade: self.upgrade.filter(|_| !reads),

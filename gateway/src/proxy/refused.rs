@@ -30,7 +30,10 @@ pub fn refused(local: &Local, connection: &Connection, status: StatusCode) {
             id,
             address: connection.peer.address(),
             secure: connection.tls.is_some(),
-            version: Version::HTTP_11,
+            version: match connection.h2 {
+                true => Version::HTTP_2,
+                false => Version::HTTP_11,
+            },
             authority: HeaderValue::from_static("-"),
             method: method.clone(),
             path: path.clone(),

@@ -7,13 +7,12 @@ use std::rc::Rc;
 
 use http::{HeaderValue, Request, Response, Version, header};
 use http_body::Body as _;
-use hyper::body::Incoming;
 
 use super::answer::Source;
 use super::body::Body;
 use super::passage::Passage;
 use super::send::{Length, head};
-use crate::message::body::is_expected;
+use crate::message::body::{Received, is_expected};
 use crate::message::upgrade;
 use crate::server::connection::Connection;
 
@@ -29,7 +28,7 @@ pub(super) struct Requested {
 
 /// Whether the request asks for an upgrade.
 pub(super) fn requested(
-    request: &Request<Incoming>,
+    request: &Request<Received>,
     connection: &Rc<Connection>,
 ) -> Option<Requested> {
     if request.version() != Version::HTTP_11 || !connection.asked_upgrade() {

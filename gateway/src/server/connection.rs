@@ -100,7 +100,7 @@ impl Connection {
         }
     }
 
-    /// HTTP/1.1: takes informational responses to the request in hand.
+    /// HTTP/1: takes informational responses to the request in hand.
     pub fn interim(&self) -> Option<&Interim> {
         (!self.h2).then_some(&self.clocks.interim)
     }

@@ -19,7 +19,6 @@ pub mod h2;
 mod presence;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod properties;
-mod window;
 
 use std::io;
 use std::pin::Pin;

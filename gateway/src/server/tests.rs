@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
-use hyper::body::{Frame, Incoming};
+use hyper::body::Frame;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -25,6 +25,7 @@ use super::drain::Drain;
 use super::listener::Beside;
 use super::{ListenerRuntime, guard, listener};
 use crate::config;
+use crate::message::body::Received;
 
 type Body = UnsyncBoxBody<Bytes, std::convert::Infallible>;
 
@@ -36,7 +37,7 @@ const LARGE: usize = 32 << 20;
 /// when the body is read.
 async fn answer(
     connection: Rc<Connection>,
-    request: Request<Incoming>,
+    request: Request<Received>,
     release: Rc<tokio::sync::Notify>,
 ) -> Response<Body> {
     if connection.ambiguous_framing() {

@@ -23,9 +23,9 @@ use super::guard::Guarded;
 use super::guard::clocks::now;
 use super::linger::linger;
 use crate::allocator;
-use judge::{End, Limits, Marks, Verdict, judge};
+use judge::{Limits, Marks, Verdict, judge};
 
-pub(super) use judge::REST;
+pub(super) use judge::{End, REST};
 
 /// How often a socket is asked for a client that bytes hide which wait to be read.
 const LOOK: Duration = Duration::from_secs(1);
@@ -164,38 +164,6 @@ fn answered_by_hyper(error: &hyper::Error) -> Option<u16> {
     error.is_parse().then_some(400)
 }
 
-/// Drives an HTTP/2 connection to its end.
-pub(crate) async fn h2<S, B, E>(
-    mut http: Pin<&mut hyper::server::conn::http2::Connection<TokioIo<Guarded>, S, E>>,
-    connection: &Connection,
-) where
-    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    B: http_body::Body + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    E: hyper::rt::bounds::Http2ServerConnExec<S::Future, B>,
-{
-    let mut watch = pin!(Watch::new(connection));
-    let end = poll_fn(|cx| {
-        loop {
-            if let Poll::Ready(result) = http.as_mut().poll(cx) {
-                if let Err(error) = result {
-                    tracing::debug!(peer = %connection.peer, %error, "connection failed");
-                }
-                return Poll::Ready(End::Close);
-            }
-            match watch.as_mut().poll(cx) {
-                Poll::Ready(End::GoAway) => http.as_mut().graceful_shutdown(),
-                other => return other,
-            }
-        }
-    })
-    .await;
-    if end == End::Reset {
-        connection.clocks.reset.store(true, Relaxed);
-    }
-}
-
 /// Closes so that the client gets what was written: a socket closed over unread bytes sends a reset, which
 /// may overtake the response (RFC 9112, 9.6). Where the client still sends, that may take a while.
 async fn close(io: &mut Guarded, connection: &Connection, sends: bool) {
@@ -230,7 +198,7 @@ fn refusal(status: u16) -> &'static [u8] {
 
 pin_project_lite::pin_project! {
     /// The watchdog of one connection.
-    struct Watch<'a> {
+    pub(super) struct Watch<'a> {
         connection: &'a Connection,
         #[pin]
         timer: Sleep,
@@ -250,7 +218,7 @@ pin_project_lite::pin_project! {
 }
 
 impl<'a> Watch<'a> {
-    fn new(connection: &'a Connection) -> Self {
+    pub(super) fn new(connection: &'a Connection) -> Self {
         let limits = Limits::of(connection);
         let head = match connection.clocks.head_since.load(Relaxed) {
             0 => u64::MAX,
@@ -283,7 +251,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Called after every poll of the connection.
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End> {
+    pub(super) fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End> {
         let mut this = self.project();
         let connection = *this.connection;
         if !*this.registered {

@@ -12,11 +12,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use parking_lot::Mutex;
 
-use super::BodyFault;
 use super::pace::{Pace, Patience};
+use super::{BodyFault, Received};
 use crate::message::fields::may_trail;
 use crate::message::headers::{is_among, is_padded, remove_where};
 use crate::message::names;
@@ -38,7 +37,7 @@ pub struct Progress {
     at_leisure: AtomicBool,
     /// Whether what is not read of it is kept in [`Self::rest`].
     keeps_rest: AtomicBool,
-    rest: Mutex<Option<Incoming>>,
+    rest: Mutex<Option<Received>>,
 }
 
 impl Progress {
@@ -89,7 +88,7 @@ impl Progress {
     }
 
     /// What is left of the body, if it was dropped before its end. Nothing is kept from then on.
-    pub fn take_rest(&self) -> Option<Incoming> {
+    pub fn take_rest(&self) -> Option<Received> {
         self.taken.store(false, Relaxed);
         let kept = self.keeps_rest.swap(false, Relaxed);
         kept.then(|| self.rest.lock().take()).flatten()
@@ -98,7 +97,7 @@ impl Progress {
 
 /// Drains a short body that no phase wanted; whether its end was reached. A connection whose request
 /// was not read to its end cannot serve another, but the answer waits meanwhile: until the deadline at most.
-pub async fn discard(mut rest: Incoming, deadline: Option<Instant>) -> bool {
+pub async fn discard(mut rest: Received, deadline: Option<Instant>) -> bool {
     if http_body::Body::size_hint(&rest).lower() > DISCARDED {
         return false;
     }
@@ -130,7 +129,7 @@ const DISCARD_TIME: Duration = Duration::from_millis(150);
 /// trail, under names that the listener lets pass.
 pub struct ClientBody {
     /// None only when it is dropped.
-    incoming: Option<Incoming>,
+    incoming: Option<Received>,
     /// What was read already, by a phase that wanted to hold it and met its limit.
     prefix: Option<Bytes>,
     patience: Patience,
@@ -143,7 +142,7 @@ impl ClientBody {
     /// Wraps a body of at most `limit` bytes (0: no limit) that comes at this pace. `keeps_rest`: what nobody reads of it
     /// can be had from the progress. `names` says which trailers pass.
     pub fn new(
-        incoming: Incoming,
+        incoming: Received,
         limit: u64,
         pace: Pace,
         keeps_rest: bool,
@@ -254,7 +253,7 @@ impl http_body::Body for ClientBody {
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(_))) => self.fail(BodyFault::Broken),
+            Poll::Ready(Some(Err(fault))) => self.fail(fault),
             Poll::Ready(None) => {
                 self.progress.ended.store(true, Relaxed);
                 Poll::Ready(None)

@@ -8,7 +8,6 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use super::window::Window;
 use crate::clock;
 use crate::message::body::Progress;
 use crate::message::interim::Interim;
@@ -36,7 +35,7 @@ pub(crate) struct Clocks {
     pub(crate) write_since: AtomicU64,
     /// HTTP/1: whom to wake when it takes something again.
     behind_write: Mutex<Option<Waker>>,
-    /// How many heads of HTTP/1 came whole.
+    /// How many heads of requests came whole.
     pub(crate) heads: AtomicU64,
     /// Something of the body behind the last head is to come.
     pub(crate) body_to_come: AtomicBool,
@@ -59,7 +58,7 @@ pub(crate) struct Clocks {
     pub(crate) eof: AtomicBool,
     /// The socket is to be reset, not closed.
     pub(crate) reset: AtomicBool,
-    /// HTTP/1.1: what is to be written before the answer to the request in hand.
+    /// HTTP/1: what is to be written before the answer to the request in hand.
     pub(crate) interim: Interim,
     /// HTTP/1: a request is served.
     pub(crate) serving: AtomicBool,
@@ -67,8 +66,8 @@ pub(crate) struct Clocks {
     pub(crate) unwatched: AtomicBool,
     /// The socket is to be asked.
     pub(crate) look: AtomicBool,
-    /// HTTP/2: what the client has room for.
-    pub(crate) window: Window,
+    /// HTTP/2: a head came that is longer than heads may be.
+    pub(crate) long_head: AtomicBool,
 }
 
 impl Clocks {

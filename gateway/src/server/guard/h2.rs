@@ -1,5 +1,5 @@
-//! Reads HTTP/2 frames along (RFC 9113, 4.1): counts those that cost the server and carry nothing (10.5), keeps
-//! the client's windows, and knows whether a frame or a header block is incomplete.
+//! Reads HTTP/2 frames along (RFC 9113, 4.1): counts those that cost the server and carry nothing (10.5) and the heads that
+//! came, and knows whether a frame or a header block is incomplete.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -28,14 +28,10 @@ const HALF_RESETS: u32 = 400;
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
 const PUSH_PROMISE: u8 = 5;
 const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 const END_HEADERS: u8 = 4;
-
-/// SETTINGS_INITIAL_WINDOW_SIZE.
-const INITIAL_WINDOW_SIZE: u16 = 4;
 
 /// Why the connection must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -49,9 +45,10 @@ pub(crate) struct Scanner {
     header: [u8; 9],
     header_len: usize,
     payload: usize,
-    /// The setting or window increment under way.
-    entry: [u8; 6],
-    entry_len: usize,
+    /// The longest that a header block may be, in bytes: it holds more than a head may have.
+    longest: usize,
+    /// The length of the header block under way, where it opens a stream.
+    opens: Option<usize>,
     /// Inside a header block that has not ended.
     block: bool,
     /// The highest stream with a head.
@@ -64,14 +61,15 @@ pub(crate) struct Scanner {
 }
 
 impl Scanner {
-    pub(crate) fn new() -> Self {
+    /// Of a connection whose heads may have so many bytes.
+    pub(crate) fn new(longest: usize) -> Self {
         Self {
             preface: PREFACE.len(),
             header: [0; 9],
             header_len: 0,
             payload: 0,
-            entry: [0; 6],
-            entry_len: 0,
+            longest,
+            opens: None,
             block: false,
             last_stream: 0,
             control: Allowance::new(CONTROL),
@@ -95,9 +93,8 @@ impl Scanner {
             if self.payload > 0 {
                 let n = self.payload.min(data.len());
                 self.payload -= n;
-                self.payload(&data[..n], clocks);
                 data = &data[n..];
-                began |= self.payload == 0 && !self.block;
+                began |= self.ends(clocks);
                 continue;
             }
             if self.header_len == 9 {
@@ -108,8 +105,8 @@ impl Scanner {
             self.header_len += n;
             data = &data[n..];
             if self.header_len == 9 {
-                self.frame()?;
-                began |= self.payload == 0 && !self.block;
+                self.frame(clocks)?;
+                began |= self.ends(clocks);
             }
         }
         self.note(clocks, began);
@@ -143,19 +140,25 @@ impl Scanner {
         }
     }
 
-    fn frame(&mut self) -> Result<(), Flood> {
+    fn frame(&mut self, clocks: &Clocks) -> Result<(), Flood> {
         let [a, b, c, kind, flags, stream @ ..] = self.header;
         self.payload = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
-        self.entry_len = 0;
         let allowed = match kind {
             HEADERS | CONTINUATION => {
                 self.block = flags & END_HEADERS == 0;
                 if kind == HEADERS {
                     // The highest bit is reserved (RFC 9113, 4.1).
                     let stream = u32::from_be_bytes(stream) & 0x7fff_ffff;
+                    self.opens = (stream > self.last_stream).then_some(0);
                     self.last_stream = self.last_stream.max(stream);
                     self.control.earn(2);
                     self.resets.earn(1);
+                }
+                if let Some(length) = &mut self.opens {
+                    *length += self.payload;
+                    if *length > self.longest {
+                        clocks.long_head.store(true, Relaxed);
+                    }
                 }
                 true
             }
@@ -172,30 +175,14 @@ impl Scanner {
         if allowed { Ok(()) } else { Err(Flood(kind)) }
     }
 
-    /// Takes windows out of SETTINGS (RFC 9113, 6.5.1) and WINDOW_UPDATE of the connection (6.9).
-    fn payload(&mut self, mut part: &[u8], clocks: &Clocks) {
-        let size = match self.header {
-            [_, _, _, SETTINGS, ..] => 6,
-            // The highest bit is reserved (RFC 9113, 4.1).
-            [_, _, _, WINDOW_UPDATE, _, 0 | 0x80, 0, 0, 0] => 4,
-            _ => return,
-        };
-        while !part.is_empty() {
-            let n = (size - self.entry_len).min(part.len());
-            self.entry[self.entry_len..self.entry_len + n].copy_from_slice(&part[..n]);
-            self.entry_len += n;
-            part = &part[n..];
-            if self.entry_len < size {
-                return;
-            }
-            self.entry_len = 0;
-            let [a, b, c, d, e, f] = self.entry;
-            if size == 4 {
-                clocks.window.widen(u32::from_be_bytes([a & 0x7f, b, c, d]));
-            } else if u16::from_be_bytes([a, b]) == INITIAL_WINDOW_SIZE {
-                clocks.window.settle(u32::from_be_bytes([c, d, e, f]));
-            }
+    /// Whether a frame ended, and no header block goes on behind it.
+    fn ends(&mut self, clocks: &Clocks) -> bool {
+        let ends = self.payload == 0 && !self.block;
+        if ends && self.opens.take().is_some() {
+            let heads = clocks.heads.load(Relaxed);
+            clocks.heads.store(heads + 1, Relaxed);
         }
+        ends
     }
 }
 
@@ -240,6 +227,8 @@ mod tests {
 
     use super::{CONTROL, Clocks, Flood, HALF_RESETS, PREFACE, Scanner, UPDATES};
 
+    const LONGEST: usize = 200;
+
     fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
         let length = u8::try_from(payload.len()).unwrap();
         let mut frame = vec![0, 0, length, kind, flags, 0, 0, 0, stream];
@@ -252,7 +241,7 @@ mod tests {
     }
 
     fn open() -> (Clocks, Scanner) {
-        let (clocks, mut scanner) = (Clocks::default(), Scanner::new());
+        let (clocks, mut scanner) = (Clocks::default(), Scanner::new(LONGEST));
         scanner.scan(PREFACE, &clocks).unwrap();
         (clocks, scanner)
     }
@@ -332,22 +321,31 @@ mod tests {
     }
 
     #[test]
-    fn the_windows_are_known_whatever_the_pieces() {
-        let mut input = PREFACE.to_vec();
-        let settings = [0, 1, 0, 0, 0, 0, 0, 4, 0, 0, 0, 100, 0, 5, 0, 0, 64, 0];
-        input.extend(frame(4, 0, 0, &settings));
-        input.extend(frame(8, 0, 0, &[0, 0, 0, 10]));
-        input.extend(frame(8, 0, 3, &[0, 0, 1, 0]));
+    fn heads_that_open_streams_are_counted_whatever_the_pieces() {
+        let long = vec![b'x'; LONGEST / 2 + 1];
+        let input = [
+            PREFACE.to_vec(),
+            frame(1, 4, 1, b"head"),
+            // Trailers.
+            frame(1, 5, 1, b"tail"),
+            frame(1, 1, 3, b""),
+            frame(9, 4, 3, b"head"),
+            frame(1, 5, 5, b""),
+        ]
+        .concat();
+        let longer = [frame(1, 1, 7, &long), frame(9, 0, 7, &long)].concat();
         for size in 1..=input.len() {
-            let (clocks, mut scanner) = (Clocks::default(), Scanner::new());
+            let (clocks, mut scanner) = (Clocks::default(), Scanner::new(LONGEST));
             for piece in input.chunks(size) {
                 scanner.scan(piece, &clocks).unwrap();
             }
-            assert!(clocks.window.has_room(100) && !clocks.window.has_room(101));
-            clocks.window.spend(65_535 + 10);
-            assert!(clocks.window.has_room(1));
-            clocks.window.spend(1);
-            assert!(!clocks.window.has_room(1));
+            assert_eq!(clocks.heads.load(Relaxed), 3);
+            assert!(!clocks.long_head.load(Relaxed));
+            for piece in longer.chunks(size) {
+                scanner.scan(piece, &clocks).unwrap();
+            }
+            assert_eq!(clocks.heads.load(Relaxed), 3, "it has not ended");
+            assert!(clocks.long_head.load(Relaxed));
         }
     }
 
@@ -370,7 +368,7 @@ mod tests {
         let whole = input.len();
         input.extend(frame(9, 4, 1, b"tail"));
         for size in 1..=input.len() {
-            let (clocks, mut scanner) = (Clocks::default(), Scanner::new());
+            let (clocks, mut scanner) = (Clocks::default(), Scanner::new(LONGEST));
             for piece in input[..whole].chunks(size) {
                 scanner.scan(piece, &clocks).unwrap();
             }
@@ -404,15 +402,5 @@ mod tests {
             .scan(&[frame(9, 4, 1, b"tail"), vec![0]].concat(), &clocks)
             .unwrap();
         assert_ne!(clocks.head_since.load(Relaxed), EARLIER, "behind the block");
-    }
-
-    #[test]
-    fn the_reserved_bit_of_a_stream_is_nothing_to_a_window() {
-        let (clocks, mut scanner) = open();
-        let mut update = frame(8, 0, 0, &[0, 0, 0, 10]);
-        update[5] = 0x80;
-        scanner.scan(&update, &clocks).unwrap();
-        clocks.window.spend(65_535 + 10);
-        assert!(clocks.window.has_room(0));
     }
 }

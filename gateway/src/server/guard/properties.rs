@@ -139,23 +139,26 @@ fn scan_h1<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> ReadingH1 {
     reading
 }
 
+/// The longest header block, in bytes.
+const LONGEST: usize = 64;
+
 /// What an HTTP/2 scanner noted.
 #[derive(Debug, PartialEq, Eq)]
 struct VerdictH2 {
     flood: Option<h2::Flood>,
     goaway: [u8; 17],
-    window: String,
+    heads: (u64, bool),
     /// Whether the clock of a frame or head runs; of no account after a flood.
     head_waits: bool,
 }
 
 fn scan_h2<'a>(mut pieces: impl Iterator<Item = &'a [u8]>) -> VerdictH2 {
-    let (clocks, mut scanner) = (Clocks::default(), h2::Scanner::new());
+    let (clocks, mut scanner) = (Clocks::default(), h2::Scanner::new(LONGEST));
     let flood = pieces.find_map(|piece| scanner.scan(piece, &clocks).err());
     VerdictH2 {
         flood,
         goaway: scanner.goaway(),
-        window: format!("{:?}", clocks.window),
+        heads: (clocks.heads.load(Relaxed), clocks.long_head.load(Relaxed)),
         head_waits: flood.is_none() && clocks.head_since.load(Relaxed) != 0,
     }
 }

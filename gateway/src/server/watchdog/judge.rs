@@ -15,12 +15,12 @@ pub(in crate::server) const REST: Duration =
 
 /// How a connection ends before HTTP ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(in crate::server) enum End {
     /// Closed without a word.
     Close,
     /// Reset: the client does not take what is written.
     Reset,
-    /// The head under way is answered with this status, then closed.
+    /// The head under way gets this status, then the connection is closed. Over HTTP/2 no answer tells it.
     Refuse(u16),
     /// hyper could not read the head under way, and has answered it with this status.
     Refused(u16),
@@ -125,11 +125,7 @@ pub(super) fn judge(connection: &Connection, now: u64, marks: Marks) -> Verdict 
         };
         if due(since, limits.head) {
             let timed_out = StatusCode::REQUEST_TIMEOUT.as_u16();
-            return Verdict::End(if connection.h2 {
-                End::Close
-            } else {
-                End::Refuse(timed_out)
-            });
+            return Verdict::End(End::Refuse(timed_out));
         }
     } else if quiet {
         let idle = if connection.requests.get() == 0 {

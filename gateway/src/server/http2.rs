@@ -1,0 +1,205 @@
+//! HTTP/2 (RFC 9113), by h2: each stream becomes an exchange, and a task of the worker.
+
+mod date;
+mod stream;
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::server::{Builder, Handshake, SendResponse};
+use h2::{Reason, RecvStream};
+use http::{Request, StatusCode};
+
+use super::connection::Connection;
+use super::guard::{Guarded, Scanner, h2::Scanner as Frames};
+use super::serve::Handler;
+use super::watchdog::{End, Watch};
+use crate::config::Limits;
+use crate::message::body::Received;
+use crate::message::interim::Interim;
+use crate::net::Stream;
+
+/// What a client may send of one body, and of all, before it is read.
+const WINDOWS: (u32, u32) = (256 * 1024, 1024 * 1024);
+/// h2 reads heads that are so many times longer than they may be: the gateway refuses those itself, as any request.
+const HEAD: usize = 2;
+/// What is kept of one response that the client has no window for, or its socket no room.
+const SEND_BUFFER: usize = 32 * 1024;
+/// Streams a client may have reset before they were looked at.
+const PENDING_RESETS: usize = 20;
+/// Streams that h2 may reset because of what a client does wrong, before it ends the connection.
+const LOCAL_RESETS: usize = 1024;
+
+/// Serves a connection to its end, of which this was read already.
+pub(super) async fn serve<H: Handler>(
+    stream: Stream,
+    prefix: Bytes,
+    connection: &Rc<Connection>,
+    handler: &H,
+) {
+    let config = &connection.listener.config;
+    let scanner = Scanner::H2(Frames::new(config.limits.header_bytes));
+    let clocks = connection.clocks.clone();
+    let io = Guarded::new(stream, prefix, scanner, clocks, config.half_close);
+    let mut server = Server {
+        http: Http::Opening(Box::new(builder(&config.limits).handshake(io))),
+        connection,
+        handler,
+        leaves: false,
+        known: 0,
+    };
+    let mut watch = pin!(Watch::new(connection));
+    let end = poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(result) = server.poll(cx) {
+                if let Err(error) = result {
+                    server.failed(&error);
+                }
+                return Poll::Ready(End::Close);
+            }
+            server.tell_refused();
+            match watch.as_mut().poll(cx) {
+                Poll::Ready(End::GoAway) => server.leave(),
+                other => return other,
+            }
+        }
+    })
+    .await;
+    match end {
+        End::Reset => connection.clocks.reset.store(true, Relaxed),
+        End::Refuse(status) => server.refused(status),
+        _ => {}
+    }
+}
+
+fn builder(limits: &Limits) -> Builder {
+    let head = limits.header_bytes.saturating_mul(HEAD);
+    let mut builder = Builder::new();
+    builder
+        .initial_window_size(WINDOWS.0)
+        .initial_connection_window_size(WINDOWS.1)
+        .max_concurrent_streams(limits.h2_streams)
+        .max_header_list_size(u32::try_from(head).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .max_local_error_reset_streams(Some(LOCAL_RESETS))
+        .max_send_buffer_size(SEND_BUFFER);
+    builder
+}
+
+/// One connection.
+struct Server<'a, H> {
+    http: Http,
+    connection: &'a Rc<Connection>,
+    handler: &'a H,
+    /// The client was told to go.
+    leaves: bool,
+    /// How many of the heads that came are accepted, or known to be refused by h2.
+    known: u64,
+}
+
+enum Http {
+    Opening(Box<Handshake<Guarded, Bytes>>),
+    Open(Box<h2::server::Connection<Guarded, Bytes>>),
+}
+
+impl<H: Handler> Server<'_, H> {
+    /// Reads, writes, and begins the exchanges that clients ask for. Ready when the connection is over.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+        loop {
+            match &mut self.http {
+                Http::Opening(handshake) => {
+                    let mut open = ready!(Pin::new(&mut **handshake).poll(cx))?;
+                    if self.leaves {
+                        open.graceful_shutdown();
+                    }
+                    self.http = Http::Open(Box::new(open));
+                }
+                Http::Open(open) => match ready!(open.poll_accept(cx)) {
+                    Some(accepted) => {
+                        let (request, respond) = accepted?;
+                        self.begin(request, respond);
+                    }
+                    None => return Poll::Ready(Ok(())),
+                },
+            }
+        }
+    }
+
+    fn begin(&mut self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+        self.known += 1;
+        let connection = self.connection;
+        let in_flight = connection.begin();
+        let interim = Arc::new(Interim::default());
+        let (parts, data) = request.into_parts();
+        let body = Received::h2(data, &parts.headers, interim.clone());
+        let request = Request::from_parts(parts, body);
+        // Made where it stays: it is some kilobytes large.
+        let answer = self.handler.call(connection.clone(), request);
+        let answer = Box::into_pin(Box::write(Box::new_uninit(), answer));
+        let carried = stream::carry(answer, respond, interim, in_flight);
+        let task = tokio::task::spawn_local(carried);
+        connection.streams.carried_by(task.abort_handle());
+    }
+
+    /// The client is to open no more streams; the connection ends with those that are open.
+    fn leave(&mut self) {
+        self.leaves = true;
+        if let Http::Open(open) = &mut self.http {
+            open.graceful_shutdown();
+        }
+    }
+
+    /// Records what h2 refused of what came: heads that are malformed, too long, or one stream too many. It answers them
+    /// itself, and shows those only that it accepts. Called when h2 has read all that came.
+    fn tell_refused(&mut self) {
+        let clocks = &self.connection.clocks;
+        let came = clocks.heads.load(Relaxed);
+        // Streams that are opened while the client learns that it is to go are left to it.
+        if came == self.known || clocks.write_since.load(Relaxed) != 0 {
+            return;
+        }
+        let refused = came.saturating_sub(self.known);
+        self.known = came;
+        if !self.leaves {
+            for _ in 0..refused {
+                self.refused(self.reason().as_u16());
+            }
+        }
+    }
+
+    /// Why a head was refused.
+    fn reason(&self) -> StatusCode {
+        let limits = &self.connection.listener.config.limits;
+        let most = usize::try_from(limits.h2_streams).unwrap_or(usize::MAX);
+        if self.connection.clocks.long_head.swap(false, Relaxed) {
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+        } else if self.connection.in_flight.get() >= most {
+            StatusCode::SERVICE_UNAVAILABLE
+        } else {
+            StatusCode::BAD_REQUEST
+        }
+    }
+
+    /// The connection broke.
+    #[cold]
+    fn failed(&mut self, error: &h2::Error) {
+        tracing::debug!(peer = %self.connection.peer, %error, "connection failed");
+        // What the client did, and what for this side ended the connection.
+        let ours = error.is_library() && error.reason() != Some(Reason::NO_ERROR);
+        if ours {
+            self.refused(self.reason().as_u16());
+        }
+    }
+
+    #[cold]
+    fn refused(&self, status: u16) {
+        if let Ok(status) = StatusCode::from_u16(status) {
+            self.handler.refused(self.connection, status);
+        }
+    }
+}
