@@ -1,12 +1,16 @@
 //! What a client of HTTP/2 is told before the answer (RFC 9113, section 8.1): 103 of an upstream, and the gateway's own 100.
 
 use std::future::poll_fn;
+use std::io::Write as _;
 
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use http::{Request, Response, StatusCode};
 
 use crate::harness::client::run;
+use crate::harness::frames::{END_HEADERS, HEADERS, head};
+use crate::harness::h2_origin::FrameOrigin;
+use crate::harness::http::{connect as connect_h1, until};
 use crate::harness::recorder::Recorder;
 use crate::harness::{Configuration, Gateway};
 
@@ -133,4 +137,64 @@ fn a_client_that_waits_for_100_over_http_2_gets_it_when_its_body_is_wanted() {
         assert!(informed(&mut answer).await.is_none());
         assert_eq!(body(answer).await, (StatusCode::OK, "here".into()));
     });
+}
+
+/// The same from an endpoint of HTTP/2, to clients of both.
+#[test]
+fn early_hints_of_an_endpoint_of_http_2_reach_clients() {
+    let hints = head(&[(":status", "103"), ("link", "</a.css>")]);
+    let origin = FrameOrigin::start(move |mut link| {
+        link.begin(&[]);
+        while let Some(stream) = link.request() {
+            link.send(HEADERS, END_HEADERS, stream, &hints);
+            link.answer(stream);
+        }
+    });
+    let config = Configuration::new()
+        .upstream_with("origin", origin.address, "protocol = 'h2'")
+        .route("all", "/**", "upstream = 'origin'");
+    let gateway = Gateway::start(&config);
+    let mut client = connect_h1(gateway.listener("public"));
+    client
+        .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        .unwrap();
+    let first = until(&mut client, "\r\n\r\n");
+    assert!(
+        first.starts_with("HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n"),
+        "{first}"
+    );
+    assert!(until(&mut client, "\r\n\r\n").starts_with("HTTP/1.1 200 OK"));
+    run(async {
+        let mut send = connect(&gateway).await;
+        let (mut answer, _) = send.send_request(get("/x"), true).unwrap();
+        let hints = informed(&mut answer).await.expect("hints");
+        assert_eq!(hints.headers()["link"], "</a.css>");
+        assert_eq!(body(answer).await, (StatusCode::OK, "ok".into()));
+    });
+}
+
+#[test]
+fn an_endpoint_of_http_2_that_informs_without_end_or_switches_protocols_gives_502() {
+    for (status, count) in [("103", 9), ("101", 1)] {
+        let informs = head(&[(":status", status)]);
+        let origin = FrameOrigin::start(move |mut link| {
+            link.begin(&[]);
+            while let Some(stream) = link.request() {
+                for _ in 0..count {
+                    link.send(HEADERS, END_HEADERS, stream, &informs);
+                }
+                link.answer(stream);
+            }
+        });
+        let config = Configuration::new()
+            .upstream_with("origin", origin.address, "protocol = 'h2'")
+            .route("all", "/**", "upstream = 'origin'");
+        let gateway = Gateway::start(&config);
+        let mut client = connect_h1(gateway.listener("public"));
+        client
+            .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+            .unwrap();
+        let text = until(&mut client, "502 Bad Gateway\r\n");
+        assert!(!text.contains(" 101 "), "{text}");
+    }
 }

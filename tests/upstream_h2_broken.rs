@@ -1,6 +1,6 @@
 //! What an answer of HTTP/2 breaks, and what goes out again: for its neighbours on the connection, and by `retry`.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
@@ -14,7 +14,7 @@ use crate::harness::frames::{
 };
 use crate::harness::gateway::PATIENCE;
 use crate::harness::h2_origin::FrameOrigin;
-use crate::harness::http::send;
+use crate::harness::http::{connect, send};
 use crate::harness::{Answer, Configuration, Gateway, Origin, get};
 
 /// SETTINGS_MAX_CONCURRENT_STREAMS.
@@ -172,4 +172,27 @@ fn until(what: &str, is: impl Fn() -> bool) {
         assert!(began.elapsed() < PATIENCE, "not in time: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// RFC 9113, section 8.1: only behind the end of an answer is a reset without an error none.
+#[test]
+fn an_answer_that_is_reset_before_its_end_is_never_whole_whatever_the_reason() {
+    let origin = FrameOrigin::start(|mut link| {
+        link.begin(&[MOST]);
+        while let Some(stream) = link.request() {
+            link.send(HEADERS, END_HEADERS, stream, &[0x88]);
+            link.send(DATA, 0, stream, b"half");
+            link.send(RST_STREAM, 0, stream, &[0; 4]);
+        }
+    });
+    let gateway = gateway(&[origin.address], "", "");
+    let mut client = connect(gateway.listener("public"));
+    client
+        .write_all(b"GET /x HTTP/1.1\r\nhost: a\r\n\r\n")
+        .unwrap();
+    let mut text = Vec::new();
+    let _ended = client.read_to_end(&mut text);
+    let text = String::from_utf8(text).unwrap();
+    assert!(!text.ends_with("0\r\n\r\n"), "{text}");
+    gateway.wait_for("\"error\":\"response_broken\"");
 }

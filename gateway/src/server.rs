@@ -6,6 +6,7 @@
 pub mod connection;
 pub mod drain;
 pub mod guard;
+pub mod handler;
 mod http1;
 mod http2;
 mod linger;

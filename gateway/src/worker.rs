@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::proxy::{self, Local, complete};
 use crate::server::connection::Connection;
 use crate::server::drain::{Drain, Stage};
-use crate::server::serve::Hearing;
+use crate::server::handler::Hearing;
 use crate::server::{Settings, listener};
 use crate::snapshot::{InForce, Published};
 use crate::telemetry::metrics;

@@ -4,6 +4,7 @@
 
 mod client;
 mod copy;
+mod framed;
 mod outgoing;
 mod pace;
 mod received;
@@ -18,6 +19,7 @@ use super::error::ErrorKind;
 
 pub use client::{ClientBody, Progress, discard};
 pub use copy::BodyCopy;
+pub use framed::{Framed, send};
 pub use outgoing::Outgoing;
 pub use pace::Pace;
 pub use received::Received;

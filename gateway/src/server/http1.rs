@@ -15,7 +15,7 @@ use hyper::server::conn::http1::Builder;
 use super::connection::{Connection, InFlight};
 use super::drain::Stage;
 use super::guard::{Guarded, Scanner, h1};
-use super::serve::{BoxError, Handler};
+use super::handler::{BoxError, Handler};
 use super::watchdog;
 use crate::config::Limits;
 use crate::message::body::Received;

@@ -17,7 +17,7 @@ use http::{Request, StatusCode};
 
 use super::connection::Connection;
 use super::guard::{Guarded, Scanner, h2::Scanner as Frames};
-use super::serve::Handler;
+use super::handler::Handler;
 use super::watchdog::{End, Watch};
 use crate::config::Limits;
 use crate::message::body::Received;

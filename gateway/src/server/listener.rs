@@ -16,8 +16,9 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::drain::{Drain, Open};
+use super::handler::Handler;
 use super::runtime::{Admission, ListenerRuntime, Settings};
-use super::serve::{self, Handler};
+use super::serve;
 use crate::message::peer::Peer;
 use crate::net::{self, DetachedListener, unix};
 

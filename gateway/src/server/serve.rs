@@ -4,82 +4,22 @@
 //! [`watchdog`](super::watchdog).
 
 use std::cell::{Cell, RefCell};
-use std::error::Error;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
-use http_body::Body;
 use tokio::time::{sleep, timeout};
 
 use super::connection::Connection;
 use super::drain::{Drain, LINGER, Open};
 use super::guard::clocks::{Clocks, now};
+use super::handler::Handler;
 use super::runtime::{Admission, ListenerRuntime};
 use super::streams::Streams;
 use super::transport::{self, Opened};
 use super::{http1, http2};
-use crate::message::body::Received;
 use crate::message::headers;
 use crate::message::peer::Peer;
 use crate::net::Socket;
-
-pub(super) type BoxError = Box<dyn Error + Send + Sync>;
-
-/// What answers requests.
-pub trait Handler: Clone + 'static {
-    /// The body of a response; need not be `Send`.
-    type Body: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + 'static;
-    /// The answer.
-    type Future: Future<Output = Response<Self::Body>> + 'static;
-
-    /// Answers one request.
-    fn call(&self, connection: Rc<Connection>, request: Request<Received>) -> Self::Future;
-
-    /// A request that nobody could read was answered with this status.
-    fn refused(&self, _connection: &Connection, _status: StatusCode) {}
-}
-
-impl<H, F, B> Handler for H
-where
-    H: Fn(Rc<Connection>, Request<Received>) -> F + Clone + 'static,
-    F: Future<Output = Response<B>> + 'static,
-    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + 'static,
-{
-    type Body = B;
-    type Future = F;
-
-    fn call(&self, connection: Rc<Connection>, request: Request<Received>) -> F {
-        self(connection, request)
-    }
-}
-
-/// A handler that also hears of what is refused before it is a request.
-#[derive(Debug, Clone)]
-pub struct Hearing<H, R> {
-    /// Answers requests.
-    pub answer: H,
-    /// Hears of the others.
-    pub refused: R,
-}
-
-impl<H, R> Handler for Hearing<H, R>
-where
-    H: Handler,
-    R: Fn(&Connection, StatusCode) + Clone + 'static,
-{
-    type Body = H::Body;
-    type Future = H::Future;
-
-    fn call(&self, connection: Rc<Connection>, request: Request<Received>) -> Self::Future {
-        self.answer.call(connection, request)
-    }
-
-    fn refused(&self, connection: &Connection, status: StatusCode) {
-        (self.refused)(connection, status);
-    }
-}
 
 /// Serves what was accepted: TLS first where it is spoken, then HTTP. Returns when the connection is over, or
 /// handed on as a tunnel.

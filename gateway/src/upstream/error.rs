@@ -3,6 +3,10 @@
 use crate::message::body::{BodyFault, Outgoing};
 use crate::message::error::ErrorKind;
 
+/// Informational responses an endpoint may send before its answer; more is an attack or a fault.
+pub(super) const MAX_INFORMATIONAL: u8 = 8;
+pub(super) const TOO_MANY_INFORMATIONAL: &str = "more than 8 informational responses";
+
 /// Why a request has no answer, and what that means for a repeat.
 #[derive(Debug)]
 pub struct SendError {

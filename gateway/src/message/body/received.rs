@@ -3,16 +3,16 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use h2::RecvStream;
 use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, EXPECT};
+use http::header::EXPECT;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::BodyFault;
+use super::{BodyFault, Framed};
 use crate::message::interim::Interim;
 
 /// The body of a request, before any limit.
@@ -24,12 +24,9 @@ pub enum Received {
 }
 
 /// The client's side of one stream of HTTP/2.
+#[derive(Debug)]
 pub struct Stream {
-    data: RecvStream,
-    /// Bytes that are to come, where that is known. h2 holds the client to it.
-    left: Option<u64>,
-    /// Whether only trailers may follow.
-    data_over: bool,
+    body: Framed,
     /// Whether the client waits for 100 before it sends.
     held_back: bool,
     interim: Arc<Interim>,
@@ -38,13 +35,9 @@ pub struct Stream {
 impl Received {
     /// Of a stream of HTTP/2 whose head has these fields; what is to be said before the answer goes to `interim`.
     pub fn h2(data: RecvStream, fields: &HeaderMap, interim: Arc<Interim>) -> Self {
-        let ended = data.is_end_stream();
-        let announced = || fields.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
         Self::H2(Stream {
-            left: if ended { Some(0) } else { announced() },
-            held_back: !ended && waits(fields),
-            data,
-            data_over: false,
+            held_back: !data.is_end_stream() && waits(fields),
+            body: Framed::new(data, fields),
             interim,
         })
     }
@@ -60,28 +53,17 @@ impl Received {
 
 /// Whether a client waits for 100 (RFC 9110, section 10.1.1).
 fn waits(fields: &HeaderMap) -> bool {
-    let expected = fields.get(EXPECT).map(|value| value.as_bytes());
+    let expected = fields.get(EXPECT).map(http::HeaderValue::as_bytes);
     expected.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"))
 }
 
 impl Stream {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
-        if !self.data_over {
-            let polled = self.data.poll_data(cx)?;
-            if polled.is_pending() && std::mem::take(&mut self.held_back) {
-                self.interim.go_on();
-            }
-            if let Some(data) = ready!(polled) {
-                // What is taken makes room for more. A stream that is over has no window.
-                let _gone = self.data.flow_control().release_capacity(data.len());
-                let length = data.len() as u64;
-                self.left = self.left.map(|left| left.saturating_sub(length));
-                return Poll::Ready(Some(Ok(Frame::data(data))));
-            }
-            self.data_over = true;
+        let polled = self.body.poll(cx);
+        if polled.is_pending() && std::mem::take(&mut self.held_back) {
+            self.interim.go_on();
         }
-        let trailers = ready!(self.data.poll_trailers(cx))?;
-        Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
+        polled
     }
 }
 
@@ -98,7 +80,6 @@ impl http_body::Body for Received {
                 let polled = Pin::new(incoming).poll_frame(cx);
                 polled.map_err(|_| BodyFault::Broken)
             }
-            // However a client resets a stream whose end has not come, NO_ERROR too: what came is not all.
             Self::H2(stream) => stream.poll(cx).map_err(|_| BodyFault::Broken),
         }
     }
@@ -106,21 +87,15 @@ impl http_body::Body for Received {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::H1(incoming) => incoming.is_end_stream(),
-            Self::H2(stream) => stream.data.is_end_stream(),
+            Self::H2(stream) => stream.body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::H1(incoming) => incoming.size_hint(),
-            Self::H2(stream) => stream.left.map(SizeHint::with_exact).unwrap_or_default(),
+            Self::H2(stream) => stream.body.size_hint(),
         }
-    }
-}
-
-impl fmt::Debug for Stream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stream").finish_non_exhaustive()
     }
 }
 

@@ -18,12 +18,9 @@ use crate::message::head::ResponseHead;
 use crate::message::interim::Interim;
 use crate::message::upgrade;
 use crate::upstream::endpoint::Picked;
-use crate::upstream::error::SendError;
+use crate::upstream::error::{MAX_INFORMATIONAL, SendError, TOO_MANY_INFORMATIONAL};
 use crate::upstream::pool::{Client, Connection};
 use crate::upstream::times::{End, Silence};
-
-/// Informational responses an upstream may send before its answer; more is an attack or a fault.
-const MAX_INFORMATIONAL: u8 = 8;
 
 /// One request on one connection, until the head of the answer.
 pub(in crate::upstream) struct Attempt<'a> {
@@ -196,7 +193,7 @@ impl<'a> Attempt<'a> {
             }
             self.informational += 1;
             if self.informational > MAX_INFORMATIONAL {
-                return Err("more than 8 informational responses".into());
+                return Err(TOO_MANY_INFORMATIONAL.into());
             }
             if let Some(interim) = self.interim {
                 interim.add(head.status, head.headers);

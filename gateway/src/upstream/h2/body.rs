@@ -7,12 +7,11 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
+use http_body::{Frame, SizeHint};
 
 use super::stream::{Answered, Stream};
 use super::upload::Follower;
-use crate::message::body::BodyFault;
+use crate::message::body::{BodyFault, Framed};
 use crate::message::head::ResponseHead;
 use crate::upstream::endpoint::Picked;
 use crate::upstream::error::SendError;
@@ -25,7 +24,7 @@ pub struct Body {
     ready: [Option<Frame<Bytes>>; 2],
     /// That was all: the stream is asked no more, which ends by a reset where the rest of the request is left.
     whole: bool,
-    incoming: Incoming,
+    incoming: Framed,
     idle: Duration,
     timer: Timer,
     /// Since when nothing came, as long as it is waited for.
@@ -58,7 +57,7 @@ impl Body {
         } = answered;
         let mut ready = [None, None];
         for frame in &mut ready {
-            let came = poll_fn(|cx| Poll::Ready(Pin::new(&mut incoming).poll_frame(cx))).await;
+            let came = poll_fn(|cx| Poll::Ready(incoming.poll(cx))).await;
             match came {
                 Poll::Ready(Some(Ok(came))) => *frame = Some(came),
                 Poll::Ready(None) | Poll::Pending => break,
@@ -127,7 +126,7 @@ impl http_body::Body for Body {
         if self.whole {
             return Poll::Ready(None);
         }
-        match Pin::new(&mut self.incoming).poll_frame(cx) {
+        match self.incoming.poll(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.waiting = None;
                 Poll::Ready(Some(Ok(frame)))
@@ -172,7 +171,7 @@ impl http_body::Body for Body {
 
 /// The answer broke off behind its head: there is none.
 #[cold]
-fn broken_at_once(stream: &Stream, request_broke: bool, error: &hyper::Error) -> SendError {
+fn broken_at_once(stream: &Stream, request_broke: bool, error: &h2::Error) -> SendError {
     if request_broke {
         return SendError::body(BodyFault::Broken).sent(true);
     }

@@ -1,16 +1,17 @@
 //! One connection of HTTP/2, and the task that drives it.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::http2;
-use hyper_util::rt::TokioIo;
+use bytes::Bytes;
+use h2::client::{Builder, SendRequest};
+use tokio::sync::oneshot;
 
 use super::state::{Ended, STREAMS, State};
-use super::upload::Upload;
 use super::wire::Wire;
 use crate::message::error::ErrorKind;
 use crate::net::Stream;
@@ -34,7 +35,9 @@ const SEND_BUFFER: usize = 256 << 10;
 /// A connection that requests share; it ends when the last of them has and it is not kept any more.
 #[derive(Clone)]
 pub(super) struct Shared {
-    pub(super) requests: http2::SendRequest<Upload>,
+    pub(super) requests: SendRequest<Bytes>,
+    /// Its drop, behind that of the last who could send, wakes who drives the connection: h2 does not.
+    _driven: Arc<oneshot::Sender<Infallible>>,
     pub(super) state: Arc<State>,
     pub(super) tls: Option<Arc<Tls>>,
     idle_timeout: Duration,
@@ -44,16 +47,6 @@ pub(super) struct Shared {
     way: Way,
     /// What it leads to: its slot is taken as long as the connection is there.
     endpoint: Arc<Endpoint>,
-}
-
-/// Runs what hyper needs on this worker.
-#[derive(Clone)]
-struct OnWorker;
-
-impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for OnWorker {
-    fn execute(&self, task: F) {
-        tokio::task::spawn_local(task);
-    }
 }
 
 impl Shared {
@@ -70,16 +63,17 @@ impl Shared {
         // What waits for longer gets 503.
         let shift = open.shares(way, upstream.config.connect_timeout / 2);
         let wire = Wire::new(io, state.clone(), open);
-        let handshake = http2::Builder::new(OnWorker)
-            .initial_stream_window_size(STREAM_WINDOW)
+        let handshake = Builder::new()
+            .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(HEAD)
-            .max_send_buf_size(SEND_BUFFER)
+            .max_send_buffer_size(SEND_BUFFER)
             .initial_max_send_streams(0)
-            .handshake(TokioIo::new(wire))
+            .enable_push(false)
+            .handshake(wire)
             .await;
         let tls = upstream.tls.clone();
-        let (requests, connection) = match handshake {
+        let (requests, mut connection) = match handshake {
             Ok(both) => both,
             Err(error) => {
                 return Err(unsettled(
@@ -91,11 +85,13 @@ impl Shared {
             }
         };
         let (told, address) = (state.clone(), endpoint.target.clone());
+        let (driven, mut unwanted) = oneshot::channel::<Infallible>();
         tokio::task::spawn_local(async move {
-            let mut connection = pin!(connection);
+            let mut is_wanted = true;
             let ended = poll_fn(|cx| {
-                let polled = connection.as_mut().poll(cx);
-                let most = connection.current_max_send_streams();
+                is_wanted = is_wanted && Pin::new(&mut unwanted).poll(cx).is_pending();
+                let polled = Pin::new(&mut connection).poll(cx);
+                let most = connection.max_concurrent_send_streams();
                 told.allows(most, cx.waker());
                 polled
             });
@@ -110,6 +106,7 @@ impl Shared {
         }
         Ok(Self {
             requests,
+            _driven: Arc::new(driven),
             state,
             tls,
             idle_timeout: upstream.config.pool.idle_timeout,

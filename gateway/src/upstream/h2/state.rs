@@ -33,8 +33,7 @@ pub(super) struct State {
     blamed: AtomicBool,
     /// It was of use: an answer came over it.
     answered: AtomicBool,
-    /// The number of the next stream, and those that frames came on last: one that breaks the connection is among them.
-    next: AtomicU32,
+    /// The streams that frames came on last: one that breaks the connection is among them.
     last: Mutex<Vec<u32>>,
     /// The longest list of fields that the endpoint takes, in bytes.
     longest_head: AtomicU32,
@@ -69,7 +68,6 @@ impl State {
             accused: AtomicBool::new(false),
             blamed: AtomicBool::new(false),
             answered: AtomicBool::new(false),
-            next: AtomicU32::new(1),
             last: Mutex::default(),
             longest_head: AtomicU32::new(u32::MAX),
             read_at: AtomicU64::new(0),
@@ -111,15 +109,10 @@ impl State {
         last.extend_from_slice(streams);
     }
 
-    /// The number of the stream that is opened now (RFC 9113, section 5.1.1).
-    pub(super) fn number(&self) -> u32 {
-        self.next.fetch_add(2, Relaxed)
-    }
-
-    /// Whether what came on this stream can have broken the connection. Of one without a number nobody knows.
-    pub(super) fn is_suspect(&self, number: u32) -> bool {
+    /// Whether what came on this stream can have broken the connection.
+    pub(super) fn is_suspect(&self, stream: u32) -> bool {
         let last = self.last.lock();
-        number == 0 || last.is_empty() || last.contains(&number)
+        last.is_empty() || last.contains(&stream)
     }
 
     /// Nothing can be written.
@@ -137,7 +130,7 @@ impl State {
     /// The endpoint said something of the connection.
     pub(super) fn heard(&self, said: Said) {
         match said {
-            // hyper takes it in with the same bytes, and says so with the next request.
+            // h2 takes it in with the same bytes.
             Said::MostStreams(most) => self.takes(most as usize),
             Said::LongestHead(longest) => self.longest_head.store(longest, Relaxed),
             Said::GoesAway(reason) => {

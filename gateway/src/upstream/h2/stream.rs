@@ -1,14 +1,17 @@
 //! One request on a stream of a connection.
 
-use std::error::Error as _;
 use std::fmt;
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use http::{HeaderValue, Request};
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
+use bytes::Bytes;
+use h2::client::ResponseFuture;
+use h2::{Reason, RecvStream, SendStream};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body::Body as _;
 use tokio::time::timeout_at;
 
 use super::connection::Shared;
@@ -17,10 +20,11 @@ use super::request::{length, request};
 use super::state::Ended;
 use super::upload::{Follower, Upload};
 use crate::config;
-use crate::message::body::{BodyFault, Outgoing};
+use crate::message::body::{BodyFault, Framed, Outgoing, send};
 use crate::message::error::ErrorKind;
 use crate::message::head::{ResponseHead, is_sound};
-use crate::upstream::error::SendError;
+use crate::message::interim::Interim;
+use crate::upstream::error::{MAX_INFORMATIONAL, SendError, TOO_MANY_INFORMATIONAL};
 use crate::upstream::h1::Message;
 use crate::upstream::times::{Silence, Times};
 
@@ -35,7 +39,7 @@ pub(in crate::upstream) struct Stream {
 /// The answer to a request: its head, and what its body comes of.
 pub(in crate::upstream) struct Answered {
     pub(super) head: ResponseHead,
-    pub(super) incoming: Incoming,
+    pub(super) incoming: Framed,
     pub(super) upload: Option<Follower>,
 }
 
@@ -87,22 +91,7 @@ impl Stream {
         silence: &mut Silence,
     ) -> Result<Answered, Unanswered> {
         let (upload, follower) = Upload::new(body);
-        let is_tls = self.connection.tls.is_some();
-        let mut request = match request(message.to(authority), is_tls, upload) {
-            Ok(request) => request,
-            Err(error) => return Err(error.into()),
-        };
-        if let Some(longest) = self.connection.state.longest_head()
-            && let length = length(&request)
-            && length > longest
-        {
-            let why = format!(
-                "the head of the request has {length} bytes, and the service behind this gateway takes {longest}"
-            );
-            let body = request.into_body().into_body();
-            let error = SendError::new(ErrorKind::HeadTooLong, why).with(Some(body));
-            return Err(error.into());
-        }
+        let (request, upload) = self.request(message.to(authority), upload)?;
         let began = Instant::now();
         let streams = follower.is_some();
         *silence = match &follower {
@@ -110,9 +99,7 @@ impl Stream {
             Some(follower) => Silence::Upload(follower.course()),
         };
         let (limit, end) = times.answer(upstream, began, streams);
-        let number = request.body_mut().goes_over(&self.connection.state);
-        let mut requests = self.connection.requests.clone();
-        let mut answered = pin!(requests.try_send_request(request));
+        let mut awaited = self.begin(request, upload, follower.as_ref()).await?;
         let response = loop {
             let since = match &follower {
                 None => Some(began),
@@ -129,9 +116,16 @@ impl Stream {
                 self.doubt(began);
                 return Err(SendError::new(late, "no answer in time").sent(true).into());
             }
-            match timeout_at(at.into(), &mut answered).await {
+            let answered = poll_fn(|cx| awaited.poll(message.interim, cx));
+            match timeout_at(at.into(), answered).await {
                 Ok(Ok(response)) => break response,
-                Ok(Err(error)) => return Err(self.explain(error, follower.as_ref(), number.get())),
+                Ok(Err(Unfit::Odd(why))) => {
+                    return Err(SendError::protocol(why).sent(true).into());
+                }
+                Ok(Err(Unfit::Failed(error))) => {
+                    let number = awaited.answer.stream_id().as_u32();
+                    return Err(self.explain(&error, None, follower.as_ref(), number));
+                }
                 Err(_) => {}
             }
         };
@@ -139,20 +133,67 @@ impl Stream {
         if let Some(follower) = &follower {
             follower.answered();
         }
-        let (parts, incoming) = response.into_parts();
-        // HTTP/2 has no 101 either (RFC 9113, section 8.6).
-        if !is_sound(parts.status) || parts.status.is_informational() {
-            let why = format!("{} is no status of an answer", parts.status.as_str());
+        let (parts, data) = response.into_parts();
+        if !is_sound(parts.status) {
+            let why = odd(parts.status);
             return Err(SendError::protocol(why).sent(true).into());
         }
         Ok(Answered {
+            incoming: Framed::new(data, &parts.headers),
             head: ResponseHead {
                 status: parts.status,
                 headers: parts.headers,
             },
-            incoming,
             upload: follower,
         })
+    }
+
+    /// The head of a request that the endpoint takes.
+    fn request(
+        &self,
+        message: Message<'_>,
+        upload: Upload,
+    ) -> Result<(Request<()>, Upload), Unanswered> {
+        let is_tls = self.connection.tls.is_some();
+        let request = match request(message, is_tls, upload.size_hint().exact()) {
+            Ok(request) => request,
+            Err(error) => return Err(error.with(Some(upload.into_body())).into()),
+        };
+        if let Some(longest) = self.connection.state.longest_head()
+            && let length = length(&request)
+            && length > longest
+        {
+            let why = format!(
+                "the head of the request has {length} bytes, and the service behind this gateway takes {longest}"
+            );
+            let error = SendError::new(ErrorKind::HeadTooLong, why);
+            return Err(error.with(Some(upload.into_body())).into());
+        }
+        Ok((request, upload))
+    }
+
+    /// Sends the head, and has the body follow.
+    async fn begin(
+        &self,
+        request: Request<()>,
+        upload: Upload,
+        follower: Option<&Follower>,
+    ) -> Result<Awaited, Unanswered> {
+        let mut requests = self.connection.requests.clone();
+        let ends = upload.is_end_stream();
+        let ready = poll_fn(|cx| requests.poll_ready(cx)).await;
+        match ready.and_then(|()| requests.send_request(request, ends)) {
+            Ok((answer, stream)) => {
+                if !ends {
+                    carry(stream, upload).await;
+                }
+                Ok(Awaited {
+                    answer,
+                    informational: 0,
+                })
+            }
+            Err(error) => Err(self.explain(&error, Some(upload.into_body()), follower, 0)),
+        }
     }
 
     /// What the endpoint is charged with: one broken connection is one failure, whatever it carried.
@@ -165,12 +206,8 @@ impl Stream {
     }
 
     /// Whether a broken answer is to be told of: not where the connection broke, and another request has.
-    pub(super) fn is_charged(&self, error: &hyper::Error) -> bool {
-        let of_http_2 = error
-            .source()
-            .and_then(|source| source.downcast_ref::<h2::Error>());
-        let of_stream = of_http_2.is_some_and(h2::Error::is_reset);
-        of_stream || self.connection.state.is_told_now()
+    pub(super) fn is_charged(&self, error: &h2::Error) -> bool {
+        error.is_reset() || self.connection.state.is_told_now()
     }
 
     /// Nothing came on the stream that was waited for since then.
@@ -182,22 +219,20 @@ impl Stream {
     /// says so itself by REFUSED_STREAM, or by a GOAWAY that leaves the stream out (RFC 9113, sections 6.8 and 8.7).
     fn explain(
         &self,
-        mut error: TrySendError<Request<Upload>>,
+        error: &h2::Error,
+        unsent: Option<Outgoing>,
         follower: Option<&Follower>,
         number: u32,
     ) -> Unanswered {
-        let unsent = error.take_message();
-        let unsent = unsent.map(|request| request.into_body().into_body());
-        let error = error.into_error();
-        let of_http_2 = error
-            .source()
-            .and_then(|source| source.downcast_ref::<h2::Error>());
+        let of_http_2 = Some(error).filter(|error| !error.is_io());
+        let is_of_connection = error.is_io() || error.is_go_away();
         let fate = match unsent {
-            Some(_) => Fate::Stayed,
-            None => self.fate(of_http_2, number),
+            Some(_) if is_of_connection => Fate::Stayed,
+            _ => self.fate(of_http_2, number),
         };
-        let is_left_out = of_http_2.is_some_and(|error| error.is_remote() && error.is_go_away());
-        let sent = !is_left_out && !matches!(fate, Fate::Stayed | Fate::Refused);
+        let is_left_out = error.is_remote() && error.is_go_away();
+        let is_unsent = unsent.is_some() || matches!(fate, Fate::Stayed | Fate::Refused);
+        let sent = !is_left_out && !is_unsent;
         let taken_back = || follower.filter(|_| !sent).and_then(Follower::take_back);
         let unsent = unsent.or_else(taken_back);
         let is_own = of_http_2
@@ -254,6 +289,64 @@ impl Stream {
             None if self.kept && !self.connection.state.is_accused() => Fate::Lost,
             None => Fate::Broke,
         }
+    }
+}
+
+/// An answer that is waited for.
+struct Awaited {
+    answer: ResponseFuture,
+    /// How many came that say nothing yet.
+    informational: u8,
+}
+
+/// Why an answer is none.
+enum Unfit {
+    /// The stream ended.
+    Failed(h2::Error),
+    /// It is none of HTTP/2.
+    Odd(String),
+}
+
+impl Awaited {
+    /// The head of the answer. What goes before it goes to `interim`.
+    fn poll(
+        &mut self,
+        interim: Option<&Interim>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<RecvStream>, Unfit>> {
+        while let Poll::Ready(Some(informed)) = self.answer.poll_informational(cx) {
+            let (parts, ()) = informed.map_err(Unfit::Failed)?.into_parts();
+            self.informational += 1;
+            // HTTP/2 has no 101 (RFC 9113, section 8.6).
+            if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+                return Poll::Ready(Err(Unfit::Odd(odd(parts.status))));
+            }
+            if self.informational > MAX_INFORMATIONAL {
+                return Poll::Ready(Err(Unfit::Odd(TOO_MANY_INFORMATIONAL.into())));
+            }
+            if let Some(interim) = interim {
+                interim.add(parts.status, parts.headers);
+            }
+        }
+        Pin::new(&mut self.answer).poll(cx).map_err(Unfit::Failed)
+    }
+}
+
+fn odd(status: StatusCode) -> String {
+    format!("{} is no status of an answer", status.as_str())
+}
+
+/// Sends a body: now, as far as there is room, and the rest by a task.
+async fn carry(stream: SendStream<Bytes>, upload: Upload) {
+    // How it goes on its follower knows. The endpoint learns one thing of what went wrong here.
+    let mut sending = Box::pin(send(stream, upload, Reason::CANCEL, |_| {}));
+    let now = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await;
+    if now.is_pending() {
+        tokio::task::spawn_local(async move {
+            if let Err(error) = sending.await {
+                tracing::debug!(%error, "a request broke on its way over HTTP/2");
+            }
+        });
     }
 }
 

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,6 @@ use http_body::{Body as _, Frame, SizeHint};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::state::State;
 use crate::message::body::{BodyFault, Outgoing};
 use crate::upstream::times::Follows;
 
@@ -20,22 +19,8 @@ use crate::upstream::times::Follows;
 /// over another connection with all of it.
 const HELD: usize = 64 << 10;
 
-/// A body that hyper takes. One that streams tells how it goes on, and ends when nobody waits for the answer any more.
-pub(super) struct Upload {
-    kind: Kind,
-    number: Option<Arc<Number>>,
-}
-
-/// The number of a stream, which hyper does not tell; 0 as long as it has none.
-///
-/// Streams are numbered in the order in which they are opened. Just before, hyper asks the body of a request whether it is
-/// at its end, once.
-pub(super) struct Number {
-    of: Arc<State>,
-    is: AtomicU32,
-}
-
-enum Kind {
+/// A body on its way. One that streams tells how it goes on, and breaks when nobody waits for the answer any more.
+pub(super) enum Upload {
     /// None, or all at once.
     Held(Outgoing),
     /// As it comes.
@@ -76,7 +61,7 @@ struct Streamed {
 impl Upload {
     pub(super) fn new(body: Outgoing) -> (Self, Option<Follower>) {
         if matches!(body, Outgoing::Empty | Outgoing::Full(_)) {
-            return (Self::of(Kind::Held(body)), None);
+            return (Self::Held(body), None);
         }
         let course = Arc::new(Course {
             made: Instant::now(),
@@ -96,41 +81,15 @@ impl Upload {
             course: course.clone(),
             _wanted: wanted,
         };
-        (Self::of(Kind::Streamed(course, unwanted)), Some(follower))
-    }
-
-    fn of(kind: Kind) -> Self {
-        let number = None;
-        Self { kind, number }
-    }
-
-    /// It is sent over this connection now. Where the number of its stream will stand.
-    pub(super) fn goes_over(&mut self, connection: &Arc<State>) -> Arc<Number> {
-        let number = Number {
-            of: connection.clone(),
-            is: AtomicU32::new(0),
-        };
-        self.number.insert(Arc::new(number)).clone()
+        (Self::Streamed(course, unwanted), Some(follower))
     }
 
     /// The body, of which nothing was taken.
     pub(super) fn into_body(self) -> Outgoing {
-        match self.kind {
-            Kind::Held(body) => body,
-            Kind::Streamed(course, _) => course.take_back().unwrap_or(Outgoing::Empty),
+        match self {
+            Self::Held(body) => body,
+            Self::Streamed(course, _) => course.take_back().unwrap_or(Outgoing::Empty),
         }
-    }
-}
-
-impl Number {
-    fn begins(&self) {
-        if self.get() == 0 {
-            self.is.store(self.of.number(), Relaxed);
-        }
-    }
-
-    pub(super) fn get(&self) -> u32 {
-        self.is.load(Relaxed)
     }
 }
 
@@ -190,10 +149,10 @@ impl Course {
         Some(Outgoing::resumed(body.taken?, rest, body.length))
     }
 
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         let mut body = self.body.lock();
         let Some(body) = &mut *body else {
-            return Poll::Ready(Some(Err(cancelled())));
+            return Poll::Ready(Some(Err(BodyFault::Broken)));
         };
         let polled = Pin::new(&mut body.rest).poll_frame(cx);
         self.waits.store(polled.is_pending(), Relaxed);
@@ -209,15 +168,15 @@ impl Course {
         &self,
         body: &mut Streamed,
         frame: Option<Result<Frame<Bytes>, BodyFault>>,
-    ) -> Option<Result<Frame<Bytes>, h2::Error>> {
+    ) -> Option<Result<Frame<Bytes>, BodyFault>> {
         match frame {
             Some(Ok(frame)) => {
                 body.hold(&frame);
                 Some(Ok(frame))
             }
-            Some(Err(_)) => {
+            Some(Err(fault)) => {
                 self.broke.store(true, Relaxed);
-                Some(Err(cancelled()))
+                Some(Err(fault))
             }
             None => {
                 body.ended = true;
@@ -244,35 +203,27 @@ impl Streamed {
     }
 }
 
-/// The one thing that the endpoint learns of what went wrong here.
-fn cancelled() -> h2::Error {
-    h2::Error::from(h2::Reason::CANCEL)
-}
-
 impl http_body::Body for Upload {
     type Data = Bytes;
-    type Error = h2::Error;
+    type Error = BodyFault;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
-        match &mut self.kind {
-            Kind::Held(body) => Pin::new(body).poll_frame(cx).map_err(|_| cancelled()),
-            Kind::Streamed(course, unwanted) => match Pin::new(unwanted).poll(cx) {
-                Poll::Ready(_) => Poll::Ready(Some(Err(cancelled()))),
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        match &mut *self {
+            Self::Held(body) => Pin::new(body).poll_frame(cx),
+            Self::Streamed(course, unwanted) => match Pin::new(unwanted).poll(cx) {
+                Poll::Ready(_) => Poll::Ready(Some(Err(BodyFault::Broken))),
                 Poll::Pending => course.poll(cx),
             },
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        if let Some(number) = &self.number {
-            number.begins();
-        }
-        match &self.kind {
-            Kind::Held(body) => body.is_end_stream(),
-            Kind::Streamed(course, _) => {
+        match self {
+            Self::Held(body) => body.is_end_stream(),
+            Self::Streamed(course, _) => {
                 let body = course.body.lock();
                 body.as_ref().is_some_and(|body| body.rest.is_end_stream())
             }
@@ -280,9 +231,9 @@ impl http_body::Body for Upload {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.kind {
-            Kind::Held(body) => body.size_hint(),
-            Kind::Streamed(course, _) => {
+        match self {
+            Self::Held(body) => body.size_hint(),
+            Self::Streamed(course, _) => {
                 let body = course.body.lock();
                 let hint = body.as_ref().map(|body| body.rest.size_hint());
                 hint.unwrap_or_default()
