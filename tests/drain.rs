@@ -243,14 +243,14 @@ fn a_download_is_finished_inside_the_grace() {
     let mut client = connect(gateway.listener("public"));
     ask(&mut client);
     assert_eq!(told.asked.recv().unwrap(), "/x");
-    told.say("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 6\r\n\r\nabc");
-    until(&mut client, "abc");
+    told.say("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 6\r\n\r\nxyz");
+    until(&mut client, "xyz");
     gateway.terminate(gateway.listener("public"));
-    told.say("def");
+    told.say("uvw");
     told.say("");
     let mut rest = Vec::new();
     client.read_to_end(&mut rest).unwrap();
-    assert_eq!(rest, b"def");
+    assert_eq!(rest, b"uvw");
     assert_ended_well(gateway);
 }
 

@@ -112,9 +112,9 @@ fn a_body_that_a_client_resets_is_never_whole_upstream() {
         let before = upstream.counts().0;
         let mut client = Http2::connect(gateway.listener("public"));
         client.frame(HEADERS, END_HEADERS, 1, &post(&[]));
-        client.frame(DATA, 0, 1, b"abc");
+        client.frame(DATA, 0, 1, b"xyz");
         upstream.wait("the body", |wires| {
-            wires.get(before)?.text().contains("abc").then_some(())
+            wires.get(before)?.text().contains("xyz").then_some(())
         });
         client.frame(RST_STREAM, 0, 1, &reason.to_be_bytes());
         upstream.ended(before);

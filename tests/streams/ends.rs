@@ -61,9 +61,9 @@ fn an_http_1_client_that_closes_in_a_streamed_answer_ends_the_exchange_once() {
         client.set_read_timeout(patience).unwrap();
         write!(client, "GET {path} HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
         upstream.head(0);
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {LARGE}\r\n\r\nabc");
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {LARGE}\r\n\r\nxyz");
         upstream.send(0, head.as_bytes());
-        read_until(&mut client, "abc");
+        read_until(&mut client, "xyz");
         drop(client);
         upstream.pour(0, &vec![b'x'; LARGE - 3]);
         upstream.ended(0);
@@ -78,8 +78,8 @@ fn a_request_body_that_breaks_behind_an_early_answer_is_body_broken() {
         let gateway = gateway(&upstream);
         let mut client = post(&gateway, path);
         upstream.head(0);
-        upstream.send(0, b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc");
-        read_until(&mut client, "abc");
+        upstream.send(0, b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nxyz");
+        read_until(&mut client, "xyz");
         client.write_all(b"no size\r\n").unwrap();
         upstream.ended(0);
         assert_logged_once(&gateway, path, &["\"error\":\"body_broken\""]);

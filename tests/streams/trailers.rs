@@ -253,9 +253,9 @@ fn post_frames(upstream: &Recorder, gateway: &Gateway, at: usize, trailer: (&str
     let mut fields = get_fields("/plain");
     fields[0].1 = "POST";
     client.frame(HEADERS, END_HEADERS, 1, &head(&fields));
-    client.frame(DATA, 0, 1, b"abc");
+    client.frame(DATA, 0, 1, b"xyz");
     upstream.wait("the body", |wires| {
-        wires.get(at)?.text().contains("abc").then_some(())
+        wires.get(at)?.text().contains("xyz").then_some(())
     });
     let trailers = head(&[trailer]);
     client.frame(HEADERS, END_HEADERS | END_STREAM, 1, &trailers);
