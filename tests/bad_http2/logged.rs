@@ -1,17 +1,21 @@
 //! What no request could be made of is a line of the access log, and a count.
 
-use std::net::SocketAddr;
-
 use super::{gateway, gateway_with, replacing};
-use crate::harness::frames::{END_HEADERS, END_STREAM, HEADERS, Http2, Outcome, get_fields, head};
+use crate::harness::frames::{
+    CONTINUATION, END_HEADERS, END_STREAM, HEADERS, Http2, Outcome, get_fields, head,
+};
 use crate::harness::recorder::Recorder;
 use crate::refusals::refusal;
 
-fn asks(public: SocketAddr, block: &[u8]) -> (Http2, Outcome) {
-    let mut client = Http2::connect(public);
-    client.frame(HEADERS, END_HEADERS | END_STREAM, 1, block);
-    let outcome = client.outcome(1);
-    (client, outcome)
+/// A request in as many frames as it takes.
+fn ask(client: &mut Http2, stream: u32, block: &[u8]) -> Outcome {
+    let (first, rest) = block.split_at(block.len().min(16_000));
+    let flags = if rest.is_empty() { END_HEADERS } else { 0 };
+    client.frame(HEADERS, flags | END_STREAM, stream, first);
+    if !rest.is_empty() {
+        client.frame(CONTINUATION, END_HEADERS, stream, rest);
+    }
+    client.outcome(stream)
 }
 
 #[test]
@@ -20,7 +24,7 @@ fn a_head_over_http_2_that_is_refused_is_a_line_and_a_count_of_no_route() {
     let gateway = gateway(upstream.address);
     let public = gateway.listener("public");
     let large = |bytes: usize| "v".repeat(bytes);
-    let (long, longest) = (large(9_000), large(15_000));
+    let [long, longer, longest] = [9_000, 15_900, 24_000].map(large);
     let mut small = get_fields("/");
     small.extend([("a", "1"); 25]);
     let mut cases = vec![
@@ -32,13 +36,17 @@ fn a_head_over_http_2_that_is_refused_is_a_line_and_a_count_of_no_route() {
         ("no path", head(&replacing(":path", "")), 400),
         ("an index outside the table", vec![0xff, 0x10], 400),
     ];
-    for (what, value) in [("too long", &long), ("twice as long", &longest)] {
+    for (what, value) in [
+        ("too long", &long),
+        ("nearly twice as long", &longer),
+        ("far too long", &longest),
+    ] {
         let fields = [&get_fields("/")[..], &[("a", value)]].concat();
         cases.push((what, head(&fields), 431));
     }
     let mut lines = 0;
     for (what, block, status) in cases {
-        let (_client, _) = asks(public, &block);
+        ask(&mut Http2::connect(public), 1, &block);
         lines += 1;
         let line = refusal(&gateway, lines);
         assert!(
@@ -49,10 +57,27 @@ fn a_head_over_http_2_that_is_refused_is_a_line_and_a_count_of_no_route() {
             assert!(line.contains(part), "{what}: {part}: {line}");
         }
     }
-    let (mut client, outcome) = asks(public, &head(&small));
-    assert!(matches!(outcome, Outcome::Answer(..)), "{outcome:?}");
-    client.get(3, "/here");
-    assert_eq!(client.outcome(3), Outcome::Answer(200, 4));
+    // Of one connection.
+    let mut client = Http2::connect(public);
+    for (at, (fields, status)) in [
+        ([&get_fields("/")[..], &[("a", &long)]].concat(), Some(431)),
+        (replacing(":path", ""), Some(400)),
+        (small, None),
+        (get_fields("/here"), None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        ask(&mut client, at as u32 * 2 + 1, &head(&fields));
+        if let Some(status) = status {
+            lines += 1;
+            let line = refusal(&gateway, lines);
+            assert!(
+                line.contains(&format!("\"status\":{status},")),
+                "{at}: {line}"
+            );
+        }
+    }
     let refused = gateway.metric(r#"gateway_errors_total{kind="refused"}"#);
     assert_eq!(refused, lines as f64, "of those that were served too");
 }

@@ -72,7 +72,11 @@ pub(super) async fn serve<H: Handler>(
     .await;
     match end {
         End::Reset => connection.clocks.reset.store(true, Relaxed),
-        End::Refuse(status) => server.refused(status),
+        End::Refuse(status) => {
+            if let Ok(status) = StatusCode::from_u16(status) {
+                server.refused(status);
+            }
+        }
         _ => {}
     }
 }
@@ -133,6 +137,11 @@ impl<H: Handler> Server<'_, H> {
     fn begin(&mut self, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
         self.known += 1;
         let connection = self.connection;
+        // Where its head is too long all the same, the gateway says so.
+        let (long, this) = (&connection.clocks.long_head, respond.stream_id().as_u32());
+        if long.load(Relaxed) == this {
+            long.store(0, Relaxed);
+        }
         let in_flight = connection.begin();
         let interim = Arc::new(Interim::default());
         let (parts, data) = request.into_parts();
@@ -165,41 +174,39 @@ impl<H: Handler> Server<'_, H> {
         }
         let refused = came.saturating_sub(self.known);
         self.known = came;
-        if !self.leaves {
-            for _ in 0..refused {
-                self.refused(self.reason().as_u16());
-            }
+        if self.leaves {
+            return;
         }
-    }
-
-    /// Why a head was refused.
-    fn reason(&self) -> StatusCode {
         let limits = &self.connection.listener.config.limits;
         let most = usize::try_from(limits.h2_streams).unwrap_or(usize::MAX);
-        if self.connection.clocks.long_head.swap(false, Relaxed) {
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
-        } else if self.connection.in_flight.get() >= most {
-            StatusCode::SERVICE_UNAVAILABLE
-        } else {
-            StatusCode::BAD_REQUEST
+        let is_full = self.connection.in_flight.get() >= most;
+        for _ in 0..refused {
+            self.refused(match self.reason() {
+                StatusCode::BAD_REQUEST if is_full => StatusCode::SERVICE_UNAVAILABLE,
+                reason => reason,
+            });
         }
     }
 
-    /// The connection broke.
+    /// The connection broke, by what the client sent or by itself.
     #[cold]
-    fn failed(&mut self, error: &h2::Error) {
+    fn failed(&self, error: &h2::Error) {
         tracing::debug!(peer = %self.connection.peer, %error, "connection failed");
-        // What the client did, and what for this side ended the connection.
-        let ours = error.is_library() && error.reason() != Some(Reason::NO_ERROR);
-        if ours {
-            self.refused(self.reason().as_u16());
+        if error.is_library() && error.reason() != Some(Reason::NO_ERROR) {
+            self.refused(self.reason());
+        }
+    }
+
+    /// Why h2 refuses something.
+    fn reason(&self) -> StatusCode {
+        match self.connection.clocks.long_head.swap(0, Relaxed) {
+            0 => StatusCode::BAD_REQUEST,
+            _ => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         }
     }
 
     #[cold]
-    fn refused(&self, status: u16) {
-        if let Ok(status) = StatusCode::from_u16(status) {
-            self.handler.refused(self.connection, status);
-        }
+    fn refused(&self, status: StatusCode) {
+        self.handler.refused(self.connection, status);
     }
 }

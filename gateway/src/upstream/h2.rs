@@ -1,4 +1,4 @@
-//! HTTP/2 as a client, by hyper: a connection to an endpoint carries many requests at once, in a task of its own. A worker
+//! HTTP/2 as a client, by h2: a connection to an endpoint carries many requests at once, in a task of its own. A worker
 //! has one to an endpoint, and another only while those that are there carry as many as the endpoint allows.
 
 mod body;

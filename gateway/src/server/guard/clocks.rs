@@ -1,7 +1,7 @@
 //! What the guard notes of a connection for the watchdog and the handler, and the scale of its times.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64};
 use std::sync::{LazyLock, Weak};
 use std::task::{Context, Waker};
 use std::time::Instant;
@@ -66,8 +66,8 @@ pub(crate) struct Clocks {
     pub(crate) unwatched: AtomicBool,
     /// The socket is to be asked.
     pub(crate) look: AtomicBool,
-    /// HTTP/2: a head came that is longer than heads may be.
-    pub(crate) long_head: AtomicBool,
+    /// HTTP/2: the last stream whose head is longer than heads may be; 0: none.
+    pub(crate) long_head: AtomicU32,
 }
 
 impl Clocks {

@@ -157,7 +157,7 @@ impl Scanner {
                 if let Some(length) = &mut self.opens {
                     *length += self.payload;
                     if *length > self.longest {
-                        clocks.long_head.store(true, Relaxed);
+                        clocks.long_head.store(self.last_stream, Relaxed);
                     }
                 }
                 true
@@ -340,12 +340,12 @@ mod tests {
                 scanner.scan(piece, &clocks).unwrap();
             }
             assert_eq!(clocks.heads.load(Relaxed), 3);
-            assert!(!clocks.long_head.load(Relaxed));
+            assert_eq!(clocks.long_head.load(Relaxed), 0);
             for piece in longer.chunks(size) {
                 scanner.scan(piece, &clocks).unwrap();
             }
             assert_eq!(clocks.heads.load(Relaxed), 3, "it has not ended");
-            assert!(clocks.long_head.load(Relaxed));
+            assert_eq!(clocks.long_head.load(Relaxed), 7);
         }
     }
 

@@ -147,7 +147,7 @@ const LONGEST: usize = 64;
 struct VerdictH2 {
     flood: Option<h2::Flood>,
     goaway: [u8; 17],
-    heads: (u64, bool),
+    heads: (u64, u32),
     /// Whether the clock of a frame or head runs; of no account after a flood.
     head_waits: bool,
 }

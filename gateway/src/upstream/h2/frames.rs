@@ -1,4 +1,4 @@
-//! What an endpoint says of its connection, read along: hyper tells neither that a connection takes no more requests, until
+//! What an endpoint says of its connection, read along: h2 tells neither that a connection takes no more requests, until
 //! the next one fails, nor how many it takes from now on, nor what the endpoint takes as a head (RFC 9113, sections 4.1, 6.5
 //! and 6.8).
 
@@ -135,7 +135,7 @@ impl Frames {
         self.go_on();
     }
 
-    /// What comes next: the rest of the frame, or another. Settings that are cut short hyper refuses.
+    /// What comes next: the rest of the frame, or another. Settings that are cut short h2 refuses.
     fn go_on(&mut self) {
         match self.part {
             Part::Setting if self.left < SETTING => self.part = Part::Rest,

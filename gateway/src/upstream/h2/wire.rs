@@ -1,4 +1,4 @@
-//! The bytes of a connection of HTTP/2, on their way between hyper and the socket.
+//! The bytes of a connection of HTTP/2, on their way between h2 and the socket.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -114,7 +114,7 @@ impl Wire {
         }
     }
 
-    /// Nothing comes now. A connection that takes no more requests and carries none is at its end, whatever hyper still has
+    /// Nothing comes now. A connection that takes no more requests and carries none is at its end, whatever h2 still has
     /// to send: a request that was given up before the endpoint let it begin waits there for ever.
     fn pause(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.state.is_over() || !self.state.is_idle() {
