@@ -36,7 +36,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::request::Parts;
+use http::{Response, StatusCode, header};
 use http_body::Body as _;
 
 use crate::error::Error;
@@ -64,15 +65,15 @@ pub use refused::refused;
 pub async fn handle(
     local: Rc<Local>,
     connection: Rc<Connection>,
-    request: Request<Received>,
+    head: Parts,
+    received: Received,
 ) -> Response<Body> {
-    let upgrade = upgrade::requested(&request, &connection);
+    let upgrade = upgrade::requested(&head, &received, &connection);
     // Over HTTP/1 the next request is found only behind the end of this one. Over HTTP/2 a stream whose answer is out is
     // forgotten, and with it what is wrong with the rest of its request.
-    let has_body = !request.body().is_end_stream();
+    let has_body = !received.is_end_stream();
     // Who waits for 100 (RFC 9110, 10.1.1) is not asked for a body that nothing reads.
-    let waits = has_body && request.headers().contains_key(header::EXPECT);
-    let (parts, received) = request.into_parts();
+    let waits = has_body && head.headers.contains_key(header::EXPECT);
     let interim = received.interim();
     let limits = &connection.listener.config.limits;
     let names = &connection.names;
@@ -85,7 +86,7 @@ pub async fn handle(
         connection.takes_body(&progress);
     }
 
-    let (mut passage, admitted) = admit::admit(local, &connection, parts, &body);
+    let (mut passage, admitted) = admit::admit(local, &connection, head, &body);
     // Of what is refused nothing is read.
     let admitted = admitted.map(|()| Outgoing::client(body));
     let hop = Hop::new(&connection, interim.as_deref(), upgrade.as_ref());

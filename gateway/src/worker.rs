@@ -167,7 +167,9 @@ fn listen(local: Rc<Local>, listener: Settings, socket: listener::Listening, dra
         let name = listener.load().config.name.clone();
         let hears = local.clone();
         let handler = Hearing {
-            answer: move |connection, request| proxy::handle(local.clone(), connection, request),
+            answer: move |connection, head, body| {
+                proxy::handle(local.clone(), connection, head, body)
+            },
             refused: move |connection: &Connection, status| {
                 proxy::refused(&hears, connection, status);
             },

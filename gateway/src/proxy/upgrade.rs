@@ -5,7 +5,8 @@
 
 use std::rc::Rc;
 
-use http::{HeaderValue, Request, Response, Version, header};
+use http::request::Parts;
+use http::{HeaderValue, Response, Version, header};
 use http_body::Body as _;
 
 use super::answer::Source;
@@ -28,15 +29,16 @@ pub(super) struct Requested {
 
 /// Whether the request asks for an upgrade.
 pub(super) fn requested(
-    request: &Request<Received>,
+    head: &Parts,
+    body: &Received,
     connection: &Rc<Connection>,
 ) -> Option<Requested> {
-    if request.version() != Version::HTTP_11 || !connection.asked_upgrade() {
+    if head.version != Version::HTTP_11 || !connection.asked_upgrade() {
         return None;
     }
-    let protocols = upgrade::asked(request.headers())?;
-    let named = request
-        .headers()
+    let protocols = upgrade::asked(&head.headers)?;
+    let named = head
+        .headers
         .get_all(header::CONNECTION)
         .iter()
         .any(|value| {
@@ -46,7 +48,7 @@ pub(super) fn requested(
                 .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
         });
     // What the upstream may leave unread would be the first of the other protocol, or a request of its own.
-    let unread = !request.body().is_end_stream() && !is_expected(request.method());
+    let unread = !body.is_end_stream() && !is_expected(&head.method);
     (named && !unread).then(|| Requested {
         protocols,
         connection: connection.clone(),

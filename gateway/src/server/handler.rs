@@ -4,7 +4,8 @@ use std::error::Error;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::request::Parts;
+use http::{Response, StatusCode};
 use http_body::Body;
 
 use super::connection::Connection;
@@ -19,8 +20,8 @@ pub trait Handler: Clone + 'static {
     /// The answer.
     type Future: Future<Output = Response<Self::Body>> + 'static;
 
-    /// Answers one request.
-    fn call(&self, connection: Rc<Connection>, request: Request<Received>) -> Self::Future;
+    /// Answers one request: what its head says, and its body.
+    fn call(&self, connection: Rc<Connection>, head: Parts, body: Received) -> Self::Future;
 
     /// A request that nobody could read was answered with this status.
     fn refused(&self, _connection: &Connection, _status: StatusCode) {}
@@ -28,15 +29,15 @@ pub trait Handler: Clone + 'static {
 
 impl<H, F, B> Handler for H
 where
-    H: Fn(Rc<Connection>, Request<Received>) -> F + Clone + 'static,
+    H: Fn(Rc<Connection>, Parts, Received) -> F + Clone + 'static,
     F: Future<Output = Response<B>> + 'static,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + 'static,
 {
     type Body = B;
     type Future = F;
 
-    fn call(&self, connection: Rc<Connection>, request: Request<Received>) -> F {
-        self(connection, request)
+    fn call(&self, connection: Rc<Connection>, head: Parts, body: Received) -> F {
+        self(connection, head, body)
     }
 }
 
@@ -57,8 +58,8 @@ where
     type Body = H::Body;
     type Future = H::Future;
 
-    fn call(&self, connection: Rc<Connection>, request: Request<Received>) -> Self::Future {
-        self.answer.call(connection, request)
+    fn call(&self, connection: Rc<Connection>, head: Parts, body: Received) -> Self::Future {
+        self.answer.call(connection, head, body)
     }
 
     fn refused(&self, connection: &Connection, status: StatusCode) {

@@ -43,8 +43,11 @@ pub(super) async fn serve<H: Handler>(
             let version = request.version();
             connection.set_version(version);
             let seen = !connection.is_unseen();
-            let request = request.map(Received::H1);
-            let answer = Box::write(Box::new_uninit(), handler.call(connection.clone(), request));
+            let (head, body) = request.into_parts();
+            let answer = Box::write(
+                Box::new_uninit(),
+                handler.call(connection.clone(), head, Received::H1(body)),
+            );
             Exchange {
                 answer: Box::into_pin(answer),
                 seen,

@@ -144,13 +144,14 @@ impl<H: Handler> Server<'_, H> {
         }
         let in_flight = connection.begin();
         let interim = Arc::new(Interim::default());
-        let (parts, data) = request.into_parts();
-        let body = Received::h2(data, &parts.headers, interim.clone());
-        let request = Request::from_parts(parts, body);
+        let (head, data) = request.into_parts();
+        let body = Received::h2(data, &head.headers, interim.clone());
         // Made where it stays: it is some kilobytes large.
-        let answer = self.handler.call(connection.clone(), request);
-        let answer = Box::into_pin(Box::write(Box::new_uninit(), answer));
-        let carried = stream::carry(answer, respond, interim, in_flight);
+        let answer = Box::write(
+            Box::new_uninit(),
+            self.handler.call(connection.clone(), head, body),
+        );
+        let carried = stream::carry(Box::into_pin(answer), respond, interim, in_flight);
         let task = tokio::task::spawn_local(carried);
         connection.streams.carried_by(task.abort_handle());
     }

@@ -278,7 +278,7 @@ mod tests {
                 let mut acceptor = Acceptor {
                     settings: Arc::new(arc_swap::ArcSwap::from_pointee(runtime)),
                     drain: Drain::new(begun.clone(), CancellationToken::new()),
-                    handler: |_, _| async { http::Response::new(Empty::<bytes::Bytes>::new()) },
+                    handler: |_, _, _| async { http::Response::new(Empty::<bytes::Bytes>::new()) },
                     back_off: Duration::from_secs(3600),
                 };
                 begun.cancel();

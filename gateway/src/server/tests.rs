@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
@@ -37,7 +38,8 @@ const LARGE: usize = 32 << 20;
 /// when the body is read.
 async fn answer(
     connection: Rc<Connection>,
-    request: Request<Received>,
+    head: Parts,
+    received: Received,
     release: Rc<tokio::sync::Notify>,
 ) -> Response<Body> {
     if connection.ambiguous_framing() {
@@ -45,8 +47,7 @@ async fn answer(
         *refused.status_mut() = StatusCode::BAD_REQUEST;
         return refused;
     }
-    let (parts, incoming) = request.into_parts();
-    let body = match parts.uri.path() {
+    let body = match head.uri.path() {
         "/endless" => {
             let chunk = Bytes::from_static(&[b'x'; 65536]);
             StreamBody::new(futures_util::stream::repeat_with(move || {
@@ -62,12 +63,12 @@ async fn answer(
         "/held" => {
             tokio::task::spawn_local(async move {
                 release.notified().await;
-                incoming.collect().await
+                received.collect().await
             });
             Full::from("/held").boxed_unsync()
         }
         path => {
-            let _read = incoming.collect().await;
+            let _read = received.collect().await;
             Full::from(path.to_owned()).boxed_unsync()
         }
     };
@@ -131,9 +132,9 @@ fn start_with(h1: bool, h2: bool, tls: Option<config::Tls>, limits: config::Limi
     let last = Rc::new(RefCell::new(Weak::new()));
     let handler = {
         let (release, last) = (release.clone(), last.clone());
-        move |connection: Rc<Connection>, request| {
+        move |connection: Rc<Connection>, head, body| {
             last.replace(Rc::downgrade(&connection));
-            answer(connection, request, release.clone())
+            answer(connection, head, body, release.clone())
         }
     };
     tokio::task::spawn_local(listener::accept_loop(

@@ -20,7 +20,7 @@ pub enum Received {
     /// Of HTTP/1.
     H1(Incoming),
     /// Of HTTP/2.
-    H2(Stream),
+    H2(Box<Stream>),
 }
 
 /// The client's side of one stream of HTTP/2.
@@ -35,11 +35,11 @@ pub struct Stream {
 impl Received {
     /// Of a stream of HTTP/2 whose head has these fields; what is to be said before the answer goes to `interim`.
     pub fn h2(data: RecvStream, fields: &HeaderMap, interim: Arc<Interim>) -> Self {
-        Self::H2(Stream {
+        Self::H2(Box::new(Stream {
             held_back: !data.is_end_stream() && waits(fields),
             body: Framed::new(data, fields),
             interim,
-        })
+        }))
     }
 
     /// HTTP/2: what takes informational responses to this request.
