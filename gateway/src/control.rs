@@ -212,8 +212,15 @@ fn bind(
 
 /// Why there is no compile cache where one is wanted.
 fn cache_warning(engine: &Engine, config: &Config) -> Option<Fault> {
-    let place = config.origins.spot("server.compile_cache");
-    engine.warning().map(|warning| place.fault(warning))
+    const KEY: &str = "server.compile_cache";
+    let place = config.origins.spot(KEY);
+    let remedy = match config.origins.has(KEY) {
+        true => "",
+        // The directory stands in no file.
+        false => "; it is the one unless given: write another, or `false`",
+    };
+    let warning = engine.warning();
+    warning.map(|warning| place.fault(format!("{warning}{remedy}")))
 }
 
 /// Reloads what the watcher reports.
