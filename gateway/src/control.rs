@@ -80,7 +80,7 @@ async fn start(path: &Path, watch: bool) -> anyhow::Result<()> {
     tracing::info!(version, config = %path.display(), "starting");
     let loading = tokio::task::spawn_blocking({
         let path = path.to_owned();
-        move || config::load(&path)
+        move || config::load(&path).map_err(|errors| check::all_of(errors, &path))
     });
     let Some(loaded) = signals.ends.unless(loading).await else {
         return Ok(());
