@@ -3,7 +3,7 @@
 use super::item::Item;
 use super::model::{ListenAddress, UnixSocket};
 use super::process;
-use super::socket_path::{SCHEME, is_bare, socket_path};
+use super::socket_path::{SCHEME, is_misspelt, socket_path};
 use super::table::Table;
 
 /// The permissions of a socket unless given: of the user of the gateway alone.
@@ -33,20 +33,16 @@ pub(super) fn address(
     add: &'static str,
     example: &Example,
 ) -> Option<ListenAddress> {
-    let mut is_written_here = false;
-    let address = table.required("address", add, |item| {
-        is_written_here = !item.is_outside();
-        listening(item, example)
-    });
+    let address = table.required("address", add, |item| listening(item, example));
     let mode = table.optional("mode", mode);
     let mut address = address?;
     match &mut address {
         ListenAddress::Unix(socket) => socket.mode = mode.unwrap_or(MODE),
-        // What comes from outside may be either.
-        ListenAddress::Ip(ip) if mode.is_some() && is_written_here => {
+        // Also where the address comes from outside: who wrote `mode` counts on it.
+        ListenAddress::Ip(ip) if mode.is_some() => {
             let message =
                 format!("is for a unix socket, and `address` is `{ip}`; remove one of the two");
-            table.fault("mode", message);
+            table.fault_between(&["address", "mode"], message);
         }
         ListenAddress::Ip(_) => {}
     }
@@ -62,7 +58,7 @@ fn listening(item: &Item<'_>, example: &Example) -> Option<ListenAddress> {
             mode: MODE,
         }));
     }
-    if is_bare(item, text) {
+    if is_misspelt(item, text) {
         return None;
     }
     process::address(item).map(ListenAddress::Ip)

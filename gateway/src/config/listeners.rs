@@ -17,6 +17,7 @@ use super::model::{Admin, HalfClose, Limits, Listener};
 use super::reason::Reason;
 use super::scope::Scope;
 use super::sections::Sections;
+use super::socket_path::is_in_capitals;
 use super::table::{self, Default, Table};
 use super::tree::Value;
 use crate::message::headers::ClientFrom;
@@ -224,6 +225,7 @@ fn proxies(item: &Item<'_>) -> Proxies {
                 item.may_show(Some(peer::UNIX));
                 proxies.unix = true;
             }
+            Value::Text(text) if is_in_capitals(&item, text) => {}
             _ => proxies.networks.extend(network(&item)),
         }
     }
