@@ -136,7 +136,8 @@ async fn serve(
         .map(start)
         .collect::<Result<Vec<_>, _>>()
         .context("cannot start the workers")?;
-    listeners.open(bound, &workers).await;
+    // In the log it has said so already.
+    let _warnings = listeners.open(bound, &workers).await;
     let (files, wanted) = watch::channel((Watched::default(), SystemTime::now()));
     let gateway = Arc::new(Gateway {
         path: path.to_owned(),

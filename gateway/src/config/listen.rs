@@ -5,6 +5,7 @@ use super::model::{ListenAddress, UnixSocket};
 use super::process;
 use super::socket_path::{SCHEME, is_misspelt, socket_path};
 use super::table::Table;
+use crate::net::unix;
 
 /// The permissions of a socket unless given: of the user of the gateway alone.
 const MODE: u32 = 0o600;
@@ -53,8 +54,10 @@ pub(super) fn address(
 fn listening(item: &Item<'_>, example: &Example) -> Option<ListenAddress> {
     let text = item.text_as(example.expected)?;
     if let Some(path) = text.strip_prefix(SCHEME) {
+        let path = socket_path(item, path, example.socket)?;
         return Some(ListenAddress::Unix(UnixSocket {
-            path: socket_path(item, path, example.socket)?.into(),
+            place: unix::place(&path).into(),
+            path: path.into(),
             mode: MODE,
         }));
     }

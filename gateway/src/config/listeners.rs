@@ -377,7 +377,7 @@ pub(super) fn check_together(
     let mut taken: HashMap<Target, String> = HashMap::new();
     let admin = admin.and_then(Option::as_ref);
     if let Some(admin) = admin {
-        taken.insert(admin.address.target(), "[admin]".to_owned());
+        taken.insert(admin.address.place(), "[admin]".to_owned());
     }
     let admin = admin.and_then(|admin| admin.address.ip());
     // The admin listener shares its port with none.
@@ -393,8 +393,8 @@ pub(super) fn check_together(
             continue;
         }
         let both = ip.zip(admin).filter(|(own, admin)| takes_all(*own, *admin));
-        let target = listener.address.target();
-        if let Some(other) = taken.get(&target) {
+        let place = listener.address.place();
+        if let Some(other) = taken.get(&place) {
             let (at, key) = item.place_of("address");
             let message = format!("`{}` is taken by {other} already", listener.address);
             scope.fault(at, &key, message);
@@ -407,7 +407,7 @@ pub(super) fn check_together(
             scope.fault(at, &key, message);
         } else {
             let name = item.named().map_or(String::new(), |name| name.quoted());
-            taken.insert(target, format!("the listener {name}"));
+            taken.insert(place, format!("the listener {name}"));
         }
     }
 }
