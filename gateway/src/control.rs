@@ -40,7 +40,7 @@ use crate::worker;
 pub use check::{Report, check};
 
 use discovery::Following;
-use gateway::{Gateway, Reloading, empty_state, warn};
+use gateway::{Gateway, Reloading, cache_warning, empty_state, warn};
 use listeners::Listeners;
 use queue::Queue;
 use swaps::Swaps;
@@ -209,19 +209,6 @@ fn bind(
         (None, Ok(_)) => {}
     }
     Err(Unavailable(faults))
-}
-
-/// Why there is no compile cache where one is wanted.
-fn cache_warning(engine: &Engine, config: &Config) -> Option<Fault> {
-    const KEY: &str = "server.compile_cache";
-    let place = config.origins.spot(KEY);
-    let remedy = match config.origins.has(KEY) {
-        true => "",
-        // The directory stands in no file.
-        false => "; it is the one unless given: write another, or `false`",
-    };
-    let warning = engine.warning();
-    warning.map(|warning| place.fault(format!("{warning}{remedy}")))
 }
 
 /// Reloads what the watcher reports.

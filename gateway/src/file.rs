@@ -150,6 +150,16 @@ pub fn look(path: &Path, most: u64) -> Result<(), Unreadable> {
     Ok(())
 }
 
+/// Where a file is, whatever links and `..` are on the way to its directory; a directory that cannot be had is as it is
+/// written. What stands there is not followed.
+pub fn place(path: &Path) -> PathBuf {
+    let directory = path.parent().and_then(|it| it.canonicalize().ok());
+    match (directory, path.file_name()) {
+        (Some(directory), Some(name)) => directory.join(name),
+        _ => path.to_owned(),
+    }
+}
+
 /// What this process may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Writable {

@@ -206,7 +206,7 @@ fn a_reload_says_that_the_file_of_a_socket_is_gone_or_another() {
     };
     assert_eq!(told(), "[]");
     fs::remove_file(&socket).unwrap();
-    let place = "gateway.toml:13: listeners[1].address: something ";
+    let place = "gateway.toml:17: listeners[1].address: something ";
     let path = socket.display();
     let removed = format!("{place}removed {path}, so that nobody can connect; restart");
     let replaced = format!("{place}replaced {path}, so that nobody can connect");

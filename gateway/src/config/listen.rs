@@ -5,7 +5,7 @@ use super::model::{ListenAddress, UnixSocket};
 use super::process;
 use super::socket_path::{SCHEME, is_misspelt, socket_path};
 use super::table::Table;
-use crate::net::unix;
+use crate::file;
 
 /// The permissions of a socket unless given: of the user of the gateway alone.
 const MODE: u32 = 0o600;
@@ -56,7 +56,7 @@ fn listening(item: &Item<'_>, example: &Example) -> Option<ListenAddress> {
     if let Some(path) = text.strip_prefix(SCHEME) {
         let path = socket_path(item, path, example.socket)?;
         return Some(ListenAddress::Unix(UnixSocket {
-            place: unix::place(&path).into(),
+            place: file::place(&path).into(),
             path: path.into(),
             mode: MODE,
         }));

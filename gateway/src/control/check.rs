@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use rustix::process::{Resource, getrlimit};
 
-use super::gateway::empty_state;
-use super::{cache_warning, listeners, unheld};
+use super::gateway::{cache_warning, empty_state};
+use super::{listeners, unheld};
 use crate::config::{self, Config, Errors, Examined, Fault, ListenAddress, RoutePlugin, Target};
 use crate::net::unix::{self, Unavailable};
 use crate::plugin::{Engine, Linked, Place};

@@ -126,22 +126,12 @@ pub fn bind(path: &Path, mode: u32) -> Result<Bound, Unavailable> {
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::unix(path)?)?;
     // By which it is found again, wherever links on the way lead then.
-    let file = SocketFile::at(&place(path))?;
+    let file = SocketFile::at(&file::place(path))?;
     // Before it listens nothing can connect, whatever the mode is that it was made with.
     fs::set_permissions(path, Permissions::from_mode(mode))?;
     socket.listen(BACKLOG)?;
     let (path, socket) = (path.to_owned(), socket.into());
     Ok(Bound { path, file, socket })
-}
-
-/// Where the file of a socket is, whatever links and `..` are on the way to its directory; a directory that cannot be had
-/// is as it is written. The file itself is none: [`bind`] follows no link there.
-pub fn place(path: &Path) -> PathBuf {
-    let directory = path.parent().and_then(|it| fs::canonicalize(it).ok());
-    match (directory, path.file_name()) {
-        (Some(directory), Some(name)) => directory.join(name),
-        _ => path.to_owned(),
-    }
 }
 
 /// Whether a socket could be made there. Makes nothing and removes nothing.
