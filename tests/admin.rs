@@ -87,6 +87,13 @@ fn a_filter_of_the_log_may_be_text_and_names_what_nothing_logs_by() {
         let answer = ask("PUT /log", wrong);
         assert_eq!(answer.status, 400, "{wrong}: {}", answer.text());
     }
+    let blank = ask("PUT /log", "   ").text();
+    assert!(blank.contains("nothing but white space"), "{blank}");
+    for request in ["PUT /log", "POST /explain"] {
+        let answer = ask(request, &" ".repeat(70 << 10));
+        assert_eq!(answer.status, 413, "{}", answer.text());
+        assert!(answer.text().contains("larger than 64 KiB"), "{request}");
+    }
 }
 
 #[test]

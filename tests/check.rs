@@ -164,7 +164,7 @@ fn no_place_for_the_compile_cache_is_a_warning() {
     let mut homeless = command(directory.path(), &["check"]);
     homeless.env_remove("XDG_CACHE_HOME").env_remove("HOME");
     let (_, err, code) = told(&homeless.output().unwrap());
-    let said = "warning: gateway.toml:1: server.compile_cache: there is none, since neither XDG_CACHE_HOME nor HOME names a \
+    let said = "warning: gateway.toml: server.compile_cache: there is none, since neither XDG_CACHE_HOME nor HOME names a \
                 directory: plugins are compiled again at every start; write a directory, or `false`\n";
     assert_eq!((err.as_str(), code), (said, Some(0)));
     let mut elsewhere = command(directory.path(), &["check"]);
@@ -173,15 +173,25 @@ fn no_place_for_the_compile_cache_is_a_warning() {
         directory.path().join("gateway.toml/cache"),
     );
     let (_, err, code) = told(&elsewhere.output().unwrap());
+    // No line of the file has it.
     assert!(
-        err.starts_with("warning: gateway.toml:1: server.compile_cache: "),
+        err.starts_with("warning: gateway.toml: server.compile_cache: "),
         "{err}"
     );
     assert!(
-        err.contains("plugins are compiled again at every start"),
+        err.ends_with("plugins are compiled again at every start; it is the one unless given: write another, or `false`\n"),
         "{err}"
     );
     assert_eq!(code, Some(0));
+    let directory = written(&format!(
+        "{text}[server]\n\ncompile_cache = \"a.wasm/cache\"\n"
+    ));
+    fs::copy(wasm("guest_version_a"), directory.path().join("a.wasm")).unwrap();
+    let (_, err, _) = check(directory.path(), &[]);
+    assert!(
+        err.starts_with("warning: gateway.toml:12: server.compile_cache: "),
+        "{err}"
+    );
 }
 
 #[test]

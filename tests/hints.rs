@@ -1,14 +1,16 @@
 //! What the gateway says beside what it does: warnings of `check`, lines of `explain`, and words for wrong protocols.
 
+use std::fmt::Display;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::os::unix::fs::symlink;
 use std::process::{Command, Output};
 
 use crate::harness::gateway::cache;
 use crate::harness::{Configuration, Gateway, config, get};
 
 /// What a command says of a configuration.
-fn said(command: &[&str], config: &Configuration) -> (String, String) {
+fn said(command: &[&str], config: &impl Display) -> (String, String) {
     let directory = tempfile::tempdir().unwrap();
     let file = config::write(config, directory.path());
     let output: Output = Command::new(env!("CARGO_BIN_EXE_gateway"))
@@ -101,6 +103,76 @@ fn a_file_that_is_not_there_is_named_with_where_it_was_looked_for() {
         "cannot read `{dir}/nowhere.pem` (the value of \"${NO_CA:-nowhere.pem}\"): no such file",
     ] {
         assert!(faults.contains(part), "{part}: {faults}");
+    }
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_told_with_where_it_leads() {
+    let directory = tempfile::tempdir().unwrap();
+    let link = |to: &str, name: &str| symlink(to, directory.path().join(name)).unwrap();
+    link("live/ca.pem", "ca.pem");
+    link("ca.pem", "second.pem");
+    link("releases/2", "live");
+    link("gone", "current");
+    let here = directory.path().display();
+    let at = "127.0.0.1:9".parse().unwrap();
+    let tls = |ca: &str| format!("tls = {{ ca = \"{ca}\" }}");
+    let config = Configuration::new()
+        .upstream_with("a", at, &tls(&format!("{here}/ca.pem")))
+        .upstream_with("b", at, &tls(&format!("{here}/second.pem")))
+        .upstream_with("c", at, &tls(&format!("{here}/current/ca.pem")))
+        .plugin_at("p", &format!("{here}/current"), "")
+        .with(&format!("[secrets]\ns = {{ file = \"{here}/ca.pem\" }}"));
+    let (_, faults) = said(&["check"], &config);
+    // The included file, not the pattern that found nothing.
+    let including = format!("include = ['{here}/current']\n{config}");
+    let (_, included) = said(&["check"], &including);
+    let leads = |to: &str| format!("a symbolic link to {here}/{to}, which is not there");
+    for (faults, part) in [
+        (
+            &faults,
+            format!(
+                "upstreams.a.tls.ca: cannot read `{here}/ca.pem`: it is {}",
+                leads("live/ca.pem")
+            ),
+        ),
+        (
+            &faults,
+            format!(
+                "upstreams.b.tls.ca: cannot read `{here}/second.pem`: it is {}",
+                leads("live/ca.pem")
+            ),
+        ),
+        (
+            &faults,
+            format!(
+                "upstreams.c.tls.ca: cannot read `{here}/current/ca.pem`: {here}/current is {}",
+                leads("gone")
+            ),
+        ),
+        (
+            &faults,
+            format!(
+                "plugins.p.path: cannot read `{here}/current`: it is {}",
+                leads("gone")
+            ),
+        ),
+        (
+            &faults,
+            format!(
+                "secrets.s: cannot read \"{here}/ca.pem\": it is {}",
+                leads("live/ca.pem")
+            ),
+        ),
+        (
+            &included,
+            format!(
+                "include[0]: cannot read `{here}/current`: it is {}",
+                leads("gone")
+            ),
+        ),
+    ] {
+        assert!(faults.contains(&part), "{part}: {faults}");
     }
 }
 

@@ -197,7 +197,7 @@ fn what_a_pattern_of_include_finds_and_cannot_read_is_named_beside_the_pattern()
     for said in [
         format!("include[0]: cannot read r/closed.toml, which `r/*.toml` matches: permission denied; let user {user} read it"),
         "include[0]: cannot read r/fifo.toml, which `r/*.toml` matches: it is a FIFO; expected a regular file".to_owned(),
-        "include[0]: cannot read r/link.toml, which `r/*.toml` matches: it is a link that leads nowhere".to_owned(),
+        "include[0]: cannot read r/link.toml, which `r/*.toml` matches: it is a symbolic link to r/nowhere, which is not there".to_owned(),
         format!("include[1]: cannot list the files of closed: permission denied; let user {user} read it"),
         "include[2]: cannot read `directory`: it is a directory; expected a regular file (looked at directory, relative to this file); write \"directory/*.toml\" for the files in it".to_owned(),
     ] {

@@ -15,6 +15,7 @@ mod answers;
 mod certificates;
 mod chain;
 mod client_key;
+mod clients;
 mod compile_cache;
 mod dead;
 mod description;

@@ -40,7 +40,7 @@ use crate::worker;
 pub use check::{Report, check};
 
 use discovery::Following;
-use gateway::{Gateway, Reloading, empty_state, warn};
+use gateway::{Gateway, Reloading, cache_warning, empty_state, warn};
 use listeners::Listeners;
 use queue::Queue;
 use swaps::Swaps;
@@ -80,7 +80,7 @@ async fn start(path: &Path, watch: bool) -> anyhow::Result<()> {
     tracing::info!(version, config = %path.display(), "starting");
     let loading = tokio::task::spawn_blocking({
         let path = path.to_owned();
-        move || config::load(&path)
+        move || config::load(&path).map_err(|errors| check::all_of(errors, &path))
     });
     let Some(loaded) = signals.ends.unless(loading).await else {
         return Ok(());
@@ -136,7 +136,8 @@ async fn serve(
         .map(start)
         .collect::<Result<Vec<_>, _>>()
         .context("cannot start the workers")?;
-    listeners.open(bound, &workers).await;
+    // In the log it has said so already.
+    let _warnings = listeners.open(bound, &workers).await;
     let (files, wanted) = watch::channel((Watched::default(), SystemTime::now()));
     let gateway = Arc::new(Gateway {
         path: path.to_owned(),
@@ -208,12 +209,6 @@ fn bind(
         (None, Ok(_)) => {}
     }
     Err(Unavailable(faults))
-}
-
-/// Why there is no compile cache where one is wanted.
-fn cache_warning(engine: &Engine, config: &Config) -> Option<Fault> {
-    let place = config.origins.spot("server.compile_cache");
-    engine.warning().map(|warning| place.fault(warning))
 }
 
 /// Reloads what the watcher reports.

@@ -1,6 +1,7 @@
 //! Reading the files that a configuration names. What stands at a path is chosen by others, and may be a pipe that
 //! nobody writes or a device that never ends: nothing here waits, and every read has a bound.
 
+use std::fmt;
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
@@ -11,12 +12,18 @@ use rustix::fs::{Access, AtFlags, CWD, OFlags, accessat};
 /// How a file is opened that may be none: a FIFO is not waited for, a terminal does not become the process's own.
 pub const UNWAITED: i32 = OFlags::NONBLOCK.union(OFlags::NOCTTY).bits().cast_signed();
 
+/// Symbolic links on the way to one file (path_resolution(7)).
+const LINKS: usize = 40;
+
 /// Why a file is not read.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
-    /// There is none, or a link leads nowhere.
+    /// There is none.
     #[error("no such file")]
     Missing,
+    /// There is a link, which leads nowhere.
+    #[error("{}", .0)]
+    Dangling(Dangling),
     /// The user of this process may not.
     #[error("permission denied; let user {0} read it, and enter the folders on the way to it")]
     Denied(u32),
@@ -32,6 +39,72 @@ pub enum Unreadable {
     /// Another error of the system.
     #[error("{0}")]
     Other(io::Error),
+}
+
+impl Unreadable {
+    /// Of the file at a path.
+    fn at(path: &Path, error: io::Error) -> Self {
+        let link = is_absence(&error).then(|| Dangling::on_the_way_to(path));
+        match link.flatten() {
+            Some(link) => Self::Dangling(link),
+            None => error.into(),
+        }
+    }
+
+    /// Whether there is no file.
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Self::Missing | Self::Dangling(_))
+    }
+}
+
+/// Whether there is nothing at a path.
+pub fn is_absence(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory)
+}
+
+/// A symbolic link to what is not there.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Dangling {
+    /// Where it is, unless it is the file itself.
+    link: Option<PathBuf>,
+    /// What is not there.
+    target: PathBuf,
+}
+
+impl Dangling {
+    /// The link, if one is why there is no file at a path: the file itself, or a directory on the way to it.
+    pub fn on_the_way_to(path: &Path) -> Option<Self> {
+        let is_absent = |path: &Path| std::fs::metadata(path).is_err_and(|it| is_absence(&it));
+        let mut around: Vec<_> = path.ancestors().collect();
+        around.reverse();
+        let link = around.into_iter().find(|it| {
+            std::fs::symlink_metadata(it).is_ok_and(|it| it.is_symlink()) && is_absent(it)
+        })?;
+        let mut target = link.to_owned();
+        // A link may lead to another one, as often as the kernel follows them.
+        for _ in 0..LINKS {
+            let Ok(next) = std::fs::read_link(&target) else {
+                break;
+            };
+            target = target.parent().unwrap_or(Path::new("")).join(next);
+        }
+        Some(Self {
+            link: (link != path).then(|| link.to_owned()),
+            target,
+        })
+    }
+}
+
+impl fmt::Display for Dangling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.link {
+            Some(link) => write!(f, "{} is", link.display()),
+            None => write!(f, "it is"),
+        }?;
+        let target = self.target.display();
+        write!(f, " a symbolic link to {target}, which is not there")
+    }
 }
 
 impl From<io::Error> for Unreadable {
@@ -54,7 +127,8 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, Unreadable> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(UNWAITED)
-        .open(path)?;
+        .open(path)
+        .map_err(|error| Unreadable::at(path, error))?;
     let size = judge(&file.metadata()?, most)?;
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
     // Those of /proc say that they are empty.
@@ -70,9 +144,20 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, Unreadable> {
 /// # Errors
 /// As [`read`].
 pub fn look(path: &Path, most: u64) -> Result<(), Unreadable> {
-    judge(&std::fs::metadata(path)?, most)?;
+    let found = std::fs::metadata(path).map_err(|error| Unreadable::at(path, error))?;
+    judge(&found, most)?;
     accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS).map_err(io::Error::from)?;
     Ok(())
+}
+
+/// Where a file is, whatever links and `..` are on the way to its directory; a directory that cannot be had is as it is
+/// written. What stands there is not followed.
+pub fn place(path: &Path) -> PathBuf {
+    let directory = path.parent().and_then(|it| it.canonicalize().ok());
+    match (directory, path.file_name()) {
+        (Some(directory), Some(name)) => directory.join(name),
+        _ => path.to_owned(),
+    }
 }
 
 /// What this process may write.
@@ -304,7 +389,18 @@ mod tests {
         assert!(made.unwrap().success());
         assert_eq!(read(&at("link"), 4).unwrap(), b"1234");
         let why = |name: &str| read(&at(name), 3).unwrap_err().to_string();
-        assert_eq!(why("dangling"), "no such file");
+        let here = directory.path().display();
+        let nowhere = format!("a symbolic link to {here}/nowhere, which is not there");
+        assert_eq!(why("none"), "no such file");
+        assert_eq!(why("dangling"), format!("it is {nowhere}"));
+        assert_eq!(
+            why("dangling/file"),
+            format!("{here}/dangling is {nowhere}")
+        );
+        std::os::unix::fs::symlink("dangling", at("second")).unwrap();
+        assert_eq!(why("second"), format!("it is {nowhere}"));
+        std::os::unix::fs::symlink("circle", at("circle")).unwrap();
+        assert!(matches!(read(&at("circle"), 3), Err(Unreadable::Other(_))));
         assert_eq!(why("fifo"), "it is a FIFO; expected a regular file");
         assert_eq!(why("socket"), "it is a socket; expected a regular file");
         assert_eq!(why("."), "it is a directory; expected a regular file");

@@ -215,6 +215,63 @@ fn a_peer_is_in_no_network_and_one_client_to_plugins() {
 }
 
 #[test]
+fn a_route_asks_for_clients_of_unix_sockets_beside_networks() {
+    let origin = Origin::start();
+    let route = |name: &str, client: &str| {
+        format!(
+            "[[routes]]\nname = '{name}'\nmatch = {{ path = '/{name}', client = {client} }}\n\
+             respond = {{ body = 'ours' }}\n"
+        )
+    };
+    let config = config(&origin, "trusted_proxies = ['unix:']")
+        .with(&route("sockets", "'unix:'"))
+        .with(&route("both", "['unix:', '10.0.0.0/8']"))
+        .with(&route("network", "['10.0.0.0/8']"));
+    let gateway = Gateway::start(&config);
+    let (socket, public) = (socket_of(&gateway), gateway.listener("public"));
+    let near = [("x-forwarded-for", "10.0.0.7")];
+    let far = [("x-forwarded-for", "192.0.2.7")];
+    for (path, without, behind_near, behind_far) in [
+        ("/sockets", true, false, false),
+        ("/both", true, true, false),
+        ("/network", false, true, false),
+    ] {
+        for (fields, holds) in [
+            (&[][..], without),
+            (&near[..], behind_near),
+            (&far[..], behind_far),
+        ] {
+            let is_ours = get(&socket, path, fields).text() == "ours";
+            assert_eq!(is_ours, holds, "{path} {fields:?}");
+        }
+        assert_ne!(crate::harness::get(public, path, &[]).text(), "ours");
+    }
+    let explain = |path: &str, fields: &[&str]| {
+        let url = format!("http://a.test{path}");
+        let asked = [
+            "explain",
+            "--config",
+            "gateway.toml",
+            &url,
+            "--listener",
+            "local",
+        ];
+        text(&said(
+            gateway.directory.path(),
+            &[&asked[..], fields].concat(),
+        ))
+    };
+    let over = explain("/sockets", &[]);
+    assert!(over.contains("\nroute sockets ("), "{over}");
+    let behind = explain("/sockets", &["-H", "x-forwarded-for: 10.0.0.7"]);
+    let unmet = "client: wanted unix:, the request has 10.0.0.7";
+    assert!(behind.contains(unmet), "{behind}");
+    let behind = explain("/both", &["-H", "x-forwarded-for: 192.0.2.7"]);
+    let unmet = "client: wanted an address in 10.0.0.0/8 or unix:, the request has 192.0.2.7";
+    assert!(behind.contains(unmet), "{behind}");
+}
+
+#[test]
 fn a_split_by_the_address_of_clients_has_no_key_for_a_peer_without() {
     let lines = "split_on = 'client_address'\nsplit = [{ name = 'a', upstream = 'a', weight = 1 }, \
                  { name = 'b', upstream = 'b', weight = 1 }]";

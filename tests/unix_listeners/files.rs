@@ -1,6 +1,7 @@
 //! The file of a unix socket: made with its mode, replaced where it was left behind, refused where it is in use.
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 
 use super::{config, get, mode_of, said, socket_of, text};
@@ -121,4 +122,52 @@ fn what_cannot_be_listened_on_is_refused_alike_by_check_and_run() {
         "kept"
     );
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 4);
+}
+
+/// What a start and a check say beside faults of the files: all of it in one run.
+#[test]
+fn faults_of_files_do_not_hide_those_of_sockets_from_a_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap();
+    let config = at("unix:none/public.sock")
+        .server("wrokers = 1")
+        .admin("address = 'unix:none/admin.sock'")
+        .with(&format!(
+            "[[listeners]]\nname = 'taken'\naddress = '{taken}'"
+        ));
+    harness::write(&config, directory.path());
+    let checked = said(directory.path(), &CHECK);
+    let run = said(directory.path(), &["run", "--config", "gateway.toml"]);
+    for output in [&checked, &run] {
+        assert_eq!(output.status.code(), Some(78), "{}", text(output));
+        for fault in [
+            "server.wrokers: unknown key",
+            "listeners[1].address: cannot listen on unix:",
+            "admin.address: cannot listen on unix:",
+        ] {
+            assert!(text(output).contains(fault), "{fault}\n{}", text(output));
+        }
+    }
+    // Which may be the gateway that runs, as far as a check goes.
+    let fault = format!("listeners[2].address: {taken} is in use");
+    assert!(text(&run).contains(&fault), "{fault}\n{}", text(&run));
+}
+
+#[test]
+fn one_socket_is_one_however_its_path_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("run")).unwrap();
+    symlink("run", directory.path().join("link")).unwrap();
+    for (first, second) in [("run", "link"), ("link", "run"), ("run", "run/../link")] {
+        let config = at(&format!("unix:{first}/a.sock")).with(&format!(
+            "[[listeners]]\nname = 'again'\naddress = 'unix:{second}/a.sock'"
+        ));
+        harness::write(&config, directory.path());
+        let checked = text(&said(directory.path(), &CHECK));
+        assert!(
+            checked.contains("a.sock` is taken by the listener `local` already"),
+            "{checked}"
+        );
+    }
 }

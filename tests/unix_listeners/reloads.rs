@@ -152,3 +152,70 @@ fn two_listeners_take_each_others_sockets_in_one_reload() {
         assert_eq!(get(&at(name), "/who", &[]).status, 200, "{name}");
     }
 }
+
+#[test]
+fn a_reload_knows_a_socket_by_another_way_to_write_its_path() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("run")).unwrap();
+    std::os::unix::fs::symlink("run", directory.path().join("link")).unwrap();
+    let config = |way: &str, mode: &str| {
+        let admin = format!("address = 'unix:{way}/admin.sock'\nmode = '{mode}'");
+        let mode = format!("mode = '{mode}'");
+        let local = format!("{way}/a.sock");
+        with(&[("local", &local, &mode)]).admin(&admin)
+    };
+    let gateway = Gateway::start_in(directory, &config("link", "0600"), &[]);
+    let at = |name: &str| gateway.directory.path().join(name);
+    let ask = || {
+        let mut stream = connect(&at("run/admin.sock"));
+        let head = "POST /reload HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        read_answer(&mut stream)
+    };
+    for (way, mode, warnings) in [
+        ("run", "0600", 0),
+        ("run/../link", "0600", 0),
+        // That of the admin listener needs a restart.
+        ("run", "0660", 1),
+    ] {
+        gateway.configure(&config(way, mode));
+        let answer = ask();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let told = answer.json()["warnings"].as_array().unwrap().len();
+        assert_eq!(told, warnings, "{way} {mode}: {}", answer.text());
+        assert_eq!(get(&at("run/a.sock"), "/who", &[]).status, 200);
+    }
+    assert_eq!(mode_of(&at("run/a.sock")), 0o660);
+    // Its file goes with it, whatever became of the way by which it was made.
+    fs::remove_file(at("link")).unwrap();
+    gateway.signal("TERM");
+    gateway.wait_for("drained");
+    let directory = gateway.ended_in();
+    assert!(!directory.path().join("run/a.sock").exists());
+}
+
+#[test]
+fn a_reload_says_that_the_file_of_a_socket_is_gone_or_another() {
+    let config = with(&[("local", "public.sock", "")]);
+    let gateway = Gateway::start(&config);
+    let socket = socket_of(&gateway);
+    let told = || {
+        let answer = gateway.post("/reload");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["warnings"].to_string()
+    };
+    assert_eq!(told(), "[]");
+    fs::remove_file(&socket).unwrap();
+    let place = "gateway.toml:17: listeners[1].address: something ";
+    let path = socket.display();
+    let removed = format!("{place}removed {path}, so that nobody can connect; restart");
+    let replaced = format!("{place}replaced {path}, so that nobody can connect");
+    let warnings = told();
+    assert!(warnings.contains(&removed), "{warnings}");
+    gateway.wait_for_all(&["WARN", &removed]);
+    fs::write(&socket, "").unwrap();
+    let warnings = told();
+    assert!(warnings.contains(&replaced), "{warnings}");
+    gateway.wait_for_all(&["WARN", &replaced]);
+    assert_eq!(mode_of(&socket) & 0o400, 0o400, "it is not ours to change");
+}

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
@@ -124,6 +124,11 @@ async fn read<B: Body<Error: std::error::Error + Send + Sync + 'static>>(
     };
     let made = match read {
         Ok(read) => make(&read.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let most = DESCRIPTION >> 10;
+            let detail = format!("the body is larger than {most} KiB, the most that is read");
+            return problem(StatusCode::PAYLOAD_TOO_LARGE, &detail);
+        }
         Err(error) => Err(format!("the body cannot be read: {error}")),
     };
     match made {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value as Json;
 
+use super::scope::Location;
 use super::table::Table;
 
 /// Where compiled plugins are kept, of a configuration with so many plugins.
@@ -13,7 +14,10 @@ pub(super) fn read(table: &mut Table<'_>, plugins: usize) -> Option<PathBuf> {
         if default.is_none() && plugins > 0 {
             let message = "there is none, since neither XDG_CACHE_HOME nor HOME names a directory: plugins are compiled \
                            again at every start; write a directory, or `false`";
-            table.scope.warn(table.at, "server.compile_cache", message);
+            // Without `[server]` no line says anything of it.
+            let line = if table.is_empty() { 0 } else { table.at.line };
+            let at = Location { line, ..table.at };
+            table.scope.warn(at, "server.compile_cache", message);
         }
         let shown = default
             .as_ref()

@@ -15,7 +15,6 @@ use super::scope::{Location, Scope};
 use super::tree::{Node, Outside, Piece, Source, Value};
 use super::units::Secret;
 use super::unset::StandIn;
-use crate::file::Unreadable;
 
 /// What names a secret of the configuration rather than a variable of the environment.
 const SECRETS: &str = "secrets.";
@@ -136,7 +135,7 @@ pub(super) fn file(scope: &Scope, at: Location, key: &str, path: &Spanned<DeValu
             value: Value::Text(content),
         },
         Err(error) => {
-            if let Unreadable::Missing = error
+            if error.is_absence()
                 && let Some(stands) = scope.stand_in(at, key, &[format!("file {written}")])
             {
                 return stand_in(at, &stands.variable.clone(), stands);

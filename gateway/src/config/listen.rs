@@ -3,8 +3,9 @@
 use super::item::Item;
 use super::model::{ListenAddress, UnixSocket};
 use super::process;
-use super::socket_path::{SCHEME, is_bare, socket_path};
+use super::socket_path::{SCHEME, is_misspelt, socket_path};
 use super::table::Table;
+use crate::file;
 
 /// The permissions of a socket unless given: of the user of the gateway alone.
 const MODE: u32 = 0o600;
@@ -33,20 +34,16 @@ pub(super) fn address(
     add: &'static str,
     example: &Example,
 ) -> Option<ListenAddress> {
-    let mut is_written_here = false;
-    let address = table.required("address", add, |item| {
-        is_written_here = !item.is_outside();
-        listening(item, example)
-    });
+    let address = table.required("address", add, |item| listening(item, example));
     let mode = table.optional("mode", mode);
     let mut address = address?;
     match &mut address {
         ListenAddress::Unix(socket) => socket.mode = mode.unwrap_or(MODE),
-        // What comes from outside may be either.
-        ListenAddress::Ip(ip) if mode.is_some() && is_written_here => {
+        // Also where the address comes from outside: who wrote `mode` counts on it.
+        ListenAddress::Ip(ip) if mode.is_some() => {
             let message =
                 format!("is for a unix socket, and `address` is `{ip}`; remove one of the two");
-            table.fault("mode", message);
+            table.fault_between(&["address", "mode"], message);
         }
         ListenAddress::Ip(_) => {}
     }
@@ -57,12 +54,14 @@ pub(super) fn address(
 fn listening(item: &Item<'_>, example: &Example) -> Option<ListenAddress> {
     let text = item.text_as(example.expected)?;
     if let Some(path) = text.strip_prefix(SCHEME) {
+        let path = socket_path(item, path, example.socket)?;
         return Some(ListenAddress::Unix(UnixSocket {
-            path: socket_path(item, path, example.socket)?.into(),
+            place: file::place(&path).into(),
+            path: path.into(),
             mode: MODE,
         }));
     }
-    if is_bare(item, text) {
+    if is_misspelt(item, text) {
         return None;
     }
     process::address(item).map(ListenAddress::Ip)

@@ -2,26 +2,24 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::str::FromStr;
 
 use foldhash::fast::RandomState;
-use ipnet::IpNet;
 use serde_json::Value as Json;
 
 use super::certificates;
+use super::clients::{self, Clients};
 use super::description::Words;
 use super::fault::Spot;
 use super::item::Item;
 use super::listen::{self, Example};
 use super::model::{Admin, HalfClose, Limits, Listener};
-use super::reason::Reason;
 use super::scope::Scope;
 use super::sections::Sections;
 use super::table::{self, Default, Table};
 use super::tree::Value;
 use crate::message::headers::ClientFrom;
 use crate::message::names::UnusualNames;
-use crate::message::peer::{self, Proxies};
+use crate::message::peer::Proxies;
 use crate::message::target::Target;
 use crate::message::via::Via;
 
@@ -219,61 +217,13 @@ fn proxies(item: &Item<'_>) -> Proxies {
     let items = item.items("a list of networks such as [\"10.0.0.0/8\"]");
     let mut proxies = Proxies::default();
     for item in items.unwrap_or_default() {
-        match &item.node.value {
-            Value::Text(text) if is_unix(text) => {
-                item.may_show(Some(peer::UNIX));
-                proxies.unix = true;
-            }
-            _ => proxies.networks.extend(network(&item)),
+        match clients::clients(&item) {
+            Some(Clients::Of(network)) => proxies.networks.push(network),
+            Some(Clients::Unix) => proxies.unix = true,
+            None => {}
         }
     }
     proxies
-}
-
-/// Whether a text stands for peers of unix sockets, as logs and nginx write them.
-fn is_unix(text: &str) -> bool {
-    text == peer::UNIX || Some(text) == peer::UNIX.strip_suffix(':')
-}
-
-/// A network, or one address.
-pub(super) fn network(item: &Item<'_>) -> Option<IpNet> {
-    let text = item.text_as("a network such as \"10.0.0.0/8\"")?;
-    let parsed = IpNet::from_str(text).ok();
-    let parsed = parsed.or_else(|| Some(IpNet::from(text.parse::<std::net::IpAddr>().ok()?)));
-    let Some(network) = parsed else {
-        if is_unix(text) {
-            let quoted = item.quoted();
-            item.fault(format!(
-                "{quoted} is no network, and a client of a unix socket is in none; name its listener in `listeners` of a route"
-            ));
-            return None;
-        }
-        item.mismatch("a network such as \"10.0.0.0/8\" or an address such as \"10.0.0.1\"");
-        return None;
-    };
-    if let IpNet::V6(v6) = network
-        && let Some(address) = v6.addr().to_ipv4_mapped()
-    {
-        let reason = match v6.prefix_len().checked_sub(96) {
-            Some(length) => Reason::repeating(
-                "never matches: addresses of IPv4 are looked at as such; write \"{}/{}\"",
-                [&address, &length],
-            ),
-            None => "never matches: addresses of IPv4 are looked at as such".into(),
-        };
-        item.fault(format!("{} {}", item.quoted(), item.told(&reason)));
-        return None;
-    }
-    if network.trunc() != network {
-        let reason = Reason::repeating(
-            "has bits set beyond its prefix; write \"{}\" for the network, or \"{}\" for the one address",
-            [&network.trunc(), &network.addr()],
-        );
-        item.fault(format!("{} {}", item.quoted(), item.told(&reason)));
-        return None;
-    }
-    item.may_show(Some(text));
-    Some(network)
 }
 
 static LIMITS: Words = Words {
@@ -375,7 +325,7 @@ pub(super) fn check_together(
     let mut taken: HashMap<Target, String> = HashMap::new();
     let admin = admin.and_then(Option::as_ref);
     if let Some(admin) = admin {
-        taken.insert(admin.address.target(), "[admin]".to_owned());
+        taken.insert(admin.address.place(), "[admin]".to_owned());
     }
     let admin = admin.and_then(|admin| admin.address.ip());
     // The admin listener shares its port with none.
@@ -391,8 +341,8 @@ pub(super) fn check_together(
             continue;
         }
         let both = ip.zip(admin).filter(|(own, admin)| takes_all(*own, *admin));
-        let target = listener.address.target();
-        if let Some(other) = taken.get(&target) {
+        let place = listener.address.place();
+        if let Some(other) = taken.get(&place) {
             let (at, key) = item.place_of("address");
             let message = format!("`{}` is taken by {other} already", listener.address);
             scope.fault(at, &key, message);
@@ -405,7 +355,7 @@ pub(super) fn check_together(
             scope.fault(at, &key, message);
         } else {
             let name = item.named().map_or(String::new(), |name| name.quoted());
-            taken.insert(target, format!("the listener {name}"));
+            taken.insert(place, format!("the listener {name}"));
         }
     }
 }

@@ -74,9 +74,10 @@ impl Origins {
         origin.stands.as_ref()
     }
 
-    /// The place of a key: that of what is around it where no file has it.
+    /// The place of a key: that of what is around it where no file has it, and the whole of the first file where none has
+    /// that.
     pub fn spot(&self, key: &str) -> Spot {
-        let mut at = Location { file: 0, line: 1 };
+        let mut at = Location { file: 0, line: 0 };
         let mut origin = Some(&self.all);
         let mut pieces = pieces(key);
         while let Some(known) = origin {

@@ -92,9 +92,26 @@ fn convert(scope: &Scope, file: usize, key: &Key<'_>, value: &Spanned<DeValue<'_
                 .collect(),
         )),
         DeValue::Table(fields) => match expand::file_form(fields) {
-            Some(path) => expand::file(scope, at, &key.text(), path),
-            None => plain(Value::Table(entries(scope, file, key, fields))),
+            Some(path) if !is_table(key) => expand::file(scope, at, &key.text(), path),
+            _ => plain(Value::Table(entries(scope, file, key, fields))),
         },
+    }
+}
+
+/// Whether a key has no value but a table of its own keys, so that a `file` alone in it is one of them, or meant as one:
+/// a section, and what a section has by name or in its list.
+fn is_table(key: &Key<'_>) -> bool {
+    match key {
+        Key::Field(Key::Whole(_), _) => true,
+        Key::Field(Key::Field(Key::Whole(_), section), name) => match *section {
+            "plugins" | "upstreams" => true,
+            "server" => matches!(*name, "access_log" | "compile"),
+            _ => false,
+        },
+        Key::Item(Key::Field(Key::Whole(_), section), _) => {
+            matches!(*section, "listeners" | "routes")
+        }
+        _ => false,
     }
 }
 

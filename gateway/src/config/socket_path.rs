@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::item::Item;
+use super::reason::Reason;
 
 /// The longest path of a unix socket: the kernel has room for so many bytes and a NUL (unix(7)).
 const LONGEST: usize = 107;
@@ -54,8 +55,25 @@ pub(super) fn socket_path(item: &Item<'_>, text: &str, right: &str) -> Option<Pa
     Some(path)
 }
 
-/// Whether a text is a path without `unix:` before it, which is a fault then.
-pub(super) fn is_bare(item: &Item<'_>, text: &str) -> bool {
+/// Whether `unix:` stands before a path, or alone, with capitals in it, which is a fault then.
+pub(super) fn is_in_capitals(item: &Item<'_>, text: &str) -> bool {
+    let Some((scheme, path)) = text.split_at_checked(SCHEME.len()) else {
+        return false;
+    };
+    let is_in_capitals = scheme != SCHEME && scheme.eq_ignore_ascii_case(SCHEME);
+    if is_in_capitals {
+        let right = Reason::repeating("write \"unix:{}\"", [&path]);
+        let (quoted, right) = (item.quoted(), item.told(&right));
+        item.fault(format!("{quoted} has `unix:` in capitals; {right}"));
+    }
+    is_in_capitals
+}
+
+/// Whether a text is meant as a socket and does not begin with `unix:`, which is a fault then.
+pub(super) fn is_misspelt(item: &Item<'_>, text: &str) -> bool {
+    if is_in_capitals(item, text) {
+        return true;
+    }
     let is_bare = text.starts_with(['/', '.']) || text.ends_with(".sock") && !text.contains(':');
     if is_bare {
         let quoted = item.quoted();

@@ -10,7 +10,7 @@ use super::parse::{self, Document};
 use super::scope::{Location, Scope};
 use super::suggest;
 use super::tree::Node;
-use crate::file::Unreadable;
+use crate::file::{Dangling, Unreadable, is_absence};
 
 /// Reads a file and what it includes.
 pub(super) fn read(scope: &Scope, path: &Path) -> Vec<Document> {
@@ -148,12 +148,8 @@ pub(super) fn patterns<'a>(item: &Item<'a>) -> impl Iterator<Item = (Item<'a>, &
 /// What is said of a file that `include` means and that cannot be read.
 fn unreadable(item: &Item<'_>, pattern: &str, path: &Path, error: &Unreadable) -> String {
     if has_wildcards(pattern) {
-        let why = match error {
-            Unreadable::Missing => "it is a link that leads nowhere".to_owned(),
-            _ => error.to_string(),
-        };
         let (path, quoted) = (path.display(), item.quoted());
-        return format!("cannot read {path}, which {quoted} matches: {why}");
+        return format!("cannot read {path}, which {quoted} matches: {error}");
     }
     let told = item.unreadable(error);
     if !path.is_dir() {
@@ -202,19 +198,14 @@ fn glob(directory: &Path, pattern: &str) -> Found {
     Found { files, unlisted }
 }
 
-/// Whether there is what had better be a file. Of what wildcards find, a directory is none, and a link that leads
-/// nowhere was one.
+/// Whether there is what had better be a file. Of what wildcards find, a directory is none; a link that leads nowhere was
+/// one.
 fn is_meant(path: &Path, by_wildcards: bool) -> bool {
     match fs::metadata(path) {
         Ok(found) => !(by_wildcards && found.is_dir()),
-        Err(error) if is_absence(&error) => by_wildcards && fs::symlink_metadata(path).is_ok(),
+        Err(error) if is_absence(&error) => Dangling::on_the_way_to(path).is_some(),
         Err(_) => true,
     }
-}
-
-fn is_absence(error: &io::Error) -> bool {
-    use io::ErrorKind::{NotADirectory, NotFound};
-    matches!(error.kind(), NotFound | NotADirectory)
 }
 
 fn matches_in(base: &Path, segment: &str) -> io::Result<Vec<PathBuf>> {

@@ -403,6 +403,7 @@ impl<'a> Table<'a> {
                     "; the chain that every route starts with is `chain = [..]`, above the first [table]"
                         .to_owned()
                 }
+                "file" if self.asked.contains(&"path") => "; did you mean `path`?".to_owned(),
                 _ => suggest::remedy(key, self.asked.iter().copied(), "known here:"),
             };
             self.scope.fault(

@@ -31,6 +31,7 @@ pub(super) fn report(scope: &Scope, sections: &Sections<'_>, config: &Config) {
     }
     reentry::report(sections, config);
     for (item, route) in gently(routes.iter().zip(&config.routes)) {
+        clients_of_sockets(item, route, config);
         if let Target::Upstream(id) = route.target {
             let outcome = "requests come back to this route, and are answered with 508 in the end";
             circle(item, route, config, ("upstream", id, outcome));
@@ -123,6 +124,23 @@ fn trust_of_sockets(item: &Item<'_>, listener: &Listener) {
     };
     let (at, key) = item.place_of("trusted_proxies");
     item.scope.warn(at, &key, message);
+}
+
+/// A route for clients of unix sockets, to whose listeners none of them connects.
+fn clients_of_sockets(item: &Item<'_>, route: &Route, config: &Config) {
+    let of_socket = |(index, listener): (usize, &Listener)| {
+        route.serves_on(index) && listener.address.unix().is_some()
+    };
+    let mut listeners = config.listeners.iter().enumerate();
+    if !route.matcher.predicates.client.has_unix() || listeners.any(of_socket) {
+        return;
+    }
+    if let Some(matcher) = item.field("match") {
+        let (at, key) = matcher.place_of("client");
+        let message = "`unix:` is whoever connects to a unix socket, and no listener of this route is on one; remove it, or name \
+                       such a listener";
+        item.scope.warn(at, &key, message);
+    }
 }
 
 /// A route whose requests, or their copies, come back to it from the upstream that it has at a key, and what comes of it.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use rustix::process::{Resource, getrlimit};
 
-use super::gateway::empty_state;
-use super::{cache_warning, listeners, unheld};
-use crate::config::{self, Config, Examined, Fault, ListenAddress, RoutePlugin, Target};
+use super::gateway::{cache_warning, empty_state};
+use super::{listeners, unheld};
+use crate::config::{self, Config, Errors, Examined, Fault, ListenAddress, RoutePlugin, Target};
 use crate::net::unix::{self, Unavailable};
 use crate::plugin::{Engine, Linked, Place};
 use crate::server::listener;
@@ -53,9 +53,12 @@ pub fn check(path: &Path, allow_unset: bool) -> Report {
         }
         Err(refused) => errors.extend(refused.0.into_iter().map(|reason| reason.fault)),
     }
-    addresses(config, &mut errors, &mut warnings);
-    errors.extend(config.unwritable_log(None));
-    errors.extend(descriptors(config));
+    for missing in of_machine(config) {
+        match missing {
+            Missing::InUse(fault) => warnings.push(fault),
+            Missing::Refused(fault) => errors.push(fault),
+        }
+    }
     let Examined { config, unset, .. } = examined;
     Report {
         errors,
@@ -103,15 +106,45 @@ fn unanswered(config: &Config, linked: &[Arc<Linked>]) -> Vec<Fault> {
     warnings
 }
 
-/// Binds every address for a moment, and looks whether every unix socket can be made. One that is in use may be so by the gateway that runs with this configuration.
-fn addresses(config: &Config, errors: &mut Vec<Fault>, warnings: &mut Vec<Fault>) {
+/// The faults of a configuration that no gateway starts with, and those that a start would come to behind them: what this
+/// machine has not. Plugins are not tried: a supervisor starts the process again and again.
+pub(super) fn all_of(Errors(mut faults): Errors, path: &Path) -> Errors {
+    let examined = config::examine(path, false);
+    let missing = of_machine(&examined.config);
+    faults.extend(missing.into_iter().map(Missing::fault));
+    Errors(faults)
+}
+
+/// What this machine has not for a configuration.
+enum Missing {
+    /// An address that something listens at: perhaps the gateway that runs with this configuration.
+    InUse(Fault),
+    /// Something else.
+    Refused(Fault),
+}
+
+impl Missing {
+    fn fault(self) -> Fault {
+        let (Self::InUse(fault) | Self::Refused(fault)) = self;
+        fault
+    }
+}
+
+/// Binds every address for a moment, and looks whether every unix socket can be made, the access log be written, and the
+/// workers have their descriptors.
+fn of_machine(config: &Config) -> Vec<Missing> {
     let listeners = config.listeners.iter().zip(&config.listener_places);
     let mut all: Vec<_> = listeners
         .map(|(listener, place)| (&listener.address, place.clone()))
         .collect();
+    let mut missing = Vec::new();
     for (listener, place) in config.listeners.iter().zip(&config.listener_places) {
         let runtime = listeners::runtime(listener, listener.address.target());
-        errors.extend(runtime.err().map(|message| place.fault(message)));
+        missing.extend(
+            runtime
+                .err()
+                .map(|message| Missing::Refused(place.fault(message))),
+        );
     }
     if let Some(admin) = &config.admin {
         all.push((&admin.address, config.origins.spot("admin.address")));
@@ -123,12 +156,14 @@ fn addresses(config: &Config, errors: &mut Vec<Fault>, warnings: &mut Vec<Fault>
             ListenAddress::Unix(at) => unix::look(&at.path)
                 .map_err(|error| (matches!(error, Unavailable::InUse), error.to_string())),
         };
-        match found {
-            Ok(()) => {}
-            Err((true, _)) => warnings.push(place.fault(in_use(address))),
-            Err((false, why)) => errors.push(place.fault(listeners::cannot_listen(address, &why))),
-        }
+        missing.extend(found.err().map(|(is_in_use, why)| match is_in_use {
+            true => Missing::InUse(place.fault(in_use(address))),
+            false => Missing::Refused(place.fault(listeners::cannot_listen(address, &why))),
+        }));
     }
+    let of_process = config.unwritable_log(None).into_iter();
+    missing.extend(of_process.chain(descriptors(config)).map(Missing::Refused));
+    missing
 }
 
 fn in_use(address: &impl Display) -> String {

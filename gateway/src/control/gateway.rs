@@ -87,3 +87,16 @@ pub(super) fn warn(config: &Config) {
         tracing::warn!("{warning}");
     }
 }
+
+/// Why there is no compile cache where one is wanted.
+pub(super) fn cache_warning(engine: &Engine, config: &Config) -> Option<Fault> {
+    const KEY: &str = "server.compile_cache";
+    let place = config.origins.spot(KEY);
+    let remedy = match config.origins.has(KEY) {
+        true => "",
+        // The directory stands in no file.
+        false => "; it is the one unless given: write another, or `false`",
+    };
+    let warning = engine.warning();
+    warning.map(|warning| place.fault(format!("{warning}{remedy}")))
+}

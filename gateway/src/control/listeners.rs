@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, Config, Fault, ListenAddress, UnixSocket};
+use crate::config::{self, Config, Fault, ListenAddress, Spot, UnixSocket};
 use crate::message::target::Target;
 use crate::net::unix;
 use crate::server::listener::{self, Beside, Listening};
@@ -20,7 +20,7 @@ use crate::server::{ListenerRuntime, Settings};
 use crate::telemetry::metrics::Metrics;
 use crate::worker::{Handle, Order};
 
-/// A listener of the configuration: its name, and its address there (port 0 stays port 0 here, and several may have it).
+/// A listener of the configuration: its name, and where it is (port 0 stays port 0 here, and several may have it).
 type Key = (Arc<str>, Target);
 
 /// What is open.
@@ -30,7 +30,7 @@ pub(super) struct Listeners {
     open: HashMap<Key, Open>,
     /// Ports that this process has had: its workers may not have closed all sockets there yet.
     had: HashSet<u16>,
-    /// Unix sockets, each as long as a worker has it.
+    /// Unix sockets by their places, each as long as a worker has it.
     unix: HashMap<Arc<Path>, Weak<unix::Bound>>,
 }
 
@@ -45,6 +45,7 @@ struct Open {
 struct New {
     key: Key,
     runtime: ListenerRuntime,
+    place: Spot,
     sockets: Vec<Listening>,
     unix: Option<Arc<unix::Bound>>,
 }
@@ -53,7 +54,7 @@ struct New {
 #[derive(Debug)]
 pub(super) struct Bound {
     new: Vec<New>,
-    kept: Vec<(Key, ListenerRuntime)>,
+    kept: Vec<(Key, ListenerRuntime, Spot)>,
 }
 
 impl Bound {
@@ -61,7 +62,7 @@ impl Bound {
     pub(super) fn addresses(&self) -> Vec<Target> {
         let new = self.new.iter().map(|new| new.runtime.address.clone());
         let kept = self.kept.iter();
-        let kept = kept.map(|(_, runtime)| runtime.address.clone());
+        let kept = kept.map(|(_, runtime, _)| runtime.address.clone());
         new.chain(kept).collect()
     }
 }
@@ -102,7 +103,7 @@ impl Listeners {
         };
         let mut faults = Vec::new();
         for (listener, place) in config.listeners.iter().zip(&config.listener_places) {
-            let prepared = self.prepare_one(listener, workers, &mut bound);
+            let prepared = self.prepare_one(listener, place, workers, &mut bound);
             faults.extend(prepared.err().map(|message| place.fault(message)));
         }
         match faults.is_empty() {
@@ -114,6 +115,7 @@ impl Listeners {
     fn prepare_one(
         &self,
         listener: &config::Listener,
+        place: &Spot,
         workers: usize,
         bound: &mut Bound,
     ) -> Result<(), String> {
@@ -122,11 +124,11 @@ impl Listeners {
             let runtime = runtime(listener, address)?;
             Ok::<_, String>(runtime.counted(self.metrics.listener(name)))
         };
-        let key = (name.clone(), listener.address.target());
+        let key = (name.clone(), listener.address.place());
         if let Some(open) = self.open.get(&key) {
             let previous = open.settings.load();
             let runtime = runtime(previous.address.clone())?.succeeding(&previous);
-            bound.kept.push((key, runtime));
+            bound.kept.push((key, runtime, place.clone()));
             return Ok(());
         }
         let cannot = |why: &dyn Display| cannot_listen(&listener.address, &why);
@@ -139,12 +141,13 @@ impl Listeners {
             ListenAddress::Unix(at) => {
                 let unix = self.at(at).map_err(|error| cannot(&error))?;
                 let sockets = listener::share(&unix, workers).map_err(|error| cannot(&error))?;
-                (key.1.clone(), sockets, Some(unix))
+                (listener.address.target(), sockets, Some(unix))
             }
         };
         bound.new.push(New {
             key,
             runtime: runtime(address)?,
+            place: place.clone(),
             sockets,
             unix,
         });
@@ -153,22 +156,18 @@ impl Listeners {
 
     /// The socket at a path: the one that workers have, for a listener of whatever name, or one that is bound now.
     fn at(&self, at: &UnixSocket) -> Result<Arc<unix::Bound>, unix::Unavailable> {
-        match self.unix.get(&at.path).and_then(Weak::upgrade) {
+        match self.unix.get(&at.place).and_then(Weak::upgrade) {
             Some(bound) => Ok(bound),
             None => unix::bind(&at.path, at.mode).map(Arc::new),
         }
     }
 
-    /// Gives a unix socket the permissions that its listener has by now.
-    fn permit(&self, runtime: &ListenerRuntime) {
-        let Some(UnixSocket { path, mode }) = runtime.config.address.unix() else {
-            return;
-        };
-        let bound = self.unix.get(path).and_then(Weak::upgrade);
-        if let Some(Err(error)) = bound.map(|bound| bound.set_mode(*mode)) {
-            let (listener, path) = (&runtime.config.name, path.display());
-            tracing::warn!(%listener, %path, %error, "the file of the socket has not the permissions of `mode`");
-        }
+    /// Gives a unix socket the permissions that its listener has by now; what is said where it has not.
+    fn permit(&self, runtime: &ListenerRuntime, place: &Spot) -> Option<Fault> {
+        let at = runtime.config.address.unix()?;
+        let bound = self.unix.get(&at.place).and_then(Weak::upgrade)?;
+        let why = bound.set_mode(at.mode).err()?;
+        Some(place.fault(why.to_string()))
     }
 
     /// Who may be there already: a listener of this process that has another name or address on the same port.
@@ -186,10 +185,12 @@ impl Listeners {
         }
     }
 
-    /// Opens what was bound, hands open listeners their new settings, and closes what is no longer named.
-    pub(super) async fn open(&mut self, bound: Bound, workers: &[Handle]) {
+    /// Opens what was bound, hands open listeners their new settings, and closes what is no longer named. What an operator
+    /// should look at.
+    pub(super) async fn open(&mut self, bound: Bound, workers: &[Handle]) -> Vec<Fault> {
+        let mut warnings = Vec::new();
         self.open.retain(|key, open| {
-            let stays = bound.kept.iter().any(|(kept, _)| kept == key);
+            let stays = bound.kept.iter().any(|(kept, ..)| kept == key);
             if !stays {
                 let (listener, address) = key;
                 tracing::info!(%listener, %address, "closing");
@@ -197,9 +198,9 @@ impl Listeners {
             }
             stays
         });
-        for (key, settings) in bound.kept {
+        for (key, settings, place) in bound.kept {
             if let Some(open) = self.open.get(&key) {
-                self.permit(&settings);
+                warnings.extend(self.permit(&settings, &place));
                 let settings = Arc::new(settings);
                 open.settings.swap(settings.clone()).retire(&settings);
             }
@@ -208,14 +209,15 @@ impl Listeners {
             let New {
                 key,
                 runtime,
+                place,
                 sockets,
                 unix,
             } = new;
             self.had.extend(runtime.address.tcp().map(|tcp| tcp.port()));
-            if let (Some(unix), Target::Unix(path)) = (&unix, &runtime.address) {
-                self.unix.insert(path.clone(), Arc::downgrade(unix));
+            if let (Some(unix), Target::Unix(at)) = (&unix, &key.1) {
+                self.unix.insert(at.clone(), Arc::downgrade(unix));
             }
-            self.permit(&runtime);
+            warnings.extend(self.permit(&runtime, &place));
             let closed = CancellationToken::new();
             let address = runtime.address.clone();
             let settings: Settings = Arc::new(ArcSwap::from_pointee(runtime));
@@ -231,5 +233,9 @@ impl Listeners {
             self.open.insert(key, Open { settings, closed });
         }
         self.unix.retain(|_, bound| bound.strong_count() > 0);
+        for warning in &warnings {
+            tracing::warn!("{warning}");
+        }
+        warnings
     }
 }

@@ -155,8 +155,11 @@ impl Gateway {
         // It is opened again by the thread that writes it, which tells the log alone.
         let unwritable = config.unwritable_log(None);
         let warnings = config.warnings.iter().chain(&unwritable);
-        let warnings = warnings.map(ToString::to_string).chain(kept).collect();
-        Ok(result.map(|done| Done { warnings, ..done }))
+        let warnings: Vec<_> = warnings.map(ToString::to_string).chain(kept).collect();
+        Ok(result.map(|done| Done {
+            warnings: [warnings, done.warnings].concat(),
+            ..done
+        }))
     }
 
     /// Reads one plugin's file again under the configuration in force. `None`: there is no such plugin.
@@ -330,7 +333,7 @@ impl Gateway {
         reloading.builder.listen_at(bound.addresses());
         let snapshot = assemble(reloading, config.clone(), &previous, only, components).await?;
         self.state.resize(bounds(&config), config.plugins.keys());
-        reloading.listeners.open(bound, &self.workers).await;
+        let warnings = reloading.listeners.open(bound, &self.workers).await;
         self.publish(&previous, &snapshot).await;
         self.changed.notify_waiters();
         self.metrics.set_version(snapshot.version);
@@ -352,7 +355,7 @@ impl Gateway {
             version: snapshot.version,
             milliseconds,
             plugins,
-            warnings: Vec::new(),
+            warnings: warnings.iter().map(ToString::to_string).collect(),
         })
     }
 }

@@ -56,7 +56,10 @@ fn keep_address(new: &mut Admin, old: &Admin, said: &mut Vec<String>) -> Vec<&'s
     }
     let mut kept = vec!["address", "mode"];
     match (&new.address, &old.address) {
-        (ListenAddress::Unix(new), ListenAddress::Unix(old)) if new.path == old.path => {
+        // Another way to write it.
+        (ListenAddress::Unix(new), ListenAddress::Unix(old))
+            if (&new.place, new.mode) == (&old.place, old.mode) => {}
+        (ListenAddress::Unix(new), ListenAddress::Unix(old)) if new.place == old.place => {
             let octal = |socket: &UnixSocket| format!("{:04o}", socket.mode);
             said.push(stays("admin.mode", &octal(old), &octal(new)));
         }

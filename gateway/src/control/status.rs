@@ -132,6 +132,13 @@ impl Control for Gateway {
         let expected =
             || format!("expected a filter such as {FILTER}, or {{\"filter\": \"{FILTER}\"}}");
         let text = str::from_utf8(asked).map_err(|error| format!("{}: {error}", expected()))?;
+        if text.trim().is_empty() {
+            let found = match text {
+                "" => "nothing",
+                _ => "nothing but white space",
+            };
+            return Err(format!("the body has {found} in it; {}", expected()));
+        }
         let filter = match text.trim_start().chars().next() {
             Some('{') => {
                 let asked: Result<AskedLog, _> = serde_json::from_str(text);

@@ -45,6 +45,23 @@ pub enum Unavailable {
     Other(#[from] io::Error),
 }
 
+/// Why the file of a socket that listens has not the permissions that it should have.
+#[derive(Debug, thiserror::Error)]
+pub enum Lost {
+    /// Something removed it.
+    #[error("something removed {}, so that nobody can connect; restart the gateway, which makes it anew", .0.display())]
+    Removed(PathBuf),
+    /// Something else stands there.
+    #[error(
+        "something replaced {}, so that nobody can connect to this gateway there; remove what is there, and restart the \
+         gateway, which makes its socket anew", .0.display()
+    )]
+    Replaced(PathBuf),
+    /// It is there, and the system refuses.
+    #[error("{} keeps its permissions, not those of `mode`: {}; give them to it", .0.display(), .1)]
+    Kept(PathBuf, io::Error),
+}
+
 /// What does not stand in the way at a path.
 #[derive(Debug, PartialEq, Eq)]
 enum Free {
@@ -57,6 +74,8 @@ enum Free {
 /// takes it for left behind.
 #[derive(Debug)]
 pub struct Bound {
+    /// As it was asked for.
+    path: PathBuf,
     file: SocketFile,
     socket: UnixListener,
 }
@@ -74,17 +93,22 @@ impl Bound {
     ///
     /// # Errors
     /// If it is, or the system refuses.
-    pub fn set_mode(&self, mode: u32) -> io::Result<()> {
+    pub fn set_mode(&self, mode: u32) -> Result<(), Lost> {
         if !self.file.is_there() {
-            return Err(io::ErrorKind::NotFound.into());
+            let path = self.path.clone();
+            return Err(match fs::symlink_metadata(&path) {
+                Ok(_) => Lost::Replaced(path),
+                Err(_) => Lost::Removed(path),
+            });
         }
-        fs::set_permissions(&self.file.path, Permissions::from_mode(mode))
+        let set = fs::set_permissions(&self.file.path, Permissions::from_mode(mode));
+        set.map_err(|error| Lost::Kept(self.path.clone(), error))
     }
 }
 
 impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "unix:{}", self.file.path.display())
+        write!(f, "unix:{}", self.path.display())
     }
 }
 
@@ -101,12 +125,13 @@ pub fn bind(path: &Path, mode: u32) -> Result<Bound, Unavailable> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::unix(path)?)?;
-    let file = SocketFile::at(path)?;
+    // By which it is found again, wherever links on the way lead then.
+    let file = SocketFile::at(&file::place(path))?;
     // Before it listens nothing can connect, whatever the mode is that it was made with.
     fs::set_permissions(path, Permissions::from_mode(mode))?;
     socket.listen(BACKLOG)?;
-    let socket = socket.into();
-    Ok(Bound { file, socket })
+    let (path, socket) = (path.to_owned(), socket.into());
+    Ok(Bound { path, file, socket })
 }
 
 /// Whether a socket could be made there. Makes nothing and removes nothing.
@@ -202,7 +227,8 @@ impl Drop for SocketFile {
         if self.is_there()
             && let Err(error) = fs::remove_file(&self.path)
         {
-            tracing::warn!(path = %self.path.display(), %error, "the file of a socket is left behind");
+            let path = self.path.display();
+            tracing::warn!("{path}, the file of a socket, is left behind: {error}; remove it");
         }
     }
 }

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
-use crate::file::{self, Unreadable, Writable};
+use crate::file::{self, Writable};
 use crate::message::text::hex;
 
 /// The most bytes of all files; beyond it those go that were used last the longest ago.
@@ -64,7 +64,7 @@ impl CompileCache {
         let path = self.path(component);
         let mut code = match file::read(&path, CODE + DIGEST as u64) {
             Ok(bytes) => bytes,
-            Err(Unreadable::Missing) => return None,
+            Err(why) if why.is_absence() => return None,
             Err(why) => {
                 self.remove(&path, &why.to_string());
                 return None;

@@ -8,6 +8,7 @@ use super::subject::Subject;
 use crate::config::{
     Match, PathPattern, Predicates, ValuePattern, VersionPattern, VersionSource, Versions,
 };
+use crate::message::peer::UNIX;
 use crate::message::query;
 use crate::message::text::Quoted;
 use crate::message::version::ApiVersion;
@@ -71,8 +72,11 @@ impl Unmet {
                 Self::of_value(predicates, format!("query.{name}"), pattern, value)
             }
             Predicate::Client => {
-                let networks: Vec<_> = predicates.client.iter().map(ToString::to_string).collect();
-                let wanted = format!("an address in {}", networks.join(" or "));
+                let clients = predicates.client.told().join(" or ");
+                let wanted = match clients == UNIX {
+                    true => clients,
+                    false => format!("an address in {clients}"),
+                };
                 Self::new("client", wanted, subject.client)
             }
             Predicate::After => Self::of_time("after", "a time from", predicates.after, subject),
@@ -161,8 +165,7 @@ pub(super) fn asked(predicates: &Predicates) -> Vec<String> {
         value(format!("query.{name}"), pattern);
     }
     if !predicates.client.is_empty() {
-        let networks: Vec<_> = predicates.client.iter().map(ToString::to_string).collect();
-        asked.push(format!("client: {}", networks.join(" or ")));
+        asked.push(format!("client: {}", predicates.client.told().join(" or ")));
     }
     for (key, time) in [("after", predicates.after), ("before", predicates.before)] {
         let time = time.map(humantime::format_rfc3339_seconds);

@@ -25,7 +25,10 @@ static WORDS: Words = Words {
             "query",
             "Parameters of the query, by decoded name; all must hold.",
         ),
-        ("client", "The networks that the client is in."),
+        (
+            "client",
+            "The networks that the client is in; `unix:` for one of a unix socket, which is in none.",
+        ),
         ("after", "The time from which on it holds (RFC 3339)."),
         (
             "before",
@@ -51,7 +54,10 @@ static NOT: Words = Words {
         ("headers", "Header fields, by name."),
         ("cookies", "Cookies, by name."),
         ("query", "Parameters of the query, by decoded name."),
-        ("client", "The networks that the client is in."),
+        (
+            "client",
+            "The networks that the client is in; `unix:` for one of a unix socket, which is in none.",
+        ),
         ("after", "The time from which on it holds (RFC 3339)."),
         (
             "before",

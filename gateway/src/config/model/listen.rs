@@ -21,6 +21,9 @@ pub enum ListenAddress {
 pub struct UnixSocket {
     /// Where its file is: absolute, and no longer than the kernel takes.
     pub path: Arc<Path>,
+    /// The same without symbolic links and `..` on the way, as far as that is there: one socket has one, however its path
+    /// is written.
+    pub place: Arc<Path>,
     /// The permissions of the file (0600).
     pub mode: u32,
 }
@@ -39,6 +42,14 @@ impl ListenAddress {
         match self {
             Self::Ip(_) => None,
             Self::Unix(socket) => Some(socket),
+        }
+    }
+
+    /// What no other listener has.
+    pub fn place(&self) -> Target {
+        match self {
+            Self::Ip(address) => Target::Tcp(*address),
+            Self::Unix(socket) => Target::Unix(socket.place.clone()),
         }
     }
 

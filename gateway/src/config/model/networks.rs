@@ -1,43 +1,68 @@
 //! Lists of networks, of which there may be thousands: blocklists of a region, the addresses of a company.
 
-use std::ops::Deref;
-
 use ipnet::IpNet;
 
-use crate::message::peer::Address;
+use crate::message::peer::{Address, UNIX};
 
-/// Networks of clients; none stand for every client. As a list, they are as they were written.
+/// Networks of clients, and whether those count that are in none; nothing of it stands for every client.
 #[derive(Debug, Clone, Default)]
 pub struct Networks {
     written: Vec<IpNet>,
     /// Those that are in no other, in ascending order: two networks are apart, or the one is in the other.
     outer: Vec<IpNet>,
+    /// Clients of unix sockets, which have no address.
+    unix: bool,
 }
 
 impl From<Vec<IpNet>> for Networks {
     fn from(written: Vec<IpNet>) -> Self {
-        let mut outer: Vec<_> = written.iter().map(IpNet::trunc).collect();
-        outer.sort_unstable();
-        outer.dedup_by(|network, before| before.contains(&*network));
-        Self { written, outer }
-    }
-}
-
-impl Deref for Networks {
-    type Target = [IpNet];
-
-    fn deref(&self) -> &[IpNet] {
-        &self.written
+        Self::new(written, false)
     }
 }
 
 impl Networks {
-    /// Whether a client is in one of them.
-    pub fn contain(&self, client: Address) -> bool {
-        client.ip().is_some_and(|ip| self.has(&IpNet::from(ip)))
+    /// These, and with `unix` whoever has no address.
+    pub fn new(written: Vec<IpNet>, unix: bool) -> Self {
+        let mut outer: Vec<_> = written.iter().map(IpNet::trunc).collect();
+        outer.sort_unstable();
+        outer.dedup_by(|network, before| before.contains(&*network));
+        Self {
+            written,
+            outer,
+            unix,
+        }
     }
 
-    /// Whether a client can be in one of these and in one of the others.
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.written.len() + usize::from(self.unix)
+    }
+
+    /// Whether there are none, which stands for every client.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether clients of unix sockets are among them.
+    pub fn has_unix(&self) -> bool {
+        self.unix
+    }
+
+    /// How each is written.
+    pub fn told(&self) -> Vec<String> {
+        let networks = self.written.iter().map(ToString::to_string);
+        networks.chain(self.unix.then(|| UNIX.to_owned())).collect()
+    }
+
+    /// Whether a client is one of them.
+    pub fn contain(&self, client: Address) -> bool {
+        match client {
+            Address::Ip(ip) => self.has(&IpNet::from(ip)),
+            Address::Unix => self.unix,
+        }
+    }
+
+    /// Whether a client can be one of these and one of the others.
     pub fn meet(&self, other: &Self) -> bool {
         let (few, many) = match self.outer.len() <= other.outer.len() {
             true => (self, other),
@@ -49,13 +74,17 @@ impl Networks {
                 || many.before(network).is_some_and(|it| network.contains(it))
                 || behind.is_some_and(|it| network.contains(it))
         };
-        self.is_empty() || other.is_empty() || few.outer.iter().any(meets)
+        self.is_empty()
+            || other.is_empty()
+            || (self.unix && other.unix)
+            || few.outer.iter().any(meets)
     }
 
     /// Whether every client of these is one of the others, as far as single networks tell.
     pub fn are_within(&self, wide: &Self) -> bool {
         let is_within = |network: &IpNet| wide.has(network);
-        wide.is_empty() || (!self.is_empty() && self.outer.iter().all(is_within))
+        let unix_is_within = wide.unix || !self.unix;
+        wide.is_empty() || (!self.is_empty() && unix_is_within && self.outer.iter().all(is_within))
     }
 
     fn has(&self, network: &IpNet) -> bool {
@@ -79,8 +108,9 @@ mod tests {
     use super::*;
 
     fn networks(texts: &[&str]) -> Networks {
-        let parsed = texts.iter().map(|text| text.parse().unwrap());
-        Networks::from(parsed.collect::<Vec<IpNet>>())
+        let networks = texts.iter().filter(|text| **text != UNIX);
+        let parsed = networks.map(|text| text.parse().unwrap());
+        Networks::new(parsed.collect(), texts.contains(&UNIX))
     }
 
     #[test]
@@ -96,6 +126,7 @@ mod tests {
             "::/0",
             "2001:db8::/32",
             "2001:db8:1::/48",
+            UNIX,
         ];
         let addresses = [
             "10.0.1.7",
@@ -112,17 +143,19 @@ mod tests {
                 networks(&random.choose_multiple(pool, count))
             };
             let (a, b) = (some(), some());
-            let meet = a
+            let (of_a, of_b) = (&a.written, &b.written);
+            let meet = of_a
                 .iter()
-                .any(|a| b.iter().any(|b| a.contains(b) || b.contains(a)));
-            assert_eq!(a.meet(&b), meet, "{a:?} {b:?}");
-            let within = a.iter().all(|a| b.iter().any(|b| b.contains(a)));
+                .any(|a| of_b.iter().any(|b| a.contains(b) || b.contains(a)));
+            assert_eq!(a.meet(&b), meet || a.unix && b.unix, "{a:?} {b:?}");
+            let within = of_a.iter().all(|a| of_b.iter().any(|b| b.contains(a)));
+            let within = within && (b.unix || !a.unix);
             assert_eq!(a.are_within(&b), within, "{a:?} {b:?}");
             for address in addresses.map(|text| text.parse::<std::net::IpAddr>().unwrap()) {
-                let contain = a.iter().any(|a| a.contains(&address));
+                let contain = of_a.iter().any(|a| a.contains(&address));
                 assert_eq!(a.contain(address.into()), contain, "{a:?} {address}");
             }
-            assert!(!a.contain(Address::Unix));
+            assert_eq!(a.contain(Address::Unix), a.unix);
         }
         let (none, some) = (networks(&[]), networks(&["10.0.0.0/8"]));
         assert!(none.meet(&some) && some.meet(&none) && some.are_within(&none));

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use http::Method;
 
+use super::super::clients;
 use super::super::description::Words;
 use super::super::item::{Form, Item};
-use super::super::listeners;
 use super::super::model::{HostPattern, Match, Networks, PathPattern, Predicates};
 use super::super::patterns;
 use super::super::reason::Reason;
@@ -50,7 +50,7 @@ static WORDS: Words = Words {
         ),
         (
             "client",
-            "The networks that the client is in, as the listener's `trusted_proxies` say who it is. Unless given, any.",
+            "The networks that the client is in, as the listener's `trusted_proxies` say who it is; `unix:` for one of a unix socket, which is in none. Unless given, any.",
         ),
         (
             "after",
@@ -288,7 +288,7 @@ fn clients(item: &Item<'_>) -> Option<Networks> {
         Form::List => several_clients(&item.items(expected)?, item),
         _ => {
             item.text_as(expected)?;
-            Some(vec![listeners::network(item)?].into())
+            Some([clients::clients(item)?].into_iter().collect())
         }
     })
 }
@@ -297,15 +297,13 @@ fn several_clients(items: &[Item<'_>], item: &Item<'_>) -> Option<Networks> {
     if items.is_empty() {
         item.fault("is empty, so that nothing matches; leave it out for every client");
     }
-    let (mut networks, mut known) = (Vec::new(), HashSet::new());
-    for item in items {
-        let Some(network) = listeners::network(item) else {
-            continue;
-        };
-        if !known.insert(network) {
+    let mut known = HashSet::new();
+    let read = items.iter().filter_map(|item| {
+        let clients = clients::clients(item)?;
+        if !known.insert(clients) {
             item.fault(format!("{} is listed twice", item.quoted()));
         }
-        networks.push(network);
-    }
-    Some(networks.into())
+        Some(clients)
+    });
+    Some(read.collect())
 }

@@ -60,7 +60,7 @@ static OVERRIDE: Words = Words {
         ),
         (
             "client",
-            "The networks that the client is in. Unless given, any.",
+            "The networks that the client is in; `unix:` for one of a unix socket, which is in none. Unless given, any.",
         ),
         ("after", "The time from which on it holds (RFC 3339)."),
         ("before", "The time from which on it holds no more."),

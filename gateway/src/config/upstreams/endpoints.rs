@@ -9,7 +9,7 @@ use crate::config::description::Words;
 use crate::config::item::{Form, Item};
 use crate::config::model::{Endpoint, Named};
 use crate::config::reason::Reason;
-use crate::config::socket_path::{SCHEME, is_bare};
+use crate::config::socket_path::{SCHEME, is_misspelt};
 use crate::config::table::Default;
 use crate::message::target::Target;
 
@@ -168,7 +168,7 @@ fn target(item: &Item<'_>) -> Option<Target> {
     if let Some(path) = text.strip_prefix(SCHEME) {
         return socket(item, path).map(Target::Unix);
     }
-    if is_bare(item, text) {
+    if is_misspelt(item, text) {
         return None;
     }
     address(item).map(Target::Tcp)
