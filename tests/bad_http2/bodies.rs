@@ -103,6 +103,30 @@ fn a_slow_body_is_408() {
     assert!(!upstream.body(0).ends_with(b"0\r\n\r\n"));
 }
 
+/// RFC 9113, section 5.1: what a client had on its way when its stream was answered and reset is nothing wrong.
+#[test]
+fn late_data_of_many_uploads_that_were_answered_early_ends_nothing() {
+    let upstream = Recorder::start();
+    let gateway = gateway(upstream.address);
+    let mut client = Http2::connect(gateway.listener("public"));
+    let piece = [b'a'; 16];
+    let mut fields = get_fields("/here");
+    fields[0].1 = "POST";
+    let block = head(&fields);
+    for round in 0..12 {
+        let streams = (round * 150..(round + 1) * 150).map(|at| at * 2 + 1);
+        for stream in streams.clone() {
+            client.frame(HEADERS, END_HEADERS, stream, &block);
+            assert_eq!(client.outcome(stream), Outcome::Answer(200, 4));
+        }
+        client.round_trip().unwrap();
+        for stream in streams {
+            client.frame(DATA, 0, stream, &piece);
+        }
+        client.round_trip().unwrap();
+    }
+}
+
 /// Whatever the client says of the reason.
 #[test]
 fn a_body_that_a_client_resets_is_never_whole_upstream() {
@@ -122,5 +146,6 @@ fn a_body_that_a_client_resets_is_never_whole_upstream() {
         assert!(!text.contains("\r\n0\r\n"), "{reason}: {text:?}");
         client.get(3, "/here");
         assert_eq!(client.outcome(3), Outcome::Answer(200, 4), "{reason}");
+        gateway.wait_for("\"error\":\"client_closed\"");
     }
 }

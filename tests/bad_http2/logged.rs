@@ -2,7 +2,7 @@
 
 use super::{gateway, gateway_with, replacing};
 use crate::harness::frames::{
-    CONTINUATION, END_HEADERS, END_STREAM, HEADERS, Http2, Outcome, get_fields, head,
+    CONTINUATION, END_HEADERS, END_STREAM, HEADERS, Http2, Outcome, PING, frame, get_fields, head,
 };
 use crate::harness::recorder::Recorder;
 use crate::refusals::refusal;
@@ -80,6 +80,36 @@ fn a_head_over_http_2_that_is_refused_is_a_line_and_a_count_of_no_route() {
     }
     let refused = gateway.metric(r#"gateway_errors_total{kind="refused"}"#);
     assert_eq!(refused, lines as f64, "of those that were served too");
+}
+
+/// Whatever came in one piece with it.
+#[test]
+fn every_head_before_the_end_of_a_connection_is_a_line_and_nothing_else_is() {
+    let upstream = Recorder::start();
+    let gateway = gateway(upstream.address);
+    let mut client = Http2::connect(gateway.listener("public"));
+    client.get(1, "/here");
+    assert_eq!(client.outcome(1), Outcome::Answer(200, 4));
+    let ping_on_a_stream = frame(PING, 0, 1, &[0; 8]);
+    client.send(&ping_on_a_stream);
+    assert!(client.away().is_some_and(|code| code != 0));
+    let mut client = Http2::connect(gateway.listener("public"));
+    client.round_trip().unwrap();
+    let one = |stream, fields: &[(&str, &str)]| {
+        frame(HEADERS, END_HEADERS | END_STREAM, stream, &head(fields))
+    };
+    let pathless = replacing(":path", "");
+    let all = [
+        one(1, &pathless),
+        one(3, &pathless),
+        one(5, &get_fields("/here")),
+        ping_on_a_stream,
+    ];
+    client.send(&all.concat());
+    assert!(client.away().is_some_and(|code| code != 0));
+    refusal(&gateway, 3);
+    let refused = gateway.metric(r#"gateway_errors_total{kind="refused"}"#);
+    assert_eq!(refused, 3.0, "{}", gateway.text());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::{Builder, Handshake, SendResponse};
@@ -34,6 +35,9 @@ const SEND_BUFFER: usize = 32 * 1024;
 const PENDING_RESETS: usize = 20;
 /// Streams that h2 may reset because of what a client does wrong, before it ends the connection.
 const LOCAL_RESETS: usize = 1024;
+/// Streams that were answered before their request was whole, and how long h2 knows them: what the client had on its way for
+/// them is nothing wrong (RFC 9113, section 5.1).
+const LEFT: (usize, Duration) = (256, Duration::from_secs(3));
 
 /// Serves a connection to its end, of which this was read already.
 pub(super) async fn serve<H: Handler>(
@@ -91,6 +95,8 @@ fn builder(limits: &Limits) -> Builder {
         .max_header_list_size(u32::try_from(head).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_local_error_reset_streams(Some(LOCAL_RESETS))
+        .max_concurrent_reset_streams(LEFT.0)
+        .reset_stream_duration(LEFT.1)
         .max_send_buffer_size(SEND_BUFFER);
     builder
 }
@@ -189,11 +195,22 @@ impl<H: Handler> Server<'_, H> {
         }
     }
 
-    /// The connection broke, by what the client sent or by itself.
+    /// The connection broke, by what the client sent or by itself. Heads of which h2 made no request are refused with it, and
+    /// what came in the place of the first.
     #[cold]
-    fn failed(&self, error: &h2::Error) {
+    fn failed(&mut self, error: &h2::Error) {
         tracing::debug!(peer = %self.connection.peer, %error, "connection failed");
-        if error.is_library() && error.reason() != Some(Reason::NO_ERROR) {
+        if !error.is_library() || error.reason() == Some(Reason::NO_ERROR) {
+            return;
+        }
+        let clocks = &self.connection.clocks;
+        let came = clocks.heads.load(Relaxed);
+        let is_under_way = clocks.long_head.load(Relaxed) != 0;
+        let refused = match came.saturating_sub(self.known) {
+            0 if came == 0 || is_under_way => 1,
+            refused => refused,
+        };
+        for _ in 0..refused {
             self.refused(self.reason());
         }
     }

@@ -66,9 +66,16 @@ where
     F: Future<Output = Response<B>>,
 {
     poll_fn(|cx| {
+        // Before its body tells that it broke: a client that resets its stream has gone. What h2 resets for a fault of the
+        // client's is one of the body's.
+        let reset = respond.poll_reset(cx);
+        match reset {
+            Poll::Ready(Ok(Reason::PROTOCOL_ERROR)) | Poll::Pending => {}
+            Poll::Ready(_) => return Poll::Ready(None),
+        }
         let polled = answer.as_mut().poll(cx).map(Some);
         if polled.is_pending() || interim.is_waiting() {
-            if respond.poll_reset(cx).is_ready() {
+            if reset.is_ready() {
                 return Poll::Ready(None);
             }
             while let Poll::Ready(head) = interim.poll_take(cx) {
