@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io::Write as _;
+use std::net::TcpStream;
 
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
@@ -139,25 +140,38 @@ fn a_client_that_waits_for_100_over_http_2_gets_it_when_its_body_is_wanted() {
     });
 }
 
-/// The same from an endpoint of HTTP/2, to clients of both.
-#[test]
-fn early_hints_of_an_endpoint_of_http_2_reach_clients() {
-    let hints = head(&[(":status", "103"), ("link", "</a.css>")]);
+/// Before an endpoint of HTTP/2 that says this so often before each answer.
+fn before_h2(said: &[(&str, &str)], often: usize) -> Gateway {
+    let said = head(said);
     let origin = FrameOrigin::start(move |mut link| {
         link.begin(&[]);
         while let Some(stream) = link.request() {
-            link.send(HEADERS, END_HEADERS, stream, &hints);
+            for _ in 0..often {
+                link.send(HEADERS, END_HEADERS, stream, &said);
+            }
             link.answer(stream);
         }
     });
     let config = Configuration::new()
         .upstream_with("origin", origin.address, "protocol = 'h2'")
         .route("all", "/**", "upstream = 'origin'");
-    let gateway = Gateway::start(&config);
+    Gateway::start(&config)
+}
+
+/// A client of HTTP/1.1 that has asked.
+fn asked_h1(gateway: &Gateway) -> TcpStream {
     let mut client = connect_h1(gateway.listener("public"));
     client
         .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
         .unwrap();
+    client
+}
+
+/// The same from an endpoint of HTTP/2, to clients of both.
+#[test]
+fn early_hints_of_an_endpoint_of_http_2_reach_clients() {
+    let gateway = before_h2(&[(":status", "103"), ("link", "</a.css>")], 1);
+    let mut client = asked_h1(&gateway);
     let first = until(&mut client, "\r\n\r\n");
     assert!(
         first.starts_with("HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n"),
@@ -175,26 +189,9 @@ fn early_hints_of_an_endpoint_of_http_2_reach_clients() {
 
 #[test]
 fn an_endpoint_of_http_2_that_informs_without_end_or_switches_protocols_gives_502() {
-    for (status, count) in [("103", 9), ("101", 1)] {
-        let informs = head(&[(":status", status)]);
-        let origin = FrameOrigin::start(move |mut link| {
-            link.begin(&[]);
-            while let Some(stream) = link.request() {
-                for _ in 0..count {
-                    link.send(HEADERS, END_HEADERS, stream, &informs);
-                }
-                link.answer(stream);
-            }
-        });
-        let config = Configuration::new()
-            .upstream_with("origin", origin.address, "protocol = 'h2'")
-            .route("all", "/**", "upstream = 'origin'");
-        let gateway = Gateway::start(&config);
-        let mut client = connect_h1(gateway.listener("public"));
-        client
-            .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
-            .unwrap();
-        let text = until(&mut client, "502 Bad Gateway\r\n");
+    for (status, often) in [("103", 9), ("101", 1)] {
+        let gateway = before_h2(&[(":status", status)], often);
+        let text = until(&mut asked_h1(&gateway), "502 Bad Gateway\r\n");
         assert!(!text.contains(" 101 "), "{text}");
     }
 }
