@@ -109,6 +109,7 @@ fn late_data_of_many_uploads_that_were_answered_early_ends_nothing() {
     let upstream = Recorder::start();
     let gateway = gateway(upstream.address);
     let mut client = Http2::connect(gateway.listener("public"));
+    client.window_update(0, 1 << 24);
     let piece = [b'a'; 16];
     // For which nothing is waited.
     let block = post(&[("content-length", "1048577")]);
