@@ -36,8 +36,8 @@ const PENDING_RESETS: usize = 20;
 /// Streams that h2 may reset because of what a client does wrong, before it ends the connection.
 const LOCAL_RESETS: usize = 1024;
 /// Streams that were answered before their request was whole, and how long h2 knows them: what the client had on its way for
-/// them is nothing wrong (RFC 9113, section 5.1).
-const LEFT: (usize, Duration) = (256, Duration::from_secs(3));
+/// them is nothing wrong (RFC 9113, section 5.1). Of more in that time h2 takes each late frame for a fault.
+const LEFT: (usize, Duration) = (512, Duration::from_secs(1));
 
 /// Serves a connection to its end, of which this was read already.
 pub(super) async fn serve<H: Handler>(
