@@ -1,4 +1,4 @@
-//! Serving a connection: TLS, then HTTP ([`http1`], [`http2`]), and its requests handed to the handler.
+//! Serving a connection: TLS, then HTTP (`http1`, `http2`), and its requests handed to the handler.
 //!
 //! The handler is called on the worker's own thread and need not be `Send`. Timers belong to the
 //! [`watchdog`](super::watchdog).
