@@ -3,6 +3,7 @@
 mod bodies;
 mod frames;
 mod heads;
+mod left_out;
 mod logged;
 
 use std::net::SocketAddr;

@@ -7,6 +7,7 @@ pub mod cookies;
 pub mod depth;
 pub mod error;
 pub mod fields;
+pub mod flaws;
 pub mod head;
 pub mod headers;
 pub mod interim;

@@ -14,6 +14,7 @@ use super::passage::{Local, Passage};
 use crate::error::Error;
 use crate::exchange::{self, Attributes, Client, Exchange, Record, Request, Response, Route, Undo};
 use crate::message::body::ClientBody;
+use crate::message::flaws::Flaw;
 use crate::message::headers::{self, Identity, Seen};
 use crate::message::names;
 use crate::message::path::{PathRules, Special};
@@ -85,6 +86,10 @@ pub(super) fn admit(
     let identity = headers::client(&parts.headers, peer, secure, believed);
     let target = match connection.ambiguous_framing() {
         true => Err(AMBIGUOUS),
+        false if let Some(flaw) = parts.extensions.get::<Flaw>() => Err(Refusal {
+            status: StatusCode::BAD_REQUEST,
+            reason: flaw.reason(),
+        }),
         false if connection.h2 && parts.headers.values().any(headers::is_padded) => Err(PADDED),
         false if is_foreign(&parts.uri) => Err(FOREIGN),
         false => {

@@ -22,6 +22,7 @@ use super::handler::Handler;
 use super::watchdog::{End, Watch};
 use crate::config::Limits;
 use crate::message::body::Received;
+use crate::message::flaws::Flaws;
 use crate::message::interim::Interim;
 use crate::net::Stream;
 
@@ -47,13 +48,15 @@ pub(super) async fn serve<H: Handler>(
     handler: &H,
 ) {
     let config = &connection.listener.config;
-    let scanner = Scanner::H2(Frames::new(config.limits.header_bytes));
+    let flaws = Arc::new(Flaws::default());
+    let scanner = Scanner::H2(Frames::new(config.limits.header_bytes, flaws.clone()));
     let clocks = connection.clocks.clone();
     let io = Guarded::new(stream, prefix, scanner, clocks, config.half_close);
     let mut server = Server {
         http: Http::Opening(Box::new(builder(&config.limits).handshake(io))),
         connection,
         handler,
+        flaws,
         leaves: false,
         known: 0,
     };
@@ -106,6 +109,7 @@ struct Server<'a, H> {
     http: Http,
     connection: &'a Rc<Connection>,
     handler: &'a H,
+    flaws: Arc<Flaws>,
     /// The client was told to go.
     leaves: bool,
     /// How many of the heads that came are accepted, or known to be refused by h2.
@@ -150,8 +154,11 @@ impl<H: Handler> Server<'_, H> {
         }
         let in_flight = connection.begin();
         let interim = Arc::new(Interim::default());
-        let (head, data) = request.into_parts();
-        let body = Received::h2(data, &head.headers, interim.clone());
+        let (mut head, data) = request.into_parts();
+        if let Some(flaw) = self.flaws.take(this) {
+            head.extensions.insert(flaw);
+        }
+        let body = Received::h2(data, &head.headers, interim.clone(), self.flaws.clone());
         // Made where it stays: it is some kilobytes large.
         let answer = Box::write(
             Box::new_uninit(),

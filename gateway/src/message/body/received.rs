@@ -13,6 +13,7 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::{BodyFault, Framed};
+use crate::message::flaws::Flaws;
 use crate::message::interim::Interim;
 
 /// The body of a request, before any limit.
@@ -30,15 +31,25 @@ pub struct Stream {
     /// Whether the client waits for 100 before it sends.
     held_back: bool,
     interim: Arc<Interim>,
+    number: u32,
+    flaws: Arc<Flaws>,
 }
 
 impl Received {
-    /// Of a stream of HTTP/2 whose head has these fields; what is to be said before the answer goes to `interim`.
-    pub fn h2(data: RecvStream, fields: &HeaderMap, interim: Arc<Interim>) -> Self {
+    /// Of a stream of HTTP/2 whose head has these fields; what is to be said before the answer goes to `interim`, and `flaws`
+    /// are those of its connection.
+    pub fn h2(
+        data: RecvStream,
+        fields: &HeaderMap,
+        interim: Arc<Interim>,
+        flaws: Arc<Flaws>,
+    ) -> Self {
         Self::H2(Box::new(Stream {
+            number: data.stream_id().as_u32(),
             held_back: !data.is_end_stream() && waits(fields),
             body: Framed::new(data, fields),
             interim,
+            flaws,
         }))
     }
 
@@ -58,12 +69,24 @@ fn waits(fields: &HeaderMap) -> bool {
 }
 
 impl Stream {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
-        let polled = self.body.poll(cx);
-        if polled.is_pending() && std::mem::take(&mut self.held_back) {
-            self.interim.go_on();
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        let polled = self.body.poll(cx).map_err(|_| BodyFault::Broken);
+        match &polled {
+            Poll::Pending if std::mem::take(&mut self.held_back) => self.interim.go_on(),
+            Poll::Ready(Some(Ok(frame)))
+                if frame.is_trailers() && self.flaws.take(self.number).is_some() =>
+            {
+                return Poll::Ready(Some(Err(BodyFault::Broken)));
+            }
+            _ => {}
         }
         polled
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.flaws.take(self.number);
     }
 }
 
@@ -80,7 +103,7 @@ impl http_body::Body for Received {
                 let polled = Pin::new(incoming).poll_frame(cx);
                 polled.map_err(|_| BodyFault::Broken)
             }
-            Self::H2(stream) => stream.poll(cx).map_err(|_| BodyFault::Broken),
+            Self::H2(stream) => stream.poll(cx),
         }
     }
 

@@ -1,9 +1,15 @@
 //! Reads HTTP/2 frames along (RFC 9113, 4.1): counts those that cost the server and carry nothing (10.5) and the heads that
-//! came, and knows whether a frame or a header block is incomplete.
+//! came, knows whether a frame or a header block is incomplete, and notes what h2 leaves out of a request in silence.
 
+mod block;
+mod huffman;
+
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use self::block::{Blocks, Kind};
 use super::clocks::{Clocks, now};
+use crate::message::flaws::{Flaw, Flaws};
 
 /// What precedes the first frame (RFC 9113, 3.4).
 pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -51,8 +57,12 @@ pub(crate) struct Scanner {
     opens: Option<usize>,
     /// Inside a header block that has not ended.
     block: bool,
+    /// The stream of the last head or trailers.
+    stream: u32,
     /// The highest stream with a head.
     last_stream: u32,
+    blocks: Blocks,
+    flaws: Arc<Flaws>,
     control: Allowance,
     updates: Allowance,
     resets: Allowance,
@@ -61,8 +71,8 @@ pub(crate) struct Scanner {
 }
 
 impl Scanner {
-    /// Of a connection whose heads may have so many bytes.
-    pub(crate) fn new(longest: usize) -> Self {
+    /// Of a connection whose heads may have so many bytes. What is wrong with its streams goes to `flaws`.
+    pub(crate) fn new(longest: usize, flaws: Arc<Flaws>) -> Self {
         Self {
             preface: PREFACE.len(),
             header: [0; 9],
@@ -71,7 +81,10 @@ impl Scanner {
             longest,
             opens: None,
             block: false,
+            stream: 0,
             last_stream: 0,
+            blocks: Blocks::new(),
+            flaws,
             control: Allowance::new(CONTROL),
             updates: Allowance::new(UPDATES),
             resets: Allowance::new(HALF_RESETS),
@@ -91,10 +104,10 @@ impl Scanner {
         let mut began = skipped > 0 && self.preface == 0;
         while !data.is_empty() {
             if self.payload > 0 {
-                let n = self.payload.min(data.len());
-                self.payload -= n;
-                data = &data[n..];
-                began |= self.ends(clocks);
+                let (part, rest) = data.split_at(self.payload.min(data.len()));
+                self.payload -= part.len();
+                data = rest;
+                began |= self.part(part, clocks)?;
                 continue;
             }
             if self.header_len == 9 {
@@ -106,7 +119,9 @@ impl Scanner {
             data = &data[n..];
             if self.header_len == 9 {
                 self.frame(clocks)?;
-                began |= self.ends(clocks);
+                if self.payload == 0 {
+                    began |= self.part(&[], clocks)?;
+                }
             }
         }
         self.note(clocks, began);
@@ -148,9 +163,9 @@ impl Scanner {
                 self.block = flags & END_HEADERS == 0;
                 if kind == HEADERS {
                     // The highest bit is reserved (RFC 9113, 4.1).
-                    let stream = u32::from_be_bytes(stream) & 0x7fff_ffff;
-                    self.opens = (stream > self.last_stream).then_some(0);
-                    self.last_stream = self.last_stream.max(stream);
+                    self.stream = u32::from_be_bytes(stream) & 0x7fff_ffff;
+                    self.opens = (self.stream > self.last_stream).then_some(0);
+                    self.last_stream = self.last_stream.max(self.stream);
                     self.control.earn(2);
                     self.resets.earn(1);
                 }
@@ -175,14 +190,38 @@ impl Scanner {
         if allowed { Ok(()) } else { Err(Flood(kind)) }
     }
 
-    /// Whether a frame ended, and no header block goes on behind it.
-    fn ends(&mut self, clocks: &Clocks) -> bool {
-        let ends = self.payload == 0 && !self.block;
-        if ends && self.opens.take().is_some() {
+    /// A part of a payload. Whether the frame ended with it, and no header block goes on behind it.
+    fn part(&mut self, part: &[u8], clocks: &Clocks) -> Result<bool, Flood> {
+        let [_, _, _, kind, flags, ..] = self.header;
+        let is_over = self.payload == 0;
+        if matches!(kind, HEADERS | CONTINUATION) {
+            if !is_over {
+                self.blocks.part(part);
+                return Ok(false);
+            }
+            self.blocks.frame(part, (kind == HEADERS).then_some(flags));
+            if !self.block {
+                self.block_ends(clocks)?;
+            }
+        }
+        Ok(is_over && !self.block)
+    }
+
+    fn block_ends(&mut self, clocks: &Clocks) -> Result<(), Flood> {
+        let opens = self.opens.take().is_some();
+        if opens {
             let heads = clocks.heads.load(Relaxed);
             clocks.heads.store(heads + 1, Relaxed);
         }
-        ends
+        let flaw = match self.blocks.end() {
+            Kind::Fragment if opens => Flaw::Fragment,
+            kind if !opens && kind > Kind::Plain => Flaw::PseudoTrailer,
+            _ => return Ok(()),
+        };
+        match self.flaws.note(self.stream, flaw) {
+            true => Ok(()),
+            false => Err(Flood(HEADERS)),
+        }
     }
 }
 
@@ -222,185 +261,4 @@ impl Allowance {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::Ordering::Relaxed;
-
-    use super::{CONTROL, Clocks, Flood, HALF_RESETS, PREFACE, Scanner, UPDATES};
-
-    const LONGEST: usize = 200;
-
-    fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
-        let length = u8::try_from(payload.len()).unwrap();
-        let mut frame = vec![0, 0, length, kind, flags, 0, 0, 0, stream];
-        frame.extend_from_slice(payload);
-        frame
-    }
-
-    fn ping() -> Vec<u8> {
-        frame(6, 0, 0, &[0; 8])
-    }
-
-    fn open() -> (Clocks, Scanner) {
-        let (clocks, mut scanner) = (Clocks::default(), Scanner::new(LONGEST));
-        scanner.scan(PREFACE, &clocks).unwrap();
-        (clocks, scanner)
-    }
-
-    #[test]
-    fn the_frame_beyond_the_allowance_of_its_kind_is_a_flood() {
-        for (bytes, allowed) in [
-            (ping(), CONTROL),
-            (frame(8, 0, 0, &[0, 0, 0, 1]), UPDATES),
-            (frame(3, 0, 1, &[0; 4]), HALF_RESETS / 2),
-        ] {
-            let (clocks, mut scanner) = open();
-            for _ in 0..allowed {
-                scanner.scan(&bytes, &clocks).unwrap();
-            }
-            assert_eq!(scanner.scan(&bytes, &clocks), Err(Flood(bytes[3])));
-        }
-    }
-
-    #[test]
-    fn settings_priority_goaway_and_unknown_frames_count_as_control_frames() {
-        for kind in [2, 4, 7, 99] {
-            let (clocks, mut scanner) = open();
-            for _ in 0..CONTROL - 1 {
-                scanner.scan(&ping(), &clocks).unwrap();
-            }
-            scanner.scan(&frame(kind, 0, 0, &[]), &clocks).unwrap();
-            assert_eq!(
-                scanner.scan(&frame(kind, 0, 0, &[]), &clocks),
-                Err(Flood(kind))
-            );
-        }
-    }
-
-    #[test]
-    fn frames_that_carry_something_allow_more_but_save_up_no_more_than_the_allowance() {
-        let (clocks, mut scanner) = open();
-        for _ in 0..2 * CONTROL {
-            scanner.scan(&frame(0, 0, 1, b"data"), &clocks).unwrap();
-            scanner.scan(&ping(), &clocks).unwrap();
-            scanner.scan(&ping(), &clocks).unwrap();
-        }
-        for _ in 0..2 * CONTROL {
-            scanner.scan(&frame(0, 0, 1, b"data"), &clocks).unwrap();
-        }
-        for _ in 0..CONTROL {
-            scanner.scan(&ping(), &clocks).unwrap();
-        }
-        assert_eq!(scanner.scan(&ping(), &clocks), Err(Flood(6)));
-    }
-
-    #[test]
-    fn half_of_all_requests_may_be_reset_for_ever() {
-        let (clocks, mut scanner) = open();
-        for _ in 0..10 * HALF_RESETS {
-            for _ in 0..2 {
-                scanner.scan(&frame(1, 5, 1, b"head"), &clocks).unwrap();
-            }
-            scanner.scan(&frame(3, 0, 1, &[0; 4]), &clocks).unwrap();
-        }
-        let every = (0..HALF_RESETS + 1).try_for_each(|_| {
-            scanner.scan(&frame(1, 5, 1, b"head"), &clocks)?;
-            scanner.scan(&frame(3, 0, 1, &[0; 4]), &clocks)
-        });
-        assert_eq!(every, Err(Flood(3)));
-    }
-
-    #[test]
-    fn what_was_sent_allows_its_window_updates() {
-        let (clocks, mut scanner) = open();
-        let both = [frame(8, 0, 0, &[0, 0, 0, 1]), frame(8, 0, 1, &[0, 0, 0, 1])].concat();
-        for _ in 0..4 * UPDATES {
-            // A DATA frame of seven bytes.
-            scanner.written(16);
-            scanner.scan(&both, &clocks).unwrap();
-        }
-    }
-
-    #[test]
-    fn heads_that_open_streams_are_counted_whatever_the_pieces() {
-        let long = vec![b'x'; LONGEST / 2 + 1];
-        let input = [
-            PREFACE.to_vec(),
-            frame(1, 4, 1, b"head"),
-            // Trailers.
-            frame(1, 5, 1, b"tail"),
-            frame(1, 1, 3, b""),
-            frame(9, 4, 3, b"head"),
-            frame(1, 5, 5, b""),
-        ]
-        .concat();
-        let longer = [frame(1, 1, 7, &long), frame(9, 0, 7, &long)].concat();
-        for size in 1..=input.len() {
-            let (clocks, mut scanner) = (Clocks::default(), Scanner::new(LONGEST));
-            for piece in input.chunks(size) {
-                scanner.scan(piece, &clocks).unwrap();
-            }
-            assert_eq!(clocks.heads.load(Relaxed), 3);
-            assert_eq!(clocks.long_head.load(Relaxed), 0);
-            for piece in longer.chunks(size) {
-                scanner.scan(piece, &clocks).unwrap();
-            }
-            assert_eq!(clocks.heads.load(Relaxed), 3, "it has not ended");
-            assert_eq!(clocks.long_head.load(Relaxed), 7);
-        }
-    }
-
-    #[test]
-    fn goaway_names_the_last_stream_with_a_head() {
-        let (clocks, mut scanner) = open();
-        scanner.scan(&frame(1, 5, 7, b"head"), &clocks).unwrap();
-        let goaway = *b"\0\0\x08\x07\0\0\0\0\0\0\0\0\x07";
-        assert_eq!(scanner.goaway()[..13], goaway);
-        let mut reserved = frame(1, 5, 3, b"head");
-        reserved[5] = 0x80;
-        scanner.scan(&reserved, &clocks).unwrap();
-        assert_eq!(scanner.goaway()[..13], goaway);
-    }
-
-    #[test]
-    fn an_open_header_block_keeps_the_clock_running_whatever_the_pieces() {
-        let mut input = PREFACE.to_vec();
-        input.extend(frame(1, 0, 1, b"head"));
-        let whole = input.len();
-        input.extend(frame(9, 4, 1, b"tail"));
-        for size in 1..=input.len() {
-            let (clocks, mut scanner) = (Clocks::default(), Scanner::new(LONGEST));
-            for piece in input[..whole].chunks(size) {
-                scanner.scan(piece, &clocks).unwrap();
-            }
-            assert_ne!(clocks.head_since.load(Relaxed), 0);
-            scanner.scan(&input[whole..], &clocks).unwrap();
-            assert_eq!(clocks.head_since.load(Relaxed), 0);
-        }
-    }
-
-    #[test]
-    fn a_frame_that_begins_in_the_piece_that_ends_another_has_its_own_time() {
-        const EARLIER: u64 = u64::MAX;
-        let (clocks, mut scanner) = open();
-        scanner.scan(&ping()[..4], &clocks).unwrap();
-        clocks.head_since.store(EARLIER, Relaxed);
-        scanner.scan(&ping()[4..8], &clocks).unwrap();
-        assert_eq!(clocks.head_since.load(Relaxed), EARLIER, "the same frame");
-        scanner.scan(&ping()[8..12], &clocks).unwrap();
-        scanner
-            .scan(&[&ping()[12..], &ping()[..4]].concat(), &clocks)
-            .unwrap();
-        assert_ne!(clocks.head_since.load(Relaxed), EARLIER, "another");
-        // A header block is one thing, in how many frames it may come.
-        scanner.scan(&ping()[4..], &clocks).unwrap();
-        let block = [frame(1, 0, 1, b"head"), frame(9, 0, 1, b"more")].concat();
-        scanner.scan(&block, &clocks).unwrap();
-        clocks.head_since.store(EARLIER, Relaxed);
-        scanner.scan(&frame(9, 0, 1, b"more"), &clocks).unwrap();
-        assert_eq!(clocks.head_since.load(Relaxed), EARLIER, "the same block");
-        scanner
-            .scan(&[frame(9, 4, 1, b"tail"), vec![0]].concat(), &clocks)
-            .unwrap();
-        assert_ne!(clocks.head_since.load(Relaxed), EARLIER, "behind the block");
-    }
-}
+mod tests;

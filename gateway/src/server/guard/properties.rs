@@ -7,10 +7,12 @@ mod hyper_serves;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::clocks::Clocks;
 use super::{h1, h2};
+use crate::message::flaws::Flaws;
 
 /// Limits that a short input reaches.
 const MAX_BYTES: usize = 256;
@@ -148,17 +150,20 @@ struct VerdictH2 {
     flood: Option<h2::Flood>,
     goaway: [u8; 17],
     heads: (u64, u32),
+    flaws: String,
     /// Whether the clock of a frame or head runs; of no account after a flood.
     head_waits: bool,
 }
 
 fn scan_h2<'a>(mut pieces: impl Iterator<Item = &'a [u8]>) -> VerdictH2 {
-    let (clocks, mut scanner) = (Clocks::default(), h2::Scanner::new(LONGEST));
+    let (clocks, flaws) = (Clocks::default(), Arc::<Flaws>::default());
+    let mut scanner = h2::Scanner::new(LONGEST, flaws.clone());
     let flood = pieces.find_map(|piece| scanner.scan(piece, &clocks).err());
     VerdictH2 {
         flood,
         goaway: scanner.goaway(),
         heads: (clocks.heads.load(Relaxed), clocks.long_head.load(Relaxed)),
+        flaws: format!("{flaws:?}"),
         head_waits: flood.is_none() && clocks.head_since.load(Relaxed) != 0,
     }
 }

@@ -1,0 +1,200 @@
+//! Header blocks (RFC 7541), read along for what h2 leaves out of a request in silence: a fragment in `:path`, and
+//! pseudo-header fields in trailers.
+//!
+//! Of a field it is known only of which kind it is, and of the table of the connection (2.3.2) only the kinds of its entries: the
+//! k-th entry is the k-th last that was added, whatever was evicted behind it. So no value is decoded or kept.
+
+use std::ops::RangeInclusive;
+
+use super::huffman;
+
+/// The most entries of a table of 4,096 bytes (RFC 7541, 4.1): h2 grants no larger one.
+const ENTRIES: usize = 4096 / 32;
+/// Entries of the static table (RFC 7541, appendix A): all, those that are `:path`, and all pseudo-header fields.
+const STATIC: usize = 61;
+const PATHS: RangeInclusive<usize> = 4..=5;
+const PSEUDO: RangeInclusive<usize> = 1..=14;
+
+/// A field, or a header block by the worst of its fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Plain,
+    /// A pseudo-header field.
+    Pseudo,
+    /// `:path`.
+    Path,
+    /// `:path` with a fragment.
+    Fragment,
+}
+
+/// The header blocks of one connection.
+#[derive(Debug)]
+pub(super) struct Blocks {
+    /// What came of a frame that is incomplete, behind the beginning of a field that is.
+    rest: Vec<u8>,
+    /// Of the header block under way.
+    worst: Kind,
+    table: [Kind; ENTRIES],
+    added: usize,
+}
+
+impl Blocks {
+    pub(super) fn new() -> Self {
+        Self {
+            rest: Vec::new(),
+            worst: Kind::Plain,
+            table: [Kind::Plain; ENTRIES],
+            added: 0,
+        }
+    }
+
+    /// A part of a frame came that has not ended.
+    pub(super) fn part(&mut self, part: &[u8]) {
+        self.rest.extend_from_slice(part);
+    }
+
+    /// A frame ended with this; `flags`: of HEADERS, `None` of CONTINUATION.
+    pub(super) fn frame(&mut self, end: &[u8], flags: Option<u8>) {
+        let mut all = std::mem::take(&mut self.rest);
+        let bytes = match all.is_empty() {
+            true => end,
+            false => {
+                all.extend_from_slice(end);
+                &all
+            }
+        };
+        let left = self.read(fragment(bytes, flags));
+        self.rest.extend_from_slice(left);
+    }
+
+    /// The header block ended: the worst of its fields.
+    pub(super) fn end(&mut self) -> Kind {
+        // A field that is cut off ends the connection.
+        self.rest = Vec::new();
+        std::mem::replace(&mut self.worst, Kind::Plain)
+    }
+
+    /// Reads the fields that are whole, and returns the rest.
+    fn read<'a>(&mut self, mut block: &'a [u8]) -> &'a [u8] {
+        let mut fields = block;
+        while let Some(kind) = self.field(&mut fields) {
+            self.worst = self.worst.max(kind);
+            block = fields;
+        }
+        block
+    }
+
+    /// The next field (RFC 7541, section 6), if it is whole.
+    fn field(&mut self, block: &mut &[u8]) -> Option<Kind> {
+        let first = *block.first()?;
+        if first & 0x80 != 0 {
+            return integer(block, 7).map(|index| self.kind(index));
+        }
+        if first & 0xe0 == 0x20 {
+            // A new size of the table only evicts.
+            return integer(block, 5).map(|_| Kind::Plain);
+        }
+        let is_added = first & 0x40 != 0;
+        let name = match integer(block, if is_added { 6 } else { 4 })? {
+            0 => named(string(block)?),
+            index => self.kind(index).min(Kind::Path),
+        };
+        let value = string(block)?;
+        let kind = match name {
+            Kind::Path if value.has_fragment() => Kind::Fragment,
+            name => name,
+        };
+        if is_added {
+            self.table[self.added % ENTRIES] = kind;
+            self.added = self.added.wrapping_add(1);
+        }
+        Some(kind)
+    }
+
+    /// Of an entry of the two tables. h2 ends the connection over one that there is not.
+    fn kind(&self, index: usize) -> Kind {
+        match index.checked_sub(STATIC) {
+            Some(nth @ 1..=ENTRIES) => self.table[self.added.wrapping_sub(nth) % ENTRIES],
+            _ if PATHS.contains(&index) => Kind::Path,
+            _ if PSEUDO.contains(&index) => Kind::Pseudo,
+            _ => Kind::Plain,
+        }
+    }
+}
+
+/// The part of a frame that belongs to the header block (RFC 9113, section 6.2).
+fn fragment(payload: &[u8], flags: Option<u8>) -> &[u8] {
+    const PADDED: u8 = 0x8;
+    const PRIORITY: u8 = 0x20;
+    let Some(flags) = flags else { return payload };
+    let (mut from, mut to) = (0, payload.len());
+    if flags & PADDED != 0 {
+        from += 1;
+        to -= payload.first().map_or(0, |pad| usize::from(*pad)).min(to);
+    }
+    if flags & PRIORITY != 0 {
+        from += 5;
+    }
+    payload.get(from..to).unwrap_or_default()
+}
+
+/// RFC 7541, section 5.1. h2 takes no longer ones.
+fn integer(block: &mut &[u8], prefix: u32) -> Option<usize> {
+    let (first, mut rest) = block.split_first()?;
+    let full = (1 << prefix) - 1;
+    let mut value = usize::from(*first) & full;
+    if value == full {
+        for at in 0..4 {
+            let (byte, behind) = rest.split_first()?;
+            rest = behind;
+            value += usize::from(byte & 0x7f) << (7 * at);
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+    }
+    *block = rest;
+    Some(value)
+}
+
+/// A string as it stands in a block (RFC 7541, section 5.2).
+struct Text<'a> {
+    bytes: &'a [u8],
+    is_coded: bool,
+}
+
+fn string<'a>(block: &mut &'a [u8]) -> Option<Text<'a>> {
+    let is_coded = block.first()? & 0x80 != 0;
+    let length = integer(block, 7)?;
+    let (bytes, rest) = block.split_at_checked(length)?;
+    *block = rest;
+    Some(Text { bytes, is_coded })
+}
+
+impl Text<'_> {
+    fn has_fragment(&self) -> bool {
+        match self.is_coded {
+            true => huffman::has_hash(self.bytes),
+            false => memchr::memchr(b'#', self.bytes).is_some(),
+        }
+    }
+}
+
+/// A field by its name.
+fn named(name: Text<'_>) -> Kind {
+    let (path, is_pseudo) = match name.is_coded {
+        true => (
+            huffman::PATH.as_slice(),
+            huffman::begins_with_colon(name.bytes),
+        ),
+        false => (b":path".as_slice(), name.bytes.first() == Some(&b':')),
+    };
+    match is_pseudo {
+        true if name.bytes == path => Kind::Path,
+        true => Kind::Pseudo,
+        false => Kind::Plain,
+    }
+}
+
+#[cfg(test)]
+mod tests;
