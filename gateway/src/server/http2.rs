@@ -193,13 +193,11 @@ impl<H: Handler> Server<'_, H> {
         }
         let limits = &self.connection.listener.config.limits;
         let most = usize::try_from(limits.h2_streams).unwrap_or(usize::MAX);
-        let is_full = self.connection.in_flight.get() >= most;
-        for _ in 0..refused {
-            self.refused(match self.reason() {
-                StatusCode::BAD_REQUEST if is_full => StatusCode::SERVICE_UNAVAILABLE,
-                reason => reason,
-            });
-        }
+        let status = match self.connection.in_flight.get() >= most {
+            true => StatusCode::SERVICE_UNAVAILABLE,
+            false => StatusCode::BAD_REQUEST,
+        };
+        self.refuse(refused, status);
     }
 
     /// The connection broke, by what the client sent or by itself. Heads of which h2 made no request are refused with it, and
@@ -217,20 +215,21 @@ impl<H: Handler> Server<'_, H> {
             0 if came == 0 || is_under_way => 1,
             refused => refused,
         };
-        for _ in 0..refused {
-            self.refused(self.reason());
-        }
+        self.refuse(refused, StatusCode::BAD_REQUEST);
     }
 
-    /// Why h2 refuses something.
-    fn reason(&self) -> StatusCode {
-        match self.connection.clocks.long_head.swap(0, Relaxed) {
-            0 => StatusCode::BAD_REQUEST,
-            _ => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-        }
-    }
-
+    /// Records so many heads that h2 refused; `status`: of one that is not too long.
     #[cold]
+    fn refuse(&self, heads: u64, status: StatusCode) {
+        for _ in 0..heads {
+            let is_long = self.connection.clocks.long_head.swap(0, Relaxed) != 0;
+            self.refused(match is_long {
+                true => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                false => status,
+            });
+        }
+    }
+
     fn refused(&self, status: StatusCode) {
         self.handler.refused(self.connection, status);
     }
