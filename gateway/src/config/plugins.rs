@@ -38,7 +38,7 @@ static WORDS: Words = Words {
         ),
         (
             "cpu",
-            "The time that one call may compute; beside it, for a call that holds a body, 100 ms for each MiB. At most \
+            "The time that one call may compute; beside it, for a call that holds a body, 200 ms for each MiB. At most \
              `timeout`.",
         ),
         (

@@ -32,8 +32,9 @@ const LOG_BYTES: usize = 16 << 10;
 pub(super) const LOG_LINES_PER_SECOND: u64 = 200;
 /// Log bytes of one plugin in a second, as they are written.
 pub(super) const LOG_BYTES_PER_SECOND: u64 = 64 << 10;
-/// What a call may compute beside `cpu` for each MiB that is held for it.
-const CPU_PER_MIB: Duration = Duration::from_millis(100);
+/// What a call may compute beside `cpu` for each MiB that is held for it. The worst body takes the slowest shipped plugin 110 ms
+/// where it shares a core.
+const CPU_PER_MIB: Duration = Duration::from_millis(200);
 /// How many times what is held for a call its memory may grow by, beside `memory`. A tree of a document takes a few
 /// words for a byte or two of it.
 const MEMORY_PER_HELD: usize = 32;
