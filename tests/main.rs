@@ -80,6 +80,7 @@ mod per_try;
 mod poisoning;
 mod pool;
 mod predicates;
+mod proxy_protocol;
 mod quickstart;
 mod redirects;
 mod refusals;

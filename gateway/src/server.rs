@@ -11,6 +11,7 @@ mod http1;
 mod http2;
 mod linger;
 pub mod listener;
+mod proxy_protocol;
 mod runtime;
 mod seats;
 pub mod serve;

@@ -1,11 +1,16 @@
 //! Bodies that differ from their length, are over the limit, or do not come.
 
+use std::sync::mpsc;
+
 use super::{gateway, replacing};
 use crate::harness::frames::{
     CANCEL, DATA, END_HEADERS, END_STREAM, HEADERS, Http2, Outcome, PROTOCOL_ERROR, RST_STREAM,
-    get_fields, head,
+    frame, get_fields, head,
 };
+use crate::harness::gateway::PATIENCE;
+use crate::harness::h2_origin::FrameOrigin;
 use crate::harness::recorder::Recorder;
+use crate::harness::{Configuration, Gateway};
 
 /// RFC 9113, 8.1.1.
 #[test]
@@ -48,7 +53,11 @@ fn a_body_that_differs_from_its_content_length_is_never_whole_upstream() {
 }
 
 fn post(fields: &[(&str, &str)]) -> Vec<u8> {
-    let mut all = get_fields("/x");
+    post_to("/x", fields)
+}
+
+fn post_to(path: &str, fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut all = get_fields(path);
     all[0].1 = "POST";
     all.extend_from_slice(fields);
     head(&all)
@@ -149,5 +158,62 @@ fn a_body_that_a_client_resets_is_never_whole_upstream() {
         client.get(3, "/here");
         assert_eq!(client.outcome(3), Outcome::Answer(200, 4), "{reason}");
         gateway.wait_for("\"error\":\"client_closed\"");
+    }
+}
+
+/// RFC 9113, section 8.1.1. What the client does wrong is its own fault, not that it left.
+#[test]
+fn a_malformed_body_to_an_upstream_of_http_2_is_broken_and_reset_there() {
+    let (tell, told) = mpsc::channel();
+    let origin = FrameOrigin::start(move |mut link| {
+        link.begin(&[(3, 100)]);
+        while let Some(frame) = link.read() {
+            let _gone = tell.send((frame.kind, frame.flags & END_STREAM));
+        }
+    });
+    let config = Configuration::new()
+        .access_log()
+        .upstream_with("origin", origin.address, "protocol = 'h2'")
+        .route("all", "/**", "upstream = 'origin'");
+    let gateway = Gateway::start(&config);
+    let pseudo = frame(HEADERS, END_HEADERS | END_STREAM, 1, &[0x83]);
+    let announced = &[("content-length", "5")];
+    for (path, what, fields, rest) in [
+        (
+            "/short",
+            "shorter than announced",
+            &announced[..],
+            frame(DATA, END_STREAM, 1, b""),
+        ),
+        (
+            "/long",
+            "longer than announced",
+            announced,
+            frame(DATA, 0, 1, b"defgh"),
+        ),
+        ("/pseudo", "pseudo-header fields behind it", &[], pseudo),
+    ] {
+        let mut client = Http2::connect(gateway.listener("public"));
+        client.frame(HEADERS, END_HEADERS, 1, &post_to(path, fields));
+        client.frame(DATA, 0, 1, b"abc");
+        while told.recv_timeout(PATIENCE).unwrap().0 != DATA {}
+        client.send(&rest);
+        let outcome = client.outcome(1);
+        assert!(
+            matches!(
+                outcome,
+                Outcome::Reset(PROTOCOL_ERROR, _) | Outcome::Answer(400, _)
+            ),
+            "{what}: {outcome:?}"
+        );
+        loop {
+            let (kind, end) = told.recv_timeout(PATIENCE).unwrap();
+            assert_eq!(end, 0, "{what}: whole upstream");
+            if kind == RST_STREAM {
+                break;
+            }
+        }
+        let line = gateway.wait_for(&format!("\"{path}\""));
+        assert!(line.contains("\"error\":\"body_broken\""), "{what}: {line}");
     }
 }

@@ -36,7 +36,7 @@ pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 pub(crate) const INITIAL_WINDOW: u16 = 4;
 
 const HEADER_TABLE_SIZE: u16 = 1;
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// One frame.
 #[derive(Debug, Clone)]

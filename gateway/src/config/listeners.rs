@@ -1,5 +1,7 @@
 //! `[[listeners]]`.
 
+mod limits;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
@@ -12,10 +14,10 @@ use super::description::Words;
 use super::fault::Spot;
 use super::item::Item;
 use super::listen::{self, Example};
-use super::model::{Admin, HalfClose, Limits, Listener};
+use super::model::{Admin, HalfClose, Listener};
 use super::scope::Scope;
 use super::sections::Sections;
-use super::table::{self, Default, Table};
+use super::table::{Default, Table};
 use super::tree::Value;
 use crate::message::headers::ClientFrom;
 use crate::message::names::UnusualNames;
@@ -27,9 +29,6 @@ const ADDRESS: Example = Example {
     expected: "an address such as \"0.0.0.0:8080\" or \"unix:/run/gateway/public.sock\"",
     socket: "unix:/run/gateway/public.sock",
 };
-
-/// Everything there is, as an upper end of sizes.
-const ANY_SIZE: u64 = 1 << 60;
 
 static WORDS: Words = Words {
     about: "Where clients connect. A reload opens, changes and closes listeners.",
@@ -53,17 +52,21 @@ static WORDS: Words = Words {
             "HTTP/1.1, HTTP/2 or both. With `tls`, client and gateway agree on one by ALPN. Without, HTTP/2 is h2c by \
              prior knowledge.",
         ),
-        ("proxy_protocol", "Only `false` in this version."),
+        (
+            "proxy_protocol",
+            "Each connection begins with a header of the PROXY protocol, version 1 or 2, in which one of `trusted_proxies` says \
+             for whom it connects. Any other connection is closed.",
+        ),
         (
             "trusted_proxies",
-            "Networks of proxies that are believed about who asks, in the field of `client_from`; `unix:` for whoever \
-             connects to a unix socket.",
+            "Networks of proxies that are believed about who asks, in what `client_from` says; `unix:` for whoever connects \
+             to a unix socket.",
         ),
         (
             "client_from",
-            "The field by which trusted proxies tell the client: `x-forwarded-for`, with the scheme in \
-             `X-Forwarded-Proto`, or `forwarded` (RFC 7239). The field that is not chosen is removed, since clients \
-             write it.",
+            "By what trusted proxies tell the client: `x-forwarded-for`, with the scheme in `X-Forwarded-Proto`, `forwarded` \
+             (RFC 7239), or `proxy_protocol`, which it is where the listener takes that, and no field. A field that is not \
+             chosen is removed, since clients write it.",
         ),
         (
             "via",
@@ -124,23 +127,7 @@ pub(super) fn listener(item: &Item<'_>) -> Option<(Option<Listener>, Json)> {
         let name = table.required("name", "name = \"public\"", Item::name);
         let address = listen::address(table, "address = \"0.0.0.0:8080\"", &ADDRESS);
         let (h1, h2) = protocols(table);
-        table.or("proxy_protocol", Default::Bool(false), |item| {
-            if item.bool()? {
-                item.fault(table::later("proxy_protocol = true"));
-            }
-            Some(())
-        });
-        let trusted_proxies = table.item_or("trusted_proxies", &[]);
-        let trusted_proxies = trusted_proxies.as_ref().map(proxies).unwrap_or_default();
-        let client_from = table.or("client_from", Default::Text("x-forwarded-for"), |item| {
-            item.choice(
-                &[
-                    ("x-forwarded-for", ClientFrom::XForwardedFor),
-                    ("forwarded", ClientFrom::Forwarded),
-                ],
-                &["proxy_protocol"],
-            )
-        });
+        let said = said_by(table);
         let via = table.optional("via", via);
         let half_close = table.or("half_close", Default::Text("abort"), |item| {
             item.choice(
@@ -159,14 +146,15 @@ pub(super) fn listener(item: &Item<'_>) -> Option<(Option<Listener>, Json)> {
             )
         });
         let tls = table.optional_sub("tls", certificates::tls);
-        let limits = table.sub("limits", limits);
+        let limits = table.sub("limits", limits::limits);
         Some(Listener {
             name: name?,
             address: address?,
             h1,
             h2,
-            trusted_proxies,
-            client_from,
+            proxy_protocol: said.proxy_protocol,
+            trusted_proxies: said.trusted_proxies,
+            client_from: said.client_from,
             via,
             half_close,
             unusual_names,
@@ -174,6 +162,50 @@ pub(super) fn listener(item: &Item<'_>) -> Option<(Option<Listener>, Json)> {
             limits,
         })
     })
+}
+
+/// Who is believed about who asks, and where they say it.
+struct SaidBy {
+    proxy_protocol: Option<Proxies>,
+    trusted_proxies: Proxies,
+    client_from: ClientFrom,
+}
+
+fn said_by(table: &mut Table<'_>) -> SaidBy {
+    let by_protocol = table.or("proxy_protocol", Default::Bool(false), |item| item.bool());
+    let listed = table.item_or("trusted_proxies", &[]);
+    let trusted = listed.as_ref().map(proxies).unwrap_or_default();
+    if by_protocol && trusted.is_empty() {
+        table.fault(
+            "proxy_protocol",
+            "needs `trusted_proxies`: anybody could say that it connects for somebody else; name the networks of the proxies that \
+             send the header",
+        );
+    }
+    let field = match by_protocol {
+        true => "proxy_protocol",
+        false => "x-forwarded-for",
+    };
+    let from = table.or("client_from", Default::Text(field), |item| {
+        let from = item.choice(
+            &[
+                ("x-forwarded-for", Some(ClientFrom::XForwardedFor)),
+                ("forwarded", Some(ClientFrom::Forwarded)),
+                ("proxy_protocol", None),
+            ],
+            &[],
+        )?;
+        if from.is_none() && !by_protocol {
+            item.fault("needs `proxy_protocol = true`, which has each connection begin with the header that says it");
+        }
+        Some(from)
+    });
+    SaidBy {
+        proxy_protocol: by_protocol.then(|| trusted.clone()),
+        // With the header alone, no field is believed.
+        trusted_proxies: from.map(|_| trusted).unwrap_or_default(),
+        client_from: from.unwrap_or_default(),
+    }
 }
 
 /// A pseudonym, or a host and perhaps a port (RFC 9110, section 7.6.3).
@@ -224,83 +256,6 @@ fn proxies(item: &Item<'_>) -> Proxies {
         }
     }
     proxies
-}
-
-static LIMITS: Words = Words {
-    about: "What one client may take of a listener.",
-    keys: &[
-        (
-            "connections",
-            "Open connections of the listener. Beyond it, the gateway accepts no more until one closes.",
-        ),
-        (
-            "header_bytes",
-            "The size of a request head. Beyond it 431, or 414 where the target alone is larger. Over HTTP/1 also that of a request's trailer; beyond it 400.",
-        ),
-        (
-            "header_count",
-            "The fields of a request head. Beyond it 431. Over HTTP/1 also those of a request's trailer; beyond it 400.",
-        ),
-        (
-            "body",
-            "The size of a request body. Beyond it 413. `\"0B\"` is no limit.",
-        ),
-        (
-            "header_timeout",
-            "The time for a request head to arrive whole. Beyond it 408.",
-        ),
-        (
-            "body_idle",
-            "The time between two pieces of a request body, and for a client to take a piece of the response.",
-        ),
-        (
-            "body_rate",
-            "The least that a request body must bring in a second, on average over each `body_idle` that the gateway has waited for it. A slower one is 408: it holds a connection to an upstream meanwhile. `\"0B\"` is no limit. Tunnels have none, nor has gRPC to an upstream of HTTP/2.",
-        ),
-        (
-            "idle",
-            "How long a kept-alive connection may wait for its next request.",
-        ),
-        ("h2_streams", "Streams at once on an HTTP/2 connection."),
-    ],
-    example: "",
-};
-
-fn limits(table: &mut Table<'_>) -> Limits {
-    table.words(&LIMITS);
-    let size = |low: u64, high: u64, named: &'static str| {
-        move |item: &Item<'_>| item.size(low..=high, named)
-    };
-    Limits {
-        connections: table.or("connections", Default::Integer(10_000), |item| {
-            item.count(1)
-        }),
-        header_bytes: table.or("header_bytes", Default::Text("32KiB"), |item| {
-            let bytes = item.size(1024..=1 << 20, "a size from \"1KiB\" to \"1MiB\"")?;
-            usize::try_from(bytes).ok()
-        }),
-        header_count: table.or("header_count", Default::Integer(100), |item| {
-            usize::try_from(item.integer(1..=10_000)?).ok()
-        }),
-        body: table.or(
-            "body",
-            Default::Text("10MiB"),
-            size(0, ANY_SIZE, "a size up to 1 EiB"),
-        ),
-        header_timeout: table.or("header_timeout", Default::Text("10s"), |item| {
-            item.duration()
-        }),
-        body_idle: table.or("body_idle", Default::Text("30s"), |item| item.duration()),
-        body_rate: table.or(
-            "body_rate",
-            Default::Text("240B"),
-            size(0, ANY_SIZE, "a size up to 1 EiB"),
-        ),
-        idle: table.or("idle", Default::Text("75s"), |item| item.duration()),
-        h2_streams: table.or("h2_streams", Default::Integer(100), |item| {
-            u32::try_from(item.integer(1..=10_000)?).ok()
-        }),
-    }
 }
 
 /// What one listener cannot know of the others.

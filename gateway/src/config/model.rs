@@ -197,6 +197,8 @@ pub struct Listener {
     pub h1: bool,
     /// HTTP/2 is spoken: by ALPN with TLS, else as h2c by prior knowledge.
     pub h2: bool,
+    /// Peers that say for whom they connect, by the PROXY protocol, where it is spoken: nobody else may connect.
+    pub proxy_protocol: Option<Proxies>,
     /// Peers whose fields of who asks are believed.
     pub trusted_proxies: Proxies,
     /// Which of these fields.

@@ -9,6 +9,7 @@ use super::scope::Scope;
 use super::sections::Sections;
 use super::tree::{self, Value};
 use crate::message::headers::ClientFrom;
+use crate::message::peer::Proxies;
 use crate::thread::priority::gently;
 
 /// Reports all of it.
@@ -95,7 +96,7 @@ fn trust(item: &Item<'_>, listener: &Listener) {
     }
     trust_of_sockets(item, listener);
     let everyone = |network: &&ipnet::IpNet| network.prefix_len() == 0;
-    if let Some(network) = listener.trusted_proxies.networks.iter().find(everyone) {
+    if let Some(network) = named(listener).networks.iter().find(everyone) {
         let message = format!(
             "{network} is everyone: each client is believed about the address that it claims to have; name the networks \
              of your proxies"
@@ -104,9 +105,15 @@ fn trust(item: &Item<'_>, listener: &Listener) {
     }
 }
 
+/// `trusted_proxies`, whatever they are believed by.
+fn named(listener: &Listener) -> &Proxies {
+    let by_protocol = listener.proxy_protocol.as_ref();
+    by_protocol.unwrap_or(&listener.trusted_proxies)
+}
+
 /// Whom it believes of those who have no address, or should have one.
 fn trust_of_sockets(item: &Item<'_>, listener: &Listener) {
-    let (trusted, socket) = (&listener.trusted_proxies, listener.address.unix());
+    let (trusted, socket) = (named(listener), listener.address.unix());
     let message = match socket {
         Some(_) if !trusted.unix && !trusted.is_empty() => {
             "names networks alone, and whoever connects to a unix socket is in none, so that nobody is believed; write \

@@ -262,6 +262,7 @@ mod tests {
             address: address.into(),
             h1: true,
             h2: false,
+            proxy_protocol: None,
             trusted_proxies: Default::default(),
             client_from: Default::default(),
             via: None,

@@ -1,12 +1,15 @@
 //! A listener in force, over its reloads, and the limit of its open connections.
 
+use std::io;
 use std::sync::Arc;
 
 use super::seats::{Seat, Seats};
 use super::tls::Tls;
 use crate::config;
 use crate::message::names;
+use crate::message::peer::Peer;
 use crate::message::target::Target;
+use crate::telemetry::log_gate::LogGate;
 use crate::telemetry::metrics::ListenerMetrics;
 use arc_swap::ArcSwap;
 
@@ -25,6 +28,8 @@ pub struct ListenerRuntime {
     /// For its connections.
     pub(super) seats: Arc<Seats>,
     metrics: Arc<ListenerMetrics>,
+    /// For lines about connections that begin with no header of the PROXY protocol.
+    unproxied: LogGate,
 }
 
 /// That a connection counts among those of its listener, until it is dropped.
@@ -52,6 +57,7 @@ impl ListenerRuntime {
             tls,
             seats,
             metrics: Arc::default(),
+            unproxied: LogGate::new(),
         })
     }
 
@@ -76,6 +82,20 @@ impl ListenerRuntime {
         Admission {
             _seat: seat,
             metrics: self.metrics.clone(),
+        }
+    }
+
+    /// Tells of a connection that is closed because nobody said for whom it was made.
+    #[cold]
+    pub(super) fn tell_unproxied(&self, peer: Peer, error: &io::Error) {
+        // Who connects and says nothing at all looks whether the port is there.
+        let is_told = matches!(
+            error.kind(),
+            io::ErrorKind::InvalidData | io::ErrorKind::PermissionDenied
+        );
+        if is_told && let Some(suppressed) = self.unproxied.pass() {
+            let listener = &self.config.name;
+            tracing::warn!(%listener, %peer, %error, suppressed, "connection closed: not of a proxy");
         }
     }
 

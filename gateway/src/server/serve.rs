@@ -39,7 +39,7 @@ pub(crate) async fn accept<H: Handler>(
     let drain = open.drain().clone();
     let opening = async {
         tokio::select! {
-            opened = timeout(limit, transport::open(stream, &listener)) => opened.ok()?.map_err(|error| {
+            opened = timeout(limit, transport::open(stream, peer, &listener)) => opened.ok()?.map_err(|error| {
                 tracing::debug!(%peer, %error, "connection failed before its first request");
             }).ok(),
             () = drain.ended() => None,
@@ -49,6 +49,7 @@ pub(crate) async fn accept<H: Handler>(
     };
     let Some(Opened {
         stream,
+        peer,
         tls,
         prefix,
         h2,

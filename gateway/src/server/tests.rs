@@ -115,6 +115,7 @@ fn start_with(h1: bool, h2: bool, tls: Option<config::Tls>, limits: config::Limi
         address: address.into(),
         h1,
         h2,
+        proxy_protocol: None,
         trusted_proxies: Default::default(),
         client_from: Default::default(),
         via: None,

@@ -8,13 +8,17 @@ use tokio_rustls::TlsAcceptor;
 
 use super::guard::clocks::now;
 use super::guard::h2::PREFACE;
+use super::proxy_protocol;
 use super::runtime::ListenerRuntime;
 use super::tls::Session;
+use crate::message::peer::Peer;
 use crate::net::{Socket, Stream};
 
 /// A connection whose protocol is known.
 pub(crate) struct Opened {
     pub(crate) stream: Stream,
+    /// Who connected, or for whom.
+    pub(crate) peer: Peer,
     /// What TLS agreed on.
     pub(crate) tls: Option<Session>,
     /// What was read already.
@@ -25,8 +29,16 @@ pub(crate) struct Opened {
     pub(crate) since: u64,
 }
 
-/// Speaks TLS where the listener does, and finds out the protocol.
-pub(crate) async fn open(mut stream: Socket, listener: &ListenerRuntime) -> io::Result<Opened> {
+/// Hears for whom a proxy connects and speaks TLS, where the listener does, and finds out the protocol.
+pub(crate) async fn open(
+    mut stream: Socket,
+    mut peer: Peer,
+    listener: &ListenerRuntime,
+) -> io::Result<Opened> {
+    if let Some(proxies) = &listener.config.proxy_protocol {
+        let said = proxy_protocol::peer(&mut stream, peer, proxies).await;
+        peer = said.inspect_err(|error| listener.tell_unproxied(peer, error))?;
+    }
     let (h1, h2) = (listener.config.h1, listener.config.h2);
     if let Some(tls) = &listener.tls {
         let acceptor = TlsAcceptor::from(tls.config.clone());
@@ -36,6 +48,7 @@ pub(crate) async fn open(mut stream: Socket, listener: &ListenerRuntime) -> io::
         let h2 = session.h2 || !h1;
         return Ok(Opened {
             stream: Stream::Tls(Box::new(stream.into())),
+            peer,
             tls: Some(session),
             prefix: Bytes::new(),
             h2,
@@ -48,6 +61,7 @@ pub(crate) async fn open(mut stream: Socket, listener: &ListenerRuntime) -> io::
     };
     Ok(Opened {
         stream: Stream::Plain(stream),
+        peer,
         tls: None,
         prefix,
         h2,

@@ -23,6 +23,9 @@ use crate::server::connection::InFlight;
 use crate::server::guard::clocks::now;
 use crate::server::streams::WAITING;
 
+/// How many turns others have to tell what became of a stream that h2 has reset.
+const TURNS: usize = 2;
+
 /// Carries an exchange to its end: its answer, or that of the client, who may reset the stream.
 pub(super) async fn carry<F, B>(
     answer: Pin<Box<F>>,
@@ -65,9 +68,10 @@ async fn answered<F, B>(
 where
     F: Future<Output = Response<B>>,
 {
+    let mut turns = TURNS;
     poll_fn(|cx| {
         // Before its body tells that it broke: a client that resets its stream has gone. What h2 resets for a fault of the
-        // client's is one of the body's.
+        // client's is one of the body's, and the task that sends it upstream may be the first to know.
         let reset = respond.poll_reset(cx);
         match reset {
             Poll::Ready(Ok(Reason::PROTOCOL_ERROR)) | Poll::Pending => {}
@@ -76,7 +80,12 @@ where
         let polled = answer.as_mut().poll(cx).map(Some);
         if polled.is_pending() || interim.is_waiting() {
             if reset.is_ready() {
-                return Poll::Ready(None);
+                if turns == 0 {
+                    return Poll::Ready(None);
+                }
+                turns -= 1;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             while let Poll::Ready(head) = interim.poll_take(cx) {
                 let mut informed = Response::new(());
