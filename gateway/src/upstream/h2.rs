@@ -3,6 +3,7 @@
 
 mod body;
 mod connection;
+mod fate;
 mod frames;
 mod kept;
 mod line;
@@ -15,6 +16,6 @@ mod upload;
 mod wire;
 
 pub(super) use body::Body;
+pub(super) use fate::{Fate, Unanswered};
 pub(super) use line::Line;
 pub(super) use reserve::{Reserved, reserve};
-pub(super) use stream::{Fate, Unanswered};

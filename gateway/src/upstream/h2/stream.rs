@@ -1,7 +1,5 @@
 //! One request on a stream of a connection.
 
-mod fate;
-
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -17,6 +15,7 @@ use http_body::Body as _;
 use tokio::time::timeout_at;
 
 use super::connection::Shared;
+use super::fate::{Fate, Unanswered, explain};
 use super::kept::Kept;
 use super::request::{length, request};
 use super::upload::{Follower, Upload};
@@ -28,8 +27,6 @@ use crate::message::interim::Interim;
 use crate::upstream::error::{MAX_INFORMATIONAL, SendError, TOO_MANY_INFORMATIONAL};
 use crate::upstream::h1::Message;
 use crate::upstream::times::{Silence, Times};
-
-pub(in crate::upstream) use fate::{Fate, Unanswered};
 
 /// A stream that is taken, until this is dropped.
 pub(in crate::upstream) struct Stream {
@@ -171,6 +168,36 @@ impl Stream {
             }
             Err(error) => Err(self.explain(&error, Some(upload.into_body()), follower, 0)),
         }
+    }
+
+    /// What the endpoint is charged with: one broken connection is one failure, whatever it carried.
+    pub(in crate::upstream) fn charged(&self, error: SendError, fate: Fate) -> SendError {
+        match fate {
+            Fate::Refused | Fate::Failed => error,
+            _ if self.connection.state.is_told_now() => error,
+            _ => error.blameless(),
+        }
+    }
+
+    /// Whether a broken answer is to be told of: not where the connection broke, and another request has.
+    pub(super) fn is_charged(&self, error: &h2::Error) -> bool {
+        error.is_reset() || self.connection.state.is_told_now()
+    }
+
+    /// Nothing came on the stream that was waited for since then.
+    pub(super) fn doubt(&self, since: Instant) {
+        self.connection.state.doubt(since);
+    }
+
+    fn explain(
+        &self,
+        error: &h2::Error,
+        unsent: Option<Outgoing>,
+        follower: Option<&Follower>,
+        number: u32,
+    ) -> Unanswered {
+        let connection = (&*self.connection.state, self.kept);
+        explain(connection, error, unsent, follower, number)
     }
 }
 
