@@ -44,8 +44,8 @@ grants = { upstreams = ["origin"] }
 [plugins.aggregate.config]
 merge = "deep"
 parts = [
-    { name = "one", upstream = "origin", path = "/{path.n}", required = true, into = "one" },
-    { name = "two", upstream = "origin", path = "/{path.n}", required = true, into = "two.deep" },
+    { name = "one", upstream = "origin", path = "/{path.n}", required = true, into = "one", deny = ["secret", "a.b"], rename = { "old" = "new", "items.id" = "items.key" } },
+    { name = "two", upstream = "origin", path = "/{path.n}", required = true, into = "two.deep", allow = ["items", "a.b", "secret", "n1"] },
 ]
 "#;
 

@@ -138,3 +138,138 @@ fn a_request_that_is_known_to_be_flawed_goes_nowhere() {
     assert!(line.contains("\"status\":400,"), "{line}");
     assert_eq!(upstream.counts().0, 0);
 }
+
+/// Streams, and what ends with them: frames by which h2 loses its place in the block, or in the table of the connection.
+#[test]
+fn what_hides_a_field_from_one_of_two_readers_ends_the_connection() {
+    let upstream = Recorder::start();
+    let gateway = gateway(upstream.address);
+    let hash = [&b"\x82\x86\x01\x01a\x44"[..], RAW].concat();
+    let added = |path: &[u8]| [&b"\x82\x86\x01\x01a"[..], path].concat();
+    let flags = END_HEADERS | END_STREAM;
+    let on_itself = [&[0, 0, 0, 3, 9][..], b"\x82\x40\x01a\x01b"].concat();
+    let nameless = [&b"\x82\x01\x01a\x00\x00\x87\x04"[..], RAW].concat();
+    let pushed = [&b"\0\0\0\x02\x40\x01x\x01y\x44"[..], RAW].concat();
+    for (what, frames) in [
+        (
+            "a stream that depends on itself",
+            vec![
+                frame(HEADERS, flags, 1, &hash),
+                frame(HEADERS, flags | 0x20, 3, &on_itself),
+                frame(HEADERS, flags, 5, &added(b"\xbe")),
+            ],
+        ),
+        (
+            "a field without a name in a part of a block",
+            vec![
+                frame(HEADERS, END_STREAM, 1, &nameless),
+                frame(CONTINUATION, END_HEADERS, 1, b""),
+            ],
+        ),
+        (
+            "a part of a block that is malformed",
+            vec![
+                frame(HEADERS, END_STREAM, 1, b"\x82\x00\x0aconnection\x01x"),
+                frame(HEADERS, flags, 3, &added(&[b"\x04", RAW].concat())),
+            ],
+        ),
+        (
+            "PUSH_PROMISE",
+            vec![
+                frame(5, END_HEADERS, 1, &pushed),
+                frame(HEADERS, flags, 1, &added(b"\xbe")),
+            ],
+        ),
+        (
+            "an even number",
+            vec![
+                frame(HEADERS, flags, 1000, b"\x82\x00\x0aconnection\x01x"),
+                frame(HEADERS, flags, 1001, &added(&[b"\x04", RAW].concat())),
+            ],
+        ),
+    ] {
+        let mut client = Http2::connect(gateway.listener("public"));
+        client.send(&frames.concat());
+        let away = client.away();
+        assert!(away.is_some(), "{what}: {away:?}");
+        let before = upstream.counts().0;
+        assert_eq!(before, 0, "{what}");
+        // Others are served.
+        let mut other = Http2::connect(gateway.listener("public"));
+        other.get(1, "/here");
+        assert_eq!(other.outcome(1), Outcome::Answer(200, 4));
+    }
+    let line = refusal(&gateway, 6);
+    assert!(line.contains("\"status\":400,"), "{line}");
+}
+
+/// Who reads the last byte that was announced takes the body for whole.
+#[test]
+fn a_body_of_an_announced_length_is_whole_upstream_once_it_has_ended() {
+    let upstream = Recorder::start();
+    let gateway = gateway(upstream.address);
+    let mut fields = get_fields("/x");
+    fields[0].1 = "POST";
+    fields.push(("content-length", "5"));
+    let post = head(&fields);
+    for (what, end, status) in [
+        (
+            "trailers",
+            frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\x00\x01x\x01y"),
+            0,
+        ),
+        ("nothing", frame(DATA, END_STREAM, 1, b""), 0),
+        (
+            "pseudo-header fields",
+            frame(HEADERS, END_HEADERS | END_STREAM, 1, &[0x83]),
+            400,
+        ),
+        ("more", frame(DATA, END_STREAM, 1, b"z"), 400),
+    ] {
+        let before = upstream.counts().0;
+        let mut client = Http2::connect(gateway.listener("public"));
+        client.frame(HEADERS, END_HEADERS, 1, &post);
+        client.frame(DATA, 0, 1, b"vw");
+        upstream.wait("the beginning", |wires| {
+            wires.get(before)?.text().contains("vw").then_some(())
+        });
+        client.frame(DATA, 0, 1, b"xyz");
+        client.round_trip().unwrap();
+        client.send(&end);
+        if status == 0 {
+            upstream.wait(what, |wires| {
+                wires.get(before)?.text().contains("vwxyz").then_some(())
+            });
+            continue;
+        }
+        let outcome = client.outcome(1);
+        assert!(
+            matches!(outcome, Outcome::Answer(400, _) | Outcome::Reset(1, 0)),
+            "{what}: {outcome:?}"
+        );
+        upstream.ended(before);
+        let text = upstream.wait("the request", |wires| Some(wires.get(before)?.text()));
+        assert!(!text.contains("xyz"), "{what}: {text:?}");
+    }
+}
+
+#[test]
+fn an_empty_cookie_among_others_is_no_white_space() {
+    let upstream = Recorder::start();
+    let gateway = gateway(upstream.address);
+    let mut client = Http2::connect(gateway.listener("public"));
+    for (stream, cookies, status) in [
+        (1, ["a=b", "", ""], 200),
+        (3, ["", "a=b", "c=d"], 200),
+        (5, ["a=b", "c=d ", "e=f"], 400),
+    ] {
+        let mut fields = get_fields("/here");
+        fields.extend(cookies.map(|cookie| ("cookie", cookie)));
+        client.frame(HEADERS, END_HEADERS | END_STREAM, stream, &head(&fields));
+        let outcome = client.outcome(stream);
+        assert!(
+            matches!(outcome, Outcome::Answer(got, _) if got == status),
+            "{cookies:?}: {outcome:?}"
+        );
+    }
+}

@@ -15,8 +15,14 @@ pub(crate) struct Sample {
 
 const JSON: &str = "application/json";
 
+/// With the array around them as deep as a part of `aggregate` may be, and half so.
+const DEEP: (&str, &str) = (
+    "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]",
+    "[[[[[[[[[[[[[[[[[[[[[[[[[[[[{\"secret\":1}]]]]]]]]]]]]]]]]]]]]]]]]]]]]",
+);
+
 /// What repeats in a document, with what stands around it.
-const WIDE: [(&str, &str, &str, &str); 14] = [
+const WIDE: [(&str, &str, &str, &str); 17] = [
     ("numbers of a digit", "[", "1", "]"),
     ("empty arrays", "[", "[]", "]"),
     ("empty objects", "[", "{}", "]"),
@@ -34,6 +40,9 @@ const WIDE: [(&str, &str, &str, &str); 14] = [
         "{\"a\":[{\"b\":{}},{\"b\":2}]}",
         "]",
     ),
+    ("one field", "[", r#"{"a":1}"#, "]"),
+    ("arrays thirty deep", "[", DEEP.1, "]"),
+    ("arrays sixty deep", "[", DEEP.0, "]"),
     (
         "long numbers",
         "[",

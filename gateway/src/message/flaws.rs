@@ -48,4 +48,10 @@ impl Flaws {
         let at = flaws.iter().position(|(of, _)| *of == stream)?;
         Some(flaws.swap_remove(at).1)
     }
+
+    /// Forgets those of heads: all that came are requests, or refused by h2.
+    pub fn heads_are_read(&self) {
+        let mut flaws = self.0.lock();
+        flaws.retain(|(_, flaw)| *flaw != Flaw::Fragment);
+    }
 }

@@ -87,7 +87,7 @@ pub struct Seen {
 }
 
 /// Puts the fields of Cookie together: HTTP/2 splits them to compress them better (RFC 9113, section 8.2.3), and they
-/// are one (RFC 6265, section 5.4).
+/// are one (RFC 6265, section 5.4). Empty ones add nothing.
 #[cold]
 pub fn join_cookies(headers: &mut HeaderMap) {
     let cookies: Vec<_> = headers.get_all(COOKIE).iter().collect();
@@ -95,7 +95,8 @@ pub fn join_cookies(headers: &mut HeaderMap) {
         return;
     }
     let secret = cookies.iter().any(|cookie| cookie.is_sensitive());
-    let parts: Vec<&[u8]> = cookies.into_iter().map(HeaderValue::as_bytes).collect();
+    let parts = cookies.into_iter().map(HeaderValue::as_bytes);
+    let parts: Vec<&[u8]> = parts.filter(|part| !part.is_empty()).collect();
     // Of values that are fit, joined by what is fit.
     if let Ok(mut joined) = HeaderValue::from_bytes(&parts.join(&b"; "[..])) {
         joined.set_sensitive(secret);

@@ -77,6 +77,8 @@ pub(super) fn admit(
     mut parts: Parts,
     body: &ClientBody,
 ) -> (Passage, Result<(), Box<Error>>) {
+    // Each cookie that is joined to others counts too.
+    let is_padded = connection.h2 && parts.headers.values().any(headers::is_padded);
     if parts.headers.keys_len() < parts.headers.len() {
         headers::join_cookies(&mut parts.headers);
     }
@@ -90,7 +92,7 @@ pub(super) fn admit(
             status: StatusCode::BAD_REQUEST,
             reason: flaw.reason(),
         }),
-        false if connection.h2 && parts.headers.values().any(headers::is_padded) => Err(PADDED),
+        false if is_padded => Err(PADDED),
         false if is_foreign(&parts.uri) => Err(FOREIGN),
         false => {
             let Parts {

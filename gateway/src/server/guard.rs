@@ -190,12 +190,16 @@ impl Guarded {
     }
 
     /// Says why the connection ends, if nothing of another frame waits to be written.
-    fn send_away(&mut self, cx: &mut Context<'_>, goaway: &[u8], flood: h2::Flood) -> io::Error {
+    fn send_away(&mut self, cx: &mut Context<'_>, goaway: &[u8], fault: h2::Fault) -> io::Error {
+        if matches!(fault, h2::Fault::Malformed(_)) {
+            let status = http::StatusCode::BAD_REQUEST;
+            self.clocks.refuse.store(status.as_u16(), Relaxed);
+        }
         if self.clocks.write_since.load(Relaxed) == 0 {
             // Where there is no room or no client, nothing can be told.
             let _told = Pin::new(&mut self.stream).poll_write(cx, goaway);
         }
-        io::Error::other(flood)
+        io::Error::other(fault)
     }
 
     /// Writes what is to come before the answer to the request in hand.
@@ -267,9 +271,9 @@ impl AsyncRead for Guarded {
                 }
             }
             Scanner::H2(scanner) => {
-                if let Err(flood) = scanner.scan(read, &this.clocks) {
-                    let goaway = scanner.goaway();
-                    return Poll::Ready(Err(this.send_away(cx, &goaway, flood)));
+                if let Err(fault) = scanner.scan(read, &this.clocks) {
+                    let goaway = scanner.goaway(fault);
+                    return Poll::Ready(Err(this.send_away(cx, &goaway, fault)));
                 }
             }
             Scanner::Tunnel => {}

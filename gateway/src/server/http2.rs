@@ -188,6 +188,7 @@ impl<H: Handler> Server<'_, H> {
         }
         let refused = came.saturating_sub(self.known);
         self.known = came;
+        self.flaws.heads_are_read();
         if self.leaves {
             return;
         }
@@ -205,13 +206,17 @@ impl<H: Handler> Server<'_, H> {
     #[cold]
     fn failed(&mut self, error: &h2::Error) {
         tracing::debug!(peer = %self.connection.peer, %error, "connection failed");
-        if !error.is_library() || error.reason() == Some(Reason::NO_ERROR) {
+        let clocks = &self.connection.clocks;
+        let is_of_guard = clocks.refuse.load(Relaxed) != 0;
+        let is_of_h2 = error.is_library() && error.reason() != Some(Reason::NO_ERROR);
+        if !is_of_guard && !is_of_h2 {
             return;
         }
-        let clocks = &self.connection.clocks;
         let came = clocks.heads.load(Relaxed);
         let is_under_way = clocks.long_head.load(Relaxed) != 0;
         let refused = match came.saturating_sub(self.known) {
+            // The head in which the guard found it has not come whole.
+            others if is_of_guard => others + 1,
             0 if came == 0 || is_under_way => 1,
             refused => refused,
         };

@@ -3,6 +3,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -10,6 +11,8 @@ use h2::{Reason, RecvStream, SendStream};
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body::{Body, Frame, SizeHint};
+
+use crate::message::flaws::Flaws;
 
 /// The most that is handed to h2 at once, in bytes.
 const PIECE: usize = 32 << 10;
@@ -24,6 +27,11 @@ pub struct Framed {
     left: Option<u64>,
     /// Whether only trailers may follow.
     data_over: bool,
+    /// All that was announced came, and the end did not: the last of it, without which nobody takes the message for whole.
+    last: Option<Bytes>,
+    trailers: Option<HeaderMap>,
+    /// What is wrong with it that h2 does not show.
+    flaws: Option<Arc<Flaws>>,
 }
 
 impl Framed {
@@ -35,33 +43,70 @@ impl Framed {
             left: announced.or_else(|| data.is_end_stream().then_some(0)),
             data,
             data_over: false,
+            last: None,
+            trailers: None,
+            flaws: None,
         }
+    }
+
+    /// The same on a connection of these flaws: one that has any is broken.
+    #[must_use]
+    pub fn checked(mut self, flaws: Arc<Flaws>) -> Self {
+        self.flaws = Some(flaws);
+        self
     }
 
     /// The next frame, of data or trailers.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
-        if !self.data_over {
-            if let Some(data) = ready!(self.data.poll_data(cx)?) {
-                // What is taken makes room for more. A stream that is over has no window.
-                let _gone = self.data.flow_control().release_capacity(data.len());
-                let length = data.len() as u64;
-                self.left = self.left.map(|left| left.saturating_sub(length));
-                return Poll::Ready(Some(Ok(Frame::data(data))));
+        while !self.data_over {
+            match ready!(self.data.poll_data(cx)?) {
+                Some(data) => {
+                    // What is taken makes room for more. A stream that is over has no window.
+                    let _gone = self.data.flow_control().release_capacity(data.len());
+                    let length = data.len() as u64;
+                    self.left = self.left.map(|left| left.saturating_sub(length));
+                    if self.left != Some(0) || self.data.is_end_stream() {
+                        return Poll::Ready(Some(Ok(Frame::data(data))));
+                    }
+                    // What is empty may come before the end too.
+                    self.last.get_or_insert(data);
+                }
+                None => self.data_over = true,
             }
-            self.data_over = true;
         }
-        let trailers = ready!(self.data.poll_trailers(cx))?;
-        Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
+        if self.trailers.is_none() {
+            self.trailers = ready!(self.data.poll_trailers(cx))?;
+            if self.trailers.is_some() && self.is_flawed() {
+                return Poll::Ready(Some(Err(Reason::PROTOCOL_ERROR.into())));
+            }
+        }
+        let last = self.last.take().map(Frame::data);
+        let next = last.or_else(|| self.trailers.take().map(Frame::trailers));
+        Poll::Ready(next.map(Ok))
+    }
+
+    fn is_flawed(&self) -> bool {
+        let number = self.data.stream_id().as_u32();
+        let flaws = self.flaws.as_ref();
+        flaws.is_some_and(|flaws| flaws.take(number).is_some())
     }
 
     /// Whether nothing more comes.
     pub fn is_end_stream(&self) -> bool {
-        self.data.is_end_stream()
+        self.last.is_none() && self.trailers.is_none() && self.data.is_end_stream()
     }
 
     /// How many bytes are to come.
     pub fn size_hint(&self) -> SizeHint {
-        self.left.map(SizeHint::with_exact).unwrap_or_default()
+        let last = self.last.as_ref().map_or(0, |last| last.len() as u64);
+        let left = self.left.map(|left| SizeHint::with_exact(left + last));
+        left.unwrap_or_default()
+    }
+}
+
+impl Drop for Framed {
+    fn drop(&mut self) {
+        self.is_flawed();
     }
 }
 

@@ -31,8 +31,6 @@ pub struct Stream {
     /// Whether the client waits for 100 before it sends.
     held_back: bool,
     interim: Arc<Interim>,
-    number: u32,
-    flaws: Arc<Flaws>,
 }
 
 impl Received {
@@ -45,11 +43,9 @@ impl Received {
         flaws: Arc<Flaws>,
     ) -> Self {
         Self::H2(Box::new(Stream {
-            number: data.stream_id().as_u32(),
             held_back: !data.is_end_stream() && waits(fields),
-            body: Framed::new(data, fields),
+            body: Framed::new(data, fields).checked(flaws),
             interim,
-            flaws,
         }))
     }
 
@@ -69,24 +65,12 @@ fn waits(fields: &HeaderMap) -> bool {
 }
 
 impl Stream {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
-        let polled = self.body.poll(cx).map_err(|_| BodyFault::Broken);
-        match &polled {
-            Poll::Pending if std::mem::take(&mut self.held_back) => self.interim.go_on(),
-            Poll::Ready(Some(Ok(frame)))
-                if frame.is_trailers() && self.flaws.take(self.number).is_some() =>
-            {
-                return Poll::Ready(Some(Err(BodyFault::Broken)));
-            }
-            _ => {}
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        let polled = self.body.poll(cx);
+        if polled.is_pending() && std::mem::take(&mut self.held_back) {
+            self.interim.go_on();
         }
         polled
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.flaws.take(self.number);
     }
 }
 
@@ -103,7 +87,7 @@ impl http_body::Body for Received {
                 let polled = Pin::new(incoming).poll_frame(cx);
                 polled.map_err(|_| BodyFault::Broken)
             }
-            Self::H2(stream) => stream.poll(cx),
+            Self::H2(stream) => stream.poll(cx).map_err(|_| BodyFault::Broken),
         }
     }
 

@@ -41,7 +41,8 @@ pub(crate) struct Clocks {
     pub(crate) body_to_come: AtomicBool,
     /// The last that came.
     pub(crate) body: Mutex<Weak<Progress>>,
-    /// The status that answers the head after the ones passed on; 0: none. Set once, and nothing is read after.
+    /// The status that answers the head after the ones passed on; 0: none. Set once, and nothing is read after. Over HTTP/2 that
+    /// of what is malformed is told and not answered.
     pub(crate) refuse: AtomicU16,
     /// The number (from 1) of the head that carried Content-Length and Transfer-Encoding; 0: none did.
     pub(crate) ambiguous: AtomicU64,

@@ -41,8 +41,14 @@ const END_HEADERS: u8 = 4;
 
 /// Why the connection must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("HTTP/2: too many frames of type {0}")]
-pub(crate) struct Flood(u8);
+pub(crate) enum Fault {
+    /// Frames of this type.
+    #[error("HTTP/2: too many frames of type {0}")]
+    Flood(u8),
+    /// h2 would go on, and read something else than the guard.
+    #[error("HTTP/2: {0}")]
+    Malformed(&'static str),
+}
 
 /// Reads one connection along.
 #[derive(Debug)]
@@ -83,7 +89,7 @@ impl Scanner {
             block: false,
             stream: 0,
             last_stream: 0,
-            blocks: Blocks::new(),
+            blocks: Blocks::new(longest),
             flaws,
             control: Allowance::new(CONTROL),
             updates: Allowance::new(UPDATES),
@@ -95,8 +101,8 @@ impl Scanner {
     /// Looks at what was read.
     ///
     /// # Errors
-    /// When there are too many frames of one kind.
-    pub(crate) fn scan(&mut self, mut data: &[u8], clocks: &Clocks) -> Result<(), Flood> {
+    /// When there are too many frames of one kind, or one that breaks the connection.
+    pub(crate) fn scan(&mut self, mut data: &[u8], clocks: &Clocks) -> Result<(), Fault> {
         let skipped = self.preface.min(data.len());
         self.preface -= skipped;
         data = &data[skipped..];
@@ -136,10 +142,14 @@ impl Scanner {
         self.updates.earn(u32::try_from(paid).unwrap_or(u32::MAX));
     }
 
-    /// GOAWAY with ENHANCE_YOUR_CALM (RFC 9113, 6.8).
-    pub(crate) fn goaway(&self) -> [u8; 17] {
+    /// GOAWAY with ENHANCE_YOUR_CALM or PROTOCOL_ERROR (RFC 9113, 6.8).
+    pub(crate) fn goaway(&self, fault: Fault) -> [u8; 17] {
         let [a, b, c, d] = self.last_stream.to_be_bytes();
-        [0, 0, 8, 7, 0, 0, 0, 0, 0, a, b, c, d, 0, 0, 0, 11]
+        let code = match fault {
+            Fault::Flood(_) => 11,
+            Fault::Malformed(_) => 1,
+        };
+        [0, 0, 8, 7, 0, 0, 0, 0, 0, a, b, c, d, 0, 0, 0, code]
     }
 
     /// Sets or clears the clock of what is incomplete. A body may take its time: it has a clock of its own.
@@ -155,19 +165,21 @@ impl Scanner {
         }
     }
 
-    fn frame(&mut self, clocks: &Clocks) -> Result<(), Flood> {
+    /// The head of a frame came.
+    fn frame(&mut self, clocks: &Clocks) -> Result<(), Fault> {
         let [a, b, c, kind, flags, stream @ ..] = self.header;
         self.payload = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+        // The highest bit is reserved (RFC 9113, 4.1).
+        let stream = u32::from_be_bytes(stream) & 0x7fff_ffff;
+        let goes_on = kind == CONTINUATION && stream == self.stream;
+        if self.block != (kind == CONTINUATION) || self.block && !goes_on {
+            return Err(Fault::Malformed("a header block is broken off"));
+        }
         let allowed = match kind {
             HEADERS | CONTINUATION => {
                 self.block = flags & END_HEADERS == 0;
                 if kind == HEADERS {
-                    // The highest bit is reserved (RFC 9113, 4.1).
-                    self.stream = u32::from_be_bytes(stream) & 0x7fff_ffff;
-                    self.opens = (self.stream > self.last_stream).then_some(0);
-                    self.last_stream = self.last_stream.max(self.stream);
-                    self.control.earn(2);
-                    self.resets.earn(1);
+                    self.opens(stream)?;
                 }
                 if let Some(length) = &mut self.opens {
                     *length += self.payload;
@@ -183,31 +195,56 @@ impl Scanner {
             }
             RST_STREAM => self.resets.spend(2),
             WINDOW_UPDATE => self.updates.spend(1),
-            // A client may not send it: h2 ends the connection.
-            PUSH_PROMISE => true,
+            // Of which h2 would read the fields (RFC 9113, 8.4).
+            PUSH_PROMISE => return Err(Fault::Malformed("a client sends PUSH_PROMISE")),
             _ => self.control.spend(1),
         };
-        if allowed { Ok(()) } else { Err(Flood(kind)) }
+        if allowed {
+            Ok(())
+        } else {
+            Err(Fault::Flood(kind))
+        }
+    }
+
+    /// HEADERS of a stream came: a head, or trailers.
+    fn opens(&mut self, stream: u32) -> Result<(), Fault> {
+        if stream.is_multiple_of(2) {
+            // RFC 9113, 5.1.1. h2 says so only where the rest is sound.
+            return Err(Fault::Malformed(
+                "a client opens a stream of an even number",
+            ));
+        }
+        self.stream = stream;
+        self.opens = (stream > self.last_stream).then_some(0);
+        self.last_stream = self.last_stream.max(stream);
+        self.control.earn(2);
+        self.resets.earn(1);
+        Ok(())
     }
 
     /// A part of a payload. Whether the frame ended with it, and no header block goes on behind it.
-    fn part(&mut self, part: &[u8], clocks: &Clocks) -> Result<bool, Flood> {
+    fn part(&mut self, part: &[u8], clocks: &Clocks) -> Result<bool, Fault> {
         let [_, _, _, kind, flags, ..] = self.header;
         let is_over = self.payload == 0;
         if matches!(kind, HEADERS | CONTINUATION) {
-            if !is_over {
-                self.blocks.part(part);
-                return Ok(false);
+            match is_over {
+                false => self.blocks.part(part),
+                true => {
+                    let flags = (kind == HEADERS).then_some(flags);
+                    self.blocks.frame(part, self.stream, flags);
+                }
             }
-            self.blocks.frame(part, (kind == HEADERS).then_some(flags));
-            if !self.block {
+            if self.blocks.are_unsound() {
+                return Err(Fault::Malformed("a header block that cannot be read"));
+            }
+            if is_over && !self.block {
                 self.block_ends(clocks)?;
             }
         }
         Ok(is_over && !self.block)
     }
 
-    fn block_ends(&mut self, clocks: &Clocks) -> Result<(), Flood> {
+    fn block_ends(&mut self, clocks: &Clocks) -> Result<(), Fault> {
         let opens = self.opens.take().is_some();
         if opens {
             let heads = clocks.heads.load(Relaxed);
@@ -220,7 +257,7 @@ impl Scanner {
         };
         match self.flaws.note(self.stream, flaw) {
             true => Ok(()),
-            false => Err(Flood(HEADERS)),
+            false => Err(Fault::Flood(HEADERS)),
         }
     }
 }

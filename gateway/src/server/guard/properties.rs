@@ -147,24 +147,24 @@ const LONGEST: usize = 64;
 /// What an HTTP/2 scanner noted.
 #[derive(Debug, PartialEq, Eq)]
 struct VerdictH2 {
-    flood: Option<h2::Flood>,
+    fault: Option<h2::Fault>,
     goaway: [u8; 17],
     heads: (u64, u32),
     flaws: String,
-    /// Whether the clock of a frame or head runs; of no account after a flood.
+    /// Whether the clock of a frame or head runs; of no account after a fault.
     head_waits: bool,
 }
 
 fn scan_h2<'a>(mut pieces: impl Iterator<Item = &'a [u8]>) -> VerdictH2 {
     let (clocks, flaws) = (Clocks::default(), Arc::<Flaws>::default());
     let mut scanner = h2::Scanner::new(LONGEST, flaws.clone());
-    let flood = pieces.find_map(|piece| scanner.scan(piece, &clocks).err());
+    let fault = pieces.find_map(|piece| scanner.scan(piece, &clocks).err());
     VerdictH2 {
-        flood,
-        goaway: scanner.goaway(),
+        fault,
+        goaway: scanner.goaway(fault.unwrap_or(h2::Fault::Flood(0))),
         heads: (clocks.heads.load(Relaxed), clocks.long_head.load(Relaxed)),
         flaws: format!("{flaws:?}"),
-        head_waits: flood.is_none() && clocks.head_since.load(Relaxed) != 0,
+        head_waits: fault.is_none() && clocks.head_since.load(Relaxed) != 0,
     }
 }
 

@@ -1,6 +1,10 @@
 //! Header blocks (RFC 7541), read along for what h2 leaves out of a request in silence: a fragment in `:path`, and
 //! pseudo-header fields in trailers.
 //!
+//! What h2 reads here and what it makes of it must be the same, or a client hides a field from one of the two. Where h2 goes on
+//! though it has lost its place, or leaves a block unread and its table behind that of the client, the block is
+//! [`Unsound`](Kind::Unsound) and the connection ends.
+//!
 //! Of a field it is known only of which kind it is, and of the table of the connection (2.3.2) only the kinds of its entries: the
 //! k-th entry is the k-th last that was added, whatever was evicted behind it. So no value is decoded or kept.
 
@@ -25,11 +29,15 @@ pub(super) enum Kind {
     Path,
     /// `:path` with a fragment.
     Fragment,
+    /// By which the connection ends.
+    Unsound,
 }
 
 /// The header blocks of one connection.
 #[derive(Debug)]
 pub(super) struct Blocks {
+    /// The most of [`Self::rest`], in bytes.
+    most: usize,
     /// What came of a frame that is incomplete, behind the beginning of a field that is.
     rest: Vec<u8>,
     /// Of the header block under way.
@@ -39,8 +47,11 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    pub(super) fn new() -> Self {
+    /// Of a connection whose heads may have so many bytes.
+    pub(super) fn new(longest: usize) -> Self {
         Self {
+            // h2 keeps no more of one field that goes on in the next frame.
+            most: 3 * longest + (128 << 10),
             rest: Vec::new(),
             worst: Kind::Plain,
             table: [Kind::Plain; ENTRIES],
@@ -50,11 +61,14 @@ impl Blocks {
 
     /// A part of a frame came that has not ended.
     pub(super) fn part(&mut self, part: &[u8]) {
-        self.rest.extend_from_slice(part);
+        match self.rest.len() + part.len() <= self.most {
+            true => self.rest.extend_from_slice(part),
+            false => self.worst = Kind::Unsound,
+        }
     }
 
-    /// A frame ended with this; `flags`: of HEADERS, `None` of CONTINUATION.
-    pub(super) fn frame(&mut self, end: &[u8], flags: Option<u8>) {
+    /// A frame of a stream ended with this; `flags`: of HEADERS, `None` of CONTINUATION.
+    pub(super) fn frame(&mut self, end: &[u8], stream: u32, flags: Option<u8>) {
         let mut all = std::mem::take(&mut self.rest);
         let bytes = match all.is_empty() {
             true => end,
@@ -63,8 +77,22 @@ impl Blocks {
                 &all
             }
         };
-        let left = self.read(fragment(bytes, flags));
-        self.rest.extend_from_slice(left);
+        let block = match flags {
+            Some(flags) => fragment(bytes, stream, flags),
+            None => Some(bytes),
+        };
+        match block {
+            Some(block) => {
+                let left = self.read(block);
+                self.part(left);
+            }
+            None => self.worst = Kind::Unsound,
+        }
+    }
+
+    /// Whether the connection must end.
+    pub(super) fn are_unsound(&self) -> bool {
+        self.worst == Kind::Unsound
     }
 
     /// The header block ended: the worst of its fields.
@@ -122,20 +150,25 @@ impl Blocks {
     }
 }
 
-/// The part of a frame that belongs to the header block (RFC 9113, section 6.2).
-fn fragment(payload: &[u8], flags: Option<u8>) -> &[u8] {
+/// The part of HEADERS that belongs to the header block (RFC 9113, section 6.2); none where the stream depends on itself: that
+/// block h2 leaves unread. Where there is less than the flags say, h2 ends the connection.
+fn fragment(payload: &[u8], stream: u32, flags: u8) -> Option<&[u8]> {
     const PADDED: u8 = 0x8;
     const PRIORITY: u8 = 0x20;
-    let Some(flags) = flags else { return payload };
     let (mut from, mut to) = (0, payload.len());
     if flags & PADDED != 0 {
         from += 1;
         to -= payload.first().map_or(0, |pad| usize::from(*pad)).min(to);
     }
     if flags & PRIORITY != 0 {
+        let dependency = payload.get(from..).and_then(|rest| rest.first_chunk());
+        let dependency = dependency.map(|bytes| u32::from_be_bytes(*bytes) & 0x7fff_ffff);
+        if dependency == Some(stream) {
+            return None;
+        }
         from += 5;
     }
-    payload.get(from..to).unwrap_or_default()
+    Some(payload.get(from..to).unwrap_or_default())
 }
 
 /// RFC 7541, section 5.1. h2 takes no longer ones.
@@ -180,8 +213,11 @@ impl Text<'_> {
     }
 }
 
-/// A field by its name.
+/// A field by its name. One without a name h2 takes for one that goes on in the next frame, though it has read on.
 fn named(name: Text<'_>) -> Kind {
+    if name.bytes.is_empty() {
+        return Kind::Unsound;
+    }
     let (path, is_pseudo) = match name.is_coded {
         true => (
             huffman::PATH.as_slice(),

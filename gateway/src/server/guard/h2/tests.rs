@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::{CONTROL, Clocks, Flood, HALF_RESETS, PREFACE, Scanner, UPDATES};
+use super::{CONTROL, Clocks, END_HEADERS, Fault, HALF_RESETS, PREFACE, Scanner, UPDATES};
 
 const LONGEST: usize = 200;
 
@@ -33,7 +33,7 @@ fn the_frame_beyond_the_allowance_of_its_kind_is_a_flood() {
         for _ in 0..allowed {
             scanner.scan(&bytes, &clocks).unwrap();
         }
-        assert_eq!(scanner.scan(&bytes, &clocks), Err(Flood(bytes[3])));
+        assert_eq!(scanner.scan(&bytes, &clocks), Err(Fault::Flood(bytes[3])));
     }
 }
 
@@ -47,7 +47,7 @@ fn settings_priority_goaway_and_unknown_frames_count_as_control_frames() {
         scanner.scan(&frame(kind, 0, 0, &[]), &clocks).unwrap();
         assert_eq!(
             scanner.scan(&frame(kind, 0, 0, &[]), &clocks),
-            Err(Flood(kind))
+            Err(Fault::Flood(kind))
         );
     }
 }
@@ -66,7 +66,7 @@ fn frames_that_carry_something_allow_more_but_save_up_no_more_than_the_allowance
     for _ in 0..CONTROL {
         scanner.scan(&ping(), &clocks).unwrap();
     }
-    assert_eq!(scanner.scan(&ping(), &clocks), Err(Flood(6)));
+    assert_eq!(scanner.scan(&ping(), &clocks), Err(Fault::Flood(6)));
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn half_of_all_requests_may_be_reset_for_ever() {
         scanner.scan(&frame(1, 5, 1, b"head"), &clocks)?;
         scanner.scan(&frame(3, 0, 1, &[0; 4]), &clocks)
     });
-    assert_eq!(every, Err(Flood(3)));
+    assert_eq!(every, Err(Fault::Flood(3)));
 }
 
 #[test]
@@ -130,11 +130,11 @@ fn goaway_names_the_last_stream_with_a_head() {
     let (clocks, mut scanner) = open();
     scanner.scan(&frame(1, 5, 7, b"head"), &clocks).unwrap();
     let goaway = *b"\0\0\x08\x07\0\0\0\0\0\0\0\0\x07";
-    assert_eq!(scanner.goaway()[..13], goaway);
+    assert_eq!(scanner.goaway(Fault::Flood(0))[..13], goaway);
     let mut reserved = frame(1, 5, 3, b"head");
     reserved[5] = 0x80;
     scanner.scan(&reserved, &clocks).unwrap();
-    assert_eq!(scanner.goaway()[..13], goaway);
+    assert_eq!(scanner.goaway(Fault::Flood(0))[..13], goaway);
 }
 
 #[test]
@@ -178,4 +178,35 @@ fn a_frame_that_begins_in_the_piece_that_ends_another_has_its_own_time() {
         .scan(&[frame(9, 4, 1, b"tail"), vec![0]].concat(), &clocks)
         .unwrap();
     assert_ne!(clocks.head_since.load(Relaxed), EARLIER, "behind the block");
+}
+
+#[test]
+fn what_h2_and_the_guard_could_read_differently_ends_the_connection() {
+    let push = frame(5, END_HEADERS, 1, &[0, 0, 0, 2, 0x88]);
+    let open = frame(1, 1, 1, b"");
+    let other = |kind| [open.clone(), frame(kind, END_HEADERS, 1, b"")].concat();
+    for (what, input) in [
+        ("PUSH_PROMISE", push),
+        ("an even number", frame(1, 5, 2, &[0x82])),
+        ("no number", frame(1, 5, 0, &[0x82])),
+        ("CONTINUATION of nothing", frame(9, 4, 1, b"")),
+        (
+            "CONTINUATION of another",
+            [open.clone(), frame(9, 4, 3, b"")].concat(),
+        ),
+        ("HEADERS in a block", other(1)),
+        ("DATA in a block", other(0)),
+        ("PING in a block", other(6)),
+        ("an unknown frame in a block", other(99)),
+        ("an empty name", frame(1, 1, 1, &[0x00, 0x00, 0x00])),
+        (
+            "a dependency on itself",
+            frame(1, 0x25, 1, &[0, 0, 0, 1, 9, 0x82]),
+        ),
+    ] {
+        let (clocks, mut scanner) = self::open();
+        let fault = scanner.scan(&input, &clocks).unwrap_err();
+        assert!(matches!(fault, Fault::Malformed(_)), "{what}: {fault}");
+        assert_eq!(scanner.goaway(fault)[16], 1, "{what}");
+    }
 }

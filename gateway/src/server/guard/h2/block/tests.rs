@@ -44,12 +44,12 @@ fn huffman(text: &str) -> Vec<u8> {
 }
 
 fn read(blocks: &mut Blocks, block: &[u8]) -> Kind {
-    blocks.frame(block, Some(0));
+    blocks.frame(block, 1, Some(0));
     blocks.end()
 }
 
 fn kind(block: &[u8]) -> Kind {
-    read(&mut Blocks::new(), block)
+    read(&mut Blocks::new(1000), block)
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn hashes_are_found_among_all_codes() {
 
 #[test]
 fn what_the_table_keeps_is_known_again() {
-    let mut blocks = Blocks::new();
+    let mut blocks = Blocks::new(1000);
     // :path: /#, x: #, :path: /, each added.
     let path = [&[0x44][..], &raw("/#")].concat();
     assert_eq!(read(&mut blocks, &path), Kind::Fragment);
@@ -188,13 +188,45 @@ fn a_block_may_come_in_any_pieces() {
         // Padded, with a priority.
         let first = [&[3, 0, 0, 0, 0, 0][..], one, &[0, 0, 0]].concat();
         for cut in 0..=first.len() {
-            let mut blocks = Blocks::new();
+            let mut blocks = Blocks::new(1000);
             blocks.part(&first[..cut]);
-            blocks.frame(&first[cut..], Some(0x28));
+            blocks.frame(&first[cut..], 1, Some(0x28));
             blocks.part(&two[..two.len() / 2]);
-            blocks.frame(&two[two.len() / 2..], None);
+            blocks.frame(&two[two.len() / 2..], 1, None);
             assert_eq!(blocks.end(), Kind::Fragment);
             assert_eq!(read(&mut blocks, &[0x80 | 62]), Kind::Fragment);
         }
     }
+}
+
+/// What h2 reads otherwise than others do, or not at all.
+#[test]
+fn a_block_in_which_h2_loses_its_place_is_unsound() {
+    let sound = [&[0x82, 0x00][..], &raw("x"), &raw("")].concat();
+    let priority = |dependency: u8, block: &[u8]| [&[0, 0, 0, dependency, 9][..], block].concat();
+    for (what, flags, payload, expected) in [
+        ("sound", 0, sound.clone(), false),
+        ("an empty value", 0, vec![0x10, 0x01, b'x', 0x00], false),
+        ("an empty name", 0, vec![0x82, 0x00, 0x00, 0x01, b'x'], true),
+        ("a coded one", 0, vec![0x40, 0x80, 0x00], true),
+        ("a dependency", 0x20, priority(1, &sound), false),
+        ("one on itself", 0x20, priority(3, &sound), true),
+        (
+            "padded",
+            0x28,
+            [&[0], &priority(3, &sound)[..]].concat(),
+            true,
+        ),
+    ] {
+        let mut blocks = Blocks::new(1000);
+        blocks.frame(&payload, 3, Some(flags));
+        assert_eq!(blocks.are_unsound(), expected, "{what}");
+    }
+    let mut blocks = Blocks::new(1000);
+    blocks.frame(&[0x00, 0x7f, 0xff, 0xff, 0x7f], 1, Some(0));
+    let frames = (0..100).take_while(|_| {
+        blocks.frame(&[b'x'; 16 << 10], 1, None);
+        !blocks.are_unsound()
+    });
+    assert!(frames.count() < 20, "what goes on has a bound");
 }
