@@ -1,6 +1,7 @@
 //! JSON that is opened only where it is looked at. What is not touched keeps its bytes, so the order of members and a
 //! number of thirty digits survive an edit next to them.
 
+mod items;
 mod surrogates;
 
 use std::fmt;
@@ -102,9 +103,7 @@ impl Node {
         if let Inner::Raw(raw) = &self.0
             && raw.get().starts_with('[')
         {
-            let items: Vec<Box<RawValue>> = serde_json::from_str(raw.get()).unwrap_or_default();
-            let items = items.into_iter().map(|raw| Self(Inner::Raw(raw))).collect();
-            self.0 = Inner::Array(items);
+            self.0 = Inner::Array(items::items(raw.get()));
         }
         match &mut self.0 {
             Inner::Array(items) => Some(items),
