@@ -195,6 +195,21 @@ fn no_place_for_the_compile_cache_is_a_warning() {
 }
 
 #[test]
+fn what_is_wrong_and_what_had_better_be_looked_at_is_said_in_one_run() {
+    let text = format!(
+        "[server]\nwrokers = 1\n{LISTENER}[upstreams.u]\nendpoints = [\"127.0.0.1:9\"]\n{ROUTE}"
+    );
+    let directory = written(&text);
+    let wrong = "gateway.toml:2: server.wrokers: unknown key; did you mean `workers`?\n";
+    let unused = "gateway.toml:6: upstreams.u: nothing is sent there: no route and no grant of a plugin names it; name it in one, or remove it\n";
+    let (out, err, code) = check(directory.path(), &[]);
+    assert_eq!(err, format!("{wrong}warning: {unused}"));
+    assert_eq!((out.as_str(), code), ("", Some(78)));
+    let strict = check(directory.path(), &["--strict"]).1;
+    assert_eq!(strict, format!("{wrong}{unused}"));
+}
+
+#[test]
 fn a_document_for_machines_has_every_fault_by_its_parts() {
     let text = format!("{LISTENER}[upstreams.u]\nendpoints = [\"127.0.0.1:9\"]\n{ROUTE}");
     let directory = written(&text);

@@ -58,6 +58,22 @@ fn over_the_limit_a_connection_waits_until_another_goes() {
 }
 
 #[test]
+fn a_listener_that_is_full_says_so() {
+    let origin = Origin::start();
+    let gateway = Gateway::start(&config(origin.address, "connections = 1"));
+    let public = gateway.listener("public");
+    let mut first = ask(public);
+    assert_eq!(read_answer(&mut first).status, 200);
+    let full = "the listener is full: connections wait until others close";
+    let text = gateway.text();
+    assert!(!text.contains(full), "{text}");
+    let mut second = ask(public);
+    gateway.wait_for_all(&["WARN", full, "listener=public", "limit=1", "suppressed=0"]);
+    drop(first);
+    assert_eq!(read_answer(&mut second).status, 200);
+}
+
+#[test]
 fn a_limit_that_a_reload_raises_lets_in_who_waits() {
     let origin = Origin::start();
     let gateway = Gateway::start(&config(origin.address, "connections = 1"));

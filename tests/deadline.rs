@@ -77,3 +77,24 @@ fn trickle_out(stream: &mut TcpStream) -> bool {
     }
     true
 }
+
+/// A plugin that was cut off is not at fault.
+#[test]
+fn a_sub_request_that_the_routes_timeout_ends_is_504_whatever_the_plugin_makes_of_it() {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let plugin = "grants = { upstreams = ['origin'] }\nconfig = { act = 'wait' }\ntimeout = '20s'";
+    let config = Configuration::new()
+        .access_log()
+        .upstream("origin", upstream.local_addr().unwrap())
+        .plugin("hostile", "guest_hostile", plugin)
+        .chain(
+            "waits",
+            "/**",
+            &["hostile"],
+            "upstream = 'origin'\ntimeout = '300ms'",
+        );
+    let gateway = Gateway::start(&config);
+    let answer = get(gateway.listener("public"), "/", &[]);
+    assert_eq!(answer.status, 504, "{}", gateway.text());
+    gateway.wait_for("\"error\":\"deadline\"");
+}

@@ -269,6 +269,8 @@ fn a_download_that_outlives_the_grace_is_broken_off_and_not_ended() {
     let _ended = client.read_to_end(&mut rest);
     assert_eq!(String::from_utf8(rest).unwrap(), "");
     gateway.wait_for("the grace is over");
+    // What is waited at least.
+    gateway.wait_for("no longer ready drain_delay=100ms");
     assert!(gateway.ended().success());
 }
 
@@ -339,11 +341,13 @@ fn each_further_signal_ends_what_a_drain_waits_for() {
     ask(&mut client);
     assert_eq!(told.asked.recv().unwrap(), "/x");
     gateway.signal("TERM");
-    gateway.wait_for("no longer ready");
+    gateway.wait_for("no longer ready drain_delay=3600s");
     gateway.signal("TERM");
     gateway.wait_for("draining");
-    assert!(!gateway.text().contains("the grace is over"));
+    assert!(!gateway.text().contains("ended the grace"));
     gateway.signal("INT");
-    gateway.wait_for("the grace is over");
+    gateway.wait_for("another signal ended the grace");
+    let text = gateway.text();
+    assert!(!text.contains("the grace is over"), "{text}");
     gateway.assert_drained();
 }

@@ -1,7 +1,7 @@
 //! TLS from outside: versions, protocols, names, sessions, and what changes while connections are open.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use rustls::version::{TLS12, TLS13};
@@ -290,6 +290,43 @@ fn what_is_no_tls_is_closed_at_once_and_hurts_nobody() {
         assert_eq!(client.get("a.test", "/", &[KEY]).await.status(), 200);
     });
     assert_eq!(served.origin.seen().len(), 1);
+}
+
+#[test]
+fn a_handshake_that_fails_is_told_and_counted_and_a_look_at_the_port_is_not() {
+    let served = serve("", "");
+    let failed = "TLS handshake failed";
+    let count = || {
+        let counter = "gateway_tls_handshake_failures_total{listener=\"public\"}";
+        served.gateway.metric(counter)
+    };
+    let mut silent = TcpStream::connect(served.address()).unwrap();
+    silent.shutdown(Shutdown::Write).unwrap();
+    assert!(read_to_end(&mut silent).is_empty());
+    assert_eq!(count(), 0.0);
+    let mut plain = TcpStream::connect(served.address()).unwrap();
+    plain.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    let peer = format!("peer={}", plain.local_addr().unwrap());
+    let why = "InvalidContentType";
+    served.gateway.wait_for_all(&[
+        "INFO",
+        failed,
+        "listener=public",
+        &peer,
+        why,
+        "suppressed=0",
+    ]);
+    assert_eq!(count(), 1.0);
+    run(async {
+        let stranger = Certificate::new(&["a.test"]);
+        let tls = Tls::new(&[&stranger], &TLS13, &BOTH);
+        assert!(tls.connect(served.address(), "a.test").await.is_err());
+    });
+    served.gateway.wait_for_all(&[failed, "alert"]);
+    assert_eq!(count(), 2.0);
+    let silent = format!("peer={}", silent.local_addr().unwrap());
+    let text = served.gateway.text();
+    assert!(!text.contains(&silent), "{text}");
 }
 
 #[test]

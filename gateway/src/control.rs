@@ -335,9 +335,10 @@ impl Gateway {
         self.engine.end();
         self.ready.store(false, Ordering::Release);
         let server = self.published.snapshot().config.server.clone();
-        tracing::info!(drain_delay = ?server.drain_delay, "no longer ready");
+        let delay = server.drain_delay.max(NOTICE);
+        tracing::info!(drain_delay = ?delay, "no longer ready");
         tokio::select! {
-            () = tokio::time::sleep(server.drain_delay.max(NOTICE)) => {}
+            () = tokio::time::sleep(delay) => {}
             () = ends.next() => {}
         }
         let time = server.grace;
@@ -348,12 +349,13 @@ impl Gateway {
                 worker.ended().await;
             }
         };
-        let in_time = tokio::select! {
-            ended = tokio::time::timeout(time, ended) => ended.is_ok(),
-            () = ends.next() => false,
-        };
-        if !in_time {
-            tracing::warn!("the grace is over; closing what is still open");
+        tokio::select! {
+            ended = tokio::time::timeout(time, ended) => if ended.is_err() {
+                tracing::warn!("the grace is over; closing what is still open");
+            },
+            () = ends.next() => {
+                tracing::warn!("another signal ended the grace; closing what is still open");
+            }
         }
         grace.cancel();
         let closed = async {

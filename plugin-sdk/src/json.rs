@@ -103,7 +103,11 @@ impl Node {
         if let Inner::Raw(raw) = &self.0
             && raw.get().starts_with('[')
         {
-            self.0 = Inner::Array(items::items(raw.get()));
+            let value = |text: &str| RawValue::from_string(text.to_owned()).ok();
+            let value = |text: &str| value(text).map(|raw| Self(Inner::Raw(raw)));
+            self.0 = Inner::Array(items::items(raw.get(), value, |items| {
+                Self(Inner::Array(items))
+            }));
         }
         match &mut self.0 {
             Inner::Array(items) => Some(items),

@@ -167,7 +167,8 @@ fn nothing_else_is_loosened() {
     let directory = written(&text);
     let (_, err, code) = check(directory.path(), &["--allow-unset"]);
     assert_eq!(code, Some(78));
-    let said: Vec<_> = err.lines().collect();
+    let faults = err.lines().filter(|line| !line.starts_with("warning: "));
+    let said: Vec<_> = faults.collect();
     assert_eq!(said.len(), 4, "{err}");
     assert!(
         said[0].contains("server.grace: `soon` is not a duration"),

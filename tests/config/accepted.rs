@@ -6,7 +6,7 @@ use std::time::Duration;
 use gateway::config::{self, PathPattern, Target};
 use tempfile::TempDir;
 
-use super::{LISTENER, check, directory, stderr};
+use super::{LISTENER, check, directory, refused};
 
 const GOOD: &str = include_str!("good.toml");
 const ROUTE: &str =
@@ -35,7 +35,7 @@ fn the_whole_contract_of_this_version_is_accepted() {
     let (directory, config) = loaded();
     // The loader has nothing to say; the plugins, which are empty files here, are what `check` compiles next.
     let output = check(directory.path());
-    let faults = stderr(&output);
+    let faults = refused::faults(&output);
     assert_eq!(faults.lines().count(), 3, "{faults}");
     assert!(
         faults.lines().all(|line| line.ends_with(

@@ -1,10 +1,11 @@
 //! Configurations that are refused: which faults are named, and where.
 //!
 //! `broken.txt` holds the broken files. A case is `## name`, its `gateway.toml`, and the lines of
-//! stderr after `=> `; `=== path` starts another file. What a case does not speak of (a listener, an upstream
+//! stderr after `=> `, without warnings; `=== path` starts another file. What a case does not speak of (a listener, an upstream
 //! `p`, a plugin `a`) is added below it, where it moves no line.
 
 use std::fs;
+use std::process::Output;
 use std::sync::Arc;
 
 use gateway::config;
@@ -46,6 +47,14 @@ pub(super) fn cases(text: &str) -> Vec<Case<'_>> {
     cases
 }
 
+/// What a check says beside its warnings, which are the matter of `warned.txt`.
+pub(super) fn faults(output: &Output) -> String {
+    let said = stderr(output);
+    let lines = said.split_inclusive('\n');
+    let faults = lines.filter(|line| !line.starts_with("warning: "));
+    faults.collect()
+}
+
 #[test]
 fn every_broken_file_is_refused_with_exactly_its_faults() {
     let cases = cases(BROKEN);
@@ -68,7 +77,7 @@ fn every_broken_file_is_refused_with_exactly_its_faults() {
         let a = fs::read(directory.path().join("a.wasm")).unwrap();
         let digest = ring::digest::digest(&ring::digest::SHA256, &a);
         let digest = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
-        let got = stderr(&output)
+        let got = faults(&output)
             .replace(&here, "")
             .replace(&digest.collect::<String>(), "SHA256(a.wasm)");
         let expected = case.expected.join("\n") + "\n";
@@ -115,7 +124,7 @@ fn regular_expressions_that_take_too_much_together_are_refused_where_there_is_no
     let text: String = large.chain([route(30, "(")]).collect();
     fs::write(directory.path().join("gateway.toml"), completed(&text)).unwrap();
     assert_eq!(
-        stderr(&check(directory.path())),
+        faults(&check(directory.path())),
         "gateway.toml:103: routes[25].match.path.regex: with this one, the regular expressions of all routes take more \
          than 256 MiB (the largest, of up to 10 MiB, is in gateway.toml:3); use smaller repetitions, and \
          `[0-9A-Za-z_]` and `[0-9]` for `\\w` and `\\d`, which stand for all letters and digits of Unicode\n\
@@ -184,7 +193,7 @@ fn what_plugins_refuse_is_named_in_the_same_run_with_the_line_of_its_key() {
     fs::write(at("gateway.toml"), completed(REFUSED)).unwrap();
     let output = check(directory.path());
     assert_eq!(output.status.code(), Some(78));
-    let said = stderr(&output).replace(at("core.wasm").to_str().unwrap(), "core.wasm");
+    let said = faults(&output).replace(at("core.wasm").to_str().unwrap(), "core.wasm");
     assert_eq!(
         said.lines().collect::<Vec<_>>(),
         [

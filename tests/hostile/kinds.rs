@@ -122,6 +122,12 @@ pub(super) const HANDED_OVER: &[Kind] = &[
         plugin: SMALL_BODIES,
         ..fails("huge-answer", "host_calls")
     },
+    // Of the size that is handed over, but not of that of a body.
+    Kind {
+        plugin: "cpu = \"200ms\"",
+        client: Client::Status(502),
+        ..fails("huge-answer", "body_grown")
+    },
     Kind {
         plugin: SMALL_BODIES,
         ..fails("huge-string", "host_calls")

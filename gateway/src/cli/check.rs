@@ -53,8 +53,9 @@ impl Check {
     }
 
     fn text(&self, report: &Report) -> (String, String) {
+        let warnings = lines("warning: ", &report.warnings);
         if !report.errors.is_empty() {
-            return (String::new(), lines("", &report.errors));
+            return (String::new(), lines("", &report.errors) + &warnings);
         }
         let mut out = format!(
             "{}: sound ({})\n",
@@ -64,7 +65,7 @@ impl Check {
         for name in &report.unset {
             out.push_str(&format!("not set: {name}\n"));
         }
-        (out, lines("warning: ", &report.warnings))
+        (out, warnings)
     }
 
     fn json(&self, report: &Report) -> Json {

@@ -161,7 +161,7 @@ pub(super) fn path(text: &str) -> Result<PathPattern, Reason> {
     }
     let mut segments = Vec::new();
     let mut literal = true;
-    starts_with_slash(fixed)?;
+    starts_with_slash(text)?;
     for segment in fixed[1..].split('/') {
         let segment = self::segment(segment)?;
         if let Segment::Param(name) = &segment {

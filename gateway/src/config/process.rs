@@ -367,6 +367,11 @@ pub(super) fn address(item: &Item<'_>) -> Option<SocketAddr> {
         {
             Reason::repeating("write \"0.0.0.0{}\" to listen everywhere", [&text])
         }
+        Err(_) if text.parse::<u16>().is_ok() => Reason::from("the IP address is missing; ")
+            .either(
+                format!("write \"0.0.0.0:{text}\" to listen everywhere"),
+                "write \"0.0.0.0:\" before the port to listen everywhere".to_owned(),
+            ),
         Err(_) => match text.rsplit_once(':') {
             Some((_, port)) if port.parse::<u16>().is_err() && !text.ends_with(']') => {
                 "the port is a number from 0 to 65535".into()
@@ -377,6 +382,10 @@ pub(super) fn address(item: &Item<'_>) -> Option<SocketAddr> {
                     [&host, &port],
                 )
             }
+            Some(("*", port)) => Reason::from("").either(
+                format!("write \"0.0.0.0:{port}\" to listen everywhere"),
+                "write \"0.0.0.0\" in place of `*` to listen everywhere".to_owned(),
+            ),
             Some(("localhost", port)) => Reason::repeating("write \"127.0.0.1:{}\"", [&port]),
             Some(_) => "a listener has an IP address, not a name".into(),
             None => "the port is missing".into(),

@@ -198,6 +198,16 @@ impl<'a> Item<'a> {
 
     /// One of some words, each with what it means; `later` are words that are to come.
     pub(super) fn choice<T: Copy>(&self, words: &[(&str, T)], later: &[&str]) -> Option<T> {
+        self.choice_known_as(words, later, &[])
+    }
+
+    /// As [`Item::choice`]; `elsewhere` are what other gateways call some of the words.
+    pub(super) fn choice_known_as<T: Copy>(
+        &self,
+        words: &[(&str, T)],
+        later: &[&str],
+        elsewhere: &[(&str, &str)],
+    ) -> Option<T> {
         let names: Vec<_> = words.iter().map(|(word, _)| *word).collect();
         if self.is_probe() {
             self.expect_words(names);
@@ -220,7 +230,9 @@ impl<'a> Item<'a> {
             ));
             return None;
         }
-        let remedy = match suggest::closest(text, names.iter().copied()) {
+        let known_as = elsewhere.iter().find(|(other, _)| *other == text);
+        let meant = known_as.map(|(_, word)| *word);
+        let remedy = match meant.or_else(|| suggest::closest(text, names.iter().copied())) {
             Some(meant) => format!("; did you mean `{meant}`?"),
             None => String::new(),
         };

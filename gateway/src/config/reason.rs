@@ -17,6 +17,8 @@ pub(crate) struct Reason(Vec<Piece>);
 enum Piece {
     Own(Cow<'static, str>),
     Repeated(String),
+    /// Words that repeat the text, and others for where it is hidden.
+    Either(String, String),
 }
 
 impl Reason {
@@ -35,16 +37,6 @@ impl Reason {
         Self(pieces)
     }
 
-    /// The reason with more words at its end, as those of [`Reason::repeating`].
-    pub(super) fn then<const N: usize>(
-        mut self,
-        words: &'static str,
-        repeated: [&dyn Display; N],
-    ) -> Self {
-        self.0.extend(Self::repeating(words, repeated).0);
-        self
-    }
-
     /// Words that repeat nothing of the text.
     pub(super) fn own(words: impl Into<Cow<'static, str>>) -> Self {
         Self(vec![Piece::Own(words.into())])
@@ -56,10 +48,19 @@ impl Reason {
         self
     }
 
+    /// The reason with more words at its end: `repeating` has the text in it, and `hidden` stands there where the text may
+    /// not be shown.
+    pub(super) fn either(mut self, repeating: String, hidden: String) -> Self {
+        self.0.push(Piece::Either(repeating, hidden));
+        self
+    }
+
     /// The reason in words; `hides` what it repeats, or not.
     pub(super) fn told(&self, hides: bool) -> String {
         let pieces = self.0.iter().map(|piece| match piece {
-            Piece::Own(words) => words,
+            Piece::Own(words) => &**words,
+            Piece::Either(_, words) if hides => words.as_str(),
+            Piece::Either(words, _) => words.as_str(),
             Piece::Repeated(_) if hides => HIDDEN,
             Piece::Repeated(text) => text.as_str(),
         });
@@ -96,6 +97,9 @@ mod tests {
             reason.told(true),
             "`{***}`: write \"127.0.0.1:80\", not \"127.0.0.1:***\""
         );
+        let reason = Reason::from("is long; ").either("write \"1s\"".into(), "write less".into());
+        assert_eq!(reason.told(false), "is long; write \"1s\"");
+        assert_eq!(reason.told(true), "is long; write less");
         assert!(Reason::from("needs a unit").and("; 80").begins("needs"));
     }
 }

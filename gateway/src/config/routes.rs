@@ -351,7 +351,7 @@ pub(super) fn check_together(
 ) {
     let items = sections.items("routes");
     listeners::unique_names(scope, &items);
-    ties::report(&items, routes);
+    ties::report(&items, routes, listeners.len());
     fields::report(&items, routes, listeners);
     kept::report(&items, routes);
     kept::warn_of_ways_around(&items, routes);

@@ -222,7 +222,16 @@ impl<'a> Sections<'a> {
         mut read: impl FnMut(&Item<'a>) -> Option<(Option<T>, Json)>,
     ) -> Vec<Option<T>> {
         for item in self.given(key) {
-            item.is_list(&format!("[[{key}]] tables"));
+            // One pair of brackets is the commonest slip.
+            match item.node.value {
+                Value::Table(_) => item.fault(format!(
+                    "expected [[{key}]] tables, found {}; write [[{key}]] in place of [{key}]",
+                    item.node.describe()
+                )),
+                _ => {
+                    item.is_list(&format!("[[{key}]] tables"));
+                }
+            }
         }
         let items = self.items(key);
         let mut values = Vec::with_capacity(items.len());

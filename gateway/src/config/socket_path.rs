@@ -49,8 +49,10 @@ pub(super) fn socket_path(item: &Item<'_>, text: &str, right: &str) -> Option<Pa
     if !item.is_fit(text) {
         return None;
     }
-    if item.file().is_none() {
-        item.may_show(Some(format!("{SCHEME}{}", path.display())));
+    // What is printed may be read from another place.
+    if let Some(path) = path.to_str().filter(|_| item.file().is_none()) {
+        let shown = format!("{SCHEME}{path}");
+        item.scope.may_show(item.node.at, &item.key, shown.into());
     }
     Some(path)
 }

@@ -164,6 +164,15 @@ impl<'a> Table<'a> {
         self.entries.iter().any(|entry| entry.key == key)
     }
 
+    /// Keys that the table may have, also where what else is given leaves them unread.
+    pub(super) fn knows(&mut self, keys: &[&'static str]) {
+        for key in keys {
+            if !self.asked.contains(key) {
+                self.asked.push(key);
+            }
+        }
+    }
+
     /// The value of a key, shown as it was written.
     pub(super) fn item(&mut self, key: &'static str) -> Option<Item<'a>> {
         let item = self.item_unshown(key)?;
@@ -173,7 +182,7 @@ impl<'a> Table<'a> {
 
     /// The value of a key; the caller says how it is shown.
     pub(super) fn item_unshown(&mut self, key: &'static str) -> Option<Item<'a>> {
-        self.asked.push(key);
+        self.knows(&[key]);
         let found = self.find(key);
         let node = match found {
             Some((_, entry)) => &entry.node,
@@ -324,7 +333,7 @@ impl<'a> Table<'a> {
             Some(self.sub(key, read))
         } else {
             // Known, though not given.
-            self.asked.push(key);
+            self.knows(&[key]);
             None
         }
     }

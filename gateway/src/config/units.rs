@@ -62,6 +62,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, Reason> {
         text,
         &DURATIONS,
         "s",
+        "a duration such as \"10s\"",
         "\"250ms\", \"10s\", \"5m\" or \"1h\"",
     )
     .map(Duration::from_millis)
@@ -76,6 +77,7 @@ pub(super) fn size(text: &str) -> Result<u64, Reason> {
         text,
         &SIZES,
         "B",
+        "a size such as \"10MiB\"",
         "\"512B\", \"64KiB\", \"10MiB\" or \"1GiB\"",
     )
 }
@@ -102,7 +104,15 @@ fn pattern(units: &[Unit], zero: bool) -> String {
     }
 }
 
-fn number(text: &str, units: &[Unit], usual: &'static str, examples: &str) -> Result<u64, Reason> {
+/// A number of the smallest unit. One without a unit is told the usual; one that may not be shown, what could stand there.
+fn number(
+    text: &str,
+    units: &[Unit],
+    usual: &str,
+    another: &str,
+    examples: &str,
+) -> Result<u64, Reason> {
+    let write = |right: String| (format!("; write \"{right}\""), format!("; write {another}"));
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (count, unit) = text.split_at(digits);
     if count.is_empty() {
@@ -114,8 +124,8 @@ fn number(text: &str, units: &[Unit], usual: &'static str, examples: &str) -> Re
         return if count.bytes().all(|digit| digit == b'0') {
             Ok(0)
         } else {
-            let reason = Reason::repeating("needs a unit; write \"{}", [&count]);
-            Err(reason.and(usual).and("\""))
+            let (shown, hidden) = write(format!("{count}{usual}"));
+            Err(Reason::from("needs a unit").either(shown, hidden))
         };
     }
     if let Some((_, factor, _)) = units.iter().find(|(name, ..)| *name == unit) {
@@ -131,10 +141,10 @@ fn number(text: &str, units: &[Unit], usual: &'static str, examples: &str) -> Re
     let names: Vec<_> = units.iter().map(|(name, ..)| *name).collect();
     let names = super::suggest::list(&names, "and");
     Err(match meant {
-        Some((name, ..)) => Reason::own(format!("the units are {names}"))
-            .then("; write \"{}", [&count])
-            .and(*name)
-            .and("\""),
+        Some((name, ..)) => {
+            let (shown, hidden) = write(format!("{count}{name}"));
+            Reason::own(format!("the units are {names}")).either(shown, hidden)
+        }
         None if unit.starts_with('.') => Reason::own(format!(
             "write a whole number and a smaller unit, such as {examples}"
         )),
@@ -177,6 +187,10 @@ mod tests {
         assert!(wrong(size("10MB")).ends_with("write \"10MiB\""));
         assert!(wrong(size("10k")).ends_with("write \"10KiB\""));
         assert_eq!(wrong(size("10")), "needs a unit; write \"10B\"");
+        assert_eq!(
+            size("10").unwrap_err().told(true),
+            "needs a unit; write a size such as \"10MiB\""
+        );
         assert!(size("ten").is_err());
         assert!(size("").is_err());
     }

@@ -9,7 +9,7 @@ use wasmtime::component::{
 use wasmtime::{AsContextMut, Store};
 
 use super::exports::{ChunkFn, CompleteFn, EndFn, Exports, PhaseFn, StreamFn, typed};
-use super::failure::Failure;
+use super::failure::{Failure, FailureKind, Stop};
 use super::host::Guest;
 use super::host::bindings::exports::gateway::plugin::filter as wit;
 use crate::message::phase::Direction;
@@ -54,6 +54,20 @@ pub(super) fn refused(returned: Returned) -> Result<Returned, Failure> {
         | Returned::Ending(Err(message)) => Err(Failure::returned(message)),
         returned => Ok(returned),
     }
+}
+
+/// An answer whose body is as large as one that is set may be; a larger one is a failure.
+pub(super) fn bounded(returned: Returned, limit: usize) -> Result<Returned, Failure> {
+    if let Returned::Flow(Ok(wit::Flow::Respond(answer))) = &returned
+        && answer.body.len() > limit
+    {
+        let stop = Stop::Body(Direction::Response, answer.body.len(), limit);
+        return Err(Failure::new(
+            FailureKind::Grown(Direction::Response),
+            stop.to_string(),
+        ));
+    }
+    Ok(returned)
 }
 
 /// The functions that an instance exports.

@@ -9,7 +9,7 @@ use wasmtime::{Store, UpdateDeadline};
 use super::admission::Entered;
 use super::exports::Exports;
 use super::failure::{Failure, FailureKind};
-use super::functions::{Call, Functions, Returned, refused};
+use super::functions::{Call, Functions, Returned, bounded, refused};
 use super::host::bindings::exports::gateway::plugin::filter as wit;
 use super::host::{Guest, Resolved, Shared};
 use super::limits::{LARGE, SETUP_FACTOR};
@@ -237,7 +237,10 @@ impl Instance {
     ) -> Result<Returned, Failure> {
         linked.patience.learn(self.meter.used());
         let returned = self.settle(returned);
-        let returned = returned.and_then(refused);
+        let returned = returned.and_then(refused).and_then(|returned| {
+            let limit = self.guest().budget.largest_body(linked.config.body_limit);
+            bounded(returned, limit)
+        });
         returned.map_err(|failure| self.guest().judged(failure))
     }
 

@@ -3,9 +3,12 @@
 mod request;
 mod response;
 
+use std::time::Instant;
+
 use bytes::Bytes;
 
 use super::answer::{Answer, Source};
+use super::passage::Passage;
 use super::stream::Pipeline;
 use crate::config::BodyOverflow;
 use crate::error::Error;
@@ -61,6 +64,19 @@ fn skip(linked: &Linked, failure: Failure) -> Result<(), Error> {
         FailureKind::Grown(Direction::Request) => Error::BodyTooLarge,
         FailureKind::Grown(Direction::Response) => Error::ResponseTooLarge(name),
         _ => Error::Plugin(name, failure),
+    })
+}
+
+/// As [`skip`], for a phase of an exchange: where the route's time is over, that is why the plugin, or the upstream that it
+/// asked, did not come to an end.
+fn skip_in_time(passage: &Passage, linked: &Linked, failure: Failure) -> Result<(), Error> {
+    let waited = matches!(failure.kind, FailureKind::Refused | FailureKind::Timeout);
+    let is_over = || passage.deadline().is_some_and(|end| end <= Instant::now());
+    skip(linked, failure).map_err(|error| match error {
+        Error::Plugin(..) if waited && is_over() => {
+            Error::Deadline(passage.route.config.timeout.unwrap_or_default())
+        }
+        error => error,
     })
 }
 

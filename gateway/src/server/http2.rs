@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::server::{Builder, Handshake, SendResponse};
 use h2::{Reason, RecvStream};
-use http::{Request, StatusCode};
+use http::{Method, Request, StatusCode};
 
 use super::connection::Connection;
 use super::guard::{Guarded, Scanner, h2::Scanner as Frames};
@@ -155,6 +155,7 @@ impl<H: Handler> Server<'_, H> {
         let in_flight = connection.begin();
         let interim = Arc::new(Interim::default());
         let (mut head, data) = request.into_parts();
+        let is_head = head.method == Method::HEAD;
         if let Some(flaw) = self.flaws.take(this) {
             head.extensions.insert(flaw);
         }
@@ -164,7 +165,7 @@ impl<H: Handler> Server<'_, H> {
             Box::new_uninit(),
             self.handler.call(connection.clone(), head, body),
         );
-        let carried = stream::carry(Box::into_pin(answer), respond, interim, in_flight);
+        let carried = stream::carry(Box::into_pin(answer), is_head, respond, interim, in_flight);
         let task = tokio::task::spawn_local(carried);
         connection.streams.carried_by(task.abort_handle());
     }

@@ -226,7 +226,14 @@ impl<H: Handler> Acceptor<H> {
 /// Waits until the listener may have one more connection, under the limit in force.
 async fn admission(settings: &Settings) -> (Admission, Arc<ListenerRuntime>) {
     // A listener keeps its seats over reloads; whatever else one changed meanwhile counts for this connection.
-    let seat = settings.load_full().seats.take().await;
+    let before = settings.load_full();
+    let seat = match before.seats.try_take() {
+        Some(seat) => seat,
+        None => {
+            before.tell_full();
+            before.seats.take().await
+        }
+    };
     let listener = settings.load_full();
     (listener.admit(seat), listener)
 }

@@ -30,6 +30,10 @@ pub struct ListenerRuntime {
     metrics: Arc<ListenerMetrics>,
     /// For lines about connections that begin with no header of the PROXY protocol.
     unproxied: LogGate,
+    /// For lines about clients with which no TLS comes about.
+    no_tls: LogGate,
+    /// For the line that it is full.
+    full: LogGate,
 }
 
 /// That a connection counts among those of its listener, until it is dropped.
@@ -58,6 +62,8 @@ impl ListenerRuntime {
             seats,
             metrics: Arc::default(),
             unproxied: LogGate::new(),
+            no_tls: LogGate::new(),
+            full: LogGate::of(1, u64::MAX),
         })
     }
 
@@ -96,6 +102,25 @@ impl ListenerRuntime {
         if is_told && let Some(suppressed) = self.unproxied.pass() {
             let listener = &self.config.name;
             tracing::warn!(%listener, %peer, %error, suppressed, "connection closed: not of a proxy");
+        }
+    }
+
+    /// Counts and tells of a client that began to speak, and with which no TLS came about.
+    #[cold]
+    pub(super) fn tell_no_tls(&self, peer: Peer, error: &io::Error) {
+        self.metrics.tls_failed();
+        if let Some(suppressed) = self.no_tls.pass() {
+            let listener = &self.config.name;
+            tracing::info!(%listener, %peer, %error, suppressed, "TLS handshake failed");
+        }
+    }
+
+    /// Tells that a connection has to wait, since as many are open as may be.
+    #[cold]
+    pub(super) fn tell_full(&self) {
+        if let Some(suppressed) = self.full.pass() {
+            let (listener, limit) = (&self.config.name, self.config.limits.connections);
+            tracing::warn!(%listener, limit, suppressed, "the listener is full: connections wait until others close");
         }
     }
 

@@ -38,13 +38,27 @@ impl Seats {
         loop {
             // The semaphore is never closed.
             let permit = self.free.clone().acquire_owned().await.ok();
-            let of = self.clone();
-            let seat = Seat { permit, of };
-            // It was given back while the limit was lowered.
-            if self.owed.load(SeqCst) == 0 {
+            if let Some(seat) = self.seat(permit) {
                 return seat;
             }
         }
+    }
+
+    /// A seat, if one is free now and nobody waits for it.
+    pub(super) fn try_take(self: &Arc<Self>) -> Option<Seat> {
+        loop {
+            let permit = self.free.clone().try_acquire_owned().ok()?;
+            if let Some(seat) = self.seat(Some(permit)) {
+                return Some(seat);
+            }
+        }
+    }
+
+    /// None if it was given back while the limit was lowered.
+    fn seat(self: &Arc<Self>, permit: Option<OwnedSemaphorePermit>) -> Option<Seat> {
+        let of = self.clone();
+        let seat = Seat { permit, of };
+        (self.owed.load(SeqCst) == 0).then_some(seat)
     }
 
     /// So many from now on, those that are taken among them. Called by one thread alone.
@@ -86,31 +100,27 @@ mod tests {
     use super::*;
 
     /// Takes what is free.
-    async fn taken(seats: &Arc<Seats>) -> Vec<Seat> {
-        let mut taken = Vec::new();
-        while seats.free.available_permits() > 0 {
-            taken.push(seats.take().await);
-        }
-        taken
+    fn taken(seats: &Arc<Seats>) -> Vec<Seat> {
+        std::iter::from_fn(|| seats.try_take()).collect()
     }
 
-    #[tokio::test]
-    async fn what_was_taken_counts_under_every_limit() {
+    #[test]
+    fn what_was_taken_counts_under_every_limit() {
         let seats = Seats::new(3);
-        let mut open = taken(&seats).await;
+        let mut open = taken(&seats);
         seats.resize(1);
         seats.resize(2);
         open.pop();
-        assert!(taken(&seats).await.is_empty(), "two of two");
+        assert!(taken(&seats).is_empty(), "two of two");
         open.pop();
-        open.extend(taken(&seats).await);
+        open.extend(taken(&seats));
         assert_eq!(open.len(), 2);
         seats.resize(5);
-        open.extend(taken(&seats).await);
+        open.extend(taken(&seats));
         assert_eq!(open.len(), 5);
         open.truncate(1);
         seats.resize(3);
-        open.extend(taken(&seats).await);
+        open.extend(taken(&seats));
         assert_eq!(open.len(), 3);
     }
 

@@ -1,16 +1,20 @@
 //! The bytes of a connection: in clear text or over TLS, and which protocol they carry.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 
 use bytes::{Bytes, BytesMut};
+use socket2::SockRef;
 use tokio::io::AsyncReadExt;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::guard::clocks::now;
 use super::guard::h2::PREFACE;
 use super::proxy_protocol;
 use super::runtime::ListenerRuntime;
-use super::tls::Session;
+use super::tls::{Session, Tls};
 use crate::message::peer::Peer;
 use crate::net::{Socket, Stream};
 
@@ -41,8 +45,7 @@ pub(crate) async fn open(
     }
     let (h1, h2) = (listener.config.h1, listener.config.h2);
     if let Some(tls) = &listener.tls {
-        let acceptor = TlsAcceptor::from(tls.config.clone());
-        let stream = acceptor.accept(stream).await?;
+        let stream = shake_hands(stream, peer, tls, listener).await?;
         let session = tls.session(stream.get_ref().1);
         // A client without ALPN speaks HTTP/1.1, unless the listener does not.
         let h2 = session.h2 || !h1;
@@ -67,6 +70,34 @@ pub(crate) async fn open(
         h2,
         since,
     })
+}
+
+/// Speaks TLS, and tells where that fails with a client that has said something.
+async fn shake_hands(
+    stream: Socket,
+    peer: Peer,
+    tls: &Tls,
+    listener: &ListenerRuntime,
+) -> io::Result<TlsStream<Socket>> {
+    // Who connects and says nothing at all looks whether the port is there.
+    if !speaks(&stream).await? {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let acceptor = TlsAcceptor::from(tls.config.clone());
+    let accepted = acceptor.accept(stream).await;
+    accepted.inspect_err(|error| listener.tell_no_tls(peer, error))
+}
+
+/// Waits for the first byte, which stays to be read. `false`: the client leaves without one.
+async fn speaks(socket: &Socket) -> io::Result<bool> {
+    let peek = || SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]);
+    loop {
+        poll_fn(|cx| socket.poll_read_ready(cx)).await?;
+        match socket.unless_quiet(peek) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            peeked => return Ok(peeked? > 0),
+        }
+    }
 }
 
 /// Reads until it is clear whether the client speaks HTTP/2 with prior knowledge (RFC 9113, 3.3); returns what

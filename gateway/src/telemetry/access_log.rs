@@ -134,7 +134,12 @@ impl AccessLog {
     /// Waits until everything that was handed over is written, for two seconds at most.
     pub fn close(&self) {
         if let Some(outlet) = &self.outlet {
-            outlet.flush();
+            let lost = outlet.flush();
+            if lost > 0 {
+                tracing::warn!(
+                    "up to {lost} lines of the access log were lost at the end: they were not taken in time"
+                );
+            }
         }
     }
 

@@ -78,6 +78,7 @@ pub struct RouteMetrics {
 #[derive(Debug, Default)]
 pub struct ListenerMetrics {
     open: Gauge,
+    tls_failures: AtomicU64,
     /// Fields with unusual names.
     pub unusual: Arc<Met>,
 }
@@ -147,6 +148,7 @@ impl Metrics {
     pub fn listener(&self, name: &str) -> Arc<ListenerMetrics> {
         named(&self.listeners, name, || ListenerMetrics {
             open: Gauge::new(),
+            tls_failures: AtomicU64::default(),
             unusual: Arc::new(Met::new(name)),
         })
     }
@@ -234,5 +236,10 @@ impl ListenerMetrics {
     /// A connection was closed.
     pub fn closed(&self) {
         self.open.add(-1);
+    }
+
+    /// No TLS came about with a client.
+    pub fn tls_failed(&self) {
+        self.tls_failures.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -46,6 +46,8 @@ struct Queue {
     reopen: Option<usize>,
     /// The writer has something in hand.
     writing: bool,
+    /// So many lines.
+    in_hand: u64,
     /// Lines lost that nothing was said of yet.
     unsaid: u64,
     closed: bool,
@@ -103,15 +105,16 @@ impl Outlet {
         self.shared.wake.notify_one();
     }
 
-    /// Waits until everything that was taken is written, but not for ever.
-    pub(super) fn flush(&self) {
+    /// Waits until everything that was taken is written, but not for ever. How many lines are not, or not known to be.
+    pub(super) fn flush(&self) -> u64 {
         let end = Instant::now() + END;
         let mut queue = self.shared.queue.lock();
         while queue.has_work() || queue.writing {
             if self.shared.done.wait_until(&mut queue, end).timed_out() {
-                return;
+                return queue.in_hand + count(&queue.waiting) + std::mem::take(&mut queue.unsaid);
             }
         }
+        std::mem::take(&mut queue.unsaid)
     }
 }
 
@@ -171,12 +174,13 @@ impl Writer {
     /// Waits for something to do, or for the time to say what was lost; `None` is the end.
     fn next(&self) -> Option<Turn> {
         let mut queue = self.shared.queue.lock();
-        queue.writing = false;
+        (queue.writing, queue.in_hand) = (false, 0);
         self.shared.done.notify_all();
         loop {
             if queue.has_work() {
                 queue.writing = true;
                 let lines = std::mem::take(&mut queue.waiting);
+                queue.in_hand = count(&lines);
                 let reopen = queue.reopen.take();
                 return Some(Turn { lines, reopen });
             }

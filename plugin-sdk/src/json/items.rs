@@ -1,24 +1,36 @@
 //! The items of an array, and of the arrays in it, in one reading: opened one inside the other, a document of arrays in arrays
 //! would be read once for each of them.
 
-use serde_json::value::RawValue;
-
-use super::{Inner, Node};
-
-/// The items of an array that is JSON. What cannot be read as a value is none of them: it may not pass a filter.
-pub(super) fn items(array: &str) -> Vec<Node> {
-    let mut reader = Reader { text: array, at: 1 };
+/// The items of an array that is JSON: what `value` makes of each value that is no array, and `array` of the items of one that is.
+/// What `value` makes nothing of is none of them: it may not pass a filter.
+pub(super) fn items<T>(
+    text: &str,
+    value: impl Fn(&str) -> Option<T>,
+    array: impl Fn(Vec<T>) -> T,
+) -> Vec<T> {
+    let mut reader = Reader {
+        text,
+        at: 1,
+        value,
+        array,
+    };
     reader.items()
 }
 
-struct Reader<'a> {
+struct Reader<'a, V, A> {
     text: &'a str,
     at: usize,
+    value: V,
+    array: A,
 }
 
-impl Reader<'_> {
+impl<T, V, A> Reader<'_, V, A>
+where
+    V: Fn(&str) -> Option<T>,
+    A: Fn(Vec<T>) -> T,
+{
     /// Up to the end of the array whose bracket was read.
-    fn items(&mut self) -> Vec<Node> {
+    fn items(&mut self) -> Vec<T> {
         let mut items = Vec::new();
         while let Some(byte) = self.byte() {
             match byte {
@@ -29,16 +41,19 @@ impl Reader<'_> {
                 }
                 b'[' => {
                     self.at += 1;
-                    items.push(Node(Inner::Array(self.items())));
+                    let below = self.items();
+                    items.push((self.array)(below));
                 }
                 _ => items.extend(self.value()),
             }
         }
+        // There may be as many arrays as half the bytes of a document, of an item each.
+        items.shrink_to_fit();
         items
     }
 
-    /// A value that is no array, as it stands.
-    fn value(&mut self) -> Option<Node> {
+    /// A value that is no array.
+    fn value(&mut self) -> Option<T> {
         let from = self.at;
         let mut depth = 0_usize;
         while let Some(byte) = self.byte() {
@@ -54,9 +69,7 @@ impl Reader<'_> {
             }
             self.at += 1;
         }
-        let value = self.text.get(from..self.at)?.trim_ascii_end();
-        let raw = RawValue::from_string(value.to_owned()).ok()?;
-        Some(Node(Inner::Raw(raw)))
+        (self.value)(self.text.get(from..self.at)?.trim_ascii_end())
     }
 
     /// Up to the end of the string that begins here.
@@ -83,23 +96,20 @@ mod tests {
 
     #[test]
     fn items_are_what_stands_between_commas_whatever_is_in_them() {
+        let read = |text| items(text, |text| Some(text.to_owned()), |items| items.join(";"));
         let array = r#"[ 1 ,"a,]\"",{"b":[1,"]}"]} , [] , [[ {"c" : 1}, "\\" ],2],-1.50e2,null ]"#;
-        let found: Vec<_> = items(array)
-            .iter()
-            .map(|item| String::from_utf8(item.to_vec()).unwrap())
-            .collect();
         let expected = [
             "1",
             r#""a,]\"""#,
             r#"{"b":[1,"]}"]}"#,
-            "[]",
-            r#"[[{"c" : 1},"\\"],2]"#,
+            "",
+            r#"{"c" : 1};"\\";2"#,
             "-1.50e2",
             "null",
         ];
-        assert_eq!(found, expected);
+        assert_eq!(read(array), expected);
         for empty in ["[]", "[ \n]"] {
-            assert!(items(empty).is_empty());
+            assert!(read(empty).is_empty());
         }
     }
 }

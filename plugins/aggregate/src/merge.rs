@@ -37,9 +37,7 @@ impl Merge {
     ) -> Result<(), String> {
         let mut placed = value;
         for name in into.unwrap_or_default().iter().rev() {
-            let mut around = Node::object();
-            around.set(std::slice::from_ref(name), &placed);
-            placed = around;
+            placed = around(name, placed);
         }
         self.join(document, placed)
     }
@@ -85,6 +83,15 @@ impl Merge {
         *here = other;
         Ok(())
     }
+}
+
+/// An object of one member.
+fn around(name: &str, value: Node) -> Node {
+    let mut node = Node::object();
+    if let Some(members) = node.members() {
+        members.push((name.to_owned(), value));
+    }
+    node
 }
 
 /// Where each name stands first.

@@ -63,6 +63,7 @@ static WORDS: Words = Words {
 /// The answer that sends the client elsewhere; `params` are those of the path.
 pub(super) fn redirect(table: &mut Table<'_>, params: &[Arc<str>]) -> Option<Redirect> {
     table.words(&WORDS);
+    table.knows(&KEYS);
     let status = table.or("status", Default::Integer(308), |item| {
         let number = item.integer(100..=599)?;
         if ![301, 302, 303, 307, 308].contains(&number) {
@@ -90,8 +91,6 @@ pub(super) fn redirect(table: &mut Table<'_>, params: &[Arc<str>]) -> Option<Red
             "to",
             "says all of where to; write it alone, or `regex` beside it",
         );
-        // Known, though not read.
-        table.item("to");
     }
     let path = path_change(table, params);
     let is_faulty = (table.has("scheme") && scheme.is_none())
@@ -129,6 +128,19 @@ pub(super) fn redirect(table: &mut Table<'_>, params: &[Arc<str>]) -> Option<Red
         status,
     })
 }
+
+/// All keys: which of them are read depends on the others.
+const KEYS: [&str; 9] = [
+    "status",
+    "to",
+    "scheme",
+    "host",
+    "port",
+    "path",
+    "strip_prefix",
+    "prefix",
+    "regex",
+];
 
 /// Keys that change some of what the client asked for.
 const CHANGES: [&str; 6] = ["scheme", "host", "port", "path", "strip_prefix", "prefix"];

@@ -41,8 +41,8 @@ struct Shape<'a> {
 /// Which later route ties with which earlier one.
 type Ties = BTreeMap<(usize, usize), Meeting>;
 
-/// Reports every route that ties with an earlier one, and warns of those that hide others.
-pub(super) fn report(items: &[Item<'_>], routes: &[Option<Route>]) {
+/// Reports every route that ties with an earlier one, and warns of those that hide others, on so many listeners.
+pub(super) fn report(items: &[Item<'_>], routes: &[Option<Route>], listeners: usize) {
     let mut pairs = pair::all(routes);
     let is_unset = |item: &Item<'_>| item.has_unset("match") || item.has_unset("listeners");
     pairs.retain(|pair| !is_unset(&items[pair.index]));
@@ -68,7 +68,7 @@ pub(super) fn report(items: &[Item<'_>], routes: &[Option<Route>]) {
     if let Some(index) = incomplete {
         budget::warn(&items[index]);
     }
-    hidden::report(items, &pairs);
+    hidden::report(items, &pairs, listeners);
 }
 
 /// A route's name, as its item has it.

@@ -23,6 +23,17 @@ const SOURCES: [&str; 5] = [
     "client_address",
 ];
 
+/// What nginx, HAProxy and Envoy call ways to balance.
+const ELSEWHERE: [(&str, &str); 7] = [
+    ("least_conn", "least_request"),
+    ("leastconn", "least_request"),
+    ("least_connections", "least_request"),
+    ("ip_hash", "hash"),
+    ("source", "hash"),
+    ("ring_hash", "hash"),
+    ("maglev", "hash"),
+];
+
 /// Browsers take cookies of such names over TLS alone (RFC 6265bis, section 4.1.3).
 const OVER_TLS: [&str; 2] = ["__Secure-", "__Host-"];
 
@@ -59,7 +70,7 @@ pub(super) fn balance(table: &mut Table<'_>) -> (Balance, Option<Box<Sticky>>) {
         ("hash", Way::Hash),
     ];
     let way = table.or("balance", Default::Text("round_robin"), |item| {
-        item.choice(&words, &[])
+        item.choice_known_as(&words, &[], &ELSEWHERE)
     });
     let hashes = way == Way::Hash;
     let on = if hashes || table.scope.description().is_some() {

@@ -213,6 +213,8 @@ fn address(item: &Item<'_>) -> Option<SocketAddr> {
             false => Reason::repeating("write for example \"{}:8080\"", [&text]),
         };
         item.fault(format!("{quoted} has no port; {}", item.told(&reason)));
+    } else if place::has_too_large_a_port(text) {
+        item.fault(format!("{quoted}: a port is at most 65535"));
     } else if is_name(text) {
         item.fault(format!(
             "{quoted} is a name, expected an IP address and a port; {}",
@@ -226,6 +228,16 @@ fn address(item: &Item<'_>) -> Option<SocketAddr> {
 
 fn by_dns(name: &str) -> Reason {
     let port = if name.contains(':') { "" } else { ":8080" };
+    let (host, given) = name.split_once(':').unwrap_or((name, "8080"));
+    if host.eq_ignore_ascii_case("localhost") {
+        // A server there often listens on one of the two alone.
+        return Reason::from("write ").either(
+            format!(
+                "\"127.0.0.1:{given}\": by its name the IPv4 and the IPv6 address would take turns"
+            ),
+            "an address such as \"127.0.0.1:8080\"".to_owned(),
+        );
+    }
     let right = format!("{name}{port}");
     Reason::repeating("names are looked up by { dns = \"{}\" }", [&right])
 }

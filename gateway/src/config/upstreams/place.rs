@@ -56,11 +56,25 @@ pub(super) fn name(item: &Item<'_>) -> Option<(Arc<str>, u16)> {
             item.may_show(Some(text));
             Some((host.into(), port))
         }
+        Err(_) if has_too_large_a_port(text) => {
+            item.fault(format!("{quoted}: a port is at most 65535"));
+            None
+        }
         _ => {
             item.mismatch(expected);
             None
         }
     }
+}
+
+/// Whether it is a host, or what may be one, with a number behind it that no port has.
+pub(super) fn has_too_large_a_port(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return false;
+    };
+    let is_host = host.ends_with(']') || !host.is_empty() && !host.contains(':');
+    let is_number = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    is_host && is_number && port.parse::<u16>().is_err()
 }
 
 /// Whether it may be a name of hosts: letters, digits, hyphens and underscores between dots, and not digits alone.
@@ -77,7 +91,17 @@ fn is_host(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_host;
+    use super::{has_too_large_a_port, is_host};
+
+    #[test]
+    fn a_port_has_at_most_65535() {
+        for text in ["127.0.0.1:65536", "[::1]:99999", "a.b:100000"] {
+            assert!(has_too_large_a_port(text), "{text}");
+        }
+        for text in ["127.0.0.1:65535", "::1:99999", ":99999", "a:", "a:b"] {
+            assert!(!has_too_large_a_port(text), "{text}");
+        }
+    }
 
     #[test]
     fn a_name_has_labels_of_its_letters_between_dots() {

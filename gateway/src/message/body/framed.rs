@@ -30,6 +30,8 @@ pub struct Framed {
     /// All that was announced came, and the end did not: the last of it, without which nobody takes the message for whole.
     last: Option<Bytes>,
     trailers: Option<HeaderMap>,
+    /// Nothing is read.
+    is_none: bool,
     /// What is wrong with it that h2 does not show.
     flaws: Option<Arc<Flaws>>,
 }
@@ -45,8 +47,16 @@ impl Framed {
             data_over: false,
             last: None,
             trailers: None,
+            is_none: false,
             flaws: None,
         }
+    }
+
+    /// That of a message which has none, whatever its head says and its stream does: the answer to HEAD, 204, 304.
+    pub fn none(data: RecvStream) -> Self {
+        let mut body = Self::new(data, &HeaderMap::new());
+        (body.data_over, body.left, body.is_none) = (true, Some(0), true);
+        body
     }
 
     /// The same on a connection of these flaws: one that has any is broken.
@@ -74,6 +84,9 @@ impl Framed {
                 None => self.data_over = true,
             }
         }
+        if self.is_none {
+            return Poll::Ready(None);
+        }
         if self.trailers.is_none() {
             self.trailers = ready!(self.data.poll_trailers(cx))?;
             if self.trailers.is_some() && self.is_flawed() {
@@ -93,7 +106,8 @@ impl Framed {
 
     /// Whether nothing more comes.
     pub fn is_end_stream(&self) -> bool {
-        self.last.is_none() && self.trailers.is_none() && self.data.is_end_stream()
+        let is_over = self.is_none || self.data.is_end_stream();
+        is_over && self.last.is_none() && self.trailers.is_none()
     }
 
     /// How many bytes are to come.

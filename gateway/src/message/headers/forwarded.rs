@@ -140,7 +140,7 @@ pub fn keep_believed(
             super::remove_where(headers, |name| {
                 tells_client(name.as_str()) && !name.as_str().starts_with("x-forwarded-")
             });
-            if is_list(headers) {
+            if is_odd(headers) {
                 headers.insert(X_FORWARDED_PROTO, scheme_value(identity.secure));
             }
         }
@@ -174,11 +174,12 @@ fn tell(headers: &mut HeaderMap, name: HeaderName, address: Address) {
     };
 }
 
-/// Whether X-Forwarded-Proto has more than one scheme.
-fn is_list(headers: &HeaderMap) -> bool {
+/// Whether X-Forwarded-Proto is there and is not one scheme, as the gateway writes it.
+fn is_odd(headers: &HeaderMap) -> bool {
     let mut lines = headers.get_all(X_FORWARDED_PROTO).iter();
-    let first = lines.next();
-    lines.next().is_some() || first.is_some_and(|line| line.as_bytes().contains(&b','))
+    let is_scheme = |line: &HeaderValue| matches!(line.as_bytes(), b"http" | b"https");
+    let first = lines.next().map(is_scheme);
+    lines.next().is_some() || first == Some(false)
 }
 
 fn scheme_value(secure: bool) -> HeaderValue {

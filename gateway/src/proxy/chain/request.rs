@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{is_another, next, refuses, skip};
+use super::{is_another, next, refuses, skip, skip_in_time};
 use crate::clock;
 use crate::error::Error;
 use crate::exchange::{Link, Place};
@@ -72,7 +72,7 @@ async fn call_on_request(
                 passage.reach(link.place);
                 return Ok(Some(Box::new(answer.into())));
             }
-            Err(failure) => skip(pool.linked(), failure)?,
+            Err(failure) => skip_in_time(passage, pool.linked(), failure)?,
         }
     }
     passage.reached = route.links;

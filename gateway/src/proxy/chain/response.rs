@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Responded, is_another, next, refuses, skip};
+use super::{Responded, is_another, next, refuses, skip, skip_in_time};
 use crate::clock;
 use crate::error::Error;
 use crate::exchange::{Link, Place};
@@ -74,7 +74,8 @@ async fn call_on_response(passage: &mut Passage, body: Source) -> Result<Respond
             }
             Err(failure) => {
                 // Of the plugins behind this one nothing is asked any more.
-                skip(pool.linked(), failure).inspect_err(|_| passage.retreat(link.place))?;
+                skip_in_time(passage, pool.linked(), failure)
+                    .inspect_err(|_| passage.retreat(link.place))?;
             }
         }
         response.take(passage, link.place);

@@ -13,7 +13,7 @@ use h2::Reason;
 use h2::server::SendResponse;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, Entry};
 use http::response::Parts;
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Response, StatusCode};
 use http_body::Body;
 
 use super::date;
@@ -27,8 +27,11 @@ use crate::server::streams::WAITING;
 const TURNS: usize = 2;
 
 /// Carries an exchange to its end: its answer, or that of the client, who may reset the stream.
+///
+/// `is_head`: of HEAD.
 pub(super) async fn carry<F, B>(
     answer: Pin<Box<F>>,
+    is_head: bool,
     mut respond: SendResponse<Bytes>,
     interim: Arc<Interim>,
     in_flight: InFlight,
@@ -41,7 +44,7 @@ pub(super) async fn carry<F, B>(
     };
     in_flight.mark(now());
     let (mut head, body) = response.into_parts();
-    finish(&mut head, &body);
+    finish(&mut head, &body, is_head);
     let ended = body.is_end_stream();
     let sent = match respond.send_response(Response::from_parts(head, ()), ended) {
         Ok(_) if ended => Ok(()),
@@ -102,10 +105,16 @@ where
 }
 
 /// What a head says beside what the exchange made of it, which may be that an HTTP/1 connection ends with it.
-fn finish<B: Body>(head: &mut Parts, body: &B) {
+fn finish<B: Body>(head: &mut Parts, body: &B, is_head: bool) {
     head.headers.remove(CONNECTION);
     if let Entry::Vacant(date) = head.headers.entry(DATE) {
         date.insert(date::now());
+    }
+    // A plugin may have made it of an answer that has no content and says how much it would be.
+    let has_none = is_head || head.status == StatusCode::NOT_MODIFIED;
+    if body.is_end_stream() && !has_none && head.headers.contains_key(CONTENT_LENGTH) {
+        head.headers
+            .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     if !body.is_end_stream()
         && let Some(length) = body.size_hint().exact()

@@ -177,6 +177,18 @@ impl Metrics {
             ("gateway_connections", "Open connections of clients"),
             open,
         )?;
+        let tls_failures = listeners.iter().map(|(listener, metrics)| {
+            let count = metrics.tls_failures.load(Ordering::Relaxed);
+            ([("listener", listener.clone())], count)
+        });
+        counters(
+            encoder,
+            (
+                "gateway_tls_handshake_failures",
+                "Handshakes of TLS that clients began and that failed",
+            ),
+            tls_failures,
+        )?;
         let unusual = listeners
             .iter()
             .map(|(listener, metrics)| ([("listener", listener.clone())], metrics.unusual.total()));
@@ -304,6 +316,7 @@ mod tests {
         metrics.listener("public").opened();
         metrics.listener("public").opened();
         metrics.listener("public").closed();
+        metrics.listener("public").tls_failed();
         metrics.swap("auth", "done");
         let text = metrics.text();
         for line in [
@@ -320,6 +333,7 @@ mod tests {
             r#"gateway_errors_total{kind="no_route"} 1"#,
             "gateway_access_log_lost_lines_total{} 3",
             r#"gateway_connections{listener="public"} 1"#,
+            r#"gateway_tls_handshake_failures_total{listener="public"} 1"#,
             r#"gateway_request_duration_seconds_bucket{le="+Inf",route="shop"} 2"#,
             r#"gateway_custom_age_count{plugin="auth"} 1"#,
             r#"gateway_plugin_swaps_total{plugin="auth",outcome="done"} 1"#,

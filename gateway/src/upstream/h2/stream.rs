@@ -10,7 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use tokio::time::timeout_at;
 
@@ -23,6 +23,7 @@ use crate::config;
 use crate::message::body::{Framed, Outgoing, send};
 use crate::message::error::ErrorKind;
 use crate::message::head::{ResponseHead, is_sound};
+use crate::message::headers;
 use crate::message::interim::Interim;
 use crate::upstream::error::{MAX_INFORMATIONAL, SendError, TOO_MANY_INFORMATIONAL};
 use crate::upstream::h1::Message;
@@ -66,6 +67,7 @@ impl Stream {
     ) -> Result<Answered, Unanswered> {
         let (upload, follower) = Upload::new(body);
         let (request, upload) = self.request(message.to(authority), upload)?;
+        let is_head = request.method() == Method::HEAD;
         let began = Instant::now();
         let streams = follower.is_some();
         *silence = match &follower {
@@ -112,8 +114,20 @@ impl Stream {
             let why = odd(parts.status);
             return Err(SendError::protocol(why).sent(true).into());
         }
+        if parts.headers.values().any(headers::is_padded) {
+            let why = "HTTP/2: a field value begins or ends with white space";
+            return Err(SendError::protocol(why).sent(true).into());
+        }
+        let has_none = is_head
+            || matches!(
+                parts.status,
+                StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+            );
         Ok(Answered {
-            incoming: Framed::new(data, &parts.headers),
+            incoming: match has_none {
+                true => Framed::none(data),
+                false => Framed::new(data, &parts.headers),
+            },
             head: ResponseHead {
                 status: parts.status,
                 headers: parts.headers,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
 use super::super::super::item::Item;
-use super::super::super::model::{PathPattern, RoutePlugin};
+use super::super::super::model::{PathPattern, Route, RoutePlugin};
 use super::budget::{self, Budget};
 use super::covers::{self, Index, Node};
 use super::meets::{self, Meeting};
@@ -17,12 +17,13 @@ const NAMED: usize = 3;
 /// So many of them are counted.
 const MOST: usize = 1_000;
 
-/// Warns of every route that hides another.
-pub(super) fn report(items: &[Item<'_>], pairs: &[Pair<'_>]) {
+/// Warns of every route that hides another; there are so many listeners.
+pub(super) fn report(items: &[Item<'_>], pairs: &[Pair<'_>], listeners: usize) {
     let mut warnings = BTreeMap::new();
     let strong = strong(pairs);
     let dead = unreachable(&strong, items, pairs, &mut warnings);
-    overturned(&strong, items, pairs, &dead, &mut warnings);
+    let turned = overturned(&strong, pairs, &dead, listeners);
+    turned.tell(items, &mut warnings, |_, _| String::new(), turned_over);
     let are_compared = bypassed(items, pairs, &mut warnings);
     if let Some(pair) = pairs.first()
         && (strong.budget().is_spent() || !are_compared)
@@ -123,14 +124,14 @@ fn unreachable(
     dead
 }
 
-/// Routes that `priority` puts before narrower ones.
+/// Routes that `priority` puts before narrower ones. One that serves on some of the other's listeners alone is meant to take
+/// from it there, as where all that comes without TLS is redirected.
 fn overturned(
     strong: &Index<'_>,
-    items: &[Item<'_>],
     pairs: &[Pair<'_>],
     dead: &BTreeMap<usize, usize>,
-    warnings: &mut Warnings,
-) {
+    listeners: usize,
+) -> Hidden {
     let mut hidden = Hidden::default();
     for pair in pairs.iter().filter(|pair| !dead.contains_key(&pair.index)) {
         let _done = strong.covering(pair.host, pair, &pair.rank, &mut |other| {
@@ -139,21 +140,32 @@ fn overturned(
                 && other.rank.specificity() < pair.rank.specificity()
                 && !hidden.is_full(other.index)
                 && can_meet(other, pair)
+                && !serves_on_fewer(other.route, pair.route, listeners)
             {
                 hidden.add(other.index, pair.index);
             }
             ControlFlow::Continue(())
         });
     }
-    let words = |own: &str, hidden: &str, several| match several {
+    hidden
+}
+
+/// What is said of a route that `priority` puts before others.
+fn turned_over(own: &str, hidden: &str, several: bool) -> String {
+    match several {
         false => format!(
             "the `match.priority` of {own} puts it before {hidden}, which is narrower; lower it, narrow {own}, or raise that of the other"
         ),
         true => format!(
             "the `match.priority` of {own} puts it before {hidden}, which are narrower; lower it, narrow {own}, or raise those of the others"
         ),
-    };
-    hidden.tell(items, warnings, |_, _| String::new(), words);
+    }
+}
+
+/// Whether a route serves on some of another's listeners, and nowhere else.
+fn serves_on_fewer(route: &Route, other: &Route, listeners: usize) -> bool {
+    let are_its = (0..listeners).all(|at| !route.serves_on(at) || other.serves_on(at));
+    are_its && (0..listeners).any(|at| other.serves_on(at) && !route.serves_on(at))
 }
 
 fn can_meet(a: &Pair<'_>, b: &Pair<'_>) -> bool {
