@@ -71,6 +71,7 @@ mod loops;
 mod many_routes;
 mod metrics_page;
 mod mirror;
+mod no_content;
 mod old_certificates;
 mod outlier;
 mod path_parameters;

@@ -65,7 +65,9 @@ pub(super) fn translate(head: &mut response::Parts, body: Option<Bytes>, kind: H
     headers::remove_where(&mut head.headers, |name| {
         name.as_str().starts_with("content-")
     });
-    head.headers.insert(CONTENT_TYPE, kind);
+    // Over HTTP/2 nothing stands around a value.
+    let trimmed = HeaderValue::from_bytes(kind.as_bytes().trim_ascii());
+    head.headers.insert(CONTENT_TYPE, trimmed.unwrap_or(kind));
     let code = HeaderValue::from_static(code(status));
     head.headers.insert(&STATUS, code);
     let told = body.as_deref().and_then(detail);

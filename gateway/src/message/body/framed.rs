@@ -13,6 +13,7 @@ use http::header::CONTENT_LENGTH;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::message::flaws::Flaws;
+use crate::message::headers;
 
 /// The most that is handed to h2 at once, in bytes.
 const PIECE: usize = 32 << 10;
@@ -89,7 +90,9 @@ impl Framed {
         }
         if self.trailers.is_none() {
             self.trailers = ready!(self.data.poll_trailers(cx))?;
-            if self.trailers.is_some() && self.is_flawed() {
+            let is_padded = |fields: &HeaderMap| fields.values().any(headers::is_padded);
+            let is_wrong = self.trailers.as_ref().is_some_and(is_padded);
+            if is_wrong || self.trailers.is_some() && self.is_flawed() {
                 return Poll::Ready(Some(Err(Reason::PROTOCOL_ERROR.into())));
             }
         }

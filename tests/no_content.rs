@@ -1,0 +1,115 @@
+//! Answers without content that say how much it would be (RFC 9110, section 8.6), and values that no field may have.
+
+use std::io::Write as _;
+use std::process::Command;
+
+use crate::harness::frames::{DATA, END_HEADERS, END_STREAM, HEADERS, head};
+use crate::harness::h2_origin::FrameOrigin;
+use crate::harness::http::{connect, read_answer};
+use crate::harness::{Configuration, Gateway, Origin};
+
+/// What an origin of HTTP/2 answers by path: a head and, in a frame of its own, the end.
+fn frames() -> FrameOrigin {
+    FrameOrigin::start(|mut link| {
+        link.begin(&[(3, 100)]);
+        while let Some(frame) = link.read() {
+            if frame.kind != HEADERS {
+                continue;
+            }
+            let has = |text: &str| {
+                let parts = frame.payload.windows(text.len());
+                parts.into_iter().any(|part| part == text.as_bytes())
+            };
+            let length = head(&[("content-length", "5")]);
+            let (fields, data) = match () {
+                () if has("/304") => ([&[0x8b][..], &length].concat(), &b""[..]),
+                () if has("/padded") => {
+                    let odd = head(&[("x", " a ")]);
+                    ([&[0x88][..], &odd].concat(), &b""[..])
+                }
+                () => ([&[0x88][..], &length].concat(), &b""[..]),
+            };
+            link.send(HEADERS, END_HEADERS, frame.stream, &fields);
+            link.send(DATA, END_STREAM, frame.stream, data);
+        }
+    })
+}
+
+#[test]
+fn answers_of_http_2_without_content_are_whole_though_their_end_comes_later() {
+    let origin = frames();
+    let config = Configuration::new()
+        .access_log()
+        .upstream_with("origin", origin.address, "protocol = 'h2'")
+        .with("[plugins.head]\npath = '{plugins}/transform.wasm'\nconfig = { request = { method = 'HEAD' } }")
+        .route("all", "/**", "upstream = 'origin'")
+        .chain("asked", "/asked", &["head"], "upstream = 'origin'");
+    let gateway = Gateway::start(&config);
+    let public = gateway.listener("public");
+    for (method, path, status) in [
+        ("HEAD", "/200", 200),
+        ("GET", "/304", 304),
+        ("HEAD", "/304", 304),
+        ("GET", "/asked", 200),
+    ] {
+        let mut client = connect(public);
+        for _ in 0..3 {
+            // On one connection, so that nothing stands behind an answer.
+            write!(client, "{method} {path} HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                std::io::Read::read_exact(&mut client, &mut byte)
+                    .unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+                head.push(byte[0]);
+            }
+            let text = String::from_utf8(head).unwrap();
+            let line = format!("HTTP/1.1 {status} ");
+            assert!(text.starts_with(&line), "{method} {path}: {text}");
+        }
+    }
+    assert!(!gateway.text().contains("\"error\":"), "{}", gateway.text());
+}
+
+/// RFC 9113, section 8.2.1.
+#[test]
+fn a_field_of_an_http_2_upstream_with_white_space_around_it_goes_nowhere() {
+    let origin = frames();
+    let config = Configuration::new()
+        .upstream_with("origin", origin.address, "protocol = 'h2'")
+        .route("all", "/**", "upstream = 'origin'");
+    let gateway = Gateway::start(&config);
+    let mut client = connect(gateway.listener("public"));
+    write!(client, "GET /padded HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+    assert_eq!(read_answer(&mut client).status, 502);
+    gateway.wait_for("begins or ends with white space");
+}
+
+#[test]
+fn a_status_that_a_plugin_sets_on_an_answer_without_content_promises_none() {
+    let origin = Origin::start(|head, _| {
+        let length = match head.contains("/none") {
+            true => "",
+            false => "content-length: 5\r\n",
+        };
+        format!("HTTP/1.1 304 Not Modified\r\n{length}etag: \"a\"\r\n\r\n").into_bytes()
+    });
+    let plugin =
+        "[plugins.ok]\npath = '{plugins}/transform.wasm'\nconfig = { response = { status = 200 } }";
+    let config = Configuration::new()
+        .with(plugin)
+        .upstream("origin", origin.address)
+        .chain("all", "/**", &["ok"], "upstream = 'origin'");
+    let gateway = Gateway::start(&config);
+    for path in ["/some", "/none"] {
+        let url = format!("http://{}{path}", gateway.listener("public"));
+        for version in ["--http1.1", "--http2-prior-knowledge"] {
+            let output = Command::new("curl").args(["-si", version, &url]).output();
+            let output = output.unwrap();
+            let text = String::from_utf8(output.stdout).unwrap();
+            assert!(output.status.success(), "{version} {path}: {text}");
+            assert!(text.contains(" 200"), "{version} {path}: {text}");
+            assert!(!text.contains("content-length: 5"), "{version}: {text}");
+        }
+    }
+}
