@@ -54,7 +54,8 @@ pub(super) async fn peer(
             Some(&[high, low]) => FIXED + usize::from(u16::from_be_bytes([high, low])),
             _ => FIXED,
         };
-        if length > LONGEST {
+        // What is too short for its addresses asks for no more than is there.
+        if length > LONGEST || length <= from {
             return Err(none());
         }
         read.resize(length, 0);
