@@ -87,7 +87,7 @@ fn a_field_of_an_http_2_upstream_with_white_space_around_it_goes_nowhere() {
 
 #[test]
 fn a_status_that_a_plugin_sets_on_an_answer_without_content_promises_none() {
-    let origin = Origin::start(|head, _| {
+    let origin = Origin::forgetting(|head, _| {
         let length = match head.contains("/none") {
             true => "",
             false => "content-length: 5\r\n",
