@@ -82,11 +82,13 @@ fn trickle_out(stream: &mut TcpStream) -> bool {
 #[test]
 fn a_sub_request_that_the_routes_timeout_ends_is_504_whatever_the_plugin_makes_of_it() {
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
-    let plugin = "grants = { upstreams = ['origin'] }\nconfig = { act = 'wait' }\ntimeout = '20s'";
+    let grants = "grants = { upstreams = ['origin'], secrets = ['mine'], state = true }";
+    let plugin = format!("{grants}\nconfig = {{ act = 'wait' }}\ntimeout = '20s'");
     let config = Configuration::new()
         .access_log()
         .upstream("origin", upstream.local_addr().unwrap())
-        .plugin("hostile", "guest_hostile", plugin)
+        .secret("mine", "my s3cret")
+        .plugin("hostile", "guest_hostile", &plugin)
         .chain(
             "waits",
             "/**",

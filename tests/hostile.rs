@@ -320,3 +320,13 @@ fn a_flood_of_log_lines_is_bounded() {
         .count();
     assert!((1..=32).contains(&lines), "{lines} lines");
 }
+
+/// Of a size that may be handed over, and that no body may have.
+#[test]
+fn an_answer_of_a_plugin_is_bounded_as_a_body_that_it_sets() {
+    let origin = Origin::start();
+    let gateway = gateway(&origin, "huge-answer", "cpu = '200ms'");
+    let answer = get(gateway.listener("public"), "/hostile", &[]);
+    assert_eq!(answer.status, 502);
+    gateway.wait_for_all(&["plugin failed: a body of 2097152 bytes", "body_grown"]);
+}

@@ -45,7 +45,7 @@ grants = { upstreams = ["origin"] }
 merge = "deep"
 parts = [
     { name = "one", upstream = "origin", path = "/{path.n}", required = true, into = "one", deny = ["secret", "a.b"], rename = { "old" = "new", "items.id" = "items.key" } },
-    { name = "two", upstream = "origin", path = "/{path.n}", required = true, into = "two.deep", allow = ["items", "a.b", "secret", "n1"] },
+    { name = "two", upstream = "origin", path = "/{path.n}", required = true, into = "two.deep", deny = ["items.secret", "a.b.c"] },
 ]
 "#;
 

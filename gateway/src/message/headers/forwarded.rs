@@ -174,10 +174,15 @@ fn tell(headers: &mut HeaderMap, name: HeaderName, address: Address) {
     };
 }
 
-/// Whether X-Forwarded-Proto is there and is not one scheme, as the gateway writes it.
+/// Whether X-Forwarded-Proto is there and is not one scheme.
 fn is_odd(headers: &HeaderMap) -> bool {
     let mut lines = headers.get_all(X_FORWARDED_PROTO).iter();
-    let is_scheme = |line: &HeaderValue| matches!(line.as_bytes(), b"http" | b"https");
+    let is_scheme = |line: &HeaderValue| {
+        let schemes = [&b"http"[..], b"https"];
+        schemes
+            .iter()
+            .any(|scheme| line.as_bytes().eq_ignore_ascii_case(scheme))
+    };
     let first = lines.next().map(is_scheme);
     lines.next().is_some() || first == Some(false)
 }
