@@ -92,7 +92,7 @@ impl Framed {
             self.trailers = ready!(self.data.poll_trailers(cx))?;
             let is_padded = |fields: &HeaderMap| fields.values().any(headers::is_padded);
             let is_wrong = self.trailers.as_ref().is_some_and(is_padded);
-            if is_wrong || self.trailers.is_some() && self.is_flawed() {
+            if is_wrong || self.trailers.is_some() && self.takes_flaw() {
                 return Poll::Ready(Some(Err(Reason::PROTOCOL_ERROR.into())));
             }
         }
@@ -101,7 +101,8 @@ impl Framed {
         Poll::Ready(next.map(Ok))
     }
 
-    fn is_flawed(&self) -> bool {
+    /// Whether its stream has a flaw, which is forgotten with this.
+    fn takes_flaw(&self) -> bool {
         let number = self.data.stream_id().as_u32();
         let flaws = self.flaws.as_ref();
         flaws.is_some_and(|flaws| flaws.take(number).is_some())
@@ -123,7 +124,7 @@ impl Framed {
 
 impl Drop for Framed {
     fn drop(&mut self) {
-        self.is_flawed();
+        self.takes_flaw();
     }
 }
 

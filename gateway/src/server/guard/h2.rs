@@ -171,8 +171,8 @@ impl Scanner {
         self.payload = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
         // The highest bit is reserved (RFC 9113, 4.1).
         let stream = u32::from_be_bytes(stream) & 0x7fff_ffff;
-        let goes_on = kind == CONTINUATION && stream == self.stream;
-        if self.block != (kind == CONTINUATION) || self.block && !goes_on {
+        let goes_on = self.block && kind == CONTINUATION && stream == self.stream;
+        if (self.block || kind == CONTINUATION) && !goes_on {
             return Err(Fault::Malformed("a header block is broken off"));
         }
         let allowed = match kind {
