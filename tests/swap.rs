@@ -206,8 +206,18 @@ fn a_changed_gateway_toml_under_load_loses_nothing() {
     assert_nothing_lost(&counts, &gateway);
 }
 
+/// A drain closes a connection of HTTP/1 that rests for a second. A client that had no processor for nearly as long comes
+/// too late by no fault of the gateway.
+const STALL: Duration = Duration::from_millis(500);
+
 #[test]
 fn a_drain_under_load_loses_nothing() {
+    let seen = (0..5).any(|_| drain_under_load());
+    assert!(seen, "the clients had no processor for {STALL:?} each time");
+}
+
+/// Whether the clients ran all the time, so that it could be seen.
+fn drain_under_load() -> bool {
     let ledger = Ledger::open();
     let gateway = start(&ledger.origin);
     let public = gateway.listener("public");
@@ -217,11 +227,15 @@ fn a_drain_under_load_loses_nothing() {
         gateway.signal("TERM");
         gateway.wait_for("drained");
     });
+    if counts.stalled >= STALL {
+        return false;
+    }
     assert_nothing_lost(&counts, &gateway);
     // Of five HTTP/1 clients three hold their connection; each was asked to close it. Both of HTTP/2 were told to go.
     assert!(counts.closed >= 3, "{} were closed", counts.closed);
     assert!(!counts.not_taken.is_empty(), "nobody was told to go");
     gateway.assert_drained();
+    true
 }
 
 #[test]

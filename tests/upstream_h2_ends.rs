@@ -89,8 +89,12 @@ fn what_a_goaway_leaves_out_goes_over_another_connection_whatever_the_method() {
         let statuses = statuses(at_once(public, 8));
         assert_eq!(statuses, [200; 8], "{}", gateway.text());
     }
+    // A GOAWAY may come before the head of a request has left the buffer of its connection: the endpoint did not see
+    // what goes out again then.
     let again = gateway.metric(r#"gateway_upstream_retries_total{upstream="a"}"#);
-    assert_eq!(again, (origin.requests() - 80) as f64);
+    let came_again = origin.requests() - 80;
+    assert!(came_again > 0, "nothing was left out");
+    assert!(again >= came_again as f64, "{again} of {came_again}");
 }
 
 fn breaker_is_open(gateway: &Gateway) -> bool {

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -86,6 +87,8 @@ pub(super) struct Counts {
     pub(super) closed: u64,
     /// Ids that a connection that was told to go did not take any more.
     pub(super) not_taken: Vec<u64>,
+    /// The longest that the clients themselves had no processor.
+    pub(super) stalled: Duration,
 }
 
 /// The version in force after so many swaps.
@@ -114,16 +117,30 @@ pub(super) fn under_load<T>(
         .iter()
         .map(|client| runtime.spawn(client.run(address, load.clone())))
         .collect();
+    let stalls = runtime.spawn(watch_stalls(load.clone()));
     let result = during(&load);
     load.stop.store(true, Ordering::SeqCst);
     runtime.block_on(async {
         for task in tasks {
             task.await.unwrap();
         }
+        stalls.await.unwrap();
     });
     let mut counts = std::mem::take(&mut *load.counts.lock().unwrap());
     audit(ledger, load.ids.load(Ordering::SeqCst), &mut counts);
     (result, counts)
+}
+
+/// How late a timer of the clients' thread is, at most: so long none of them could send or read.
+async fn watch_stalls(load: Arc<Load>) {
+    const TICK: Duration = Duration::from_millis(20);
+    while !load.stop.load(Ordering::SeqCst) {
+        let began = Instant::now();
+        tokio::time::sleep(TICK).await;
+        let late = began.elapsed().saturating_sub(TICK);
+        let mut counts = load.counts.lock().unwrap();
+        counts.stalled = counts.stalled.max(late);
+    }
 }
 
 /// No POST came upstream twice, and what was not taken did not come at all.
@@ -155,7 +172,7 @@ impl Load {
         let answered = || self.counts.lock().unwrap().answered.iter().sum::<u64>();
         let wanted = answered() + more;
         while answered() < wanted && self.counts.lock().unwrap().losses.len() < LOSSES {
-            std::thread::sleep(std::time::Duration::from_millis(1));
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 
