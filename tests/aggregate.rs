@@ -5,6 +5,7 @@ use std::io::Write;
 
 use serde_json::json;
 
+use crate::harness::faulty::Full;
 use crate::harness::http::send;
 use crate::harness::recorder::Recorder;
 use crate::harness::{Answer, Configuration, Gateway, Origin, get};
@@ -185,6 +186,21 @@ fn a_required_part_that_fails_ends_it_at_once_and_gives_the_others_up() {
     if slow.counts().0 > 0 {
         slow.ended(0);
     }
+}
+
+/// As of an upstream that the client asks by itself.
+#[test]
+fn a_required_part_whose_upstream_takes_no_connection_in_time_is_504() {
+    let full = Full::start();
+    let lines = "grants = { upstreams = ['full'] }\ntimeout = '60s'";
+    let parts = ["{ name = 'a', upstream = 'full', path = '/' }".to_owned()];
+    let gateway = aggregating(lines, "deadline = '50s'", &parts, |config| {
+        let connect = "timeouts = { connect = '200ms' }";
+        config.upstream_with("full", full.address, connect)
+    });
+    assert_eq!(ask(&gateway).status, 504);
+    let counted = r#"gateway_upstream_failures_total{upstream="full",kind="connect_timeout"}"#;
+    assert_eq!(gateway.metric(counted), 1.0);
 }
 
 #[test]

@@ -2,10 +2,10 @@
 //! in the metrics.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use crate::harness::client::run;
+use crate::harness::faulty::Full;
 use crate::harness::http::read_answer;
 use crate::harness::recorder::Recorder;
 use crate::harness::{Answer, Configuration, Gateway, get};
@@ -47,36 +47,20 @@ fn ask(gateway: &Gateway) -> TcpStream {
     client
 }
 
-/// A listener that nobody accepts from, and the connections that fill its queue: the kernel answers no more.
-fn full() -> (TcpListener, Vec<TcpStream>) {
-    let listener = run(async {
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        socket.listen(1).unwrap().into_std().unwrap()
-    });
-    let address = listener.local_addr().unwrap();
-    let mut queue = Vec::new();
-    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
-        queue.push(stream);
-        assert!(queue.len() < 100, "the queue has no end");
-    }
-    (listener, queue)
-}
-
 #[test]
 fn an_upstream_that_takes_no_connection_in_time_is_504() {
-    let (listener, _queue) = full();
+    let upstream = Full::start();
     let connect = "timeouts = { connect = \"200ms\", first_byte = \"20s\" }";
-    let gateway = gateway(listener.local_addr().unwrap(), connect, "");
+    let gateway = gateway(upstream.address, connect, "");
     assert_eq!(failed(&gateway, "connect_timeout").status, 504);
     gateway.wait_for("no connection within 200ms");
 }
 
 #[test]
 fn the_timeout_of_a_route_bounds_connecting_too() {
-    let (listener, _queue) = full();
+    let upstream = Full::start();
     let (connect, route) = ("timeouts = { connect = \"20s\" }", "timeout = \"200ms\"");
-    let gateway = gateway(listener.local_addr().unwrap(), connect, route);
+    let gateway = gateway(upstream.address, connect, route);
     assert_eq!(failed(&gateway, "deadline").status, 504);
 }
 

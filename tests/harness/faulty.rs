@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
+use super::client::run;
+
 /// What is wrong with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -184,5 +186,29 @@ fn read_more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<()> {
             bytes.extend_from_slice(&chunk[..length]);
             Some(())
         }
+    }
+}
+
+/// A listener that nobody accepts from, and whose queue is full: the kernel answers no more.
+pub(crate) struct Full {
+    pub(crate) address: SocketAddr,
+    _held: (TcpListener, Vec<TcpStream>),
+}
+
+impl Full {
+    pub(crate) fn start() -> Self {
+        let listener = run(async {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            socket.listen(1).unwrap().into_std().unwrap()
+        });
+        let address = listener.local_addr().unwrap();
+        let mut queue = Vec::new();
+        while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+            queue.push(stream);
+            assert!(queue.len() < 100, "the queue has no end");
+        }
+        let _held = (listener, queue);
+        Self { address, _held }
     }
 }

@@ -238,7 +238,7 @@ fn translate(request: Request, parameters: PathParameters) -> Result<http::Reque
 impl From<FetchError> for Error {
     fn from(error: FetchError) -> Self {
         match error {
-            FetchError::Timeout => Self::Timeout,
+            FetchError::Timeout | FetchError::ConnectTimeout(_) => Self::Timeout,
             FetchError::Connect(text) | FetchError::NoEndpoint(text) => Self::Connect(text),
             FetchError::TooLarge => Self::BodyTooLarge,
             FetchError::Protocol(text) => Self::Protocol(text),

@@ -32,6 +32,8 @@ use crate::upstream::times::Times;
 pub enum FetchError {
     /// It took longer than it may.
     Timeout,
+    /// No connection within the time for that; the text says why.
+    ConnectTimeout(String),
     /// No connection; the text says why.
     Connect(String),
     /// No endpoint takes requests; the text says why.
@@ -181,6 +183,7 @@ impl FetchError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Timeout => ErrorKind::UpstreamTimeout,
+            Self::ConnectTimeout(_) => ErrorKind::ConnectTimeout,
             Self::Connect(_) => ErrorKind::Connect,
             Self::NoEndpoint(_) => ErrorKind::NoEndpoint,
             Self::TooLarge => ErrorKind::ResponseTooLarge,
@@ -193,10 +196,8 @@ impl FetchError {
 impl From<SendError> for FetchError {
     fn from(error: SendError) -> Self {
         match error.kind {
-            ErrorKind::Connect
-            | ErrorKind::ConnectTimeout
-            | ErrorKind::Tls
-            | ErrorKind::Saturated => Self::Connect(error.why),
+            ErrorKind::Connect | ErrorKind::Tls | ErrorKind::Saturated => Self::Connect(error.why),
+            ErrorKind::ConnectTimeout => Self::ConnectTimeout(error.why),
             ErrorKind::NoEndpoint => Self::NoEndpoint(error.why),
             ErrorKind::UpstreamTimeout => Self::Timeout,
             _ => Self::Protocol(error.why),
