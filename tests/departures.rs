@@ -170,17 +170,21 @@ fn what_comes_behind_a_request_that_is_served_is_served_next() {
 
 /// Also where what was sent ahead fills all that is read ahead.
 #[test]
-fn a_reset_behind_requests_that_wait_ends_the_one_that_is_served() {
+fn an_end_behind_requests_that_wait_ends_the_one_that_is_served() {
     let upstream = Recorder::start();
     let gateway = Gateway::start(&config(upstream.address));
-    for (at, ahead) in [40, 100_000].into_iter().enumerate() {
-        let path = format!("/served/{ahead}");
+    let cases = [(40, "rst"), (100_000, "rst"), (40, "fin"), (100_000, "fin")];
+    for (at, (ahead, how)) in cases.into_iter().enumerate() {
+        let path = format!("/served/{ahead}/{how}");
         let mut client = ask(gateway.listener("public"), &path, "HTTP/1.1");
         upstream.head(at);
         let behind = "POST /behind HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n";
         client.write_all(behind.as_bytes()).unwrap();
         client.write_all(&vec![b'x'; ahead]).unwrap();
-        reset(client);
+        match how {
+            "fin" => client.shutdown(Shutdown::Write).unwrap(),
+            _ => reset(client),
+        }
         upstream.ended(at);
         assert_left(&gateway, &path);
     }

@@ -321,3 +321,30 @@ fn a_filter_that_names_what_nothing_logs_by_is_warned_of_as_the_log_begins() {
     ]);
     assert_eq!(gateway.text().matches("logs as").count(), 1);
 }
+
+#[test]
+fn a_line_has_nothing_that_turns_or_ends_it_and_json_means_what_was_said() {
+    let path = "/nowhere/a\u{9b}2J\u{202e}\u{7f}.toml";
+    for format in ["json", "text"] {
+        let ended = Command::new(env!("CARGO_BIN_EXE_gateway"))
+            .args(["run", "--config", path])
+            .env("GATEWAY_LOG_FORMAT", format)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(ended.stderr).unwrap();
+        let line = text.lines().find(|line| line.contains("starting"));
+        let line = line.unwrap_or_else(|| panic!("it does not say that it starts: {text}"));
+        let odd = ['\u{9b}', '\u{202e}', '\u{7f}'];
+        assert!(!line.contains(odd), "{line:?}");
+        match format {
+            "json" => {
+                let said: serde_json::Value = serde_json::from_str(line).unwrap();
+                assert_eq!(said["config"], path);
+            }
+            _ => assert!(
+                line.contains(r"config=/nowhere/a\u{9b}2J\u{202e}"),
+                "{line}"
+            ),
+        }
+    }
+}

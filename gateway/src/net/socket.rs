@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -56,6 +57,16 @@ impl Socket {
     /// If the kernel does not say.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         SockRef::from(self).take_error()
+    }
+
+    /// Whether the other side has ended its own, also where bytes before that are not read yet.
+    ///
+    /// # Errors
+    /// If the kernel does not say.
+    pub fn has_said_all(&self) -> io::Result<bool> {
+        let mut polled = [PollFd::new(self, PollFlags::RDHUP)];
+        poll(&mut polled, Some(&Timespec::default()))?;
+        Ok(polled[0].revents().contains(PollFlags::RDHUP))
     }
 
     /// Has it reset as it is closed, where its kind knows that.

@@ -16,6 +16,7 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 use super::outlet::{Destination, Outlet};
 use super::panics;
+use crate::message::text::{Line, json};
 use filter::{DEFAULT, Filter, VARIABLE};
 
 pub use filter::{ask, in_force, restore};
@@ -39,14 +40,15 @@ pub fn init() -> io::Result<()> {
     let outlet = LOG.get_or_init(|| started);
     let wanted = std::env::var_os(VARIABLE).unwrap_or_default();
     let (filter, fault) = Filter::configured(&wanted.to_string_lossy());
+    let format = std::env::var_os(FORMAT).unwrap_or_default();
+    let is_json = format == "json";
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter.compiled())
         .with_span_events(FmtSpan::CLOSE)
-        .with_writer(move || Lines(outlet))
+        .with_writer(move || Lines { outlet, is_json })
         .with_ansi(io::stderr().is_terminal());
     let warnings = filter.warnings();
-    let format = std::env::var_os(FORMAT).unwrap_or_default();
-    let started = if format == "json" {
+    let started = if is_json {
         let log = log.json().with_ansi(false).flatten_event(true);
         let log = log.with_filter_reloading();
         filter::begin(filter, log.reload_handle());
@@ -99,12 +101,31 @@ pub fn lost_lines() -> u64 {
     LOST.load(Ordering::Relaxed)
 }
 
+/// Line ends, tabs and the colours of a terminal: what makes text what it is.
+const KEPT: [char; 3] = ['\n', '\t', '\u{1b}'];
+
+fn safe(piece: &str) -> String {
+    match piece.strip_suffix(KEPT) {
+        Some(text) => format!("{}{}", Line(text), &piece[text.len()..]),
+        None => Line(piece).to_string(),
+    }
+}
+
 /// One event after the other, each of them in one piece.
-struct Lines(&'static Outlet);
+struct Lines {
+    outlet: &'static Outlet,
+    is_json: bool,
+}
 
 impl Write for Lines {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        self.0.push(event);
+        let text = String::from_utf8_lossy(event);
+        // What writes JSON escapes the control characters of ASCII alone, what writes text those of a terminal.
+        let safe = match self.is_json {
+            true => json(text.into_owned()),
+            false => text.split_inclusive(KEPT).map(safe).collect(),
+        };
+        self.outlet.push(safe.as_bytes());
         Ok(event.len())
     }
 

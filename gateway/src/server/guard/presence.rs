@@ -5,7 +5,7 @@
 //! hangs on its request ends with the connection. Where nothing comes this is one look at what the event loop knows.
 //!
 //! Where bytes wait that may not be read yet, of a body that goes nowhere for one, the socket is asked now and then
-//! whether it was reset.
+//! whether it was reset, or ended behind them.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -36,12 +36,22 @@ impl Guarded {
             return Ok(());
         }
         self.clocks.unwatched.store(true, Relaxed);
-        if self.clocks.look.swap(false, Relaxed)
-            && let Some(error) = self.stream.socket().take_error()?
-        {
+        match self.clocks.look.swap(false, Relaxed) {
+            true => self.look(),
+            false => Ok(()),
+        }
+    }
+
+    /// Asks the socket for an end that bytes hide which wait to be read.
+    fn look(&self) -> io::Result<()> {
+        let socket = self.stream.socket();
+        if let Some(error) = socket.take_error()? {
             return Err(error);
         }
-        Ok(())
+        match self.half_close {
+            HalfClose::Abort if socket.has_said_all()? => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the task is woken by whatever comes.

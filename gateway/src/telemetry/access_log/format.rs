@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::line::Line;
 use crate::config::{LogField, LogTemplate, LogValue};
 use crate::message::target::Target;
-use crate::message::text::{is_plain, json as escaped_json};
+use crate::message::text::json as escaped_json;
 
 /// One JSON object. Durations are seconds.
 pub(super) fn json(to: &mut Vec<u8>, line: &Line<'_>) {
@@ -90,18 +90,6 @@ impl Object<'_> {
         quoted(self.to, value);
     }
 
-    /// Of a plugin's making: nothing of it moves a cursor, turns letters around or hides among them.
-    fn strange(&mut self, key: &str, value: &str) {
-        if key.chars().chain(value.chars()).all(is_plain) {
-            return self.text(key, value);
-        }
-        let from = self.to.len();
-        self.text(key, value);
-        // What is quoted is JSON, and that is UTF-8.
-        let quoted = String::from_utf8(self.to.split_off(from)).unwrap_or_default();
-        self.to.extend_from_slice(escaped_json(quoted).as_bytes());
-    }
-
     /// An object of its own, unless it is empty.
     fn inner(&mut self, key: &str, values: &[(Box<str>, Box<str>)]) {
         if values.is_empty() {
@@ -114,7 +102,7 @@ impl Object<'_> {
             first: true,
         };
         for (name, value) in values {
-            inner.strange(name, value);
+            inner.text(name, value);
         }
         inner.to.push(b'}');
     }
@@ -126,7 +114,7 @@ impl Object<'_> {
     }
 }
 
-/// A JSON string.
+/// A JSON string. Whoever made it, nothing of it moves a cursor, turns letters around or hides among them.
 fn quoted(to: &mut Vec<u8>, text: &str) {
     // All at once, for the vector unit: nearly every text is free of what JSON escapes.
     let is_free = |byte: u8| matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\');
@@ -136,8 +124,9 @@ fn quoted(to: &mut Vec<u8>, text: &str) {
         to.extend_from_slice(text.as_bytes());
         return to.push(b'"');
     }
-    // Writing to a vector does not fail, and a string is always JSON.
-    let _infallible = serde_json::to_writer(to, text);
+    // A string is always JSON.
+    let quoted = serde_json::to_string(text).unwrap_or_default();
+    to.extend_from_slice(escaped_json(quoted).as_bytes());
 }
 
 /// The combined format of Apache and nginx. Quotes, backslashes and control characters are escaped as `\xHH`.
@@ -275,6 +264,7 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
+    use crate::message::text::is_plain;
 
     fn with_line(write: impl Fn(&mut Vec<u8>, &Line<'_>)) -> String {
         let attributes = [
@@ -305,7 +295,7 @@ mod tests {
             fallback: None,
             grpc_status: None,
             finished: true,
-            user_agent: Some(b"a\"b\xff"),
+            user_agent: Some(b"a\"b\xff\xc2\x9b"),
             referer: Some(b"https://h/\"x"),
             attributes: &attributes,
             tags: &tags,
@@ -337,7 +327,9 @@ mod tests {
     fn a_quote_cannot_end_a_field_of_a_combined_line() {
         let text = with_line(combined);
         assert!(
-            text.contains(r#""GET /x?q=\x221\x22 HTTP/1.1" 200 2 "https://h/\x22x" "a\x22b\xFF""#),
+            text.contains(
+                r#""GET /x?q=\x221\x22 HTTP/1.1" 200 2 "https://h/\x22x" "a\x22b\xFF\xC2\x9B""#
+            ),
             "{text}"
         );
     }
