@@ -102,6 +102,9 @@ fn an_answer_that_stops_half_way_is_broken_off() {
     for part in ["\"status\":200", "\"bytes_out\":3", "\"complete\":false"] {
         assert!(line.contains(part), "{part}: {line}");
     }
+    let told = gateway.wait_for("paused for longer than `timeouts.idle`");
+    let endpoint = format!("endpoint={}", upstream.address);
+    assert!(told.contains(&endpoint), "{told}");
 }
 
 #[test]

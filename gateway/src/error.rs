@@ -68,7 +68,7 @@ pub enum Error {
     #[error("upstream `{0}`: {1}")]
     BadGateway(String, String),
     /// The body of the upstream's answer broke before a plugin held it whole.
-    #[error("the response to be held: {0}")]
+    #[error("{}", .0.words_of_response())]
     ResponseBroken(BodyFault),
     /// The upstream took too long.
     #[error("upstream `{0}`: {1}")]

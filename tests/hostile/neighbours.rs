@@ -170,6 +170,32 @@ fn a_slow_call_that_is_alone_on_an_idle_worker_does_not_wait_for_its_share() {
     );
 }
 
+/// Of those that come at once each would have its first tick, were none asked for its share before one is known to wait.
+#[test]
+fn a_burst_of_slow_calls_begins_no_more_than_a_share_has_room_for() {
+    const CALLS: usize = 200;
+    let origin = Origin::start();
+    let table = acting("loop", "timeout = '60s'");
+    let config = around(&origin, origin.address).plugin("hostile", "guest_hostile", &table);
+    let gateway = Gateway::start(&config);
+    let public = gateway.listener("public");
+    // One of them is known to be slow, and the worker to be idle.
+    assert_eq!(get(public, "/hostile", &[]).status, 500);
+    let connect = |_| TcpStream::connect(public).unwrap();
+    let mut clients: Vec<_> = (0..=CALLS).map(connect).collect();
+    let mut neighbour = clients.pop().unwrap();
+    let request = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
+    for client in &mut clients {
+        client.write_all(request("/hostile").as_bytes()).unwrap();
+    }
+    neighbour
+        .write_all(request("/neighbour").as_bytes())
+        .unwrap();
+    assert_eq!(read_answer(&mut neighbour).status, 200);
+    let begun = gateway.metric("gateway_plugin_instances{plugin=\"hostile\"}");
+    assert!(begun < CALLS as f64 / 2.0, "{begun} of {CALLS} had begun");
+}
+
 #[test]
 fn slow_calls_of_all_plugins_take_half_of_a_worker() {
     let origin = Origin::start();

@@ -82,6 +82,20 @@ impl BodyFault {
             Self::Plugin => ErrorKind::Plugin,
         }
     }
+
+    /// The same in words, which name what an operator can change.
+    pub fn words_of_response(self) -> String {
+        match self {
+            Self::Timeout => {
+                "the body of the answer paused for longer than `timeouts.idle` of the upstream"
+                    .to_owned()
+            }
+            Self::Broken => {
+                "the body of the answer broke off, or its framing is not well formed".to_owned()
+            }
+            fault => format!("the body of the answer: {fault}"),
+        }
+    }
 }
 
 /// Reads a body that was asked for whole.

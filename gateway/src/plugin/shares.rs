@@ -70,6 +70,8 @@ pub(super) struct Share {
     completions: AtomicUsize,
     /// Calls that wait for their share.
     waiting: AtomicUsize,
+    /// Calls that gave way and are not done: they want the worker again.
+    computing: AtomicUsize,
 }
 
 impl Share {
@@ -85,13 +87,17 @@ impl Share {
             completing: Semaphore::new(COMPLETING),
             completions: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
+            computing: AtomicUsize::new(0),
         }
     }
 
-    /// Whether the worker is lent to a call: it has nothing else to do, and no other slow call of the plugin waits. What
-    /// is lent is not owed.
-    fn lends(&self, now: Instant) -> bool {
-        let lends = self.waiting.load(Ordering::Relaxed) <= 1 && self.worker.lately.is_idle(now);
+    /// Whether the worker is lent to a call: it has nothing else to do, and no other call of the plugin wants it, of which
+    /// so many are this one. What is lent is not owed.
+    fn lends(&self, now: Instant, own: usize) -> bool {
+        let is_alone = [&self.waiting, &self.computing]
+            .iter()
+            .all(|count| count.load(Ordering::Relaxed) <= own);
+        let lends = is_alone && self.worker.lately.is_idle(now);
         if lends {
             for account in [&self.starting, &self.account, &self.worker.account] {
                 account.forgive(now);
@@ -127,7 +133,7 @@ impl Share {
         let free = self.starts.available_permits() > 0
             && self.starting.is_paid(now)
             && self.worker.account.is_paid(now);
-        if free || self.lends(now) {
+        if free || self.lends(now, 0) {
             return Ok(());
         }
         let _waiting = self.waiting();
@@ -197,6 +203,22 @@ impl Share {
     }
 }
 
+/// A call that wants the worker again.
+pub(super) struct Computing<'a>(&'a Share);
+
+impl Share {
+    pub(super) fn computing(&self) -> Computing<'_> {
+        self.computing.fetch_add(1, Ordering::Relaxed);
+        Computing(self)
+    }
+}
+
+impl Drop for Computing<'_> {
+    fn drop(&mut self) {
+        self.0.computing.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// A call that waits for its share, as the metrics have it.
 struct Waiting<'a>(&'a Share);
 
@@ -258,7 +280,7 @@ impl Turns {
             // Never closed.
             self.place = share.running.clone().acquire_owned().await.ok();
         }
-        if !share.lends(began) {
+        if !share.lends(began, 1) {
             share.account.paid().await;
         }
         let turn = share.worker.turn().await;

@@ -31,11 +31,17 @@ pub(super) async fn run<F: Future>(
     }
     let mut turns = Turns::default();
     let running = async {
+        let mut computing = None;
         loop {
             charged.bring_up(meter, share);
             match meter.gave_way() {
-                true => tokio::task::yield_now().await,
+                true => {
+                    // Others may be asked for their share before this one's task has its next turn.
+                    computing = computing.or_else(|| share.map(Share::computing));
+                    tokio::task::yield_now().await;
+                }
                 false => {
+                    computing = None;
                     turns.rest();
                     admitted = None;
                     woken().await;

@@ -65,10 +65,10 @@ impl Body {
     }
 
     /// The body breaks here.
-    fn fail(&mut self, kind: ErrorKind) {
+    fn fail(&mut self, kind: ErrorKind, fault: BodyFault) {
         self.way = Way::Plain(Source::Empty);
         if let Some(tail) = self.tail.take() {
-            tail.fail(kind);
+            tail.fail(kind, fault);
         }
     }
 
@@ -129,7 +129,7 @@ impl http_body::Body for Body {
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(fault))) => {
-                this.fail(fault.of_response());
+                this.fail(fault.of_response(), fault);
                 this.break_later(fault, cx)
             }
             Poll::Pending => {
@@ -137,7 +137,7 @@ impl http_body::Body for Body {
                     return Poll::Pending;
                 };
                 ready!(tail.poll_late(cx));
-                this.fail(ErrorKind::Deadline);
+                this.fail(ErrorKind::Deadline, BodyFault::Timeout);
                 Poll::Ready(Some(Err(BodyFault::Timeout)))
             }
         }

@@ -6,6 +6,7 @@ use tracing::field::display;
 use super::passage::Passage;
 use crate::error::Error;
 use crate::exchange::Parts;
+use crate::message::body::BodyFault;
 use crate::message::error::{ErrorKind, Side};
 use crate::message::target::Target;
 
@@ -52,11 +53,9 @@ pub(super) fn report_of(
 
 /// One line for an answer that breaks off behind its head, where the upstream or the route's `timeout` ends it.
 #[cold]
-pub(super) fn broken_off(passage: &Passage, kind: ErrorKind) {
+pub(super) fn broken_off(passage: &Passage, kind: ErrorKind, fault: BodyFault) {
     let why = match kind {
-        ErrorKind::ResponseBroken => {
-            "the body of the answer broke off, paused for too long or is not well formed".to_owned()
-        }
+        ErrorKind::ResponseBroken => fault.words_of_response(),
         ErrorKind::Deadline => {
             let timeout = passage.route.config.timeout.unwrap_or_default();
             format!("{}, so its answer is broken off", Error::Deadline(timeout))

@@ -376,7 +376,7 @@ async fn drive(pipeline: Pipeline, source: Source, mut tail: Tail, sender: mpsc:
             Edited::End
         }
         Err((fault, kind)) => {
-            tail.fail(kind);
+            tail.fail(kind, fault);
             Edited::Fault(fault)
         }
     };

@@ -46,10 +46,10 @@ impl Tail {
     }
 
     /// The body breaks here; where that of the request broke before, that is why.
-    pub(super) fn fail(mut self, kind: ErrorKind) {
+    pub(super) fn fail(mut self, kind: ErrorKind, fault: BodyFault) {
         let kind = self.request.fault().map_or(kind, BodyFault::of_request);
         self.passage.record.error.get_or_insert(kind);
-        broken_off(&self.passage, kind);
+        broken_off(&self.passage, kind, fault);
     }
 
     /// Whether the exchange as a whole took too long; only asked while the body waits.
