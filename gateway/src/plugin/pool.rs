@@ -133,13 +133,13 @@ impl Pool {
     }
 
     /// Waits until a call may begin that holds so much and must be over at `deadline`; a light one waits only where the
-    /// plugin was slow lately.
+    /// plugin was slow lately, or many of its calls compute.
     pub(super) async fn enter(&self, held: usize, deadline: Instant) -> Result<Entered, Failure> {
         let admitted = match held < LARGE {
             true => None,
             false => Some(self.admit(held, deadline).await?),
         };
-        if self.linked.patience.wants_fibre() {
+        if self.linked.patience.wants_fibre() || self.share.is_crowded() {
             self.share.enter(deadline).await?;
         }
         Ok(Entered { held, admitted })

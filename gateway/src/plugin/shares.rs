@@ -28,6 +28,9 @@ const PLUGIN: u32 = 4;
 const STARTS: u32 = 6;
 /// What may be used at once, after a time without slow calls. Other tasks have their turn after each tick of it.
 const BURST: Duration = TICK.saturating_mul(25);
+/// Calls that compute at once, of a plugin that is not known to be slow: a tick alone comes to any call, but hardly to so
+/// many before the first of them has had its next turn.
+const CROWD: usize = 25;
 /// Ticks after which a slow call goes to the end of the queue of its plugin: those of the default of `cpu`.
 const STINT: u32 = 10;
 /// `complete` phases of one plugin that a worker calls at once, and how many more wait: no client waits for them, and
@@ -123,7 +126,13 @@ impl Share {
         admitted.ok().flatten()
     }
 
-    /// Lets a call begin, of a plugin that was slow lately. Until its first tick it runs without a pause, so that what it
+    /// Whether so many calls compute that a burst of slow ones has come: what is known of a call that is slow is known
+    /// only when it is over.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.computing.load(Ordering::Relaxed) >= CROWD
+    }
+
+    /// Lets a call begin, of a plugin that was slow lately or has a crowd. Until its first tick it runs without a pause, so that what it
     /// uses is charged before the next one begins.
     ///
     /// # Errors
