@@ -11,6 +11,7 @@ pub(crate) mod h2;
 pub(crate) mod h2_origin;
 pub(crate) mod http;
 pub(crate) mod origin;
+pub(crate) mod peer;
 pub(crate) mod recorder;
 pub(crate) mod serving;
 pub(crate) mod tls;

@@ -4,17 +4,17 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use rustls::version::TLS13;
 
 use crate::harness::frames::{END_HEADERS, END_STREAM, HEADERS, PREFACE, frame, get_fields, head};
 use crate::harness::gateway::PATIENCE;
 use crate::harness::http::{connect, read_answer};
+use crate::harness::peer::Peer;
 use crate::harness::recorder::Recorder;
 use crate::harness::tls::{self, Certificate, Tls};
-use crate::harness::{Answer, Configuration, Gateway, program};
+use crate::harness::{Answer, Configuration, Gateway};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
 const V1: &str = "PROXY TCP4 203.0.113.7 127.0.0.1 5000 80\r\n";
@@ -203,18 +203,7 @@ fn a_reload_asks_new_connections_for_it_and_lets_others_go_on() {
     assert_eq!(asked(), "you are 127.0.0.1");
 }
 
-/// A process that ends with this.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _gone = self.0.kill();
-        let _reaped = self.0.wait();
-    }
-}
-
-fn haproxy(directory: &Path, servers: &[(&str, SocketAddr)]) -> (Ended, Vec<SocketAddr>) {
+fn haproxy(directory: &Path, servers: &[(&str, SocketAddr)]) -> (Peer, Vec<SocketAddr>) {
     let mut text = String::from(
         "defaults\n mode tcp\n timeout connect 5s\n timeout client 20s\n timeout server 20s\n",
     );
@@ -227,20 +216,8 @@ fn haproxy(directory: &Path, servers: &[(&str, SocketAddr)]) -> (Ended, Vec<Sock
     }
     let file = directory.join("haproxy.cfg");
     std::fs::write(&file, text).unwrap();
-    let child = Command::new(program("haproxy"))
-        .arg("-db")
-        .arg("-f")
-        .arg(&file)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("`make packages` installs it");
-    let (child, began) = (Ended(child), Instant::now());
-    while addresses.iter().any(|at| TcpStream::connect(at).is_err()) {
-        assert!(began.elapsed() < PATIENCE, "HAProxy does not listen");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    (child, addresses)
+    let peer = Peer::haproxy(&file, &addresses);
+    (peer, addresses)
 }
 
 #[test]

@@ -1,15 +1,13 @@
 //! The gateway, nginx and HAProxy with one routing table, each before upstreams of its own.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use super::outcome::Outcome;
 use super::requests::Request;
 use super::upstream::Upstreams;
-use crate::harness::gateway::PATIENCE;
-use crate::harness::{Gateway, program, raw};
+use crate::harness::peer::Peer;
+use crate::harness::{Gateway, raw};
 
 /// Every route of the table.
 pub(super) const ROUTES: &[&str] = &[
@@ -29,20 +27,9 @@ enum Process {
         _gateway: Gateway,
     },
     Other {
-        _child: Ended,
+        _peer: Peer,
         _directory: tempfile::TempDir,
     },
-}
-
-/// A child that ends when this is dropped.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _gone = self.0.kill();
-        let _reaped = self.0.wait();
-    }
 }
 
 impl Proxy {
@@ -58,49 +45,22 @@ impl Proxy {
     }
 
     pub(super) fn nginx() -> Self {
-        Self::start("nginx", "nginx.conf", |file, directory| {
-            let mut command = Command::new(program("nginx"));
-            command.arg("-p").arg(directory).arg("-c").arg(file);
-            command
-        })
+        Self::start("nginx.conf", Peer::nginx)
     }
 
     pub(super) fn haproxy() -> Self {
-        Self::start("haproxy", "haproxy.cfg", |file, _| {
-            let mut command = Command::new(program("haproxy"));
-            command.arg("-db").arg("-f").arg(file);
-            command
-        })
+        Self::start("haproxy.cfg", Peer::haproxy)
     }
 
-    fn start(name: &str, template: &str, command: impl Fn(&Path, &Path) -> Command) -> Self {
+    fn start(template: &str, peer: impl Fn(&Path, &[SocketAddr]) -> Peer) -> Self {
         let upstreams = Upstreams::start(ROUTES);
         let [edge, inner] = free_addresses();
         let own = [("edge", edge), ("inner", inner)];
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join(template);
         std::fs::write(&file, filled(template, &upstreams, &own)).unwrap();
-        let output = std::fs::File::create(directory.path().join("output")).unwrap();
-        let child = command(&file, directory.path())
-            .stdout(output.try_clone().unwrap())
-            .stderr(output)
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{name} (`make packages` installs it): {error}"));
-        let mut child = Ended(child);
-        let began = Instant::now();
-        while [edge, inner]
-            .iter()
-            .any(|at| TcpStream::connect(at).is_err())
-        {
-            if began.elapsed() > PATIENCE || child.0.try_wait().unwrap().is_some() {
-                let said = std::fs::read_to_string(directory.path().join("output"));
-                panic!("{name} does not listen: {}", said.unwrap());
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
         let _process = Process::Other {
-            _child: child,
+            _peer: peer(&file, &[edge, inner]),
             _directory: directory,
         };
         Self {
