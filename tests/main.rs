@@ -32,6 +32,7 @@ mod contract;
 mod corpora;
 mod deadline;
 mod departures;
+mod deploying;
 mod discovery;
 mod discovery_bounds;
 mod discovery_churn;
