@@ -82,6 +82,7 @@ mod per_try;
 mod poisoning;
 mod pool;
 mod predicates;
+mod process;
 mod proxy_protocol;
 mod quickstart;
 mod redirects;

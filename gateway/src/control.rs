@@ -6,6 +6,7 @@ mod discovery;
 mod gateway;
 mod listeners;
 mod outcome;
+mod process;
 mod publish;
 mod queue;
 mod reload;
@@ -22,7 +23,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, Notify, mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -42,6 +42,7 @@ pub use check::{Report, check};
 use discovery::Following;
 use gateway::{Gateway, Reloading, cache_warning, empty_state, warn};
 use listeners::Listeners;
+use process::{Ends, Signals};
 use queue::Queue;
 use swaps::Swaps;
 
@@ -74,6 +75,7 @@ pub fn run(path: &Path, watch: bool) -> anyhow::Result<()> {
 async fn start(path: &Path, watch: bool) -> anyhow::Result<()> {
     // Before anything that takes long: a signal without a handler ends the process. A SIGHUP waits until it is ready.
     let mut signals = Signals::new()?;
+    process::raise_descriptors();
     trace::init()?;
     trace::log_panics();
     let version = env!("CARGO_PKG_VERSION");
@@ -250,50 +252,6 @@ fn start_watch(
         }
     });
     Ok(())
-}
-
-/// The signals this process listens for.
-struct Signals {
-    hangup: Signal,
-    ends: Ends,
-}
-
-/// Those that end it.
-struct Ends {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Ends {
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-
-    /// What a part of the start comes to, unless a signal comes first.
-    async fn unless<T>(&mut self, starting: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
-            started = starting => Some(started),
-            () = self.next() => {
-                tracing::info!("ended before it was ready");
-                None
-            }
-        }
-    }
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            ends: Ends {
-                terminate: signal(SignalKind::terminate())?,
-                interrupt: signal(SignalKind::interrupt())?,
-            },
-        })
-    }
 }
 
 fn watch_all(watcher: &mut Watcher, all: &Watched) {

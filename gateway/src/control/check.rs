@@ -174,7 +174,7 @@ fn in_use(address: &impl Display) -> String {
 fn descriptors(config: &Config) -> Option<Fault> {
     let workers = config.server.workers;
     let needed = workers * (config.listeners.len() + OF_WORKER) + OF_PROCESS;
-    let most = getrlimit(Resource::Nofile).current?;
+    let most = getrlimit(Resource::Nofile).maximum?;
     let place = config.origins.spot("server.workers");
     (needed as u64 > most).then(|| {
         place.fault(format!(

@@ -36,6 +36,9 @@ pub use plugins::PluginMetrics;
 pub use shards::{Gauge, set_shard};
 pub use upstreams::{Refused, UpstreamMetrics};
 
+/// What may come of a reload. Each is there from the beginning: the step from nothing to one is none to who counts steps.
+const RELOADS: [&str; 2] = ["done", "refused"];
+
 type ByName<T> = Mutex<BTreeMap<String, Arc<T>>>;
 
 /// Everything that is counted. What has a name keeps its counts over reloads.
@@ -100,7 +103,7 @@ impl Metrics {
             state: OnceLock::new(),
             late_ticks: AtomicU64::new(0),
             swaps: Mutex::default(),
-            reloads: Mutex::default(),
+            reloads: Mutex::new(RELOADS.map(|outcome| (outcome, 0)).into()),
             version: AtomicU64::new(0),
             started: SystemTime::now(),
         })

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
+use rustix::io::Errno;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -91,6 +92,12 @@ pub(super) async fn connect_to(
         Ok(Err(Failed::Connect(error))) if error.kind() == io::ErrorKind::TimedOut => {
             (ErrorKind::ConnectTimeout, format!("{target}: {error}"))
         }
+        Ok(Err(Failed::Connect(error))) if is_ours(&error) => {
+            let why = format!(
+                "{target}: {error}, which is no fault of the endpoint; raise what this process may have"
+            );
+            return Err(SendError::new(ErrorKind::Connect, why).blameless());
+        }
         Ok(Err(Failed::Connect(error))) => {
             let why = match target {
                 Target::Tcp(_) => error.to_string(),
@@ -114,6 +121,15 @@ pub(super) async fn connect_to(
         }
     };
     Err(SendError::new(kind, why))
+}
+
+/// Whether it is this process that lacks something: descriptors, or memory of the kernel (connect(2), socket(2)).
+fn is_ours(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    errno.is_some_and(|errno| {
+        let lacking = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+        lacking.contains(&errno)
+    })
 }
 
 /// A connection of the kind that the target has.

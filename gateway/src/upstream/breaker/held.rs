@@ -31,7 +31,11 @@ impl fmt::Display for Held {
             Self::HalfOpen | Self::Open(Duration::ZERO) => f.write_str(
                 "its breaker is half open: one request is under way, to see whether the upstream is well",
             ),
-            Self::Open(left) => write!(f, "its breaker is open for {left:?} more"),
+            Self::Open(left) => {
+                // Up, so that nobody comes too soon.
+                let left = Duration::from_millis(u64::try_from(left.as_micros().div_ceil(1000)).unwrap_or(u64::MAX));
+                write!(f, "its breaker is open for {left:?} more")
+            }
             Self::Full(most) => write!(
                 f,
                 "{most} requests are under way, as many as `breaker.max_requests` allows"

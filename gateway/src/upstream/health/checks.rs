@@ -147,8 +147,13 @@ async fn check_again_and_again(
     loop {
         let began = tokio::time::Instant::now();
         let upstream = upstream.load_full();
-        let result = check(&upstream, &endpoint, &health).await;
-        endpoint.checked(&health, result);
+        match check(&upstream, &endpoint, &health).await {
+            Some(result) => endpoint.checked(&health, result),
+            None => tracing::debug!(
+                upstream = %upstream.name, endpoint = %endpoint.target,
+                "the endpoint is not checked: this process lacks what that needs, descriptors for one"
+            ),
+        }
         drop(upstream);
         let about = health.interval.mul_f64(0.9 + 0.2 * fastrand::f64());
         sleep_until(began + about).await;

@@ -27,6 +27,7 @@ use crate::message::target::Target;
 use crate::net::Stream;
 use crate::upstream::connect::connect_to;
 use crate::upstream::endpoint::Endpoint;
+use crate::upstream::error::SendError;
 use crate::upstream::group::Upstream;
 use crate::upstream::times::Times;
 
@@ -40,7 +41,8 @@ type Answer = Response<Incoming>;
 /// The most of an answer of gRPC that is read: a status has a few bytes.
 const LARGEST: usize = 16 << 10;
 
-/// Checks once, for as long as it may take. Dropped, it closes the connection.
+/// Checks once, for as long as it may take. Dropped, it closes the connection. None where this process lacks what it needs
+/// to ask.
 ///
 /// # Errors
 /// What an endpoint that is well would not have done, for people.
@@ -48,14 +50,23 @@ pub(super) async fn check(
     upstream: &Upstream,
     endpoint: &Endpoint,
     health: &Health,
-) -> Result<(), String> {
-    let checking = ask(upstream, endpoint, health);
-    let late = |_| format!("no answer within {:?}", health.timeout);
+) -> Option<Result<(), String>> {
+    let checking = async {
+        match connect(upstream, endpoint, health).await {
+            Ok(io) => Some(ask(io, upstream, endpoint, health).await),
+            Err(error) if error.blameless => None,
+            Err(error) => Some(Err(error.why)),
+        }
+    };
     let checked = tokio::time::timeout(health.timeout, checking).await;
-    checked.map_err(late).flatten()
+    checked.unwrap_or_else(|_| Some(Err(format!("no answer within {:?}", health.timeout))))
 }
 
-async fn ask(upstream: &Upstream, endpoint: &Endpoint, health: &Health) -> Result<(), String> {
+async fn connect(
+    upstream: &Upstream,
+    endpoint: &Endpoint,
+    health: &Health,
+) -> Result<Stream, SendError> {
     let target = target(endpoint, health);
     let now = Instant::now();
     let times = Times {
@@ -64,16 +75,35 @@ async fn ask(upstream: &Upstream, endpoint: &Endpoint, health: &Health) -> Resul
         patience: None,
         own: None,
     };
-    let protocol = match &health.check {
+    connect_to(
+        &target,
+        protocol(upstream, health),
+        upstream,
+        endpoint,
+        times,
+    )
+    .await
+}
+
+fn protocol(upstream: &Upstream, health: &Health) -> Protocol {
+    match &health.check {
         Check::Tcp | Check::Http(_) => upstream.config.protocol,
         Check::Grpc { .. } => Protocol::H2,
-    };
-    let io = connect_to(&target, protocol, upstream, endpoint, times).await;
-    let io = io.map_err(|error| error.why)?;
+    }
+}
+
+async fn ask(
+    io: Stream,
+    upstream: &Upstream,
+    endpoint: &Endpoint,
+    health: &Health,
+) -> Result<(), String> {
+    let target = target(endpoint, health);
     match &health.check {
         Check::Tcp => Ok(()),
         Check::Http(check) => {
             let authority = authority(endpoint, &target, check.host.as_ref());
+            let protocol = protocol(upstream, health);
             let is_h2 = protocol == Protocol::H2 || io.agreed() == Some(b"h2");
             let status = match is_h2 {
                 false => over_h1(io, authority, check).await?,
