@@ -99,4 +99,9 @@ fn a_sub_request_that_the_routes_timeout_ends_is_504_whatever_the_plugin_makes_o
     let answer = get(gateway.listener("public"), "/", &[]);
     assert_eq!(answer.status, 504, "{}", gateway.text());
     gateway.wait_for("\"error\":\"deadline\"");
+    let line = gateway.wait_for("plugin failed");
+    assert!(
+        line.contains("WARN") && line.contains("kind=\"deadline\""),
+        "{line}"
+    );
 }

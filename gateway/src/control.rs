@@ -154,7 +154,8 @@ async fn serve(
         queue: Queue::default(),
         changed: Notify::new(),
         swaps: Swaps::default(),
-        ready: AtomicBool::new(false),
+        // Clients are served; who asked meanwhile over a unix socket is answered as soon as it is.
+        ready: AtomicBool::new(true),
         files: watched.then_some(files),
         refused: parking_lot::Mutex::default(),
         gone: parking_lot::Mutex::default(),
@@ -165,7 +166,6 @@ async fn serve(
     if watched {
         start_watch(gateway.clone(), wanted)?;
     }
-    gateway.ready.store(true, Ordering::Release);
     tracing::info!(workers = count, config_version = 1, "ready");
     gateway.run(&mut signals).await;
     gateway.drain(&mut signals.ends, draining, grace).await;

@@ -183,6 +183,8 @@ impl Pool {
         returned: Result<Returned, Failure>,
     ) -> Result<Flow, Failure> {
         let flow = returned.and_then(refused).and_then(flow);
+        let deadline = exchange.get().and_then(Parts::deadline);
+        let flow = flow.map_err(|failure| failure.by(deadline));
         let took = clock::now().saturating_duration_since(started);
         let linked = self.linked();
         linked.shared.metrics.phase(phase, took);

@@ -1,7 +1,7 @@
 //! Why a call of a plugin came to nothing, and how it reaches the log.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wasmtime::Trap;
 
@@ -42,6 +42,8 @@ pub enum FailureKind {
     Cpu,
     /// Its wall time was used up.
     Timeout,
+    /// The time of the exchange was over, by the route's `timeout`, before its own.
+    Deadline,
     /// It trapped after it was refused memory.
     Memory,
     /// Its stack was used up.
@@ -77,6 +79,7 @@ impl FailureKind {
             Self::Trap => "trap",
             Self::Cpu => "cpu",
             Self::Timeout => "timeout",
+            Self::Deadline => "deadline",
             Self::Memory => "memory",
             Self::StackOverflow => "stack_overflow",
             Self::HostCalls => "host_calls",
@@ -144,11 +147,22 @@ impl Failure {
         on_error == OnError::Open && !is_made_by_clients
     }
 
-    /// Whether clients bring it about, by how much they send or by how many they are: that is no fault of the plugin.
-    pub(super) fn is_of_clients(&self) -> bool {
+    /// The same, with what ended it: where the time of the exchange is over, that is why the plugin, or the upstream that
+    /// it asked, did not come to an end.
+    pub(super) fn by(mut self, deadline: Option<Instant>) -> Self {
+        let has_waited = matches!(self.kind, FailureKind::Refused | FailureKind::Timeout);
+        if has_waited && deadline.is_some_and(|end| end <= Instant::now()) {
+            self.kind = FailureKind::Deadline;
+        }
+        self
+    }
+
+    /// Whether it is no fault of the plugin: clients bring it about, by how much they send or by how many they are, or the
+    /// time of the exchange is over.
+    pub(super) fn is_of_others(&self) -> bool {
         matches!(
             self.kind,
-            FailureKind::NoRoom | FailureKind::Grown(Direction::Request)
+            FailureKind::NoRoom | FailureKind::Deadline | FailureKind::Grown(Direction::Request)
         )
     }
 

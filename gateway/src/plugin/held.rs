@@ -17,7 +17,7 @@ use super::host::bindings::exports::gateway::plugin::filter as wit;
 use super::loan::Loan;
 use super::pool::{Leased, Pool};
 use super::trailers;
-use crate::exchange::{Exchange, FilterId, Link, Place};
+use crate::exchange::{Exchange, FilterId, Link, Parts, Place};
 use crate::message::phase::Direction;
 use crate::telemetry::span;
 
@@ -172,6 +172,8 @@ impl Held {
         let stepped = self.step(direction, exchange, step, started);
         let returned = stepped.instrument(span);
         let returned = returned.await.and_then(refused);
+        let deadline = exchange.get().and_then(Parts::deadline);
+        let returned = returned.map_err(|failure| failure.by(deadline));
         linked.shared.metrics.phase(phase, started.elapsed());
         if let Err(failure) = &returned {
             linked.report(&self.0.route, phase.name(), failure);

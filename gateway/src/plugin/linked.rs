@@ -177,7 +177,7 @@ impl Linked {
                     )
                 };
             }
-            match failure.is_of_clients() {
+            match failure.is_of_others() {
                 true => told!(warn),
                 false => told!(error),
             }

@@ -3,8 +3,6 @@
 mod request;
 mod response;
 
-use std::time::Instant;
-
 use bytes::Bytes;
 
 use super::answer::{Answer, Source};
@@ -54,29 +52,17 @@ fn is_another(body: &Bytes, held: Option<Bytes>) -> bool {
 }
 
 /// A failure is none where the plugin may be skipped.
-fn skip(linked: &Linked, failure: Failure) -> Result<(), Error> {
+fn skip(passage: &Passage, linked: &Linked, failure: Failure) -> Result<(), Error> {
     if failure.opens(linked.config.on_error) {
         return Ok(());
     }
     let name = linked.name.to_string();
     Err(match failure.kind {
         FailureKind::NoRoom => Error::NoRoom(name),
+        FailureKind::Deadline => Error::Deadline(passage.route.config.timeout.unwrap_or_default()),
         FailureKind::Grown(Direction::Request) => Error::BodyTooLarge,
         FailureKind::Grown(Direction::Response) => Error::ResponseTooLarge(name),
         _ => Error::Plugin(name, failure),
-    })
-}
-
-/// As [`skip`], for a phase of an exchange: where the route's time is over, that is why the plugin, or the upstream that it
-/// asked, did not come to an end.
-fn skip_in_time(passage: &Passage, linked: &Linked, failure: Failure) -> Result<(), Error> {
-    let waited = matches!(failure.kind, FailureKind::Refused | FailureKind::Timeout);
-    let is_over = || passage.deadline().is_some_and(|end| end <= Instant::now());
-    skip(linked, failure).map_err(|error| match error {
-        Error::Plugin(..) if waited && is_over() => {
-            Error::Deadline(passage.route.config.timeout.unwrap_or_default())
-        }
-        error => error,
     })
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{is_another, next, refuses, skip, skip_in_time};
+use super::{is_another, next, refuses, skip};
 use crate::clock;
 use crate::error::Error;
 use crate::exchange::{Link, Place};
@@ -72,7 +72,7 @@ async fn call_on_request(
                 passage.reach(link.place);
                 return Ok(Some(Box::new(answer.into())));
             }
-            Err(failure) => skip_in_time(passage, pool.linked(), failure)?,
+            Err(failure) => skip(passage, pool.linked(), failure)?,
         }
     }
     passage.reached = route.links;
@@ -171,7 +171,8 @@ impl RequestBody<'_> {
             self.decode(passage)?;
             let pool = passage.pool(link);
             if let Err(failure) = self.pipeline.push(passage, link).await {
-                skip(pool.linked(), failure).inspect_err(|_| passage.retreat(link.place))?;
+                skip(passage, pool.linked(), failure)
+                    .inspect_err(|_| passage.retreat(link.place))?;
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Responded, is_another, next, refuses, skip, skip_in_time};
+use super::{Responded, is_another, next, refuses, skip};
 use crate::clock;
 use crate::error::Error;
 use crate::exchange::{Link, Place};
@@ -74,7 +74,7 @@ async fn call_on_response(passage: &mut Passage, body: Source) -> Result<Respond
             }
             Err(failure) => {
                 // Of the plugins behind this one nothing is asked any more.
-                skip_in_time(passage, pool.linked(), failure)
+                skip(passage, pool.linked(), failure)
                     .inspect_err(|_| passage.retreat(link.place))?;
             }
         }
@@ -183,7 +183,7 @@ impl InResponse<'_> {
             return Ok(true);
         };
         let failure = linked.cannot_read(&passage.route.name, why);
-        skip(linked, failure)
+        skip(passage, linked, failure)
             .inspect_err(|_| passage.retreat(link.place))
             .map(|()| false)
     }
@@ -244,7 +244,8 @@ impl InResponse<'_> {
                     }
                 }
                 Err(failure) => {
-                    skip(pool.linked(), failure).inspect_err(|_| passage.retreat(link.place))?;
+                    skip(passage, pool.linked(), failure)
+                        .inspect_err(|_| passage.retreat(link.place))?;
                 }
             }
         }
