@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn who_is_held_back_while_another_tries_is_told_so_and_not_for_how_long() {
         let (open, half) = (
-            Held::Open(Duration::from_secs(5)),
+            Held::Open(Duration::from_nanos(4_999_895_558)),
             Held::Open(Duration::ZERO),
         );
         assert_eq!(open.to_string(), "its breaker is open for 5s more");

@@ -32,8 +32,9 @@ impl fmt::Display for Held {
                 "its breaker is half open: one request is under way, to see whether the upstream is well",
             ),
             Self::Open(left) => {
-                // Up, so that nobody comes too soon.
-                let left = Duration::from_millis(u64::try_from(left.as_micros().div_ceil(1000)).unwrap_or(u64::MAX));
+                // In whole milliseconds, rounded up: nobody comes too soon.
+                let left = u64::try_from(left.as_micros().div_ceil(1000));
+                let left = Duration::from_millis(left.unwrap_or(u64::MAX));
                 write!(f, "its breaker is open for {left:?} more")
             }
             Self::Full(most) => write!(
