@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::{acting, around, assert_host_is_sound, config};
-use crate::harness::http::read_answer;
+use crate::harness::http::{read_answer, send};
 use crate::harness::{Configuration, Gateway, Origin, get};
 
 /// Between two requests of one thread of clients that are many: a thousand of theirs take a second. Where requests are
@@ -200,6 +200,40 @@ fn a_burst_of_slow_calls_begins_no_more_than_a_share_has_room_for() {
         while gateway.metric(instances) > 1.0 {}
         assert_eq!(get(public, "/hostile", &[]).status, 500);
     }
+}
+
+/// They are work that is wanted: a share is for those that run away.
+#[test]
+fn slow_calls_that_end_by_themselves_have_what_nobody_else_wants() {
+    let item = r#"{"a":1,"cost":2,"t":"xxxxxxxxxxxxxxxxxxxx"}"#;
+    let items = vec![item; 8_000].join(",");
+    let body = format!(r#"{{"items":[{items}]}}"#);
+    let rule = "config = { request = { json = { remove = ['items.cost'], rename = { 'items.a' = 'items.b' } } } }";
+    let config = Configuration::new()
+        .plugin(
+            "transform",
+            "transform",
+            &format!("{rule}\ntimeout = '60s'"),
+        )
+        .chain("all", "/**", &["transform"], "respond = {}");
+    let gateway = Gateway::start(&config);
+    let public = gateway.listener("public");
+    let json = [("content-type", "application/json")];
+    let post = || send(public, "POST", "/", &json, body.as_bytes()).status;
+    let all = || {
+        std::thread::scope(|scope| {
+            let clients: Vec<_> = (0..6)
+                .map(|_| scope.spawn(|| [(); 10].map(|()| post())))
+                .collect();
+            for client in clients {
+                assert_eq!(client.join().unwrap(), [200; 10], "{}", gateway.text());
+            }
+        });
+        gateway.metric("gateway_plugin_throttled_total{plugin=\"transform\"}")
+    };
+    // Nothing is known of the worker at first.
+    let (before, after) = (all(), all());
+    assert!(after - before <= 20.0, "{} of 60 waited", after - before);
 }
 
 #[test]

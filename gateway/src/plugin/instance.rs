@@ -235,8 +235,18 @@ impl Instance {
         linked: &Linked,
         returned: Result<wasmtime::Result<Returned>, Failure>,
     ) -> Result<Returned, Failure> {
-        linked.patience.learn(self.meter.used());
+        let used = self.meter.used();
+        linked.patience.learn(used);
         let returned = self.settle(returned);
+        if let Some(share) = &self.share {
+            let is_cut_off = returned.as_ref().is_err_and(|failure| match failure.kind {
+                FailureKind::Cpu => true,
+                // And has computed for most of it, not waited.
+                FailureKind::Timeout => used * 2 >= linked.config.timeout,
+                _ => false,
+            });
+            share.ended(!is_cut_off);
+        }
         let returned = returned.and_then(refused).and_then(|returned| {
             let limit = self.guest().budget.largest_body(linked.config.body_limit);
             bounded(returned, limit)

@@ -10,6 +10,19 @@ use super::meter::thread_time;
 const LOOK: Duration = Duration::from_millis(20);
 /// A worker is idle whose other work takes less than one part in so many.
 const IDLE: u32 = 10;
+/// One whose other work takes less than one part in so many has time to lend.
+const LIGHT: u32 = 2;
+
+/// How much else a worker has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Load {
+    /// Next to nothing.
+    Idle,
+    /// Less than half of what it can.
+    Light,
+    /// More, or it is not known.
+    Busy,
+}
 
 /// Measures it; asked and told by its thread alone.
 #[derive(Debug, Default)]
@@ -23,7 +36,7 @@ struct Look {
     /// What slow calls have used since.
     slow: Duration,
     /// What was found the time before.
-    idle: bool,
+    load: Load,
 }
 
 impl Lately {
@@ -34,28 +47,33 @@ impl Lately {
         }
     }
 
-    /// Whether the worker had next to nothing else to do.
-    pub(super) fn is_idle(&self, now: Instant) -> bool {
+    /// How much else the worker had to do.
+    pub(super) fn load(&self, now: Instant) -> Load {
         let mut look = self.0.lock();
-        let idle = match &*look {
-            Some(look) if now.saturating_duration_since(look.since) < LOOK => return look.idle,
+        let load = match &*look {
+            Some(look) if now.saturating_duration_since(look.since) < LOOK => return look.load,
             Some(look) => look.found(now, thread_used()),
-            None => false,
+            None => Load::Busy,
         };
         *look = Some(Look {
             since: now,
             thread: thread_used(),
             slow: Duration::ZERO,
-            idle,
+            load,
         });
-        idle
+        load
     }
 }
 
 impl Look {
-    fn found(&self, now: Instant, thread: Duration) -> bool {
+    fn found(&self, now: Instant, thread: Duration) -> Load {
         let others = thread.saturating_sub(self.thread).saturating_sub(self.slow);
-        others * IDLE < now.saturating_duration_since(self.since)
+        let passed = now.saturating_duration_since(self.since);
+        match () {
+            () if others * IDLE < passed => Load::Idle,
+            () if others * LIGHT < passed => Load::Light,
+            () => Load::Busy,
+        }
     }
 }
 
@@ -75,18 +93,19 @@ mod tests {
             since,
             thread: ms(100),
             slow: ms(15),
-            idle: false,
+            load: Load::Busy,
         };
-        assert!(look.found(since + ms(20), ms(116)));
-        assert!(!look.found(since + ms(20), ms(118)));
-        assert!(look.found(since + ms(40), ms(118)));
+        assert_eq!(look.found(since + ms(20), ms(116)), Load::Idle);
+        assert_eq!(look.found(since + ms(20), ms(118)), Load::Light);
+        assert_eq!(look.found(since + ms(20), ms(126)), Load::Busy);
+        assert_eq!(look.found(since + ms(40), ms(118)), Load::Idle);
     }
 
     #[test]
     fn a_worker_of_which_nothing_is_known_is_not_idle() {
         let (lately, now) = (Lately::default(), Instant::now());
-        assert!(!lately.is_idle(now));
-        assert!(!lately.is_idle(now + LOOK / 2));
-        assert!(lately.is_idle(now + Duration::from_secs(60)));
+        assert_eq!(lately.load(now), Load::Busy);
+        assert_eq!(lately.load(now + LOOK / 2), Load::Busy);
+        assert_eq!(lately.load(now + Duration::from_secs(60)), Load::Idle);
     }
 }

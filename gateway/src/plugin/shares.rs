@@ -4,21 +4,27 @@
 //! one after the other, a tick at a time; an account says when the next tick may begin, so that they take a quarter of
 //! the worker, and those of all plugins half. A call that begins has its first ticks out of another account, a part of
 //! the same quarter: quick calls do not wait behind slow ones of their own plugin. A plugin that has not been slow
-//! lately is asked nothing. A slow call that is the only one of its plugin has what nobody else wants of an idle worker:
-//! a large document takes no longer than it must where nobody waits.
+//! lately is asked nothing.
+//!
+//! A worker lends what nobody else wants. A slow call that is the only one of the worker has what is left where there is
+//! next to nothing else to do: a large document takes no longer than it must where nobody waits. The slow calls of a
+//! plugin that end by themselves have what is left where all other work takes less than half: that is work that is
+//! wanted. One that was cut off is why there are shares.
+
+mod account;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::admission::{Admission, Admitted};
 use super::failure::{Failure, FailureKind};
 use super::host::Shared;
-use super::lately::Lately;
+use super::lately::{Lately, Load};
 use super::ticker::TICK;
+use account::Account;
 
 /// The slow calls of all plugins take one part in so many of a worker.
 const ALL: u32 = 2;
@@ -26,11 +32,13 @@ const ALL: u32 = 2;
 const PLUGIN: u32 = 4;
 /// Of these, what calls use until they are known to be slow.
 const STARTS: u32 = 6;
-/// What may be used at once, after a time without slow calls. Other tasks have their turn after each tick of it.
-const BURST: Duration = TICK.saturating_mul(25);
 /// Calls that compute at once, of a plugin that is not known to be slow: a tick alone comes to any call, but hardly to so
 /// many before the first of them has had its next turn.
 const CROWD: usize = 25;
+/// Calls of one plugin that may begin beside a crowd of others, and of one whose calls are wanted, where the worker lends.
+const FEW: usize = 2;
+/// Calls after one that was cut off, for which the worker lends its plugin nothing.
+const CALLS: u32 = 1_000;
 /// Ticks after which a slow call goes to the end of the queue of its plugin: those of the default of `cpu`.
 const STINT: u32 = 10;
 /// `complete` phases of one plugin that a worker calls at once, and how many more wait: no client waits for them, and
@@ -45,6 +53,10 @@ pub(super) struct WorkerShare {
     turn: Semaphore,
     account: Account,
     lately: Lately,
+    /// Calls that wait for their share.
+    waiting: AtomicUsize,
+    /// Calls that gave way and are not done: they want the worker again.
+    computing: AtomicUsize,
 }
 
 impl Default for WorkerShare {
@@ -53,6 +65,8 @@ impl Default for WorkerShare {
             turn: Semaphore::new(1),
             account: Account::new(ALL),
             lately: Lately::default(),
+            waiting: AtomicUsize::new(0),
+            computing: AtomicUsize::new(0),
         }
     }
 }
@@ -71,10 +85,12 @@ pub(super) struct Share {
     admission: Admission,
     completing: Semaphore,
     completions: AtomicUsize,
-    /// Calls that wait for their share.
-    waiting: AtomicUsize,
-    /// Calls that gave way and are not done: they want the worker again.
+    /// Those of the worker that are of this plugin.
     computing: AtomicUsize,
+    /// One of them is done.
+    freed: Notify,
+    /// Calls that have to end by themselves before the worker lends again.
+    distrust: AtomicU32,
 }
 
 impl Share {
@@ -89,24 +105,45 @@ impl Share {
             admission: Admission::new(workers),
             completing: Semaphore::new(COMPLETING),
             completions: AtomicUsize::new(0),
-            waiting: AtomicUsize::new(0),
             computing: AtomicUsize::new(0),
+            freed: Notify::new(),
+            distrust: AtomicU32::new(0),
         }
     }
 
-    /// Whether the worker is lent to a call: it has nothing else to do, and no other call of the plugin wants it, of which
-    /// so many are this one. What is lent is not owed.
+    /// Whether the worker is lent to a call: of all that want it, so many are this one, and there is next to nothing else to
+    /// do; or the calls of the plugin are wanted. What is lent is not owed.
     fn lends(&self, now: Instant, own: usize) -> bool {
-        let is_alone = [&self.waiting, &self.computing]
+        let worker = &self.worker;
+        let is_alone = [&worker.waiting, &worker.computing]
             .iter()
             .all(|count| count.load(Ordering::Relaxed) <= own);
-        let lends = is_alone && self.worker.lately.is_idle(now);
+        let most = match (is_alone, self.is_wanted()) {
+            (_, true) => Load::Light,
+            (true, false) => Load::Idle,
+            (false, false) => return false,
+        };
+        let lends = worker.lately.load(now) <= most;
         if lends {
-            for account in [&self.starting, &self.account, &self.worker.account] {
+            for account in [&self.starting, &self.account, &worker.account] {
                 account.forgive(now);
             }
         }
         lends
+    }
+
+    /// Whether the calls of the plugin end by themselves.
+    fn is_wanted(&self) -> bool {
+        self.distrust.load(Ordering::Relaxed) == 0
+    }
+
+    /// A call is over: by itself, or it was cut off.
+    pub(super) fn ended(&self, by_itself: bool) {
+        match (by_itself, self.distrust.load(Ordering::Relaxed)) {
+            (true, 0) => {}
+            (true, left) => self.distrust.store(left - 1, Ordering::Relaxed),
+            (false, _) => self.distrust.store(CALLS, Ordering::Relaxed),
+        }
     }
 
     /// Lets a call begin that may need so much room, where its plugin may have `most`. None: its turn did not come in time.
@@ -129,7 +166,8 @@ impl Share {
     /// Whether so many calls compute that a burst of slow ones has come: what is known of a call that is slow is known
     /// only when it is over.
     pub(super) fn is_crowded(&self) -> bool {
-        self.computing.load(Ordering::Relaxed) >= CROWD
+        let own = self.computing.load(Ordering::Relaxed);
+        own >= CROWD || own >= FEW && self.worker.computing.load(Ordering::Relaxed) >= CROWD
     }
 
     /// Lets a call begin, of a plugin that was slow lately or has a crowd. Until its first tick it runs without a pause, so that what it
@@ -142,22 +180,55 @@ impl Share {
         let free = self.starts.available_permits() > 0
             && self.starting.is_paid(now)
             && self.worker.account.is_paid(now);
-        if free || self.lends(now, 0) {
+        let may_begin = free || self.is_quiet() && self.lends(now, 0);
+        if may_begin && self.worker.computing.load(Ordering::Relaxed) == 0 {
             return Ok(());
         }
-        let _waiting = self.waiting();
-        self.throttled();
+        let _waiting = (!may_begin).then(|| self.waiting());
         let entered = async {
+            if may_begin {
+                return drop(self.worker.gap().await);
+            }
             let _first = self.starts.acquire().await;
-            self.starting.paid().await;
-            self.worker.turn().await;
+            match self.paid_or_lent().await {
+                true => drop(self.worker.gap().await),
+                false => {
+                    self.throttled();
+                    drop(self.worker.turn().await);
+                }
+            }
         };
         let entered = tokio::time::timeout_at(deadline.into(), entered).await;
         entered.map_err(|_elapsed| {
+            self.throttled();
             let text = "not begun within the time that `timeout` allows: slow calls of the plugin have used up its \
                         share of the worker";
             Failure::new(FailureKind::Timeout, text)
         })
+    }
+
+    /// Whether one more call may begin where the worker lends: neither do others wait, nor do many compute. So a burst has not
+    /// its first ticks all at once.
+    fn is_quiet(&self) -> bool {
+        self.starts.available_permits() > 0 && self.computing.load(Ordering::Relaxed) < FEW
+    }
+
+    /// Waits until the first of the calls that wait may begin. Whether what it uses is lent.
+    async fn paid_or_lent(&self) -> bool {
+        loop {
+            let now = Instant::now();
+            // Where it is asked again, this one is among those that wait.
+            if self.computing.load(Ordering::Relaxed) < FEW && self.lends(now, 1) {
+                return true;
+            }
+            let Some(due) = self.starting.due().filter(|due| *due > now) else {
+                return false;
+            };
+            tokio::select! {
+                () = tokio::time::sleep_until(due.into()) => {}
+                () = self.freed.notified() => {}
+            }
+        }
     }
 
     /// Lets a `complete` phase begin.
@@ -207,7 +278,7 @@ impl Share {
 
     fn waiting(&self) -> Waiting<'_> {
         self.plugin.metrics.waiting_add(1);
-        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.worker.waiting.fetch_add(1, Ordering::Relaxed);
         Waiting(self)
     }
 }
@@ -218,6 +289,7 @@ pub(super) struct Computing<'a>(&'a Share);
 impl Share {
     pub(super) fn computing(&self) -> Computing<'_> {
         self.computing.fetch_add(1, Ordering::Relaxed);
+        self.worker.computing.fetch_add(1, Ordering::Relaxed);
         Computing(self)
     }
 }
@@ -225,6 +297,8 @@ impl Share {
 impl Drop for Computing<'_> {
     fn drop(&mut self) {
         self.0.computing.fetch_sub(1, Ordering::Relaxed);
+        self.0.worker.computing.fetch_sub(1, Ordering::Relaxed);
+        self.0.freed.notify_one();
     }
 }
 
@@ -234,7 +308,7 @@ struct Waiting<'a>(&'a Share);
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.plugin.metrics.waiting_add(-1);
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.0.worker.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -256,11 +330,21 @@ impl Drop for Place<'_> {
 }
 
 impl WorkerShare {
-    /// Waits until plugins may have the worker again, in the order in which they ask.
+    /// Waits until plugins may have the worker again, in the order in which they ask, and until it has looked for other work:
+    /// a turn that is handed on leaves it no time for that.
     async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         // Never closed.
         let turn = self.turn.acquire().await.ok();
         self.account.paid().await;
+        tokio::task::yield_now().await;
+        turn
+    }
+
+    /// Lets all other work go before, in turn with slow calls: of calls that come together each would have its first tick
+    /// before a socket is looked at.
+    async fn gap(&self) -> Option<SemaphorePermit<'_>> {
+        let turn = self.turn.acquire().await.ok();
+        tokio::task::yield_now().await;
         turn
     }
 }
@@ -289,14 +373,15 @@ impl Turns {
             // Never closed.
             self.place = share.running.clone().acquire_owned().await.ok();
         }
-        if !share.lends(began, 1) {
+        let is_lent = share.lends(Instant::now(), 1);
+        if !is_lent {
             share.account.paid().await;
         }
         let turn = share.worker.turn().await;
         self.had += 1;
         let waited = began.elapsed();
         self.waited += waited;
-        if waited >= TICK && !self.throttled {
+        if waited >= TICK && !is_lent && !self.throttled {
             self.throttled = true;
             share.throttled();
         }
@@ -307,78 +392,5 @@ impl Turns {
     pub(super) fn rest(&mut self) {
         self.place = None;
         self.had = 0;
-    }
-}
-
-/// Until when what was used takes the share: each tick stands for as many as the share is a part of.
-#[derive(Debug)]
-struct Account {
-    parts: u32,
-    paid: Mutex<Option<Instant>>,
-}
-
-impl Account {
-    fn new(parts: u32) -> Self {
-        Self {
-            parts,
-            paid: Mutex::new(None),
-        }
-    }
-
-    fn charge(&self, used: Duration, now: Instant) {
-        let burst = BURST * self.parts;
-        let earliest = now.checked_sub(burst).unwrap_or(now);
-        let mut paid = self.paid.lock();
-        let from = paid.map_or(earliest, |paid| paid.max(earliest));
-        *paid = Some(from + used * self.parts);
-    }
-
-    /// Nothing is owed any more.
-    fn forgive(&self, now: Instant) {
-        let mut paid = self.paid.lock();
-        *paid = paid.map(|paid| paid.min(now));
-    }
-
-    fn due(&self) -> Option<Instant> {
-        *self.paid.lock()
-    }
-
-    fn is_paid(&self, now: Instant) -> bool {
-        self.due().is_none_or(|due| due <= now)
-    }
-
-    /// Waits until there is room for another turn.
-    async fn paid(&self) {
-        while let Some(due) = self.due()
-            && due > Instant::now()
-        {
-            tokio::time::sleep_until(due.into()).await;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_account_has_a_burst_and_then_its_part_of_the_time() {
-        let account = Account::new(PLUGIN);
-        let mut now = Instant::now();
-        let began = now;
-        let mut used = 0;
-        // A call that always wants more, for a second.
-        while now < began + Duration::from_secs(1) {
-            if account.is_paid(now) {
-                used += 1;
-                now += TICK;
-                account.charge(TICK, now);
-            } else {
-                now = account.due().unwrap();
-            }
-        }
-        let share = 1_000 / PLUGIN;
-        let burst = u32::try_from(BURST.as_millis()).unwrap();
-        assert!((share..=share + burst + 2).contains(&used), "{used}");
     }
 }
