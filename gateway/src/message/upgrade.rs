@@ -24,11 +24,12 @@ pub fn is_answered(asked: &HeaderValue, headers: &HeaderMap) -> bool {
 /// (RFC 9110, section 15.5.22). HTTP/2 has no such field.
 #[inline]
 pub fn told(head: &ResponseHead, version: Version) -> Option<HeaderValue> {
-    let tells = matches!(
-        head.status,
-        StatusCode::SWITCHING_PROTOCOLS | StatusCode::UPGRADE_REQUIRED
-    );
-    match tells && version == Version::HTTP_11 {
+    let tells = match head.status {
+        StatusCode::SWITCHING_PROTOCOLS => version == Version::HTTP_11,
+        StatusCode::UPGRADE_REQUIRED => version <= Version::HTTP_11,
+        _ => false,
+    };
+    match tells {
         true => list(&head.headers, |_| true),
         false => None,
     }
