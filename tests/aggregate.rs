@@ -188,6 +188,40 @@ fn a_required_part_that_fails_ends_it_at_once_and_gives_the_others_up() {
     }
 }
 
+/// Whatever lacks it: the answer of a part, or one that is missing because of it.
+#[test]
+fn a_required_part_that_can_never_be_asked_for_ends_it_at_once() {
+    let (origin, slow) = (answers(), Recorder::start());
+    let waits = "{ name = 'waits', upstream = 'slow', path = '/' }".to_owned();
+    let needs = |name: &str, needs: &str, required: bool| {
+        format!(
+            "{{ name = '{name}', upstream = 'origin', path = '/{needs}', required = {required} }}"
+        )
+    };
+    for parts in [
+        vec![needs("p", "{parts.w.body.zz}", true)],
+        vec![needs("p", "{parts.w.body.zz}/{parts.waits.body.id}", true)],
+        vec![
+            needs("o", "{parts.w.body.zz}", false),
+            needs("p", "{parts.o.body.id}", true),
+        ],
+        vec![needs("p", "{parts.waits.body.id}?{query.none}", true)],
+    ] {
+        let all = [vec![waits.clone(), part("w", "")], parts].concat();
+        let lines = format!("{BOTH}timeout = '60s'");
+        let gateway = aggregating(&lines, "deadline = '50s'", &all, |config| {
+            config
+                .upstream("origin", origin.address)
+                .upstream("slow", slow.address)
+        });
+        // The client waits for less than the deadline.
+        let answer = ask(&gateway);
+        assert_eq!(answer.status, 502, "{all:?}");
+        let text = answer.text();
+        assert!(text.contains("`p` is missing: no-value"), "{text}");
+    }
+}
+
 /// As of an upstream that the client asks by itself.
 #[test]
 fn a_required_part_whose_upstream_takes_no_connection_in_time_is_504() {

@@ -162,6 +162,14 @@ fn a_426_says_which_protocol_is_required() {
     let options: Vec<_> = options.map(|(_, value)| value.as_str()).collect();
     assert_eq!(options.join(", "), "upgrade, close");
     assert_eq!(send(public, "GET", "/ok", &[], b"").header("upgrade"), None);
+    for alive in ["", "connection: keep-alive\r\n"] {
+        let request = format!("GET /x HTTP/1.0\r\nhost: a\r\n{alive}\r\n");
+        let old = raw(public, request.as_bytes());
+        assert_eq!(old.status, 426);
+        assert_eq!(old.header("upgrade"), Some("TLS/1.3, x/2"), "{alive}");
+        let options = old.header("connection").unwrap_or_default();
+        assert!(options.contains("upgrade"), "{alive}: {options}");
+    }
     let over_h2 = run(async {
         let stream = tokio::net::TcpStream::connect(public).await.unwrap();
         let mut client = Client::new(stream, true, "http").await;

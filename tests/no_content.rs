@@ -102,3 +102,56 @@ fn a_status_that_a_plugin_sets_on_an_answer_without_content_promises_none() {
         }
     }
 }
+
+/// RFC 9110, section 15.3.6. As with 204, plugins that read bodies see an empty one.
+#[test]
+fn a_205_with_content_passes_plugins_that_hold_without_it() {
+    let origin = Origin::forgetting(|head, _| {
+        let kind = match head.contains("/html") {
+            true => "content-type: text/html\r\n",
+            false => "",
+        };
+        let body = match head.contains("chunked") {
+            true => "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            false => "content-length: 5\r\n\r\nhello",
+        };
+        format!("HTTP/1.1 205 Reset Content\r\n{kind}{body}").into_bytes()
+    });
+    let framed = FrameOrigin::start(move |mut link| {
+        link.begin(&[(3, 100)]);
+        while let Some(stream) = link.request() {
+            let fields = head(&[(":status", "205"), ("content-type", "text/html")]);
+            link.send(HEADERS, END_HEADERS, stream, &fields);
+            link.send(DATA, END_STREAM, stream, b"hello");
+        }
+    });
+    let plugin = "[plugins.json]\npath = '{plugins}/transform.wasm'\nconfig = { response = { json = { set = { added = '1' }, types = ['text/plain'], other = 'pass' } } }\n[plugins.reset]\npath = '{plugins}/transform.wasm'\nconfig = { response = { status = 205 } }";
+    let config = Configuration::new()
+        .access_log()
+        .with(plugin)
+        .upstream("origin", origin.address)
+        .upstream_with("framed", framed.address, "protocol = 'h2'")
+        .chain("framed", "/framed", &["json"], "upstream = 'framed'")
+        .chain(
+            "made",
+            "/made",
+            &["json", "reset"],
+            "respond = { status = 200, body = 'hello' }",
+        )
+        .chain("all", "/**", &["json"], "upstream = 'origin'");
+    let gateway = Gateway::start(&config);
+    for path in [
+        "/html",
+        "/none",
+        "/html/chunked",
+        "/none/chunked",
+        "/framed",
+        "/made",
+    ] {
+        let mut client = connect(gateway.listener("public"));
+        write!(client, "GET {path} HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+        let answer = read_answer(&mut client);
+        assert_eq!((answer.status, &answer.body[..]), (205, &b""[..]), "{path}");
+        assert_eq!(answer.header("content-length"), Some("0"), "{path}");
+    }
+}

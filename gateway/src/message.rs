@@ -5,6 +5,7 @@ pub mod body;
 pub mod coding;
 pub mod cookies;
 pub mod depth;
+pub mod ending;
 pub mod error;
 pub mod fields;
 pub mod flaws;

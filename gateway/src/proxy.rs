@@ -87,6 +87,7 @@ pub async fn handle(
     }
 
     let (mut passage, admitted) = admit::admit(local, &connection, head, &body);
+    passage.record.stream = interim.clone().filter(|_| has_body);
     // Of what is refused nothing is read.
     let admitted = admitted.map(|()| Outgoing::client(body));
     let hop = Hop::new(&connection, interim.as_deref(), upgrade.as_ref());

@@ -11,6 +11,7 @@ use crate::harness::gateway::PATIENCE;
 use crate::harness::h2_origin::FrameOrigin;
 use crate::harness::recorder::Recorder;
 use crate::harness::{Configuration, Gateway};
+use crate::refusals::refusal;
 
 /// RFC 9113, 8.1.1.
 #[test]
@@ -215,5 +216,53 @@ fn a_malformed_body_to_an_upstream_of_http_2_is_broken_and_reset_there() {
         }
         let line = gateway.wait_for(&format!("\"{path}\""));
         assert!(line.contains("\"error\":\"body_broken\""), "{what}: {line}");
+    }
+}
+
+/// However what comes is cut. The gateway ends it, and the client is there.
+#[test]
+fn a_malformed_trailer_block_is_a_broken_body_and_no_client_that_left() {
+    let upstream = Recorder::start();
+    let gateway = gateway(upstream.address);
+    let whole = END_HEADERS | END_STREAM;
+    let cases = [
+        (whole, head(&[("te", "gzip")])),
+        (whole, head(&[("connection", "x")])),
+        (END_HEADERS, head(&[("x-t", "1")])),
+        (whole, head(&[("X-T", "1")])),
+    ];
+    let mut refused = 0;
+    for (at, (flags, trailers)) in cases.iter().enumerate() {
+        for door in ["/x", "/here"] {
+            for apart in [false, true] {
+                let path = format!("{door}?{at}-{apart}");
+                let mut client = Http2::connect(gateway.listener("public"));
+                client.round_trip().unwrap();
+                let begun = [
+                    frame(HEADERS, END_HEADERS, 1, &post_to(&path, &[])),
+                    frame(DATA, 0, 1, b"x"),
+                ];
+                let rest = frame(HEADERS, *flags, 1, trailers);
+                if apart {
+                    client.send(&begun.concat());
+                    client.round_trip().unwrap();
+                    client.send(&rest);
+                } else {
+                    client.send(&[begun.concat(), rest].concat());
+                }
+                let outcome = client.outcome(1);
+                // Where the block cannot be read, the connection ends before a request is made of the head that came with it.
+                let (line, error) = match at == 3 && !apart {
+                    true => {
+                        refused += 1;
+                        (refusal(&gateway, refused), "refused")
+                    }
+                    false => (gateway.wait_for(&format!("\"{path}\"")), "body_broken"),
+                };
+                for part in [&format!("\"error\":\"{error}\"")[..], "\"status\":400,"] {
+                    assert!(line.contains(part), "{path}: {outcome:?}: {line}");
+                }
+            }
+        }
     }
 }

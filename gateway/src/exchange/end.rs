@@ -29,6 +29,7 @@ impl Parts {
         if std::mem::replace(&mut record.is_told, true) {
             return;
         }
+        record.refuse_broken();
         if !record.finished {
             let error = *record.error.get_or_insert(ErrorKind::ClientClosed);
             if error == ErrorKind::ClientClosed && record.status.is_none() {

@@ -1,11 +1,13 @@
 //! What is known of an exchange when it is over.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::{HeaderMap, StatusCode};
 
 use crate::clock;
 use crate::message::error::{Cause, ErrorKind};
+use crate::message::interim::Interim;
 use crate::message::target::Target;
 
 /// What is known of an exchange when it is over.
@@ -33,6 +35,8 @@ pub struct Record {
     pub grpc_status: Option<u32>,
     /// Whether the last byte of the response was handed to the client's connection.
     pub finished: bool,
+    /// HTTP/2: of a request with a body, what is known of its end.
+    pub stream: Option<Arc<Interim>>,
     /// Whether it is counted and logged.
     pub(super) is_told: bool,
 }
@@ -52,6 +56,7 @@ impl Record {
             fallback: None,
             grpc_status: None,
             finished: false,
+            stream: None,
             is_told: false,
         }
     }
@@ -61,6 +66,21 @@ impl Record {
     pub fn grpc(&mut self, fields: &HeaderMap) {
         let status = fields.get("grpc-status").and_then(|it| it.to_str().ok());
         self.grpc_status = status.and_then(|it| it.parse().ok()).or(self.grpc_status);
+    }
+
+    /// Where the gateway ended the stream over the body of the request, that is why nothing was finished: the client is there.
+    pub(super) fn refuse_broken(&mut self) {
+        let Some(stream) = self.stream.take() else {
+            return;
+        };
+        let ending = &stream.ending;
+        self.finished &= !ending.is_refused();
+        if ending.is_broken() && !self.finished {
+            let error = *self.error.get_or_insert(ErrorKind::BodyBroken);
+            if error == ErrorKind::BodyBroken && ending.is_refused() {
+                self.status = Some(StatusCode::BAD_REQUEST);
+            }
+        }
     }
 
     /// The request goes to this endpoint.

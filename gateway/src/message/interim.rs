@@ -13,6 +13,7 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
 use parking_lot::Mutex;
 
+use super::ending::Ending;
 use super::head::ResponseHead;
 use super::headers;
 
@@ -30,6 +31,8 @@ const BEGUN: u8 = 2;
 /// locked so that the stream is `Send`.
 #[derive(Debug, Default)]
 pub struct Interim {
+    /// HTTP/2: how the request ends.
+    pub ending: Ending,
     state: AtomicU8,
     queue: Mutex<Option<Box<Queue>>>,
     /// HTTP/2: who takes them.

@@ -7,10 +7,13 @@ use super::head::ResponseHead;
 use super::headers::options;
 
 /// The protocols that a request asks for, in one list. Another HTTP is none of them: Upgrade to HTTP/2 in clear text was
-/// dropped by RFC 9113, section 3.1, and requests in such a tunnel would pass no route and no plugin.
+/// dropped by RFC 9113, section 3.1, and requests in such a tunnel would pass no route and no plugin. Nor is what is no
+/// protocol: an upstream might read another HTTP in it.
 pub fn asked(headers: &HeaderMap) -> Option<HeaderValue> {
     headers.get(UPGRADE)?;
-    list(headers, |protocol| !is_http(protocol))
+    list(headers, |protocol| {
+        is_protocol(protocol) && !is_http(protocol)
+    })
 }
 
 /// Whether the head of a 101 names nothing but protocols that were asked for, and one at least.
@@ -24,22 +27,38 @@ pub fn is_answered(asked: &HeaderValue, headers: &HeaderMap) -> bool {
 /// (RFC 9110, section 15.5.22). HTTP/2 has no such field.
 #[inline]
 pub fn told(head: &ResponseHead, version: Version) -> Option<HeaderValue> {
-    let tells = matches!(
-        head.status,
-        StatusCode::SWITCHING_PROTOCOLS | StatusCode::UPGRADE_REQUIRED
-    );
-    match tells && version == Version::HTTP_11 {
+    let tells = match head.status {
+        StatusCode::SWITCHING_PROTOCOLS => version == Version::HTTP_11,
+        StatusCode::UPGRADE_REQUIRED => version <= Version::HTTP_11,
+        _ => false,
+    };
+    match tells {
         true => list(&head.headers, |_| true),
         false => None,
     }
 }
 
+/// Whether it is a name, with or without a version (RFC 9110, section 7.8).
+fn is_protocol(member: &[u8]) -> bool {
+    let mut parts = member.split(|byte| *byte == b'/');
+    parts.by_ref().take(2).all(is_token) && parts.next().is_none()
+}
+
+/// RFC 9110, section 5.6.2.
+fn is_token(text: &[u8]) -> bool {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !text.is_empty() && text.iter().all(is_part)
+}
+
+/// Whether it names a version of HTTP, or a draft of one, such as `h2c-14`.
 fn is_http(protocol: &[u8]) -> bool {
-    let name = protocol.split(|byte| *byte == b'/').next();
-    let name = name.unwrap_or_default().trim_ascii();
-    [&b"h2c"[..], b"h2", b"http"]
-        .iter()
-        .any(|http| name.eq_ignore_ascii_case(http))
+    [&b"h2c"[..], b"h2", b"h3", b"http"].iter().any(|http| {
+        let named = protocol.split_at_checked(http.len());
+        named.is_some_and(|(name, rest)| {
+            let is_over = rest.first().is_none_or(|next| !next.is_ascii_alphabetic());
+            is_over && name.eq_ignore_ascii_case(http)
+        })
+    })
 }
 
 /// The members of every line that are meant.
@@ -73,6 +92,16 @@ mod tests {
             (&["H2C, h2", "HTTP/2.0", " http/3 , h2c/1"], None),
             (&["a, h2c ,b/2", "", ",h2c,c"], Some("a, b/2, c")),
             (&["h2cx, xh2c"], Some("h2cx, xh2c")),
+            (&["h2c-14, H3-29,h3, http2, HTTP-1.1", "h2c/"], None),
+            (&["h2c;q=1, \"h2c\"", "\"h2c", "\"a, h2c\""], None),
+            (
+                &["a b", "a/b/c", "/a", "a/", "a;q=1", "\"a\"", "a / b"],
+                None,
+            ),
+            (
+                &["websocket, https/1, TLS/1.0, b@"],
+                Some("websocket, https/1, TLS/1.0"),
+            ),
             (&[], None),
             (&[" , "], None),
         ] {

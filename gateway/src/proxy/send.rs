@@ -97,6 +97,12 @@ pub(super) fn is_alone(passage: &Passage) -> bool {
     passage.client.method == Method::HEAD || status(passage).is_some_and(is_bodiless)
 }
 
+/// Whether its status says that there is no content, and not only that none is sent (RFC 9110, sections 15.3.5 and 15.3.6).
+pub(super) fn has_no_content(passage: &Passage) -> bool {
+    let has_none = |status| matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
+    status(passage).is_some_and(has_none)
+}
+
 fn status(passage: &Passage) -> Option<StatusCode> {
     passage.response.head.as_ref().map(|head| head.status)
 }

@@ -47,6 +47,7 @@ pub(crate) fn gather(
         bodies: vec![None; parts.len()],
         outcomes: parts.iter().map(|_| None).collect(),
     };
+    gathering.foresee(None)?;
     // One wave has the whole deadline: the clock is not read.
     let started = (waves.len() > 1).then(clock::now);
     for wave in waves {
@@ -84,12 +85,18 @@ impl Gathering<'_> {
         let mut requests = Vec::with_capacity(wave.len());
         let mut waiting = Vec::with_capacity(wave.len());
         for &index in wave {
+            if self.outcomes[index].is_some() {
+                continue;
+            }
             match self.request(index, left) {
                 Ok(request) => {
                     requests.push(request);
                     waiting.push(index);
                 }
-                Err(missing) => self.miss(index, &missing)?,
+                Err(missing) => {
+                    self.miss(index, &missing)?;
+                    self.foresee(Some(index))?;
+                }
             }
         }
         // Where one ends it all, those under way are given up.
@@ -99,6 +106,30 @@ impl Gathering<'_> {
             match answer.and_then(|answer| self.read(index, answer)) {
                 Ok(outcome) => self.outcomes[index] = Some(outcome),
                 Err(missing) => self.miss(index, &missing)?,
+            }
+            self.foresee(Some(index))?;
+        }
+        Ok(())
+    }
+
+    /// What became of a part, or what the client sent, may leave others without what they need: those are missing now, not when
+    /// their turn comes.
+    fn foresee(&mut self, settled: Option<usize>) -> Result<(), Answer> {
+        let parts = self.parts;
+        for (index, part) in parts.iter().enumerate() {
+            let mut needs = part.needs();
+            let is_concerned = match settled {
+                Some(settled) => needs.any(|need| need == settled),
+                None => needs.next().is_some(),
+            };
+            if !is_concerned || self.outcomes[index].is_some() {
+                continue;
+            }
+            let outcomes = &self.outcomes;
+            let known = |part: usize| outcomes[part].is_some();
+            if let Err(unfilled) = part.foresee(self.client, &mut self.bodies, known) {
+                self.miss(index, &Missing::new("no-value", unfilled.to_string()))?;
+                self.foresee(Some(index))?;
             }
         }
         Ok(())

@@ -176,6 +176,31 @@ impl Part {
         self.passed.iter().map(String::as_str).chain(filled)
     }
 
+    /// Whether it can be asked for, as far as the parts are `known` that it refers to.
+    ///
+    /// # Errors
+    /// If its path or its host can never be filled.
+    pub(crate) fn foresee(
+        &self,
+        client: &Request,
+        bodies: &mut Bodies,
+        known: impl Fn(usize) -> bool,
+    ) -> Result<(), Unfilled> {
+        let to_come = |hole: &Hole| matches!(hole, Hole::Body { part, .. } if !known(*part));
+        let any = || b"x".to_vec();
+        self.path.path(|hole| match to_come(hole) {
+            true => Some(Fill::Text(any())),
+            false => hole.read_to_encode(client, bodies),
+        })?;
+        if let Some(host) = &self.host {
+            host.bytes(|hole| match to_come(hole) {
+                true => Some(any()),
+                false => hole.read(client, bodies),
+            })?;
+        }
+        Ok(())
+    }
+
     /// The request that it makes.
     ///
     /// # Errors

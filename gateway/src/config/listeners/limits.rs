@@ -17,7 +17,7 @@ static LIMITS: Words = Words {
         ),
         (
             "header_bytes",
-            "The size of a request head. Beyond it 431, or 414 where the target alone is larger. Over HTTP/1 also that of a request's trailer; beyond it 400.",
+            "The size of a request head. Beyond it 431, or over HTTP/1 414 where the target alone is larger. Over HTTP/1 also that of a request's trailer; beyond it 400.",
         ),
         (
             "header_count",

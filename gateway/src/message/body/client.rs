@@ -203,6 +203,13 @@ impl ClientBody {
             .is_none_or(http_body::Body::is_end_stream)
     }
 
+    fn ends(&self) {
+        self.progress.ended.store(true, Relaxed);
+        if let Some(incoming) = &self.incoming {
+            incoming.is_read();
+        }
+    }
+
     fn fail(&mut self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         self.progress.fail(fault);
         Poll::Ready(Some(Err(fault)))
@@ -249,13 +256,13 @@ impl http_body::Body for ClientBody {
                     return self.fail(fault);
                 }
                 if self.is_all_in() {
-                    self.progress.ended.store(true, Relaxed);
+                    self.ends();
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(fault))) => self.fail(fault),
             Poll::Ready(None) => {
-                self.progress.ended.store(true, Relaxed);
+                self.ends();
                 Poll::Ready(None)
             }
             Poll::Pending => {

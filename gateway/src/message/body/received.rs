@@ -42,11 +42,21 @@ impl Received {
         interim: Arc<Interim>,
         flaws: Arc<Flaws>,
     ) -> Self {
+        if data.is_end_stream() {
+            interim.ending.is_whole();
+        }
         Self::H2(Box::new(Stream {
             held_back: !data.is_end_stream() && waits(fields),
             body: Framed::new(data, fields).checked(flaws),
             interim,
         }))
+    }
+
+    /// All of it was read.
+    pub(super) fn is_read(&self) {
+        if let Self::H2(stream) = self {
+            stream.interim.ending.is_whole();
+        }
     }
 
     /// HTTP/2: what takes informational responses to this request.

@@ -14,7 +14,7 @@ use crate::plugin::{Flow, Linked};
 use crate::proxy::answer::{Answer, Source};
 use crate::proxy::decode;
 use crate::proxy::passage::Passage;
-use crate::proxy::send::is_alone;
+use crate::proxy::send::{has_no_content, is_alone};
 use crate::proxy::stream::Pipeline;
 
 /// Takes the head of an answer and runs the response phases of the plugins that were reached, last first, after the
@@ -55,6 +55,7 @@ async fn call_on_response(passage: &mut Passage, body: Source) -> Result<Respond
             continue;
         }
         let pool = snapshot.pool(link.plugin);
+        response.empty(passage);
         // Those whose turn comes before see the type that they were asked for.
         response
             .pass(passage, |other| other.place > link.place)
@@ -186,6 +187,14 @@ impl InResponse<'_> {
         skip(passage, linked, failure)
             .inspect_err(|_| passage.retreat(link.place))
             .map(|()| false)
+    }
+
+    /// Leaves out what there is of a body where the status allows none, as none comes with 204: no plugin sees it.
+    fn empty(&mut self, passage: &Passage) {
+        if has_no_content(passage) && !self.is_empty() {
+            self.pipeline.restart();
+            self.body = Source::Empty;
+        }
     }
 
     /// Whether there is nothing in the body, and nothing was read ahead of it.

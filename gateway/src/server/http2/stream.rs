@@ -4,6 +4,7 @@
 //! which of them wait for the client.
 
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -43,14 +44,19 @@ pub(super) async fn carry<F, B>(
         return;
     };
     in_flight.mark(now());
-    let (mut head, body) = response.into_parts();
+    let (mut head, mut body) = response.into_parts();
     finish(&mut head, &body, is_head);
     let ended = body.is_end_stream();
     let sent = match respond.send_response(Response::from_parts(head, ()), ended) {
         Ok(_) if ended => Ok(()),
         Ok(stream) => {
             let moved = |moves| in_flight.mark(if moves { now() } else { WAITING });
-            body::send(stream, body, Reason::INTERNAL_ERROR, moved).await
+            let sent = body::send(stream, &mut body, Reason::INTERNAL_ERROR, moved).await;
+            // Before the exchange ends, with its body.
+            if sent.as_ref().is_err_and(is_over_request) {
+                interim.ending.breaks(true);
+            }
+            sent
         }
         Err(error) => {
             respond.send_reset(Reason::INTERNAL_ERROR);
@@ -59,6 +65,26 @@ pub(super) async fn carry<F, B>(
     };
     if let Err(error) = sent {
         tracing::debug!(peer = %in_flight.connection.peer, %error, "stream failed");
+    }
+    drop(body);
+}
+
+/// Whether a stream is ended over what the client sends, by h2 or, with the connection, by the guard. h2 does not tell whether
+/// a reason is its own; clients that leave give others.
+fn is_over_request(error: &h2::Error) -> bool {
+    match error.reason() {
+        Some(reason) => matches!(
+            reason,
+            Reason::PROTOCOL_ERROR
+                | Reason::FLOW_CONTROL_ERROR
+                | Reason::STREAM_CLOSED
+                | Reason::FRAME_SIZE_ERROR
+                | Reason::COMPRESSION_ERROR
+                | Reason::ENHANCE_YOUR_CALM
+        ),
+        None => error
+            .get_io()
+            .is_some_and(|error| error.kind() == io::ErrorKind::Other),
     }
 }
 
@@ -73,12 +99,22 @@ where
 {
     let mut turns = TURNS;
     poll_fn(|cx| {
-        // Before its body tells that it broke: a client that resets its stream has gone. What h2 resets for a fault of the
-        // client's is one of the body's, and the task that sends it upstream may be the first to know.
+        // Before its body tells that it broke: a client that resets its stream has gone. What is ended for a fault of the
+        // client's is one of the body's, and the task that sends it upstream may be the first to know. It may be long in
+        // knowing, or not read the body: then it is known from here.
         let reset = respond.poll_reset(cx);
-        match reset {
-            Poll::Ready(Ok(Reason::PROTOCOL_ERROR)) | Poll::Pending => {}
-            Poll::Ready(_) => return Poll::Ready(None),
+        if let Poll::Ready(reset) = &reset {
+            let ending = &interim.ending;
+            let is_over_request = match reset {
+                Ok(reason) => is_over_request(&(*reason).into()),
+                Err(error) => is_over_request(error),
+            };
+            if is_over_request {
+                ending.breaks(false);
+            }
+            if !ending.is_broken() {
+                return Poll::Ready(None);
+            }
         }
         let polled = answer.as_mut().poll(cx).map(Some);
         if polled.is_pending() || interim.is_waiting() {
