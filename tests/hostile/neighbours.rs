@@ -206,7 +206,7 @@ fn a_burst_of_slow_calls_begins_no_more_than_a_share_has_room_for() {
 #[test]
 fn slow_calls_that_end_by_themselves_have_what_nobody_else_wants() {
     let item = r#"{"a":1,"cost":2,"t":"xxxxxxxxxxxxxxxxxxxx"}"#;
-    let items = vec![item; 8_000].join(",");
+    let items = vec![item; 1_300].join(",");
     let body = format!(r#"{{"items":[{items}]}}"#);
     let rule = "config = { request = { json = { remove = ['items.cost'], rename = { 'items.a' = 'items.b' } } } }";
     let config = Configuration::new()
@@ -223,17 +223,17 @@ fn slow_calls_that_end_by_themselves_have_what_nobody_else_wants() {
     let all = || {
         std::thread::scope(|scope| {
             let clients: Vec<_> = (0..6)
-                .map(|_| scope.spawn(|| [(); 10].map(|()| post())))
+                .map(|_| scope.spawn(|| [(); 30].map(|()| post())))
                 .collect();
             for client in clients {
-                assert_eq!(client.join().unwrap(), [200; 10], "{}", gateway.text());
+                assert_eq!(client.join().unwrap(), [200; 30], "{}", gateway.text());
             }
         });
         gateway.metric("gateway_plugin_throttled_total{plugin=\"transform\"}")
     };
     // Nothing is known of the worker at first.
     let (before, after) = (all(), all());
-    assert!(after - before <= 20.0, "{} of 60 waited", after - before);
+    assert!(after - before <= 60.0, "{} of 180 waited", after - before);
 }
 
 #[test]
