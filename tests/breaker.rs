@@ -132,3 +132,59 @@ fn no_more_requests_are_under_way_than_may_be() {
     let reason = "gateway_upstream_refused_total{upstream=\"it\",reason=\"max_requests\"}";
     assert_eq!(gateway.metric(reason), 1.0);
 }
+
+/// Of one upstream, whose breaker is this, if it has one.
+fn bounded(recorder: &Recorder, breaker: &str) -> Configuration {
+    Configuration::new()
+        .upstream_with("it", recorder.address, breaker)
+        .route("all", "/**", "upstream = 'it'")
+}
+
+#[test]
+fn what_is_under_way_counts_over_reloads_whatever_they_change() {
+    let recorder = Recorder::start();
+    let bound = |most, more| format!("breaker = {{ max_requests = {most}{more} }}");
+    // Requests of a time without a breaker count too.
+    for begins in [bound(2, ""), String::new()] {
+        let gateway = Gateway::start(&bounded(&recorder, &begins));
+        let public = gateway.listener("public");
+        let at = recorder.counts().0;
+        let held = [0, 1].map(|more| {
+            let asking = std::thread::spawn(move || get(public, "/", &[]).status);
+            recorder.head(at + more);
+            asking
+        });
+        let reload = |breaker: &str| {
+            gateway.configure(&bounded(&recorder, breaker));
+            assert_eq!(gateway.post("/reload").status, 200);
+        };
+        let more = ", failure_ratio = 0.5, min_requests = 20";
+        for breaker in [bound(1, ""), bound(2, more), String::new(), bound(2, "")] {
+            reload(&breaker);
+            if !breaker.is_empty() {
+                assert_eq!(get(public, "/", &[]).status, 503, "{begins}, {breaker}");
+            }
+        }
+        reload(&bound(3, ""));
+        let third = std::thread::spawn(move || get(public, "/", &[]).status);
+        recorder.head(at + 2);
+        assert_eq!(get(public, "/", &[]).status, 503, "{begins}");
+        for (more, asking) in held.into_iter().chain([third]).enumerate() {
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+            recorder.send(at + more, answer);
+            assert_eq!(asking.join().unwrap(), 200);
+        }
+        assert_eq!(get_answered(&recorder, public, at), 200, "{begins}");
+    }
+}
+
+/// Whether another is let out, over one of the connections from `at` on.
+fn get_answered(recorder: &Recorder, public: std::net::SocketAddr, at: usize) -> u16 {
+    let asking = std::thread::spawn(move || get(public, "/", &[]).status);
+    let over = recorder.wait("one more", |wires| {
+        let mut wires = wires.iter().enumerate().skip(at);
+        wires.find_map(|(at, wire)| (wire.text().matches("GET ").count() == 2).then_some(at))
+    });
+    recorder.send(over, b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    asking.join().unwrap()
+}

@@ -81,6 +81,7 @@ mod peers;
 mod per_try;
 mod poisoning;
 mod pool;
+mod pool_rests;
 mod predicates;
 mod process;
 mod proxy_protocol;

@@ -11,19 +11,19 @@ use crate::harness::http::read_answer;
 use crate::harness::recorder::{Recorder, Wire};
 use crate::harness::{Configuration, Gateway, Origin, get};
 
-const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+pub(crate) const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 /// `upstream` are further lines of its table.
-fn config(address: SocketAddr, upstream: &str) -> Configuration {
+pub(crate) fn config(address: SocketAddr, upstream: &str) -> Configuration {
     Configuration::new()
         .access_log()
         .upstream_with("origin", address, upstream)
         .route("all", "/**", "upstream = 'origin'")
 }
 
-const PATIENT: &str = "timeouts = { connect = '20s' }\npool = { max_connections = 1 }";
+pub(crate) const PATIENT: &str = "timeouts = { connect = '20s' }\npool = { max_connections = 1 }";
 
-fn ask(gateway: &Gateway, path: &str) -> TcpStream {
+pub(crate) fn ask(gateway: &Gateway, path: &str) -> TcpStream {
     let mut client = TcpStream::connect(gateway.listener("public")).unwrap();
     let patience = Some(Duration::from_secs(20));
     client.set_read_timeout(patience).unwrap();
@@ -34,7 +34,7 @@ fn ask(gateway: &Gateway, path: &str) -> TcpStream {
 }
 
 /// Waits until so many requests wait for a connection.
-fn pending(gateway: &Gateway, count: f64) {
+pub(crate) fn pending(gateway: &Gateway, count: f64) {
     let began = Instant::now();
     let line = r#"gateway_upstream_pending{upstream="origin"}"#;
     while gateway.metric(line) != count {
@@ -43,7 +43,7 @@ fn pending(gateway: &Gateway, count: f64) {
     }
 }
 
-fn refused(gateway: &Gateway, reason: &str) -> f64 {
+pub(crate) fn refused(gateway: &Gateway, reason: &str) -> f64 {
     gateway.metric(&format!(
         "gateway_upstream_refused_total{{upstream=\"origin\",reason=\"{reason}\"}}"
     ))

@@ -6,12 +6,13 @@
 mod budget;
 mod held;
 mod pass;
+mod under_way;
 mod window;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -23,6 +24,7 @@ use window::Window;
 pub(super) use budget::Budget;
 pub use held::{BreakerState, Held};
 pub use pass::Pass;
+pub(super) use under_way::UnderWay;
 
 /// How long a probe may keep all others waiting, at most: a client may send its body, or read the answer, as slowly as
 /// it likes.
@@ -35,7 +37,8 @@ pub(super) struct Breaker {
     name: Arc<str>,
     pub(super) config: config::Breaker,
     metrics: Arc<UpstreamMetrics>,
-    under_way: AtomicUsize,
+    /// Of the upstream: it is counted on by the breaker that a reload puts in the place of this one.
+    under_way: Arc<UnderWay>,
     /// How many probes there were.
     probes: AtomicU64,
     state: Mutex<State>,
@@ -69,13 +72,14 @@ impl Breaker {
         name: Arc<str>,
         config: config::Breaker,
         metrics: Arc<UpstreamMetrics>,
+        under_way: Arc<UnderWay>,
     ) -> Self {
         Self {
             name,
             state: Mutex::new(State::closed(config.trip.as_ref(), Instant::now())),
             config,
             metrics,
-            under_way: AtomicUsize::new(0),
+            under_way,
             probes: AtomicU64::new(0),
         }
     }
@@ -103,11 +107,10 @@ impl Breaker {
     /// # Errors
     /// If it may not go out now.
     pub(super) fn admit(&self, now: Instant, whole: bool) -> Result<Option<u64>, Held> {
-        let most = self.config.max_requests.unwrap_or(usize::MAX);
-        let room = |count| (count < most).then_some(count + 1);
-        if self.under_way.fetch_update(Relaxed, Relaxed, room).is_err() {
+        let most = self.config.max_requests;
+        if !self.under_way.enter(most) {
             self.metrics.held_back("max_requests");
-            return Err(Held::Full(most));
+            return Err(Held::Full(most.unwrap_or(usize::MAX)));
         }
         let Some(trip) = &self.config.trip else {
             // It never opens.
@@ -194,7 +197,7 @@ impl Breaker {
 
     /// A request is under way no more; with the number of the probe that it was, if it says nothing.
     pub(super) fn leaves(&self, silent: Option<u64>) {
-        self.under_way.fetch_sub(1, Relaxed);
+        self.under_way.leave();
         let Some(number) = silent else { return };
         let mut state = self.state.lock();
         if let State::HalfOpen(probe) = &mut *state
@@ -300,7 +303,7 @@ mod tests {
             trip: Some(trip),
         };
         let metrics = Metrics::new(1).upstream("test");
-        Arc::new(Breaker::new("test".into(), config, metrics))
+        Arc::new(Breaker::new("test".into(), config, metrics, Arc::default()))
     }
 
     fn admit(breaker: &Arc<Breaker>, now: Instant) -> Result<Arc<Pass>, Held> {

@@ -20,7 +20,7 @@ use http::HeaderValue;
 use parking_lot::Mutex;
 
 use super::balance::hash;
-use super::breaker::{Budget, Pass};
+use super::breaker::{Budget, Pass, UnderWay};
 use super::pool::Places;
 use crate::message::target::Target;
 use crate::telemetry::metrics::{EndpointMetrics, Gauge, Observed, UpstreamMetrics};
@@ -55,6 +55,8 @@ pub(super) struct State {
     pub(super) metrics: Arc<UpstreamMetrics>,
     /// What of its requests may go out again.
     pub(super) budget: Budget,
+    /// Its requests under way, for breakers to come too.
+    pub(super) under_way: Arc<UnderWay>,
     /// By what its endpoints are ejected.
     pub(super) judge: Judge,
     /// Which addresses an operator drains.
@@ -188,6 +190,8 @@ pub struct Picked {
     pub(super) gateway: bool,
     /// What the breaker of its upstream let it out by.
     pass: Option<Arc<Pass>>,
+    /// Whether it counts as one that went out without a breaker.
+    is_free: bool,
 }
 
 impl Picked {
@@ -198,11 +202,16 @@ impl Picked {
             endpoint,
             gateway,
             pass: None,
+            is_free: false,
         }
     }
 
-    /// The same, let out by a breaker.
+    /// The same, let out by a breaker, or since there is none.
     pub fn with(mut self, pass: Option<Arc<Pass>>) -> Self {
+        self.is_free = pass.is_none();
+        if self.is_free {
+            self.of.under_way.free(1);
+        }
         self.pass = pass;
         self
     }
@@ -229,6 +238,9 @@ impl Deref for Picked {
 impl Drop for Picked {
     fn drop(&mut self) {
         self.endpoint.in_flight.add(-1);
+        if self.is_free {
+            self.endpoint.of.under_way.free(-1);
+        }
     }
 }
 

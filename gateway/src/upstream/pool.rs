@@ -182,13 +182,12 @@ impl Keeper for Client {
             let to = connection.endpoint.slot();
             connection.open.is_of(places) && endpoint.is_none_or(|endpoint| endpoint == to)
         };
-        let found = self.find(is_of).map(|connection| connection.into_idle());
-        // One of HTTP/2 gives its place back as it closes, on the thread that drives it.
-        if found.is_none() && endpoint.is_none() {
-            let mut lines = self.lines().into_iter();
-            let _gives_up = lines.any(|line| line.give_up(places));
-        }
-        found
+        self.find(is_of).map(|connection| connection.into_idle())
+    }
+
+    fn let_go(&self, places: &Arc<Places>) -> bool {
+        // It gives its place back as it closes, on the thread that drives it.
+        self.lines().iter().any(|line| line.give_up(places))
     }
 }
 

@@ -44,7 +44,15 @@ impl Known {
         let wanted = config.breaker;
         if known.as_ref().map(|known| known.config) != wanted {
             let (name, metrics) = (&config.name, &self.state.metrics);
-            let new = |config| Arc::new(Breaker::new(name.clone(), config, metrics.clone()));
+            let new = |config| {
+                let under_way = self.state.under_way.clone();
+                Arc::new(Breaker::new(
+                    name.clone(),
+                    config,
+                    metrics.clone(),
+                    under_way,
+                ))
+            };
             if let Some(before) = std::mem::replace(&mut *known, wanted.map(new)) {
                 before.retire();
             }
@@ -82,6 +90,7 @@ impl Registry {
                     turn: self.turns.take(),
                     metrics: metrics.clone(),
                     budget: Budget::new(),
+                    under_way: Arc::default(),
                     judge: Judge::new(self.notice.clone()),
                     drains: Drains::default(),
                     siblings: Mutex::default(),

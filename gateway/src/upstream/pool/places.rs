@@ -54,6 +54,8 @@ struct Waiter {
     way: Way,
     /// How many that came later were served.
     passed: u8,
+    /// Whether it is one of those that `max_pending` bounds: not while an idle connection is about to serve it.
+    counts: bool,
     offer: oneshot::Sender<Offer>,
 }
 
@@ -73,6 +75,9 @@ pub(in crate::upstream) trait Keeper: fmt::Debug + Send + Sync {
 
     /// Gives up an idle connection of these places: to the endpoint of this slot, or to any.
     fn give_up(&self, places: &Arc<Places>, endpoint: Option<usize>) -> Option<Idle>;
+
+    /// Lets a shared connection of these places go that carries nothing. Whether there was one.
+    fn let_go(&self, places: &Arc<Places>) -> bool;
 }
 
 /// What somebody gets who waited.
@@ -113,7 +118,8 @@ impl Places {
         self.take_free()
     }
 
-    /// Waits for a place, or for a connection, behind at most so many others.
+    /// Waits for a place, or for a connection, behind at most so many others. Whom an idle connection serves is not one
+    /// of them.
     ///
     /// # Errors
     /// If too many wait already, or none came in time.
@@ -123,9 +129,20 @@ impl Places {
         most: usize,
         until: Instant,
     ) -> Result<Offer, Refused> {
-        let mut waiting = self.enter(way, most).ok_or(Refused::QueueFull)?;
+        let mut waiting = self.enter(way, most);
         self.serve();
-        self.reclaim(way.endpoint);
+        let mut makes_way = self.reclaim(way.endpoint);
+        while !waiting.counts {
+            if let Ok(offer) = waiting.offer.try_recv() {
+                return Ok(offer);
+            }
+            match makes_way {
+                // Another one was before it in the line.
+                Reclaimed::Passed => makes_way = self.reclaim(way.endpoint),
+                Reclaimed::Closes => break,
+                Reclaimed::None => return Err(Refused::QueueFull),
+            }
+        }
         match timeout_at(until.into(), &mut waiting.offer).await {
             Ok(Ok(offer)) => Ok(offer),
             Ok(Err(_)) | Err(_) => Err(Refused::QueueTimeout),
@@ -201,24 +218,31 @@ impl Places {
         Some(Open { of, shift: None })
     }
 
-    fn enter(self: &Arc<Self>, way: Way, most: usize) -> Option<Waiting> {
+    fn enter(self: &Arc<Self>, way: Way, most: usize) -> Waiting {
         let mut line = self.line.lock();
-        if line.waiters.len() >= most {
-            return None;
-        }
+        let is_short = line.waiters.len() < most;
+        let counts = is_short || line.waiters.iter().filter(|it| it.counts).count() < most;
         let (number, (give, offer)) = (line.next, oneshot::channel());
         line.next += 1;
         line.waiters.push_back(Waiter {
             number,
             way,
             passed: 0,
+            counts,
             offer: give,
         });
         self.pending.store(line.waiters.len(), SeqCst);
         drop(line);
-        self.metrics.waits(1);
+        if counts {
+            self.metrics.waits(1);
+        }
         let of = self.clone();
-        Some(Waiting { of, number, offer })
+        Waiting {
+            of,
+            number,
+            counts,
+            offer,
+        }
     }
 
     /// Takes the first out of the line; with an endpoint, the first who waits for that, unless the first of all was
@@ -266,18 +290,35 @@ impl Places {
 
     /// Has an idle connection serve one who waits, if there is one: best to this endpoint. Where more are open than may
     /// be, those that are too many close first.
-    fn reclaim(self: &Arc<Self>, endpoint: usize) {
-        let keepers = self.keepers.lock().clone();
-        let keepers: Vec<_> = keepers.iter().filter_map(Weak::upgrade).collect();
+    fn reclaim(self: &Arc<Self>, endpoint: usize) -> Reclaimed {
+        let keepers = self.keepers();
         let idle = |to: Option<usize>| keepers.iter().find_map(|it| it.give_up(self, to));
         while let Some(idle) = idle(Some(endpoint)).or_else(|| idle(None)) {
             let is_over = self.is_over();
             idle.pass_on();
             if !is_over {
-                return;
+                return Reclaimed::Passed;
             }
         }
+        match keepers.iter().any(|it| it.let_go(self)) {
+            true => Reclaimed::Closes,
+            false => Reclaimed::None,
+        }
     }
+
+    fn keepers(&self) -> Vec<Arc<dyn Keeper>> {
+        let keepers = self.keepers.lock();
+        keepers.iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+/// What makes way for one who waits.
+enum Reclaimed {
+    /// A connection, which the first in the line has.
+    Passed,
+    /// A shared one, which gives its place back as it closes.
+    Closes,
+    None,
 }
 
 impl Idle {
@@ -337,13 +378,16 @@ impl Offer {
 struct Waiting {
     of: Arc<Places>,
     number: u64,
+    counts: bool,
     offer: oneshot::Receiver<Offer>,
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.of.leave(self.number);
-        self.of.metrics.waits(-1);
+        if self.counts {
+            self.of.metrics.waits(-1);
+        }
     }
 }
 

@@ -13,7 +13,7 @@ fn enter(places: &Arc<Places>, endpoint: usize) -> Waiting {
         client: 0,
         tls: 0,
     };
-    places.enter(way, 100).unwrap()
+    places.enter(way, 100)
 }
 
 /// The endpoints of those who are next as connections to this one come to rest.
