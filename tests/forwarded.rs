@@ -43,7 +43,7 @@ fn forwarded_is_believed_as_far_as_trusted_proxies_wrote_it() {
     for (field, client, scheme) in [
         ("for=1.2.3.4", "1.2.3.4", "http"),
         ("For=1.2.3.4;Proto=HTTPS;by=10.0.0.1", "1.2.3.4", "https"),
-        ("for=\"1.2.3.4:567\" ; proto=\"https\"", "1.2.3.4", "https"),
+        ("for=\"1.2.3.4:567\";proto=\"https\"", "1.2.3.4", "https"),
         ("for=\"[2001:DB8::1]:4711\"", "2001:db8::1", "http"),
         ("for=\"[2001:db8::1]\"", "2001:db8::1", "http"),
         // The client writes what is left of the last address that is no proxy's.
@@ -64,6 +64,11 @@ fn forwarded_is_believed_as_far_as_trusted_proxies_wrote_it() {
         ("for=1.2.3.4;for=5.6.7.8", "127.0.0.1", "http"),
         ("for=1.2.3.4;x=\"", "127.0.0.1", "http"),
         ("1.2.3.4", "127.0.0.1", "http"),
+        ("for=[2001:db8::1]", "127.0.0.1", "http"),
+        ("for=2001:db8::1", "127.0.0.1", "http"),
+        ("for=\"2001:db8::1\"", "127.0.0.1", "http"),
+        ("for=9.9.9.9:80", "127.0.0.1", "http"),
+        ("for=9.9.9.9 ; proto=https", "127.0.0.1", "http"),
         // Quoted text has no separators in it, and a quote that a client left open hides nothing.
         (
             "for=6.6.6.6;x=\"a, for=7.7.7.7\", for=1.2.3.4",
@@ -188,8 +193,61 @@ fn a_list_of_schemes_is_read_where_the_client_stands_in_that_of_addresses() {
         assert_eq!(by, scheme, "{fields:?}");
         let told = lines(&seen, "x-forwarded-proto");
         assert_eq!(told.len(), 1, "{fields:?}: {told:?}");
-        assert!(told == [scheme] || told == ["ftp"], "{fields:?}: {told:?}");
+        assert_eq!(told, [scheme], "{fields:?}");
     }
+}
+
+/// RFC 9110, section 5.6.1.2.
+#[test]
+fn an_empty_member_of_the_addresses_is_none() {
+    let origin = Origin::start();
+    let gateway = gateway(&origin, "");
+    for lists in [&["1.2.3.4,"][..], &["1.2.3.4", ","], &[", 1.2.3.4,,", ""]] {
+        let fields: Vec<_> = lists
+            .iter()
+            .map(|list| ("x-forwarded-for", *list))
+            .collect();
+        let (client, _, seen) = ask(&gateway, &origin, &fields);
+        assert_eq!(client, "1.2.3.4", "{lists:?}");
+        assert_eq!(lines(&seen, "x-forwarded-for"), ["1.2.3.4, 127.0.0.1"]);
+    }
+}
+
+/// What is no host is not told; then the upstream gets the one that the gateway was asked for.
+#[test]
+fn a_host_that_a_proxy_tells_has_one_spelling() {
+    let origin = Origin::start();
+    let by_forwarded = gateway(&origin, FORWARDED);
+    let by_default = gateway(&origin, "");
+    for (said, scheme, told) in [
+        ("Z.example.:80", "http", "z.example"),
+        ("z.example:443", "https", "z.example"),
+        ("z.example:80", "https", "z.example:80"),
+        ("[0::1]:8080", "http", "[::1]:8080"),
+        ("", "http", ""),
+        ("evil.example/x", "http", ""),
+    ] {
+        let field = format!("for=1.2.3.4;host=\"{said}\";proto={scheme}");
+        let forwarded = [("forwarded", field.as_str())];
+        let others = [
+            ("x-forwarded-for", "1.2.3.4"),
+            ("x-forwarded-proto", scheme),
+            ("x-forwarded-host", said),
+        ];
+        for (gateway, fields) in [(&by_forwarded, &forwarded[..]), (&by_default, &others)] {
+            let (.., seen) = ask(gateway, &origin, fields);
+            let own = gateway.listener("public").to_string();
+            let told = if told.is_empty() { &own } else { told };
+            assert_eq!(lines(&seen, "x-forwarded-host"), [told], "{fields:?}");
+        }
+    }
+    // Where proxies write a list, it is that at the place of the client.
+    let fields = [
+        ("x-forwarded-for", "1.2.3.4"),
+        ("x-forwarded-host", "evil.test, A.test"),
+    ];
+    let (.., seen) = ask(&by_default, &origin, &fields);
+    assert_eq!(lines(&seen, "x-forwarded-host"), ["a.test"]);
 }
 
 #[test]

@@ -252,3 +252,24 @@ fn a_rate_limit_that_a_reload_changes_counts_what_was_used_before() {
         assert_eq!([ask(), ask(), ask()], [200, 200, 429], "{algorithm}");
     }
 }
+
+/// While the limit is below what was used, what is refused forgets nothing of it.
+#[test]
+fn a_rate_limit_that_a_reload_makes_smaller_for_a_while_forgets_nothing() {
+    for burst in ["", ", burst = {limit}"] {
+        let quota = |limit: u32| {
+            let burst = burst.replace("{limit}", &limit.to_string());
+            limited(&format!("limit = {limit}, window = '10h'{burst}"))
+        };
+        let gateway = Gateway::start(&quota(6));
+        let public = gateway.listener("public");
+        let ask = || get(public, "/x", &[]).status;
+        assert!((0..6).all(|_| ask() == 200));
+        gateway.configure(&quota(2));
+        assert_eq!(gateway.post("/reload").status, 200);
+        assert_eq!(ask(), 429);
+        gateway.configure(&quota(8));
+        assert_eq!(gateway.post("/reload").status, 200);
+        assert_eq!([ask(), ask(), ask()], [200, 200, 429], "{burst}");
+    }
+}

@@ -11,6 +11,7 @@ pub mod fields;
 pub mod flaws;
 pub mod head;
 pub mod headers;
+pub mod host;
 pub mod interim;
 pub mod media;
 pub mod names;

@@ -3,7 +3,6 @@
 //! Routing, plugins and the upstream see the one string made here. Whatever two servers could read differently is
 //! refused instead of being guessed at.
 
-mod host;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod properties;
 
@@ -11,8 +10,8 @@ use http::header::{HOST, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 
+use crate::message::host::{self, OwnPort};
 use crate::message::path::{self, Form, Special};
-use host::OwnPort;
 
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -49,17 +49,24 @@ pub(super) struct Usage {
 
 impl Usage {
     /// Takes `cost` at `now` (milliseconds of the wall clock). A clock that was set back stands still until it has
-    /// caught up: to go back to an earlier window would forget what was used in this one.
+    /// caught up: to go back to an earlier window would forget what was used in this one. What is refused changes
+    /// nothing: under another quota, what was used still counts.
     pub(super) fn acquire(&mut self, quota: &Quota, cost: u32, now: u64) -> Decision {
         let now = now.max(self.at);
-        match quota.algorithm {
-            Algorithm::TokenBucket => self.bucket(quota, cost, now),
-            Algorithm::FixedWindow => self.fixed(quota, cost, now),
-            Algorithm::SlidingWindow => self.sliding(quota, cost, now),
+        let mut usage = *self;
+        let decision = match quota.algorithm {
+            Algorithm::TokenBucket => usage.bucket(quota, cost, now),
+            Algorithm::FixedWindow => usage.fixed(quota, cost, now),
+            Algorithm::SlidingWindow => usage.sliding(quota, cost, now),
+        };
+        if decision.allowed {
+            *self = usage;
         }
+        decision
     }
 
-    /// What is missing from the bucket is kept, in units of 1/window tokens, so that no fraction is lost.
+    /// What is missing from the bucket is kept, in units of 1/window tokens, so that no fraction is lost. It may be more
+    /// than the bucket holds: under a quota that was larger.
     fn bucket(&mut self, quota: &Quota, cost: u32, now: u64) -> Decision {
         let (limit, window) = parameters(quota);
         let depth = if quota.burst == 0 {
@@ -70,19 +77,20 @@ impl Usage {
         let full = depth * window;
         let flowed = (now - self.at).saturating_mul(limit);
         self.at = now;
-        self.amount = self.amount.saturating_sub(flowed).min(full);
+        self.amount = self.amount.saturating_sub(flowed);
         // Each product of two 32-bit numbers fits in 64 bits, the sum of two such products may not: compare with the
         // room there is.
         let wanted = u64::from(cost) * window;
-        let room = full - self.amount;
-        let allowed = wanted <= room;
+        let room = full.saturating_sub(self.amount);
+        let over = self.amount.saturating_sub(full);
+        let allowed = wanted <= room && over == 0;
         if allowed {
             self.amount += wanted;
         }
-        let remaining = (full - self.amount) / window;
+        let remaining = full.saturating_sub(self.amount) / window;
         let wait = match (allowed, u64::from(cost) > depth) {
             (true, _) => self.amount.div_ceil(limit),
-            (false, false) => (wanted - room).div_ceil(limit),
+            (false, false) => (wanted - room).saturating_add(over).div_ceil(limit),
             (false, true) => u64::MAX,
         };
         decision(allowed, remaining, wait)
@@ -208,6 +216,28 @@ mod tests {
                 .count(),
             3
         );
+    }
+
+    #[test]
+    fn what_is_refused_under_a_smaller_quota_forgets_nothing() {
+        for (algorithm, burst) in [
+            (Algorithm::TokenBucket, false),
+            (Algorithm::TokenBucket, true),
+            (Algorithm::FixedWindow, false),
+            (Algorithm::SlidingWindow, false),
+        ] {
+            let of = |limit| Quota {
+                window_ms: 3_600_000,
+                ..quota(algorithm, limit, if burst { limit } else { 0 })
+            };
+            let (mut usage, now) = (Usage::default(), 7_200_000_000);
+            assert!((0..12).all(|_| allowed(&mut usage, &of(12), now)));
+            let refused = usage.acquire(&of(4), 1, now);
+            assert!(!refused.allowed && refused.remaining == 0, "{refused:?}");
+            assert!(!allowed(&mut usage, &of(4), now), "{algorithm:?}");
+            let more = (0..30).filter(|_| allowed(&mut usage, &of(20), now));
+            assert_eq!(more.count(), 8, "{algorithm:?}");
+        }
     }
 
     #[test]

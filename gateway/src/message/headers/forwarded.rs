@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::rfc7239::{self, parse_address};
 use crate::message::fields::tells_client;
+use crate::message::host::{self, OwnPort};
 use crate::message::peer::{Address, Proxies};
 
 /// `x-forwarded-for`
@@ -95,9 +96,8 @@ fn behind_proxies(
 /// The client by X-Forwarded-For, and how far from its end it stands; 0: it is the peer.
 fn addresses(headers: &HeaderMap, peer: Address, believed: Believed<'_>) -> (Address, usize) {
     let (mut address, mut distance) = (peer, 0);
-    let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
-    for entry in lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')) {
-        let Some(before) = parse_address(entry.trim_ascii()) else {
+    for entry in from_end(headers, X_FORWARDED_FOR) {
+        let Some(before) = parse_address(entry) else {
             break;
         };
         (address, distance) = (Address::Ip(before), distance + 1);
@@ -111,12 +111,36 @@ fn addresses(headers: &HeaderMap, peer: Address, believed: Believed<'_>) -> (Add
 /// Whether X-Forwarded-Proto says `https` at this distance from its end, where proxies add to a list as they do to that of
 /// addresses; at its beginning, where it is shorter.
 fn scheme(headers: &HeaderMap, distance: usize) -> Option<bool> {
-    let lines = headers.get_all(X_FORWARDED_PROTO).iter().rev();
-    let schemes = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
-    let schemes = schemes.map(<[u8]>::trim_ascii);
-    let schemes = schemes.filter(|scheme| !scheme.is_empty());
+    let schemes = from_end(headers, X_FORWARDED_PROTO);
     let chosen = schemes.take(distance.max(1)).last()?;
     Some(chosen.eq_ignore_ascii_case(b"https"))
+}
+
+/// The members of a list in all lines of a field, from its end. Those that are empty are none (RFC 9110, section 5.6.1).
+fn from_end<'a>(headers: &'a HeaderMap, name: HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    let lines = headers.get_all(name).iter().rev();
+    let members = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+    let members = members.map(<[u8]>::trim_ascii);
+    members.filter(|member| !member.is_empty())
+}
+
+/// The host of X-Forwarded-Host that stands where the client does, as [`scheme`], in its one spelling. None where that is
+/// no host.
+fn host(
+    headers: &HeaderMap,
+    peer: Address,
+    secure: bool,
+    believed: Believed<'_>,
+) -> Option<HeaderValue> {
+    let (_, distance) = addresses(headers, peer, believed);
+    let hosts = from_end(headers, X_FORWARDED_HOST);
+    spelled_host(hosts.take(distance.max(1)).last()?, secure)
+}
+
+/// A host that a proxy tells, in its one spelling.
+fn spelled_host(host: &[u8], secure: bool) -> Option<HeaderValue> {
+    let host = HeaderValue::from_bytes(host).ok()?;
+    host::spelled(&host, OwnPort::of_scheme(secure)).ok()
 }
 
 /// Removes every field that says who asks: upstreams believe them, so a stranger may not send them.
@@ -125,8 +149,8 @@ pub fn forget_client(headers: &mut HeaderMap) {
 }
 
 /// Removes what a trusted peer says of who asks in other fields than the believed one: proxies add to one of them, so the
-/// others are what a client wrote. X-Real-IP becomes the address that is believed, where it came and there is one, and a list
-/// of schemes the one that is. Of Forwarded the elements stay that trusted proxies wrote.
+/// others are what a client wrote. X-Real-IP becomes the address that is believed, where it came and there is one. X-Forwarded-Host
+/// says one host in its one spelling, or is gone. Of Forwarded the elements stay that trusted proxies wrote.
 #[cold]
 pub fn keep_believed(
     headers: &mut HeaderMap,
@@ -140,59 +164,48 @@ pub fn keep_believed(
             super::remove_where(headers, |name| {
                 tells_client(name.as_str()) && !name.as_str().starts_with("x-forwarded-")
             });
-            if is_odd(headers) {
-                headers.insert(X_FORWARDED_PROTO, scheme_value(identity.secure));
+            if headers.contains_key(X_FORWARDED_HOST) {
+                let host = host(headers, peer.to_canonical(), identity.secure, believed);
+                tell(headers, X_FORWARDED_HOST, host);
             }
         }
         ClientFrom::Forwarded => {
             let peer = peer.to_canonical();
             let walk = rfc7239::walk(headers, peer, believed.proxies);
-            let (list, host) = (walk.list(), walk.host());
+            let host = walk
+                .host()
+                .and_then(|host| spelled_host(host, identity.secure));
+            let list = walk.list();
             forget_client(headers);
             // The client and the peer, for upstreams that read the other fields.
             if identity.address != peer {
-                tell(headers, X_FORWARDED_FOR, identity.address);
+                tell(headers, X_FORWARDED_FOR, address_value(identity.address));
             }
             if let Some(list) = list {
                 headers.insert(FORWARDED, list);
             }
-            if let Some(host) = host {
-                headers.insert(X_FORWARDED_HOST, host);
-            }
+            tell(headers, X_FORWARDED_HOST, host);
         }
     }
     if has_real_ip {
-        tell(headers, X_REAL_IP, identity.address);
+        tell(headers, X_REAL_IP, address_value(identity.address));
     }
 }
 
-/// Has a field say an address, or nothing where there is none.
-fn tell(headers: &mut HeaderMap, name: HeaderName, address: Address) {
-    match address_value(address) {
+/// Has a field say a value, or nothing where there is none.
+fn tell(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
+    match value {
         Some(value) => headers.insert(name, value),
         None => headers.remove(name),
     };
-}
-
-/// Whether X-Forwarded-Proto is there and is not one scheme.
-fn is_odd(headers: &HeaderMap) -> bool {
-    let mut lines = headers.get_all(X_FORWARDED_PROTO).iter();
-    let is_scheme = |line: &HeaderValue| {
-        let schemes = [&b"http"[..], b"https"];
-        schemes
-            .iter()
-            .any(|scheme| line.as_bytes().eq_ignore_ascii_case(scheme))
-    };
-    let first = lines.next().map(is_scheme);
-    lines.next().is_some() || first == Some(false)
 }
 
 fn scheme_value(secure: bool) -> HeaderValue {
     HeaderValue::from_static(if secure { "https" } else { "http" })
 }
 
-/// Tells the upstream who asks. X-Forwarded-For is continued where the peer is trusted, else begun; X-Forwarded-Proto and
-/// -Host are set unless a trusted peer did; Forwarded is continued where it is the field that the listener believes. What a
+/// Tells the upstream who asks. X-Forwarded-For is continued where the peer is trusted, else begun; X-Forwarded-Proto is
+/// the scheme that the gateway goes by, and -Host is set unless a trusted peer did; Forwarded is continued where it is the field that the listener believes. What a
 /// peer says that is not believed is gone already ([`forget_client`], [`keep_believed`]). `peer` is [`address_value`], made
 /// once per connection, and `secure` whether that is TLS. A peer without an address adds none to X-Forwarded-For: those who
 /// read it know nothing else. `authority` is empty where an HTTP/1.0 client named no host: then there is none to tell.
@@ -206,15 +219,13 @@ pub fn forward(
 ) {
     let trusted = identity.trusted;
     match peer {
-        Some(peer) if trusted => continue_forwarded_for(headers, peer),
+        peer if trusted => continue_forwarded_for(headers, peer),
         Some(peer) => {
             headers.insert(X_FORWARDED_FOR, peer.clone());
         }
         None => {}
     }
-    if !(trusted && headers.contains_key(X_FORWARDED_PROTO)) {
-        headers.insert(X_FORWARDED_PROTO, scheme_value(identity.secure));
-    }
+    headers.insert(X_FORWARDED_PROTO, scheme_value(identity.secure));
     if !(authority.is_empty() || trusted && headers.contains_key(X_FORWARDED_HOST)) {
         headers.insert(X_FORWARDED_HOST, authority.clone());
     }
@@ -223,16 +234,21 @@ pub fn forward(
     }
 }
 
-fn continue_forwarded_for(headers: &mut HeaderMap, peer: &HeaderValue) {
+/// Joins the members of X-Forwarded-For, and the peer behind them where it has an address.
+fn continue_forwarded_for(headers: &mut HeaderMap, peer: Option<&HeaderValue>) {
     let mut list = BytesMut::new();
-    for value in headers.get_all(X_FORWARDED_FOR).iter().chain(Some(peer)) {
+    let lines = headers.get_all(X_FORWARDED_FOR).iter().chain(peer);
+    let members = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let members = members.map(<[u8]>::trim_ascii);
+    for member in members.filter(|member| !member.is_empty()) {
         if !list.is_empty() {
             list.extend_from_slice(b", ");
         }
-        list.extend_from_slice(value.as_bytes());
+        list.extend_from_slice(member);
     }
-    let joined = HeaderValue::from_maybe_shared(list.freeze()).unwrap_or_else(|_| peer.clone());
-    headers.insert(X_FORWARDED_FOR, joined);
+    let joined = HeaderValue::from_maybe_shared(list.freeze());
+    let joined = joined.ok().filter(|list| !list.is_empty());
+    tell(headers, X_FORWARDED_FOR, joined.or_else(|| peer.cloned()));
 }
 
 /// The host of an authority, without its port, in lower case.
@@ -307,6 +323,13 @@ mod tests {
                 &[("x-forwarded-for", "[2001:db8::1]:567, ::1")],
                 "2001:db8::1",
             ),
+            (&[("x-forwarded-for", "1.2.3.4,")], "1.2.3.4"),
+            (&[("x-forwarded-for", "1.2.3.4, , 10.0.0.2,,")], "1.2.3.4"),
+            (
+                &[("x-forwarded-for", "1.2.3.4"), ("x-forwarded-for", ",")],
+                "1.2.3.4",
+            ),
+            (&[("x-forwarded-for", "[::1]x")], "10.0.0.1"),
             (&[], "10.0.0.1"),
         ] {
             let found = client(&map(fields), peer, false, by_default(&proxies));
@@ -370,8 +393,8 @@ mod tests {
     fn a_trusted_peer_is_continued() {
         let mut headers = map(&[
             ("x-forwarded-for", "1.2.3.4"),
-            ("x-forwarded-for", "10.0.0.2"),
-            ("x-forwarded-proto", "https"),
+            ("x-forwarded-for", ", 10.0.0.2,,"),
+            ("x-forwarded-proto", "HTTPS"),
         ]);
         let (peer, proxies) = (address("10.0.0.1"), trusting(&["10.0.0.0/8"]));
         let found = client(&headers, peer, false, by_default(&proxies));

@@ -4,7 +4,7 @@
 //! what is found.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytes::{BufMut, BytesMut};
 use http::header::FORWARDED;
@@ -61,9 +61,9 @@ impl Walk<'_> {
         list.filter(|list| !list.is_empty())
     }
 
-    /// The host that the client asked for.
-    pub(super) fn host(&self) -> Option<HeaderValue> {
-        HeaderValue::from_bytes(self.host.as_deref()?).ok()
+    /// The host that the client asked for, as it is written.
+    pub(super) fn host(&self) -> Option<&[u8]> {
+        self.host.as_deref()
     }
 }
 
@@ -76,10 +76,10 @@ struct Element<'a> {
 }
 
 impl<'a> Element<'a> {
-    /// None if it is not well formed, or says one thing twice (RFC 7239, section 4).
+    /// None if it is not well formed, or says one thing twice (RFC 7239, section 4). Around `;` and `=` is no white space.
     fn parse(text: &'a [u8]) -> Option<Self> {
         let (mut element, mut node) = (Self::default(), None);
-        for pair in from_end(text, b';') {
+        for pair in split_from_end(text, b';').filter(|pair| !pair.is_empty()) {
             let equals = pair.iter().position(|byte| *byte == b'=')?;
             let (name, value) = (&pair[..equals], unquoted(&pair[equals + 1..])?);
             if !is_token(name) {
@@ -99,28 +99,61 @@ impl<'a> Element<'a> {
                 return None;
             }
         }
-        element.node = node.and_then(|node| parse_address(&node));
+        if let Some(node) = node {
+            element.node = parse_node(&node)?;
+        }
         Some(element)
     }
 }
 
-/// An address, perhaps with a port as some proxies write it: `1.2.3.4:5`, `[::1]`, `[::1]:5`.
+/// An address as members of X-Forwarded-For have it, perhaps with a port: `1.2.3.4:5`, `::1`, `[::1]:5`.
 pub(super) fn parse_address(entry: &[u8]) -> Option<IpAddr> {
-    let entry = std::str::from_utf8(entry).ok()?;
-    let bare = match entry.strip_prefix('[') {
-        Some(rest) => rest.split_once(']')?.0,
-        None => match entry.split_once(':') {
-            Some((v4, port)) if !port.contains(':') => v4,
-            _ => entry,
-        },
-    };
-    bare.parse()
-        .ok()
-        .map(|address: IpAddr| address.to_canonical())
+    let bare = std::str::from_utf8(entry).ok()?.parse();
+    let address: Option<IpAddr> = bare.ok().or_else(|| parse_node(entry)?);
+    address.map(|address| address.to_canonical())
 }
 
-/// The members of a list from its end, without those that are empty. Inside quotes a separator is text.
+/// Who a node is (RFC 7239, section 6); none inside where it does not say, none where it is not well formed.
+fn parse_node(node: &[u8]) -> Option<Option<IpAddr>> {
+    let node = std::str::from_utf8(node).ok()?;
+    let end = if node.starts_with('[') {
+        node.find(']')? + 1
+    } else {
+        node.find(':').unwrap_or(node.len())
+    };
+    let (name, port) = node.split_at(end);
+    let port_is_sound = port.is_empty()
+        || port.strip_prefix(':').is_some_and(|port| {
+            let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+            (1..=5).contains(&port.len()) && is_number || is_obfuscated(port)
+        });
+    if !port_is_sound {
+        return None;
+    }
+    if name.eq_ignore_ascii_case("unknown") || is_obfuscated(name) {
+        return Some(None);
+    }
+    let address: IpAddr = match name.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']')?.parse::<Ipv6Addr>().ok()?.into(),
+        None => name.parse::<Ipv4Addr>().ok()?.into(),
+    };
+    Some(Some(address.to_canonical()))
+}
+
+/// RFC 7239, section 6.3.
+fn is_obfuscated(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    text.len() > 1 && text.starts_with('_') && text.bytes().all(is_part)
+}
+
+/// The members of a list from its end, without those that are empty.
 fn from_end(list: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let members = split_from_end(list, separator).map(<[u8]>::trim_ascii);
+    members.filter(|member| !member.is_empty())
+}
+
+/// What stands between separators, from the end. Inside quotes a separator is text.
+fn split_from_end(list: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(list);
     std::iter::from_fn(move || {
         let list = rest?;
@@ -132,9 +165,8 @@ fn from_end(list: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
         });
         let member = at.map_or(list, |at| &list[at + 1..]);
         rest = at.map(|at| &list[..at]);
-        Some(member.trim_ascii())
+        Some(member)
     })
-    .filter(|member| !member.is_empty())
 }
 
 /// A token as it stands, or the text of a quoted string (RFC 9110, section 5.6.4).
@@ -158,9 +190,9 @@ fn unquoted(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     Some(Cow::Owned(text))
 }
 
-/// RFC 9110, section 5.6.2; and `:`, `[` and `]`, which many write of an address without quotes.
+/// RFC 9110, section 5.6.2.
 fn is_token(text: &[u8]) -> bool {
-    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:[]".contains(byte);
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     !text.is_empty() && text.iter().all(is_part)
 }
 
@@ -238,10 +270,44 @@ mod tests {
     #[test]
     fn a_value_is_a_token_or_a_quoted_string() {
         let text = |value: &str| unquoted(value.as_bytes()).map(Cow::into_owned);
-        assert_eq!(text("a.b_c:1").as_deref(), Some(&b"a.b_c:1"[..]));
+        assert_eq!(text("a.b_c").as_deref(), Some(&b"a.b_c"[..]));
         assert_eq!(text("\"a, \\\"b\\\\\"").as_deref(), Some(&b"a, \"b\\"[..]));
-        for unsound in ["", "a b", "a\"", "\"a", "\"", "\"a\"b\"", "\"a\\\""] {
+        for unsound in [
+            "", "a b", "a:1", "[a]", "a\"", "\"a", "\"", "\"a\"b\"", "\"a\\\"",
+        ] {
             assert_eq!(text(unsound), None, "{unsound}");
+        }
+    }
+
+    #[test]
+    fn a_node_is_as_rfc_7239_writes_it() {
+        let is = |node: &str| parse_node(node.as_bytes());
+        for (node, address) in [
+            ("1.2.3.4", "1.2.3.4"),
+            ("1.2.3.4:567", "1.2.3.4"),
+            ("1.2.3.4:_p", "1.2.3.4"),
+            ("[2001:DB8::1]", "2001:db8::1"),
+            ("[2001:db8::1]:1", "2001:db8::1"),
+        ] {
+            assert_eq!(is(node), Some(Some(address.parse().unwrap())), "{node}");
+        }
+        for hidden in ["unknown", "Unknown:80", "_gazonk", "_a.b-c:_x"] {
+            assert_eq!(is(hidden), Some(None), "{hidden}");
+        }
+        for unsound in [
+            "",
+            "_",
+            "a",
+            "::1",
+            "[1.2.3.4]",
+            "[::1",
+            "[::1]x",
+            "[::1]:",
+            "1.2.3.4:",
+            "1.2.3.4:x",
+            "1.2.3.4:123456",
+        ] {
+            assert_eq!(is(unsound), None, "{unsound}");
         }
     }
 
@@ -260,10 +326,7 @@ mod tests {
             let walk = walk(&headers, far, &Proxies::default());
             assert_eq!(walk.address, peer.parse::<Address>().unwrap());
             assert_eq!(walk.secure, Some(true));
-            assert_eq!(
-                walk.host().unwrap_or(HeaderValue::from_static("")),
-                authority
-            );
+            assert_eq!(walk.host().unwrap_or_default(), authority.as_bytes());
             assert_eq!(walk.list().as_ref(), headers.get(FORWARDED));
         }
     }

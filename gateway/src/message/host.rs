@@ -8,27 +8,37 @@ use http::uri::Authority;
 use http::{HeaderValue, Uri};
 
 /// Why there is no spelling.
-type Reason = &'static str;
+pub type Reason = &'static str;
 
 /// The port that a URL of the scheme needs not name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct OwnPort(u16);
+pub struct OwnPort(u16);
 
 impl OwnPort {
     /// That of the target's scheme, or of the one that the client sees where the target has none.
-    pub(super) fn of(uri: &Uri, secure: bool) -> Result<Self, Reason> {
+    ///
+    /// # Errors
+    /// Where the target has another scheme.
+    pub fn of(uri: &Uri, secure: bool) -> Result<Self, Reason> {
         match uri.scheme_str() {
-            None if secure => Ok(Self(443)),
-            None => Ok(Self(80)),
+            None => Ok(Self::of_scheme(secure)),
             Some("https") => Ok(Self(443)),
             Some("http") => Ok(Self(80)),
             Some(_) => Err("the scheme of the target is neither http nor https"),
         }
     }
+
+    /// That of `https`, or of `http`.
+    pub fn of_scheme(secure: bool) -> Self {
+        Self(if secure { 443 } else { 80 })
+    }
 }
 
 /// Host and port in their one spelling, without user information (RFC 9110, section 4.2.4).
-pub(super) fn spelled(host: &HeaderValue, own: OwnPort) -> Result<HeaderValue, Reason> {
+///
+/// # Errors
+/// What is no host has no spelling.
+pub fn spelled(host: &HeaderValue, own: OwnPort) -> Result<HeaderValue, Reason> {
     match is_spelled(host.as_bytes(), own) {
         true => Ok(host.clone()),
         false => respelled(host.as_bytes(), own),
@@ -36,8 +46,11 @@ pub(super) fn spelled(host: &HeaderValue, own: OwnPort) -> Result<HeaderValue, R
 }
 
 /// The same of bytes.
+///
+/// # Errors
+/// As [`spelled`].
 #[cold]
-pub(super) fn respelled(host: &[u8], own: OwnPort) -> Result<HeaderValue, Reason> {
+pub fn respelled(host: &[u8], own: OwnPort) -> Result<HeaderValue, Reason> {
     const NONE: Reason = "Host is not an authority";
     // Two lines that someone joined have a comma; to others it is part of a name.
     if memchr::memchr3(b'@', b'%', b',', host).is_some() {
