@@ -77,7 +77,9 @@ impl Usage {
         let full = depth * window;
         let flowed = (now - self.at).saturating_mul(limit);
         self.at = now;
-        self.amount = self.amount.saturating_sub(flowed);
+        // Whoever had used a much larger quota up waits for a window and no longer.
+        let most = full.saturating_add(limit * window);
+        self.amount = self.amount.min(most).saturating_sub(flowed);
         // Each product of two 32-bit numbers fits in 64 bits, the sum of two such products may not: compare with the
         // room there is.
         let wanted = u64::from(cost) * window;
@@ -238,6 +240,21 @@ mod tests {
             let more = (0..30).filter(|_| allowed(&mut usage, &of(20), now));
             assert_eq!(more.count(), 8, "{algorithm:?}");
         }
+    }
+
+    #[test]
+    fn who_used_a_much_larger_bucket_up_waits_for_a_window_at_most() {
+        let of = |limit| Quota {
+            window_ms: 3_600_000,
+            ..quota(Algorithm::TokenBucket, limit, 0)
+        };
+        let (mut usage, now) = (Usage::default(), 7_200_000_000);
+        assert!(usage.acquire(&of(1_000_000), 1_000_000, now).allowed);
+        for minutes in [0, 20, 59] {
+            let at = now + minutes * 60_000;
+            assert!(!allowed(&mut usage, &of(100), at), "{minutes}");
+        }
+        assert!(allowed(&mut usage, &of(100), now + 61 * 60_000));
     }
 
     #[test]

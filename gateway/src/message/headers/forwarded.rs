@@ -117,7 +117,7 @@ fn scheme(headers: &HeaderMap, distance: usize) -> Option<bool> {
 }
 
 /// The members of a list in all lines of a field, from its end. Those that are empty are none (RFC 9110, section 5.6.1).
-fn from_end<'a>(headers: &'a HeaderMap, name: HeaderName) -> impl Iterator<Item = &'a [u8]> {
+fn from_end(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
     let lines = headers.get_all(name).iter().rev();
     let members = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
     let members = members.map(<[u8]>::trim_ascii);
