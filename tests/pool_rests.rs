@@ -55,6 +55,15 @@ fn lowered(upstream: &Recorder, most: usize, before: bool) -> Gateway {
     gateway
 }
 
+/// Those that idle when the reload comes are not closed yet.
+#[test]
+fn no_kept_connection_serves_beyond_a_limit_that_a_reload_lowers() {
+    let upstream = Recorder::start();
+    let gateway = lowered(&upstream, 1, false);
+    let _clients = ["/a", "/b", "/c"].map(|path| ask(&gateway, path));
+    pending(&gateway, 2.0);
+}
+
 #[test]
 fn connections_beyond_a_limit_that_a_reload_lowers_are_closed_as_they_come_to_rest_or_idle() {
     for before in [true, false] {

@@ -104,7 +104,9 @@ impl Client {
             let at = looked_at.or(slot.len().checked_sub(1))?;
             let mut connection = slot.remove(at);
             drop(idle);
-            if tls::mark(connection.tls.as_ref()) == mark && connection.is_usable(now) {
+            // Of those that a reload makes too many, none serves.
+            let may_be = tls::mark(connection.tls.as_ref()) == mark && !connection.open.is_over();
+            if may_be && connection.is_usable(now) {
                 return Some(connection);
             }
         }
@@ -270,8 +272,8 @@ impl Connection {
             return;
         };
         let (mut idle, slot) = (client.idle.lock(), self.endpoint.slot());
-        // Under the lock: who waits from now on finds it among the idle ones.
-        if self.open.is_awaited() {
+        // Under the lock: who waits from now on finds it among the idle ones. Where a reload lowered the limit, it is closed.
+        if self.open.is_awaited() || self.open.is_over() {
             drop(idle);
             return self.into_idle().pass_on();
         }
