@@ -95,7 +95,7 @@ pub(super) const WALL_TIME: &[Kind] = &[Kind {
 
 pub(super) const MEMORY_TABLES_AND_STACK: &[Kind] = &[
     Kind {
-        plugin: "memory = \"3MiB\"",
+        plugin: "memory = \"3MiB\"\ncpu = \"20ms\"",
         ..fails("memory", "memory")
     },
     fails("table", "memory"),
