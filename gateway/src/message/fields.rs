@@ -104,6 +104,12 @@ pub fn may_trail(name: &str) -> bool {
         || prefixes.iter().any(|prefix| name.starts_with(prefix)))
 }
 
+/// Whether a text is a token (RFC 9110, section 5.6.2).
+pub fn is_token(text: &[u8]) -> bool {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !text.is_empty() && text.iter().all(is_part)
+}
+
 /// Whether a name has letters, digits and `-` alone, so that all servers read it alike (see [`names`](super::names)).
 #[inline]
 pub fn is_usual(name: &str) -> bool {

@@ -3,6 +3,7 @@
 use http::header::UPGRADE;
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
 
+use super::fields::is_token;
 use super::head::ResponseHead;
 use super::headers::options;
 
@@ -42,12 +43,6 @@ pub fn told(head: &ResponseHead, version: Version) -> Option<HeaderValue> {
 fn is_protocol(member: &[u8]) -> bool {
     let mut parts = member.split(|byte| *byte == b'/');
     parts.by_ref().take(2).all(is_token) && parts.next().is_none()
-}
-
-/// RFC 9110, section 5.6.2.
-fn is_token(text: &[u8]) -> bool {
-    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    !text.is_empty() && text.iter().all(is_part)
 }
 
 /// Whether it names a version of HTTP, or a draft of one, such as `h2c-14`.

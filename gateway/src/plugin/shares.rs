@@ -170,8 +170,8 @@ impl Share {
         own >= CROWD || own >= FEW && self.worker.computing.load(Ordering::Relaxed) >= CROWD
     }
 
-    /// Lets a call begin, of a plugin that was slow lately or has a crowd. Until its first tick it runs without a pause, so that what it
-    /// uses is charged before the next one begins.
+    /// Lets a call begin, of a plugin that was slow lately or has a crowd. Until its first tick it runs without a pause, so
+    /// that what it uses is charged before the next one begins.
     ///
     /// # Errors
     /// If the plugin has used up its share for longer than until `deadline`.
@@ -186,17 +186,20 @@ impl Share {
         }
         let _waiting = (!may_begin).then(|| self.waiting());
         let entered = async {
-            if may_begin {
-                return drop(self.worker.gap().await);
-            }
-            let _first = self.starts.acquire().await;
-            match self.paid_or_lent().await {
-                true => drop(self.worker.gap().await),
+            let mut is_lent = may_begin;
+            let _first = match may_begin {
+                true => None,
                 false => {
-                    self.throttled();
-                    drop(self.worker.turn().await);
+                    // Never closed.
+                    let first = self.starts.acquire().await.ok();
+                    is_lent = self.paid_or_lent().await;
+                    first
                 }
+            };
+            if !is_lent {
+                self.throttled();
             }
+            drop(self.worker.turn(is_lent).await);
         };
         let entered = tokio::time::timeout_at(deadline.into(), entered).await;
         entered.map_err(|_elapsed| {
@@ -330,20 +333,14 @@ impl Drop for Place<'_> {
 }
 
 impl WorkerShare {
-    /// Waits until plugins may have the worker again, in the order in which they ask, and until it has looked for other work:
-    /// a turn that is handed on leaves it no time for that.
-    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+    /// Waits until plugins may have the worker again, unless it is lent, in the order in which they ask, and until it has
+    /// looked for other work: a turn that is handed on leaves it no time for that.
+    async fn turn(&self, is_lent: bool) -> Option<SemaphorePermit<'_>> {
         // Never closed.
         let turn = self.turn.acquire().await.ok();
-        self.account.paid().await;
-        tokio::task::yield_now().await;
-        turn
-    }
-
-    /// Lets all other work go before, in turn with slow calls: of calls that come together each would have its first tick
-    /// before a socket is looked at.
-    async fn gap(&self) -> Option<SemaphorePermit<'_>> {
-        let turn = self.turn.acquire().await.ok();
+        if !is_lent {
+            self.account.paid().await;
+        }
         tokio::task::yield_now().await;
         turn
     }
@@ -377,7 +374,7 @@ impl Turns {
         if !is_lent {
             share.account.paid().await;
         }
-        let turn = share.worker.turn().await;
+        let turn = share.worker.turn(false).await;
         self.had += 1;
         let waited = began.elapsed();
         self.waited += waited;

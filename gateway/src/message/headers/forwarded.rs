@@ -149,8 +149,8 @@ pub fn forget_client(headers: &mut HeaderMap) {
 }
 
 /// Removes what a trusted peer says of who asks in other fields than the believed one: proxies add to one of them, so the
-/// others are what a client wrote. X-Real-IP becomes the address that is believed, where it came and there is one. X-Forwarded-Host
-/// says one host in its one spelling, or is gone. Of Forwarded the elements stay that trusted proxies wrote.
+/// others are what a client wrote. X-Real-IP becomes the address that is believed, where it came and there is one.
+/// X-Forwarded-Host says one host in its one spelling, or is gone. Of Forwarded the elements stay that trusted proxies wrote.
 #[cold]
 pub fn keep_believed(
     headers: &mut HeaderMap,
@@ -205,8 +205,8 @@ fn scheme_value(secure: bool) -> HeaderValue {
 }
 
 /// Tells the upstream who asks. X-Forwarded-For is continued where the peer is trusted, else begun; X-Forwarded-Proto is
-/// the scheme that the gateway goes by, and -Host is set unless a trusted peer did; Forwarded is continued where it is the field that the listener believes. What a
-/// peer says that is not believed is gone already ([`forget_client`], [`keep_believed`]). `peer` is [`address_value`], made
+/// the scheme that the gateway goes by, and -Host is set unless a trusted peer did; Forwarded is continued where it is the
+/// field that the listener believes. What a peer says that is not believed is gone already ([`forget_client`], [`keep_believed`]). `peer` is [`address_value`], made
 /// once per connection, and `secure` whether that is TLS. A peer without an address adds none to X-Forwarded-For: those who
 /// read it know nothing else. `authority` is empty where an HTTP/1.0 client named no host: then there is none to tell.
 pub fn forward(

@@ -10,6 +10,7 @@ use bytes::{BufMut, BytesMut};
 use http::header::FORWARDED;
 use http::{HeaderMap, HeaderValue};
 
+use crate::message::fields::is_token;
 use crate::message::peer::{Address, Proxies};
 
 /// What trusted proxies say of a request, up to the client that the first of them saw.
@@ -188,12 +189,6 @@ fn unquoted(value: &[u8]) -> Option<Cow<'_, [u8]>> {
         }
     }
     Some(Cow::Owned(text))
-}
-
-/// RFC 9110, section 5.6.2.
-fn is_token(text: &[u8]) -> bool {
-    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    !text.is_empty() && text.iter().all(is_part)
 }
 
 /// The element of this gateway: who connected, by which scheme, and for which host, where one is named. A peer without an
